@@ -1,0 +1,65 @@
+"""Conversations of several exchanges: how one becomes a request, and how far it is worked on."""
+
+from collections.abc import Sequence
+
+from fastchat.conversation import get_conv_template
+
+from graph.settings import Settings
+from graph.state import AlpacaRecord, ConversationRecord, Turn
+from samples.formats import detect_format, parse_record
+from samples.tokens import estimate_tokens
+
+
+def turns_of(record: ConversationRecord) -> tuple[str, list[Turn]]:
+    """The system prompt and the answered exchanges of a record.
+
+    Raises:
+        ValueError: the method cannot work on this record; the message says why.
+        DataError: a field is missing or of the wrong type.
+    """
+    form = detect_format(dict(record))
+    if form not in ("sharegpt", "messages"):
+        raise ValueError("this is no conversation: it has neither `conversations` nor `messages`")
+    parsed = parse_record(dict(record), form)
+    if parsed.skip:
+        raise ValueError(f"this record cannot be worked on: {parsed.skip}")
+    return parsed.system, [
+        Turn(request=exchange.instruction, response=exchange.response) for exchange in parsed.exchanges
+    ]
+
+
+def request_of(turns: Sequence[Turn], number: int, system: str, settings: Settings) -> AlpacaRecord:
+    """The request of exchange `number` (from 0), as the exchange graph takes it.
+
+    It is a text in the words of the FastChat template: the `history_window - 1` exchanges before it and
+    the request itself, ending with the assistant's empty turn. A conversation's own system prompt takes
+    the place of the template's. A conversation of one exchange keeps its plain text.
+    """
+    if len(turns) == 1:
+        return AlpacaRecord(instruction=turns[0]["request"], system=system)
+    template = get_conv_template(settings.conversation_template)
+    if system:
+        template.set_system_message(system)
+    user, assistant = template.roles
+    for turn in turns[max(0, number + 1 - settings.history_window) : number]:
+        template.append_message(user, turn["request"])
+        template.append_message(assistant, turn["response"])
+    template.append_message(user, turns[number]["request"])
+    template.append_message(assistant, None)
+    return AlpacaRecord(instruction=template.get_prompt())
+
+
+def reached_its_end(turns: Sequence[Turn], done: int, system: str, settings: Settings) -> bool:
+    """Whether work on a conversation stops after its first `done` exchanges.
+
+    `max_exchanges` decides where it is given, otherwise the length of what has been evolved so far.
+    """
+    if done >= len(turns):
+        return True
+    if settings.max_exchanges is not None:
+        return done >= settings.max_exchanges
+    so_far = [
+        system,
+        *(text for turn in turns[:done] for text in (turn["request"], turn["response"])),
+    ]
+    return sum(map(estimate_tokens, so_far)) >= settings.max_conversation_tokens

@@ -1,0 +1,49 @@
+"""All settings of the method in one frozen model, which is also the graphs' context.
+
+The command line, a TOML file, LangGraph Studio and Python fill the same fields, with the same limits and
+the same messages. The fields stand where they are used: those of the agents in `nodes.settings`, those of
+the models in `models.settings`, those of the loop and of conversations here.
+"""
+
+from fastchat.conversation import conv_templates
+from pydantic import Field, field_validator
+
+from models.settings import ModelSettings
+from nodes.settings import AgentSettings
+
+WHERE_NOT_WHAT = frozenset({"base_url", "role_base_urls", "timeout"})
+"""Fields that may differ when a run is resumed: where a model is served and how long to wait for it do not
+change what it is asked."""
+
+
+class Settings(ModelSettings, AgentSettings):
+    """Everything that decides what the agents are asked and how their answers are used."""
+
+    max_rounds: int = Field(3, ge=1, description="The most rounds over one exchange.")
+    history_window: int = Field(
+        2,
+        ge=1,
+        description="In a conversation, how many exchanges make up a request, the one worked on included.",
+    )
+    conversation_template: str = Field(
+        "vicuna_v1.1",
+        description="The FastChat template that writes a conversation as one request.",
+    )
+    max_exchanges: int | None = Field(
+        None,
+        ge=1,
+        description="How many exchanges of a conversation are worked on; without it, "
+        "`max_conversation_tokens` decides.",
+    )
+    max_conversation_tokens: int = Field(
+        2048,
+        ge=1,
+        description="Work on a conversation stops after the exchange at which it has reached this many tokens.",
+    )
+
+    @field_validator("conversation_template")
+    @classmethod
+    def _template_is_known(cls, name: str) -> str:
+        if name not in conv_templates:
+            raise ValueError(f"{name!r} is not one of FastChat's templates: {', '.join(conv_templates)}")
+        return name

@@ -1,0 +1,56 @@
+"""The tables of a ledger. They are also what `sqlite3 RUN/ledger.sqlite` shows."""
+
+from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text
+
+VERSION = 1
+"""The version of these tables, kept in SQLite's `user_version`."""
+
+metadata = MetaData()
+
+samples = Table(
+    "samples",
+    metadata,
+    Column("position", Integer, primary_key=True, comment="the record's place in the data, from 0"),
+    Column("id", String, nullable=False, unique=True),
+    Column("format", String, nullable=False),
+    Column("record", Text, nullable=False, comment="JSON: the record as it was read"),
+)
+
+results = Table(
+    "results",
+    metadata,
+    Column("position", Integer, primary_key=True),
+    Column("mode", String, primary_key=True, comment="empty for a skipped sample"),
+    Column("status", String, nullable=False, comment="done, failed or skipped"),
+    Column("reason", String, comment="why it failed or was skipped"),
+    Column("accepted_rounds", Integer, nullable=False),
+    Column("exchanges", Integer, nullable=False, comment="exchanges worked on"),
+    Column("original_tokens", Integer, nullable=False, comment="of those exchanges, estimated"),
+    Column("final_tokens", Integer, nullable=False),
+    Column("outcome", Text, nullable=False, comment="JSON: a result for each exchange worked on"),
+    Column("finished", Float, nullable=False, comment="Unix time"),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("number", Integer, primary_key=True, comment="in the order in which calls finished"),
+    Column("sample", String, nullable=False, comment="the sample's id"),
+    Column("mode", String, nullable=False),
+    Column("exchange", Integer, nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("step", String, nullable=False),
+    Column("request", String, nullable=False, comment="hash of model, parameters and messages"),
+    Column("model", String, nullable=False),
+    Column("messages", Text, nullable=False, comment="JSON: what was sent"),
+    Column("reply", Text, nullable=False),
+    Column("finish_reason", String),
+    Column("input_tokens", Integer),
+    Column("output_tokens", Integer),
+    Column("cached_tokens", Integer),
+    Column("started", Float, nullable=False, comment="Unix time"),
+    Column("latency", Float, nullable=False, comment="seconds"),
+    Column("attempts", Integer, nullable=False),
+    Column("failure", Text),
+)
+Index("calls_of_sample", calls.c.sample)

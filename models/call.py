@@ -1,0 +1,84 @@
+"""A call to a model, as its caller states it and as it went."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from models.settings import Role
+from prompts.pack import Message
+
+Step = Literal[
+    "positive_opening",
+    "critical_opening",
+    "positive_free",
+    "critical_free",
+    "advisor",
+    "editor",
+    "judge_forward",
+    "judge_reversed",
+]
+STEPS: tuple[Step, ...] = get_args(Step)
+"""The calls of a round, in the order a person reads them."""
+
+ROLE_OF_STEP: dict[Step, Role] = {
+    "positive_opening": "positive",
+    "critical_opening": "critical",
+    "positive_free": "positive",
+    "critical_free": "critical",
+    "advisor": "advisor",
+    "editor": "editor",
+    "judge_forward": "judge",
+    "judge_reversed": "judge",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What an agent wants said to its model, and where in the run it stands.
+
+    The first five fields are the call's address: no two calls of a run share it. `exchange` counts from 0,
+    `round` from 1. `whole` means that a reply cut off at its length limit is of no use.
+    """
+
+    sample: str
+    mode: str
+    exchange: int
+    round: int
+    step: Step
+    messages: list[Message]
+    whole: bool = False
+
+    @property
+    def role(self) -> Role:
+        """The role whose model is asked."""
+        return ROLE_OF_STEP[self.step]
+
+    @property
+    def address(self) -> tuple[str, str, int, int, Step]:
+        """The place of the call in the run."""
+        return self.sample, self.mode, self.exchange, self.round, self.step
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One finished call: what was sent, what came back, and what it took.
+
+    `request` identifies what was asked (model, parameters and messages, as a hash). `messages` are those
+    that were sent, after the provider's rules were applied. Token counts are the provider's own and None
+    where it gave none; `cached_tokens` is the part of `input_tokens` that a prefix cache held.
+    `started` is a Unix time in seconds; `latency`, in seconds, is that of the attempt that succeeded (or
+    of the last one). Where the call failed, `failure` says why and `reply` holds whatever text came.
+    """
+
+    call: Call
+    request: str
+    model: str
+    messages: list[Message]
+    reply: str
+    finish_reason: str | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cached_tokens: int | None
+    started: float
+    latency: float
+    attempts: int
+    failure: str | None = None

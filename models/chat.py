@@ -1,0 +1,72 @@
+"""The LangChain chat model for each provider."""
+
+from typing import Any
+
+import httpx2
+from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models.base import LanguageModelInput
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+from models.rehearsal import RehearsalModel
+from models.settings import Endpoint, ModelSettings, Provider, Role
+
+BASE_URLS: dict[Provider, str] = {
+    "openai": "https://api.openai.com/v1",
+    "vllm": "http://localhost:8000/v1",
+    "ernie": "https://qianfan.baidubce.com/v2",
+    "glm": "https://open.bigmodel.cn/api/paas/v4",
+}
+"""Where a provider serves its models, unless the settings say otherwise."""
+
+
+class ChatGLM(ChatOpenAI):
+    """GLM speaks the OpenAI protocol but knows the reply's limit as `max_tokens` only."""
+
+    def _get_request_payload(
+        self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        payload = super()._get_request_payload(input_, stop=stop, **kwargs)
+        if "max_completion_tokens" in payload:
+            payload["max_tokens"] = payload.pop("max_completion_tokens")
+        return payload
+
+
+def located(endpoint: Endpoint) -> Endpoint:
+    """The endpoint with the address it is reached at."""
+    return endpoint._replace(base_url=endpoint.base_url or BASE_URLS.get(endpoint.provider))
+
+
+def chat_model(
+    endpoint: Endpoint,
+    role: Role,
+    settings: ModelSettings,
+    key: SecretStr,
+    client: httpx2.AsyncClient,
+) -> BaseChatModel:
+    """The chat model that plays a role.
+
+    All models of a run share one HTTP client, which belongs to one event loop. Retries are the door's,
+    so the SDK's own are off; and every endpoint is asked for chat completions, which all of them have.
+    """
+    if endpoint.provider == "rehearsal":
+        return RehearsalModel(role=role, wins=settings.rehearsal_wins)
+    temperature, top_p = settings.temperature, settings.top_p
+    if endpoint.provider == "ernie":
+        temperature = max(temperature, 0.01)  # its range is open at 0
+    if endpoint.provider == "glm":
+        temperature, top_p = min(temperature, 1.0), max(top_p, 0.01)
+    make = ChatGLM if endpoint.provider == "glm" else ChatOpenAI
+    return make(
+        model=endpoint.name,
+        api_key=key,
+        base_url=endpoint.base_url,
+        temperature=temperature,
+        top_p=top_p,
+        max_completion_tokens=settings.max_tokens,
+        timeout=settings.timeout,
+        max_retries=0,
+        http_async_client=client,
+        use_responses_api=False,
+        stream_usage=False,
+    )

@@ -1,0 +1,137 @@
+"""`rehearsal:`, a provider without a model: plays every role by simple rules, so that a run can be tried.
+
+Its replies follow from the text it is given and from nothing else. The editor returns the response it finds
+in the prompt with one more sentence; the judge draws its verdict from the two responses, so that in a run of
+some length drafts win, lose and tie, the two orders contradict each other, and some verdicts cannot be read.
+None of its texts is an improvement.
+
+What it does not cover: a prompt whose material is not fenced (`<response>` … `</response>`) is taken as one
+text, and there the judge cannot tell which response is the draft.
+"""
+
+import re
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGeneration, ChatResult
+
+from models.settings import Role
+from samples.tokens import estimate_tokens
+
+NOTICE = (
+    "rehearsal: the texts of this model are made by simple rules. They show how a run goes; "
+    "they are no improvement and not meant for training."
+)
+
+_FENCE = re.compile(r"<(response(?:-\d+)?)>\n(.*?)\n</\1>", re.DOTALL)
+_ANY_FENCE = re.compile(r"<([a-z]+(?:-\d+)?)>\n.*?\n</\1>", re.DOTALL)
+_MARK = re.compile(r"\s*\[rehearsed (\d+)×: a model would have revised this\]$")
+
+
+class RehearsalModel(BaseChatModel):
+    """Plays one role by rules. `wins` is the share of comparisons that the draft is to win."""
+
+    role: Role
+    wins: float = 0.5
+
+    @property
+    def _llm_type(self) -> str:
+        return "rehearsal"
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        """The reply of the role to these messages."""
+        text = "\n\n".join(str(message.content) for message in messages)
+        reply = self._reply(text)
+        asked, said = estimate_tokens(text), estimate_tokens(reply)
+        message = AIMessage(
+            content=reply,
+            response_metadata={"finish_reason": "stop"},
+            usage_metadata=UsageMetadata(input_tokens=asked, output_tokens=said, total_tokens=asked + said),
+        )
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        # Without this the base class would start a thread for each reply.
+        return self._generate(messages, stop, **kwargs)
+
+    def _reply(self, text: str) -> str:
+        responses = list(_responses(text))
+        match self.role:
+            case "positive":
+                return _speech(text, "The response can stay as it is", "answers what was asked")
+            case "critical":
+                return _speech(text, "The response should be better", "says less than it could")
+            case "advisor":
+                return "Say the most important thing first.\nGive one concrete example."
+            case "editor":
+                return _rehearsed(responses[0] if responses else text.rpartition("\n\n")[2])
+            case "judge":
+                asked = _ANY_FENCE.sub("", text).lower()
+                return self._verdict(responses, scored="two numbers" in asked)
+
+    def _verdict(self, responses: list[str], scored: bool) -> str:
+        first, second = (responses[0], responses[1]) if len(responses) > 1 else ("", "")
+        # Drawn from the pair and not from its order, so that both orders know the same outcome.
+        drawn = _share("\0".join(sorted((first, second))))
+        draft_is_second = _rehearsals(second) >= _rehearsals(first)
+        if drawn < self.wins:
+            better = 2 if draft_is_second else 1
+        else:
+            rest = (drawn - self.wins) / (1 - self.wins)
+            if rest < 0.5:
+                better = 1 if draft_is_second else 2
+            elif rest < 0.7:
+                better = 0
+            elif rest < 0.85:
+                better = 1  # whichever is shown first: the two orders contradict each other
+            elif rest < 0.9 and draft_is_second:
+                better = 1  # and in the other order unreadable
+            else:
+                return "Both have their merits; it is hard to say."
+        reason = "This verdict was drawn from the texts by a rule (rehearsal)."
+        if scored:
+            return f"{('7 7', '8 6', '6 8')[better]}\n{reason}"
+        return f"{('equal', 'assistant 1', 'assistant 2')[better]}\n{reason}"
+
+
+def _responses(text: str) -> Iterator[str]:
+    return (found.group(2) for found in _FENCE.finditer(text))
+
+
+def _speech(text: str, position: str, claim: str) -> str:
+    responses = list(_responses(text))
+    words = (responses[0] if responses else text).split()
+    quoted = " ".join(words[:6])[:60]
+    return f"{position} (rehearsal). Where it says “{quoted}” it {claim}. It has {len(words)} words."
+
+
+def _rehearsals(response: str) -> int:
+    found = _MARK.search(response)
+    return int(found.group(1)) if found else 0
+
+
+def _rehearsed(response: str) -> str:
+    times = _rehearsals(response) + 1
+    return f"{_MARK.sub('', response)} [rehearsed {times}×: a model would have revised this]"
+
+
+def _share(text: str) -> float:
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64

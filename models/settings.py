@@ -1,0 +1,120 @@
+"""Which chat models play the roles, and how they are asked."""
+
+from typing import Literal, NamedTuple, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Role = Literal["positive", "critical", "advisor", "editor", "judge"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+Provider = Literal["openai", "vllm", "ernie", "glm", "rehearsal"]
+PROVIDERS: tuple[Provider, ...] = get_args(Provider)
+
+
+def split_model(model: str) -> tuple[Provider, str]:
+    """The provider and the name in `PROVIDER:NAME`.
+
+    Only the first colon separates: names may hold more of them. `rehearsal:` needs no name.
+
+    Raises:
+        ValueError: the provider is unknown or the name is missing.
+    """
+    head, colon, name = model.partition(":")
+    provider = next((known for known in PROVIDERS if known == head), None)
+    if provider is None or not colon:
+        known = ", ".join(f"{provider}:" for provider in PROVIDERS)
+        raise ValueError(f"{model!r} is not a model: write PROVIDER:NAME, with one of {known}")
+    if not name and provider != "rehearsal":
+        raise ValueError(f"{model!r} names no model: write {provider}:NAME")
+    return provider, name
+
+
+class Endpoint(NamedTuple):
+    """A model, and the base URL it was given; without one the provider's own is meant."""
+
+    provider: Provider
+    name: str
+    base_url: str | None
+
+    @property
+    def model(self) -> str:
+        """The model as it is written in the settings, `PROVIDER:NAME`."""
+        return f"{self.provider}:{self.name}"
+
+
+class ModelSettings(BaseModel):
+    """The part of the settings that says which models are called, and with which parameters."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(
+        "rehearsal:",
+        description="The model of every role that has none of its own, as PROVIDER:NAME. Providers: "
+        "openai (and every OpenAI-compatible endpoint), vllm, ernie, glm, rehearsal (built in, no network).",
+    )
+    base_url: str | None = Field(
+        None,
+        description="Where `model` is served, for instance http://localhost:8000/v1; "
+        "without it the provider's own address.",
+    )
+    role_models: dict[Role, str] = Field(
+        default_factory=dict, description="Models of single roles, which take the place of `model`."
+    )
+    role_base_urls: dict[Role, str] = Field(
+        default_factory=dict, description="Where the models in `role_models` are served."
+    )
+    temperature: float = Field(0.0, ge=0, le=2, description="Sampling temperature.")
+    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus sampling: the share of probability kept.")
+    max_tokens: int = Field(1000, ge=1, description="The longest reply, in tokens.")
+    timeout: float = Field(120.0, gt=0, description="How long one attempt at a call may take, in seconds.")
+    rehearsal_wins: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="How often the judge that `rehearsal:` plays prefers the draft, as a share.",
+    )
+
+    @field_validator("model")
+    @classmethod
+    def _model_is_named(cls, model: str) -> str:
+        split_model(model)
+        return model
+
+    @field_validator("role_models")
+    @classmethod
+    def _models_are_named(cls, models: dict[Role, str]) -> dict[Role, str]:
+        for model in models.values():
+            split_model(model)
+        return models
+
+    @field_validator("base_url")
+    @classmethod
+    def _base_url_is_an_address(cls, url: str | None) -> str | None:
+        return None if not url else _http_address(url)
+
+    @field_validator("role_base_urls")
+    @classmethod
+    def _base_urls_are_addresses(cls, urls: dict[Role, str]) -> dict[Role, str]:
+        return {role: _http_address(url) for role, url in urls.items()}
+
+    @model_validator(mode="after")
+    def _base_urls_belong_to_models(self) -> Self:
+        for role in self.role_base_urls:
+            if role not in self.role_models:
+                raise ValueError(
+                    f"the {role} has a base URL but no model of its own: "
+                    f"name one for it as well ({role}=PROVIDER:NAME)"
+                )
+        return self
+
+    def endpoint(self, role: Role) -> Endpoint:
+        """The model that plays a role and where it is served."""
+        if role in self.role_models:
+            return Endpoint(*split_model(self.role_models[role]), self.role_base_urls.get(role))
+        return Endpoint(*split_model(self.model), self.base_url)
+
+
+def _http_address(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"{url!r} is not an address: it starts with http:// or https://")
+    return url.rstrip("/")

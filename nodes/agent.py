@@ -1,0 +1,71 @@
+"""What all agents have in common: what they can see of a record, and how they speak to their model."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, TypedDict, TypeVar
+
+from langgraph.runtime import Runtime
+
+from models.call import Step
+from nodes.settings import AgentSettings
+from prompts.pack import Message
+
+
+class Material(TypedDict):
+    """The part of the state that every agent sees: the request, and where in the run it stands.
+
+    `system` and `input` are empty where the record has none.
+    """
+
+    id: str
+    exchange: int
+    round: int
+    system: str
+    instruction: str
+    input: str
+
+
+class MaterialWithResponse(Material):
+    """The request and the current response."""
+
+    response: str
+
+
+View_contra = TypeVar("View_contra", contravariant=True)
+
+
+class Node(Protocol[View_contra]):
+    """A node of a graph: reads its view of the state, makes one call, gives an update of the state.
+
+    The runtime's context is the settings.
+    """
+
+    async def __call__(self, state: View_contra, *, runtime: Runtime[Any]) -> dict[str, Any]:
+        """Work once."""
+        ...
+
+
+class Ask(Protocol):
+    """The way a node speaks to the model of its role."""
+
+    async def __call__(
+        self,
+        step: Step,
+        at: Mapping[str, Any],
+        settings: AgentSettings,
+        messages: list[Message],
+        *,
+        whole: bool = False,
+    ) -> str:
+        """Make the call of a step, for the place in the run that the state `at` names; give the reply."""
+        ...
+
+
+def shown(state: Material) -> dict[str, str]:
+    """The request as the variables of a prompt."""
+    instruction, given = state["instruction"], state["input"]
+    return {
+        "system": state["system"],
+        "instruction": instruction,
+        "input": given,
+        "request": f"{instruction}\n\n{given}" if given else instruction,
+    }

@@ -1,0 +1,100 @@
+"""The debaters: one speaks for the response, one against it.
+
+Each opens with a position fixed beforehand. In the free debate each weighs what the other one opened with;
+it sees its own opening as conversation, and nothing else the other one said.
+"""
+
+from typing import Any, Literal
+
+from langgraph.runtime import Runtime
+
+from models.call import Step
+from nodes.agent import Ask, Material, MaterialWithResponse, Node, shown
+from nodes.settings import AgentSettings
+from prompts.pack import Message, load_pack
+
+Side = Literal["positive", "critical"]
+
+_OPENING: dict[Side, Step] = {"positive": "positive_opening", "critical": "critical_opening"}
+_FREE: dict[Side, Step] = {"positive": "positive_free", "critical": "critical_free"}
+
+
+class Opened(MaterialWithResponse):
+    """What a debater sees in the free debate: both openings, each as the conversation it was."""
+
+    positive_memory: list[Message]
+    critical_memory: list[Message]
+
+
+def opening(side: Side, ask: Ask) -> Node[MaterialWithResponse]:
+    """The node in which a debater opens; it leaves the opening as conversation in its memory."""
+    step = _OPENING[side]
+
+    async def node(state: MaterialWithResponse, *, runtime: Runtime[Any]) -> dict[str, Any]:
+        settings: AgentSettings = runtime.context
+        messages = load_pack(settings.prompts).render(
+            f"opening_{side}",
+            persona=_persona(side, settings),
+            response=state["response"],
+            **shown(state),
+        )
+        reply = await ask(step, state, settings, messages)
+        return {f"{side}_memory": [*messages, Message(role="assistant", content=reply)]}
+
+    return node
+
+
+def free(side: Side, ask: Ask) -> Node[Opened]:
+    """The node in which a debater weighs the other one's opening."""
+    step = _FREE[side]
+
+    async def node(state: Opened, *, runtime: Runtime[Any]) -> dict[str, Any]:
+        settings: AgentSettings = runtime.context
+        own, other = state["positive_memory"], state["critical_memory"]
+        if side == "critical":
+            own, other = other, own
+        messages = load_pack(settings.prompts).render(
+            f"free_{side}",
+            persona=_persona(side, settings),
+            response=state["response"],
+            other_opening=other[-1]["content"],
+            **shown(state),
+        )
+        reply = await ask(step, state, settings, remembered(own, settings.memory_window) + messages)
+        return {f"{side}_weighed": reply}
+
+    return node
+
+
+def remembered(memory: list[Message], window: int) -> list[Message]:
+    """The latest `window` messages of a conversation and its system messages, which are not counted.
+
+    A window of 0 is all of them (SPEC: `memory_window`).
+    """
+    if not window:
+        return memory
+    system = [message for message in memory if message["role"] == "system"]
+    return system + [message for message in memory if message["role"] != "system"][-window:]
+
+
+def contributions(state: "Debated") -> list[str]:
+    """What the debaters said, in the order the advisor reads it."""
+    return [
+        state["positive_memory"][-1]["content"],
+        state["critical_memory"][-1]["content"],
+        state["positive_weighed"],
+        state["critical_weighed"],
+    ]
+
+
+class Debated(Material):
+    """The finished debate."""
+
+    positive_memory: list[Message]
+    critical_memory: list[Message]
+    positive_weighed: str
+    critical_weighed: str
+
+
+def _persona(side: Side, settings: AgentSettings) -> str:
+    return settings.positive_persona if side == "positive" else settings.critical_persona

@@ -1,0 +1,90 @@
+"""The judge: compares the current response with the draft, once in each order.
+
+A judgement is two things: what the judge is asked, and how its reply is read.
+"""
+
+import re
+from typing import Any, Literal, TypedDict
+
+from langgraph.runtime import Runtime
+
+from models.call import Step
+from nodes.agent import Ask, MaterialWithResponse, Node, shown
+from nodes.settings import AgentSettings, VerdictForm
+from prompts.pack import load_pack
+
+Order = Literal["forward", "reversed"]
+
+
+class Judgement(TypedDict):
+    """What the judge said, and the points it gave to response 1 and response 2.
+
+    `points` is None where the reply could not be read.
+    """
+
+    reply: str
+    points: list[float] | None
+
+
+class JudgeView(MaterialWithResponse):
+    """What the judge sees; the order decides which of the two responses comes first."""
+
+    draft: str
+
+
+def judge(order: Order, ask: Ask) -> Node[JudgeView]:
+    """The node that judges in one order: forward shows the current response first, reversed the draft."""
+    step: Step = "judge_forward" if order == "forward" else "judge_reversed"
+
+    async def node(state: JudgeView, *, runtime: Runtime[Any]) -> dict[str, Any]:
+        settings: AgentSettings = runtime.context
+        first, second = state["response"], state["draft"]
+        if order == "reversed":
+            first, second = second, first
+        messages = load_pack(settings.prompts).render(
+            f"judge_{settings.verdict}",
+            persona=settings.judge_persona,
+            response_1=first,
+            response_2=second,
+            **shown(state),
+        )
+        reply = await ask(step, state, settings, messages)
+        return {order: Judgement(reply=reply, points=read_verdict(reply, settings.verdict))}
+
+    return node
+
+
+def read_verdict(reply: str, form: VerdictForm) -> list[float] | None:
+    """The points for response 1 and response 2 in a judge's reply; None where it cannot be read.
+
+    Only the first line counts that says something; what follows is the explanation. A word such as
+    "Output:" before the answer, marks of emphasis and the case of letters do not matter.
+    """
+    lines = (_LABEL.sub("", line.translate(_EMPHASIS)).strip() for line in reply.splitlines())
+    line = next((line for line in lines if line), "").lower()
+    return _compared(line) if form == "compare" else _scored(line)
+
+
+_EMPHASIS = str.maketrans("", "", "*_`#\"'“”‘’「」[]")
+_LABEL = re.compile(r"^\s*[^\W\d]+(?: [^\W\d]+)?\s*[:：]")
+_NAME = re.compile(r"\b(?:assistant|response)\s*([12])\b|\b(equal|tie)\b")
+_DENIAL = re.compile(r"\b(?:not|neither|nor|cannot)\b|n't\b|n’t\b")
+_NUMBER = r"(\d+(?:\.\d+)?)"
+_SCORES = re.compile(rf"^{_NUMBER}(?:\s*[,，]\s*|\s+){_NUMBER}[.,;]?$")
+_POINTS: dict[str, list[float]] = {"1": [1.0, 0.0], "2": [0.0, 1.0], "equal": [1.0, 1.0]}
+
+
+def _compared(line: str) -> list[float] | None:
+    # A line that names both, or that denies what it names, does not say which one is better.
+    named = {number or "equal" for number, _ in _NAME.findall(line)}
+    if len(named) != 1 or _DENIAL.search(line):
+        return None
+    return list(_POINTS[named.pop()])
+
+
+def _scored(line: str) -> list[float] | None:
+    found = _SCORES.match(line)
+    if not found:
+        return None
+    scores = [float(number) for number in found.groups()]
+    return scores if all(1 <= score <= 10 for score in scores) else None

@@ -1,0 +1,42 @@
+"""What the agents are told about themselves and how they work."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from prompts import personas
+
+VerdictForm = Literal["compare", "score"]
+
+
+def _persona(text: str, *nodes: str) -> Any:
+    # The two keys are what LangGraph Studio reads to show a field as an editable prompt at its nodes.
+    hints: dict[str, Any] = {"langgraph_nodes": list(nodes), "langgraph_type": "prompt"}
+    return Field(text, description="Who this agent is.", json_schema_extra=hints)
+
+
+class AgentSettings(BaseModel):
+    """The part of the settings that nodes read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompts: str = Field(
+        "default",
+        description="The prompt pack: `default`, `classic` or a folder of templates.",
+    )
+    verdict: VerdictForm = Field(
+        "compare",
+        description="What the judge is asked for: the better response, or points for both.",
+        json_schema_extra={"langgraph_nodes": ["judge_forward", "judge_reversed"]},
+    )
+    memory_window: int = Field(
+        0,
+        ge=0,
+        description="How many of its own latest messages a debater sees in the free debate; 0 is all.",
+        json_schema_extra={"langgraph_nodes": ["positive_free", "critical_free"]},
+    )
+    positive_persona: str = _persona(personas.POSITIVE, "positive_opening", "positive_free")
+    critical_persona: str = _persona(personas.CRITICAL, "critical_opening", "critical_free")
+    advisor_persona: str = _persona(personas.ADVISOR, "advisor")
+    editor_persona: str = _persona(personas.EDITOR, "editor")
+    judge_persona: str = _persona(personas.JUDGE, "judge_forward", "judge_reversed")

@@ -1,0 +1,47 @@
+"""The command line. Each command stands in a file of its own.
+
+Exit status: 0 all done; 1 done, and some samples failed (they keep their responses); 2 wrong usage or
+unusable input, nothing was started; 3 stopped early, and the same command goes on from there.
+"""
+
+import sys
+
+import click
+
+from ledger.ledger import LedgerError
+from models.failures import RunStopped
+from models.keys import MissingKey
+from prompts.pack import PackError
+from runners.evolve import evolve
+from runners.folder import RunError
+from samples.sample import DataError
+
+UNUSABLE = (DataError, PackError, RunError, LedgerError, MissingKey)
+"""What a person can put right before anything was started."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="coevol")
+def coevol() -> None:
+    """Better responses for instruction-tuning data."""
+
+
+coevol.add_command(evolve)
+
+
+def main() -> None:
+    """Runs a command and ends the process with its exit status."""
+    try:
+        status = coevol(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        status = 2
+    except click.Abort:
+        status = 3
+    except UNUSABLE as error:
+        click.echo(f"coevol: {error}", err=True)
+        status = 2
+    except RunStopped as error:
+        click.echo(f"coevol: stopped: {error}", err=True)
+        status = 3
+    sys.exit(status or 0)

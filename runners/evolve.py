@@ -1,0 +1,122 @@
+"""`coevol evolve DATA -o RUN`: works through a data set."""
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ledger.ledger import LedgerError
+from models.failures import RunStopped
+from models.keys import Keys
+from models.rehearsal import NOTICE
+from models.settings import ROLES
+from runners.engine import Engine, Options, Tally
+from runners.folder import facts, locked, prepare
+from runners.options import mode_option, ordered, settings_from, settings_options
+from runners.progress import Progress
+from samples.reader import open_data
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    "run",
+    required=True,
+    metavar="RUN",
+    type=click.Path(path_type=Path),
+    help="The folder of the run. The same command on the same folder goes on where it stopped.",
+)
+@mode_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["auto", "alpaca", "sharegpt", "messages"]),
+    default="auto",
+    help="The records' format. Default: auto.",
+)
+@click.option(
+    "--start",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="NUMBER",
+    help="The first record to work on, counted from 0.",
+)
+@click.option(
+    "--stop",
+    type=click.IntRange(min=0),
+    metavar="NUMBER",
+    help="The record to stop before.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(min=1),
+    default=64,
+    metavar="NUMBER",
+    help="The most calls in flight. Default: 64.",
+)
+@click.option(
+    "--max-failures",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    metavar="SHARE",
+    help="The share of failed samples above which the run stops itself. Default: 0.5.",
+)
+@settings_options
+def evolve(
+    data: Path,
+    run: Path,
+    modes: tuple[str, ...],
+    form: Any,
+    start: int,
+    stop: int | None,
+    concurrency: int,
+    max_failures: float,
+    **given: Any,
+) -> int:
+    """Improve the responses of a data set.
+
+    DATA is a file of Alpaca, ShareGPT or messages records: a JSON array, JSON lines or Parquet. Every
+    call is on file in the folder RUN before its reply is used, so nothing that was paid for is lost.
+    """
+    settings = settings_from(given)
+    chosen = ordered(modes)
+    options = Options(concurrency, max_failures, start, stop)
+    dataset = open_data(data, form)
+    click.echo(f"{data}: {dataset.describe()}", err=True)
+    if any(settings.endpoint(role).provider == "rehearsal" for role in ROLES):
+        click.echo(NOTICE, err=True)
+    checked = dataset.check()
+    keys = Keys.load()
+    last = checked.count if stop is None else min(stop, checked.count)
+    tally = Tally(samples=max(0, last - start) * len(chosen))
+    with locked(run):
+        ledger = prepare(run, facts(dataset, checked, settings, chosen))
+        engine = Engine(dataset, chosen, settings, options, ledger, keys, tally)
+        try:
+            asyncio.run(_work(engine, tally))
+        except asyncio.CancelledError:
+            raise RunStopped("interrupted twice; the calls in flight were given up") from None
+        except LedgerError as error:
+            raise RunStopped(str(error)) from None
+    return 1 if tally.failed else 0
+
+
+async def _work(engine: Engine, tally: Tally) -> None:
+    loop, main = asyncio.get_running_loop(), asyncio.current_task()
+    interrupted = False
+
+    def interrupt() -> None:
+        nonlocal interrupted
+        if interrupted and main:
+            main.cancel()
+        interrupted = True
+        engine.stop(RunStopped("interrupted; the same command goes on from here"))
+
+    for signal_ in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signal_, interrupt)
+    async with Progress(tally, lambda: engine.in_flight):
+        await engine.run()

@@ -1,0 +1,130 @@
+"""The folder of a run: the ledger, what made it, and a lock."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from graph.build import Mode
+from graph.settings import WHERE_NOT_WHAT, Settings
+from ledger.ledger import Ledger
+from prompts.pack import load_pack
+from samples.reader import Checked, DataSet
+
+PACKAGES = ("coevol", "langgraph", "langchain-core", "langchain-openai", "openai", "fschat")
+"""Whose versions a run notes down: what could change a request or the way a reply is read."""
+
+
+class RunError(Exception):
+    """The folder cannot be used for this run. The message says why and what to do."""
+
+
+def open_run(folder: Path) -> Ledger:
+    """The ledger of a run's folder, for reading.
+
+    Raises:
+        LedgerError: the folder holds no run, or one that cannot be read.
+    """
+    return Ledger.open(folder / "ledger.sqlite")
+
+
+def made_by(folder: Path) -> dict[str, Any]:
+    """What made the run in a folder, as `facts` gave it.
+
+    Raises:
+        RunError: it is not noted there.
+    """
+    try:
+        facts: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{folder} is not a run: {folder / 'run.json'} cannot be read ({error})") from None
+    return facts
+
+
+def facts(data: DataSet, checked: Checked, settings: Settings, modes: Sequence[Mode]) -> dict[str, Any]:
+    """What makes a run: the data, the settings, the prompts, and the versions of the programs."""
+    pack = load_pack(settings.prompts)
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "data": {
+            "path": str(data.path),
+            "sha256": checked.sha256,
+            "records": checked.count,
+            "format": data.format,
+            "layout": data.layout,
+        },
+        "modes": list(modes),
+        "settings": settings.model_dump(mode="json"),
+        "prompts": {"pack": pack.name, "sha256": pack.digest},
+        "versions": {package: version(package) for package in PACKAGES},
+    }
+
+
+def prepare(folder: Path, now: Mapping[str, Any]) -> Ledger:
+    """The ledger to write to: a new one, or that of a run which the same facts made.
+
+    Raises:
+        RunError: the folder holds another run, or something else; the message names each difference.
+        LedgerError: the ledger cannot be used.
+    """
+    if (folder / "ledger.sqlite").exists():
+        different = list(_differences(made_by(folder), now))
+        if different:
+            raise RunError(
+                f"{folder} holds a run that was made differently:\n"
+                + "\n".join(f"  {line}" for line in different)
+                + "\nGive this run a folder of its own, or use what that one was begun with."
+            )
+        return open_run(folder)
+    strangers = [p.name for p in folder.iterdir() if p.name not in ("run.json", "lock")]
+    if strangers:
+        raise RunError(f"{folder} is not empty and holds no run (but {strangers[0]}): name another")
+    text = json.dumps(now, indent=2, ensure_ascii=False)
+    (folder / "run.json").write_text(text + "\n", encoding="utf-8")
+    return Ledger.create(folder / "ledger.sqlite")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds a run's folder, making it where there is none, so that no second command works on it.
+
+    Raises:
+        RunError: another command holds it, or it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(13, "it is read-only")
+        lock = FileLock(folder / "lock", blocking=False)
+        with lock:
+            yield
+    except Timeout:
+        raise RunError(f"another command works on {folder}: wait until it is done") from None
+    except OSError as error:
+        raise RunError(f"{folder} cannot hold a run: {error.strerror}") from None
+
+
+def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    for name, here in now["settings"].items():
+        there = then["settings"].get(name)
+        if there != here and name not in WHERE_NOT_WHAT:
+            yield f"{name}: {_brief(there)} there, {_brief(here)} here"
+    for key in ("sha256", "format"):
+        if then["data"][key] != now["data"][key]:
+            there, here = (f"{made['data']['path']} ({made['data'][key]:.12})" for made in (then, now))
+            yield f"data: {there} there, {here} here"
+    if then["prompts"]["sha256"] != now["prompts"]["sha256"]:
+        yield f"prompts: the texts of pack {now['prompts']['pack']} have changed since"
+    if then["modes"] != now["modes"]:
+        yield f"modes: {', '.join(then['modes'])} there, {', '.join(now['modes'])} here"
+
+
+def _brief(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "…"

@@ -1,0 +1,180 @@
+"""The settings on the command line and in a TOML file.
+
+Every field of `Settings` is an option of the same name; the limits and the messages are the fields' own.
+"""
+
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from graph.build import MODES, Mode
+from graph.settings import Settings
+from models.settings import ROLES
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class SettingsError(click.UsageError):
+    """A setting cannot be used. The message names it, its value, and what it may be."""
+
+
+def model_options(command: Command) -> Command:
+    """Adds `--model` and `--base-url`, each for all roles or for one, `--settings`, and the models' fields."""
+    return _with(
+        [
+            click.option(
+                "--model",
+                "models",
+                multiple=True,
+                metavar="[ROLE=]PROVIDER:NAME",
+                help="The model of all roles, or of one: " + ", ".join(ROLES) + ". "
+                "Providers: openai, vllm, ernie, glm, rehearsal. Default: rehearsal:.",
+            ),
+            click.option(
+                "--base-url",
+                "base_urls",
+                multiple=True,
+                metavar="[ROLE=]URL",
+                help="Where the model of --model, or the role's own, is served.",
+            ),
+            click.option(
+                "--settings",
+                "settings_file",
+                type=click.Path(path_type=Path),
+                metavar="FILE",
+                help="A TOML file of settings; options given here win over it.",
+            ),
+        ],
+        command,
+    )
+
+
+def settings_options(command: Command) -> Command:
+    """Adds an option for each setting."""
+    own = {"model", "base_url", "role_models", "role_base_urls"}
+    fields = [
+        click.option(
+            "--" + name.replace("_", "-"),
+            name,
+            metavar=_metavar(info),
+            help=_help(name, info),
+        )
+        for name, info in Settings.model_fields.items()
+        if name not in own
+    ]
+    return model_options(_with(fields, command))
+
+
+def mode_option(command: Command) -> Command:
+    """Adds `--mode`, which may be given several times."""
+    return _with(
+        [
+            click.option(
+                "--mode",
+                "modes",
+                multiple=True,
+                type=click.Choice(MODES),
+                default=("evolve",),
+                help="Which agents take part; several modes give a result each. Default: evolve.",
+            )
+        ],
+        command,
+    )
+
+
+def settings_from(given: Mapping[str, Any]) -> Settings:
+    """The settings that the options of a command give, over those of the TOML file where one is named.
+
+    Raises:
+        SettingsError: a value cannot be used, or the file cannot be read.
+    """
+    values: dict[str, Any] = {}
+    if given.get("settings_file"):
+        values |= _from_file(given["settings_file"])
+    models, base_urls = (
+        _by_role("--model", given["models"]),
+        _by_role("--base-url", given["base_urls"]),
+    )
+    if "" in models:
+        # The address in the file belongs to the model in the file.
+        values.pop("base_url", None)
+        values["model"] = models.pop("")
+    if "" in base_urls:
+        values["base_url"] = base_urls.pop("")
+    if models:
+        values["role_models"] = {**values.get("role_models", {}), **models}
+    if base_urls:
+        values["role_base_urls"] = {**values.get("role_base_urls", {}), **base_urls}
+    values |= {name: given[name] for name in Settings.model_fields if given.get(name) is not None}
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_complaints(error))) from None
+
+
+def ordered(modes: Iterable[str]) -> list[Mode]:
+    """Each of these modes once, in the order of their numbers."""
+    return [mode for mode in MODES if mode in set(modes)]
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not a TOML file: {error}") from None
+
+
+def _by_role(option: str, values: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for value in values:
+        head, sign, rest = value.partition("=")
+        # A URL or a name may hold an equals sign of its own; a role holds neither colon nor slash.
+        role, text = (head, rest) if sign and head.isalpha() else ("", value)
+        if role and role not in ROLES:
+            raise SettingsError(f"{option} {value}: {role!r} is no role; roles are {', '.join(ROLES)}")
+        if role in found:
+            raise SettingsError(f"{option} is given twice for {role or 'all roles'}")
+        found[role] = text
+    return found
+
+
+def _complaints(error: ValidationError) -> Iterable[str]:
+    for complaint in error.errors():
+        name = ".".join(str(part) for part in complaint["loc"]) or "settings"
+        says = complaint["msg"].removeprefix("Value error, ")
+        if complaint["type"] == "extra_forbidden":
+            yield f"{name} is not a setting; settings are {', '.join(Settings.model_fields)}"
+        elif complaint["type"] == "value_error":
+            yield f"{name}: {says}"
+        else:
+            yield f"{name}: {says}, not {complaint['input']!r}"
+
+
+def _metavar(info: FieldInfo) -> str:
+    kinds = {int: "NUMBER", float: "NUMBER", str: "TEXT"}
+    choices = getattr(info.annotation, "__args__", ())
+    if info.annotation in kinds:
+        return kinds[info.annotation]
+    if type(None) in choices:
+        return "NUMBER"
+    return "|".join(map(str, choices))
+
+
+def _help(name: str, info: FieldInfo) -> str:
+    if name.endswith("_persona"):
+        return f"Who the {name.removesuffix('_persona')} agent is."
+    default = "" if info.default is None else f" Default: {info.default}."
+    return f"{info.description}{default}"
+
+
+def _with(options: Sequence[Callable[[Any], Any]], command: Command) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command

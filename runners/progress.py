@@ -1,0 +1,74 @@
+"""The display of a run's progress: a live line on a terminal, a line now and then in a log."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from runners.engine import Tally
+
+ON_TERMINAL, IN_LOG = 0.5, 30.0
+"""Seconds between two lines."""
+
+
+class Progress:
+    """Shows a run's tally while it goes on, on standard error. An async context manager."""
+
+    def __init__(self, tally: Tally, in_flight: Callable[[], int]) -> None:
+        self._tally = tally
+        self._in_flight = in_flight
+        self._console = Console(stderr=True, highlight=False)
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+
+    async def __aenter__(self) -> Self:
+        self._showing = asyncio.create_task(self._show())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._showing.cancel()
+        await asyncio.gather(self._showing, return_exceptions=True)
+        self._console.print(line(self._tally, self._in_flight()), soft_wrap=True)
+
+    async def _show(self) -> None:
+        if not self._console.is_terminal:
+            while True:
+                self._console.print(line(self._tally, self._in_flight()), soft_wrap=True)
+                await asyncio.sleep(IN_LOG)
+        with self._live:
+            while True:
+                self._live.update(Text(line(self._tally, self._in_flight())), refresh=True)
+                await asyncio.sleep(ON_TERMINAL)
+
+
+def line(tally: Tally, in_flight: int) -> str:
+    """The run so far, on one line."""
+    seconds = time.monotonic() - tally.began
+    finished = tally.earlier + tally.finished
+    parts = [
+        f"{finished:,}/{tally.samples:,} samples",
+        f"{tally.accepted_rounds:,} rounds accepted",
+        f"{tally.failed:,} failed",
+        f"{tally.calls:,} calls, {in_flight} in flight",
+        f"{tally.input_tokens:,} + {tally.output_tokens:,} tokens",
+        f"{tally.calls / max(seconds, 0.001):.1f} calls/s",
+    ]
+    if tally.skipped:
+        parts.insert(2, f"{tally.skipped:,} skipped")
+    if tally.on_file:
+        parts.insert(-1, f"{tally.on_file:,} from the ledger")
+    left = tally.samples - finished
+    if tally.finished and left > 0:
+        parts.append(f"{_duration(left * seconds / tally.finished)} left")
+    else:
+        parts.append(f"{_duration(seconds)}")
+    return " · ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
