@@ -66,18 +66,12 @@ TEMPLATES: Mapping[str, Needs] = {
     "opening_positive": Needs(("response",), (("response",),)),
     "opening_critical": Needs(("response",), (("response",),)),
     # The node puts the debater's own opening, prompt and reply, before these messages.
-    "free_positive": Needs(
-        ("response", "other_opening"), (("response", "other_opening"),), opens=False
-    ),
-    "free_critical": Needs(
-        ("response", "other_opening"), (("response", "other_opening"),), opens=False
-    ),
+    "free_positive": Needs(("response", "other_opening"), (("response", "other_opening"),), opens=False),
+    "free_critical": Needs(("response", "other_opening"), (("response", "other_opening"),), opens=False),
     # advise-blind; advise; debate and evolve
     "advisor": Needs(("response", "debate"), ((), ("response",), ("response", "debate"))),
     # edit; advise-blind; advise, debate and evolve
-    "editor": Needs(
-        ("suggestions", "response"), ((), ("suggestions",), ("suggestions", "response"))
-    ),
+    "editor": Needs(("suggestions", "response"), ((), ("suggestions",), ("suggestions", "response"))),
     "judge_compare": Needs(("response_1", "response_2"), (("response_1", "response_2"),)),
     "judge_score": Needs(("response_1", "response_2"), (("response_1", "response_2"),)),
 }
@@ -269,7 +263,7 @@ def _check_variables(
         except TemplateSyntaxError as error:
             raise PackError(f"{folder / name}, line {error.lineno}: {error.message}") from error
         for reference in find_referenced_templates(trees[name]):
-            if reference not in sources:
+            if reference is None or reference not in sources:
                 raise PackError(
                     f"{folder / name} includes {reference or 'a file named by an expression'}; "
                     f"it can only include *{_ENDING} files of its own folder, named in quotes"
@@ -278,10 +272,7 @@ def _check_variables(
     # An included file also sees what the including one has set.
     known = {*COMMON, *TEMPLATES[template].variables, *BLOCKS, *environment.globals}
     known |= {
-        name.name
-        for tree in trees.values()
-        for name in tree.find_all(nodes.Name)
-        if name.ctx != "load"
+        name.name for tree in trees.values() for name in tree.find_all(nodes.Name) if name.ctx != "load"
     }
     for name, tree in trees.items():
         for variable in sorted(find_undeclared_variables(tree) - known):
@@ -294,13 +285,11 @@ def _check_variables(
 def _try(pack: Pack, template: str) -> None:
     """Render every case the modes can ask for, with and without input and system prompt."""
     needs = TEMPLATES[template]
-    for case, system, input in itertools.product(
-        needs.cases, ("", "The system."), ("", "The input.")
-    ):
+    for case, system, input in itertools.product(needs.cases, ("", "The system."), ("", "The input.")):
         given: dict[str, Any] = {name: f"The {name}." for name in needs.variables if name in case}
         if "debate" in given:
             given["debate"] = [f"The {name}." for name in Debate._fields]
-        values = {name: None for name in needs.variables} | given
+        values = dict.fromkeys(needs.variables) | given
         record = {"instruction": "The instruction.", "input": input}
         messages = pack.render(template, persona="The persona.", system=system, **record, **values)
         text = "\n".join(message["content"] for message in messages)
