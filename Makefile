@@ -1,15 +1,24 @@
 # make demo   sets everything up and evolves the example data without a key
-# make test   the full tests, with lint and types
-# make lock   compiles the pinned requirements anew from pyproject.toml (needs uv)
+# make test   lint, types and all tests
+# make lock   compiles the pinned requirements anew from pyproject.toml
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+DEMO := runs/demo
 
 .PHONY: demo test lock
 
 demo: $(VENV)/demo
-	$(BIN)/python examples/demo.py
+	$(BIN)/coevol evolve examples/alpaca_en.json -o $(DEMO)
+	$(BIN)/coevol stats $(DEMO)
+	$(BIN)/coevol show $(DEMO) train-sum
+	@echo
+	@echo 'Next, with a real model (OPENAI_API_KEY in the environment or in a file .env):'
+	@echo '  source $(VENV)/bin/activate'
+	@echo '  coevol check --model openai:gpt-5.4-mini'
+	@echo '  coevol evolve examples/alpaca_en.json -o runs/first --model openai:gpt-5.4-mini'
+	@echo '  coevol export runs/first -o better.json'
 
 test: $(VENV)/test
 	$(BIN)/ruff check .
@@ -17,21 +26,27 @@ test: $(VENV)/test
 	$(BIN)/mypy
 	$(BIN)/pytest
 
+# What either needs is installed from a list of exact versions and hashes.
 $(VENV)/demo: requirements.txt pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "coevol needs Python 3.11 or newer; name one with PYTHON=…")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --require-hashes -r requirements.txt
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	$(call install,requirements.txt)
 	touch $@
 
 $(VENV)/test: requirements-test.txt pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --require-hashes -r requirements-test.txt
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	$(call install,requirements-test.txt)
 	touch $@ $(VENV)/demo
 
-COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
+define install
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "coevol needs Python 3.11 or newer: make PYTHON=python3.11 …")'
+	@echo 'Installing into $(VENV) (a minute or two) …'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+endef
+
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml
 
 lock:
-	$(COMPILE) pyproject.toml --extra build -o requirements.txt
-	$(COMPILE) pyproject.toml --extra build --extra test -c requirements.txt -o requirements-test.txt
+	$(BIN)/pip install --quiet uv
+	$(LOCK) --extra build -o requirements.txt
+	$(LOCK) --extra build --extra test -c requirements.txt -o requirements-test.txt
