@@ -9,7 +9,7 @@ An exchange, in mode `evolve`:
 The other modes are parts of it. The order, and what each agent sees, are the method's (arXiv 2406.07054).
 """
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from typing import Any, Literal, Protocol, cast, get_args
 
 from langgraph.graph import END, START, StateGraph
@@ -249,11 +249,20 @@ def _asker(mode: Mode, speak: Speak) -> Ask:
         *,
         whole: bool = False,
     ) -> str:
-        call = Call(at["id"], mode, at["exchange"], at["round"], step, messages, whole)
+        place = at["id"], mode, at["exchange"], at["round"], step
+        call = Call(*place, messages, whole, parts=tuple(_texts(at)))
         # Nodes know the agents' part of the settings only; the context they come from is the whole.
         return await speak(call, cast(Settings, settings))
 
     return ask
+
+
+def _texts(state: Mapping[str, Any]) -> Iterator[str]:
+    for value in state.values():
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list):  # a debater's memory
+            yield value[-1]["content"]
 
 
 def _need_settings(runtime: Runtime[Settings]) -> None:

@@ -11,17 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from sqlalchemy import Connection, Engine, NullPool, create_engine, event, select
+from sqlalchemy import ColumnElement, Connection, Engine, NullPool, create_engine, event, func, select
 from sqlalchemy.exc import DatabaseError
 
-from ledger.tables import VERSION, calls, metadata, results, samples
+from ledger.tables import VERSION, VIEWS, calls, metadata, results, samples, texts
+from ledger.texts import unfold, unfold_prompt
 from samples.formats import parse_record
-from samples.sample import Sample
+from samples.sample import Format, Sample
 
 Status = Literal["done", "failed", "skipped"]
 
 SKIPPED = ""
 """The mode of a skipped sample's only result: it is skipped in all modes."""
+
+
+PAGE = 500
+"""Samples read at a time."""
 
 
 class LedgerError(Exception):
@@ -69,6 +74,8 @@ class Ledger:
                 connection.exec_driver_sql("PRAGMA journal_mode = WAL")
             with ledger.engine.begin() as connection:
                 metadata.create_all(connection)
+                for view in VIEWS:
+                    connection.exec_driver_sql(view)
                 connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
         return ledger
 
@@ -119,8 +126,14 @@ class Ledger:
             calls.c.sample == sample, calls.c.mode == mode, calls.c.failure.is_(None)
         )
         with self.reading() as connection:
-            rows = connection.execute(query)
-            return {(row[0], row[1], row[2], row[3]): row[4] for row in rows}
+            rows = connection.execute(query).all()
+            replies = unfold(connection, [row[4] for row in rows])
+        return {(row[0], row[1], row[2], row[3]): reply for row, reply in zip(rows, replies, strict=True)}
+
+    def last_text(self) -> int:
+        """The highest id in `texts`."""
+        with self.reading() as connection:
+            return connection.execute(select(func.max(texts.c.id))).scalar_one() or 0
 
     def has_calls(self) -> bool:
         """Whether any call is on file."""
@@ -132,29 +145,35 @@ class Ledger:
 
         A skipped sample has one result, under `SKIPPED`.
         """
-        query = select(samples, results).join(results, samples.c.position == results.c.position)
-        query = query.order_by(samples.c.position, results.c.mode)
-        with self.reading() as connection:
-            rows = connection.execution_options(yield_per=500).execute(query)
-            sample: Sample | None = None
-            by_mode: dict[str, Result] = {}
-            for row in rows.mappings():
-                if sample is None or sample.position != row[samples.c.position]:
-                    if sample is not None:
-                        yield sample, by_mode
-                    sample, by_mode = _sample(row), {}
-                by_mode[row[results.c.mode]] = _result(row)
-            if sample is not None:
-                yield sample, by_mode
+        last = -1
+        # A page is read at a time, each in a moment of its own: no reader stands in the writer's way.
+        while page := self._page(samples.c.position > last):
+            yield from page
+            last = page[-1][0].position
 
     def sample(self, sample_id: str) -> tuple[Sample, dict[str, Result]] | None:
         """One finished sample and its results by mode; None where there is none of that id."""
-        query = select(samples, results).join(results, samples.c.position == results.c.position)
+        return next(iter(self._page(samples.c.id == sample_id)), None)
+
+    def _page(self, condition: ColumnElement[bool]) -> list[tuple[Sample, dict[str, Result]]]:
+        some = select(samples).where(condition).order_by(samples.c.position).limit(PAGE).subquery()
+        query = (
+            select(some, results)
+            .join(results, some.c.position == results.c.position)
+            .order_by(some.c.position, results.c.mode)
+        )
         with self.reading() as connection:
-            rows = connection.execute(query.where(samples.c.id == sample_id)).mappings().all()
-        if not rows:
-            return None
-        return _sample(rows[0]), {row[results.c.mode]: _result(row) for row in rows}
+            rows = connection.execute(query).mappings().all()
+            folded = [(json.loads(row[some.c.record]), json.loads(row[results.c.outcome])) for row in rows]
+            unfolded = unfold(connection, [[*pair] for pair in folded])
+        page: dict[int, tuple[Sample, dict[str, Result]]] = {}
+        for row, (record, outcome) in zip(rows, unfolded, strict=True):
+            position = row[some.c.position]
+            if position not in page:
+                sample = _sample(position, row[some.c.id], row[some.c.format], record)
+                page[position] = sample, {}
+            page[position][1][row[results.c.mode]] = _result(row, outcome)
+        return list(page.values())
 
     def ids(self, most: int) -> list[str]:
         """The ids of the first finished samples, `most` of them."""
@@ -167,7 +186,11 @@ class Ledger:
         query = select(calls).where(calls.c.sample == sample_id).order_by(calls.c.number)
         with self.reading() as connection:
             rows = connection.execute(query).mappings().all()
-        return [dict(row) | {"messages": json.loads(row["messages"])} for row in rows]
+            unfolded = unfold(connection, [[json.loads(row["messages"]), row["reply"]] for row in rows])
+        return [
+            {**row, "messages": unfold_prompt(messages), "reply": reply}
+            for row, (messages, reply) in zip(rows, unfolded, strict=True)
+        ]
 
 
 @contextmanager
@@ -186,21 +209,12 @@ def _configure(connection: sqlite3.Connection, _: Any) -> None:
     connection.execute("PRAGMA busy_timeout = 10000")
 
 
-def _sample(row: Any) -> Sample:
-    record = json.loads(row[samples.c.record])
-    parsed = parse_record(record, row[samples.c.format])
-    return Sample(
-        position=row[samples.c.position],
-        id=row[samples.c.id],
-        format=row[samples.c.format],
-        record=record,
-        system=parsed.system,
-        exchanges=parsed.exchanges,
-        skip=parsed.skip,
-    )
+def _sample(position: int, sample_id: str, form: Format, record: dict[str, Any]) -> Sample:
+    parsed = parse_record(record, form)
+    return Sample(position, sample_id, form, record, parsed.system, parsed.exchanges, parsed.skip)
 
 
-def _result(row: Any) -> Result:
+def _result(row: Any, outcome: list[dict[str, Any]]) -> Result:
     return Result(
         mode=row[results.c.mode],
         status=row[results.c.status],
@@ -209,6 +223,6 @@ def _result(row: Any) -> Result:
         exchanges=row[results.c.exchanges],
         original_tokens=row[results.c.original_tokens],
         final_tokens=row[results.c.final_tokens],
-        outcome=json.loads(row[results.c.outcome]),
+        outcome=outcome,
         finished=row[results.c.finished],
     )

@@ -1,4 +1,8 @@
-"""The tables of a ledger. They are also what `sqlite3 RUN/ledger.sqlite` shows."""
+"""The tables of a ledger.
+
+Columns that hold JSON or a reply refer to `texts` for everything long (see `ledger.texts`). For people with
+`sqlite3 RUN/ledger.sqlite` there are two views, `prompts` and `replies`, which put the texts in.
+"""
 
 from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text
 
@@ -14,6 +18,14 @@ samples = Table(
     Column("id", String, nullable=False, unique=True),
     Column("format", String, nullable=False),
     Column("record", Text, nullable=False, comment="JSON: the record as it was read"),
+)
+
+texts = Table(
+    "texts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("sample", String, comment="the id of the sample it belongs to; none for texts of the prompts"),
+    Column("text", Text, nullable=False),
 )
 
 results = Table(
@@ -42,7 +54,7 @@ calls = Table(
     Column("step", String, nullable=False),
     Column("request", String, nullable=False, comment="hash of model, parameters and messages"),
     Column("model", String, nullable=False),
-    Column("messages", Text, nullable=False, comment="JSON: what was sent"),
+    Column("messages", Text, nullable=False, comment="JSON: what was sent, each content in pieces"),
     Column("reply", Text, nullable=False),
     Column("finish_reason", String),
     Column("input_tokens", Integer),
@@ -54,3 +66,21 @@ calls = Table(
     Column("failure", Text),
 )
 Index("calls_of_sample", calls.c.sample)
+
+VIEWS = (
+    """
+    CREATE VIEW prompts AS
+    SELECT calls.number, calls.sample, calls.step, json_extract(message.value, '$.role') AS role,
+        (SELECT group_concat(coalesce(texts.text, piece.value), '')
+            FROM json_each(message.value, '$.content') AS piece
+            LEFT JOIN texts ON substr(piece.value, 1, 1) = char(1)
+                AND texts.id = CAST(substr(piece.value, 2) AS INTEGER)) AS content
+    FROM calls, json_each(calls.messages) AS message
+    """,
+    """
+    CREATE VIEW replies AS
+    SELECT calls.number, calls.sample, calls.step, coalesce(texts.text, calls.reply) AS reply
+    FROM calls LEFT JOIN texts ON substr(calls.reply, 1, 1) = char(1)
+        AND texts.id = CAST(substr(calls.reply, 2) AS INTEGER)
+    """,
+)

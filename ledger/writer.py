@@ -10,13 +10,14 @@ import json
 import queue
 import threading
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from sqlalchemy import Connection, Insert, insert
 
 from ledger.ledger import Ledger, LedgerError, Result, reported
-from ledger.tables import calls, results, samples
+from ledger.tables import calls, results, samples, texts
+from ledger.texts import Folder, is_unicode
 from models.call import CallRecord
 from samples.sample import Sample
 
@@ -24,12 +25,12 @@ _ADD_CALL = insert(calls)
 _ADD_SAMPLE = insert(samples).prefix_with("OR IGNORE")
 _ADD_RESULT = insert(results).prefix_with("OR REPLACE")
 
-_Rows = list[tuple[Insert, dict[str, Any]]]
+_ADD_TEXT = insert(texts)
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    rows: _Rows
+    addition: CallRecord | tuple[Sample, Result]
     written: asyncio.Future[None]
     loop: asyncio.AbstractEventLoop
 
@@ -44,6 +45,7 @@ class Writer:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._entries: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
+        self._folder = Folder(ledger.last_text())
         self._thread = threading.Thread(target=self._write, name="ledger writer")
 
     async def __aenter__(self) -> Self:
@@ -60,27 +62,7 @@ class Writer:
         Raises:
             LedgerError: it could not be written.
         """
-        call = record.call
-        row = {
-            "sample": call.sample,
-            "mode": call.mode,
-            "exchange": call.exchange,
-            "round": call.round,
-            "step": call.step,
-            "request": record.request,
-            "model": record.model,
-            "messages": _json(record.messages),
-            "reply": record.reply,
-            "finish_reason": record.finish_reason,
-            "input_tokens": record.input_tokens,
-            "output_tokens": record.output_tokens,
-            "cached_tokens": record.cached_tokens,
-            "started": record.started,
-            "latency": record.latency,
-            "attempts": record.attempts,
-            "failure": record.failure,
-        }
-        await self._add([(_ADD_CALL, row)])
+        await self._add(record)
 
     async def add_result(self, sample: Sample, result: Result) -> None:
         """Puts a sample's result on disk, with the record it was read from.
@@ -90,18 +72,11 @@ class Writer:
         Raises:
             LedgerError: it could not be written.
         """
-        record = {
-            "position": sample.position,
-            "id": sample.id,
-            "format": sample.format,
-            "record": _json(sample.record),
-        }
-        row = asdict(result) | {"position": sample.position, "outcome": _json(result.outcome)}
-        await self._add([(_ADD_SAMPLE, record), (_ADD_RESULT, row)])
+        await self._add((sample, result))
 
-    async def _add(self, rows: _Rows) -> None:
+    async def _add(self, addition: CallRecord | tuple[Sample, Result]) -> None:
         loop = asyncio.get_running_loop()
-        entry = _Entry(rows, loop.create_future(), loop)
+        entry = _Entry(addition, loop.create_future(), loop)
         self._entries.put(entry)
         await entry.written
 
@@ -121,20 +96,62 @@ class Writer:
                 entries[0].loop.call_soon_threadsafe(_settle, entries, failure)
 
     def _commit(self, connection: Connection, entries: list[_Entry]) -> LedgerError | None:
-        statements: dict[Insert, list[dict[str, Any]]] = defaultdict(list)
-        for entry in entries:
-            for statement, row in entry.rows:
-                statements[statement].append(row)
         try:
+            rows: dict[Insert, list[dict[str, Any]]] = defaultdict(list)
+            for entry in entries:
+                for statement, row in self._rows(entry.addition):
+                    rows[statement].append(row)
+            rows[_ADD_TEXT], self._folder.new_rows = self._folder.new_rows, []
             with reported(self._ledger.path), connection.begin():
-                for statement, rows in statements.items():
-                    connection.execute(statement, rows)
+                for statement, some in rows.items():
+                    if some:
+                        connection.execute(statement, some)
         except LedgerError as error:
             return error
         except Exception as error:
             # Whatever it is, those who wait for this entry must hear of it.
             return LedgerError(f"the ledger {self._ledger.path} cannot be written: {error!r}")
         return None
+
+    def _rows(self, addition: CallRecord | tuple[Sample, Result]) -> list[tuple[Insert, dict[str, Any]]]:
+        if isinstance(addition, CallRecord):
+            return [(_ADD_CALL, self._call_row(addition))]
+        sample, result = addition
+        fold = self._folder.fold
+        record = {
+            "position": sample.position,
+            "id": sample.id,
+            "format": sample.format,
+            "record": _json(fold(sample.record, sample.id)),
+        }
+        # Not `asdict`, which would copy the outcome text by text.
+        row = {field.name: getattr(result, field.name) for field in fields(result)}
+        row |= {"position": sample.position, "outcome": _json(fold(result.outcome, sample.id))}
+        self._folder.forget(sample.id)
+        return [(_ADD_SAMPLE, record), (_ADD_RESULT, row)]
+
+    def _call_row(self, record: CallRecord) -> dict[str, Any]:
+        call = record.call
+        messages = self._folder.fold_prompt(record.messages, call.parts, call.sample)
+        return {
+            "sample": call.sample,
+            "mode": call.mode,
+            "exchange": call.exchange,
+            "round": call.round,
+            "step": call.step,
+            "request": record.request,
+            "model": record.model,
+            "messages": _json(messages),
+            "reply": self._folder.fold(record.reply, call.sample),
+            "finish_reason": record.finish_reason,
+            "input_tokens": record.input_tokens,
+            "output_tokens": record.output_tokens,
+            "cached_tokens": record.cached_tokens,
+            "started": record.started,
+            "latency": record.latency,
+            "attempts": record.attempts,
+            "failure": record.failure,
+        }
 
 
 def _settle(entries: list[_Entry], failure: LedgerError | None) -> None:
@@ -150,12 +167,4 @@ def _settle(entries: list[_Entry], failure: LedgerError | None) -> None:
 def _json(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     # Half a surrogate pair, which JSON can carry and UTF-8 cannot, is kept as its escape.
-    return text if _encodes(text) else json.dumps(value)
-
-
-def _encodes(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return text if is_unicode(text) else json.dumps(value)

@@ -36,7 +36,8 @@ class Call:
     """What an agent wants said to its model, and where in the run it stands.
 
     The first five fields are the call's address: no two calls of a run share it. `exchange` counts from 0,
-    `round` from 1. `whole` means that a reply cut off at its length limit is of no use.
+    `round` from 1. `whole` means that a reply cut off at its length limit is of no use. `parts` are texts
+    that the messages are made of, so that they can be kept once.
     """
 
     sample: str
@@ -46,6 +47,7 @@ class Call:
     step: Step
     messages: list[Message]
     whole: bool = False
+    parts: tuple[str, ...] = ()
 
     @property
     def role(self) -> Role:
