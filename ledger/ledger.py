@@ -38,7 +38,8 @@ class Result:
     """What came of a sample in a mode.
 
     `outcome` has an entry for each exchange that was worked on. Token counts are estimates over those
-    exchanges; `finished` is a Unix time.
+    exchanges; `contradictions` counts the rounds in which the two orders named opposite winners;
+    `finished` is a Unix time.
     """
 
     mode: str
@@ -48,6 +49,7 @@ class Result:
     exchanges: int
     original_tokens: int
     final_tokens: int
+    contradictions: int
     outcome: list[dict[str, Any]]
     finished: float
 
@@ -223,6 +225,7 @@ def _result(row: Any, outcome: list[dict[str, Any]]) -> Result:
         exchanges=row[results.c.exchanges],
         original_tokens=row[results.c.original_tokens],
         final_tokens=row[results.c.final_tokens],
+        contradictions=row[results.c.contradictions],
         outcome=outcome,
         finished=row[results.c.finished],
     )

@@ -6,7 +6,7 @@ Columns that hold JSON or a reply refer to `texts` for everything long (see `led
 
 from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text
 
-VERSION = 1
+VERSION = 2
 """The version of these tables, kept in SQLite's `user_version`."""
 
 metadata = MetaData()
@@ -39,8 +39,24 @@ results = Table(
     Column("exchanges", Integer, nullable=False, comment="exchanges worked on"),
     Column("original_tokens", Integer, nullable=False, comment="of those exchanges, estimated"),
     Column("final_tokens", Integer, nullable=False),
+    Column(
+        "contradictions", Integer, nullable=False, comment="rounds whose orders named opposite winners"
+    ),
     Column("outcome", Text, nullable=False, comment="JSON: a result for each exchange worked on"),
     Column("finished", Float, nullable=False, comment="Unix time"),
+)
+
+# What tables of samples are filtered and sorted by, so that a million rows need no look at their texts.
+Index(
+    "results_at_a_glance",
+    results.c.mode,
+    results.c.status,
+    results.c.accepted_rounds,
+    results.c.contradictions,
+    results.c.original_tokens,
+    results.c.final_tokens,
+    results.c.position,
+    results.c.exchanges,
 )
 
 calls = Table(

@@ -60,6 +60,21 @@ def merge(forward: Judgement, reverse: Judgement) -> Points | None:
     return Points(current=sum(current) / len(current), draft=sum(draft) / len(draft))
 
 
+def favoured_position(done: Round) -> Literal[1, 2] | None:
+    """The place, 1 or 2, that both orders of a round preferred, whichever response stood there.
+
+    Then the two judgements contradict each other. None where they do not: they name the same winner,
+    either sees a tie or cannot be read, or nothing was judged.
+    """
+    forward, reverse = done["forward"], done["reversed"]
+    if not (forward and reverse and forward["points"] and reverse["points"]):
+        return None
+    for place in (1, 2):
+        if all(points[place - 1] > points[2 - place] for points in (forward["points"], reverse["points"])):
+            return place
+    return None
+
+
 def decide(state: Judged) -> dict[str, Any]:
     """The node that ends a round of mode `evolve`: the draft must have more points, a tie is not enough."""
     points = merge(state["forward"], state["reversed"])

@@ -28,6 +28,7 @@ from models.call import Call, CallRecord
 from models.door import Door
 from models.failures import CallFailed, RunStopped
 from models.keys import Keys
+from nodes.decision import favoured_position
 from samples.reader import DataSet
 from samples.sample import Sample
 from samples.tokens import estimate_tokens
@@ -262,10 +263,13 @@ def _result(mode: Mode, outcome: list[ExchangeResult]) -> Result:
         exchanges=len(outcome),
         original_tokens=sum(estimate_tokens(done["original"]) for done in outcome),
         final_tokens=sum(estimate_tokens(done["response"]) for done in outcome),
+        contradictions=sum(
+            favoured_position(done) is not None for each in outcome for done in each["rounds"]
+        ),
         outcome=[{**done} for done in outcome],
         finished=time.time(),
     )
 
 
 def _skipped(sample: Sample) -> Result:
-    return Result(SKIPPED, "skipped", sample.skip, 0, 0, 0, 0, [], time.time())
+    return Result(SKIPPED, "skipped", sample.skip, 0, 0, 0, 0, 0, [], time.time())
