@@ -4,10 +4,9 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from nodes.agent import Ask, MaterialWithResponse, Node, shown
+from nodes.agent import Ask, MaterialWithResponse, Node, prompt
 from nodes.debater import Debated, contributions
 from nodes.settings import AgentSettings
-from prompts.pack import load_pack
 
 
 class AdvisorView(Debated, MaterialWithResponse):
@@ -19,12 +18,13 @@ def advisor(ask: Ask, *, sees_response: bool, sees_debate: bool) -> Node[Advisor
 
     async def node(state: AdvisorView, *, runtime: Runtime[Any]) -> dict[str, Any]:
         settings: AgentSettings = runtime.context
-        messages = load_pack(settings.prompts).render(
+        messages = await prompt(
             "advisor",
+            settings,
+            state,
             persona=settings.advisor_persona,
             response=state["response"] if sees_response else None,
             debate=contributions(state) if sees_debate else None,
-            **shown(state),
         )
         return {"suggestions": (await ask("advisor", state, settings, messages)).strip()}
 

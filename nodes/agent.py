@@ -1,5 +1,6 @@
 """What all agents have in common: what they can see of a record, and how they speak to their model."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Protocol, TypedDict, TypeVar
 
@@ -7,7 +8,7 @@ from langgraph.runtime import Runtime
 
 from models.call import Step
 from nodes.settings import AgentSettings
-from prompts.pack import Message
+from prompts.pack import Message, load_pack
 
 
 class Material(TypedDict):
@@ -58,6 +59,19 @@ class Ask(Protocol):
     ) -> str:
         """Make the call of a step, for the place in the run that the state `at` names; give the reply."""
         ...
+
+
+async def prompt(
+    template: str, settings: AgentSettings, state: Material, *, persona: str, **values: Any
+) -> list[Message]:
+    """The messages of a template: the request in `state`, the persona, and what else the agent sees.
+
+    Raises:
+        PackError: the prompt pack of the settings cannot be used.
+    """
+    # Whether the pack's files have changed is seen on disk, and no other call should wait for that.
+    pack = await asyncio.to_thread(load_pack, settings.prompts)
+    return pack.render(template, persona=persona, **shown(state), **values)
 
 
 def shown(state: Material) -> dict[str, str]:

@@ -9,9 +9,9 @@ from typing import Any, Literal
 from langgraph.runtime import Runtime
 
 from models.call import Step
-from nodes.agent import Ask, Material, MaterialWithResponse, Node, shown
+from nodes.agent import Ask, Material, MaterialWithResponse, Node, prompt
 from nodes.settings import AgentSettings
-from prompts.pack import Message, load_pack
+from prompts.pack import Message
 
 Side = Literal["positive", "critical"]
 
@@ -32,11 +32,12 @@ def opening(side: Side, ask: Ask) -> Node[MaterialWithResponse]:
 
     async def node(state: MaterialWithResponse, *, runtime: Runtime[Any]) -> dict[str, Any]:
         settings: AgentSettings = runtime.context
-        messages = load_pack(settings.prompts).render(
+        messages = await prompt(
             f"opening_{side}",
+            settings,
+            state,
             persona=_persona(side, settings),
             response=state["response"],
-            **shown(state),
         )
         reply = await ask(step, state, settings, messages)
         return {f"{side}_memory": [*messages, Message(role="assistant", content=reply)]}
@@ -53,12 +54,13 @@ def free(side: Side, ask: Ask) -> Node[Opened]:
         own, other = state["positive_memory"], state["critical_memory"]
         if side == "critical":
             own, other = other, own
-        messages = load_pack(settings.prompts).render(
+        messages = await prompt(
             f"free_{side}",
+            settings,
+            state,
             persona=_persona(side, settings),
             response=state["response"],
             other_opening=other[-1]["content"],
-            **shown(state),
         )
         reply = await ask(step, state, settings, remembered(own, settings.memory_window) + messages)
         return {f"{side}_weighed": reply}

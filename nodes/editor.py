@@ -3,11 +3,10 @@
 from typing import Any
 
 from langgraph.runtime import Runtime
-from prompts.cleaning import clean_draft
 
-from nodes.agent import Ask, MaterialWithResponse, Node, shown
+from nodes.agent import Ask, MaterialWithResponse, Node, prompt, shown
 from nodes.settings import AgentSettings
-from prompts.pack import load_pack
+from prompts.cleaning import clean_draft
 
 
 class EditorView(MaterialWithResponse):
@@ -21,16 +20,16 @@ def editor(ask: Ask, *, sees_response: bool, sees_suggestions: bool) -> Node[Edi
 
     async def node(state: EditorView, *, runtime: Runtime[Any]) -> dict[str, Any]:
         settings: AgentSettings = runtime.context
-        request = shown(state)
         response = state["response"] if sees_response else None
-        messages = load_pack(settings.prompts).render(
+        messages = await prompt(
             "editor",
+            settings,
+            state,
             persona=settings.editor_persona,
             response=response,
             suggestions=state["suggestions"] if sees_suggestions else None,
-            **request,
         )
         reply = await ask("editor", state, settings, messages, whole=True)
-        return {"draft": clean_draft(reply, request["request"], response)}
+        return {"draft": clean_draft(reply, shown(state)["request"], response)}
 
     return node

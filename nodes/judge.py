@@ -9,9 +9,8 @@ from typing import Any, Literal, TypedDict
 from langgraph.runtime import Runtime
 
 from models.call import Step
-from nodes.agent import Ask, MaterialWithResponse, Node, shown
+from nodes.agent import Ask, MaterialWithResponse, Node, prompt
 from nodes.settings import AgentSettings, VerdictForm
-from prompts.pack import load_pack
 
 Order = Literal["forward", "reversed"]
 
@@ -41,12 +40,13 @@ def judge(order: Order, ask: Ask) -> Node[JudgeView]:
         first, second = state["response"], state["draft"]
         if order == "reversed":
             first, second = second, first
-        messages = load_pack(settings.prompts).render(
+        messages = await prompt(
             f"judge_{settings.verdict}",
+            settings,
+            state,
             persona=settings.judge_persona,
             response_1=first,
             response_2=second,
-            **shown(state),
         )
         reply = await ask(step, state, settings, messages)
         return {order: Judgement(reply=reply, points=read_verdict(reply, settings.verdict))}
