@@ -39,9 +39,7 @@ results = Table(
     Column("exchanges", Integer, nullable=False, comment="exchanges worked on"),
     Column("original_tokens", Integer, nullable=False, comment="of those exchanges, estimated"),
     Column("final_tokens", Integer, nullable=False),
-    Column(
-        "contradictions", Integer, nullable=False, comment="rounds whose orders named opposite winners"
-    ),
+    Column("contradictions", Integer, nullable=False, comment="rounds whose orders named opposite winners"),
     Column("outcome", Text, nullable=False, comment="JSON: a result for each exchange worked on"),
     Column("finished", Float, nullable=False, comment="Unix time"),
 )
