@@ -52,7 +52,7 @@ class RehearsalModel(BaseChatModel):
     ) -> ChatResult:
         """The reply of the role to these messages."""
         text = "\n\n".join(str(message.content) for message in messages)
-        reply = self._reply(text)
+        reply = self.reply(text)
         asked, said = estimate_tokens(text), estimate_tokens(reply)
         message = AIMessage(
             content=reply,
@@ -71,7 +71,8 @@ class RehearsalModel(BaseChatModel):
         # Without this the base class would start a thread for each reply.
         return self._generate(messages, stop, **kwargs)
 
-    def _reply(self, text: str) -> str:
+    def reply(self, text: str) -> str:
+        """What the role says to this text, all messages of a call in one."""
         responses = list(_responses(text))
         match self.role:
             case "positive":
