@@ -95,13 +95,13 @@ def write_turns(turns: Sequence[Turn]) -> dict[str, Any]:
         system, turns = turns[0].text, turns[1:]
     if turns and turns[-1].role == "user":
         turns = turns[:-1]
-    requests, responses = turns[::2], turns[1::2]
-    if any(turn.role != "user" for turn in requests) or any(turn.role != "assistant" for turn in responses):
-        raise DataError("its turns are not pairs of request and response")
-    if not responses or len(requests) != len(responses):
+    if not turns:
         raise DataError("it has no answered request")
+    if [turn.role for turn in turns] != ["user", "assistant"] * (len(turns) // 2):
+        raise DataError("its turns are not pairs of request and response")
 
-    pairs = [[request.text, response.text] for request, response in zip(requests, responses, strict=True)]
+    texts = [turn.text for turn in turns]
+    pairs = [list(pair) for pair in zip(texts[::2], texts[1::2], strict=True)]
     fields: dict[str, Any] = {"instruction": pairs[-1][0], "input": "", "output": pairs[-1][1]}
     if system:
         fields["system"] = system

@@ -7,7 +7,7 @@ from typing import Any
 from samples.sample import DataError, Exchange
 
 # Fields by which LLaMA-Factory, LLaVA and their like attach material that a text model cannot see.
-MEDIA_FIELDS = ("images", "image", "videos", "video", "audios", "audio")
+MEDIA_FIELDS = frozenset({"images", "image", "videos", "video", "audios", "audio"})
 
 NO_REQUEST = "an empty request"
 NO_RESPONSE = "no answered request"
@@ -88,10 +88,10 @@ def optional_text(record: Mapping[str, Any], name: str) -> str:
 
 def media(record: Mapping[str, Any]) -> str | None:
     """Why a record with pictures, films or sound is skipped; None where it has none."""
-    for name in MEDIA_FIELDS:
-        if record.get(name):
-            return f'material that is not text, in "{name}"'
-    return None
+    if MEDIA_FIELDS.isdisjoint(record):
+        return None
+    attached = [name for name in record if name in MEDIA_FIELDS and record[name]]
+    return f'material that is not text, in "{attached[0]}"' if attached else None
 
 
 def is_text(text: str) -> bool:

@@ -41,9 +41,9 @@ def find_layout(path: Path) -> Layout:
 
     Raises DataError where it cannot be read, is empty, or is none of the known kinds.
     """
-    if path.is_dir():
-        raise DataError(f"{path} is a folder; expected a file")
     try:
+        if path.is_dir():
+            raise DataError(f"{path} is a folder; expected a file")
         # Data is read twice (checked, then worked on), which a pipe does not allow.
         if not path.is_file():
             raise DataError(f"{path} " + ("is not a plain file" if path.exists() else "does not exist"))
@@ -111,10 +111,10 @@ def write_records(path: Path, records: Iterable[dict[str, Any]]) -> None:
     """
     layout = layout_to_write(path)
     target = path.resolve()
-    if target.is_dir():
-        raise DataError(f"{path} is a folder; expected a file")
     unfinished = target.with_name(f".{uuid4().hex}.unfinished")
     try:
+        if target.is_dir():
+            raise DataError("it is a folder")
         with unfinished.open("xb") as file:
             match layout:
                 case "JSON array":

@@ -26,7 +26,7 @@ MAX_RECORD_BYTES = 256 * 1024 * 1024
 
 _CHUNK_BYTES = 1024 * 1024
 _BLANK = " \t\r\n"
-_GAP = re.compile(r"[ \t\r\n]*")
+_NOT_BLANK = re.compile(r"[^ \t\r\n]")
 _COMMA = re.compile(r"[ \t\r\n]*,[ \t\r\n]*")
 
 # The longest thing at whose first character a decoder reports an error when its end is cut off:
@@ -73,11 +73,11 @@ def read_array(path: Path, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[tuple[in
     decode = _DECODER.raw_decode
     with path.open("rb") as file:
         text = _Window(path, file, chunk_bytes)
-        text.skip(_GAP)
+        text.skip_blank()
         if text.peek() != "[":
             text.fail("expected an array of records")
         text.position += 1
-        text.skip(_GAP)
+        text.skip_blank()
         if text.peek() == "]":
             text.position += 1
             text.expect_end()
@@ -104,25 +104,20 @@ def read_array(path: Path, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[tuple[in
             text.position = end
             yield line, record
 
-            if comma := _COMMA.match(text.buffer, end):
+            comma = _COMMA.match(text.buffer, end)
+            if comma and comma.end() < len(text.buffer):
                 text.position = comma.end()
-                if text.position < len(text.buffer):
-                    continue
-            else:
-                text.skip(_GAP)
-                found = text.peek()
+                continue
+            # The array ends here, or what follows is not in memory yet.
+            text.skip_blank()
+            if text.peek() == "]":
                 text.position += 1
-                if found == "]":
-                    text.expect_end()
-                    return
-                if found != ",":
-                    text.position -= 1
-                    if not found:
-                        text.fail("the file ends inside the array; expected ] after the last record")
-                    text.fail(f"expected a comma or ] after this record, found {text.what()}")
-            text.skip(_GAP)
-            if not text.peek():
-                text.fail("the file ends inside the array; expected a record after the comma")
+                text.expect_end()
+                return
+            if text.peek() != ",":
+                text.fail(f"expected a comma or ] after this record, found {text.what()}")
+            text.position += 1
+            text.skip_blank()
 
 
 def write_lines(file: BinaryIO, records: Iterable[dict[str, Any]]) -> None:
@@ -285,17 +280,20 @@ class _Window:
                 text = self.decoder.decode(data, final=at_end)
             except UnicodeDecodeError as error:
                 self._fail_decoding(error)
+        if not text:
+            return False
         self.buffer = self.buffer[self.position :] + text
         self.position = self.counted_to = 0
-        return bool(text)
+        return True
 
-    def skip(self, gap: re.Pattern[str]) -> None:
+    def skip_blank(self) -> None:
         """Move on past white space."""
         while True:
-            match = gap.match(self.buffer, self.position)
-            assert match is not None  # noqa: S101 - the pattern matches the empty text
-            self.position = match.end()
-            if self.position < len(self.buffer) or not self.more():
+            if found := _NOT_BLANK.search(self.buffer, self.position):
+                self.position = found.start()
+                return
+            self.position = len(self.buffer)
+            if not self.more():
                 return
 
     def peek(self) -> str:
@@ -326,7 +324,7 @@ class _Window:
 
     def expect_end(self) -> None:
         """Fail where anything but white space follows."""
-        self.skip(_GAP)
+        self.skip_blank()
         if self.peek():
             self.fail(f"expected nothing after the array's end, found {self.what()}")
 

@@ -140,8 +140,8 @@ def open_data(path: Path, format: Format | Literal["auto"] = "auto") -> DataSet:
         detected = detect_format(record)
         if detected is None:
             raise DataError(
-                f"{place(path, layout, number, 0)}: expected an Alpaca record (with instruction), "
-                "a ShareGPT record (with conversations) or an OpenAI-style record (with messages), "
+                f"{place(path, layout, number, 0)}: expected a record of one format, with "
+                "instruction (Alpaca), conversations (ShareGPT) or messages (OpenAI-style), "
                 f"found {names(record)}"
             )
         format = detected

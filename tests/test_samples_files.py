@@ -1,0 +1,426 @@
+"""Files of records: what is read is what was written, and what is broken is named."""
+
+import base64
+import datetime
+import json
+import math
+import tempfile
+import tracemalloc
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from samples import json_files
+from samples.files import (
+    find_layout,
+    layout_to_write,
+    read_records,
+    to_json,
+    write_records,
+)
+from samples.sample import DataError
+from tests.samples_records import EXTRAS, TEXTS
+
+HOSTILE: list[dict[str, Any]] = [
+    {"id": "../../x", "instruction": "{{ 7*7 }} {instruction} {% raw %}", "output": "a\x00b"},
+    {"id": 2**80, "instruction": "👩🏽‍🚀 שלום العربية \u202e\u2028\u2029\x85", "output": "\ufeff"},
+    {"id": "", "instruction": "line\n" * 50_000, "output": "x" * 1_000_000},
+    {"": None, "instruction": '"\\"]}[{,', "output": "\r\n\t", "deep": [[[[{"a": [1.5, -0.0]}]]]]},
+]
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [record for _, record in read_records(path, find_layout(path))]
+
+
+@pytest.mark.parametrize("ending", [".json", ".jsonl"])
+def test_hostile_records_come_back_as_they_were(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"data{ending}"
+    write_records(path, HOSTILE)
+    assert read(path) == HOSTILE
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_hostile_texts_come_back_from_parquet(tmp_path: Path) -> None:
+    records = [{"instruction": r["instruction"], "output": r["output"]} for r in HOSTILE]
+    path = tmp_path / "data.parquet"
+    write_records(path, records)
+    assert read(path) == records
+
+
+@settings(max_examples=60, deadline=None)
+@given(records=st.lists(EXTRAS, max_size=6), ending=st.sampled_from([".json", ".jsonl"]))
+def test_any_json_record_comes_back(records: list[dict[str, Any]], ending: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f"data{ending}")
+        write_records(path, records)
+        layout = layout_to_write(path)
+        assert [record for _, record in read_records(path, layout)] == records
+        if layout == "JSON array":
+            assert json.loads(path.read_bytes()) == records
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    records=st.lists(EXTRAS | st.dictionaries(TEXTS, TEXTS), max_size=5),
+    indent=st.none() | st.integers(0, 20),
+    ascii_only=st.booleans(),
+    chunk_bytes=st.integers(1, 40),
+)
+def test_an_array_read_in_tiny_pieces_is_what_json_load_gives(
+    records: list[dict[str, Any]], indent: int | None, ascii_only: bool, chunk_bytes: int
+) -> None:
+    text = "  " + json.dumps(records, indent=indent, ensure_ascii=ascii_only) + "\n\n"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "data.json")
+        path.write_text(text, encoding="utf-8")
+        found = list(json_files.read_array(path, chunk_bytes))
+    assert [record for _, record in found] == json.loads(text)
+    lines = [line for line, _ in found]
+    assert lines == sorted(lines)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    records=st.lists(EXTRAS, min_size=1, max_size=3),
+    cut=st.integers(1, 10_000),
+    chunk_bytes=st.integers(1, 40),
+)
+def test_an_array_cut_anywhere_is_refused(records: list[dict[str, Any]], cut: int, chunk_bytes: int) -> None:
+    data = json.dumps(records).encode()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "data.json")
+        path.write_bytes(data[: 1 + cut % (len(data) - 1)])
+        with pytest.raises(DataError, match=r"data\.json, line 1"):
+            list(json_files.read_array(path, chunk_bytes))
+
+
+def test_line_numbers_of_an_array_are_those_of_an_editor(tmp_path: Path) -> None:
+    path = tmp_path / "data.json"
+    path.write_text('\n[\n{"a": 1},\n\n{"a":\n2}, {"a": 3}\n]')
+    for chunk_bytes in (1, 3, 1000):
+        found = list(json_files.read_array(path, chunk_bytes))
+        assert found == [(3, {"a": 1}), (5, {"a": 2}), (6, {"a": 3})]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "layout"),
+    [
+        ("lines.json", b'{"a": 1}\n{"a": 2}\n', "JSON lines"),
+        ("array.jsonl", b' \n[{"a": 1}, {"a": 2}]', "JSON array"),
+        ("bom.json", b'\xef\xbb\xbf[{"a": 1}, {"a": 2}]', "JSON array"),
+        ("bom.jsonl", b'\xef\xbb\xbf{"a": 1}\r\n\r\n  \n{"a": 2}', "JSON lines"),
+    ],
+)
+def test_content_says_what_a_file_is(tmp_path: Path, name: str, content: bytes, layout: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert find_layout(path) == layout
+    assert read(path) == [{"a": 1}, {"a": 2}]
+
+
+def test_parquet_is_known_by_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "data.json"
+    pq.write_table(pa.table({"a": [1, 2]}), path)
+    assert find_layout(path) == "Parquet"
+    assert list(read_records(path, "Parquet")) == [(1, {"a": 1}), (2, {"a": 2})]
+
+
+EXPECTED = "expected a JSON array of records, JSON lines, or Parquet"
+ONE_A_LINE = "expected one JSON object a line"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", f" is empty; {EXPECTED}"),
+        (b"\xef\xbb\xbf \n", f" is empty; {EXPECTED}"),
+        (b"\n instruction,output\n", f", line 2: {EXPECTED}, found 'instruction,output\\n'"),
+        (b'"text"', f", line 1: {EXPECTED}, found '\"text\"'"),
+        (b"\x1f\x8b\x08", f" is compressed with gzip; {EXPECTED}"),
+        ("[]".encode("utf-16"), ", line 1: expected UTF-8, found UTF-16 (byte offset 0)"),
+        # JSON lines
+        (
+            b'{"a": 1}\n{"a": }\n',
+            f", line 2 (record 2): not JSON: Expecting value near '}}'; {ONE_A_LINE}",
+        ),
+        (
+            b'{"a": 1}\n\n{"a": "tex',
+            f", line 3 (record 2): the file ends inside this record; {ONE_A_LINE}",
+        ),
+        (
+            b'{\n "a": 1\n}\n',
+            ", line 1 (record 1): an object begins here and does not end on the same line; "
+            "expected an array of records, or one JSON object a line",
+        ),
+        (b'{"a": 1}\n[1]\n', ", line 2 (record 2): expected an object, found a list"),
+        (b'{"a": 1}\nnull\n', ", line 2 (record 2): expected an object, found null"),
+        (b'{"a": 1}, {}\n', f", line 1 (record 1): {ONE_A_LINE}, found ', {{}}' after it"),
+        (
+            b'{"a": NaN}\n',
+            f", line 1 (record 1): not JSON: NaN is not a JSON value; {ONE_A_LINE}",
+        ),
+        (
+            b'{"a": 1e999}\n',
+            f", line 1 (record 1): not JSON: the number 1e999 is too large; {ONE_A_LINE}",
+        ),
+        (
+            b'{"a": 1}\n{"a": "\xe4"}\n',
+            ", line 2 (record 2): expected UTF-8, found the byte 0xe4 at offset 16 of the file",
+        ),
+        (
+            b'\xef\xbb\xbf{"a": "\xff"}\n',
+            ", line 1 (record 1): expected UTF-8, found the byte 0xff at offset 10 of the file",
+        ),
+        (
+            b'{"a": ' + b"[" * 100_000 + b"\n",
+            f", line 1 (record 1): the record is nested too deeply; {ONE_A_LINE}",
+        ),
+        # arrays
+        (b'[{"a": 1},\n"text"]', ", line 2 (record 2): expected an object, found text"),
+        (b"[{}, 12]", ", line 1 (record 2): expected an object, found a number"),
+        (b"[[{}]]", ", line 1 (record 1): expected an object, found a list"),
+        (b"[{}, null]", ", line 1 (record 2): expected an object, found 'null]'"),
+        (b"[{},\n]", ", line 2 (record 2): expected an object, found ']'"),
+        (b"[{} {}]", ", line 1 (record 1): expected a comma or ] after this record, found another"),
+        (b"[", ", line 1 (record 1): expected an object, found the end of the file"),
+        (
+            b"[{}",
+            ", line 1 (record 1): expected a comma or ] after this record, found the end of the file",
+        ),
+        (b"[{},\n", ", line 2 (record 2): expected an object, found the end of the file"),
+        (
+            b'[{},\n{"a":\n"te',
+            ", line 2 (record 2): the file ends inside this record, which begins here",
+        ),
+        (
+            b'[{"a": 1},\n{"a": 1\n "b": 2}]',
+            ", line 3 (record 2): not JSON: Expecting ',' delimiter near '\"b\": 2}]'",
+        ),
+        (b"[{}]\n[{}]", ", line 2 (record 1): expected nothing after the array's end, found a list"),
+        (b'[{"a": -Infinity}]', ", line 1 (record 1): not JSON: -Infinity is not a JSON value"),
+        (
+            b'[{"a": "b"},\n{"a": "\xc3("}]',
+            ", line 2: expected UTF-8, found the byte 0xc3 at offset 20 of the file",
+        ),
+        (
+            b'[{"a": "\xe4\xbd',
+            ", line 1: expected UTF-8, found the byte 0xe4 at offset 8 of the file",
+        ),
+        (b"[" + b'{"a":' * 100_000, ", line 1 (record 1): the record is nested too deeply"),
+        (b'[{"a": ' + b"9" * 5000 + b"}]", ", line 1 (record 1): not JSON: Exceeds the limit"),
+        # Parquet
+        (b"PAR1 and nothing more", ": not a sound Parquet file, at the beginning: "),
+    ],
+)
+def test_a_broken_file_is_named_with_the_place_and_what_was_expected(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as raised:
+        read(path)
+    assert str(raised.value).startswith(f"{path}{message}")
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 5, 100])
+def test_the_place_of_a_bad_byte_does_not_depend_on_the_pieces(tmp_path: Path, chunk_bytes: int) -> None:
+    path = tmp_path / "data.json"
+    path.write_bytes('[{"a": "中文"},\n'.encode() + b'{"a": "\xe4("}]')
+    with pytest.raises(DataError, match=r"line 2: .* the byte 0xe4 at offset 25 of the file"):
+        list(json_files.read_array(path, chunk_bytes))
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nothing\.json does not exist$"):
+        find_layout(tmp_path / "nothing.json")
+    with pytest.raises(DataError, match=r"is a folder; expected a file$"):
+        find_layout(tmp_path)
+    with pytest.raises(DataError, match=r"/dev/null is not a plain file$"):
+        find_layout(Path("/dev/null"))
+
+
+def test_a_name_that_the_system_refuses_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="File name too long"):
+        find_layout(tmp_path / ("x" * 300))
+    with pytest.raises(DataError, match="File name too long"):
+        write_records(tmp_path / ("x" * 300 + ".json"), [])
+
+
+@pytest.mark.parametrize("opening", ["", "["])
+def test_a_record_without_end_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opening: str
+) -> None:
+    monkeypatch.setattr(json_files, "MAX_RECORD_BYTES", 2_000_000)
+    path = tmp_path / "data.json"
+    path.write_text(opening + '{"a": "' + "x" * 6_000_000 + '"}')
+    with pytest.raises(DataError, match=r"line 1 \(record 1\): the record is larger than"):
+        read(path)
+
+
+@pytest.mark.parametrize("ending", [".json", ".jsonl", ".parquet"])
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"data{ending}"
+    record = {"instruction": "x" * 1000, "output": "y" * 1000}
+    tracemalloc.start()
+    write_records(path, (record | {"id": str(number)} for number in range(20_000)))
+    assert sum(1 for _ in read_records(path, find_layout(path))) == 20_000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20_000_000  # the file holds 40 MB of text
+
+
+def test_half_a_surrogate_pair_goes_through_json(tmp_path: Path) -> None:
+    records = [{"a": "\ud83d and \ude00", "b": "😀"}]
+    for ending in (".json", ".jsonl"):
+        path = tmp_path / f"data{ending}"
+        write_records(path, records)
+        assert rb"\ud83d and \ude00" in path.read_bytes()
+        assert read(path) == records
+
+
+def test_parquet_refuses_half_a_surrogate_pair(tmp_path: Path) -> None:
+    path = tmp_path / "data.parquet"
+    with pytest.raises(DataError, match=r'the field "a" holds text with half a surrogate pair'):
+        write_records(path, [{"a": "\ud83d"}])
+    with pytest.raises(DataError, match="half a surrogate pair"):
+        write_records(path, [{"a": [{"b": "\ud83d"}]}])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parquet_takes_records_that_differ(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"a": None, "turns": []} for _ in range(1500)]
+    rows += [{"b": 1, "turns": [{"from": "human", "value": "x"}]} for _ in range(1500)]
+    rows += [{"a": "text", "b": 1.5, "turns": [{"from": "gpt", "weight": 0}], "c": {"d": ["e"]}}]
+    path = tmp_path / "data.parquet"
+    write_records(path, iter(rows))
+    found = read(path)
+    assert len(found) == 3001
+    assert found[0] == {"a": None, "turns": [], "b": None, "c": None}
+    assert found[1500]["turns"] == [{"from": "human", "value": "x", "weight": None}]
+    assert found[3000] == {
+        "a": "text",
+        "b": 1.5,
+        "turns": [{"from": "gpt", "value": None, "weight": 0}],
+        "c": {"d": ["e"]},
+    }
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [{"ok": 1, "odd": "text"}, {"odd": 1}],
+        [{"odd": [1]}, {"odd": {"a": 1}}],
+        [{"odd": "text"}] * 1500 + [{"odd": 1}],
+        [{"odd": [{"content": "text"}, {"content": [{"type": "text"}]}]}],
+        [{"odd": 2**70}],
+        [{"odd": 2**60 + 1}, {"odd": 1.5}],
+        [{"odd": {}}],
+        [{"odd": [{}]}],
+    ],
+)
+def test_parquet_names_the_field_it_cannot_hold(tmp_path: Path, records: list[dict[str, Any]]) -> None:
+    path = tmp_path / "data.parquet"
+    with pytest.raises(DataError, match=r'the field "odd" .*JSON lines \(\.jsonl\) can'):
+        write_records(path, records)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_json_does_not_know_is_written_as_text(tmp_path: Path) -> None:
+    source = tmp_path / "data.parquet"
+    moment = datetime.datetime(2024, 2, 29, 12, 30, tzinfo=datetime.UTC)
+    record = {
+        "moment": moment,
+        "day": datetime.date(2024, 2, 29),
+        "time": datetime.time(12, 30),
+        "length": datetime.timedelta(seconds=1.5),
+        "price": Decimal("1.50"),
+        "bytes": b"\x00\xff",
+        "scores": [1.0, math.nan, math.inf],
+    }
+    write_records(source, [record])
+    target = tmp_path / "data.jsonl"
+    write_records(target, [record for _, record in read_records(source, "Parquet")])
+    assert read(target) == [
+        {
+            "moment": "2024-02-29T12:30:00+00:00",
+            "day": "2024-02-29",
+            "time": "12:30:00",
+            "length": "1.5 s",
+            "price": "1.50",
+            "bytes": base64.b64encode(b"\x00\xff").decode(),
+            "scores": [1.0, None, None],
+        }
+    ]
+
+
+def test_parquet_that_is_not_utf8_is_named_with_its_row(tmp_path: Path) -> None:
+    bad = pa.array([b"fine", b"\xe4"], pa.binary()).view(pa.string())
+    path = tmp_path / "data.parquet"
+    pq.write_table(pa.table({"a": bad}), path)
+    with pytest.raises(DataError, match=r"data\.parquet, row 2: expected UTF-8, found"):
+        read(path)
+
+
+def test_a_truncated_parquet_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data.parquet"
+    write_records(path, [{"a": "x" * 1000}] * 10)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match="not a sound Parquet file"):
+        read(path)
+
+
+def test_values_that_cannot_be_written_are_refused() -> None:
+    with pytest.raises(DataError, match="a value of type complex cannot be written as JSON"):
+        to_json({"a": 1j})
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(DataError, match="nested too deeply"):
+        to_json(deep)
+
+
+def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a name that ends in \.json, \.jsonl, \.parquet$"):
+        write_records(tmp_path / "data.csv", [])
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be written: No such file or directory"):
+        write_records(tmp_path / "nowhere" / "data.json", [])
+    (tmp_path / "folder.json").mkdir()
+    with pytest.raises(DataError, match="cannot be written: it is a folder"):
+        write_records(tmp_path / "folder.json", [])
+
+
+@pytest.mark.parametrize("ending", [".json", ".jsonl", ".parquet"])
+def test_a_failed_export_leaves_the_older_file(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"data{ending}"
+    write_records(path, [{"a": 1}])
+
+    def failing() -> Iterator[dict[str, Any]]:
+        yield {"a": 2}
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_records(path, failing())
+    assert read(path) == [{"a": 1}]
+    assert list(tmp_path.iterdir()) == [path]
+    write_records(path, [{"a": 3}])
+    assert read(path) == [{"a": 3}]
+
+
+def test_a_json_array_is_readable(tmp_path: Path) -> None:
+    path = tmp_path / "data.json"
+    write_records(path, [{"a": "中"}, {}])
+    assert path.read_text() == '[\n {\n  "a": "中"\n },\n {}\n]\n'
+    write_records(path, [])
+    assert path.read_text() == "[]\n"
+    assert read(path) == []

@@ -1,0 +1,230 @@
+"""Data sets: what is seen in a file, what is refused before any work, and the samples that come out."""
+
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from samples.files import write_records
+from samples.formats import with_responses
+from samples.reader import open_data
+from samples.sample import DataError, Exchange, Format, Sample
+from tests import samples_records
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+
+ALPACA = {"instruction": "q", "input": "", "output": "a"}
+SHAREGPT = {
+    "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}],
+}
+MESSAGES = {
+    "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}],
+}
+
+
+def written(folder: Path, records: list[dict[str, Any]], ending: str = ".jsonl") -> Path:
+    path = folder / f"data{ending}"
+    write_records(path, records)
+    return path
+
+
+@pytest.mark.parametrize("record", [ALPACA, SHAREGPT, MESSAGES])
+@pytest.mark.parametrize(
+    ("ending", "layout"),
+    [(".json", "a JSON array"), (".jsonl", "JSON lines"), (".parquet", "a Parquet file")],
+)
+def test_format_and_layout_are_recognised(
+    tmp_path: Path, record: dict[str, Any], ending: str, layout: str
+) -> None:
+    data = open_data(written(tmp_path, [record], ending))
+    assert data.describe() == f"{data.format} records in {layout}"
+    (sample,) = data.samples()
+    assert sample == Sample(0, "0", data.format, record, "", (Exchange("q", "", "a"),), None)
+
+
+def test_a_check_counts_and_hashes(tmp_path: Path) -> None:
+    path = written(tmp_path, [ALPACA] * 3)
+    checked = open_data(path).check()
+    assert checked.count == 3
+    assert checked.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_part_of_the_samples_keeps_positions_and_ids(tmp_path: Path) -> None:
+    data = open_data(written(tmp_path, [ALPACA | {"n": number} for number in range(10)]))
+    assert [(s.position, s.id) for s in data.samples(3, 5)] == [(3, "3"), (4, "4")]
+    assert [s.record["n"] for s in data.samples(8)] == [8, 9]
+    assert list(data.samples(20)) == []
+
+
+def test_ids_are_kept_and_numbered_where_there_are_none(tmp_path: Path) -> None:
+    given = ["../../x", 7, 2**70, None, "", "👩 שלום", "a\x00", "\ud83d"]
+    data = open_data(written(tmp_path, [{"id": id, **ALPACA} for id in given] + [ALPACA]))
+    assert data.check().count == 9
+    samples = list(data.samples())
+    assert [sample.id for sample in samples] == [
+        "../../x",
+        "7",
+        str(2**70),
+        "3",
+        "4",
+        "👩 שלום",
+        "a\x00",
+        "\\ud83d",
+        "8",
+    ]
+    assert [sample.record.get("id") for sample in samples] == [*given, None]
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (["a", "b", "a"], ", line 3 (record 3): the id 'a' is that of {}, line 1 (record 1) too"),
+        ([1, "1"], ", line 2 (record 2): the id '1' is that of {}, line 1 (record 1) too"),
+        (["2", "b", None], ", line 3 (record 3): the id '2' is that of {}, line 1 (record 1) too"),
+        ([None, "0"], ", line 2 (record 2): the id '0' is that of {}, line 1 (record 1) too"),
+        (
+            ["\ud83d", "\\ud83d"],
+            ", line 2 (record 2): the id '\\\\ud83d' is that of {}, line 1 (record 1) too",
+        ),
+    ],
+)
+def test_two_samples_with_the_same_id_are_refused(tmp_path: Path, ids: list[Any], message: str) -> None:
+    path = written(tmp_path, [{"id": id, **ALPACA} for id in ids])
+    with pytest.raises(DataError) as raised:
+        open_data(path).check()
+    expected = "; expected a different one for each record"
+    assert str(raised.value) == f"{path}{message.format(path)}{expected}"
+
+
+@pytest.mark.parametrize("id", [1.5, True, ["a"], {"a": 1}])
+def test_an_id_that_is_none_is_refused(tmp_path: Path, id: Any) -> None:
+    path = written(tmp_path, [ALPACA, {"id": id, **ALPACA}])
+    with pytest.raises(DataError, match=r'record 2\): expected text or a whole number in "id"'):
+        open_data(path).check()
+
+
+@pytest.mark.parametrize(
+    ("ending", "place"),
+    [(".json", "line 14 (record 2)"), (".jsonl", "line 2 (record 2)"), (".parquet", "row 2")],
+)
+def test_a_wrong_record_is_named_with_its_place(tmp_path: Path, ending: str, place: str) -> None:
+    path = written(tmp_path, [SHAREGPT, {"conversations": None}], ending)
+    with pytest.raises(DataError) as raised:
+        open_data(path).check()
+    assert str(raised.value) == (f'{path}, {place}: expected a list of turns in "conversations", found null')
+
+
+def test_a_record_unlike_the_first_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, [ALPACA, SHAREGPT], ".json")
+    data = open_data(path)
+    expected = (
+        f'{path}, line 7 (record 2): expected an Alpaca record with "instruction" and "output", '
+        "found the fields conversations"
+    )
+    with pytest.raises(DataError) as raised:
+        data.check()
+    assert str(raised.value) == expected
+    with pytest.raises(DataError) as raised:
+        list(data.samples())
+    assert str(raised.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("record", "found"),
+    [
+        ({"prompt": "q", "completion": "a"}, "the fields prompt, completion"),
+        ({}, "an object without fields"),
+    ],
+)
+def test_a_format_that_is_not_known_is_refused(tmp_path: Path, record: dict[str, Any], found: str) -> None:
+    path = written(tmp_path, [record])
+    with pytest.raises(DataError) as raised:
+        open_data(path)
+    assert str(raised.value) == (
+        f"{path}, line 1 (record 1): expected a record of one format, with instruction (Alpaca), "
+        f"conversations (ShareGPT) or messages (OpenAI-style), found {found}"
+    )
+
+
+def test_a_record_that_could_be_of_two_formats_needs_a_word(tmp_path: Path) -> None:
+    path = written(tmp_path, [ALPACA | MESSAGES])
+    with pytest.raises(DataError, match="expected a record of one format, with"):
+        open_data(path)
+    assert open_data(path, "messages").check().count == 1
+    assert open_data(path, "alpaca").check().count == 1
+
+
+def test_no_records_are_refused(tmp_path: Path) -> None:
+    array, table = tmp_path / "data.json", tmp_path / "data.parquet"
+    write_records(array, [])
+    pq.write_table(pa.table({"instruction": pa.array([], pa.string())}), table)
+    for path in (array, table):
+        with pytest.raises(DataError, match=r"expected records, found none$"):
+            open_data(path)
+
+
+def test_a_check_reads_to_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text((json.dumps(ALPACA) + "\n") * 5000 + '{"instruction": "q", "outp')
+    data = open_data(path)
+    with pytest.raises(DataError, match=r"line 5001 \(record 5001\): the file ends inside"):
+        data.check()
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    records=st.one_of(
+        st.lists(samples_records.alpaca(), min_size=1, max_size=4),
+        st.lists(samples_records.sharegpt(), min_size=1, max_size=4),
+        st.lists(samples_records.messages(), min_size=1, max_size=4),
+    ),
+    ending=st.sampled_from([".json", ".jsonl"]),
+)
+def test_a_data_set_given_its_own_responses_comes_out_as_it_went_in(
+    records: list[dict[str, Any]], ending: str
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        data = open_data(written(Path(folder), records, ending))
+        assert data.check().count == len(records)
+        results = (
+            with_responses(sample, [exchange.response for exchange in sample.exchanges])
+            for sample in data.samples()
+        )
+        target = Path(folder, f"result{ending}")
+        write_records(target, results)
+        assert target.read_bytes() == data.path.read_bytes()
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="real data sets are not here")
+@pytest.mark.parametrize(
+    ("name", "format", "count", "exchanges"),
+    [
+        ("alpaca_en_300", "alpaca", 300, 300),
+        ("alpaca_zh_100", "alpaca", 100, 100),
+        ("sharegpt_multi_150", "sharegpt", 150, 300),
+        ("sharegpt_long_90", "sharegpt", 90, 315),
+    ],
+)
+@pytest.mark.parametrize("ending", [".json", ".jsonl", ".parquet"])
+def test_real_data(
+    tmp_path: Path, name: str, format: Format, count: int, exchanges: int, ending: str
+) -> None:
+    source = DATA / f"{name}.json"
+    data = open_data(source)
+    assert (data.format, data.check().count) == (format, count)
+    samples = list(data.samples())
+    assert sum(len(sample.exchanges) for sample in samples) == exchanges
+    assert not any(sample.skip for sample in samples)
+
+    path = tmp_path / f"result{ending}"
+    write_records(path, (with_responses(s, [e.response for e in s.exchanges]) for s in samples))
+    again = open_data(path)
+    assert again.check().count == count
+    assert [sample.record for sample in again.samples()] == json.loads(source.read_bytes())
