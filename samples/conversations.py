@@ -6,7 +6,7 @@ request and response in turn, is skipped; a last request without a response is n
 stays as it is.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from samples.fields import (
@@ -67,7 +67,7 @@ def parse(record: dict[str, Any], format: ConversationFormat) -> Parsed:
     turns = _turns(record, format)
     for index, turn in enumerate(turns):
         name, _, text, obstacle = _read(turn, index)
-        role = _ROLES.get(name) or _ROLES.get(name.lower())
+        role = _role(name)
         if skip is not None:
             # The remaining turns are only looked at for wrong types.
             continue
@@ -116,7 +116,7 @@ def answered(
     pairs = iter(zip(exchanges, responses, strict=True))
     for index, turn in enumerate(turns):
         name, content_field, _, _ = _read(turn, index)
-        if (_ROLES.get(name) or _ROLES.get(name.lower())) != "assistant":
+        if _role(name) != "assistant":
             continue
         exchange, response = next(pairs)
         if response != exchange.response:
@@ -129,7 +129,7 @@ def read_turns(record: dict[str, Any], format: ConversationFormat) -> list[Turn]
     turns = []
     for index, turn in enumerate(_turns(record, format)):
         name, content_field, text, obstacle = _read(turn, index)
-        role = _ROLES.get(name) or _ROLES.get(name.lower())
+        role = _role(name)
         if role is None:
             raise DataError(f"it has a turn of {brief(name)}")
         if obstacle is not None or text is None:
@@ -204,6 +204,10 @@ def _read(turn: Any, index: int) -> tuple[str, str, str | None, str | None]:
     return name, content_field, "\n".join(texts), None
 
 
+def _role(name: str) -> str | None:
+    return _ROLES.get(name) or _ROLES.get(name.lower())
+
+
 def _part(part: Any) -> str:
     return names(part) if isinstance(part, dict) else kind(part)
 
@@ -216,9 +220,6 @@ def _shaped_like(content: Any, response: str) -> Any:
     return [{**first, "text": response}]
 
 
-def _joined(*texts: str) -> str:
-    return "\n\n".join(_distinct(texts))
-
-
-def _distinct(texts: Sequence[str]) -> Iterator[str]:
-    return iter(dict.fromkeys(text for text in texts if text))
+def _joined(one: str, other: str) -> str:
+    """Both texts, or the one there is, where they are the same or one is empty."""
+    return "\n\n".join(dict.fromkeys(filter(None, (one, other))))

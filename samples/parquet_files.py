@@ -4,7 +4,6 @@ Parquet has one type a column, so a record comes with every field of the file, n
 none.
 """
 
-import pickle
 import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -29,11 +28,14 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     row_number = 0
     try:
         with pq.ParquetFile(path) as file:
+            columns = file.schema_arrow.names
+            if len(set(columns)) < len(columns):
+                raise DataError(f"{path}: expected columns of different names, found {columns}")
             for batch in file.iter_batches(batch_size=_BATCH_ROWS):
                 for record in _records(path, batch, row_number):
                     row_number += 1
                     yield row_number, record
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
         where = f"after row {row_number}" if row_number else "at the beginning"
         raise DataError(f"{path}: not a sound Parquet file, {where}: {error}") from error
 
@@ -41,21 +43,32 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def write_rows(file: BinaryIO, records: Iterable[dict[str, Any]]) -> None:
     """Write records as Parquet, with columns for every field that any of them has.
 
-    The types of all columns are only known after the last record, so the records are kept in a
-    temporary file in between. Raises DataError where a field's values have no common type.
+    A column's type is only known after the last record, so until then the records are kept in a
+    temporary file, each batch with the types that it has by itself. Raises DataError where a
+    field's values have no common type.
     """
-    with tempfile.TemporaryFile() as spool:
+    try:
+        _write_in_two_passes(file, records)
+    except pa.ArrowException as error:
+        raise DataError(f"Parquet cannot hold it ({error}); JSON lines (.jsonl) can") from error
+
+
+def _write_in_two_passes(file: BinaryIO, records: Iterable[dict[str, Any]]) -> None:
+    with tempfile.TemporaryFile() as kept:
         schema = pa.schema([])
         remaining = iter(records)
+        batches = 0
         while batch := list(islice(remaining, _BATCH_ROWS)):
-            schema = _merged(schema, batch)
-            pickle.dump(batch, spool, pickle.HIGHEST_PROTOCOL)
-        end = spool.tell()
-        spool.seek(0)
+            table = _table(batch)
+            schema = _widened(schema, table.schema)
+            with pa.ipc.new_stream(kept, table.schema) as stream:
+                stream.write_table(table)
+            batches += 1
+        kept.seek(0)
         with _writer(file, schema) as writer:
-            while spool.tell() < end:
-                # Written a few lines above, by this very function.
-                writer.write_table(_table(pickle.load(spool), schema))  # noqa: S301
+            for _ in range(batches):
+                with pa.ipc.open_stream(kept) as stream:
+                    writer.write_table(_with_types(stream.read_all(), schema))
 
 
 def _records(path: Path, batch: Any, rows_before: int) -> list[dict[str, Any]]:
@@ -74,30 +87,45 @@ def _records(path: Path, batch: Any, rows_before: int) -> list[dict[str, Any]]:
     return records
 
 
-def _merged(schema: Any, batch: list[dict[str, Any]]) -> Any:
-    """The schema widened to hold the batch too."""
-    for name in dict.fromkeys(name for record in batch for name in record):
-        values = [record.get(name) for record in batch]
+def _table(batch: list[dict[str, Any]]) -> Any:
+    """The batch as a table whose columns have the types of their values."""
+    fields = dict.fromkeys(name for record in batch for name in record)
+    return pa.table({name: _column(name, [record.get(name) for record in batch]) for name in fields})
+
+
+def _column(name: str, values: list[Any], type: Any = None) -> Any:
+    try:
+        return pa.array(values, type=type)
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f'the field "{name}" holds text with half a surrogate pair, which Parquet cannot hold; '
+            "JSON lines (.jsonl) can"
+        ) from error
+    except (pa.ArrowException, OverflowError, RecursionError) as error:
+        raise DataError(_no_common_type(name, error)) from error
+
+
+def _widened(schema: Any, other: Any) -> Any:
+    """The schema with room for what the other one holds."""
+    for field in other:
         try:
-            column = pa.schema([pa.field(name, pa.infer_type(values))])
-            schema = pa.unify_schemas([schema, column], promote_options="permissive")
-        except UnicodeEncodeError as error:
-            raise DataError(_half_pair(name)) from error
-        except (pa.ArrowException, OverflowError) as error:
-            raise DataError(_no_common_type(name, error)) from error
+            schema = pa.unify_schemas([schema, pa.schema([field])], promote_options="permissive")
+        except pa.ArrowException as error:
+            raise DataError(_no_common_type(field.name, error)) from error
     return schema
 
 
-def _table(batch: list[dict[str, Any]], schema: Any) -> Any:
+def _with_types(table: Any, schema: Any) -> Any:
+    """The table with the columns and types of the schema, null where it has no such column."""
     columns = []
     for field in schema:
-        values = [record.get(field.name) for record in batch]
-        try:
-            columns.append(pa.array(values, type=field.type))
-        except UnicodeEncodeError as error:
-            raise DataError(_half_pair(field.name)) from error
-        except (pa.ArrowException, OverflowError) as error:
-            raise DataError(_no_common_type(field.name, error)) from error
+        if field.name not in table.column_names:
+            columns.append(pa.nulls(table.num_rows, field.type))
+        elif table.schema.field(field.name).type == field.type:
+            columns.append(table[field.name])
+        else:
+            values = table[field.name].to_pylist()
+            columns.append(_column(field.name, values, field.type))
     return pa.table(columns, schema=schema)
 
 
@@ -111,13 +139,6 @@ def _writer(file: BinaryIO, schema: Any) -> Any:
                 "JSON lines (.jsonl) can hold it"
             ) from error
     return pq.ParquetWriter(file, schema, compression="zstd")
-
-
-def _half_pair(name: str) -> str:
-    return (
-        f'the field "{name}" holds text with half a surrogate pair, which Parquet cannot hold; '
-        "JSON lines (.jsonl) can"
-    )
 
 
 def _no_common_type(name: str, error: Exception) -> str:

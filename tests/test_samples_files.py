@@ -1,6 +1,7 @@
 """Files of records: what is read is what was written, and what is broken is named."""
 
 import base64
+import contextlib
 import datetime
 import json
 import math
@@ -270,11 +271,11 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, ending: str) -> None
     path = tmp_path / f"data{ending}"
     record = {"instruction": "x" * 1000, "output": "y" * 1000}
     tracemalloc.start()
-    write_records(path, (record | {"id": str(number)} for number in range(20_000)))
-    assert sum(1 for _ in read_records(path, find_layout(path))) == 20_000
+    write_records(path, (record | {"id": str(number)} for number in range(8_000)))
+    assert sum(1 for _ in read_records(path, find_layout(path))) == 8_000
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 20_000_000  # the file holds 40 MB of text
+    assert peak < 10_000_000  # the file holds 16 MB of text
 
 
 def test_half_a_surrogate_pair_goes_through_json(tmp_path: Path) -> None:
@@ -333,6 +334,16 @@ def test_parquet_names_the_field_it_cannot_hold(tmp_path: Path, records: list[di
     assert list(tmp_path.iterdir()) == []
 
 
+def test_parquet_refuses_what_is_nested_too_deeply(tmp_path: Path) -> None:
+    deep: list[Any] = []
+    for _ in range(700):
+        deep = [deep]
+    with pytest.raises(DataError, match=r"JSON lines \(\.jsonl\) can"):
+        write_records(tmp_path / "data.parquet", [{"a": deep}])
+    write_records(tmp_path / "data.jsonl", [{"a": deep}])
+    assert read(tmp_path / "data.jsonl") == [{"a": deep}]
+
+
 def test_what_json_does_not_know_is_written_as_text(tmp_path: Path) -> None:
     source = tmp_path / "data.parquet"
     moment = datetime.datetime(2024, 2, 29, 12, 30, tzinfo=datetime.UTC)
@@ -375,6 +386,27 @@ def test_a_truncated_parquet_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DataError, match="not a sound Parquet file"):
         read(path)
+
+
+def test_columns_of_the_same_name_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data.parquet"
+    column = pa.array(["x"])
+    pq.write_table(pa.Table.from_arrays([column, column], names=["a", "a"]), path)
+    with pytest.raises(DataError, match=r"expected columns of different names, found \['a', 'a'\]"):
+        read(path)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_damaged_parquet_is_refused_or_read(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "data.parquet")
+        pq.write_table(pa.table({"instruction": ["q"], "output": ["a"]}), path)
+        content = bytearray(path.read_bytes())
+        content[data.draw(st.integers(4, len(content) - 1))] = data.draw(st.integers(0, 255))
+        path.write_bytes(content)
+        with contextlib.suppress(DataError):
+            read(path)
 
 
 def test_values_that_cannot_be_written_are_refused() -> None:

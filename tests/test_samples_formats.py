@@ -285,7 +285,7 @@ def test_a_wrong_field_is_named_with_what_was_expected(
 RECORDS = samples_records.alpaca() | samples_records.sharegpt() | samples_records.messages()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(RECORDS)
 def test_a_record_given_its_own_responses_comes_out_as_it_went_in(record: dict[str, Any]) -> None:
     before = copy.deepcopy(record)
@@ -299,7 +299,7 @@ def test_a_record_given_its_own_responses_comes_out_as_it_went_in(record: dict[s
     assert record == before
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(RECORDS, st.sampled_from(["alpaca", "sharegpt", "messages"]))
 def test_in_another_format_the_conversation_is_the_same(record: dict[str, Any], to: Format) -> None:
     sample = sample_of(record)

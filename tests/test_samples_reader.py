@@ -178,7 +178,7 @@ def test_a_check_reads_to_the_end(tmp_path: Path) -> None:
         data.check()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     records=st.one_of(
         st.lists(samples_records.alpaca(), min_size=1, max_size=4),
