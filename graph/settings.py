@@ -38,7 +38,7 @@ class Settings(ModelSettings, AgentSettings):
     max_conversation_tokens: int = Field(
         2048,
         ge=1,
-        description="Work on a conversation stops after the exchange at which it has reached this many tokens.",
+        description="Work on a conversation stops after the exchange at which it has this many tokens.",
     )
 
     @field_validator("conversation_template")

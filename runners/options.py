@@ -24,7 +24,7 @@ class SettingsError(click.UsageError):
 
 
 def model_options(command: Command) -> Command:
-    """Adds `--model` and `--base-url`, each for all roles or for one, `--settings`, and the models' fields."""
+    """Adds `--model` and `--base-url`, each for all roles or for one, and `--settings`."""
     return _with(
         [
             click.option(
