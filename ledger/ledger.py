@@ -5,7 +5,7 @@ What it does not know: graphs, settings, secrets (texts come here with the keys 
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,6 +156,10 @@ class Ledger:
     def sample(self, sample_id: str) -> tuple[Sample, dict[str, Result]] | None:
         """One finished sample and its results by mode; None where there is none of that id."""
         return next(iter(self._page(samples.c.id == sample_id)), None)
+
+    def at(self, positions: Collection[int]) -> list[tuple[Sample, dict[str, Result]]]:
+        """The finished samples at these positions, at most `PAGE` of them, with their results by mode."""
+        return self._page(samples.c.position.in_(positions))
 
     def _page(self, condition: ColumnElement[bool]) -> list[tuple[Sample, dict[str, Result]]]:
         some = select(samples).where(condition).order_by(samples.c.position).limit(PAGE).subquery()
