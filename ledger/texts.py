@@ -74,7 +74,7 @@ class Folder:
         known = self._of_all if sample is None else self._of_samples.setdefault(sample, {})
         found = known.get(text)
         if found is None:
-            if not is_unicode(text):
+            if not _is_unicode(text):
                 return text
             self._last_id += 1
             found = known[text] = self._last_id
@@ -140,8 +140,8 @@ def _unfolded(value: Any, found: Mapping[int, str]) -> Any:
             return value
 
 
-def is_unicode(text: str) -> bool:
-    """Whether the text can be written as UTF-8: half a surrogate pair, which JSON can carry, cannot."""
+def _is_unicode(text: str) -> bool:
+    # Half a surrogate pair, which JSON can carry, cannot be written as UTF-8.
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -6,7 +6,6 @@ when the process or the machine dies.
 """
 
 import asyncio
-import json
 import queue
 import threading
 from collections import defaultdict
@@ -17,8 +16,9 @@ from sqlalchemy import Connection, Insert, insert
 
 from ledger.ledger import Ledger, LedgerError, Result, reported
 from ledger.tables import calls, results, samples, texts
-from ledger.texts import Folder, is_unicode
+from ledger.texts import Folder
 from models.call import CallRecord
+from samples.files import to_json
 from samples.sample import Sample
 
 _ADD_CALL = insert(calls)
@@ -165,6 +165,5 @@ def _settle(entries: list[_Entry], failure: LedgerError | None) -> None:
 
 
 def _json(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
     # Half a surrogate pair, which JSON can carry and UTF-8 cannot, is kept as its escape.
-    return text if is_unicode(text) else json.dumps(value)
+    return to_json(value).encode(errors="backslashreplace").decode()
