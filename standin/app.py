@@ -1,0 +1,317 @@
+"""The server's application: one plain ASGI function, because it has to be quicker than what is measured.
+
+A chat request goes through these in turn: the key, the fault ordered for it, the rate limits, the rules of
+the provider, the queue, the time a reply takes, the reply.
+"""
+
+import asyncio
+import json
+import math
+import socket
+import struct
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from functools import cached_property
+from hashlib import blake2b
+from random import Random
+from typing import Any, TextIO, cast, get_args
+
+from standin.faults import Fault, Forecast, Hit, waited
+from standin.limits import Limits, Queue
+from standin.openai import OpenAI
+from standin.options import Options
+from standin.replies import Agents
+from standin.wire import Answer, Chat, Failure, Incoming, Provider, Refused
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+TRANSPORT = "standin.transport"
+"""Where the server puts a connection's transport, in the extensions of the ASGI scope."""
+
+_PAGE = (
+    b"<!DOCTYPE html><html><head><title>Please stand by</title></head><body><h1>Please stand by</h1>"
+    b"<p>The gateway is checking your browser.</p></body></html>"
+)
+
+PROVIDERS: tuple[Callable[[Options], Provider], ...] = (OpenAI,)
+
+
+@dataclass(slots=True)
+class Request:
+    """One request as it came and went.
+
+    `number` counts all requests from 1. `key` says whether the key was right; the key itself is nowhere.
+    `attempt` counts requests with this very body to this provider, which `digest` names. `role` is the
+    agent that answered, `fault` the kind of the ordered fault. Times are Unix times in seconds; `finished`
+    and `status` are None while it is in work, and `status` is 0 where the connection ended without an answer.
+    """
+
+    number: int
+    provider: str
+    method: str
+    path: str
+    raw: bytes = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
+    key: bool
+    arrived: float
+    digest: str = ""
+    attempt: int = 0
+    chat: bool = False
+    model: str = ""
+    asked: int = 0
+    role: str = ""
+    fault: str = ""
+    status: int | None = None
+    finished: float | None = None
+
+    @property
+    def body(self) -> Any:
+        """The body, from JSON; None where there is none."""
+        return json.loads(self.raw) if self.raw else None
+
+    def line(self) -> str:
+        """The request as a line of JSON."""
+        values = {name: getattr(self, name) for name in self.__slots__ if name != "raw"}
+        with suppress(ValueError):
+            values["body"] = self.body
+        return json.dumps(values, ensure_ascii=False)
+
+
+class App:
+    """The ASGI application."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.providers = [provider(options) for provider in PROVIDERS]
+        self.requests: list[Request] = []
+        self.in_work: Counter[str] = Counter()
+        self.most_in_work: Counter[str] = Counter()
+        self._agents = Agents(options.wins)
+        self._forecast = Forecast(options.faults)
+        self._limits = {provider.name: Limits(options) for provider in self.providers}
+        self._queues = {provider.name: Queue(options.slots) for provider in self.providers}
+        self._seen: Counter[bytes] = Counter()
+        self._count = 0
+
+    def provider(self, name: str) -> Provider:
+        """The provider of this name."""
+        found = next((provider for provider in self.providers if provider.name == name), None)
+        if found is None:
+            names = ", ".join(provider.name for provider in self.providers)
+            raise KeyError(f"{name!r} is no provider; providers are {names}")
+        return found
+
+    def order(self, faults: tuple[Fault, ...]) -> None:
+        """Put other faults in the place of those ordered before."""
+        self._forecast = Forecast(faults)
+
+    @cached_property
+    def _log(self) -> TextIO | None:
+        return open(self.options.log, "a", encoding="utf-8") if self.options.log else None  # noqa: PTH123
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        raw = await _body(receive)
+        path: str = scope["path"]
+        provider = next((p for p in self.providers if path.startswith(p.prefix + "/")), None)
+        if provider is None:
+            await _send(send, _NOTHING_THERE)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        query = scope["query_string"].decode("latin-1")
+        incoming = Incoming(scope["method"], path[len(provider.prefix) :], query, headers, raw)
+        self._count += 1
+        request = Request(
+            self._count, provider.name, incoming.method, path, raw, {}, provider.knows(incoming), time.time()
+        )
+        request.headers = {n: v for n, v in headers.items() if n != "authorization"}
+        if self.options.keep:
+            self.requests.append(request)
+        self.in_work[provider.name] += 1
+        self.most_in_work[provider.name] = max(self.most_in_work[provider.name], self.in_work[provider.name])
+        connection = _Connection(scope, receive, send)
+        try:
+            answer = await self._answer(provider, incoming, request, connection)
+            if answer is not None:
+                request.status = answer.status
+                await _send(send, answer)
+        finally:
+            self.in_work[provider.name] -= 1
+            request.status = request.status or 0
+            request.finished = time.time()
+            if self._log:
+                self._log.write(request.line() + "\n")
+
+    async def _answer(
+        self, provider: Provider, incoming: Incoming, request: Request, connection: "_Connection"
+    ) -> Answer | None:
+        hit: Hit | None = None
+        try:
+            if not request.key:
+                raise Refused("invalid_key")
+            if not provider.is_chat(incoming):
+                return provider.other(incoming) or _NOTHING_THERE
+            digest = blake2b(incoming.raw, digest_size=12, person=provider.name.encode()).digest()
+            self._seen[digest] += 1
+            request.chat, request.digest, request.attempt = True, digest.hex(), self._seen[digest]
+            hit = self._forecast.hit(provider.name, incoming.raw, digest, request.attempt)
+            if hit:
+                request.fault = hit.kind
+                if hit.kind in ("reset", "hang", "html"):
+                    return await self._instead(hit, connection)
+                if hit.kind == "error_in_200":
+                    return provider.failure_in_200()
+                if hit.kind in _REFUSALS:
+                    raise _ordered(hit, incoming)
+            chat = provider.read(incoming)
+            request.model, request.asked = chat.model, chat.asked
+            if provider.limits_rates:
+                self._limits[provider.name].take(max(chat.asked, chat.limit or 0))
+            async with self._queues[provider.name]:
+                await self._take_time(digest, hit)
+            said = self._agents.say(chat.messages)
+            request.role = said.role
+            chat.say(said.text)
+            answer = _told(hit, chat, provider)
+            if hit and hit.kind == "cut":
+                await connection.cut(answer)
+                return None
+            return answer
+        except Refused as refused:
+            model = request.model or _model(incoming)
+            return _with_retry_after(provider.refuse(refused, incoming, model, request.asked), refused, hit)
+
+    async def _instead(self, hit: Hit, connection: "_Connection") -> Answer | None:
+        """What comes in the place of any answer."""
+        if hit.kind == "html":
+            return Answer(200, _PAGE, type=b"text/html; charset=utf-8")
+        if hit.kind == "reset":
+            await connection.reset()
+            return None
+        await connection.hang(hit.fault.seconds)
+        return None
+
+    async def _take_time(self, digest: bytes, hit: Hit | None) -> None:
+        seconds = self.options.latency
+        if seconds and self.options.latency_sigma:
+            seconds *= math.exp(Random(digest).gauss(0, self.options.latency_sigma))  # noqa: S311 - no secret
+        if hit and hit.kind == "latency":
+            seconds += 0.5 if hit.fault.seconds is None else hit.fault.seconds
+        if seconds:
+            await asyncio.sleep(seconds)
+
+
+_REFUSALS = frozenset({*get_args(Failure), "echo_key"})
+_NOTHING_THERE = Answer(404, b'{"detail":"Not Found"}')
+
+
+def _ordered(hit: Hit, incoming: Incoming) -> Refused:
+    if hit.kind == "echo_key":
+        words = f"The credential '{incoming.bearer or incoming.query}' cannot be used for this request."
+        return Refused("bad_request", words, code=hit.fault.code)
+    return Refused(cast(Failure, hit.kind), code=hit.fault.code)
+
+
+def _told(hit: Hit | None, chat: Chat, provider: Provider) -> Answer:
+    """The reply, spoilt as ordered."""
+    kind = hit.kind if hit else ""
+    if kind == "truncated":
+        chat.cut()
+    elif kind == "empty":
+        chat.end("stop")
+    elif kind == "withheld":
+        chat.end(provider.withheld)
+    elif kind == "network_error":
+        chat.end("network_error")
+    answer = provider.reply(chat, usage=kind != "no_usage")
+    if kind == "null_choices":
+        body = json.loads(answer.body)
+        return answer._replace(body=json.dumps(body | {"choices": None}).encode())
+    return answer
+
+
+def _with_retry_after(answer: Answer, refused: Refused, hit: Hit | None) -> Answer:
+    form, seconds = waited(hit.fault.retry_after) if hit else ("", 0.0)
+    if form == "ms":
+        header = (b"retry-after-ms", f"{seconds:g}".encode())
+    elif form == "date":
+        header = (b"retry-after", formatdate(math.ceil(time.time() + seconds), usegmt=True).encode())
+    elif form:
+        header = (b"retry-after", f"{seconds:g}".encode())
+    else:
+        return answer
+    return answer._replace(headers=(*answer.headers, header))
+
+
+def _model(incoming: Incoming) -> str:
+    with suppress(Refused):
+        return str(incoming.json().get("model", ""))
+    return ""
+
+
+class _Connection:
+    """The connection below a request, for faults that no HTTP answer can express."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._transport: asyncio.Transport = scope["extensions"][TRANSPORT]
+        self._receive = receive
+        self._send = send
+
+    async def reset(self) -> None:
+        """Reset the connection (TCP RST) without an answer."""
+        # Lingering for no time at all is what makes closing a reset.
+        sock = self._transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
+        await self._gone()
+
+    async def cut(self, answer: Answer) -> None:
+        """Send half of an answer and close."""
+        half = answer.body[: len(answer.body) // 2]
+        await self._send(_start(answer))
+        await self._send({"type": "http.response.body", "body": half, "more_body": True})
+        self._transport.close()
+        await self._gone()
+
+    async def hang(self, seconds: float | None) -> None:
+        """Say nothing until the client has gone, or for some seconds; then close."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._gone(), seconds)
+        self._transport.abort()
+        await self._gone()
+
+    async def _gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+async def _body(receive: Receive) -> bytes:
+    parts: list[bytes] = []
+    more = True
+    while more:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+def _start(answer: Answer) -> MutableMapping[str, Any]:
+    headers: Sequence[tuple[bytes, bytes]] = (
+        (b"content-type", answer.type),
+        (b"content-length", str(len(answer.body)).encode()),
+        *answer.headers,
+    )
+    return {"type": "http.response.start", "status": answer.status, "headers": headers}
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    await send(_start(answer))
+    await send({"type": "http.response.body", "body": answer.body})
