@@ -38,6 +38,7 @@ from nodes.judge import judge
 from nodes.settings import AgentSettings
 from prompts.pack import Message
 from samples.formats import parse_record
+from samples.sample import DataError
 
 Mode = Literal["edit", "advise-blind", "advise", "debate", "evolve"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -160,11 +161,13 @@ def begin(state: AlpacaRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
     """The node that takes the record in.
 
     Raises:
-        ValueError: there is nothing to work on: the record has no request, or the graph no settings.
-        DataError: a field is missing or of the wrong type.
+        ValueError: the graph has no settings, or the method cannot work on this record; the message says why.
     """
     _need_settings(runtime)
-    parsed = parse_record({"output": "", **state}, "alpaca")
+    try:
+        parsed = parse_record({"output": "", **state}, "alpaca")
+    except DataError as error:
+        raise ValueError(f"this record cannot be worked on: {error}") from None
     if parsed.skip:
         raise ValueError(f"this record cannot be worked on: {parsed.skip}")
     (exchange,) = parsed.exchanges
@@ -218,8 +221,7 @@ def read(state: ConversationRecord, runtime: Runtime[Settings]) -> dict[str, Any
     """The node that takes the conversation in.
 
     Raises:
-        ValueError: the method cannot work on it, or the graph has no settings.
-        DataError: a field is missing or of the wrong type.
+        ValueError: the graph has no settings, or the method cannot work on it; the message says why.
     """
     _need_settings(runtime)
     system, turns = turns_of(state)

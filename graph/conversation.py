@@ -7,6 +7,7 @@ from fastchat.conversation import get_conv_template
 from graph.settings import Settings
 from graph.state import AlpacaRecord, ConversationRecord, Turn
 from samples.formats import detect_format, parse_record
+from samples.sample import DataError
 from samples.tokens import estimate_tokens
 
 
@@ -15,12 +16,14 @@ def turns_of(record: ConversationRecord) -> tuple[str, list[Turn]]:
 
     Raises:
         ValueError: the method cannot work on this record; the message says why.
-        DataError: a field is missing or of the wrong type.
     """
     form = detect_format(dict(record))
     if form not in ("sharegpt", "messages"):
         raise ValueError("this is no conversation: it has neither `conversations` nor `messages`")
-    parsed = parse_record(dict(record), form)
+    try:
+        parsed = parse_record(dict(record), form)
+    except DataError as error:
+        raise ValueError(f"this record cannot be worked on: {error}") from None
     if parsed.skip:
         raise ValueError(f"this record cannot be worked on: {parsed.skip}")
     return parsed.system, [

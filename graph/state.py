@@ -1,10 +1,13 @@
 """The state that travels through the graphs; plain JSON types throughout.
 
 What each agent reads of it stands with the agent, in `nodes/`; here is the whole, what goes in and what
-comes out.
+comes out. The types come from typing_extensions because Pydantic, which makes their schemas for Studio, takes
+those of `typing` only from Python 3.12 on.
 """
 
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 from nodes.advisor import AdvisorView
 from nodes.debater import Opened

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Protocol, TypedDict, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from langgraph.runtime import Runtime
+from typing_extensions import TypedDict
 
 from models.call import Step
 from nodes.settings import AgentSettings

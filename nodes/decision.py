@@ -3,7 +3,9 @@
 In the modes without a judge the editor's draft is the result.
 """
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
 
 from nodes.agent import MaterialWithResponse
 from nodes.judge import Judgement

@@ -4,9 +4,10 @@ A judgement is two things: what the judge is asked, and how its reply is read.
 """
 
 import re
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 from langgraph.runtime import Runtime
+from typing_extensions import TypedDict
 
 from models.call import Step
 from nodes.agent import Ask, MaterialWithResponse, Node, prompt
