@@ -13,12 +13,13 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template, TemplateError, nodes
 from jinja2.exceptions import TemplateSyntaxError
 from jinja2.meta import find_referenced_templates, find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from typing_extensions import TypedDict
 
 Role = Literal["system", "user", "assistant"]
 
@@ -30,7 +31,7 @@ class Message(TypedDict):
     content: str
 
 
-class PackError(Exception):
+class PackError(ValueError):
     """A pack cannot be used. The message names the file, what is wrong with it, and what to do."""
 
 
@@ -44,7 +45,8 @@ class Debate(NamedTuple):
 
 
 # Known to every template. `system` is the record's own system prompt and `input` the second part of an
-# Alpaca request, each "" where there is none; `request` is the instruction and, after a blank line, the input.
+# Alpaca request, each "" where there is none; `request` is the instruction and, after a blank line, the
+# input.
 COMMON = ("persona", "system", "instruction", "input", "request")
 
 
@@ -117,12 +119,12 @@ class Pack:
     def render(self, template: str, **values: Any) -> list[Message]:
         """The messages of one template.
 
-        The values are those `TEMPLATES` and `COMMON` name, all of them; `request` may be left out and is then
-        made from instruction and input. `debate` is a list of the four contributions in the order of `Debate`.
-        Blank space around a message is the template's and is removed.
+        The values are those `TEMPLATES` and `COMMON` name, all of them; only `request` may be left out and is
+        made from instruction and input then. `debate` is a list of the four contributions in the order of
+        `Debate`. Blank space around a message is the template's and is removed.
 
-        Raises PackError where the messages that come out are no prompt (text beside the messages, the last
-        one not the user's), and TypeError where a value is missing or not known: that is the caller's mistake.
+        Raises PackError where the messages that come out are no prompt (text beside the messages, the last one
+        not the user's), and TypeError where a value is missing or not known: that is the caller's mistake.
         """
         needs = TEMPLATES[template]
         values.setdefault("request", request_text(values["instruction"], values["input"]))
@@ -239,6 +241,7 @@ def _environment(folder: Path, sources: Mapping[str, str]) -> Environment:
         undefined=StrictUndefined,
         autoescape=False,
         auto_reload=False,
+        keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
