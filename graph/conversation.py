@@ -49,7 +49,9 @@ def request_of(turns: Sequence[Turn], number: int, system: str, settings: Settin
         template.append_message(assistant, turn["response"])
     template.append_message(user, turns[number]["request"])
     template.append_message(assistant, None)
-    return AlpacaRecord(instruction=template.get_prompt())
+    text = template.get_prompt()
+    # A few templates have no place for a system prompt; there it stands beside the request.
+    return AlpacaRecord(instruction=text, system="" if system in text else system)
 
 
 def reached_its_end(turns: Sequence[Turn], done: int, system: str, settings: Settings) -> bool:

@@ -46,4 +46,11 @@ class Settings(ModelSettings, AgentSettings):
     def _template_is_known(cls, name: str) -> str:
         if name not in conv_templates:
             raise ValueError(f"{name!r} is not one of FastChat's templates: {', '.join(conv_templates)}")
+        try:
+            conv_templates[name].get_prompt()
+        except ValueError:
+            # FastChat lists some models that are reached by API only; their templates have no text form.
+            raise ValueError(
+                f"FastChat's template {name!r} writes no text; vicuna_v1.1, the default, does"
+            ) from None
         return name
