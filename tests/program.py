@@ -1,0 +1,41 @@
+"""The program as a person starts it: in a process of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+"""Real data sets, where they are at hand."""
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+_COMMAND = [sys.executable, "-c", "from runners.cli import main; main()"]
+_KEYS = ("OPENAI_API_KEY", "VLLM_API_KEY", "QIANFAN_API_KEY", "ZHIPUAI_API_KEY")
+
+
+def start(*words: object, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """Starts `coevol` with these words. Keys come from `env` only, and the working directory has no `.env`."""
+    inherited = {name: value for name, value in os.environ.items() if name not in _KEYS}
+    return subprocess.Popen(
+        [*_COMMAND, *map(str, words)],
+        cwd=cwd,
+        env=inherited | {"COLUMNS": "100", "PYTHONPATH": str(EXAMPLES.parent)} | dict(env or {}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+def coevol(
+    *words: object, cwd: Path, env: Mapping[str, str] | None = None, status: int | None = 0
+) -> subprocess.CompletedProcess[str]:
+    """Runs `coevol` to its end, which must have this exit status (None: any)."""
+    process = start(*words, cwd=cwd, env=env)
+    out, err = process.communicate(timeout=300)
+    assert status is None or process.returncode == status, f"exit {process.returncode}\n{out}\n{err}"
+    assert "Traceback" not in err, err
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
