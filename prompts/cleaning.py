@@ -8,9 +8,10 @@ neither the request nor the current response speaks for leaving it. Whatever is 
 The rules, each with what stops it:
 
 - **A lead-in**: a first line of its own such as "Sure! Here's an improved version:" or
-  "以下是修改后的回答：", or the label "Revised response:", which text may follow on the same line. English and
-  Chinese, from a closed vocabulary that always says *revised* (improved, edited, ...; 修改后). Stopped where the request
-  quotes such a line or asks for a revision of its own, or where the current response begins with one.
+  "以下是修改后的回答：", or the label "Revised response:", which text may follow on the same line.
+  English and Chinese, from a closed vocabulary that always says *revised* (improved, edited, ...; 修改后)
+  and, on a line of its own, ends with a colon or is marked as a heading. Stopped where the request quotes
+  such a line or asks for a revision of its own, or where the current response begins with one.
 - **A heading or tag of the prompt**: "Response:", "## Response" or "**Response**" as a line of its own,
   `<response>` before and `</response>` after the text. Stopped where the request or the current response has
   that tag or begins a line with that heading; tags also where the request speaks of markup or the text holds

@@ -88,6 +88,16 @@ BUILT_IN = ("default", "classic")
 
 _ENDING = ".jinja"
 
+# What an expression in a template can end with, beside Jinja's own errors.
+_TEMPLATE_MISTAKES = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
 
 def request_text(instruction: str, input: str) -> str:
     """The request as one text: the instruction and, after a blank line, the input where there is one."""
@@ -123,8 +133,8 @@ class Pack:
         made from instruction and input then. `debate` is a list of the four contributions in the order of
         `Debate`. Blank space around a message is the template's and is removed.
 
-        Raises PackError where the messages that come out are no prompt (text beside the messages, the last one
-        not the user's), and TypeError where a value is missing or not known: that is the caller's mistake.
+        Raises PackError where the messages that come out are no prompt (text beside them, the last one not
+        the user's), and TypeError where a value is missing or not known: that is the caller's mistake.
         """
         needs = TEMPLATES[template]
         values.setdefault("request", request_text(values["instruction"], values["input"]))
@@ -140,14 +150,7 @@ class Pack:
             values[block] = _collector(messages, role)
         try:
             beside = self._templates[template].render(values)
-        except (
-            TemplateError,
-            ArithmeticError,
-            AttributeError,
-            LookupError,
-            TypeError,
-            ValueError,
-        ) as error:
+        except (TemplateError, *_TEMPLATE_MISTAKES) as error:
             raise PackError(f"{_place(error, self.folder, file)}: {error}") from error
         if beside.strip():
             raise PackError(
@@ -255,31 +258,30 @@ def _check_variables(
     environment: Environment, folder: Path, sources: Mapping[str, str], template: str
 ) -> None:
     """Refuse names that no rendering knows, in the template and in every file it includes or imports."""
-    trees: dict[str, nodes.Template] = {}
+    known = {*COMMON, *TEMPLATES[template].variables, *BLOCKS, *environment.globals}
+    used: dict[str, set[str]] = {}
     waiting = [template + _ENDING]
     while waiting:
         name = waiting.pop()
-        if name in trees:
+        if name in used:
             continue
         try:
-            trees[name] = environment.parse(sources[name], name, str(folder / name))
+            tree = environment.parse(sources[name], name, str(folder / name))
+            used[name] = find_undeclared_variables(tree)
         except TemplateSyntaxError as error:
             raise PackError(f"{folder / name}, line {error.lineno}: {error.message}") from error
-        for reference in find_referenced_templates(trees[name]):
+        # An included file also sees what the including one has set.
+        known |= {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
+        for reference in find_referenced_templates(tree):
             if reference is None or reference not in sources:
                 raise PackError(
                     f"{folder / name} includes {reference or 'a file named by an expression'}; "
                     f"it can only include *{_ENDING} files of its own folder, named in quotes"
                 )
             waiting.append(reference)
-    # An included file also sees what the including one has set.
-    known = {*COMMON, *TEMPLATES[template].variables, *BLOCKS, *environment.globals}
-    known |= {
-        name.name for tree in trees.values() for name in tree.find_all(nodes.Name) if name.ctx != "load"
-    }
-    for name, tree in trees.items():
-        for variable in sorted(find_undeclared_variables(tree) - known):
-            among = ", ".join((*COMMON, *TEMPLATES[template].variables))
+    among = ", ".join((*COMMON, *TEMPLATES[template].variables))
+    for name, variables in used.items():
+        for variable in sorted(variables - known):
             raise PackError(
                 f"{folder / name}: unknown variable {variable!r}; {template}{_ENDING} knows {among}"
             )
