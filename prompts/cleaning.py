@@ -204,7 +204,7 @@ _LIKE_CODE = re.compile(
     r"|[;{}][ \t]*$"  # ends like a statement
     r"|^[{\[<|$>]"  # begins like data, markup, a table or a prompt
     r"|^(?:def|class|import|from|function|const|let|var|public|SELECT|CREATE|INSERT|#include|#!)"
-    r"|\w\([^)\n]*\)[ \t]*(?::|$)"  # a call
+    r"|\w\([^()\n]*\)[ \t]*(?::|$)"  # a call
     r"|^[\w.\[\]]+[ \t]*[-+*/]?=",  # an assignment
     re.MULTILINE,
 )

@@ -1,0 +1,219 @@
+"""Cleaning drafts: what comes off, and, more important, what stays."""
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from prompts.cleaning import clean_draft
+
+REQUEST = "Which river flows through Cologne?"
+RESPONSE = "The Rhine."
+ANSWER = "The Rhine flows through Cologne, in the west of Germany.\n\nIt is 1,230 km long."
+
+LEAD_INS = [
+    "Here is the revised response:",
+    "Here's the improved response:",
+    "Here’s a revised and improved version:",
+    "Sure! Here's an improved version:",
+    "Certainly, here is my updated answer:",
+    "Of course. Below is the refined answer to your question:",
+    "Here is the revised response based on the suggestions provided:",
+    "Here is an improved version of the original response, incorporating the suggestions:",
+    "**Here is the edited response:**",
+    "## Here is the polished reply",
+    "Revised response:",
+    "The revised response:",
+    "REVISED RESPONSE:",
+    "**Revised Response:**",
+    "**Revised Response**:",
+    "### Improved answer",
+    "修改后的回答：",
+    "修改后的回复:",
+    "以下是修改后的回复：",
+    "下面是优化后的回答：",
+    "好的，以下是根据上述建议修改并完善后的回答：",
+    "**改进后的回答：**",
+]
+HEADINGS = ["Response:", "## Response", "# Response:", "**Response**", "**Response:**"]
+WRAPPINGS = [
+    *(f"{line}\n\n{{}}" for line in (*LEAD_INS, *HEADINGS)),
+    *(f"{line}\n{{}}" for line in LEAD_INS),
+    "Revised response: {}",
+    "**Revised response:** {}",
+    "修改后的回答：{}",
+    "<response>\n{}\n</response>",
+    "<response-2>\n{}\n</response-2>",
+    "{}\n</response>",
+    "<response>\n{}",
+    '"{}"',
+    "“{}”",
+    "「{}」",
+    "```\n{}\n```",
+    "```text\n{}\n```",
+    "```markdown\n{}\n```",
+    "~~~\n{}\n~~~",
+    "Here is the revised response:\n\n```\n{}\n```",
+    "Here is the revised response:\n\n<response>\n{}\n</response>\n",
+    'Revised response:\n"{}"',
+    "\n\n  {}  \n",
+]
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+def test_what_is_not_the_answer_comes_off(wrapping: str) -> None:
+    draft = wrapping.format(ANSWER)
+    assert clean_draft(draft, REQUEST, RESPONSE) == ANSWER
+    assert clean_draft(draft, REQUEST, None) == ANSWER
+
+
+# Without the marks that make an answer look like code, data, a quotation or a text with headings.
+plain = st.text(st.characters(exclude_characters="\"“”「」<>`~'=;{}()|[$#*:", exclude_categories=["Cs"]))
+
+
+@settings(max_examples=500)
+@given(st.sampled_from(WRAPPINGS), plain)
+def test_any_answer_comes_back_from_any_wrapping(wrapping: str, answer: str) -> None:
+    assume(answer.strip() and answer == clean_draft(answer, REQUEST, RESPONSE))
+    assume(not any(line[:1].isspace() for line in answer.split("\n")))
+    assert clean_draft(wrapping.format(answer), REQUEST, RESPONSE) == answer
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        "Here is the Rhine:",
+        "Here is the revised response:",
+        "Revised response:",
+        "<response>\n</response>",
+        '""',
+        "```\n```",
+        '"',
+        "```",
+        "Here is a list of rivers:\n1. Rhine",
+        "Here is the revised response. It names the river.\nThe Rhine.",
+        "Here is the revised response of the council: it was short.\nThe Rhine.",
+        "This is an improved version\nof the river.",
+        "Revised response times are shorter.\nThe Rhine.",
+        "Response times:\nThe Rhine is slow.",
+        "The Rhine. Here is the revised response:\nThe Rhine.",
+        "The Rhine.\n\nHere is the revised response:\nThe Rhine.",
+        'He called it "the Rhine"',
+        '"The Rhine" and "the Ruhr"',
+        '"The Rhine," he said.',
+        "'It's the Rhine'",
+        "“The Rhine’",
+        "```python\nprint('Rhine')\n```",
+        "```\nprint('Rhine')\n```",
+        "```\nriver = Rhine\n```",
+        "```\nfirst\n    indented\n```",
+        "```\nThe Rhine.\n```\nand\n```\nThe Ruhr.\n```",
+        "```\nThe Rhine.\n```\n\nIt flows north.",
+        "The code:\n```\nThe Rhine.\n```",
+        "`The Rhine`",
+        "<answer>\nThe Rhine.\n</answer>",
+        "<response><river>Rhine</river></response>",
+        "<response>a</response> and <response>b</response>",
+        "The tag <response>x</response> in the middle",
+        "## Response\n\nWe act.\n\n## Recovery\n\nWe rest.",
+        "Response:\nWe act.\n\nRecovery:\nWe rest.",
+    ],
+)
+@pytest.mark.parametrize("response", [RESPONSE, None])
+def test_what_is_in_doubt_stays(draft: str, response: str | None) -> None:
+    assert clean_draft(draft, REQUEST, response) == draft
+
+
+@pytest.mark.parametrize(
+    ("request_", "draft"),
+    [
+        (
+            "Write a mail that begins with 'Here is the revised response:'",
+            "Here is the revised response:\nDear Ann",
+        ),
+        ("Revise this text: The Rhine are long.", "Here is the revised version:\nThe Rhine is long."),
+        ("Improve my reply to Ann: no.", "Here's an improved reply:\nDear Ann, sadly no."),
+        ("Improve my reply to Ann: no.", "Improved reply: Dear Ann, sadly no."),
+        ("请修改下面的句子。", "以下是修改后的版本：\n莱茵河很长。"),
+        ("请润色我给客户的回复。", "以下是润色后的回复：\n您好。"),
+        ("Use the form 'Query: ...' and 'Response: ...'.", "Response:\nThe Rhine."),
+        ("Wrap the answer in <response></response>.", "<response>\nThe Rhine.\n</response>"),
+        ("Give an XML document.", "<response>\nThe Rhine.\n</response>"),
+        ("Give me a quote about rivers.", '"No man steps in the same river twice."'),
+        ("Write a slogan for the Rhine.", "“Father Rhine flows on.”"),
+        ("写一句关于河的名言。", "「逝者如斯夫」"),
+        ('Which river is meant by "Father"?', '"The Rhine"'),
+        ("Give the JSON for a string.", '"Rhine"'),
+        ("Write a shell command that lists files.", "```\nls\n```"),
+        ("Give the answer as a markdown block.", "```markdown\nThe Rhine.\n```"),
+        ("用代码块回答。", "```\n莱茵河\n```"),
+    ],
+)
+@pytest.mark.parametrize("response", [RESPONSE, None])
+def test_what_the_request_speaks_for_stays(request_: str, draft: str, response: str | None) -> None:
+    assert clean_draft(draft, request_, response) == draft
+
+
+@pytest.mark.parametrize(
+    ("response", "draft"),
+    [
+        ("Here is the revised answer:\nThe Rhine.", "Here is the revised answer:\nThe Rhine flows."),
+        ("以下是修改后的回答：\n莱茵河", "以下是修改后的回答：\n莱茵河。"),
+        ("**Response:** The Rhine.", "Response:\nThe Rhine flows."),
+        ("<response>Rhine</response>", "<response>\nThe Rhine.\n</response>"),
+        ('"The Rhine."', '"The Rhine flows."'),
+        ("```\nRhine\n```", "```\nThe Rhine\n```"),
+        ("Look:\n```\nRhine\n```", "```\nThe Rhine\n```"),
+    ],
+)
+def test_what_the_current_response_has_too_stays(response: str, draft: str) -> None:
+    assert clean_draft(draft, REQUEST, response) == draft
+
+
+def test_the_interior_is_not_touched() -> None:
+    answer = 'A  b\n\n\n```python\nx = 1\n```\n\n> "Here is the revised response:"\n\t end'
+    assert clean_draft(f"Revised response:\n\n{answer}\n", REQUEST, RESPONSE) == answer
+
+
+def test_an_indentation_that_lines_share_is_kept() -> None:
+    code = "    a = 1\n    b = 2"
+    assert clean_draft(f"\n{code}\n\n", REQUEST, RESPONSE) == code
+    assert clean_draft(" The Rhine.\nNorth.", REQUEST, RESPONSE) == "The Rhine.\nNorth."
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n\t\n"])
+def test_only_a_blank_draft_comes_out_empty(blank: str) -> None:
+    assert clean_draft(blank, REQUEST, RESPONSE) == ""
+
+
+pieces = st.lists(
+    st.sampled_from(
+        [*LEAD_INS, *HEADINGS, "```", "```text", "<response>", "</response>", '"', " ", "Rhine", "  x"]
+    )
+    | st.text(max_size=8),
+    max_size=7,
+).flatmap(lambda parts: st.sampled_from(["\n", " ", ""]).map(lambda by: by.join(parts)))
+
+
+@given(pieces, pieces | st.just(REQUEST), st.none() | pieces)
+def test_cleaning_takes_only_from_the_edges_and_only_once(
+    draft: str, request: str, response: str | None
+) -> None:
+    cleaned = clean_draft(draft, request, response)
+    assert cleaned in draft
+    assert bool(cleaned) == bool(draft.strip())
+    assert clean_draft(cleaned, request, response) == cleaned
+
+
+@given(st.text())
+def test_other_text_only_loses_the_blank_around_it(draft: str) -> None:
+    assume(draft.strip()[:1] not in {*"\"'“‘«「『`~<"} and "esponse" not in draft)
+    assert clean_draft(draft, REQUEST, RESPONSE).strip() == draft.strip()
+
+
+@pytest.mark.parametrize(
+    "piece", ["\n", " ", "<", "`", "```\n", "a(", '"', "revised ", "</response>", " \n", "*", "#"]
+)
+def test_long_drafts_are_no_trouble(piece: str) -> None:
+    long = piece * (200_000 // len(piece))
+    for draft in (long, f"Here is the revised {long}", f"```\n{long}\n```", f"Response:\n{long}"):
+        assert clean_draft(draft, REQUEST, long) in draft
