@@ -1,0 +1,371 @@
+"""One sample: what was asked, the old and the new response, and how the agents got from one to the other."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from fastapi import Request
+from nicegui import ui
+from nicegui.events import KeyEventArguments
+
+from ledger import browse
+from ledger.browse import Key
+from ledger.ledger import Result
+from models.call import ROLE_OF_STEP, STEPS, Step
+from nodes.decision import Round, favoured_position
+from samples.sample import Exchange, Sample
+from viewer import texts
+from viewer.frame import frame, more, plain_text, seconds, text
+from viewer.run import Run
+from viewer.samples import View, outcome_tags
+
+STEP_NAMES: dict[Step, str] = {
+    "positive_opening": "Positive debater · opening",
+    "critical_opening": "Critical debater · opening",
+    "positive_free": "Positive debater · free debate",
+    "critical_free": "Critical debater · free debate",
+    "advisor": "Advisor · suggestions",
+    "editor": "Editor · draft",
+    "judge_forward": "Judge · current response first",
+    "judge_reversed": "Judge · draft first",
+}
+
+ENDINGS = {
+    "max_rounds": "all rounds used",
+    "not_accepted": "the draft was not preferred",
+    "judge_error": "no judgement could be read",
+    "one_pass": "one pass, no judge",
+    "failed": "failed",
+}
+
+Calls = Mapping[tuple[int, int, str], list[dict[str, Any]]]
+"""The calls of a sample in a mode, by exchange, round and step."""
+
+
+def add(run: Run) -> None:
+    """Adds the page."""
+
+    @ui.page("/sample/{position}", title=f"Sample · {run.name}", response_timeout=30)
+    async def sample(request: Request, position: int) -> None:
+        view = View.read(request.query_params)
+        found = await asyncio.to_thread(run.ledger.at, [position])
+        with frame(run, "/samples"):
+            if not found:
+                ui.label(f"There is no result for the sample at place {position} yet.")
+                return
+            sample, by_mode = found[0]
+            mode = request.query_params.get("of", "")
+            if mode not in by_mode:
+                mode = next(iter(by_mode))
+            before, after = await asyncio.to_thread(
+                browse.beside, run.ledger, view.wanted, view.order, down=view.down, key=(position, mode)
+            )
+            _title(view, sample, by_mode, mode, before, after)
+            calls = await asyncio.to_thread(_calls, run, sample.id, mode)
+            chosen = request.query_params.get("exchange", "")
+            _body(view, sample, by_mode[mode], calls, int(chosen) - 1 if chosen.isdecimal() else 0)
+
+
+def _calls(run: Run, sample_id: str, mode: str) -> Calls:
+    grouped: dict[tuple[int, int, str], list[dict[str, Any]]] = defaultdict(list)
+    for call in run.ledger.calls(sample_id):
+        if call["mode"] == mode:
+            grouped[call["exchange"], call["round"], call["step"]].append(call)
+    return grouped
+
+
+def _title(
+    view: View,
+    sample: Sample,
+    by_mode: Mapping[str, Result],
+    mode: str,
+    before: Key | None,
+    after: Key | None,
+) -> None:
+    links = {
+        "k": view.sample_link(before) if before else "",
+        "j": view.sample_link(after) if after else "",
+        "u": view.link(),
+    }
+    _keyboard(links)
+    result = by_mode[mode]
+    with ui.row().classes("items-center w-full gap-3"):
+        ui.link("← table", links["u"]).classes("faint").tooltip("key u")
+        ui.label(sample.id).classes("text-lg font-semibold sample-id").props("dir=auto")
+        ui.html(outcome_tags(result), sanitize=False)
+        for other in by_mode:
+            if len(by_mode) > 1:
+                link = ui.link(other, view.sample_link((sample.position, other)))
+                link.classes("tag" if other != mode else "tag good")
+        ui.space()
+        for key, name in (("k", "previous"), ("j", "next")):
+            if links[key]:
+                ui.link(f"{name} ({key})", links[key]).classes(name)
+    if result.reason:
+        with ui.column().classes("panel"):
+            ui.label("Why it was skipped" if result.status == "skipped" else "Why it failed").classes(
+                "faint small"
+            )
+            plain_text(result.reason)
+
+
+def _keyboard(links: Mapping[str, str]) -> None:
+    arrows = {"ArrowRight": "j", "ArrowLeft": "k"}
+
+    def pressed(event: KeyEventArguments) -> None:
+        modified = event.modifiers.ctrl or event.modifiers.alt or event.modifiers.meta
+        name = str(event.key.name)
+        link = links.get(arrows.get(name, name))
+        if event.action.keydown and not modified and link:
+            ui.navigate.to(link)
+
+    ui.keyboard(on_key=pressed, repeating=False)
+
+
+def _body(view: View, sample: Sample, result: Result, calls: Calls, number: int) -> None:
+    if not sample.exchanges:
+        ui.label("The record as it is").classes("faint small")
+        plain_text(str(sample.record))
+        return
+    number = number if number in range(len(sample.exchanges)) else 0
+    if len(sample.exchanges) > 1:
+        _exchanges(view, sample, result, number)
+    done = next((done for done in result.outcome if done["exchange"] == number), None)
+    exchange = sample.exchanges[number]
+    if sample.system:
+        with ui.expansion("System prompt").classes("w-full panel"):
+            plain_text(sample.system)
+    if number:
+        _conversation_before(sample, result, number)
+    with ui.column().classes("panel"):
+        ui.label("Request").classes("faint small")
+        text(exchange.instruction)
+        if exchange.input:
+            ui.label("Input").classes("faint small")
+            text(exchange.input)
+    if done is None:
+        ui.label("This exchange was not worked on.").classes("faint")
+        with ui.column().classes("panel"):
+            ui.label("Response").classes("faint small")
+            text(exchange.response)
+        return
+    _responses(exchange.response, done)
+    _rounds(done, calls)
+
+
+def _exchanges(view: View, sample: Sample, result: Result, number: int) -> None:
+    worked_on = {done["exchange"]: done for done in result.outcome}
+    with ui.row().classes("exchanges"):
+        for place in range(len(sample.exchanges)):
+            done = worked_on.get(place)
+            says = (
+                "–"
+                if done is None
+                else "failed"
+                if "failure" in done
+                else f"{done['accepted_rounds']} accepted"
+            )
+            link = view.sample_link((sample.position, result.mode), exchange=place + 1)
+            ui.link(f"{place + 1}: {says}", link).classes("here" if place == number else "")
+
+
+def _conversation_before(sample: Sample, result: Result, number: int) -> None:
+    evolved = {done["exchange"]: done["response"] for done in result.outcome}
+
+    def fill() -> None:
+        # Built when it is opened: most people never do, and it may be long.
+        if not opened.value or filled:
+            return
+        filled.append(True)
+        with opened:
+            for place, exchange in enumerate(sample.exchanges[:number]):
+                _turn(place, exchange, evolved.get(place, exchange.response))
+
+    filled: list[bool] = []
+    opened = ui.expansion(f"The conversation before ({number})", on_value_change=fill).classes("w-full panel")
+
+
+def _turn(place: int, exchange: Exchange, response: str) -> None:
+    ui.label(f"Request {place + 1}").classes("faint small")
+    text(exchange.instruction)
+    ui.label("Response" + (", evolved" if response != exchange.response else "")).classes("faint small")
+    text(response)
+    ui.separator()
+
+
+def _responses(original: str, done: Mapping[str, Any]) -> None:
+    new = done["response"]
+    ui.label(f"Ended: {ENDINGS.get(done['ending'], done['ending'])}.").classes("faint small ending")
+    if "failure" in done:
+        with ui.column().classes("panel"):
+            plain_text(
+                f"{done['failure']['step']}, round {done['failure']['round']}: {done['failure']['message']}"
+            )
+    if new == original:
+        with ui.column().classes("panel"):
+            ui.label("Response, unchanged").classes("faint small")
+            text(original)
+        return
+    _side_by_side(original, new, "Old response", "New response")
+
+
+def _side_by_side(old: str, new: str, old_name: str, new_name: str) -> None:
+    """Two texts beside each other: as they stand with their differences marked, or rendered."""
+    how = (
+        ui.toggle(["Differences", "Rendered"], value="Differences").props("dense no-caps flat").classes("how")
+    )
+    with ui.element("div").classes("two"):
+        with ui.column().classes("panel old"):
+            ui.label(f"{old_name} · {len(old):,} characters").classes("faint small")
+            left = ui.column().classes("w-full")
+        with ui.column().classes("panel new"):
+            ui.label(f"{new_name} · {len(new):,} characters").classes("faint small")
+            right = ui.column().classes("w-full")
+
+    async def show() -> None:
+        left.clear()
+        right.clear()
+        if how.value == "Rendered":
+            with left:
+                text(old)
+            with right:
+                text(new)
+            return
+        marked = await asyncio.to_thread(texts.differences, old[: texts.MOST], new[: texts.MOST])
+        for side, html, content in ((left, marked[0], old), (right, marked[1], new)):
+            with side:
+                _marked(html, content)
+
+    how.on_value_change(show)
+    ui.timer(0, show, once=True)
+
+
+def _marked(html: str, content: str) -> None:
+    part = ui.html(html, sanitize=False).classes("text plain").props("dir=auto")
+    if len(content) > texts.MOST:
+
+        def show_all() -> None:
+            part.set_content(texts.plain(content))
+            button.delete()
+
+        button = more(content, show_all)
+
+
+def _rounds(done: Mapping[str, Any], calls: Calls) -> None:
+    outcomes = {each["round"]: each for each in done["rounds"]}
+    numbers = {round_ for exchange, round_, _ in calls if exchange == done["exchange"]} | set(outcomes)
+    current = done["original"]
+    for number in sorted(numbers):
+        outcome = outcomes.get(number)
+        with ui.row().classes("items-center gap-3"):
+            ui.label(f"Round {number}").classes("text-lg font-semibold")
+            if outcome:
+                ui.html(_decision(outcome), sanitize=False)
+        made = {step: calls.get((done["exchange"], number, step), []) for step in STEPS}
+        with ui.column().classes("w-full gap-3 round"):
+            for step in STEPS[:6]:
+                for call in made[step]:
+                    _bubble(call, current)
+            with ui.element("div").classes("two"):
+                for step in STEPS[6:]:
+                    with ui.column().classes("w-full"):
+                        for call in made[step]:
+                            _bubble(call, current, outcome)
+        if outcome and outcome["accepted"]:
+            current = outcome["draft"]
+
+
+def _decision(outcome: Mapping[str, Any]) -> str:
+    points: Any = outcome["points"]
+    if outcome["forward"] is None:
+        return '<span class="tag">not judged</span>'
+    score = f" {points['draft']:g} : {points['current']:g}" if points else ""
+    word = "draft accepted" if outcome["accepted"] else "current response kept"
+    tags = f'<span class="tag {"good" if outcome["accepted"] else ""}">{word}{score}</span>'
+    favoured = favoured_position(cast(Round, outcome))
+    if favoured:
+        place = "first" if favoured == 1 else "second"
+        tags += f' <span class="tag bad">verdicts contradict: both prefer the {place} shown</span>'
+    return tags
+
+
+def _bubble(call: dict[str, Any], current: str, outcome: Mapping[str, Any] | None = None) -> None:
+    step: Step = call["step"]
+    role = ROLE_OF_STEP[step]
+    side = "other" if role == "critical" else "wide" if role in ("advisor", "editor", "judge") else ""
+    with ui.column().classes(f"bubble {role} {side}"):
+        with ui.row().classes("items-center w-full gap-2"):
+            ui.label(STEP_NAMES[step]).classes("who")
+            if outcome:
+                ui.html(_verdict(step, outcome), sanitize=False)
+            if call["failure"]:
+                ui.html('<span class="tag bad">failed</span>', sanitize=False)
+            ui.space()
+            ui.label(_meta(call)).classes("faint small")
+            if step == "editor" and call["reply"]:
+                _on_demand("differences", lambda: _draft(current, call["reply"]))
+            _on_demand("messages", lambda: _messages(call))
+        if call["failure"]:
+            plain_text(call["failure"], style="small")
+        if call["reply"]:
+            text(call["reply"])
+
+
+def _verdict(step: Step, outcome: Mapping[str, Any]) -> str:
+    judgement: Any = outcome["forward" if step == "judge_forward" else "reversed"]
+    if not judgement:
+        return ""
+    if not judgement["points"]:
+        return '<span class="tag bad">cannot be read</span>'
+    current, draft = judgement["points"] if step == "judge_forward" else reversed(judgement["points"])
+    word = (
+        "prefers the draft" if draft > current else "prefers the current one" if draft < current else "a tie"
+    )
+    return f'<span class="tag {"good" if draft > current else ""}">{word} {draft:g} : {current:g}</span>'
+
+
+def _meta(call: Mapping[str, Any]) -> str:
+    tokens = [
+        f"{call[name]:,}" if call[name] is not None else "?" for name in ("input_tokens", "output_tokens")
+    ]
+    says = f"{call['model']} · {' + '.join(tokens)} tokens · {seconds(call['latency'])}"
+    return says + (f" · {call['attempts']} attempts" if call["attempts"] > 1 else "")
+
+
+def _on_demand(name: str, content: Callable[[], None]) -> None:
+    """A button that opens a dialog; what is in it is made and sent only then."""
+
+    def show() -> None:
+        with ui.dialog(value=True) as dialog, ui.card().classes("w-full").style("max-width: 1100px"):
+            content()
+            ui.button("Close", on_click=dialog.close).props("flat dense no-caps").classes("self-end")
+        dialog.on("hide", dialog.delete)
+
+    ui.button(name, on_click=show).props("flat dense no-caps").classes(f"open-{name}")
+
+
+def _draft(current: str, draft: str) -> None:
+    _side_by_side(current, draft, "Current response", "The editor's reply")
+
+
+def _messages(call: Mapping[str, Any]) -> None:
+    ui.label(STEP_NAMES[call["step"]]).classes("text-lg font-semibold")
+    cached = f", {call['cached_tokens']:,} of them cached" if call["cached_tokens"] else ""
+    given, made = call["input_tokens"], call["output_tokens"]
+    facts = {
+        "model": call["model"],
+        "started": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(call["started"])),
+        "latency": seconds(call["latency"]),
+        "attempts": call["attempts"],
+        "tokens in": f"{given:,}{cached}" if given is not None else "not reported",
+        "tokens out": f"{made:,}" if made is not None else "not reported",
+        "finish reason": call["finish_reason"] or "none",
+        "request": call["request"],
+    }
+    ui.label(" · ".join(f"{name}: {value}" for name, value in facts.items())).classes("faint small")
+    for message in [*call["messages"], {"role": "reply", "content": call["reply"]}]:
+        with ui.column().classes("message"):
+            ui.label(message["role"]).classes("faint small")
+            plain_text(message["content"], style="small")

@@ -1,0 +1,96 @@
+"""The server of the pages: on this machine only, and for its own pages only.
+
+A page of another site that is open in the same browser can reach every local server. So a request is refused
+unless it is addressed to this machine by name (a rebound DNS name is not) and, where the browser says which
+page it comes from, comes from one of ours; that goes for the websocket too, over which all changes are made.
+Nothing that a page shows can load anything from elsewhere.
+"""
+
+import socket
+import threading
+import webbrowser
+
+import uvicorn
+from fastapi import FastAPI
+from nicegui import ui
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from viewer import overview, sample, samples
+from viewer.run import Run
+
+ADDRESS = "127.0.0.1"
+
+_HEADERS = {
+    # The library writes its pages with inline scripts and compiles templates; both come from here.
+    "content-security-policy": "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; connect-src 'self'; "
+    "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+
+
+def serve(run: Run, port: int, *, browser: bool) -> None:
+    """Serve the pages over a run until the process is interrupted.
+
+    `port` 0 takes a free one. The address is printed once the server can be reached.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    with socket.create_server((ADDRESS, port)) as listening:
+        url = f"http://{ADDRESS}:{listening.getsockname()[1]}/"
+        print(f"{run.name}: {url} (Ctrl+C ends it)", flush=True)  # noqa: T201 - what the command is for
+        if browser:
+            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+        config = uvicorn.Config(_application(run), log_level="warning", timeout_graceful_shutdown=1)
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _application(run: Run) -> ASGIApp:
+    for page in (overview, samples, sample):
+        page.add(run)
+    app = FastAPI(openapi_url=None)
+    ui.run_with(app, title=f"coevol · {run.name}", favicon="🌱", dark=None, show_welcome_message=False)
+    return _Guard(app)
+
+
+class _Guard:
+    """Refuses what is not addressed to this machine, or comes from a page that is not ours."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+        elif not _is_own(scope):
+            if scope["type"] == "websocket":
+                await receive()
+                await send({"type": "websocket.close", "code": 1008})
+            else:
+                refusal = PlainTextResponse(f"coevol view answers pages of {ADDRESS} only\n", 403)
+                await refusal(scope, receive, send)
+        else:
+            await self._app(scope, receive, _with_headers(send))
+
+
+def _is_own(scope: Scope) -> bool:
+    sent: dict[bytes, str] = {name: value.decode("latin-1") for name, value in scope["headers"]}
+    host = sent.get(b"host", "")
+    # Any port: a tunnel from another machine may end at another one.
+    if host.partition(":")[0] not in (ADDRESS, "localhost"):
+        return False
+    origin = sent.get(b"origin")
+    return origin is None or origin == f"http://{host}"
+
+
+def _with_headers(send: Send) -> Send:
+    async def guarded(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            own = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
+            message = {**message, "headers": [*message["headers"], *own]}
+        await send(message)
+
+    return guarded
