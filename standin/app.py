@@ -18,14 +18,18 @@ from email.utils import formatdate
 from functools import cached_property
 from hashlib import blake2b
 from random import Random
-from typing import Any, TextIO, cast, get_args
+from typing import Any, Self, TextIO, cast, get_args
 
+from standin.ernie import Ernie
 from standin.faults import Fault, Forecast, Hit, waited
-from standin.limits import Limits, Queue
+from standin.glm import GLM
 from standin.openai import OpenAI
 from standin.options import Options
+from standin.provider import Chat, Provider
 from standin.replies import Agents
-from standin.wire import Answer, Chat, Failure, Incoming, Provider, Refused
+from standin.vllm import VLLM
+from standin.wenxin import Wenxin
+from standin.wire import Answer, Failure, Incoming, Refused
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -39,7 +43,7 @@ _PAGE = (
     b"<p>The gateway is checking your browser.</p></body></html>"
 )
 
-PROVIDERS: tuple[Callable[[Options], Provider], ...] = (OpenAI,)
+PROVIDERS: tuple[type[Provider], ...] = (OpenAI, GLM, Ernie, Wenxin, VLLM)
 
 
 @dataclass(slots=True)
@@ -77,10 +81,15 @@ class Request:
 
     def line(self) -> str:
         """The request as a line of JSON."""
-        values = {name: getattr(self, name) for name in self.__slots__ if name != "raw"}
-        with suppress(ValueError):
-            values["body"] = self.body
+        values = {name: getattr(self, name) for name in self.__slots__}
+        values["raw"] = self.raw.decode("utf-8", "replace")
         return json.dumps(values, ensure_ascii=False)
+
+    @classmethod
+    def from_line(cls, line: str) -> Self:
+        """The request that a line of JSON holds."""
+        values = json.loads(line)
+        return cls(**values | {"raw": values["raw"].encode()})
 
 
 class App:
@@ -94,8 +103,6 @@ class App:
         self.most_in_work: Counter[str] = Counter()
         self._agents = Agents(options.wins)
         self._forecast = Forecast(options.faults)
-        self._limits = {provider.name: Limits(options) for provider in self.providers}
-        self._queues = {provider.name: Queue(options.slots) for provider in self.providers}
         self._seen: Counter[bytes] = Counter()
         self._count = 0
 
@@ -113,7 +120,7 @@ class App:
 
     @cached_property
     def _log(self) -> TextIO | None:
-        return open(self.options.log, "a", encoding="utf-8") if self.options.log else None  # noqa: PTH123
+        return open(self.options.log, "a", 1, encoding="utf-8") if self.options.log else None  # noqa: PTH123
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -173,13 +180,15 @@ class App:
                     raise _ordered(hit, incoming)
             chat = provider.read(incoming)
             request.model, request.asked = chat.model, chat.asked
-            if provider.limits_rates:
-                self._limits[provider.name].take(max(chat.asked, chat.limit or 0))
-            async with self._queues[provider.name]:
+            if provider.refuses_rates:
+                provider.limits.take(max(chat.asked, chat.limit or 0))
+            if provider.refuses_queues and provider.queue.length >= (self.options.max_queued or math.inf):
+                raise Refused("overloaded")
+            async with provider.queue:
                 await self._take_time(digest, hit)
             said = self._agents.say(chat.messages)
             request.role = said.role
-            chat.say(said.text)
+            chat.say(provider.phrased(chat, said.text))
             answer = _told(hit, chat, provider)
             if hit and hit.kind == "cut":
                 await connection.cut(answer)
@@ -187,7 +196,7 @@ class App:
             return answer
         except Refused as refused:
             model = request.model or _model(incoming)
-            return _with_retry_after(provider.refuse(refused, incoming, model, request.asked), refused, hit)
+            return _with_retry_after(provider.refuse(refused, incoming, model), hit)
 
     async def _instead(self, hit: Hit, connection: "_Connection") -> Answer | None:
         """What comes in the place of any answer."""
@@ -238,7 +247,7 @@ def _told(hit: Hit | None, chat: Chat, provider: Provider) -> Answer:
     return answer
 
 
-def _with_retry_after(answer: Answer, refused: Refused, hit: Hit | None) -> Answer:
+def _with_retry_after(answer: Answer, hit: Hit | None) -> Answer:
     form, seconds = waited(hit.fault.retry_after) if hit else ("", 0.0)
     if form == "ms":
         header = (b"retry-after-ms", f"{seconds:g}".encode())

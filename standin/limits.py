@@ -25,7 +25,7 @@ class Limits:
         if self.requests and not self.requests.has(1):
             raise Refused("429")
         if self.tokens and not self.tokens.has(tokens):
-            raise Refused("429", "Rate limit reached on tokens per min (TPM).", code="tpm")
+            raise Refused("tpm")
         if self.requests:
             self.requests.take(1)
         if self.tokens:
@@ -34,7 +34,7 @@ class Limits:
 
 class _Bucket:
     def __init__(self, a_second: float, most: float) -> None:
-        self._a_second, self._most = a_second, most
+        self._a_second, self._most, self.a_minute = a_second, most, a_second * 60
         self.left, self._at = most, time.monotonic()
 
     def has(self, amount: float) -> bool:
@@ -55,6 +55,11 @@ class Queue:
         self._places = asyncio.Semaphore(slots) if slots else None
         self.running = 0
         self.waiting = 0
+
+    @property
+    def length(self) -> int:
+        """The requests in work and waiting."""
+        return self.running + self.waiting
 
     async def __aenter__(self) -> Self:
         if self._places:

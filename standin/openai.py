@@ -1,24 +1,20 @@
 """OpenAI: chat completions, with the rules of its reasoning models."""
 
-import hmac
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from standin.options import Options
+from standin.provider import Chat, Provider, completion
 from standin.wire import (
     Answer,
-    Chat,
     Failure,
     Incoming,
-    PrefixCache,
     Refused,
     as_json,
-    completion,
     count,
     messages_of,
     number,
     only_plain,
-    prompt_tokens,
 )
 
 _REASONING = re.compile(r"(?:gpt-5(?!.*chat)|o\d)")
@@ -52,6 +48,12 @@ _REFUSALS: dict[Failure, tuple[int, str, str | None, str]] = {
         "rate_limit_exceeded",
         "Rate limit reached for {model} on requests per min (RPM). Please try again in 120ms.",
     ),
+    "tpm": (
+        429,
+        "tokens",
+        "rate_limit_exceeded",
+        "Rate limit reached for {model} on tokens per min (TPM). Please try again in 900ms.",
+    ),
     "overloaded": (
         503,
         "server_error",
@@ -79,45 +81,22 @@ _REFUSALS: dict[Failure, tuple[int, str, str | None, str]] = {
 }
 
 
-class OpenAI:
+class OpenAI(Provider):
     """OpenAI's API as far as chat completions need it."""
 
     name = "openai"
     prefix = "/openai"
     base_url = "/openai/v1"
-    key = "sk-standin-openai-0001"
-    models: tuple[str, ...] = (
-        "gpt-5.5",
-        "gpt-5.4",
-        "gpt-5.4-mini",
-        "gpt-5-chat-latest",
-        "gpt-4.1",
-        "gpt-4.1-mini",
-        "gpt-4o-mini",
-    )
-    context = 128_000
-    limits_rates = True
-    withheld = "content_filter"
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
-        self.context = options.context or self.context
-        self.cache = PrefixCache()
-
-    def knows(self, incoming: Incoming) -> bool:
-        """Whether the request carries the right key."""
-        return hmac.compare_digest(incoming.bearer.encode(), self.key.encode())
-
-    def is_chat(self, incoming: Incoming) -> bool:
-        """Whether this is the request that a model answers."""
-        return incoming.method == "POST" and incoming.path == "/v1/chat/completions"
-
-    def other(self, incoming: Incoming) -> Answer | None:
-        """The answer to any other request; None where there is nothing at its path."""
-        if incoming.path == "/v1/models":
-            data = [{"id": name, "object": "model", "owned_by": "standin"} for name in self.models]
-            return as_json({"object": "list", "data": data})
-        return None
+    accepts = "sk-standin-openai-0001"
+    models: ClassVar[Mapping[str, int]] = {
+        "gpt-5.5": 400_000,
+        "gpt-5.4": 400_000,
+        "gpt-5.4-mini": 400_000,
+        "gpt-5-chat-latest": 128_000,
+        "gpt-4.1": 1_000_000,
+        "gpt-4.1-mini": 1_000_000,
+        "gpt-4o-mini": 128_000,
+    }
 
     def read(self, incoming: Incoming) -> Chat:
         """The chat request. Raises Refused where the real API refuses it."""
@@ -150,12 +129,9 @@ class OpenAI:
                         "Only the default (1) value is supported."
                     )
                     raise Refused("bad_request", words, param=name, code="unsupported_value")
-        asked = prompt_tokens(messages)
-        if asked > self.context:
-            raise Refused("too_long")
-        chat = Chat(model, messages, newer or older, body, asked)
-        cached = self.cache.look(messages, asked)
-        chat.cached = cached // 128 * 128 if asked >= 1024 else 0
+        chat = self.opened(body, messages, newer or older)
+        # Only long prompts are cached, and in steps of 128 tokens.
+        chat.cached = chat.cached // 128 * 128 if chat.asked >= 1024 else 0
         if reasons and effort != "none":
             chat.thoughts = "Let me weigh what the request asks for against what the response gives."
         return chat
@@ -168,20 +144,15 @@ class OpenAI:
             headers=((b"x-request-id", b"req_standin"),),
         )
 
-    def refuse(self, refused: Refused, incoming: Incoming, model: str, asked: int) -> Answer:
+    def refuse(self, refused: Refused, incoming: Incoming, model: str) -> Answer:
         """A refusal in the form of this API."""
         status, kind, code, words = _REFUSALS[refused.failure]
         shown = incoming.bearer[:8] + "*" * 8 + incoming.bearer[-4:]
         error: dict[str, Any] = {
             "message": refused.words
-            or words.format(key=shown, model=model, context=self.context, asked=asked),
+            or words.format(key=shown, model=model, context=refused.context, asked=refused.asked),
             "type": kind,
             "param": refused.param,
             "code": refused.code or code,
         }
         return as_json({"error": error}, status, ((b"x-request-id", b"req_standin"),))
-
-    def failure_in_200(self) -> Answer:
-        """An error that a proxy hands on with status 200."""
-        error = {"message": "The upstream model failed.", "type": "server_error", "param": None, "code": None}
-        return as_json({"error": error})

@@ -1,7 +1,12 @@
-"""The stand-in as a running server, in a thread of the process that asks for it."""
+"""The stand-in as a running server: in a thread of the process that asks for it, or in a process of its own."""
 
 import socket
+import subprocess
+import sys
 import threading
+from dataclasses import fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import uvicorn
@@ -11,6 +16,14 @@ from standin.app import TRANSPORT, App, Request
 from standin.faults import Fault
 from standin.options import Options
 
+KEY_VARIABLES = {
+    "openai": "OPENAI_API_KEY",
+    "glm": "ZHIPUAI_API_KEY",
+    "ernie": "QIANFAN_API_KEY",
+    "vllm": "VLLM_API_KEY",
+}
+"""Where coevol looks for the key of a provider; see `models.keys`."""
+
 
 class StandIn:
     """A server that stands in for the model providers, while the context lasts.
@@ -18,16 +31,19 @@ class StandIn:
     Args:
         *faults: what goes wrong: `Fault`s, or texts such as `429:rate=0.3,seed=7`.
         port: where it listens on 127.0.0.1; 0 takes a free port.
+        own_process: whether it runs in a process of its own, which takes no time from this one. Its requests
+            are then known when they are finished, and `order` is not possible.
         **options: those of `standin.options.Options`.
     """
 
-    def __init__(self, *faults: Fault | str, port: int = 0, **options: Any) -> None:
-        ordered = tuple(Fault.parse(fault) if isinstance(fault, str) else fault for fault in faults)
-        self.options = Options(faults=ordered, **options)
+    def __init__(
+        self, *faults: Fault | str, port: int = 0, own_process: bool = False, **options: Any
+    ) -> None:
+        self.options = Options(faults=_parsed(faults), **options)
         self.app = App(self.options)
         self.port = port
-        self._server: uvicorn.Server | None = None
-        self._thread: threading.Thread | None = None
+        self._own_process = own_process
+        self._running: _Thread | _Process | None = None
 
     @property
     def url(self) -> str:
@@ -49,35 +65,36 @@ class StandIn:
     @property
     def requests(self) -> list[Request]:
         """The requests so far, in order of arrival."""
+        if isinstance(self._running, _Process):
+            return self._running.requests()
         return list(self.app.requests)
 
     def chats(self, provider: str = "") -> list[Request]:
         """The chat requests so far (to one provider), in order of arrival."""
-        return [r for r in self.app.requests if r.chat and provider in ("", r.provider)]
+        return [r for r in self.requests if r.chat and provider in ("", r.provider)]
 
     def order(self, *faults: Fault | str) -> None:
         """Put these faults in the place of those ordered before; none at all for fair weather."""
-        self.app.order(tuple(Fault.parse(f) if isinstance(f, str) else f for f in faults))
+        if self._own_process:
+            raise RuntimeError("a stand-in in a process of its own keeps the faults it was started with")
+        self.app.order(_parsed(faults))
 
     def start(self) -> Self:
-        """Listen. What was recorded before is kept."""
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", self.port))
-        self.port = listener.getsockname()[1]
-        self._server = Server(self.app)
-        self._thread = threading.Thread(target=self._server.run, args=([listener],), daemon=True)
-        self._thread.start()
-        if not self._server.wait_until_ready(10):
-            raise RuntimeError(f"the stand-in did not start on port {self.port}")
+        """Listen. What was recorded in this process before is kept."""
+        if self._own_process:
+            self._running = _Process(self.port, self.options)
+            self.port = self._running.port
+        else:
+            listener = listen(self.port)
+            self.port = listener.getsockname()[1]
+            self._running = _Thread(self.app, listener)
         return self
 
     def stop(self) -> None:
-        """Close all connections and stop listening; `start` begins again on the same port."""
-        if self._server and self._thread:
-            self._server.force_exit = self._server.should_exit = True
-            self._thread.join(10)
-            self._server = self._thread = None
+        """Reset all connections and stop listening; `start` begins again on the same port."""
+        if self._running:
+            self._running.stop()
+            self._running = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -86,9 +103,79 @@ class StandIn:
         self.stop()
 
 
-KEY_VARIABLES = {
-    "openai": "OPENAI_API_KEY",
+def listen(port: int) -> socket.socket:
+    """A socket that listens on this machine only."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _parsed(faults: tuple[Fault | str, ...]) -> tuple[Fault, ...]:
+    return tuple(Fault.parse(fault) if isinstance(fault, str) else fault for fault in faults)
+
+
+class _Thread:
+    def __init__(self, app: App, listener: socket.socket) -> None:
+        self._server = Server(app)
+        self._thread = threading.Thread(target=self._server.run, args=([listener],), daemon=True)
+        self._thread.start()
+        if not self._server.ready.wait(10):
+            raise RuntimeError("the stand-in did not start within ten seconds")
+
+    def stop(self) -> None:
+        self._server.force_exit = self._server.should_exit = True
+        self._thread.join(10)
+
+
+_FLAGS = {
+    "requests_per_second": "--rps",
+    "tokens_per_minute": "--tpm",
+    "max_queued": "--max-num-queued-reqs",
 }
+
+
+class _Process:
+    def __init__(self, port: int, options: Options) -> None:
+        self._folder = TemporaryDirectory(prefix="standin-")
+        self._log = Path(options.log or self._folder.name) / ("" if options.log else "requests.jsonl")
+        arguments = [f"--port={port}", f"--log={self._log.absolute()}"]
+        for field in fields(options):
+            value = getattr(options, field.name)
+            if field.name == "faults":
+                arguments += [f"--fault={fault}" for fault in value]
+            elif field.name not in ("log", "keep") and value != field.default:
+                arguments.append(f"{_FLAGS.get(field.name, '--' + field.name.replace('_', '-'))}={value}")
+        self._process = subprocess.Popen(  # noqa: S603 - this very program
+            [sys.executable, "-m", "standin", *arguments],
+            cwd=Path(__file__).parents[1],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None  # noqa: S101 - for the type
+        first = self._process.stdout.readline()
+        if "http://" not in first:
+            self.stop()
+            raise RuntimeError("the stand-in did not start; what it says stands above")
+        self.port = int(first.partition("127.0.0.1:")[2].partition(";")[0])
+
+    def requests(self) -> list[Request]:
+        if not self._log.exists():
+            return []
+        lines = self._log.read_text(encoding="utf-8").splitlines(keepends=True)
+        found = [Request.from_line(line) for line in lines if line.endswith("\n")]
+        return sorted(found, key=lambda request: request.number)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+        if self._process.stdout:
+            self._process.stdout.close()
+        self._folder.cleanup()
 
 
 class Server(uvicorn.Server):
@@ -108,22 +195,18 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=1,
             )
         )
-        self._ready = threading.Event()
+        self.ready = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say so."""
         await super().startup(sockets)
-        self._ready.set()
+        self.ready.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop, without waiting for anybody."""
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         await super().shutdown(sockets)
-
-    def wait_until_ready(self, seconds: float) -> bool:
-        """Whether the server listens within so many seconds."""
-        return self._ready.wait(seconds)
 
 
 class _Protocol(HttpToolsProtocol):

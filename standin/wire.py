@@ -1,12 +1,10 @@
 """What the providers' protocols have in common: requests as they come in, answers as they go out."""
 
 import json
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
-from samples.tokens import estimate_tokens
 from standin.replies import Message
 
 Failure = Literal[
@@ -15,6 +13,7 @@ Failure = Literal[
     "quota",
     "unknown_model",
     "429",
+    "tpm",
     "overloaded",
     "500",
     "502",
@@ -25,8 +24,6 @@ Failure = Literal[
     "bad_request",
 ]
 """What a provider may refuse a request for; each has its own words and numbers for it."""
-
-FINISH_CUT = "length"
 
 
 class Answer(NamedTuple):
@@ -39,12 +36,22 @@ class Answer(NamedTuple):
 
 
 class Refused(Exception):
-    """The provider refuses the request: for what, and in which words (its own ones where empty)."""
+    """The provider refuses the request: for what, and in which words and code (its own where empty).
+
+    `numbers` are the context's length and the prompt's where it is too long.
+    """
 
     def __init__(
-        self, failure: Failure, words: str = "", *, param: str | None = None, code: str = ""
+        self,
+        failure: Failure,
+        words: str = "",
+        *,
+        param: str | None = None,
+        code: str = "",
+        numbers: tuple[int, int] = (8192, 9001),
     ) -> None:
         super().__init__(words)
+        self.context, self.asked = numbers
         self.failure: Failure = failure
         self.words = words
         self.param = param
@@ -75,46 +82,6 @@ class Incoming:
         if not isinstance(body, dict):
             raise Refused("bad_request", "The body of the request is not a JSON object.")
         return body
-
-
-@dataclass(slots=True)
-class Chat:
-    """A chat request that the provider accepts, and the reply on its way.
-
-    `limit` is the longest reply in tokens, None where there is no limit but the context. `finish` is the
-    provider's word for how the reply ended, `text` and `thoughts` what was said, token counts as reported.
-    """
-
-    model: str
-    messages: list[Message]
-    limit: int | None
-    body: dict[str, Any]
-    asked: int
-    cached: int = 0
-    text: str = ""
-    thoughts: str = ""
-    finish: str = "stop"
-    said: int = 0
-    thought: int = 0
-
-    def say(self, text: str) -> None:
-        """Put a reply in, cut off where it is longer than the limit allows."""
-        self.text, self.said = text, estimate_tokens(text)
-        self.thought = estimate_tokens(self.thoughts)
-        if self.limit is None or self.said + self.thought <= self.limit:
-            return
-        self.finish = FINISH_CUT
-        room = max(self.limit - self.thought, 0)
-        self.text = text[: len(text) * room // max(self.said, 1)]
-        self.said, self.thought = room, min(self.thought, self.limit)
-
-    def cut(self) -> None:
-        """Break the reply off in the middle."""
-        self.text, self.said, self.finish = self.text[: len(self.text) // 2], self.said // 2, FINISH_CUT
-
-    def end(self, finish: str) -> None:
-        """End it with nothing said, for this reason."""
-        self.text, self.thoughts, self.said, self.thought, self.finish = "", "", 0, 0, finish
 
 
 def messages_of(
@@ -174,113 +141,6 @@ def only_plain(body: Mapping[str, Any]) -> None:
         raise Refused("bad_request", "The stand-in gives one reply to a request.", param="n")
 
 
-def prompt_tokens(messages: Sequence[Message]) -> int:
-    """The tokens of a prompt, four for the frame of each message included."""
-    return estimate_tokens("\n".join(m["content"] for m in messages)) + 4 * len(messages)
-
-
-def completion(
-    chat: Chat, *, id: str, usage: bool, extra: Mapping[str, Any], details: bool
-) -> dict[str, Any]:
-    """A chat completion in OpenAI's form; `extra` goes into the message."""
-    body: dict[str, Any] = {
-        "id": id,
-        "object": "chat.completion",
-        "created": 1_763_000_000,
-        "model": chat.model,
-        "choices": [
-            {
-                "index": 0,
-                "message": {"role": "assistant", "content": chat.text, **extra},
-                "finish_reason": chat.finish,
-            }
-        ],
-    }
-    if usage:
-        said = chat.said + chat.thought
-        counts: dict[str, Any] = {
-            "prompt_tokens": chat.asked,
-            "completion_tokens": said,
-            "total_tokens": chat.asked + said,
-        }
-        if details:
-            counts["prompt_tokens_details"] = {"cached_tokens": chat.cached}
-            counts["completion_tokens_details"] = {"reasoning_tokens": chat.thought}
-        body["usage"] = counts
-    return body
-
-
 def as_json(body: object, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Answer:
     """An answer of JSON."""
     return Answer(status, json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"), headers)
-
-
-@dataclass
-class PrefixCache:
-    """What a server remembers of the beginnings of prompts, in blocks of 64 characters (16 tokens or so).
-
-    Like a real one it depends on what was asked before, so cached counts are the one part of a reply that
-    follows from the order of requests. `queries` and `hits` are in tokens.
-    """
-
-    blocks: int = 100_000
-    queries: int = 0
-    hits: int = 0
-    _known: OrderedDict[int, None] = field(default_factory=OrderedDict)
-
-    def look(self, messages: Sequence[Message], tokens: int) -> int:
-        """How many of a prompt's tokens are known; from now on all are."""
-        text = "\0".join(message["content"] for message in messages)
-        known, blocks, link, unbroken = self._known, 0, 0, True
-        for start in range(0, len(text) - 63, 64):
-            link = hash((link, text[start : start + 64]))
-            unbroken = unbroken and link in known
-            blocks += unbroken
-            known[link] = None
-        while len(known) > self.blocks:
-            known.popitem(last=False)
-        cached = tokens * blocks * 64 // max(len(text), 1) // 16 * 16
-        self.queries += tokens
-        self.hits += cached
-        return cached
-
-
-class Provider(Protocol):
-    """A provider as the stand-in plays it. `base_url` is the path that clients are given."""
-
-    name: str
-    prefix: str
-    base_url: str
-    key: str
-    models: tuple[str, ...]
-    limits_rates: bool
-    withheld: str
-    cache: PrefixCache
-
-    def knows(self, incoming: Incoming) -> bool:
-        """Whether the request carries the right key."""
-        ...
-
-    def is_chat(self, incoming: Incoming) -> bool:
-        """Whether this is a request that a model answers."""
-        ...
-
-    def other(self, incoming: Incoming) -> Answer | None:
-        """The answer to any other request; None where there is nothing at its path."""
-        ...
-
-    def read(self, incoming: Incoming) -> Chat:
-        """The chat request. Raises Refused where the real API refuses it."""
-        ...
-
-    def reply(self, chat: Chat, *, usage: bool) -> Answer:
-        """The reply to a chat request."""
-        ...
-
-    def refuse(self, refused: Refused, incoming: Incoming, model: str, asked: int) -> Answer:
-        """A refusal in the form of this API; `asked` is the length of the prompt in tokens."""
-        ...
-
-    def failure_in_200(self) -> Answer:
-        """An error that comes with status 200."""
-        ...
