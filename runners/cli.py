@@ -13,6 +13,7 @@ from models.failures import RunStopped
 from models.keys import MissingKey
 from prompts.pack import PackError
 from runners.evolve import evolve
+from runners.export import export
 from runners.folder import RunError
 from samples.sample import DataError
 
@@ -27,6 +28,7 @@ def coevol() -> None:
 
 
 coevol.add_command(evolve)
+coevol.add_command(export)
 
 
 def main() -> None:

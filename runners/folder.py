@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from graph.build import Mode
 from graph.settings import WHERE_NOT_WHAT, Settings
 from ledger.ledger import Ledger
+from models.settings import ROLES, Endpoint, ModelSettings, Role
 from prompts.pack import load_pack
 from samples.reader import Checked, DataSet
 
@@ -45,6 +46,13 @@ def made_by(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise RunError(f"{folder} is not a run: {folder / 'run.json'} cannot be read ({error})") from None
     return facts
+
+
+def endpoints(made: Mapping[str, Any]) -> dict[Role, Endpoint]:
+    """The models that a run was made with, from what `made_by` gives."""
+    fields = {name: made["settings"][name] for name in ModelSettings.model_fields if name in made["settings"]}
+    settings = ModelSettings(**fields)
+    return {role: settings.endpoint(role) for role in ROLES}
 
 
 def facts(data: DataSet, checked: Checked, settings: Settings, modes: Sequence[Mode]) -> dict[str, Any]:
