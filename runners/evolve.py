@@ -91,6 +91,8 @@ def evolve(
         click.echo(NOTICE, err=True)
     checked = dataset.check()
     keys = Keys.load()
+    for role in ROLES:
+        keys.of(settings.endpoint(role))  # a missing key ends it here, before there is a folder
     last = checked.count if stop is None else min(stop, checked.count)
     tally = Tally(samples=max(0, last - start) * len(chosen))
     with locked(run):

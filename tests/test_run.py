@@ -227,7 +227,7 @@ def test_a_folder_with_other_things_in_it_is_refused(tmp_path: Path) -> None:
 
 def test_two_commands_on_one_folder(tmp_path: Path) -> None:
     data = written(tmp_path / "data.json", records(5))
-    with StandIn(latency=0.5) as server:
+    with StandIn(latency=5) as server:
         words = ("evolve", data, "-o", "run", "--model", "openai:gpt-4o-mini")
         words += ("--base-url", server.base_url("openai"))
         first = start(*words, cwd=tmp_path, env=server.environment())
@@ -235,8 +235,9 @@ def test_two_commands_on_one_folder(tmp_path: Path) -> None:
             time.sleep(0.01)
         second = coevol(*words, cwd=tmp_path, env=server.environment(), status=2)
         assert "another command works on run" in second.stderr
+        first.send_signal(signal.SIGINT)
         first.communicate(timeout=60)
-    assert first.returncode == 0
+    assert first.returncode == 3
 
 
 @pytest.mark.parametrize(
