@@ -5,6 +5,7 @@ unusable input, nothing was started; 3 stopped early, and the same command goes 
 """
 
 import sys
+from importlib import import_module
 
 import click
 
@@ -12,8 +13,6 @@ from ledger.ledger import LedgerError
 from models.failures import RunStopped
 from models.keys import MissingKey
 from prompts.pack import PackError
-from runners.evolve import evolve
-from runners.export import export
 from runners.folder import RunError
 from samples.sample import DataError
 
@@ -21,14 +20,35 @@ UNUSABLE = (DataError, PackError, RunError, LedgerError, MissingKey)
 """What a person can put right before anything was started."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+COMMANDS = {
+    "evolve": "runners.evolve",
+    "export": "runners.export",
+}
+"""Each command and the module that has it, under the same name."""
+
+
+class Commands(click.Group):
+    """Loads a command's module when the command is wanted: most need a fraction of what `evolve` does."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """The commands, in the order in which a person meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The command of this name."""
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(COMMANDS[name]), name)
+        return command
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="coevol")
 def coevol() -> None:
     """Better responses for instruction-tuning data."""
-
-
-coevol.add_command(evolve)
-coevol.add_command(export)
 
 
 def main() -> None:
