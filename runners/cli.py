@@ -54,7 +54,7 @@ def coevol() -> None:
 def main() -> None:
     """Runs a command and ends the process with its exit status."""
     try:
-        status = coevol(standalone_mode=False)
+        status = coevol(prog_name="coevol", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         status = 2
