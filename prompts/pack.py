@@ -6,11 +6,14 @@ from what the pack itself says. A pack is read once, as a whole: what renders is
 rendering touches no file. Not covered: whether a model understands the pack.
 """
 
+import asyncio
 import hashlib
 import itertools
+import math
 import re
+import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -171,10 +174,8 @@ def load_pack(name_or_folder: str) -> Pack:
     """A built-in pack by its name (default, classic) or any folder with the templates of one.
 
     The pack is checked as a whole: every template there, no unknown variable, and each rendering that a mode
-    can ask for is tried once. A folder that has not changed is not loaded again; looking for changes still
-    reads the folder's listing, so a caller on an event loop with a watch for blocking calls uses a thread.
-
-    Raises PackError, naming file and variable.
+    can ask for is tried once. A folder that has not changed since is not loaded again; finding that out reads
+    its listing. Raises PackError, naming file and variable.
     """
     if name_or_folder in BUILT_IN:
         folder = Path(__file__).parent / name_or_folder
@@ -191,6 +192,17 @@ def load_pack(name_or_folder: str) -> Pack:
         known = _loaded[folder] = (state, _load(folder))
     return known[1]
 
+
+async def current_pack(name_or_folder: str) -> Pack:
+    """`load_pack` for a node: never blocks its event loop, and looks for changes at most once a second."""
+    looked, pack = _current.get(name_or_folder, (-math.inf, None))
+    if pack is None or time.monotonic() - looked > 1:
+        looked, pack = time.monotonic(), await asyncio.to_thread(load_pack, name_or_folder)
+        _current[name_or_folder] = (looked, pack)
+    return pack
+
+
+_current: dict[str, tuple[float, Pack]] = {}
 
 _State = tuple[tuple[str, int, int], ...]
 _loaded: dict[Path, tuple[_State, Pack]] = {}
@@ -319,13 +331,9 @@ def _collector(messages: list[Message], role: Role) -> Callable[..., str]:
 
 def _place(error: Exception, folder: Path, file: str) -> str:
     """The template file and line an error comes from, as far as Jinja tells."""
-    frames = traceback.extract_tb(error.__traceback__)
-    inside: Iterator[str] = (
-        f"{frame.filename}, line {frame.lineno}"
-        for frame in reversed(frames)
-        if Path(frame.filename).parent == folder
-    )
-    return next(inside, file)
+    frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    inside = [f"{name}, line {line}" for name, line in frames if Path(name).parent == folder]
+    return inside[-1] if inside else file
 
 
 __all__ = [
@@ -337,6 +345,7 @@ __all__ = [
     "Needs",
     "Pack",
     "PackError",
+    "current_pack",
     "fence",
     "load_pack",
     "request_text",

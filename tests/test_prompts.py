@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prompts import personas
-from prompts.pack import BUILT_IN, TEMPLATES, Message, Pack, PackError, fence, load_pack
+from prompts.pack import BUILT_IN, TEMPLATES, Message, Pack, PackError, current_pack, fence, load_pack
 
 RECORD = {"persona": "You are somebody.", "system": "", "instruction": "Name a river.", "input": ""}
 DEBATE = ["It names one.", "It names no country.", "Not asked for.", "It is a river."]
@@ -235,6 +236,21 @@ def test_a_folder_is_loaded_again_only_when_it_changed(folder: Path) -> None:
     # What was loaded stays what its digest says, whatever happens to the files.
     shutil.rmtree(folder)
     assert "The record." not in text(first.render("editor", **RECORD, **CALLS["editor"]))
+
+
+async def test_a_node_gets_the_pack_without_blocking_its_event_loop(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blockbuster = pytest.importorskip("blockbuster")
+    with blockbuster.blockbuster_ctx():
+        first = await current_pack(str(folder))
+        assert await current_pack(str(folder)) is first
+        for template, values in CALLS.items():
+            first.render(template, **RECORD, **values)
+    edit(folder, "_record", lambda source: "The record.\n" + source)
+    in_two_seconds = time.monotonic() + 2
+    monkeypatch.setattr(time, "monotonic", lambda: in_two_seconds)
+    assert (await current_pack(str(folder))).digest != first.digest
 
 
 def test_layout_is_free(folder: Path) -> None:
