@@ -1,0 +1,58 @@
+"""The stand-in server in a process of its own, so that its work is not counted as the client's."""
+
+import multiprocessing
+import time
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any, Self
+
+from standin import StandIn
+
+MODEL = "openai:gpt-4o-mini"
+
+
+class Endpoint:
+    """A stand-in that runs while the context lasts. It takes the stand-in's options."""
+
+    def __init__(self, **options: Any) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, options), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._process.start()
+        self.base_url, self.environment = self._pipe.recv()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # Not told to stop: what it still has to answer is of no interest.
+        self._process.kill()
+        self._process.join()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The options with which `coevol` uses this endpoint."""
+        return "--model", MODEL, "--base-url", self.base_url
+
+    @property
+    def reached(self) -> bool:
+        """Whether any request has arrived."""
+        return bool(self._ask("reached"))
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU that the server has used."""
+        return float(self._ask("cpu"))
+
+    def _ask(self, what: str) -> Any:
+        self._pipe.send(what)
+        return self._pipe.recv()
+
+
+def _serve(pipe: Connection, options: dict[str, Any]) -> None:
+    with StandIn(keep=False, **options) as server:
+        pipe.send((server.base_url("openai"), server.environment()))
+        while asked := pipe.recv():
+            pipe.send(bool(server.app.most_in_work) if asked == "reached" else time.process_time())

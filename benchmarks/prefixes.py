@@ -1,0 +1,96 @@
+"""Shared prefixes: how many tokens a vLLM server really computes for a sample, by its own count.
+
+The default prompt pack puts first what calls share; the pack `classic` puts the persona first. Both do the
+same records in mode `evolve`, one round each, at the same server, which counts the tokens it looked for in
+its prefix cache and those that it found. What it did not find it computed. Neither run finds anything of the
+other (`benchmarks.relay`), so the order does not matter and the server need not be restarted.
+
+It needs a vLLM server, with metrics and with its prefix cache on, as it is by default:
+
+    vllm serve MODEL --port 8100
+    python -m benchmarks.prefixes --vllm http://127.0.0.1:8100/v1
+"""
+
+import json
+import re
+import urllib.request
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from benchmarks.program import ROOT, coevol
+from benchmarks.relay import Relay
+from benchmarks.table import show
+
+DATA = ROOT.resolve().parent / "shared" / "data" / "alpaca_en_300.json"
+COUNTED = (
+    "prefix_cache_queries_total",
+    "prefix_cache_hits_total",
+    "generation_tokens_total",
+    "request_success_total",
+)
+
+
+@click.command()
+@click.option(
+    "--vllm", required=True, help="The base URL of a vLLM server, such as http://127.0.0.1:8100/v1."
+)
+@click.option("--data", type=click.Path(path_type=Path), default=DATA, help="Alpaca records, a JSON array.")
+@click.option("--samples", default=50)
+@click.option("--concurrency", default=16)
+@click.option("--max-tokens", default=16, help="The longest reply that is computed.")
+def main(vllm: str, data: Path, samples: int, concurrency: int, max_tokens: int) -> None:
+    """Tokens computed a sample: default pack against `classic`."""
+    server = vllm.rstrip("/")
+    model = json.loads(_get(f"{server}/models"))["data"][0]["id"]
+    rows = []
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for pack in ("default", "classic"):
+            with Relay(server) as relay:
+                before = _counted(server)
+                coevol(
+                    *("evolve", data, "-o", folder / pack, "--stop", samples, "--prompts", pack),
+                    *("--concurrency", concurrency, "--max-tokens", max_tokens, "--max-rounds", 1),
+                    *("--model", f"vllm:{model}", "--base-url", relay.base_url),
+                    cwd=folder,
+                )
+                asked, hit, generated, calls = (
+                    now - then for now, then in zip(_counted(server), before, strict=True)
+                )
+            rows.append(
+                (pack, calls / samples, asked / samples, hit / samples, (asked - hit) / samples,
+                 generated / samples)
+            )  # fmt: skip
+    ours, classic = (row[4] for row in rows)
+    show(
+        f"Shared prefixes: {samples} records, one round, {concurrency} in flight, model {model}",
+        ["a sample of pack", "calls", "prompt tokens", "found in cache", "computed", "generated"],
+        rows,
+        f"The default pack computes {ours / classic:.2f} of what `classic` computes.",
+    )
+
+
+def _counted(server: str) -> list[float]:
+    metrics = _get(server.removesuffix("/v1") + "/metrics")
+    sums = []
+    for name in COUNTED:
+        values = re.findall(rf"^vllm:{name}(?:{{.*}})? (\S+)$", metrics, re.MULTILINE)
+        if not values:
+            raise click.ClickException(f"{server} is no vLLM server with metrics: it has no vllm:{name}")
+        sums.append(sum(map(float, values)))
+    return sums
+
+
+def _get(url: str) -> str:
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            text: str = answer.read().decode()
+            return text
+    except OSError as error:
+        raise click.ClickException(f"no vLLM server answers at {url}: {error}") from None
+
+
+if __name__ == "__main__":
+    main()

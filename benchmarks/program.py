@@ -1,0 +1,99 @@
+"""The program as a person starts it, in a process of its own, with what that process used."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+COEVOL = ("-c", "from runners.cli import main; main()")
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a process took: seconds by the clock and of CPU, and its memory in MiB.
+
+    `peak` is the most memory it ever held, `memory` what it held every half second (on Linux; elsewhere
+    empty).
+    """
+
+    wall: float
+    cpu: float
+    peak: float
+    memory: list[float]
+    output: str
+
+
+def python(
+    *words: object,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    until: Callable[[], bool] | None = None,
+    status: int = 0,
+) -> Used:
+    """Run Python with these words to its end; with `until`, kill it as soon as that is true.
+
+    Raises:
+        RuntimeError: it ended with another exit status; the message holds what it printed.
+    """
+    with tempfile.TemporaryFile() as output:
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, *map(str, words)],
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        memory: list[float] = []
+        over = threading.Event()
+        watcher = threading.Thread(target=_watch, args=(process, memory, over, until))
+        watcher.start()
+        # Not `process.wait`: what one child used is told only to who waits for that child.
+        _, code, used = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(code)
+        over.set()
+        watcher.join()
+        output.seek(0)
+        text = output.read().decode(errors="replace")
+    if until is None and process.returncode != status:
+        raise RuntimeError(f"{words} ended with status {process.returncode}:\n{text}")
+    unit = 2**10 if sys.platform != "darwin" else 2**20
+    return Used(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / unit, memory, text)
+
+
+def coevol(
+    *words: object,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    until: Callable[[], bool] | None = None,
+    status: int = 0,
+) -> Used:
+    """Run `coevol`, as `python` does."""
+    return python(*COEVOL, *words, cwd=cwd, env=env, until=until, status=status)
+
+
+def _watch(
+    process: subprocess.Popen[bytes],
+    memory: list[float],
+    over: threading.Event,
+    until: Callable[[], bool] | None,
+) -> None:
+    statm = Path(f"/proc/{process.pid}/statm")
+    last = 0.0
+    while not over.wait(0.01 if until else 0.5):
+        if time.monotonic() - last > 0.5 and statm.exists():
+            last = time.monotonic()
+            pages = statm.read_text().split()
+            if len(pages) > 1:
+                memory.append(int(pages[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20)
+        if until and until():
+            process.kill()
+            return
