@@ -58,20 +58,26 @@ def judge(order: Order, ask: Ask) -> Node[JudgeView]:
 def read_verdict(reply: str, form: VerdictForm) -> list[float] | None:
     """The points for response 1 and response 2 in a judge's reply; None where it cannot be read.
 
-    Only the first line counts that says something; what follows is the explanation. A word such as
-    "Output:" before the answer, marks of emphasis and the case of letters do not matter.
+    Only the first line counts that says something; what follows is the explanation. A label such as
+    "Output:" before the answer, marks of emphasis and the case of letters do not matter. A reply that can be
+    taken in two ways is not read.
     """
-    lines = (_LABEL.sub("", line.translate(_EMPHASIS)).strip() for line in reply.splitlines())
-    line = next((line for line in lines if line), "").lower()
-    return _compared(line) if form == "compare" else _scored(line)
+    lines = (line.translate(_EMPHASIS).strip() for line in reply.lower().splitlines())
+    line = next((line for line in lines if _LABEL.sub("", line)), "")
+    return _compared(line) if form == "compare" else _scored(_LABEL.sub("", line))
 
 
-_EMPHASIS = str.maketrans("", "", "*_`#\"'“”‘’「」[]")
-_LABEL = re.compile(r"^\s*[^\W\d]+(?: [^\W\d]+)?\s*[:：]")
+_EMPHASIS = str.maketrans("’", "'", '*_`#"“”‘「」[]')
+# Up to four words and a colon. A word that is an answer, or announces the explanation, is no label.
+_LABEL = re.compile(
+    r"^(?!(?:equal|tie|explanation|reason|reasoning|analysis)\b)[^\W\d]+(?: [^\W\d]+){0,3}\s*[:：]\s*"
+)
 _NAME = re.compile(r"\b(?:assistant|response)\s*([12])\b|\b(equal|tie)\b")
-_DENIAL = re.compile(r"\b(?:not|neither|nor|cannot)\b|n't\b|n’t\b")
+_DENIAL = re.compile(
+    r"\b(?:not|neither|nor|cannot|worse|worst|weaker|inferior|fails?|failed|lacks?|lacking|loses?)\b|n't\b"
+)
 _NUMBER = r"(\d+(?:\.\d+)?)"
-_SCORES = re.compile(rf"^{_NUMBER}(?:\s*[,，]\s*|\s+){_NUMBER}[.,;]?$")
+_SCORES = re.compile(rf"'?{_NUMBER}(?:\s*[,，]\s*|\s+){_NUMBER}[.,;]?'?")
 _POINTS: dict[str, list[float]] = {"1": [1.0, 0.0], "2": [0.0, 1.0], "equal": [1.0, 1.0]}
 
 
@@ -84,7 +90,7 @@ def _compared(line: str) -> list[float] | None:
 
 
 def _scored(line: str) -> list[float] | None:
-    found = _SCORES.match(line)
+    found = _SCORES.fullmatch(line)
     if not found:
         return None
     scores = [float(number) for number in found.groups()]

@@ -1,0 +1,256 @@
+"""How the judge's replies are read, and how the two orders become a decision: every combination."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nodes.decision import Judged, decide, merge
+from nodes.judge import Judgement, read_verdict
+from nodes.settings import VerdictForm
+
+# What the judge may say in one order, and the points it gives to response 1 and response 2.
+COMPARED = {
+    "assistant 1": [1.0, 0.0],
+    "assistant 2": [0.0, 1.0],
+    "equal": [1.0, 1.0],
+    "Both have their merits.": None,
+}
+SCORED = {
+    "9 3": [9.0, 3.0],
+    "4 8": [4.0, 8.0],
+    "7 7": [7.0, 7.0],
+    "2 10": [2.0, 10.0],
+    "Seven, I think.": None,
+}
+
+# SPEC's rule in the words of a table: forward, reversed, points of the current response and of the draft.
+# In forward order the current response is response 1, in reversed order it is response 2.
+MERGED_COMPARE: list[tuple[str, str, tuple[float, float] | None]] = [
+    ("1", "1", (0.5, 0.5)),
+    ("1", "2", (1.0, 0.0)),
+    ("1", "equal", (1.0, 0.5)),
+    ("1", "unreadable", (1.0, 0.0)),
+    ("2", "1", (0.0, 1.0)),
+    ("2", "2", (0.5, 0.5)),
+    ("2", "equal", (0.5, 1.0)),
+    ("2", "unreadable", (0.0, 1.0)),
+    ("equal", "1", (0.5, 1.0)),
+    ("equal", "2", (1.0, 0.5)),
+    ("equal", "equal", (1.0, 1.0)),
+    ("equal", "unreadable", (1.0, 1.0)),
+    ("unreadable", "1", (0.0, 1.0)),
+    ("unreadable", "2", (1.0, 0.0)),
+    ("unreadable", "equal", (1.0, 1.0)),
+    ("unreadable", "unreadable", None),
+]
+ACCEPTED = {("2", "1"), ("2", "equal"), ("2", "unreadable"), ("equal", "1"), ("unreadable", "1")}
+SAYS = {"1": "assistant 1", "2": "assistant 2", "equal": "equal", "unreadable": "Both have their merits."}
+
+
+def judgement(reply: str, form: VerdictForm) -> Judgement:
+    return Judgement(reply=reply, points=read_verdict(reply, form))
+
+
+def decided(forward: Judgement, reverse: Judgement) -> tuple[bool, str, str]:
+    """Whether the draft was accepted, the response that is left, and why the loop would end here."""
+    state: Judged = {
+        "id": "a",
+        "exchange": 0,
+        "round": 2,
+        "system": "",
+        "instruction": "ask",
+        "input": "",
+        "response": "old",
+        "suggestions": "do better",
+        "draft": "new",
+        "forward": forward,
+        "reversed": reverse,
+        "rounds": [],
+    }
+    update = decide(state)
+    (done,) = update["rounds"]
+    assert (done["round"], done["draft"], done["suggestions"]) == (2, "new", "do better")
+    assert (done["forward"], done["reversed"]) == (forward, reverse)
+    assert done["points"] == merge(forward, reverse)
+    assert update.get("round", 2) == 2 + done["accepted"]
+    return done["accepted"], update.get("response", "old"), update["ending"]
+
+
+def test_the_table_holds_every_combination() -> None:
+    assert {(forward, reverse) for forward, reverse, _ in MERGED_COMPARE} == set(product(SAYS, repeat=2))
+
+
+@pytest.mark.parametrize(("forward", "reverse", "points"), MERGED_COMPARE)
+def test_compare_in_both_orders(forward: str, reverse: str, points: tuple[float, float] | None) -> None:
+    judgements = judgement(SAYS[forward], "compare"), judgement(SAYS[reverse], "compare")
+    merged = merge(*judgements)
+    assert (merged and (merged["current"], merged["draft"])) == points
+    if (forward, reverse) in ACCEPTED:
+        assert decided(*judgements) == (True, "new", "max_rounds")
+    else:
+        assert decided(*judgements) == (False, "old", "not_accepted" if points else "judge_error")
+
+
+@pytest.mark.parametrize(("forward", "reverse"), list(product(SCORED, repeat=2)))
+def test_scores_in_both_orders(forward: str, reverse: str) -> None:
+    judgements = judgement(forward, "score"), judgement(reverse, "score")
+    assert (judgements[0]["points"], judgements[1]["points"]) == (SCORED[forward], SCORED[reverse])
+    readable = [pair for pair in (SCORED[forward], (SCORED[reverse] or [])[::-1]) if pair]
+    merged = merge(*judgements)
+    if not readable:
+        assert merged is None
+        assert decided(*judgements) == (False, "old", "judge_error")
+        return
+    current, draft = (sum(side) / len(readable) for side in zip(*readable, strict=True))
+    assert merged == {"current": current, "draft": draft}
+    expected = (True, "new", "max_rounds") if draft > current else (False, "old", "not_accepted")
+    assert decided(*judgements) == expected
+
+
+def test_one_point_more_is_enough_and_none_is_not() -> None:
+    assert decided(judgement("7 7.5", "score"), judgement("7 7", "score"))[0]
+    assert not decided(judgement("7 8", "score"), judgement("8 9", "score"))[0]
+    assert not decided(judgement("6 7", "score"), judgement("6 7", "score"))[0]
+
+
+# --- reading
+
+FRAMES = [
+    "{}",
+    "{}\nBecause assistant 1 and assistant 2 are not equal.",
+    "  {}  ",
+    "\n\n \t\n{}\nBecause.",
+    "{}\r\nBecause.",
+    "**{}**",
+    "__{}__",
+    "`{}`",
+    "```\n{}\n```",
+    "### {}",
+    '"{}"',
+    "'{}'",
+    "“{}”",
+    "[{}]",
+    "Output: {}",
+    "output:{}",
+    "OUTPUT : {}",
+    "**Output:** {}",
+    "Verdict:\n{}",
+    "## Verdict:\n\n**{}**",
+    "My final verdict: {}",
+    "Verdict: {}.",
+    "输出：{}",
+    "判断：\n{}",
+]
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("case", [str, str.upper, str.title])
+@pytest.mark.parametrize(
+    ("answer", "form", "points"),
+    [(answer, "compare", points) for answer, points in COMPARED.items() if points]
+    + [(answer, "score", points) for answer, points in SCORED.items() if points]
+    + [
+        ("9, 3", "score", [9, 3]),
+        ("9,3", "score", [9, 3]),
+        ("9，3", "score", [9, 3]),
+        ("9\t3", "score", [9, 3]),
+    ],
+)
+def test_tolerated_forms(
+    frame: str, case: type[str], answer: str, form: VerdictForm, points: list[float]
+) -> None:
+    assert read_verdict(frame.format(case(answer)), form) == points
+
+
+@pytest.mark.parametrize(
+    ("reply", "points"),
+    [
+        ("Assistant 2 is better.", [0, 1]),
+        ("The better response is assistant 1", [1, 0]),
+        ("Better response: assistant 2", [0, 1]),
+        ("Response 2", [0, 1]),
+        ("assistant  2", [0, 1]),
+        ("Assistant2", [0, 1]),
+        ("Assistant #1", [1, 0]),
+        ("Assistant 2's response is better", [0, 1]),
+        ("It is a tie.", [1, 1]),
+        ("Equal: both say the same.", [1, 1]),
+        ('{"verdict": "assistant 1"}', [1, 0]),
+    ],
+)
+def test_a_line_that_names_one(reply: str, points: list[float]) -> None:
+    assert read_verdict(reply, "compare") == points
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "",
+        " \n\t\n",
+        "Output:",
+        "assistant",
+        "assistant 3",
+        "assistant 12",
+        "assistant 0",
+        "1",
+        "assistant 1 or assistant 2",
+        "Assistant 2 is better than assistant 1",
+        "assistant 1, equal",
+        "Assistant 1 and assistant 2 are equal",
+        "neither",
+        "not assistant 1",
+        "Assistant 1 is not better",
+        "Assistant 1 isn't better",
+        "Assistant 1 isn’t better",
+        "Assistant 2 is worse.",
+        "Worse response: assistant 2",
+        "Assistant 1 fails to answer.",
+        "not equal",
+        "unequal",
+        "I would say that both are fine.\nassistant 1",
+        "Explanation:\nassistant 1 gives a date.",
+        "Analysis:\nassistant 2 is brief.",
+        "Equal:\nassistant 1",
+        "8 7",
+    ],
+)
+def test_what_does_not_say_which_is_better(reply: str) -> None:
+    expected = [1, 1] if reply.startswith("Equal:") else None
+    assert read_verdict(reply, "compare") == expected
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "",
+        "8",
+        "8 7 6",
+        "0 5",
+        "5 0",
+        "11 5",
+        "5 10.5",
+        "-3 5",
+        "5 -3",
+        "8/10 7/10",
+        "8-7",
+        "8 and 7",
+        "eight seven",
+        "8\n7",
+        "assistant 1",
+        "Both are fine.\n8 7",
+        "9" * 5000 + " 5",
+        "inf nan",
+    ],
+)
+def test_what_is_not_two_scores(reply: str) -> None:
+    assert read_verdict(reply, "score") is None
+
+
+@given(st.text() | st.text("12 assistantequalno't\n:：.,*0123456789"), st.sampled_from(["compare", "score"]))
+def test_any_text_is_read_or_refused(reply: str, form: VerdictForm) -> None:
+    points = read_verdict(reply, form)
+    if points is not None:
+        allowed = points in ([1, 0], [0, 1], [1, 1])
+        assert allowed if form == "compare" else all(1 <= score <= 10 for score in points)
