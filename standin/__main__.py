@@ -55,7 +55,10 @@ def _faults(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> tu
 @click.option("--token-life", default=2_592_000.0, help="Wenxin V1: seconds that a token is good for.")
 @click.option("--log", default="", metavar="FILE", help="Write a line of JSON for each request.")
 def main(port: int, shown: tuple[str, ...], **options: object) -> None:
-    """Stand in for the model providers on this machine: no key, no cost, and texts that are no improvement."""
+    """Stand in for the model providers on this machine.
+
+    No key, no cost, and texts that are no improvement.
+    """
     app = App(Options(keep=False, **options))  # type: ignore[arg-type]
     try:
         listener = listen(port)
@@ -65,9 +68,10 @@ def main(port: int, shown: tuple[str, ...], **options: object) -> None:
     click.echo(f"The stand-in listens on {url}; Ctrl-C stops it. For example:")
     for name in shown or _EXAMPLES:
         provider = app.provider(name)
+        key = "" if provider.key == "none" else f"{KEY_VARIABLES[name]}={provider.key} "
         click.echo(
-            f"  {KEY_VARIABLES[name]}={provider.key} coevol evolve examples/alpaca_en.json "
-            f"-o runs/{name} --model {_EXAMPLES[name]} --base-url {url}{provider.base_url}"
+            f"  {key}coevol evolve examples/alpaca_en.json -o runs/{name} "
+            f"--model {_EXAMPLES[name]} --base-url {url}{provider.base_url}"
         )
     if not shown:
         click.echo(f"  Wenxin V1: {url}/wenxin, client id and secret {app.provider('wenxin').key}")

@@ -1,4 +1,4 @@
-"""The stand-in as a running server: in a thread of the process that asks for it, or in a process of its own."""
+"""The stand-in as a running server: in a thread of whoever asks for it, or in a process of its own."""
 
 import socket
 import subprocess
@@ -15,6 +15,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from standin.app import TRANSPORT, App, Request
 from standin.faults import Fault
 from standin.options import Options
+
+BACKLOG = 8192
+"""Connections that may wait to be accepted: a client may open thousands at once."""
 
 KEY_VARIABLES = {
     "openai": "OPENAI_API_KEY",
@@ -109,6 +112,7 @@ def listen(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
+        listener.listen(BACKLOG)
     except OSError:
         listener.close()
         raise
@@ -190,7 +194,7 @@ class Server(uvicorn.Server):
                 lifespan="off",
                 access_log=False,
                 log_level="error",
-                backlog=8192,
+                backlog=BACKLOG,
                 timeout_keep_alive=600,
                 timeout_graceful_shutdown=1,
             )
