@@ -18,7 +18,7 @@ from models.settings import Endpoint
 Remedy = Literal["retry", "give up call", "stop run"]
 
 
-class CallFailed(Exception):
+class CallFailed(RuntimeError):
     """A call that cannot be done. Its sample keeps its response; the run goes on.
 
     `reason` is a short name that failures are counted by; the text says what happened.
@@ -31,7 +31,7 @@ class CallFailed(Exception):
         self.round = round
 
 
-class RunStopped(Exception):
+class RunStopped(RuntimeError):
     """The run cannot go on. What is finished is kept, and the same command goes on from there."""
 
 
