@@ -13,11 +13,15 @@ import uvicorn
 
 Messages = list[dict[str, str]]
 Answer = Callable[[Messages, str], str]
-"""The reply to some messages from a model of this name; `Refused` is raised for a reply with status 400."""
+"""The reply to some messages from a model of this name; `Refused` is raised for an error."""
 
 
 class Refused(Exception):
-    """The server shall answer this request with status 400."""
+    """The server shall answer this request with an error."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,10 @@ class Recorder:
         try:
             status, reply = 200, _completion(self._answer(body["messages"], body["model"]))
         except Refused as refusal:
-            status, reply = 400, {"error": {"message": str(refusal), "code": "invalid_request_error"}}
+            status, reply = (
+                refusal.status,
+                {"error": {"message": str(refusal), "code": "invalid_request_error"}},
+            )
         await asyncio.sleep(self._latency)
         self.asked.append(Asked(body, arrived, time.monotonic()))
         headers = [(b"content-type", b"application/json")]

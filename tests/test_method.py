@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 
 from graph.build import exchange_graph
+from graph.settings import Settings
 from ledger.ledger import Ledger, Result
+from models.call import Call
 from models.settings import ROLES
 from runners.cli import coevol
 from tests.recorder import Asked, Messages, Recorder, Refused
@@ -509,7 +511,7 @@ def test_a_call_that_fails_ends_the_exchange_with_its_original_response(evolve: 
 
 
 def edges() -> Iterator[tuple[str, str, bool]]:
-    async def nobody(*_: object) -> str:
+    async def nobody(call: Call, settings: Settings) -> str:
         raise AssertionError
 
     drawn = exchange_graph("evolve", nobody).get_graph(xray=True)

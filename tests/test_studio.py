@@ -1,0 +1,315 @@
+"""LangGraph Studio: the real development server, spoken to through its SDK as Studio does."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langgraph_sdk import get_client
+from langgraph_sdk.client import LangGraphClient
+
+from graph.build import MODES
+from models.settings import ROLES
+from tests.recorder import Messages, Recorder, Refused
+
+ROOT = Path(__file__).parents[1]
+ALPACA = {"instruction": "Name a prime number.", "input": "Below ten.", "output": "Seven."}
+SHAREGPT = {
+    "conversations": [
+        {"from": "human", "value": "Name a prime number."},
+        {"from": "gpt", "value": "Seven."},
+        {"from": "human", "value": "And a square?"},
+        {"from": "gpt", "value": "Nine."},
+        {"from": "human", "value": "Thanks."},
+        {"from": "gpt", "value": "You are welcome."},
+    ]
+}
+
+
+class Studio:
+    """The server, in a folder of its own, so that what it writes is not left in the project."""
+
+    def __init__(self, folder: Path) -> None:
+        for entry in ROOT.iterdir():
+            if not entry.name.startswith("."):
+                (folder / entry.name).symlink_to(entry)
+        (folder / ".env").write_text("OPENAI_API_KEY=sk-not-a-real-key\n")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self._log = folder / "server.log"
+        program = Path(sys.executable).with_name("langgraph")
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [program, "dev", "--no-browser", "--no-reload", "--host", "127.0.0.1", "--port", str(port)],
+                cwd=folder,
+                env=_environment(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait(self) -> None:
+        until = time.monotonic() + 120
+        while True:
+            assert self._process.poll() is None, self.said()
+            assert time.monotonic() < until, self.said()
+            try:
+                urllib.request.urlopen(f"{self.url}/ok", timeout=5).close()
+                return
+            except (urllib.error.URLError, TimeoutError):
+                time.sleep(0.2)
+
+    def said(self) -> str:
+        return self._log.read_text(encoding="utf-8")
+
+    def end(self) -> None:
+        for ending in (signal.SIGTERM, signal.SIGKILL):
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, ending)
+            try:
+                self._process.wait(timeout=15)
+                return
+            except subprocess.TimeoutExpired:
+                continue
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment, without keys, and with nothing that would make the server call out."""
+    private = ("LANGSMITH_", "LANGCHAIN_", "LANGGRAPH_")
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(private) and not name.endswith("_API_KEY")
+    }
+    return kept | {
+        "LANGSMITH_TRACING": "false",
+        "LANGGRAPH_CLI_NO_ANALYTICS": "1",
+        "LANGGRAPH_NO_VERSION_CHECK": "true",
+        "LOG_JSON": "true",
+    }
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    studio = Studio(tmp_path_factory.mktemp("studio"))
+    try:
+        studio.wait()
+        yield studio
+    finally:
+        studio.end()
+
+
+@pytest.fixture
+async def client(server: Studio) -> AsyncIterator[LangGraphClient]:
+    async with get_client(url=server.url) as client:
+        yield client
+
+
+@pytest.fixture
+def quiet(server: Studio) -> Iterator[None]:
+    """The server has nothing to complain about; its start counts for the first test."""
+    yield
+    said = server.said()
+    assert "Traceback" not in said
+    assert "BlockingError" not in said
+    assert [line for line in _log(said) if line["level"] not in ("info", "debug")] == []
+
+
+def _log(said: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+
+
+async def run(client: LangGraphClient, assistant: str, record: Any, **context: Any) -> tuple[str, Any]:
+    """A run of a graph on a new thread: the thread and what came out."""
+    thread = (await client.threads.create())["thread_id"]
+    result = await client.runs.wait(thread, assistant, input=record, context=context, raise_error=False)
+    return thread, result
+
+
+async def assistant_id(client: LangGraphClient, graph: str) -> str:
+    (found,) = await client.assistants.search(graph_id=graph)
+    return found["assistant_id"]
+
+
+# --- what works; these tests come first, while the server's log must be free of complaints
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_every_mode_and_the_conversation_are_offered(client: LangGraphClient) -> None:
+    found = await client.assistants.search(limit=100)
+    assert {one["graph_id"] for one in found} == {*MODES, "conversation"}
+    assert all(one["description"] for one in found)
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_record_is_worked_on_with_the_settings_of_the_context(
+    client: LangGraphClient, mode: str
+) -> None:
+    settings = {"rehearsal_wins": 1.0, "max_rounds": 2, "editor_persona": "You write in verse."}
+    thread, result = await run(client, mode, ALPACA, **settings)
+    assert result["original"] == "Seven."
+    assert result["response"] != "Seven."
+    assert result["accepted_rounds"] == len(result["rounds"]) == (2 if mode == "evolve" else 1)
+    assert result["ending"] == ("max_rounds" if mode == "evolve" else "one_pass")
+    state = await client.threads.get_state(thread)
+    assert state["next"] == []
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_a_persona_reaches_its_agent(client: LangGraphClient) -> None:
+    thread, _ = await run(client, "debate", ALPACA, critical_persona="You are a critic of critics.")
+    state: Any = await client.threads.get_state(thread)
+    said = {side: json.dumps(state["values"][f"{side}_memory"]) for side in ("positive", "critical")}
+    assert "a critic of critics" in said["critical"]
+    assert "a critic of critics" not in said["positive"]
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_a_conversation_is_worked_on(client: LangGraphClient) -> None:
+    _, result = await run(client, "conversation", SHAREGPT, rehearsal_wins=1.0, max_rounds=1)
+    assert [done["exchange"] for done in result["results"]] == [0, 1, 2]
+    assert [done["original"] for done in result["results"]] == ["Seven.", "Nine.", "You are welcome."]
+    assert all(done["accepted_rounds"] == 1 for done in result["results"])
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_the_input_is_a_record(client: LangGraphClient) -> None:
+    schemas: Any = await client.assistants.get_schemas(await assistant_id(client, "evolve"))
+    assert {"instruction", "input", "output", "system"} <= set(schemas["input_schema"]["properties"])
+    assert {"original", "response", "ending", "rounds"} <= set(schemas["output_schema"]["properties"])
+    schemas = await client.assistants.get_schemas(await assistant_id(client, "conversation"))
+    assert {"conversations", "messages", "system"} <= set(schemas["input_schema"]["properties"])
+    assert set(schemas["output_schema"]["properties"]) == {"id", "results"}
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_the_settings_have_limits_and_words_and_stand_at_their_nodes(client: LangGraphClient) -> None:
+    assistant = await assistant_id(client, "evolve")
+    schemas: Any = await client.assistants.get_schemas(assistant)
+    settings = schemas["context_schema"]["properties"]
+    assert all(field["description"] for field in settings.values())
+    assert settings["max_rounds"] == settings["max_rounds"] | {"minimum": 1, "default": 3}
+    assert settings["temperature"] == settings["temperature"] | {"minimum": 0, "maximum": 2}
+    assert settings["verdict"]["enum"] == ["compare", "score"]
+    assert settings["model"]["default"] == "rehearsal:"
+
+    nodes = {str(node["id"]) for node in (await client.assistants.get_graph(assistant))["nodes"]}
+    placed = {name: set(field.get("langgraph_nodes", [])) for name, field in settings.items()}
+    assert set().union(*placed.values()) <= nodes
+    agents = {
+        "positive": {"positive_opening", "positive_free"},
+        "critical": {"critical_opening", "critical_free"},
+        "advisor": {"advisor"},
+        "editor": {"editor"},
+        "judge": {"judge_forward", "judge_reversed"},
+    }
+    assert set(agents) == set(ROLES)
+    for role, where in agents.items():
+        persona = settings[f"{role}_persona"]
+        assert placed[f"{role}_persona"] == where
+        assert persona["langgraph_type"] == "prompt"
+        assert persona["default"]
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_the_drawing_shows_the_loop_inside_of_the_conversation(client: LangGraphClient) -> None:
+    drawn = await client.assistants.get_graph(await assistant_id(client, "conversation"), xray=True)
+    edges = {(edge["source"], edge["target"]) for edge in drawn["edges"]}
+    inside = "exchange_graph:"
+    for opening in ("positive_opening", "critical_opening"):
+        assert (f"{inside}begin", f"{inside}{opening}") in edges
+        assert (f"{inside}decide", f"{inside}{opening}") in edges
+    assert (f"{inside}finish", f"{inside}begin") in edges
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_stepping_back_and_forward_again(client: LangGraphClient) -> None:
+    def answer(messages: Messages, model: str) -> str:
+        if model == "judge":
+            return "equal"
+        if model == "editor":
+            rhymes = "Make it rhyme." in messages[-1]["content"]
+            return "Seven is prime, time after time." if rhymes else "Seven is a prime."
+        return f"The {model} speaks."
+
+    with Recorder(answer) as models:
+        context: dict[str, Any] = {
+            "role_models": {role: f"openai:{role}" for role in ROLES},
+            "role_base_urls": dict.fromkeys(ROLES, models.base_url),
+        }
+        thread, result = await run(client, "evolve", ALPACA, **context)
+        assert result["rounds"][0]["draft"] == "Seven is a prime."
+        assert len(models.asked) == 8
+
+        history: Any = await client.threads.get_history(thread, limit=50)
+        (before,) = [state for state in history if state["next"] == ["editor"]]
+        assert before["values"]["suggestions"] == "The advisor speaks."
+        changed = await client.threads.update_state(
+            thread, {"suggestions": "Make it rhyme."}, checkpoint=before["checkpoint"], as_node="advisor"
+        )
+        again: Any = await client.runs.wait(
+            thread, "evolve", input=None, checkpoint=changed["checkpoint"], context=context
+        )
+        assert again["rounds"][0]["suggestions"] == "Make it rhyme."
+        assert again["rounds"][0]["draft"] == "Seven is prime, time after time."
+        # Forward from there: the editor and the two judgements, and no debate.
+        assert [one.model for one in models.asked[8:]] == ["editor", "judge", "judge"]
+
+
+# --- what does not work, and says why
+
+
+@pytest.mark.parametrize(
+    ("graph", "record", "context", "words"),
+    [
+        ("evolve", {"output": "Seven."}, {}, '"instruction"'),
+        ("evolve", {"instruction": " ", "output": "Seven."}, {}, "request"),
+        ("edit", {"instruction": "Name it.", "output": 7}, {}, '"output"'),
+        ("conversation", ALPACA, {}, "conversations"),
+        ("conversation", {"conversations": []}, {}, "an empty conversation"),
+        ("evolve", ALPACA, {"max_rounds": 0}, "max_rounds"),
+        ("evolve", ALPACA, {"model": "glm:glm-5"}, "ZHIPUAI_API_KEY"),
+        ("evolve", ALPACA, {"prompts": "/nowhere/at/all"}, "/nowhere/at/all"),
+    ],
+)
+async def test_a_mistake_is_explained(
+    client: LangGraphClient, graph: str, record: Any, context: dict[str, Any], words: str
+) -> None:
+    _, result = await run(client, graph, record, **context)
+    assert words in result["__error__"]["message"]
+
+
+async def test_after_a_refused_key_the_next_run_tries_again(client: LangGraphClient) -> None:
+    refusing = True
+
+    def answer(messages: Messages, model: str) -> str:
+        if refusing:
+            raise Refused("this key is no good", status=401)
+        return "Seven is a prime."
+
+    with Recorder(answer) as models:
+        context = {"model": "openai:any", "base_url": models.base_url}
+        _, result = await run(client, "edit", ALPACA, **context)
+        assert "OPENAI_API_KEY" in result["__error__"]["message"]
+        assert "sk-not-a-real-key" not in result["__error__"]["message"]
+        refusing = False
+        _, result = await run(client, "edit", ALPACA, **context)
+        assert result["response"] == "Seven is a prime."
+
+
+async def test_nothing_blocked_the_servers_event_loop_and_no_key_is_in_its_log(server: Studio) -> None:
+    assert "BlockingError" not in server.said()
+    assert "Blocking call" not in server.said()
+    assert "sk-not-a-real-key" not in server.said()
