@@ -11,7 +11,7 @@ import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -34,9 +34,6 @@ from standin.wire import Answer, Failure, Incoming, Refused
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-TRANSPORT = "standin.transport"
-"""Where the server puts a connection's transport, in the extensions of the ASGI scope."""
 
 _PAGE = (
     b"<!DOCTYPE html><html><head><title>Please stand by</title></head><body><h1>Please stand by</h1>"
@@ -93,11 +90,12 @@ class Request:
 
 
 class App:
-    """The ASGI application."""
+    """The ASGI application. `connections` are the server's, each with its client's address and transport."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
         self.providers = [provider(options) for provider in PROVIDERS]
+        self.connections: Collection[Any] = ()
         self.requests: list[Request] = []
         self.in_work: Counter[str] = Counter()
         self.most_in_work: Counter[str] = Counter()
@@ -144,18 +142,22 @@ class App:
             self.requests.append(request)
         self.in_work[provider.name] += 1
         self.most_in_work[provider.name] = max(self.most_in_work[provider.name], self.in_work[provider.name])
-        connection = _Connection(scope, receive, send)
+        connection = _Connection(scope, receive, send, self.connections)
         try:
             answer = await self._answer(provider, incoming, request, connection)
-            if answer is not None:
-                request.status = answer.status
+            # On record before it is sent, so that whoever has the answer finds the request.
+            self._finish(request, answer.status if answer else 0)
+            if answer:
                 await _send(send, answer)
         finally:
             self.in_work[provider.name] -= 1
-            request.status = request.status or 0
-            request.finished = time.time()
-            if self._log:
-                self._log.write(request.line() + "\n")
+            if request.status is None:  # the server was stopped
+                self._finish(request, 0)
+
+    def _finish(self, request: Request, status: int) -> None:
+        request.status, request.finished = status, time.time()
+        if self._log:
+            self._log.write(request.line() + "\n")
 
     async def _answer(
         self, provider: Provider, incoming: Incoming, request: Request, connection: "_Connection"
@@ -233,7 +235,9 @@ def _told(hit: Hit | None, chat: Chat, provider: Provider) -> Answer:
     """The reply, spoilt as ordered."""
     kind = hit.kind if hit else ""
     if kind == "truncated":
-        chat.cut()
+        chat.cut("length")
+    elif kind == "context_full":
+        chat.cut(provider.full)
     elif kind == "empty":
         chat.end("stop")
     elif kind == "withheld":
@@ -269,10 +273,16 @@ def _model(incoming: Incoming) -> str:
 class _Connection:
     """The connection below a request, for faults that no HTTP answer can express."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._transport: asyncio.Transport = scope["extensions"][TRANSPORT]
+    def __init__(self, scope: Scope, receive: Receive, send: Send, connections: Collection[Any]) -> None:
+        self._client = scope["client"]
         self._receive = receive
         self._send = send
+        self._connections = connections
+
+    @property
+    def _transport(self) -> asyncio.Transport:
+        found: asyncio.Transport = next(c.transport for c in self._connections if c.client == self._client)
+        return found
 
     async def reset(self) -> None:
         """Reset the connection (TCP RST) without an answer."""

@@ -40,6 +40,7 @@ Kind = Literal[
     "empty",
     "withheld",
     "network_error",
+    "context_full",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 

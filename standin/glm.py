@@ -56,6 +56,7 @@ class GLM(Provider):
     chat_path = "/api/paas/v4/chat/completions"
     accepts = "standinglm0001.standinsecret"
     withheld = "sensitive"
+    full = "model_context_window_exceeded"
     models: ClassVar[Mapping[str, int]] = {
         "glm-4.5": 128_000,
         "glm-4.5-air": 128_000,

@@ -21,7 +21,8 @@ class Provider(ABC):
     """A provider as the stand-in plays it.
 
     `prefix` is where it stands on the server, `base_url` the path that clients are given, `accepts` the key
-    it takes and `withheld` its word for a reply that a content filter kept back.
+    it takes. `withheld` and `full` are its words for a reply that a content filter kept back, and for one
+    that ended where the context did.
     """
 
     name: ClassVar[str]
@@ -32,6 +33,7 @@ class Provider(ABC):
     models: ClassVar[Mapping[str, int]]
     """The models it knows, and the context length of each in tokens."""
     withheld: ClassVar[str] = "content_filter"
+    full: ClassVar[str] = "length"
     refuses_rates: ClassVar[bool] = True
     refuses_queues: ClassVar[bool] = False
 
@@ -132,9 +134,9 @@ class Chat:
         self.text = text[: len(text) * room // max(self.said, 1)]
         self.said, self.thought = room, min(self.thought, self.limit)
 
-    def cut(self) -> None:
-        """Break the reply off in the middle."""
-        self.text, self.said, self.finish = self.text[: len(self.text) // 2], self.said // 2, "length"
+    def cut(self, finish: str) -> None:
+        """Break the reply off in the middle, for this reason."""
+        self.text, self.said, self.finish = self.text[: len(self.text) // 2], self.said // 2, finish
 
     def end(self, finish: str) -> None:
         """End it with nothing said, for this reason."""

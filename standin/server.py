@@ -10,9 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from standin.app import TRANSPORT, App, Request
+from standin.app import App, Request
 from standin.faults import Fault
 from standin.options import Options
 
@@ -68,9 +67,8 @@ class StandIn:
     @property
     def requests(self) -> list[Request]:
         """The requests so far, in order of arrival."""
-        if isinstance(self._running, _Process):
-            return self._running.requests()
-        return list(self.app.requests)
+        apart = self._running.requests() if isinstance(self._running, _Process) else []
+        return self.app.requests + apart
 
     def chats(self, provider: str = "") -> list[Request]:
         """The chat requests so far (to one provider), in order of arrival."""
@@ -83,7 +81,7 @@ class StandIn:
         self.app.order(_parsed(faults))
 
     def start(self) -> Self:
-        """Listen. What was recorded in this process before is kept."""
+        """Listen. What was recorded before is kept."""
         if self._own_process:
             self._running = _Process(self.port, self.options)
             self.port = self._running.port
@@ -96,7 +94,7 @@ class StandIn:
     def stop(self) -> None:
         """Reset all connections and stop listening; `start` begins again on the same port."""
         if self._running:
-            self._running.stop()
+            self.app.requests += self._running.stop()
             self._running = None
 
     def __enter__(self) -> Self:
@@ -131,9 +129,10 @@ class _Thread:
         if not self._server.ready.wait(10):
             raise RuntimeError("the stand-in did not start within ten seconds")
 
-    def stop(self) -> None:
+    def stop(self) -> list[Request]:
         self._server.force_exit = self._server.should_exit = True
         self._thread.join(10)
+        return []
 
 
 _FLAGS = {
@@ -147,6 +146,7 @@ class _Process:
     def __init__(self, port: int, options: Options) -> None:
         self._folder = TemporaryDirectory(prefix="standin-")
         self._log = Path(options.log or self._folder.name) / ("" if options.log else "requests.jsonl")
+        self._start = self._log.stat().st_size if self._log.exists() else 0
         arguments = [f"--port={port}", f"--log={self._log.absolute()}"]
         for field in fields(options):
             value = getattr(options, field.name)
@@ -170,16 +170,19 @@ class _Process:
     def requests(self) -> list[Request]:
         if not self._log.exists():
             return []
-        lines = self._log.read_text(encoding="utf-8").splitlines(keepends=True)
-        found = [Request.from_line(line) for line in lines if line.endswith("\n")]
+        with self._log.open("rb") as log:
+            log.seek(self._start)
+            found = [Request.from_line(line.decode()) for line in log if line.endswith(b"\n")]
         return sorted(found, key=lambda request: request.number)
 
-    def stop(self) -> None:
+    def stop(self) -> list[Request]:
         self._process.terminate()
         self._process.wait(10)
+        requests = self.requests()
         if self._process.stdout:
             self._process.stdout.close()
         self._folder.cleanup()
+        return requests
 
 
 class Server(uvicorn.Server):
@@ -189,7 +192,6 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=_Protocol,
                 ws="none",
                 lifespan="off",
                 access_log=False,
@@ -199,6 +201,7 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=1,
             )
         )
+        app.connections = self.server_state.connections
         self.ready = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -211,12 +214,3 @@ class Server(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         await super().shutdown(sockets)
-
-
-class _Protocol(HttpToolsProtocol):
-    """HTTP, with the transport within reach of faults that close it."""
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        extensions: dict[Any, Any] = {TRANSPORT: self.transport}
-        self.scope["extensions"] = extensions

@@ -19,6 +19,7 @@ import httpx2
 import openai
 import pytest
 from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
 
 from nodes.judge import read_verdict
 from prompts.pack import load_pack
@@ -100,7 +101,7 @@ def test_the_official_clients_work(server: StandIn, provider: str) -> None:
     model = ChatOpenAI(
         model=CHAT[provider],
         base_url=server.base_url(provider),
-        api_key=lambda: server.key(provider),
+        api_key=SecretStr(server.key(provider)),
         max_retries=0,
         use_responses_api=False,
         temperature=0.5,
@@ -445,6 +446,8 @@ def test_replies_that_are_not_what_was_asked_for(server: StandIn) -> None:
     assert [ending(p) for p in ("openai", "glm")] == [("", "content_filter"), ("", "sensitive")]
     server.order("network_error")
     assert ending("glm") == ("", "network_error")
+    server.order("context_full")
+    assert ending("glm")[1] == "model_context_window_exceeded"
 
 
 def test_an_error_may_echo_the_key(server: StandIn) -> None:
@@ -597,6 +600,23 @@ def test_the_share_of_wins_is_as_set(form: Any) -> None:
     assert 8 < wins["fair"] < 32
 
 
+def test_a_judge_who_is_asked_again_can_be_read(server: StandIn) -> None:
+    prompts, client = load_pack("default"), Client(server, "openai")
+    record = {"persona": "You judge.", "system": "", "instruction": "Count.", "input": ""}
+    unreadable = 0
+    for number in range(60):
+        messages: list[Any] = prompts.render(
+            "judge_compare", response_1=f"{number}", response_2=f"{number} and more", **record
+        )
+        reply = said(client.chat(*messages))
+        if read_verdict(reply, "compare") is None:
+            unreadable += 1
+            reminder = {"role": "user", "content": "First line: assistant 1, assistant 2 or equal."}
+            again = said(client.chat(*messages, {"role": "assistant", "content": reply}, reminder))
+            assert read_verdict(again, "compare")
+    assert unreadable
+
+
 # --- as a server
 
 
@@ -630,6 +650,7 @@ def test_it_runs_in_a_process_of_its_own() -> None:
         requests = apart.chats("ernie")
         assert [request.fault for request in requests] == ["", "503", "", ""]
         assert requests[0].body["messages"] == [EDIT]
+    assert apart.requests == requests
     wrong = subprocess.run(
         [sys.executable, "-m", "standin", "--fault", "rain"], cwd=ROOT, capture_output=True, text=True
     )
