@@ -35,9 +35,10 @@ ROLE_OF_STEP: dict[Step, Role] = {
 class Call:
     """What an agent wants said to its model, and where in the run it stands.
 
-    The first five fields are the call's address: no two calls of a run share it. `exchange` counts from 0,
-    `round` from 1. `whole` means that a reply cut off at its length limit is of no use. `parts` are texts
-    that the messages are made of, so that they can be kept once.
+    The first five fields and `asked` are the call's address: no two calls of a run share it. `exchange`
+    counts from 0, `round` from 1; `asked` counts, from 1, how often the step was asked for (a judge whose
+    verdict cannot be read is asked again). `whole` means that a reply cut off at its length limit is of no
+    use. `parts` are texts that the messages are made of, so that they can be kept once.
     """
 
     sample: str
@@ -48,6 +49,7 @@ class Call:
     messages: list[Message]
     whole: bool = False
     parts: tuple[str, ...] = ()
+    asked: int = 1
 
     @property
     def role(self) -> Role:
@@ -55,9 +57,9 @@ class Call:
         return ROLE_OF_STEP[self.step]
 
     @property
-    def address(self) -> tuple[str, str, int, int, Step]:
+    def address(self) -> tuple[str, str, int, int, Step, int]:
         """The place of the call in the run."""
-        return self.sample, self.mode, self.exchange, self.round, self.step
+        return self.sample, self.mode, self.exchange, self.round, self.step, self.asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ class CallRecord:
     that were sent, after the provider's rules were applied. Token counts are the provider's own and None
     where it gave none; `cached_tokens` is the part of `input_tokens` that a prefix cache held.
     `started` is a Unix time in seconds; `latency`, in seconds, is that of the attempt that succeeded (or
-    of the last one). Where the call failed, `failure` says why and `reply` holds whatever text came.
+    of the last one). Where the call failed, `failure` says why, `code` is the provider's own for it (or
+    the HTTP status, or the finish reason), and `reply` holds whatever text came.
     """
 
     call: Call
@@ -84,3 +87,4 @@ class CallRecord:
     latency: float
     attempts: int
     failure: str | None = None
+    code: str | None = None

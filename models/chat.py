@@ -20,6 +20,10 @@ BASE_URLS: dict[Provider, str] = {
 """Where a provider serves its models, unless the settings say otherwise."""
 
 
+CONNECT = 10.0
+"""Seconds to wait for a connection: a server that is up takes it at once, however long its replies take."""
+
+
 class ChatGLM(ChatOpenAI):
     """GLM speaks the OpenAI protocol but knows the reply's limit as `max_tokens` only."""
 
@@ -64,7 +68,7 @@ def chat_model(
         temperature=temperature,
         top_p=top_p,
         max_completion_tokens=settings.max_tokens,
-        timeout=settings.timeout,
+        timeout=httpx2.Timeout(settings.timeout, connect=min(CONNECT, settings.timeout)),
         max_retries=0,
         http_async_client=client,
         use_responses_api=False,

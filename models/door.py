@@ -1,8 +1,8 @@
 """The one door through which every model call goes.
 
-It bounds the calls in flight, tries again what is worth trying again, shapes messages for providers that
-need it, and makes one record of each call, which is on file before the reply is used. A call that is on
-file already is answered from there, at no cost.
+It keeps to the limits on calls in flight, tries again what is worth trying again, shapes messages for
+providers that need it, and makes one record of each call, which is on file before the reply is used. A call
+that is on file already is answered from there, at no cost.
 
 What it does not know: graphs, what an agent is for, and where records are kept.
 """
@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from json import dumps
 from typing import Any, Protocol, Self
@@ -24,21 +24,40 @@ from openai import DefaultAioHttpClient
 
 from models.call import Call, CallRecord
 from models.chat import chat_model, located
-from models.failures import CallFailed, Diagnosis, RunStopped, diagnose
-from models.keys import KEY_NAMES, Keys
+from models.diagnosis import diagnose, unusable
+from models.failures import UNREACHABLE, CallFailed, Diagnosis, RunStopped
+from models.keys import Keys
+from models.line import Line, Standing, Waiting
+from models.pace import Traffic
+from models.reply import reply_text
 from models.settings import ROLES, Endpoint, ModelSettings, Role
-from models.shaping import alternating, without_system
 from prompts.pack import Message
+from samples.tokens import estimate_tokens
 
-MAX_ATTEMPTS = 8
-"""Attempts at one call. With the waits between them (1, 2, 4 … 60 seconds) about four minutes: long enough
-for a server's restart, short enough that a sample is not held for hours."""
+MOST_ATTEMPTS = 12
+"""Attempts at one call. Where three in ten fail, one call in two million fails this often; and with the waits
+between them (1, 2, 4 … 60 seconds) they last six minutes: long enough for a server's restart."""
+
+LONGEST_CALL = 1800.0
+"""Seconds that the attempts at one call and the waits between them may take, those not counted that the
+server asked for: all attempts at the default time limit."""
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 """Seconds to wait before a second attempt, and at most before any; a server may ask for longer."""
 
 ATTEMPTS_AT_FIRST = 3
-"""Attempts while an endpoint has never answered: a wrong address shows itself within seconds."""
+"""Attempts to reach an endpoint that never answered: a wrong address shows itself within seconds."""
+
+PATIENCE, KNOCK = 300.0, 10.0
+"""Seconds without a sign of an endpoint that did answer before, until the run stops; and the longest wait
+between two attempts in that time. A server's restart with a large model takes minutes."""
+
+IDLE = 4.0
+"""Seconds that an unused connection is kept. Servers commonly close theirs after five, and a request that
+meets the closing is lost."""
+
+LONGEST_WORDS = 1000
+"""Characters kept of what a provider says of a failure; some send a page."""
 
 
 class Recall(Protocol):
@@ -56,6 +75,8 @@ class Door:
         settings: which models, and how they are asked.
         keys: the keys of this process.
         concurrency: the most calls in flight.
+        rpm: the most calls a minute to each endpoint (a model and where it is served).
+        tpm: the most tokens a minute to each endpoint, of prompts and replies.
         record: keeps the record of a call; when it returns, the record is safe.
         recall: looks a call up on file.
 
@@ -71,24 +92,32 @@ class Door:
         concurrency: int,
         record: Callable[[CallRecord], Awaitable[None]],
         recall: Recall,
+        rpm: float | None = None,
+        tpm: float | None = None,
     ) -> None:
         self._settings = settings
         self._keys = keys
         self._record = record
         self._recall = recall
-        self._slots = asyncio.Semaphore(concurrency)
-        # The slots are the limit on calls in flight; the pool must not be a second one.
-        self._client = DefaultAioHttpClient(
-            limits=Limits(max_connections=None, max_keepalive_connections=None)
-        )
-        self._lines: dict[Role, _Line] = {}
-        shared: dict[Endpoint, _Standing] = {}
+        self._counts_tokens = tpm is not None
+        self._traffic = Traffic(concurrency)
+        # The lanes are the limit on calls in flight. 0 is what the transport takes for "no limit"; for
+        # None it would fall back to 100.
+        limits = Limits(max_connections=0, max_keepalive_connections=None, keepalive_expiry=IDLE)
+        self._client = DefaultAioHttpClient(limits=limits)
+        self._standings: dict[Endpoint, Standing] = {}
+        self._lines: dict[Role, Line] = {}
+        models: dict[tuple[Endpoint, Role | None], BaseChatModel] = {}
         for role in ROLES:
             endpoint = located(settings.endpoint(role))
-            model = chat_model(endpoint, role, settings, keys.of(endpoint), self._client)
-            standing = shared.setdefault(endpoint, _Standing())
-            self._lines[role] = _Line(endpoint, model, standing)
-        self._in_flight: set[asyncio.Task[str]] = set()
+            if endpoint not in self._standings:
+                self._standings[endpoint] = Standing(endpoint, self._traffic.lane(rpm, tpm))
+            # Making one takes a while; only the rehearsal's know their role.
+            which = endpoint, role if endpoint.provider == "rehearsal" else None
+            if which not in models:
+                models[which] = chat_model(endpoint, role, settings, keys.of(endpoint), self._client)
+            self._lines[role] = Line(models[which], self._standings[endpoint])
+        self._calls: set[asyncio.Task[str]] = set()
         self._stopped: RunStopped | None = None
         self._stopping = asyncio.Event()
 
@@ -97,25 +126,32 @@ class Door:
 
     async def __aexit__(self, failure: type[BaseException] | None, *_: object) -> None:
         if failure:  # told to stop at once
-            for task in self._in_flight:
+            for task in self._calls:
                 task.cancel()
         await self.drain()
         await self._client.aclose()
 
     @property
     def in_flight(self) -> int:
-        """Calls that have been started and are not finished."""
-        return len(self._in_flight)
+        """Calls that a model is working on."""
+        return self._traffic.concurrency - self._traffic.free
+
+    def waiting(self) -> list[Waiting]:
+        """The calls that wait for more than a place in flight, and for what."""
+        now = asyncio.get_running_loop().time()
+        return [waiting for standing in self._standings.values() for waiting in standing.waiting(now)]
 
     def stop(self, reason: RunStopped) -> None:
         """Start no further call: those in flight are finished and recorded, all others raise `reason`."""
         self._stopped = self._stopped or reason
         self._stopping.set()
+        for standing in self._standings.values():
+            standing.lane.stop(self._stopped)
 
     async def drain(self) -> None:
         """Wait until no call is in flight."""
-        while self._in_flight:
-            await asyncio.wait(self._in_flight)
+        while self._calls:
+            await asyncio.wait(self._calls)
 
     async def ask(self, call: Call) -> str:
         """The reply to a call, once it is on file.
@@ -132,156 +168,160 @@ class Door:
         # A graph cancels a node when the one beside it fails. The call is paid for all the same, so it
         # runs in a task of its own to its end and onto file.
         task = asyncio.create_task(self._make(call, request, line))
-        self._in_flight.add(task)
+        self._calls.add(task)
         task.add_done_callback(self._landed)
         return await asyncio.shield(task)
 
-    def _landed(self, task: asyncio.Task[str]) -> None:
-        self._in_flight.discard(task)
-        if not task.cancelled():
-            task.exception()  # seen here, in case its node is gone
+    async def _make(self, call: Call, request: str, line: Line) -> str:
+        effort = _Effort()
+        while True:
+            if self._stopped:
+                raise self._stopped
+            attempt = await self._attempt(call, line, again=effort.attempts > 0)
+            effort.attempts += 1
+            effort.seconds += attempt.latency
+            if attempt.error and line.learn(attempt.error):
+                continue
+            failure = attempt.failure
+            if failure and self._worth_another(failure, effort, line.standing):
+                await self._wait(failure, effort, line.standing)
+                continue
+            return await self._conclude(call, request, line, attempt, effort)
 
-    def _fingerprint(self, call: Call, line: "_Line") -> str:
+    async def _attempt(self, call: Call, line: Line, *, again: bool) -> "_Attempt":
+        standing = line.standing
+        tokens = 0.0
+        if self._counts_tokens:
+            prompt = sum(estimate_tokens(message["content"]) for message in call.messages)
+            tokens = standing.expect(prompt, self._settings.max_tokens)
+        flight = await standing.lane.enter(tokens, again=again)
+        attempt = _Attempt(line.shaped(call.messages), time.time())
+        clock = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                message = await line.model.ainvoke([dict(m) for m in attempt.messages])
+            attempt.answered(message, call, line.endpoint)
+            standing.has_answered = True
+            if attempt.output_tokens:
+                standing.learn_output(attempt.output_tokens)
+        except Exception as error:
+            attempt.error = error
+            attempt.failure = diagnose(error, line.endpoint, has_answered=standing.has_answered)
+        finally:
+            attempt.latency = time.perf_counter() - clock
+            failure = attempt.failure
+            used = (attempt.input_tokens or 0) + (attempt.output_tokens or 0)
+            standing.lane.leave(
+                flight,
+                tokens=used or (0 if failure else tokens),
+                refused=failure is not None and failure.remedy == "slow down",
+                wait=failure.wait if failure else None,
+            )
+        if failure is None or failure.meaning is not UNREACHABLE:
+            standing.silent_since = None
+        elif standing.silent_since is None:
+            standing.silent_since = asyncio.get_running_loop().time()
+        return attempt
+
+    def _worth_another(self, failure: Diagnosis, effort: "_Effort", standing: Standing) -> bool:
+        if failure.remedy not in ("retry", "slow down"):
+            return False
+        if failure.meaning is not UNREACHABLE:
+            effort.tries += 1
+            return effort.tries < MOST_ATTEMPTS and effort.seconds < LONGEST_CALL
+        if not standing.has_answered:
+            return effort.attempts < ATTEMPTS_AT_FIRST
+        # As long as nobody can be reached, time counts and not how often a call knocked.
+        since = standing.silent_since
+        return since is None or asyncio.get_running_loop().time() < since + PATIENCE
+
+    async def _wait(self, failure: Diagnosis, effort: "_Effort", standing: Standing) -> None:
+        longest = KNOCK if failure.meaning is UNREACHABLE else LONGEST_WAIT
+        # Jitter spreads out the calls that failed together.
+        seconds = min(longest, FIRST_WAIT * 2 ** (effort.attempts - 1)) * random.uniform(0.5, 1)  # noqa: S311
+        if failure.wait:
+            seconds = max(failure.wait, seconds)
+        else:
+            effort.seconds += seconds
+        with standing.resting(failure.meaning.name, seconds), suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    async def _conclude(
+        self, call: Call, request: str, line: Line, attempt: "_Attempt", effort: "_Effort"
+    ) -> str:
+        failure, words = attempt.failure, ""
+        if failure:
+            words = self._keys.redact(failure.message)
+            words = words if len(words) <= LONGEST_WORDS else words[: LONGEST_WORDS - 1] + "…"
+            if effort.attempts > 1:
+                words += f" (after {effort.attempts} attempts)"
+            if failure.remedy == "stop run" or failure.meaning is UNREACHABLE:
+                self.stop(RunStopped(words))
+        record = CallRecord(
+            call=call,
+            request=request,
+            model=line.endpoint.model,
+            messages=attempt.messages,
+            reply=self._keys.redact_reply(attempt.reply),
+            finish_reason=attempt.finish_reason,
+            input_tokens=attempt.input_tokens,
+            output_tokens=attempt.output_tokens,
+            cached_tokens=attempt.cached_tokens,
+            started=attempt.started,
+            latency=attempt.latency,
+            attempts=effort.attempts,
+            failure=f"{failure.meaning.name}: {words}" if failure else None,
+            code=self._keys.redact(failure.code) if failure and failure.code else None,
+        )
+        await self._record(record)
+        if not failure:
+            return record.reply
+        if failure.remedy == "give up call" or not self._stopped:
+            raise CallFailed(failure.meaning.name, words, step=call.step, round=call.round)
+        raise self._stopped
+
+    def _fingerprint(self, call: Call, line: Line) -> str:
         s = self._settings
         asked = [line.endpoint.model, s.temperature, s.top_p, s.max_tokens, call.messages]
         if line.endpoint.provider == "rehearsal":
             asked.append(s.rehearsal_wins)
         return blake2b(dumps(asked).encode(), digest_size=12).hexdigest()
 
-    async def _make(self, call: Call, request: str, line: "_Line") -> str:
-        async with self._slots:
-            attempts = 0
-            while True:
-                if self._stopped:
-                    raise self._stopped
-                attempts += 1
-                messages = line.shaped(call.messages)
-                started, clock = time.time(), time.perf_counter()
-                try:
-                    message = await line.model.ainvoke([dict(m) for m in messages])
-                    diagnosis = None
-                except Exception as error:
-                    message = AIMessage(content="")
-                    if line.learn(error):
-                        continue
-                    diagnosis = diagnose(error, line.endpoint, self._key_name(line.endpoint))
-                latency = time.perf_counter() - clock
-                if diagnosis is None:
-                    line.standing.has_answered = True
-                    diagnosis = _unusable(message, call)
-                elif diagnosis.remedy == "retry" and attempts < self._most_attempts(line, diagnosis):
-                    await self._wait(attempts, diagnosis)
-                    continue
-                record = _record(call, request, line, messages, message, started, latency, attempts)
-                return await self._conclude(record, diagnosis, attempts)
-
-    async def _conclude(self, record: CallRecord, diagnosis: Diagnosis | None, attempts: int) -> str:
-        if diagnosis is None:
-            await self._record(record)
-            return record.reply
-        words = self._keys.redact(diagnosis.message)
-        if attempts > 1:
-            words += f" (after {attempts} attempts)"
-        if diagnosis.remedy == "stop run" or diagnosis.reason == "unreachable":
-            self.stop(RunStopped(words))
-            raise RunStopped(words)
-        failure = CallFailed(diagnosis.reason, words, step=record.call.step, round=record.call.round)
-        await self._record(replace(record, failure=f"{diagnosis.reason}: {words}"))
-        raise failure
-
-    def _most_attempts(self, line: "_Line", diagnosis: Diagnosis) -> int:
-        if diagnosis.reason == "unreachable" and not line.standing.has_answered:
-            return ATTEMPTS_AT_FIRST
-        return MAX_ATTEMPTS
-
-    async def _wait(self, attempts: int, diagnosis: Diagnosis) -> None:
-        longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempts - 1))
-        # Jitter spreads out the calls that failed together.
-        seconds = diagnosis.wait or longest * random.uniform(0.5, 1)  # noqa: S311 - no secret
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-
-    def _key_name(self, endpoint: Endpoint) -> str:
-        return KEY_NAMES.get(endpoint.provider, "the environment")
+    def _landed(self, task: asyncio.Task[str]) -> None:
+        self._calls.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen here, in case its node is gone
 
 
-class _Standing:
-    """What has been learned of an endpoint; shared by the roles that use it."""
+@dataclass(slots=True)
+class _Effort:
+    """What one call took so far: attempts, those of them that count, and seconds."""
 
-    def __init__(self) -> None:
-        self.has_answered = False
-        self.knows_system = True
-
-
-class _Line:
-    """The model of one role and how its messages are shaped."""
-
-    def __init__(self, endpoint: Endpoint, model: BaseChatModel, standing: _Standing) -> None:
-        self.endpoint = endpoint
-        self.model = model
-        self.standing = standing
-
-    def shaped(self, messages: list[Message]) -> list[Message]:
-        shaped = alternating(messages)
-        return shaped if self.standing.knows_system else without_system(shaped)
-
-    def learn(self, error: Exception) -> bool:
-        """Whether the error is a chat template's refusal of system messages, which are left out from now on.
-
-        The words are those of templates in use, which vLLM hands on with status 400.
-        """
-        refusal = getattr(error, "status_code", None) == 400 and any(
-            sign in str(error).lower()
-            for sign in (
-                "system role not supported",
-                "roles must alternate",
-                "only user and assistant",
-            )
-        )
-        if refusal and self.standing.knows_system:
-            self.standing.knows_system = False
-            return True
-        return False
+    attempts: int = 0
+    tries: int = 0
+    seconds: float = 0.0
 
 
-def _unusable(message: AIMessage, call: Call) -> Diagnosis | None:
-    finish = message.response_metadata.get("finish_reason")
-    if finish in ("content_filter", "sensitive"):
-        return Diagnosis("give up call", "content filter", "the provider withheld the reply")
-    if not message.text.strip():
-        return Diagnosis("give up call", "empty reply", "the model's reply is empty")
-    if call.whole and finish == "length":
-        return Diagnosis(
-            "give up call",
-            "truncated",
-            "the draft was cut off at the limit for replies; max_tokens may be too low",
-        )
-    return None
+@dataclass(slots=True)
+class _Attempt:
+    """One attempt at a call: what was sent, and what came of it."""
 
+    messages: list[Message]
+    started: float
+    latency: float = 0.0
+    reply: str = ""
+    finish_reason: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    failure: Diagnosis | None = None
+    error: Exception | None = None
 
-def _record(
-    call: Call,
-    request: str,
-    line: _Line,
-    messages: list[Message],
-    message: AIMessage,
-    started: float,
-    latency: float,
-    attempts: int,
-) -> CallRecord:
-    usage: Any = message.usage_metadata or {}
-    return CallRecord(
-        call=call,
-        request=request,
-        model=line.endpoint.model,
-        messages=messages,
-        # Half a surrogate pair, which JSON can carry and UTF-8 cannot, would fit in no file.
-        reply=message.text.encode("utf-8", "replace").decode(),
-        finish_reason=message.response_metadata.get("finish_reason"),
-        input_tokens=usage.get("input_tokens"),
-        output_tokens=usage.get("output_tokens"),
-        cached_tokens=usage.get("input_token_details", {}).get("cache_read"),
-        started=started,
-        latency=latency,
-        attempts=attempts,
-    )
+    def answered(self, message: AIMessage, call: Call, endpoint: Endpoint) -> None:
+        usage: Any = message.usage_metadata or {}
+        self.reply = reply_text(message.text)
+        self.finish_reason = message.response_metadata.get("finish_reason")
+        self.input_tokens = usage.get("input_tokens")
+        self.output_tokens = usage.get("output_tokens")
+        self.cached_tokens = usage.get("input_token_details", {}).get("cache_read")
+        self.failure = unusable(message, self.reply, call, endpoint)

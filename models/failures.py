@@ -1,21 +1,16 @@
-"""What a failed call means for the run.
+"""What a failed call means for the run: one table for all providers.
 
-A failure is one of three: the call is worth trying again, this call cannot be done (its sample keeps its
-response and the run goes on), or the run cannot go on. `diagnose` decides which.
+A failure is one of four: the call is worth trying again; so it is, and the endpoint wants fewer calls; this
+call cannot be done (its sample keeps its response and the run goes on); or the run cannot go on. `models.
+diagnosis` reads what happened and looks it up here: by the provider's own code first, then by its words,
+then by the HTTP status. The codes of all providers stand in one table, since a proxy hands on the codes of
+whatever is behind it; no two providers use one code for different things.
 """
 
-import json
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from typing import Any, Literal
+from typing import Literal
 
-import openai
-from aiohttp import ClientError
-from langchain_core.exceptions import ContextOverflowError
-
-from models.settings import Endpoint
-
-Remedy = Literal["retry", "give up call", "stop run"]
+Remedy = Literal["retry", "slow down", "give up call", "stop run"]
 
 
 class CallFailed(RuntimeError):
@@ -36,86 +31,202 @@ class RunStopped(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """What a failure means: the remedy, a short name for it, and what to tell a person.
+class Meaning:
+    """What a kind of failure calls for: the remedy, a short name to count it by, and what a person can do.
 
-    `wait` is how long the server asks to wait before another attempt, in seconds.
+    `advice` may hold `{key}`, the name of the variable with the provider's key.
     """
 
     remedy: Remedy
-    reason: str
+    name: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """A failure of one attempt: what it means, what to tell a person, and the provider's code for it.
+
+    `wait` is how long the server asks to wait before another attempt, in seconds. The message holds the
+    provider's words; whoever shows or stores it must first take the secrets out (`models.keys`).
+    """
+
+    meaning: Meaning
     message: str
+    code: str | None = None
     wait: float | None = None
 
-
-def diagnose(error: Exception, endpoint: Endpoint, key_name: str) -> Diagnosis:
-    """What went wrong in a call to an endpoint, and what to do about it.
-
-    The words of the provider are kept in the message; whoever shows or stores it must first take the
-    secrets out (`models.keys`).
-    """
-    where = f"{endpoint.model} at {endpoint.base_url}"
-    if isinstance(error, openai.APITimeoutError | TimeoutError):
-        return Diagnosis("retry", "timeout", f"{where} did not answer in time")
-    if isinstance(error, openai.APIConnectionError | ClientError | OSError):
-        cause = error.__cause__ or error
-        return Diagnosis("retry", "unreachable", f"nothing answers for {where} ({cause})")
-    if isinstance(error, openai.APIStatusError):
-        return _by_status(error, where, key_name)
-    if isinstance(error, openai.APIError | ValueError | KeyError | TypeError | AttributeError):
-        # A status of 200 with a body that is no chat completion: a proxy's page, or half an answer.
-        return Diagnosis("retry", "bad reply", f"{where} sent no chat completion ({error})")
-    raise error
+    @property
+    def remedy(self) -> Remedy:
+        """What to do about it."""
+        return self.meaning.remedy
 
 
-def _by_status(error: openai.APIStatusError, where: str, key_name: str) -> Diagnosis:
-    status, code, words = error.status_code, *_code_and_words(error)
-    said = f"{where} answered {status}: {words}"
-    if status == 401 or (status == 403 and "unsafe" not in code):
-        return Diagnosis("stop run", "key refused", f"{said}\nCheck the key in {key_name}.")
-    if code in ("insufficient_quota", "billing_hard_limit_reached"):
-        return Diagnosis("stop run", "no balance", f"{said}\nCheck the account's balance and limits.")
-    if status == 404:
-        return Diagnosis("stop run", "not found", f"{said}\nCheck the model's name and the base URL.")
-    if status in (408, 409, 425, 429) or status >= 500:
-        name = "throttled" if status == 429 else "server error"
-        return Diagnosis("retry", name, said, _retry_after(error))
-    too_long = isinstance(error, ContextOverflowError) or any(
-        sign in f"{code} {words}".lower()
-        for sign in ("context_length", "context length", "tokens_too_long", "too long")
-    )
-    if too_long:
-        return Diagnosis("give up call", "too long", said)
-    if "content_filter" in code or "unsafe" in code:
-        return Diagnosis("give up call", "content filter", said)
-    return Diagnosis("give up call", "refused", said)
+UNREACHABLE = Meaning("retry", "unreachable", "Check the base URL, and that the server is up.")
+CONNECTION_LOST = Meaning("retry", "connection lost")
+TIMEOUT = Meaning("retry", "timeout", "Give it more time with --timeout, or ask for shorter replies.")
+SERVER_ERROR = Meaning("retry", "server error")
+BAD_REPLY = Meaning("retry", "bad reply", "Check that the base URL is that of an OpenAI-compatible API.")
+BROKEN_OFF = Meaning("retry", "broken off")
+
+THROTTLED = Meaning("slow down", "throttled", "Lower --rpm, --tpm or --concurrency.")
+OVERLOADED = Meaning("slow down", "overloaded", "Lower --concurrency.")
+
+TOO_LONG = Meaning("give up call", "too long", "The text is longer than the model can take.")
+FILTERED = Meaning("give up call", "content filter", "The provider refuses this content.")
+EMPTY = Meaning("give up call", "empty reply")
+TRUNCATED = Meaning("give up call", "truncated", "Raise --max-tokens.")
+REFUSED = Meaning("give up call", "refused")
+MISTAKE = Meaning("give up call", "mistake of the program")
+
+KEY_REFUSED = Meaning("stop run", "key refused", "Check the key in {key}.")
+NOT_ALLOWED = Meaning("stop run", "not allowed", "Check what the key in {key} is allowed to use.")
+NO_BALANCE = Meaning("stop run", "no balance", "Check the account's balance and limits.")
+QUOTA_USED_UP = Meaning("stop run", "quota used up", "Go on when the provider has renewed the quota.")
+MODEL_UNKNOWN = Meaning("stop run", "not found", "Check the model's name and the base URL.")
+PARAMETER_REFUSED = Meaning("stop run", "parameter refused", "Change or leave out that setting.")
+
+CODES: dict[str, Meaning] = {
+    # OpenAI, and most that speak its protocol
+    "invalid_api_key": KEY_REFUSED,
+    "account_deactivated": KEY_REFUSED,
+    "insufficient_quota": NO_BALANCE,
+    "billing_hard_limit_reached": NO_BALANCE,
+    "billing_not_active": NO_BALANCE,
+    "model_not_found": MODEL_UNKNOWN,
+    "context_length_exceeded": TOO_LONG,
+    "string_above_max_length": TOO_LONG,
+    "content_filter": FILTERED,
+    "content_policy_violation": FILTERED,
+    "invalid_prompt": FILTERED,
+    "unsupported_parameter": PARAMETER_REFUSED,
+    "unsupported_value": PARAMETER_REFUSED,
+    "unknown_parameter": PARAMETER_REFUSED,
+    # gateways in front of several providers
+    "insufficient_user_quota": NO_BALANCE,
+    "sensitive_words_detected": FILTERED,
+    # GLM; several of its statuses 429 are no matter of speed
+    "1000": KEY_REFUSED,
+    "1001": KEY_REFUSED,
+    "1002": KEY_REFUSED,
+    "1003": KEY_REFUSED,
+    "1004": KEY_REFUSED,
+    "1005": KEY_REFUSED,
+    "1110": NOT_ALLOWED,
+    "1111": NOT_ALLOWED,
+    "1112": NOT_ALLOWED,
+    "1113": NO_BALANCE,
+    "1120": SERVER_ERROR,
+    "1121": NOT_ALLOWED,
+    "1210": PARAMETER_REFUSED,
+    "1211": MODEL_UNKNOWN,
+    "1212": MODEL_UNKNOWN,
+    "1213": REFUSED,
+    "1214": REFUSED,
+    "1215": PARAMETER_REFUSED,
+    "1220": NOT_ALLOWED,
+    "1221": MODEL_UNKNOWN,
+    "1222": MODEL_UNKNOWN,
+    "1230": SERVER_ERROR,
+    "1234": SERVER_ERROR,
+    "1261": TOO_LONG,
+    "1300": FILTERED,
+    "1301": FILTERED,
+    "1302": THROTTLED,
+    "1303": THROTTLED,
+    "1304": QUOTA_USED_UP,
+    "1305": OVERLOADED,
+    "1308": QUOTA_USED_UP,
+    "1309": QUOTA_USED_UP,
+    "1310": QUOTA_USED_UP,
+    "1311": QUOTA_USED_UP,
+    # ERNIE (Qianfan V2); its codes that end in `_unsafe` are in SIGNS
+    "invalid_iam_token": KEY_REFUSED,
+    "invalid_appid": KEY_REFUSED,
+    "invalid_model": MODEL_UNKNOWN,
+    "invalid_messages": REFUSED,
+    "tokens_too_long": TOO_LONG,
+    "characters_too_long": TOO_LONG,
+    "no_parameter_permission": PARAMETER_REFUSED,
+    "account_overdue": NO_BALANCE,
+    "rpm_rate_limit_exceeded": THROTTLED,
+    "tpm_rate_limit_exceeded": THROTTLED,
+    "server_overloaded": OVERLOADED,
+    # Wenxin V1, whose errors come with status 200
+    "4": QUOTA_USED_UP,
+    "17": QUOTA_USED_UP,
+    "18": THROTTLED,
+    "19": QUOTA_USED_UP,
+    "110": KEY_REFUSED,
+    "111": KEY_REFUSED,
+    "336003": REFUSED,
+    "336006": REFUSED,
+    "336007": TOO_LONG,
+    "336100": OVERLOADED,
+    "336103": TOO_LONG,
+    "336104": REFUSED,
+    "336501": THROTTLED,
+    "336502": THROTTLED,
+}
+"""What the provider's own code means, whatever the status."""
+
+SIGNS: tuple[tuple[int, str, Meaning], ...] = (
+    (400, "_unsafe", FILTERED),
+    (403, "_unsafe", FILTERED),
+    (403, "overdue", NO_BALANCE),
+    (403, "arrears", NO_BALANCE),
+    # Azure's code is `content_filter`, its words name the policy; some proxies keep the words alone.
+    (400, "content management policy", FILTERED),
+    # vLLM, and OpenAI's words where a proxy lost the code
+    (400, "context length", TOO_LONG),
+    (400, "context_length", TOO_LONG),
+    (400, "context window", TOO_LONG),
+    (400, "too long", TOO_LONG),
+    # A single request that is above the limit of a minute cannot succeed later.
+    (429, "request too large", TOO_LONG),
+    (429, "per day", QUOTA_USED_UP),
+    (429, "daily", QUOTA_USED_UP),
+    (429, "quota of", QUOTA_USED_UP),
+    (429, "check your plan and billing", NO_BALANCE),
+)
+"""Words (in small letters) in a status's code or message that say more than the status."""
+
+STATUSES: dict[int, Meaning] = {
+    401: KEY_REFUSED,
+    402: NO_BALANCE,
+    403: NOT_ALLOWED,
+    404: MODEL_UNKNOWN,
+    405: MODEL_UNKNOWN,
+    408: TIMEOUT,
+    409: SERVER_ERROR,
+    413: TOO_LONG,
+    421: SERVER_ERROR,
+    423: SERVER_ERROR,
+    425: SERVER_ERROR,
+    429: THROTTLED,
+    501: MODEL_UNKNOWN,
+    503: OVERLOADED,
+    529: OVERLOADED,
+}
+"""What a status means by itself. Others: from 500 on a server error, below that a refusal of this call."""
+
+FINISHES: dict[str, Meaning] = {
+    "content_filter": FILTERED,
+    "sensitive": FILTERED,
+    "model_context_window_exceeded": TOO_LONG,
+    "network_error": BROKEN_OFF,
+    "abort": BROKEN_OFF,
+    "error": BROKEN_OFF,
+}
+"""Finish reasons that come with status 200 and make the reply useless. `length` is no such thing by itself:
+where a reply must be whole, the call says so."""
 
 
-def _code_and_words(error: openai.APIStatusError) -> tuple[str, str]:
-    body: Any = error.body
-    if isinstance(body, dict) and isinstance(body.get("error"), dict):
-        body = body["error"]
-    if isinstance(body, dict):
-        code = str(body.get("code") or body.get("type") or "")
-        words = body.get("message")
-        return code, words if isinstance(words, str) else json.dumps(body, ensure_ascii=False)
-    return "", " ".join(str(body or error.message).split())[:500]
-
-
-def _retry_after(error: openai.APIStatusError) -> float | None:
-    headers = error.response.headers
-    try:
-        if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        given = headers.get("retry-after")
-        if given is None:
-            return None
-        if given.replace(".", "", 1).isdigit():
-            return float(given)
-        # An HTTP date; the server's own clock tells how far off it is.
-        now = headers.get("date")
-        if now is None:
-            return None
-        return max(0.0, (parsedate_to_datetime(given) - parsedate_to_datetime(now)).total_seconds())
-    except ValueError:
-        return None
+def meaning_of(status: int, code: str, words: str) -> Meaning:
+    """What an answer that is no reply means."""
+    if code in CODES:
+        return CODES[code]
+    said = f"{code} {words}".lower()
+    for sign_status, sign, meaning in SIGNS:
+        if status == sign_status and sign in said:
+            return meaning
+    return STATUSES.get(status, SERVER_ERROR if status >= 500 else REFUSED)

@@ -5,8 +5,10 @@ They are held here only, and every text that could carry one is passed through `
 """
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 from dotenv import dotenv_values
 from pydantic import SecretStr
@@ -21,6 +23,9 @@ KEY_NAMES: dict[Provider, str] = {
     "glm": "ZHIPUAI_API_KEY",
 }
 """The variable that holds a provider's key."""
+
+SHORTEST_IN_TEXT = 8
+"""A local server's key may be a common word; a shorter one is not looked for in what models say."""
 
 _NEEDS_NONE: frozenset[Provider] = frozenset({"vllm", "rehearsal"})
 
@@ -38,6 +43,13 @@ class Keys:
             for provider, name in KEY_NAMES.items()
             if (value := variables.get(name)) and value.strip()
         }
+        self._names = {
+            spelled: KEY_NAMES[provider]
+            for provider, key in self._keys.items()
+            for spelled in _spellings(key.get_secret_value())
+        }
+        self._found = _any_of(self._names)
+        self._found_long = _any_of(name for name in self._names if len(name) >= SHORTEST_IN_TEXT)
 
     @classmethod
     def load(cls) -> "Keys":
@@ -62,7 +74,24 @@ class Keys:
         )
 
     def redact(self, text: str) -> str:
-        """The text without any of the keys."""
-        for provider, key in self._keys.items():
-            text = text.replace(key.get_secret_value(), f"[{KEY_NAMES[provider]}]")
-        return text
+        """The text without any of the keys, also where a server echoed one in a URL or in JSON."""
+        return self._found.sub(self._name, text)
+
+    def redact_reply(self, text: str) -> str:
+        """A model's reply without any of the keys, save those so short that they may be words."""
+        return self._found_long.sub(self._name, text)
+
+    def _name(self, found: re.Match[str]) -> str:
+        return f"[{self._names[found.group()]}]"
+
+
+def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
+    # The longest first: one key may begin with another.
+    longest_first = sorted(texts, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+
+
+def _spellings(key: str) -> Iterator[str]:
+    yield key
+    yield quote(key, safe="")
+    yield key.replace("/", "\\/")
