@@ -23,6 +23,7 @@ UNUSABLE = (DataError, PackError, RunError, LedgerError, MissingKey)
 COMMANDS = {
     "evolve": "runners.evolve",
     "export": "runners.export",
+    "stats": "runners.stats",
 }
 """Each command and the module that has it, under the same name."""
 

@@ -9,6 +9,7 @@ import sys
 
 from rich.console import Console
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 # Control characters but for tab and line end, which could command the terminal; marks that turn the direction
@@ -23,25 +24,33 @@ def printable(text: str) -> str:
     return _UNSAFE.sub(lambda found: ascii(found.group())[1:-1], text.replace("\r\n", "\n"))
 
 
+_ANY_WIDTH = 1_000_000
+
+
 class Page:
-    """Standard output, for texts to read: wrapped on a terminal, and into a file a line as it is."""
+    """Standard output, for texts to read: wrapped on a terminal, and in a file each line as it is."""
 
     def __init__(self) -> None:
         if isinstance(sys.stdout, io.TextIOWrapper):
             # A terminal that cannot show a letter shows its escape.
             sys.stdout.reconfigure(errors="backslashreplace")
-        self.console = Console(highlight=False, markup=False, emoji=False)
+        width = None if sys.stdout.isatty() else _ANY_WIDTH
+        self._console = Console(width=width, highlight=False, markup=False, emoji=False)
 
-    def heading(self, text: str) -> None:
+    def heading(self, words: str) -> None:
         """A heading, with an empty line before it."""
-        self.console.print()
-        self.text(f"── {text} ──", "bold")
+        self._console.print()
+        self.text(words, "bold")
+
+    def table(self, table: Table) -> None:
+        """A table."""
+        self._console.print(table)
 
     def text(self, text: str | Text, style: str = "", indent: int = 0) -> None:
-        """A text of one or more lines, which may hold anything where it is `printable`."""
+        """A text of one or more lines. A `str` may hold anything; a `Text` what is `printable`."""
         shown = text if isinstance(text, Text) else Text(printable(text), style)
-        if self.console.is_terminal:
-            self.console.print(Padding(shown, (0, 0, 0, indent)))
-        else:
-            for line in shown.split("\n", allow_blank=True):
-                self.console.print(Text(" " * indent if line.plain else "") + line, soft_wrap=True)
+        for line in shown.split("\n", allow_blank=True):
+            if not indent or not line.plain:
+                self._console.print(line)
+            else:
+                self._console.print(Padding(line, (0, 0, 0, indent), expand=False))

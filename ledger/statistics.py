@@ -1,0 +1,328 @@
+"""What a run amounts to, counted by the database: memory does not grow with the number of samples.
+
+It reads what the outcomes in `results` hold: of each exchange `ending`, `accepted_rounds` and `failure`, and
+of each of its rounds the points of both judgements.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, case, func, literal, select, text
+
+from ledger.ledger import Ledger
+from ledger.tables import calls
+from models.call import ROLE_OF_STEP
+from models.settings import Role
+
+
+@dataclass(slots=True)
+class Lengths:
+    """How long responses were and became, over the samples of a mode that did not fail.
+
+    Tokens are estimates. A sample's length is that of all its responses that were worked on, and a ratio is
+    its new length over its old one; samples whose old length is 0 have none. `median_ratio` is over all
+    samples with a ratio, and `doubled` is the share of them that grew to more than twice their length.
+    """
+
+    average_original_tokens: float | None
+    average_evolved_tokens: float | None
+    ratio_of_averages: float | None
+    median_ratio: float | None
+    median_ratio_of_changed: float | None
+    doubled: float | None
+
+
+@dataclass(slots=True)
+class Judging:
+    """How the two orders of judgement went together, counted over all judged rounds.
+
+    Both orders of a round can be read and name the same winner, or the same tie (`agreed`); name opposite
+    winners (`contradicted`, and then both favoured the response shown `favoured_first` or
+    `favoured_second`); or one names a winner and the other a tie (`one_tie`). Otherwise one verdict could
+    not be read, or neither could. `agreement` is the share of `agreed` in the rounds where both could.
+    """
+
+    rounds: int
+    accepted: int
+    agreed: int
+    one_tie: int
+    contradicted: int
+    favoured_first: int
+    favoured_second: int
+    one_unreadable: int
+    both_unreadable: int
+
+    @property
+    def agreement(self) -> float | None:
+        """The share of agreement, from 0 to 1."""
+        return _ratio(self.agreed, self.agreed + self.one_tie + self.contradicted)
+
+
+@dataclass(slots=True)
+class ModeStatistics:
+    """What came of one mode.
+
+    `finished` samples were worked on in this mode (skipped ones were not), `failed` of them have at least one
+    exchange that failed, `changed` have at least one accepted draft. `exchanges` counts those worked on,
+    `accepted_rounds` how many of them, failed ones left out, had so many rounds accepted, `endings` how they
+    ended, and `failures` the failed ones by reason.
+    """
+
+    finished: int
+    failed: int
+    changed: int
+    exchanges: int
+    accepted_rounds: dict[int, int]
+    endings: dict[str, int]
+    failures: dict[str, int]
+    lengths: Lengths
+    judging: Judging | None
+
+
+@dataclass(slots=True)
+class Calls:
+    """Calls that were made, and what they took.
+
+    `failed` ones had no usable reply. `attempts` counts how often a model was asked, which is more than
+    `calls` where something was tried again. Token counts are the providers' own, over the calls they gave
+    them for; for `without_usage` calls they did not. `cached_tokens` is the part of `input_tokens` that a
+    prefix cache held. Latencies are seconds, of each call's last attempt.
+    """
+
+    calls: int = 0
+    failed: int = 0
+    attempts: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    without_usage: int = 0
+    latency_sum: float = 0.0
+    p95_latency: float | None = None
+
+    @property
+    def mean_latency(self) -> float | None:
+        """The average latency."""
+        return _ratio(self.latency_sum, self.calls)
+
+    def __iadd__(self, other: "Calls") -> "Calls":
+        self.calls += other.calls
+        self.failed += other.failed
+        self.attempts += other.attempts
+        self.input_tokens += other.input_tokens
+        self.cached_tokens += other.cached_tokens
+        self.output_tokens += other.output_tokens
+        self.without_usage += other.without_usage
+        self.latency_sum += other.latency_sum
+        return self
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What a run amounts to at one moment.
+
+    `skipped` counts skipped samples by reason, the most frequent `REASONS` of them; `modes` follows the order
+    it was asked for. `lines` are the calls by mode, role and model, without their 95th percentiles, which
+    only `calls`, `by_role` and `by_model` have.
+    """
+
+    samples: int
+    skipped: dict[str, int]
+    modes: dict[str, ModeStatistics]
+    calls: Calls = field(default_factory=Calls)
+    by_role: dict[Role, Calls] = field(default_factory=dict)
+    by_model: dict[str, Calls] = field(default_factory=dict)
+    lines: dict[tuple[str, Role, str], Calls] = field(default_factory=dict)
+
+
+REASONS = 50
+"""How many different reasons are counted one by one; the rest of them is counted as `OTHER_REASONS`."""
+
+OTHER_REASONS = "other reasons"
+
+
+def statistics(ledger: Ledger, modes: Sequence[str]) -> Statistics:
+    """What is in the ledger, for these modes.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    with ledger.reading() as connection:
+        connection.exec_driver_sql("BEGIN")  # all of it as of one moment
+        skipped = connection.execute(
+            text("SELECT reason, count(*) n FROM results WHERE status = 'skipped' GROUP BY 1 ORDER BY n DESC")
+        )
+        found = Statistics(
+            samples=connection.execute(text("SELECT count(*) FROM samples")).scalar_one(),
+            skipped=_reasons(skipped),
+            modes={mode: _mode(connection, mode) for mode in modes},
+        )
+        _add_calls(connection, found)
+    return found
+
+
+def _mode(connection: Connection, mode: str) -> ModeStatistics:
+    finished, failed, changed, exchanges = connection.execute(
+        text(
+            "SELECT count(*), coalesce(sum(status = 'failed'), 0), coalesce(sum(accepted_rounds > 0), 0), "
+            "coalesce(sum(exchanges), 0) FROM results WHERE mode = :mode"
+        ),
+        {"mode": mode},
+    ).one()
+    accepted: Counter[int] = Counter()
+    endings: Counter[str] = Counter()
+    for ending, rounds, number in connection.execute(text(_ENDINGS), {"mode": mode}):
+        endings[ending] += number
+        if ending != "failed":
+            accepted[rounds] += number
+    return ModeStatistics(
+        finished=finished,
+        failed=failed,
+        changed=changed,
+        exchanges=exchanges,
+        accepted_rounds=dict(sorted(accepted.items())),
+        endings=dict(endings.most_common()),
+        failures=_reasons(connection.execute(text(_FAILURES), {"mode": mode})),
+        lengths=_lengths(connection, mode),
+        judging=_judging(connection, mode),
+    )
+
+
+_ENDINGS = """
+    SELECT json_extract(exchange.value, '$.ending'), json_extract(exchange.value, '$.accepted_rounds'),
+        count(*)
+    FROM results, json_each(results.outcome) AS exchange WHERE mode = :mode GROUP BY 1, 2
+"""
+
+_FAILURES = """
+    SELECT json_extract(exchange.value, '$.failure.reason') AS reason, count(*) AS n
+    FROM results, json_each(results.outcome) AS exchange
+    WHERE mode = :mode AND status = 'failed' AND reason IS NOT NULL GROUP BY 1 ORDER BY n DESC
+"""
+
+# For each order, what it preferred: 1 the current response, -1 the draft, 0 neither, NULL unreadable. The
+# current response is shown first in forward order and second in reversed order.
+_JUDGING = """
+    WITH points AS (
+        SELECT json_extract(round.value, '$.forward.points[0]') AS forward_first,
+            json_extract(round.value, '$.forward.points[1]') AS forward_second,
+            json_extract(round.value, '$.reversed.points[0]') AS reversed_first,
+            json_extract(round.value, '$.reversed.points[1]') AS reversed_second,
+            json_extract(round.value, '$.accepted') AS accepted
+        FROM results, json_each(results.outcome) AS exchange,
+            json_each(exchange.value, '$.rounds') AS round
+        WHERE mode = :mode AND json_type(round.value, '$.forward') = 'object'
+    )
+    SELECT sign(forward_first - forward_second), sign(reversed_second - reversed_first), accepted, count(*)
+    FROM points GROUP BY 1, 2, 3
+"""
+
+
+def _judging(connection: Connection, mode: str) -> Judging | None:
+    judging = Judging(0, 0, 0, 0, 0, 0, 0, 0, 0)
+    for forward, reverse, accepted, number in connection.execute(text(_JUDGING), {"mode": mode}):
+        judging.rounds += number
+        judging.accepted += number * accepted
+        if forward is None and reverse is None:
+            judging.both_unreadable += number
+        elif forward is None or reverse is None:
+            judging.one_unreadable += number
+        elif forward == reverse:
+            judging.agreed += number
+        elif forward == -reverse:
+            judging.contradicted += number
+            if forward > 0:
+                judging.favoured_first += number
+            else:
+                judging.favoured_second += number
+        else:
+            judging.one_tie += number
+    return judging if judging.rounds else None
+
+
+_LENGTHS = """
+    SELECT sum(original_tokens), sum(final_tokens), sum(exchanges), sum(original_tokens > 0),
+        sum(original_tokens > 0 AND final_tokens > 2 * original_tokens)
+    FROM results WHERE mode = :mode AND status = 'done'
+"""
+
+_MEDIAN = """
+    WITH placed AS (
+        SELECT 1.0 * final_tokens / original_tokens AS ratio, count(*) OVER () AS number,
+            row_number() OVER (ORDER BY 1.0 * final_tokens / original_tokens) AS place
+        FROM results
+        WHERE mode = :mode AND status = 'done' AND original_tokens > 0 AND accepted_rounds >= :accepted
+    )
+    SELECT avg(ratio) FROM placed WHERE place IN ((number + 1) / 2, number / 2 + 1)
+"""
+
+
+def _lengths(connection: Connection, mode: str) -> Lengths:
+    row = connection.execute(text(_LENGTHS), {"mode": mode}).one()
+    original, final, exchanges, ratios, doubled = row
+    median, of_changed = (
+        connection.execute(text(_MEDIAN), {"mode": mode, "accepted": accepted}).scalar_one()
+        for accepted in (0, 1)
+    )
+    return Lengths(
+        average_original_tokens=_ratio(original, exchanges),
+        average_evolved_tokens=_ratio(final, exchanges),
+        ratio_of_averages=_ratio(final, original),
+        median_ratio=median,
+        median_ratio_of_changed=of_changed,
+        doubled=_ratio(doubled, ratios),
+    )
+
+
+def _add_calls(connection: Connection, found: Statistics) -> None:
+    by_role: defaultdict[Role, Calls] = defaultdict(Calls)
+    by_model: defaultdict[str, Calls] = defaultdict(Calls)
+    lines: defaultdict[tuple[str, Role, str], Calls] = defaultdict(Calls)
+    for mode, step, model, *counts in connection.execute(text(_CALLS)):
+        role = ROLE_OF_STEP[step]
+        some = Calls(*counts)
+        for sums in (found.calls, by_role[role], by_model[model], lines[mode, role, model]):
+            sums += some
+    found.calls.p95_latency = _p95(connection, literal(""))[""] if found.calls.calls else None
+    for role, latency in _p95(connection, case(ROLE_OF_STEP, value=calls.c.step)).items():
+        by_role[role].p95_latency = latency
+    for model, latency in _p95(connection, calls.c.model).items():
+        by_model[model].p95_latency = latency
+    roles = dict.fromkeys(ROLE_OF_STEP.values())
+    found.by_role = {role: by_role[role] for role in roles if role in by_role}
+    found.by_model = dict(sorted(by_model.items()))
+    found.lines = dict(lines)
+
+
+_CALLS = """
+    SELECT mode, step, model, count(*), sum(failure IS NOT NULL), sum(attempts),
+        coalesce(sum(input_tokens), 0), coalesce(sum(cached_tokens), 0), coalesce(sum(output_tokens), 0),
+        sum(input_tokens IS NULL OR output_tokens IS NULL), sum(latency)
+    FROM calls GROUP BY mode, step, model
+"""
+
+
+def _p95(connection: Connection, group: ColumnElement[Any]) -> dict[Any, float]:
+    """The 95th percentile of the latencies of each group of calls: the nearest rank."""
+    placed = select(
+        group.label("name"),
+        calls.c.latency,
+        func.row_number().over(partition_by=group, order_by=calls.c.latency).label("place"),
+        func.count().over(partition_by=group).label("number"),
+    ).subquery()
+    nearest = select(placed.c.name, placed.c.latency).where(
+        placed.c.place == (95 * placed.c.number + 99) // 100
+    )
+    return {row[0]: row[1] for row in connection.execute(nearest)}
+
+
+def _reasons(rows: Iterable[Any]) -> dict[str, int]:
+    counted: Counter[str] = Counter()
+    for number, (reason, count) in enumerate(rows):
+        counted[reason if number < REASONS else OTHER_REASONS] += count
+    return dict(counted)
+
+
+def _ratio(one: float | None, other: float | None) -> float | None:
+    return one / other if one is not None and other else None
