@@ -1,7 +1,7 @@
 """`rehearsal:`, a provider without a model: plays every role by simple rules, so that a run can be tried.
 
 Its replies follow from the text it is given and from nothing else. The editor returns the response it finds
-in the prompt with one more sentence; the judge draws its verdict from the two responses, so that in a run of
+in the prompt, or the request where there is none, with one more sentence; the judge draws its verdict from the two responses, so that in a run of
 some length drafts win, lose and tie, the two orders contradict each other, and some verdicts cannot be read.
 None of its texts is an improvement.
 
@@ -29,7 +29,8 @@ NOTICE = (
 )
 
 _FENCE = re.compile(r"<(response(?:-\d+)?)>\n(.*?)\n</\1>", re.DOTALL)
-_ANY_FENCE = re.compile(r"<([a-z]+(?:-\d+)?)>\n.*?\n</\1>", re.DOTALL)
+_REQUEST = re.compile(r"<(request(?:-\d+)?)>\n(.*?)\n</\1>", re.DOTALL)
+_ANY_FENCE = re.compile(r"<([a-z_]+(?:-\d+)?)>\n.*?\n</\1>", re.DOTALL)
 _MARK = re.compile(r"\s*\[rehearsed (\d+)×: a model would have revised this\]$")
 
 
@@ -82,7 +83,9 @@ class RehearsalModel(BaseChatModel):
             case "advisor":
                 return "Say the most important thing first.\nGive one concrete example."
             case "editor":
-                return _rehearsed(responses[0] if responses else text.rpartition("\n\n")[2])
+                request = _REQUEST.search(text)
+                answer = f"To “{request.group(2)}” one would answer here." if request else text
+                return _rehearsed(responses[0] if responses else answer)
             case "judge":
                 asked = _ANY_FENCE.sub("", text).lower()
                 return self._verdict(responses, scored="two numbers" in asked)

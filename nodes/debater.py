@@ -33,7 +33,7 @@ def opening(side: Side, ask: Ask) -> Node[MaterialWithResponse]:
     async def node(state: MaterialWithResponse, *, runtime: Runtime[Any]) -> dict[str, Any]:
         settings: AgentSettings = runtime.context
         messages = await prompt(
-            f"opening_{side}",
+            step,
             settings,
             state,
             persona=_persona(side, settings),
@@ -55,7 +55,7 @@ def free(side: Side, ask: Ask) -> Node[Opened]:
         if side == "critical":
             own, other = other, own
         messages = await prompt(
-            f"free_{side}",
+            step,
             settings,
             state,
             persona=_persona(side, settings),

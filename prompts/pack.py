@@ -68,11 +68,11 @@ class Needs:
 
 
 TEMPLATES: Mapping[str, Needs] = {
-    "opening_positive": Needs(("response",), (("response",),)),
-    "opening_critical": Needs(("response",), (("response",),)),
+    "positive_opening": Needs(("response",), (("response",),)),
+    "critical_opening": Needs(("response",), (("response",),)),
     # The node puts the debater's own opening, prompt and reply, before these messages.
-    "free_positive": Needs(("response", "other_opening"), (("response", "other_opening"),), opens=False),
-    "free_critical": Needs(("response", "other_opening"), (("response", "other_opening"),), opens=False),
+    "positive_free": Needs(("response", "other_opening"), (("response", "other_opening"),), opens=False),
+    "critical_free": Needs(("response", "other_opening"), (("response", "other_opening"),), opens=False),
     # advise-blind; advise; debate and evolve
     "advisor": Needs(("response", "debate"), ((), ("response",), ("response", "debate"))),
     # edit; advise-blind; advise, debate and evolve

@@ -17,10 +17,10 @@ from prompts.pack import BUILT_IN, TEMPLATES, Message, Pack, PackError, current_
 RECORD = {"persona": "You are somebody.", "system": "", "instruction": "Name a river.", "input": ""}
 DEBATE = ["It names one.", "It names no country.", "Not asked for.", "It is a river."]
 CALLS: dict[str, dict[str, Any]] = {
-    "opening_positive": {"response": "The Rhine."},
-    "opening_critical": {"response": "The Rhine."},
-    "free_positive": {"response": "The Rhine.", "other_opening": "It names no country."},
-    "free_critical": {"response": "The Rhine.", "other_opening": "It names one."},
+    "positive_opening": {"response": "The Rhine."},
+    "critical_opening": {"response": "The Rhine."},
+    "positive_free": {"response": "The Rhine.", "other_opening": "It names no country."},
+    "critical_free": {"response": "The Rhine.", "other_opening": "It names one."},
     "advisor": {"response": "The Rhine.", "debate": DEBATE},
     "editor": {"response": "The Rhine.", "suggestions": "Add the country."},
     "judge_compare": {"response_1": "The Rhine.", "response_2": "The Rhine, in Germany."},
@@ -61,7 +61,7 @@ def test_every_template_has_a_call_here() -> None:
 @pytest.mark.parametrize("template", CALLS)
 def test_messages_begin_with_the_system_and_end_with_the_user(pack: Pack, template: str) -> None:
     messages = pack.render(template, **RECORD, **CALLS[template])
-    assert roles(messages) == (["user"] if template.startswith("free") else ["system", "user"])
+    assert roles(messages) == (["user"] if template.endswith("_free") else ["system", "user"])
     assert all(message["content"] == message["content"].strip() for message in messages)
 
 
@@ -76,7 +76,7 @@ def test_what_an_agent_sees_is_shown_as_it_is(pack: Pack, template: str) -> None
     parts = values.pop("debate", [])
     assert all(f"\n{part}\n</" in shown for part in parts)
     # The free debate follows the opening, which has shown the record and the response.
-    fenced = 1 if template.startswith("free") else len(["instruction", "input", *values])
+    fenced = 1 if template.endswith("_free") else len(["instruction", "input", *values])
     assert shown.count(f">\n{odd}\n</") == fenced
 
 
@@ -132,7 +132,7 @@ def test_the_calls_of_a_round_share_all_up_to_the_current_response() -> None:
     """The prefix of the default pack, as it is: a change of its layout shows here."""
     pack = load_pack("default")
     record = {"system": "Be kind.", "instruction": "Name a river.", "input": "Europe"}
-    calls = ["opening_positive", "opening_critical", "advisor", "editor", "judge_compare", "judge_score"]
+    calls = ["positive_opening", "critical_opening", "advisor", "editor", "judge_compare", "judge_score"]
     prompts = [pack.render(call, **record, persona=f"Persona of {call}.", **CALLS[call]) for call in calls]
     assert len({prompt[0]["content"] for prompt in prompts}) == 1
     bodies = [prompt[1]["content"] for prompt in prompts]
@@ -287,7 +287,7 @@ def test_layout_is_free(folder: Path) -> None:
         ("advisor", "{% include request %}", r"advisor\.jinja includes a file named by an expression"),
         ("_record", "{% include '_record.jinja' %}", r"_record\.jinja, line 1: .*recursion"),
         ("advisor", "Please.", r"advisor\.jinja: text outside of a message: 'Please\.'"),
-        ("free_critical", "{% call system_message() %}x{% endcall %}", r"free_critical\.jinja: no system_me"),
+        ("critical_free", "{% call system_message() %}x{% endcall %}", r"critical_free\.jinja: no system_me"),
         ("judge_score", "{% call user_message() %} {% endcall %}", r"judge_score\.jinja: a message is empty"),
     ],
 )
@@ -311,7 +311,7 @@ def test_an_agent_must_see_what_the_method_shows_it(folder: Path) -> None:
 
 def test_an_incomplete_pack_is_refused(folder: Path) -> None:
     (folder / "judge_score.jinja").unlink()
-    with pytest.raises(PackError, match=r"judge_score\.jinja is missing; a pack needs opening_positive"):
+    with pytest.raises(PackError, match=r"judge_score\.jinja is missing; a pack needs positive_opening"):
         load_pack(str(folder))
 
 
