@@ -15,7 +15,13 @@
 It speaks the protocols of OpenAI, GLM, Qianfan V2 (`ernie`), Wenxin V1 (`wenxin`) and vLLM side by side,
 refuses what the real ones refuse, answers as an agent of this project would, from the request's text alone,
 and lets things go wrong to order (`standin.faults`). Everything else that can be set is in
-`standin.options.Options`, by keyword. In a process of its own it is `python -m standin` (`--help`).
+`standin.options.Options`, by keyword: `StandIn(slots=8, latency=0.5, context=4096)`. Where its work must not
+slow down what is measured, `StandIn(own_process=True)` does the same from another process; by hand that is
+`python -m standin` (`--help`).
+
+A fault at a rate is drawn from a request's content and its attempt, so a run meets the same faults each time,
+and every request gets through in the end; `StandIn(f"{RETRYABLE}:rate=0.3")` is everything that can be tried
+again. A fault `nth=100-` hits every request from the hundredth on: a balance that runs out.
 
 What it does not cover: streaming, several replies to a request, tools, images, TLS.
 """

@@ -13,7 +13,8 @@ class Options:
         faults: what goes wrong, see `Fault`; the first that hits a request is the one it meets.
         latency: the seconds a reply takes; its median where there is a sigma.
         latency_sigma: the sigma of a lognormal spread, drawn from the request's content.
-        requests_per_second: how many requests each provider takes, 429 above; vLLM knows no such limit.
+        requests_per_second: how many requests each provider takes, 429 above, without Retry-After;
+            vLLM knows no such limit.
         tokens_per_minute: how many tokens (of the prompt, or the reply's limit where that is larger).
         slots: how many requests each provider works on at a time; the others wait in order of arrival, so
             that latency grows with what waits.

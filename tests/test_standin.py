@@ -557,7 +557,7 @@ def test_each_agent_answers_its_own_prompt(server: StandIn, pack: str) -> None:
     record = {"persona": "You are careful.", "system": "", "instruction": "Name a colour.", "input": ""}
     memory = {
         side: [
-            *prompts.render(f"opening_{side}", response="Blue.", **record),
+            *prompts.render(f"{side}_opening", response="Blue.", **record),
             {"role": "assistant", "content": "A debate: assistant 1 and assistant 2."},
         ]
         for side in ("positive", "critical")
@@ -568,7 +568,7 @@ def test_each_agent_answers_its_own_prompt(server: StandIn, pack: str) -> None:
         ("critical", memory["critical"][:-1]),
     ]
     for side in ("positive", "critical"):
-        free = prompts.render(f"free_{side}", response="Blue.", other_opening="No.", **record)
+        free = prompts.render(f"{side}_free", response="Blue.", other_opening="No.", **record)
         calls.append((side, [*memory[side], *free]))
     for response, heard in ((None, None), ("Blue.", None), ("Blue.", debate)):
         calls.append(("advisor", prompts.render("advisor", response=response, debate=heard, **record)))
