@@ -137,6 +137,11 @@ class Ledger:
         with self.reading() as connection:
             return connection.execute(select(func.max(texts.c.id))).scalar_one() or 0
 
+    def last_call(self) -> int:
+        """The number of the last call on file, 0 where there is none."""
+        with self.reading() as connection:
+            return connection.execute(select(func.max(calls.c.number))).scalar_one() or 0
+
     def has_calls(self) -> bool:
         """Whether any call is on file."""
         with self.reading() as connection:

@@ -24,6 +24,7 @@ COMMANDS = {
     "evolve": "runners.evolve",
     "export": "runners.export",
     "stats": "runners.stats",
+    "view": "runners.view",
 }
 """Each command and the module that has it, under the same name."""
 

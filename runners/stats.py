@@ -43,14 +43,15 @@ def stats(run: Path, as_json: bool) -> None:
     took. Also of a run that is going on.
     """
     ledger, made = open_run(run), made_by(run)
-    report = _report(made, statistics(ledger, made["modes"]))
+    numbers = report(made, statistics(ledger, made["modes"]))
     if as_json:
-        click.echo(json.dumps(report, indent=2))
+        click.echo(json.dumps(numbers, indent=2))
     else:
-        _print(run, report)
+        _print(run, numbers)
 
 
-def _report(made: Mapping[str, Any], found: Statistics) -> dict[str, Any]:
+def report(made: Mapping[str, Any], found: Statistics) -> dict[str, Any]:
+    """The object of `--json`, from what made the run and what was counted in it."""
     models = endpoints(made)
     bill = _Bill(models, datetime.fromisoformat(made["created"]), found.lines)
     return {

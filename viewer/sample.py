@@ -160,15 +160,15 @@ def _exchanges(view: View, sample: Sample, result: Result, number: int) -> None:
     with ui.row().classes("exchanges"):
         for place in range(len(sample.exchanges)):
             done = worked_on.get(place)
-            says = (
-                "–"
-                if done is None
-                else "failed"
-                if "failure" in done
-                else f"{done['accepted_rounds']} accepted"
-            )
+            says = _brief(done) if done else "not worked on"
             link = view.sample_link((sample.position, result.mode), exchange=place + 1)
             ui.link(f"{place + 1}: {says}", link).classes("here" if place == number else "")
+
+
+def _brief(done: Mapping[str, Any]) -> str:
+    if "failure" in done:
+        return "failed"
+    return f"{done['accepted_rounds']} accepted" if done["accepted_rounds"] else "kept"
 
 
 def _conversation_before(sample: Sample, result: Result, number: int) -> None:

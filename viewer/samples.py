@@ -179,7 +179,8 @@ def outcome_tags(result: Any) -> str:
     if result.mode == SKIPPED:
         return ""
     rounds = result.accepted_rounds
-    word = f"{rounds} accepted" if rounds else "kept"
+    accepted = f"{rounds} accepted" if result.mode == "evolve" else "rewritten"
+    word = accepted if rounds else "kept"
     tags = f'<span class="tag {"good" if rounds else ""}">{word}</span>'
     if result.contradictions:
         tags += ' <span class="tag bad">verdicts contradict</span>'

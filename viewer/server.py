@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from viewer import overview, sample, samples
+from viewer.numbers import Counting
 from viewer.run import Run
 
 ADDRESS = "127.0.0.1"
@@ -49,8 +50,9 @@ def serve(run: Run, port: int, *, browser: bool) -> None:
 
 
 def _application(run: Run) -> ASGIApp:
-    for page in (overview, samples, sample):
-        page.add(run)
+    overview.add(run, Counting(run))
+    samples.add(run)
+    sample.add(run)
     app = FastAPI(openapi_url=None)
     ui.run_with(app, title=f"coevol · {run.name}", favicon="🌱", dark=None, show_welcome_message=False)
     return _Guard(app)
