@@ -24,6 +24,8 @@ COMMANDS = {
     "evolve": "runners.evolve",
     "export": "runners.export",
     "stats": "runners.stats",
+    "show": "runners.show",
+    "graph": "runners.draw",
     "view": "runners.view",
 }
 """Each command and the module that has it, under the same name."""

@@ -37,10 +37,10 @@ class Page:
         width = None if sys.stdout.isatty() else _ANY_WIDTH
         self._console = Console(width=width, highlight=False, markup=False, emoji=False)
 
-    def heading(self, words: str) -> None:
+    def heading(self, words: str, style: str = "bold") -> None:
         """A heading, with an empty line before it."""
         self._console.print()
-        self.text(words, "bold")
+        self.text(words, style)
 
     def table(self, table: Table) -> None:
         """A table."""

@@ -1,0 +1,75 @@
+"""`coevol graph [MODE|conversation]`: draws a graph."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+from langchain_core.runnables.graph import Graph
+
+from graph.build import MODES, Mode, conversation_graph, exchange_graph
+from graph.settings import Settings
+from models.call import Call
+from runners.folder import RunError
+
+Format = Literal["mermaid", "ascii"]
+
+
+@click.command()
+@click.argument(
+    "what", type=click.Choice([*MODES, "conversation"]), default="evolve", metavar="[MODE|conversation]"
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["mermaid", "ascii"]),
+    default="mermaid",
+    help="Mermaid source, or a drawing in letters. Default: mermaid.",
+)
+@click.option(
+    "-o", "--output", "file", type=click.Path(path_type=Path), metavar="FILE", help="Where to write it."
+)
+def graph(what: Mode | Literal["conversation"], form: Format, file: Path | None) -> None:
+    """Draw the graph of a mode, or that of conversations around mode evolve.
+
+    Without MODE: evolve. Nothing is asked of the network.
+    """
+    made = conversation_graph("evolve", _nobody) if what == "conversation" else exchange_graph(what, _nobody)
+    drawn = made.get_graph(xray=True)
+    text = drawn.draw_mermaid() if form == "mermaid" else _in_letters(drawn)
+    if file is None:
+        click.echo(text)
+        return
+    try:
+        file.write_text(text.rstrip() + "\n", encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"{file} cannot be written: {error.strerror}") from None
+
+
+def _in_letters(drawn: Graph) -> str:
+    """The graph from top to bottom; below it the edges that lead back up, which would tangle the drawing."""
+    back = _back_edges(drawn)
+    names = {node.id: node.id.rpartition(":")[2] for node in drawn.nodes.values()}
+    forward = Graph(drawn.nodes, [edge for edge in drawn.edges if (edge.source, edge.target) not in back])
+    lines = [line.rstrip() for line in forward.draw_ascii().splitlines()]
+    returns: dict[str, list[str]] = {}
+    for source, target in back:
+        returns.setdefault(names[source], []).append(names[target])
+    if returns:
+        lines += ["", "and back:"]
+        lines += [f"  {source} ···> {' and '.join(targets)}" for source, targets in returns.items()]
+    return "\n".join(lines)
+
+
+def _back_edges(drawn: Graph) -> list[tuple[str, str]]:
+    """The edges that do not lead farther from the start than they begin."""
+    depth, reached = {"__start__": 0}, ["__start__"]
+    for node in reached:
+        for edge in drawn.edges:
+            if edge.source == node and edge.target not in depth:
+                depth[edge.target] = depth[node] + 1
+                reached.append(edge.target)
+    return [(e.source, e.target) for e in drawn.edges if depth[e.target] <= depth[e.source]]
+
+
+async def _nobody(call: Call, settings: Settings) -> str:
+    raise NotImplementedError("a graph that is drawn makes no calls")
