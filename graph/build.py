@@ -250,9 +250,10 @@ def _asker(mode: Mode, speak: Speak) -> Ask:
         messages: list[Message],
         *,
         whole: bool = False,
+        asked: int = 1,
     ) -> str:
         place = at["id"], mode, at["exchange"], at["round"], step
-        call = Call(*place, messages, whole, parts=tuple(_texts(at)))
+        call = Call(*place, messages, whole, parts=tuple(_texts(at)), asked=asked)
         # Nodes know the agents' part of the settings only; the context they come from is the whole.
         return await speak(call, cast(Settings, settings))
 

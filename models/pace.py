@@ -16,12 +16,15 @@ CUT = 0.9
 """What a refusal leaves of both limits. A server with a fixed rate is then used to 95 % on average."""
 
 CUT_EVERY = 6.0
-"""Seconds between two such cuts. In this time the limits grow back by about as much, so that refusals which
-have nothing to do with this run's speed (other users of the same server) cannot bring it to a halt."""
+"""Seconds between two such cuts. In this time the limits grow back by about as much."""
 
 DEEP_SHARE, DEEP_CUT, DEEP_EVERY, DEEP_CALLS = 0.25, 0.5, 1.0, 8
 """Where more than this share of the calls since the last cut was refused, and there were enough of them to
 tell, the limits are far too high: they are cut by that share, at most to the half, every second."""
+
+IN_VAIN, LEFT_ALONE = 0.6, 60.0
+"""Where the limits have come down to this share and as much is refused as before, the refusals have nothing
+to do with this run's speed (a gateway's other users, say): it goes back to what it was for so many seconds."""
 
 GROWTH, CLOSING = 0.01, 0.1
 """Growth in a second: this share of the limit, and this share of the way to where it was last refused."""
@@ -104,6 +107,8 @@ class Lane:
         self._starts: deque[float] = deque()
         self._cut_at = -inf
         self._since_cut = self._refused_since_cut = 0
+        self._descent: _Descent | None = None
+        self._left_alone_until = -inf
         self._timer: asyncio.TimerHandle | None = None
 
     async def enter(self, tokens: float, *, again: bool = False) -> Flight:
@@ -214,8 +219,18 @@ class Lane:
             return
         left = max(DEEP_CUT, 1 - share) if deep else CUT
         recent = sum(start >= now - 1 for start in self._starts)
+        if deep:
+            self._descent = None
+        elif now < self._left_alone_until:
+            return
+        elif self._descent and self._descent.in_vain(share, self._rate, self._window):
+            self._descent = None
+            self._left_alone_until = now + LEFT_ALONE
+            return
         self._rate.cut(float(max(1, recent)), left)
         self._window.cut(float(self.in_flight), left)
+        if not self._descent or self._descent.regained(self._rate, self._window):
+            self._descent = _Descent(share, self._rate.level, self._window.level)
         self._cut_at = now
         self._since_cut = self._refused_since_cut = 0
 
@@ -241,6 +256,25 @@ class _Limit:
             distance = max(0.0, self._refused_at - self.level)
             growth = max(LEAST_GROWTH, GROWTH * self.level) + CLOSING * distance
             self.level = min(self._most, self.level + seconds * growth)
+
+
+@dataclass(frozen=True, slots=True)
+class _Descent:
+    """A row of cuts: the share of refusals at its first one, and the limits it left."""
+
+    share: float
+    rate: float
+    window: float
+
+    def regained(self, rate: _Limit, window: _Limit) -> bool:
+        return rate.level > self.rate and window.level > self.window
+
+    def in_vain(self, share: float, rate: _Limit, window: _Limit) -> bool:
+        down = min(rate.level / self.rate, window.level / self.window)
+        if down > IN_VAIN or share < self.share / 2:
+            return False
+        rate.level, window.level = self.rate, self.window
+        return True
 
 
 class _Pacer:

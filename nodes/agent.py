@@ -1,6 +1,5 @@
 """What all agents have in common: what they can see of a record, and how they speak to their model."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -9,7 +8,7 @@ from typing_extensions import TypedDict
 
 from models.call import Step
 from nodes.settings import AgentSettings
-from prompts.pack import Message, load_pack
+from prompts.pack import Message, current_pack, request_text
 
 
 class Material(TypedDict):
@@ -57,8 +56,12 @@ class Ask(Protocol):
         messages: list[Message],
         *,
         whole: bool = False,
+        asked: int = 1,
     ) -> str:
-        """Make the call of a step, for the place in the run that the state `at` names; give the reply."""
+        """Make the call of a step, for the place in the run that the state `at` names; give the reply.
+
+        `whole` and `asked` are those of `models.call.Call`.
+        """
         ...
 
 
@@ -70,8 +73,7 @@ async def prompt(
     Raises:
         PackError: the prompt pack of the settings cannot be used.
     """
-    # Whether the pack's files have changed is seen on disk, and no other call should wait for that.
-    pack = await asyncio.to_thread(load_pack, settings.prompts)
+    pack = await current_pack(settings.prompts)
     return pack.render(template, persona=persona, **shown(state), **values)
 
 
@@ -82,5 +84,5 @@ def shown(state: Material) -> dict[str, str]:
         "system": state["system"],
         "instruction": instruction,
         "input": given,
-        "request": f"{instruction}\n\n{given}" if given else instruction,
+        "request": request_text(instruction, given),
     }

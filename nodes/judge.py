@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 from models.call import Step
 from nodes.agent import Ask, MaterialWithResponse, Node, prompt
 from nodes.settings import AgentSettings, VerdictForm
+from prompts.pack import Message
 
 Order = Literal["forward", "reversed"]
 
@@ -19,7 +20,7 @@ Order = Literal["forward", "reversed"]
 class Judgement(TypedDict):
     """What the judge said, and the points it gave to response 1 and response 2.
 
-    `points` is None where the reply could not be read.
+    `points` is None where the reply could not be read; a judge that was asked again said the last `reply`.
     """
 
     reply: str
@@ -50,9 +51,27 @@ def judge(order: Order, ask: Ask) -> Node[JudgeView]:
             response_2=second,
         )
         reply = await ask(step, state, settings, messages)
-        return {order: Judgement(reply=reply, points=read_verdict(reply, settings.verdict))}
+        points = read_verdict(reply, settings.verdict)
+        for retry in range(settings.judge_retries):
+            if points:
+                break
+            said = Message(role="assistant", content=reply)
+            messages = [*messages, said, Message(role="user", content=REMINDERS[settings.verdict])]
+            reply = await ask(step, state, settings, messages, asked=retry + 2)
+            points = read_verdict(reply, settings.verdict)
+        return {order: Judgement(reply=reply, points=points)}
 
     return node
+
+
+REMINDERS: dict[VerdictForm, str] = {
+    "compare": "The first line of your reply has to be the verdict alone, and it is not. Reply again: first "
+    "one line that is exactly one of these three, then your explanation.\nassistant 1\nassistant 2\nequal",
+    "score": "The first line of your reply has to be the scores alone, and it is not. Reply again: first "
+    "one line with two numbers from 1 to 10, separated by a space (the score of response 1, then the score "
+    "of response 2), then your explanation.",
+}
+"""What a judge is told whose verdict cannot be read."""
 
 
 def read_verdict(reply: str, form: VerdictForm) -> list[float] | None:

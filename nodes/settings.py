@@ -29,6 +29,13 @@ class AgentSettings(BaseModel):
         description="What the judge is asked for: the better response, or points for both.",
         json_schema_extra={"langgraph_nodes": ["judge_forward", "judge_reversed"]},
     )
+    judge_retries: int = Field(
+        1,
+        ge=0,
+        description="How often a judge whose verdict cannot be read is asked for it once more; 0 is the "
+        "method of the paper.",
+        json_schema_extra={"langgraph_nodes": ["judge_forward", "judge_reversed"]},
+    )
     memory_window: int = Field(
         0,
         ge=0,

@@ -28,6 +28,7 @@ from models.call import Call, CallRecord
 from models.door import Door
 from models.failures import CallFailed, RunStopped
 from models.keys import Keys
+from models.line import Waiting
 from nodes.decision import favoured_position
 from samples.reader import DataSet
 from samples.sample import Sample
@@ -43,7 +44,7 @@ class Options:
 
     `concurrency` is the most calls in flight; `max_failures` the share of failed samples above which the
     run stops itself; `start` and `stop` bound the positions worked on; `retry_failed` works on failed
-    samples again.
+    samples again; `rpm` and `tpm` are the most calls and tokens a minute to each endpoint.
     """
 
     concurrency: int = 64
@@ -51,6 +52,8 @@ class Options:
     start: int = 0
     stop: int | None = None
     retry_failed: bool = False
+    rpm: float | None = None
+    tpm: float | None = None
 
 
 @dataclass(slots=True)
@@ -108,6 +111,8 @@ class Engine:
             settings,
             keys,
             concurrency=options.concurrency,
+            rpm=options.rpm,
+            tpm=options.tpm,
             record=self._record,
             recall=self._recall,
         )
@@ -118,8 +123,12 @@ class Engine:
 
     @property
     def in_flight(self) -> int:
-        """Calls under way."""
+        """Calls that a model is working on."""
         return self._door.in_flight
+
+    def waiting(self) -> list[Waiting]:
+        """The calls that wait for more than a place in flight, and for what."""
+        return self._door.waiting()
 
     async def run(self) -> None:
         """Work until all is done.

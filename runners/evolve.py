@@ -65,6 +65,23 @@ from samples.reader import open_data
     metavar="SHARE",
     help="The share of failed samples above which the run stops itself. Default: 0.5.",
 )
+@click.option(
+    "--rpm",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="NUMBER",
+    help="The most calls a minute to each endpoint (a model and where it is served). Default: no limit.",
+)
+@click.option(
+    "--tpm",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="NUMBER",
+    help="The most tokens a minute to each endpoint, of prompts and replies. Default: no limit.",
+)
+@click.option(
+    "--retry-failed",
+    is_flag=True,
+    help="Work on the samples again that failed before.",
+)
 @settings_options
 def evolve(
     data: Path,
@@ -75,6 +92,9 @@ def evolve(
     stop: int | None,
     concurrency: int,
     max_failures: float,
+    rpm: float | None,
+    tpm: float | None,
+    retry_failed: bool,
     **given: Any,
 ) -> int:
     """Improve the responses of a data set.
@@ -84,7 +104,7 @@ def evolve(
     """
     settings = settings_from(given)
     chosen = ordered(modes)
-    options = Options(concurrency, max_failures, start, stop)
+    options = Options(concurrency, max_failures, start, stop, retry_failed, rpm, tpm)
     dataset = open_data(data, form)
     click.echo(f"{data}: {dataset.describe()}", err=True)
     if any(settings.endpoint(role).provider == "rehearsal" for role in ROLES):
@@ -104,7 +124,10 @@ def evolve(
             raise RunStopped("interrupted twice; the calls in flight were given up") from None
         except LedgerError as error:
             raise RunStopped(str(error)) from None
-    return 1 if tally.failed else 0
+    failed = len(ledger.finished()) - len(ledger.finished(but_failed=True))
+    if failed:
+        click.echo(f"{failed:,} failed: they keep their responses; --retry-failed tries them again", err=True)
+    return 1 if failed else 0
 
 
 async def _work(engine: Engine, tally: Tally) -> None:
@@ -120,5 +143,5 @@ async def _work(engine: Engine, tally: Tally) -> None:
 
     for signal_ in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signal_, interrupt)
-    async with Progress(tally, lambda: engine.in_flight):
+    async with Progress(tally, engine):
         await engine.run()

@@ -2,14 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Self
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from runners.engine import Tally
+from models.line import Waiting
+from runners.engine import Engine, Tally
 
 ON_TERMINAL, IN_LOG = 0.5, 30.0
 """Seconds between two lines."""
@@ -18,9 +19,9 @@ ON_TERMINAL, IN_LOG = 0.5, 30.0
 class Progress:
     """Shows a run's tally while it goes on, on standard error. An async context manager."""
 
-    def __init__(self, tally: Tally, in_flight: Callable[[], int]) -> None:
+    def __init__(self, tally: Tally, engine: Engine) -> None:
         self._tally = tally
-        self._in_flight = in_flight
+        self._engine = engine
         self._console = Console(stderr=True, highlight=False)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
 
@@ -31,20 +32,23 @@ class Progress:
     async def __aexit__(self, *_: object) -> None:
         self._showing.cancel()
         await asyncio.gather(self._showing, return_exceptions=True)
-        self._console.print(line(self._tally, self._in_flight()), soft_wrap=True)
+        self._console.print(self._line(), soft_wrap=True)
 
     async def _show(self) -> None:
         if not self._console.is_terminal:
             while True:
-                self._console.print(line(self._tally, self._in_flight()), soft_wrap=True)
+                self._console.print(self._line(), soft_wrap=True)
                 await asyncio.sleep(IN_LOG)
         with self._live:
             while True:
-                self._live.update(Text(line(self._tally, self._in_flight())), refresh=True)
+                self._live.update(Text(self._line()), refresh=True)
                 await asyncio.sleep(ON_TERMINAL)
 
+    def _line(self) -> str:
+        return line(self._tally, self._engine.in_flight, self._engine.waiting())
 
-def line(tally: Tally, in_flight: int) -> str:
+
+def line(tally: Tally, in_flight: int, waiting: Sequence[Waiting] = ()) -> str:
     """The run so far, on one line."""
     seconds = time.monotonic() - tally.began
     finished = tally.earlier + tally.finished
@@ -53,6 +57,7 @@ def line(tally: Tally, in_flight: int) -> str:
         f"{tally.accepted_rounds:,} rounds accepted",
         f"{tally.failed:,} failed",
         f"{tally.calls:,} calls, {in_flight} in flight",
+        *(f"{held.calls} waiting ({_reason(held)})" for held in waiting),
         f"{tally.input_tokens:,} + {tally.output_tokens:,} tokens",
         f"{tally.calls / max(seconds, 0.001):.1f} calls/s",
     ]
@@ -66,6 +71,13 @@ def line(tally: Tally, in_flight: int) -> str:
     else:
         parts.append(f"{_duration(seconds)}")
     return " · ".join(parts)
+
+
+def _reason(held: Waiting) -> str:
+    # What is over in a moment needs no time of day.
+    if held.until is None or held.until < time.time() + 2:
+        return held.reason
+    return f"{held.reason} until {time.strftime('%H:%M:%S', time.localtime(held.until))}"
 
 
 def _duration(seconds: float) -> str:

@@ -140,7 +140,10 @@ def evolve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Evolve:
 
     def run(server: Recorder, record: dict[str, Any], *options: str, status: int = 0) -> dict[str, Result]:
         folder = tmp_path / f"run{next(runs)}"
-        assert coevol.main(command(server, record, folder, *options), standalone_mode=False) == status
+        assert (
+            coevol.main(command(server, record, folder, "--judge-retries=0", *options), standalone_mode=False)
+            == status
+        )
         found = Ledger.open(folder / "ledger.sqlite").sample(record["id"])
         assert found
         return found[1]
