@@ -56,6 +56,10 @@ class Keys:
         """The keys in the environment, and in `.env` those that the environment lacks."""
         return cls({**dotenv_values(Path(".env")), **os.environ})
 
+    def has(self, endpoint: Endpoint) -> bool:
+        """Whether there is a key for an endpoint."""
+        return endpoint.provider in self._keys
+
     def of(self, endpoint: Endpoint) -> SecretStr:
         """The key for an endpoint; a placeholder where the provider asks for none.
 

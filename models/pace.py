@@ -24,7 +24,7 @@ tell, the limits are far too high: they are cut by that share, at most to the ha
 
 IN_VAIN, LEFT_ALONE = 0.6, 60.0
 """Where the limits have come down to this share and as much is refused as before, the refusals have nothing
-to do with this run's speed (a gateway's other users, say): it goes back to what it was for so many seconds."""
+to do with this run's speed (a gateway's other users, say): they go back up for so many seconds."""
 
 GROWTH, CLOSING = 0.01, 0.1
 """Growth in a second: this share of the limit, and this share of the way to where it was last refused."""

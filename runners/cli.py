@@ -21,6 +21,7 @@ UNUSABLE = (DataError, PackError, RunError, LedgerError, MissingKey)
 
 
 COMMANDS = {
+    "check": "runners.check",
     "evolve": "runners.evolve",
     "export": "runners.export",
     "stats": "runners.stats",

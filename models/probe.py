@@ -1,0 +1,120 @@
+"""Tries a model out with one real call, to find what would stop a run before it starts."""
+
+import re
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+from langchain_core.language_models import BaseChatModel
+from openai import DefaultAioHttpClient
+
+from models.call import Call
+from models.chat import chat_model
+from models.diagnosis import diagnose, unusable
+from models.keys import KEY_NAMES, Keys, MissingKey
+from models.line import Line, Standing
+from models.pace import Traffic
+from models.reply import reply_text
+from models.settings import Endpoint, ModelSettings, Role
+from prompts.pack import Message
+
+QUESTION = [
+    Message(role="system", content="You answer in one word."),
+    Message(role="user", content="Which colour is a ripe lemon?"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `ok` is None where it matters to no run by itself."""
+
+    subject: str
+    ok: bool | None
+    text: str
+
+
+async def probe(
+    endpoint: Endpoint, role: Role, settings: ModelSettings, keys: Keys
+) -> AsyncIterator[Finding]:
+    """Call a model once as `role` would, and tell what there is to know of it.
+
+    What depends on something that failed is not looked at. No finding holds a key.
+    """
+    try:
+        key = keys.of(endpoint)
+    except MissingKey as error:
+        yield Finding("key", False, str(error))
+        return
+    if endpoint.provider in KEY_NAMES:
+        there = keys.has(endpoint)
+        yield Finding("key", True, KEY_NAMES[endpoint.provider] if there else "none, and none is needed")
+    async with DefaultAioHttpClient() as client:
+        model = chat_model(endpoint, role, settings, key, client)
+        line = Line(model, Standing(endpoint, Traffic(1).lane()))
+        finding = await _call(line, settings, keys)
+        yield finding
+        if not finding.ok or endpoint.provider == "rehearsal":
+            return
+        if line.standing.knows_system:
+            yield Finding("system role", True, "accepted")
+        else:
+            yield Finding("system role", None, "not accepted: its text goes into the first user message")
+        context = await _context(endpoint, key.get_secret_value(), client)
+        if context is not None:
+            fits = context > settings.max_tokens
+            advice = "" if fits else f", no more than --max-tokens {settings.max_tokens} for the reply alone"
+            yield Finding("context", fits, f"{context:,} tokens{advice}")
+        if endpoint.provider == "vllm":
+            yield await _structured(model)
+
+
+async def _call(line: Line, settings: ModelSettings, keys: Keys) -> Finding:
+    call = Call("check", "", 0, 1, "advisor", QUESTION)
+    while True:
+        began = time.perf_counter()
+        try:
+            message = await line.model.ainvoke([dict(m) for m in line.shaped(call.messages)])
+        except Exception as error:
+            if line.learn(error):
+                continue
+            failure = diagnose(error, line.endpoint, has_answered=False)
+        else:
+            seconds = time.perf_counter() - began
+            text = reply_text(message.text)
+            found = unusable(message, text, call, line.endpoint)
+            if found is None:
+                said = " ".join(keys.redact_reply(text).split())[:60]
+                return Finding("call", True, f"answered in {seconds:.2f} s: “{said}”")
+            failure = found
+        return Finding("call", False, f"{failure.meaning.name}: {keys.redact(failure.message)[:1000]}")
+
+
+async def _context(endpoint: Endpoint, key: str, client: httpx2.AsyncClient) -> int | None:
+    """The context length, where the server tells it (vLLM and some others do, in its list of models)."""
+    try:
+        headers = {"Authorization": f"Bearer {key}"}
+        answer = await client.get(f"{endpoint.base_url}/models", headers=headers, timeout=10)
+        listed: Any = answer.json()
+        for model in listed["data"]:
+            if model["id"] == endpoint.name:
+                length = model.get("max_model_len") or model.get("context_length")
+                return int(length) if length else None
+    except (httpx2.HTTPError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass  # it is a courtesy of the server
+    return None
+
+
+async def _structured(model: BaseChatModel) -> Finding:
+    """Whether the server keeps a reply to a form; older ones ignore the field, and say nothing."""
+    form = "(yellow|green|blue)"
+    try:
+        message = await model.ainvoke(
+            [dict(m) for m in QUESTION[1:]], extra_body={"structured_outputs": {"regex": form}}
+        )
+    except Exception as error:
+        return Finding("structured verdicts", None, f"not there ({type(error).__name__})")
+    if re.fullmatch(form, reply_text(message.text)):
+        return Finding("structured verdicts", True, "kept to the form")
+    return Finding("structured verdicts", None, "not there: this server ignores `structured_outputs`")

@@ -1,0 +1,43 @@
+"""`coevol check`: one real call to each model, before a run relies on it."""
+
+import asyncio
+from typing import Any
+
+import click
+
+from graph.settings import Settings
+from models.chat import located
+from models.keys import Keys
+from models.probe import probe
+from models.settings import ROLES, Endpoint, Role
+from runners.options import settings_from, settings_options
+
+MARKS = {True: "ok", False: "NO", None: "--"}
+
+
+@click.command()
+@settings_options
+def check(**given: Any) -> int:
+    """Call each model once, and tell whether a run can use it.
+
+    Takes the options of `coevol evolve` that say which models play the roles and how they are asked. Exit
+    status: 0 all can be used, 2 one of them cannot.
+    """
+    settings = settings_from(given)
+    return 0 if asyncio.run(_check(settings, Keys.load())) else 2
+
+
+async def _check(settings: Settings, keys: Keys) -> bool:
+    roles: dict[Endpoint, list[Role]] = {}
+    for role in ROLES:
+        roles.setdefault(located(settings.endpoint(role)), []).append(role)
+    usable = True
+    for endpoint, played in roles.items():
+        where = f" at {endpoint.base_url}" if endpoint.base_url else ""
+        everyone = "all roles" if len(played) == len(ROLES) else ", ".join(played)
+        click.echo(f"{endpoint.model}{where} ({everyone})")
+        async for finding in probe(endpoint, played[0], settings, keys):
+            usable = usable and finding.ok is not False
+            text = finding.text.replace("\n", "\n" + " " * 26)
+            click.echo(f"  {MARKS[finding.ok]}  {finding.subject:<20} {text}")
+    return usable
