@@ -1,5 +1,7 @@
 # make demo   sets everything up and evolves the example data without a key
 # make test   lint, types and all tests
+# make test-long   the tests that take many minutes
+# make bench  measures the program against floors, see benchmarks/RESULTS.md
 # make lock   compiles the pinned requirements anew from pyproject.toml
 
 PYTHON ?= python3
@@ -7,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
-.PHONY: demo test lock
+.PHONY: demo test test-long bench lock
 
 demo: $(VENV)/demo
 	$(BIN)/coevol evolve examples/alpaca_en.json -o $(DEMO)
@@ -25,6 +27,12 @@ test: $(VENV)/test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+test-long: $(VENV)/test
+	$(BIN)/pytest -m long
+
+bench: $(VENV)/test
+	$(BIN)/python -m benchmarks
 
 # What either needs is installed from a list of exact versions and hashes.
 $(VENV)/demo: requirements.txt pyproject.toml
