@@ -1,9 +1,9 @@
 """Shared prefixes: how many tokens a vLLM server really computes for a sample, by its own count.
 
 The default prompt pack puts first what calls share; the pack `classic` puts the persona first. Both do the
-same records in mode `evolve`, one round each, at the same server, which counts the tokens it looked for in
-its prefix cache and those that it found. What it did not find it computed. Neither run finds anything of the
-other (`benchmarks.relay`), so the order does not matter and the server need not be restarted.
+same records in mode `evolve`, in rounds that are all won, at the same server, which counts the tokens it
+looked for in its prefix cache and those that it found. What it did not find it computed. Neither run finds
+anything of the other (`benchmarks.relay`), so the order does not matter and the server need not be restarted.
 
 It needs a vLLM server, with metrics and with its prefix cache on, as it is by default:
 
@@ -38,37 +38,48 @@ COUNTED = (
 )
 @click.option("--data", type=click.Path(path_type=Path), default=DATA, help="Alpaca records, a JSON array.")
 @click.option("--samples", default=50)
+@click.option("--rounds", "depths", multiple=True, default=(1, 3), help="The rounds of each sample.")
 @click.option("--concurrency", default=16)
 @click.option("--max-tokens", default=16, help="The longest reply that is computed.")
-def main(vllm: str, data: Path, samples: int, concurrency: int, max_tokens: int) -> None:
+def main(
+    vllm: str, data: Path, samples: int, depths: tuple[int, ...], concurrency: int, max_tokens: int
+) -> None:
     """Tokens computed a sample: default pack against `classic`."""
     server = vllm.rstrip("/")
     model = json.loads(_get(f"{server}/models"))["data"][0]["id"]
-    rows = []
+    rows: list[tuple[object, ...]] = []
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for pack in ("default", "classic"):
-            with Relay(server) as relay:
-                before = _counted(server)
-                coevol(
-                    *("evolve", data, "-o", folder / pack, "--stop", samples, "--prompts", pack),
-                    *("--concurrency", concurrency, "--max-tokens", max_tokens, "--max-rounds", 1),
-                    *("--model", f"vllm:{model}", "--base-url", relay.base_url),
-                    cwd=folder,
-                )
-                asked, hit, generated, calls = (
-                    now - then for now, then in zip(_counted(server), before, strict=True)
-                )
-            rows.append(
-                (pack, calls / samples, asked / samples, hit / samples, (asked - hit) / samples,
-                 generated / samples)
-            )  # fmt: skip
-    ours, classic = (row[4] for row in rows)
+        for rounds in depths:
+            classic = 0.0
+            for pack in ("classic", "default"):
+                with Relay(server) as relay:
+                    before = _counted(server)
+                    coevol(
+                        *("evolve", data, "-o", folder / f"{pack}-{rounds}", "--stop", samples),
+                        *("--prompts", pack, "--max-rounds", rounds, "--max-tokens", max_tokens),
+                        *("--concurrency", concurrency, "--model", f"vllm:{model}"),
+                        *("--base-url", relay.base_url),
+                        cwd=folder,
+                    )
+                    asked, hit, generated, calls = (
+                        (now - then) / samples for now, then in zip(_counted(server), before, strict=True)
+                    )
+                classic = classic or asked - hit
+                ratio = (asked - hit) / classic
+                rows.append((f"{pack}, rounds: {rounds}", calls, asked, hit, asked - hit, generated, ratio))
     show(
-        f"Shared prefixes: {samples} records, one round, {concurrency} in flight, model {model}",
-        ["a sample of pack", "calls", "prompt tokens", "found in cache", "computed", "generated"],
+        f"Shared prefixes: {samples} records, {concurrency} in flight, model {model}",
+        [
+            "a sample of pack",
+            "calls",
+            "prompt tokens",
+            "found in cache",
+            "computed",
+            "generated",
+            "× classic",
+        ],
         rows,
-        f"The default pack computes {ours / classic:.2f} of what `classic` computes.",
     )
 
 
