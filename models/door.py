@@ -180,7 +180,7 @@ class Door:
             attempt = await self._attempt(call, line, again=effort.attempts > 0)
             effort.attempts += 1
             effort.seconds += attempt.latency
-            if attempt.error and line.learn(attempt.error):
+            if attempt.error and line.learn(attempt.error, attempt.messages):
                 continue
             failure = attempt.failure
             if failure and self._worth_another(failure, effort, line.standing):
@@ -207,6 +207,9 @@ class Door:
         except Exception as error:
             attempt.error = error
             attempt.failure = diagnose(error, line.endpoint, has_answered=standing.has_answered)
+            if attempt.failure.remedy == "stop run":
+                # Before its place goes to another call, which could only fail as well.
+                self.stop(RunStopped(self._said(attempt.failure)))
         finally:
             attempt.latency = time.perf_counter() - clock
             failure = attempt.failure
@@ -249,14 +252,10 @@ class Door:
     async def _conclude(
         self, call: Call, request: str, line: Line, attempt: "_Attempt", effort: "_Effort"
     ) -> str:
-        failure, words = attempt.failure, ""
-        if failure:
-            words = self._keys.redact(failure.message)
-            words = words if len(words) <= LONGEST_WORDS else words[: LONGEST_WORDS - 1] + "…"
-            if effort.attempts > 1:
-                words += f" (after {effort.attempts} attempts)"
-            if failure.remedy == "stop run" or failure.meaning is UNREACHABLE:
-                self.stop(RunStopped(words))
+        failure = attempt.failure
+        words = self._said(failure, effort.attempts) if failure else ""
+        if failure and failure.meaning is UNREACHABLE:
+            self.stop(RunStopped(words))
         record = CallRecord(
             call=call,
             request=request,
@@ -279,6 +278,11 @@ class Door:
         if failure.remedy == "give up call" or not self._stopped:
             raise CallFailed(failure.meaning.name, words, step=call.step, round=call.round)
         raise self._stopped
+
+    def _said(self, failure: Diagnosis, attempts: int = 1) -> str:
+        words = self._keys.redact(failure.message)
+        words = words if len(words) <= LONGEST_WORDS else words[: LONGEST_WORDS - 1] + "…"
+        return words if attempts == 1 else f"{words} (after {attempts} attempts)"
 
     def _fingerprint(self, call: Call, line: Line) -> str:
         s = self._settings

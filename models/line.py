@@ -82,11 +82,11 @@ class Line:
         shaped = alternating(messages)
         return shaped if self.standing.knows_system else without_system(shaped)
 
-    def learn(self, error: Exception) -> bool:
-        """Whether the error is a refusal of system messages, which are left out from now on.
+    def learn(self, error: Exception, sent: list[Message]) -> bool:
+        """Whether the error refuses `sent` for its system message; from now on there will be none.
 
-        The words are those of templates in use, which vLLM hands on with status 400, and of OpenAI's for
-        its first reasoning models.
+        Of several calls in flight each is told so, and each is to be sent again. The words are those of
+        templates in use, which vLLM hands on with status 400, and of OpenAI's for its first reasoning models.
         """
         refusal = getattr(error, "status_code", None) == 400 and any(
             sign in str(error).lower()
@@ -97,7 +97,7 @@ class Line:
                 "does not support 'system'",
             )
         )
-        if refusal and self.standing.knows_system:
+        if refusal and any(message["role"] == "system" for message in sent):
             self.standing.knows_system = False
             return True
         return False

@@ -74,10 +74,11 @@ async def _call(line: Line, settings: ModelSettings, keys: Keys) -> Finding:
     call = Call("check", "", 0, 1, "advisor", QUESTION)
     while True:
         began = time.perf_counter()
+        sent = line.shaped(call.messages)
         try:
-            message = await line.model.ainvoke([dict(m) for m in line.shaped(call.messages)])
+            message = await line.model.ainvoke([dict(m) for m in sent])
         except Exception as error:
-            if line.learn(error):
+            if line.learn(error, sent):
                 continue
             failure = diagnose(error, line.endpoint, has_answered=False)
         else:

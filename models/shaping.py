@@ -9,21 +9,25 @@ def alternating(messages: Iterable[Message]) -> list[Message]:
     """The messages with user and assistant strictly in turn, the user first, after any system message.
 
     Neighbours of one role become one message. Where the conversation would open with the assistant (a
-    debater's memory cut short), what it said opens the user's message that follows, quoted as such.
+    debater's memory cut short), what it said opens the user's message that follows, quoted as such. What
+    the system says stands at the beginning, wherever it stood; alone, it becomes the user's.
     """
     shaped: list[Message] = []
+    system: list[Message] = []
     for message in messages:
-        if shaped and shaped[-1]["role"] == message["role"]:
-            shaped[-1] = _joined(shaped[-1], message["content"])
+        of_its_kind = system if message["role"] == "system" else shaped
+        if of_its_kind and of_its_kind[-1]["role"] == message["role"]:
+            of_its_kind[-1] = _joined(of_its_kind[-1], message["content"])
         else:
-            shaped.append(message)
-    start = 1 if shaped and shaped[0]["role"] == "system" else 0
-    if len(shaped) > start and shaped[start]["role"] == "assistant":
-        said = f"You said before:\n\n{shaped[start]['content']}"
-        after = shaped[start + 1]["content"] if len(shaped) > start + 1 else ""
+            of_its_kind.append(message)
+    if not shaped:
+        return [Message(role="user", content=message["content"]) for message in system]
+    if shaped[0]["role"] == "assistant":
+        said = f"You said before:\n\n{shaped[0]['content']}"
+        after = shaped[1]["content"] if len(shaped) > 1 else ""
         text = f"{said}\n\n{after}" if after else said
-        shaped[start : start + 2] = [Message(role="user", content=text)]
-    return shaped
+        shaped[:2] = [Message(role="user", content=text)]
+    return system + shaped
 
 
 def without_system(messages: list[Message]) -> list[Message]:
