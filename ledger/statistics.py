@@ -41,7 +41,9 @@ class Judging:
     Both orders of a round can be read and name the same winner, or the same tie (`agreed`); name opposite
     winners (`contradicted`, and then both favoured the response shown `favoured_first` or
     `favoured_second`); or one names a winner and the other a tie (`one_tie`). Otherwise one verdict could
-    not be read, or neither could. `agreement` is the share of `agreed` in the rounds where both could.
+    not be read, or neither could. `calls_saved` counts the rounds that the first order decided, so that the
+    second was not asked for (`lazy_judge`); they say nothing of agreement. `agreement` is the share of
+    `agreed` in the rounds where both orders could be read.
     """
 
     rounds: int
@@ -53,6 +55,7 @@ class Judging:
     favoured_second: int
     one_unreadable: int
     both_unreadable: int
+    calls_saved: int
 
     @property
     def agreement(self) -> float | None:
@@ -196,9 +199,9 @@ _ENDINGS = """
 """
 
 _FAILURES = """
-    SELECT json_extract(exchange.value, '$.failure.reason') AS reason, count(*) AS n
+    SELECT json_extract(exchange.value, '$.failure.reason') AS name, count(*) AS n
     FROM results, json_each(results.outcome) AS exchange
-    WHERE mode = :mode AND status = 'failed' AND reason IS NOT NULL GROUP BY 1 ORDER BY n DESC
+    WHERE mode = :mode AND status = 'failed' AND name IS NOT NULL GROUP BY name ORDER BY n DESC
 """
 
 # For each order, what it preferred: 1 the current response, -1 the draft, 0 neither, NULL unreadable. The
@@ -209,22 +212,26 @@ _JUDGING = """
             json_extract(round.value, '$.forward.points[1]') AS forward_second,
             json_extract(round.value, '$.reversed.points[0]') AS reversed_first,
             json_extract(round.value, '$.reversed.points[1]') AS reversed_second,
-            json_extract(round.value, '$.accepted') AS accepted
+            json_extract(round.value, '$.accepted') AS accepted,
+            json_type(round.value, '$.reversed') = 'null' AS saved
         FROM results, json_each(results.outcome) AS exchange,
             json_each(exchange.value, '$.rounds') AS round
         WHERE mode = :mode AND json_type(round.value, '$.forward') = 'object'
     )
-    SELECT sign(forward_first - forward_second), sign(reversed_second - reversed_first), accepted, count(*)
-    FROM points GROUP BY 1, 2, 3
+    SELECT sign(forward_first - forward_second), sign(reversed_second - reversed_first), accepted, saved,
+        count(*)
+    FROM points GROUP BY 1, 2, 3, 4
 """
 
 
 def _judging(connection: Connection, mode: str) -> Judging | None:
-    judging = Judging(0, 0, 0, 0, 0, 0, 0, 0, 0)
-    for forward, reverse, accepted, number in connection.execute(text(_JUDGING), {"mode": mode}):
+    judging = Judging(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    for forward, reverse, accepted, saved, number in connection.execute(text(_JUDGING), {"mode": mode}):
         judging.rounds += number
         judging.accepted += number * accepted
-        if forward is None and reverse is None:
+        if saved:
+            judging.calls_saved += number
+        elif forward is None and reverse is None:
             judging.both_unreadable += number
         elif forward is None or reverse is None:
             judging.one_unreadable += number

@@ -116,9 +116,10 @@ class _Story:
             self._part("Failed", f"{failure['step']}: {failure['reason']}: {failure['message']}", "red")
             self._page.text("The exchange keeps its original response.")
             return
-        self._page.heading(_ENDINGS[outcome["ending"]], "bold")
+        if outcome["ending"] in _ENDINGS:
+            self._page.heading(_ENDINGS[outcome["ending"]], "bold")
         if outcome["response"] == outcome["original"]:
-            self._page.text("The response stays as it was.")
+            self._page.heading("The response stays as it was.", "bold")
         else:
             self._page.heading("What changed", "bold")
             self._page.text(_marked(outcome["original"], outcome["response"]), indent=2)
@@ -167,8 +168,6 @@ _STEPS = {
 
 _ENDINGS = {
     "max_rounds": "The limit of rounds is reached.",
-    "not_accepted": "The last draft was not accepted.",
-    "judge_error": "Neither verdict could be read.",
     "one_pass": "The draft is the result: this mode has one pass and no judge.",
 }
 
@@ -200,6 +199,8 @@ def _decision(done: Mapping[str, Any]) -> str:
     merged = f"Points: current {points['current']:g}, draft {points['draft']:g}"
     if done["accepted"]:
         return f"{merged}: the draft is accepted."
+    if done["reversed"] is None:
+        return f"{merged}: the current response stays, whatever a second judgement would say."
     tie = points["current"] == points["draft"]
     return f"{merged}: {'a tie, ' if tie else ''}the current response stays."
 

@@ -1,7 +1,7 @@
 """The difference between two texts, by words.
 
 >>> differences("Say the word.", "Say a kind word.")
-[Change('Say ', 'Say '), Change('the', 'a kind'), Change(' word.', ' word.')]
+[Change(old='Say ', new='Say '), Change(old='the', new='a kind'), Change(old=' word.', new=' word.')]
 """
 
 import re

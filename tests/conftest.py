@@ -1,0 +1,78 @@
+"""Runs that several tests look at (none of them changes one), and a quick way to look."""
+
+import io
+import json
+import subprocess
+import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runners.cli import main
+from standin import StandIn
+from tests.program import EXAMPLES, coevol
+
+FAILING: list[dict[str, Any]] = [
+    {
+        "id": "middle",
+        "source": "test",
+        "conversations": [
+            {"from": "human", "value": "Name a fruit."},
+            {"from": "gpt", "value": "Apple."},
+            {"from": "human", "value": "Name a withheld vegetable."},
+            {"from": "gpt", "value": "Carrot."},
+            {"from": "human", "value": "Name a tree."},
+            {"from": "gpt", "value": "Oak."},
+        ],
+    },
+    {"id": "tool", "conversations": [{"from": "function_call", "value": "{}"}], "tools": "[]"},
+    {
+        "id": "\x1b]0;owned\x07[bold]x[/bold]",
+        "conversations": [
+            {
+                "from": "human",
+                "value": "Say \x1b[31mred\x1b[0m, [bold]not bold[/bold], \u202eno\u202c :smile:.",
+            },
+            {"from": "gpt", "value": "\x9b2J\rred\x00"},
+        ],
+    },
+]
+"""A conversation whose second exchange fails, a record that is skipped, and texts to command a terminal."""
+
+
+def look(*words: object, cwd: Path, status: int = 0) -> subprocess.CompletedProcess[str]:
+    """Runs `coevol` in this process, which takes a fraction of the time of one of its own."""
+    streams = io.BytesIO(), io.BytesIO()
+    out, err = (io.TextIOWrapper(stream, encoding="utf-8", write_through=True) for stream in streams)
+    given, sys.argv = sys.argv, ["coevol", *map(str, words)]
+    try:
+        with chdir(cwd), redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        sys.argv = given
+    said, complaint = (stream.getvalue().decode() for stream in streams)
+    assert ended.value.code == status, complaint
+    return subprocess.CompletedProcess(["coevol", *map(str, words)], status, said, complaint)
+
+
+@pytest.fixture(scope="session")
+def modes_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The English Alpaca examples in modes edit and evolve, rehearsed."""
+    folder = tmp_path_factory.mktemp("modes")
+    words = ("--mode", "edit", "--mode", "evolve", "-o", "run")
+    coevol("evolve", EXAMPLES / "alpaca_en.json", *words, cwd=folder)
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def failing_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The records of `FAILING`; the judge always prefers the draft."""
+    folder = tmp_path_factory.mktemp("failing")
+    (folder / "data.json").write_text(json.dumps(FAILING), encoding="utf-8")
+    with StandIn("content_filter:word=withheld", wins=1.0) as server:
+        words = ("--model", "openai:gpt-4o-mini", "--base-url", server.base_url("openai"), "-o", "run")
+        bounds = ("--history-window", 1, "--max-rounds", 2)
+        coevol("evolve", "data.json", *words, *bounds, cwd=folder, env=server.environment(), status=1)
+    return folder / "run"

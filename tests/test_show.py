@@ -1,0 +1,136 @@
+"""One sample's story: all of it is there, and no text of it commands the terminal."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ledger.ledger import Ledger
+from samples.differences import differences
+from tests.conftest import FAILING, look
+from tests.program import EXAMPLES
+
+
+def on_a_terminal(*words: object) -> str:
+    """What the command prints on a terminal."""
+    mine, its = pty.openpty()
+    command = [sys.executable, "-c", "from runners.cli import main; main()", *map(str, words)]
+    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "80", "PYTHONPATH": str(EXAMPLES.parent)}
+    process = subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=environment)
+    os.close(its)
+    shown = b""
+    try:
+        while chunk := os.read(mine, 65536):
+            shown += chunk
+    except OSError:  # how Linux says that the other side is closed
+        pass
+    os.close(mine)
+    assert process.wait(timeout=60) == 0
+    return shown.decode()
+
+
+def test_the_whole_story_is_told(modes_run: Path) -> None:
+    ledger = Ledger.open(modes_run / "ledger.sqlite")
+    story = look("show", modes_run, "train-sum", cwd=modes_run).stdout
+    found = ledger.sample("train-sum")
+    assert found
+    sample, by_mode = found
+    assert sample.exchanges[0].instruction in story
+    assert sample.exchanges[0].response in story
+    for mode in ("edit", "evolve"):
+        assert f"Mode {mode}" in story
+        for round_ in by_mode[mode].outcome[0]["rounds"]:
+            for line in round_["draft"].splitlines():
+                assert line in story
+    for call in ledger.calls("train-sum"):
+        assert call["reply"].splitlines()[0] in story
+    only = look("show", modes_run, "train-sum", "--mode", "edit", cwd=modes_run).stdout
+    assert "Mode edit" in only
+    assert "Mode evolve" not in only
+
+
+def test_every_verdict_is_explained(modes_run: Path) -> None:
+    for sample, by_mode in Ledger.open(modes_run / "ledger.sqlite").samples():
+        story = look("show", modes_run, sample.id, "--mode", "evolve", cwd=modes_run).stdout
+        outcome = by_mode["evolve"].outcome[0]
+        rounds = outcome["rounds"]
+        assert story.count("the draft is accepted.") == sum(round_["accepted"] for round_ in rounds)
+        assert story.count("the current response stays.") == sum(not round_["accepted"] for round_ in rounds)
+        unread = [order for r in rounds for order in ("forward", "reversed") if r[order]["points"] is None]
+        assert story.count("shown first: unreadable") == len(unread)
+        if outcome["response"] == outcome["original"]:
+            assert "The response stays as it was." in story
+        else:
+            assert "{+" in story.partition("What changed")[2]
+
+
+def test_calls_are_shown_as_they_were_made(modes_run: Path) -> None:
+    story = look("show", modes_run, "haiku", "--calls", "--mode", "evolve", cwd=modes_run).stdout
+    calls = [c for c in Ledger.open(modes_run / "ledger.sqlite").calls("haiku") if c["mode"] == "evolve"]
+    assert story.count("rehearsal:, ") == len(calls)
+    for call in calls:
+        for message in call["messages"]:
+            for line in message["content"].splitlines():
+                assert line in story
+
+
+def test_failures_and_skips_are_told_with_their_reason(failing_run: Path) -> None:
+    story = look("show", failing_run, "middle", cwd=failing_run).stdout
+    assert "Exchange 2 of 3" in story
+    assert "content filter" in story
+    assert "keeps its original response" in story
+    assert "Skipped: a turn of function_call" in look("show", failing_run, "tool", cwd=failing_run).stdout
+
+
+def test_no_text_commands_the_terminal(failing_run: Path) -> None:
+    strange = str(FAILING[2]["id"])
+    for shown in (
+        look("show", failing_run, strange, "--calls", cwd=failing_run).stdout,
+        # What remains after the colours, which are ours, must be plain.
+        re.sub(
+            r"\x1b\[[0-9;]*m",
+            "",
+            on_a_terminal("show", failing_run, strange, "--calls").replace("\r\n", "\n"),
+        ),
+    ):
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", shown)
+        assert "\\x1b[31mred\\x1b[0m" in shown
+        assert "[bold]not bold[/bold]" in shown
+        assert "\\u202eno\\u202c :smile:" in shown
+        assert "\\x9b2J" in shown
+    ended = look("show", failing_run, strange + "\x1b[2J", cwd=failing_run, status=2)
+    assert "\x1b" not in ended.stderr
+
+
+def test_an_unknown_id_is_answered_with_ids_that_exist(modes_run: Path) -> None:
+    ended = look("show", modes_run, "hiku", cwd=modes_run, status=2)
+    assert "has no finished sample hiku; it has, for instance, haiku" in ended.stderr
+    assert "leap-years" in look("show", modes_run, "zzzzzz", cwd=modes_run, status=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "pieces"),
+    [
+        ("", "", []),
+        ("same", "same", [("same", "same")]),
+        ("", "new", [("", "new")]),
+        ("a cat sat", "a dog sat", [("a ", "a "), ("cat", "dog"), (" sat", " sat")]),
+        ("one two three", "1 2 three", [("one two", "1 2"), (" three", " three")]),
+        ("我是猫。", "我是狗。", [("我是", "我是"), ("猫", "狗"), ("。", "。")]),
+    ],
+)
+def test_differences_are_by_word(old: str, new: str, pieces: list[tuple[str, str]]) -> None:
+    assert differences(old, new) == pieces
+
+
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_differences_hold_both_texts_whatever_their_size(size: int) -> None:
+    old = " ".join(f"w{n}" for n in range(size))
+    new = " ".join(f"w{n}" if n % 3 else f"\n{n}\t" for n in range(size))
+    found = differences(old, new)  # by comparing each word with each other this would take hours
+    assert "".join(change.old for change in found) == old
+    assert "".join(change.new for change in found) == new

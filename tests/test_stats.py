@@ -1,0 +1,129 @@
+"""Statistics: every number is what counting the samples one by one gives."""
+
+import json
+import math
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import pytest
+
+from ledger.ledger import Ledger
+from models.prices import cost
+from models.settings import Endpoint
+from tests.conftest import look
+
+NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def stats(run: Path) -> Any:
+    return json.loads(look("stats", run, "--json", cwd=run).stdout)
+
+
+def test_the_results_are_those_of_the_samples(modes_run: Path) -> None:
+    report = stats(modes_run)
+    samples = list(Ledger.open(modes_run / "ledger.sqlite").samples())
+    assert report["samples"] == {"records": 12, "finished": 12, "skipped": 0, "skipped_by_reason": {}}
+    for mode in ("edit", "evolve"):
+        found = report["modes"][mode]
+        results = [by_mode[mode] for _, by_mode in samples]
+        outcomes = [outcome for result in results for outcome in result.outcome]
+        assert found["changed"] == sum(result.accepted_rounds > 0 for result in results)
+        accepted = Counter(str(outcome["accepted_rounds"]) for outcome in outcomes)
+        assert found["accepted_rounds"] == dict(accepted)
+        assert found["endings"] == dict(Counter(outcome["ending"] for outcome in outcomes))
+        ratios = [result.final_tokens / result.original_tokens for result in results]
+        lengths = found["lengths"]
+        assert lengths["average_original_tokens"] == mean(result.original_tokens for result in results)
+        assert lengths["average_evolved_tokens"] == mean(result.final_tokens for result in results)
+        assert lengths["median_ratio"] == pytest.approx(median(ratios))
+        assert lengths["doubled"] == sum(ratio > 2 for ratio in ratios) / len(ratios)
+    assert report["modes"]["edit"]["judging"] is None
+
+
+def test_the_two_orders_are_compared_as_a_person_would(modes_run: Path) -> None:
+    judging = stats(modes_run)["modes"]["evolve"]["judging"]
+    expected: Counter[str] = Counter()
+    for _, by_mode in Ledger.open(modes_run / "ledger.sqlite").samples():
+        for round_ in by_mode["evolve"].outcome[0]["rounds"]:
+            expected["rounds"] += 1
+            expected["accepted"] += round_["accepted"]
+            one, other = round_["forward"]["points"], round_["reversed"]["points"]
+            if one is None or other is None:
+                expected["both_unreadable" if one == other else "one_unreadable"] += 1
+            elif one == other[::-1]:
+                expected["agreed"] += 1
+            elif one == other:
+                expected["contradicted"] += 1
+                expected["favoured_first" if one[0] > one[1] else "favoured_second"] += 1
+            else:
+                expected["one_tie"] += 1
+    agreement = judging.pop("agreement")
+    assert {name: number for name, number in judging.items() if number} == +expected
+    read = expected["agreed"] + expected["one_tie"] + expected["contradicted"]
+    assert agreement == expected["agreed"] / read
+
+
+def test_calls_add_up_by_role_and_by_model(modes_run: Path) -> None:
+    report = stats(modes_run)["calls"]
+    ledger = Ledger.open(modes_run / "ledger.sqlite")
+    calls = [call for sample, _ in ledger.samples() for call in ledger.calls(sample.id)]
+    latencies = sorted(call["latency"] for call in calls)
+    total = report["total"]
+    assert total["calls"] == len(calls)
+    assert total["input_tokens"] == sum(call["input_tokens"] for call in calls)
+    assert total["output_tokens"] == sum(call["output_tokens"] for call in calls)
+    assert total["mean_latency"] == pytest.approx(mean(latencies))
+    assert total["p95_latency"] == latencies[math.ceil(0.95 * len(latencies)) - 1]
+    assert sum(role["calls"] for role in report["by_role"].values()) == len(calls)
+    assert list(report["by_model"]) == ["rehearsal:"]
+    assert report["by_model"]["rehearsal:"]["calls"] == len(calls)
+    # What is not known is not zero.
+    assert total["cost_usd"] is None
+    assert total["cost_complete"] is False
+
+
+def test_failures_and_skipped_records_are_counted_by_reason(failing_run: Path) -> None:
+    report = stats(failing_run)
+    assert report["samples"]["skipped_by_reason"] == {"a turn of function_call": 1}
+    evolve = report["modes"]["evolve"]
+    assert (evolve["finished"], evolve["failed"], evolve["exchanges"]) == (2, 1, 4)
+    assert evolve["failures"] == {"content filter": 1}
+    assert evolve["endings"] == {"max_rounds": 3, "failed": 1}
+    assert report["calls"]["total"]["failed"] == 2  # both openings of the exchange
+
+
+def test_tables_say_the_same_in_plain_text(modes_run: Path, failing_run: Path) -> None:
+    shown = look("stats", modes_run, cwd=modes_run).stdout
+    assert "\x1b" not in shown
+    for words in ("12 of 12 finished", "samples worked on", "3 rounds accepted", "growth of the median"):
+        assert words in shown
+    assert "not known" in shown
+    assert "$0" not in shown
+    shown = look("stats", failing_run, cwd=failing_run).stdout
+    assert "1 skipped: a turn of function_call" in shown
+    assert "content filter" in shown
+
+
+def test_what_is_no_run_is_refused_in_one_line(tmp_path: Path) -> None:
+    for command in (("stats", "."), ("show", ".", "1")):
+        ended = look(*command, cwd=tmp_path, status=2)
+        assert ended.stderr.count("\n") == 1
+        assert "is not a run" in ended.stderr
+
+
+def test_a_price_is_that_of_the_address_that_was_called() -> None:
+    model = Endpoint("openai", "gpt-4o-mini", None)
+    known = cost(model, 1000, 1_000_000, 0, 1_000_000, NOVEMBER)
+    assert known is not None
+    assert 0.1 < known < 10
+    cached = cost(model, 1000, 1_000_000, 1_000_000, 1_000_000, NOVEMBER)
+    assert cached is not None
+    assert cached < known
+    assert cost(model, 2000, 2_000_000, 0, 2_000_000, NOVEMBER) == pytest.approx(2 * known)
+    assert cost(model._replace(base_url="http://127.0.0.1:9/v1"), 1, 1, 0, 1, NOVEMBER) is None
+    assert cost(Endpoint("openai", "no-such-model", None), 1, 1, 0, 1, NOVEMBER) is None
+    assert cost(Endpoint("vllm", "gpt-4o-mini", None), 1, 1, 0, 1, NOVEMBER) is None
+    assert cost(Endpoint("rehearsal", "", None), 1, 1, 0, 1, NOVEMBER) is None
