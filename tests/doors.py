@@ -1,0 +1,81 @@
+"""Calls through the door to a stand-in server, for the tests of models."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from models.call import Call, CallRecord
+from models.door import Door
+from models.failures import CallFailed, RunStopped
+from models.keys import Keys
+from models.settings import ModelSettings
+from prompts.pack import Message
+from standin import StandIn
+
+MODELS = {
+    "openai": "gpt-4o-mini",
+    "glm": "glm-4.6",
+    "ernie": "ernie-4.5-turbo-128k",
+    "vllm": "standin",
+}
+"""A model of each provider that the stand-in has."""
+
+VLLM_KEY = "vk-stand-in-for-tests-0004"
+
+
+def call(number: int = 0, *, whole: bool = False) -> Call:
+    text = f"Say something about number {number}."
+    return Call(f"s{number}", "edit", 0, 1, "editor", [Message(role="user", content=text)], whole)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Return once the condition holds, which it must within ten seconds."""
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never came to that")
+
+
+class Asking:
+    """A door, and the records of what went through it."""
+
+    def __init__(self, door: Door, records: list[CallRecord]) -> None:
+        self.door = door
+        self.records = records
+
+    async def ask(self, *calls: Call) -> list[str | CallFailed | RunStopped]:
+        """Ask all at once; a call that fails gives its error."""
+
+        async def one(call: Call) -> str | CallFailed | RunStopped:
+            try:
+                return await self.door.ask(call)
+            except (CallFailed, RunStopped) as error:
+                return error
+
+        return await asyncio.gather(*map(one, calls))
+
+
+@asynccontextmanager
+async def asking(
+    server: StandIn, provider: str = "openai", *, concurrency: int = 64, **settings: Any
+) -> AsyncIterator[Asking]:
+    """A door to a provider at the stand-in. `rpm` and `tpm` are the door's, all else are settings."""
+    records: list[CallRecord] = []
+
+    async def record(made: CallRecord) -> None:
+        records.append(made)
+
+    limits = {name: settings.pop(name) for name in ("rpm", "tpm") if name in settings}
+    given = {"model": f"{provider}:{MODELS[provider]}", "base_url": server.base_url(provider), **settings}
+    door = Door(
+        ModelSettings(**given),
+        Keys(server.environment()),
+        concurrency=concurrency,
+        record=record,
+        recall=lambda call, request: None,
+        **limits,
+    )
+    async with door:
+        yield Asking(door, records)

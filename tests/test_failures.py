@@ -1,0 +1,287 @@
+"""What a failed call means: every failure of every provider, over HTTP, and any failure at all."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import httpx2
+import openai
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.ledger import Ledger
+from models import door
+from models.diagnosis import diagnose
+from models.failures import CallFailed, Remedy, RunStopped
+from models.settings import Endpoint
+from standin import RETRYABLE, Fault, StandIn
+from tests.doors import MODELS, VLLM_KEY, asking, call, until
+from tests.program import DATA, coevol
+
+GIVES_UP = {
+    "too_long": "too long",
+    "content_filter": "content filter",
+    "empty": "empty reply",
+    "withheld": "content filter",
+    "context_full": "too long",
+    "echo_key": "refused",
+    "truncated": "truncated",
+}
+STOPS = {
+    "invalid_key": "Check the key in",
+    "no_balance": "Check the account's balance",
+    "quota": "when the provider has renewed the quota",
+    "unknown_model": "Check the model's name",
+}
+NOT_THERE = {
+    ("vllm", "no_balance"),
+    ("vllm", "content_filter"),
+    ("vllm", "withheld"),
+    ("vllm", "context_full"),
+}
+"""What vLLM has no words for."""
+ONLY_GLM = {"context_full"}
+
+
+@pytest.mark.parametrize("provider", MODELS)
+@pytest.mark.parametrize(("fault", "reason"), GIVES_UP.items())
+async def test_a_call_that_cannot_be_done_is_not_tried_again(provider: str, fault: str, reason: str) -> None:
+    if (provider, fault) in NOT_THERE or (fault in ONLY_GLM and provider != "glm"):
+        pytest.skip(f"{provider} knows no {fault}")
+    with StandIn(fault, vllm_key=VLLM_KEY) as server:
+        async with asking(server, provider) as to:
+            (error,) = await to.ask(call(whole=True))
+            assert isinstance(error, CallFailed), error
+            assert error.reason == reason
+            assert len(server.chats()) == 1
+            (record,) = to.records
+            assert record.failure
+            assert record.failure.startswith(f"{reason}: ")
+            assert record.attempts == 1
+            assert record.code or fault == "empty"
+            assert server.key(provider) not in f"{error} {record}"
+
+
+@pytest.mark.parametrize("provider", MODELS)
+@pytest.mark.parametrize(("fault", "advice"), STOPS.items())
+async def test_what_no_call_can_do_stops_the_run(provider: str, fault: str, advice: str) -> None:
+    if (provider, fault) in NOT_THERE:
+        pytest.skip(f"{provider} knows no {fault}")
+    with StandIn(fault, vllm_key=VLLM_KEY) as server:
+        async with asking(server, provider, concurrency=4) as to:
+            errors = await to.ask(*map(call, range(20)))
+            assert all(isinstance(error, RunStopped) for error in errors)
+            assert len({str(error) for error in errors}) == 1
+            assert advice in str(errors[0])
+            assert MODELS[provider] in str(errors[0])
+            assert server.key(provider) not in str(errors[0])
+            assert len(server.chats()) <= 4
+
+
+@pytest.mark.parametrize("code", ["1113", "1308", "1309", "1310", "1311"])
+async def test_some_of_glms_429_are_no_matter_of_speed(code: str) -> None:
+    with StandIn(Fault("429", code=code)) as server:
+        async with asking(server, "glm") as to:
+            (error,) = await to.ask(call())
+            assert isinstance(error, RunStopped)
+            assert len(server.chats()) == 1
+            assert to.records[0].code == code
+
+
+@pytest.mark.parametrize("provider", MODELS)
+@pytest.mark.parametrize("fault", [*RETRYABLE.split("|"), "network_error"])
+async def test_what_may_pass_is_tried_again(
+    provider: str, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if fault == "network_error" and provider != "glm":
+        pytest.skip("a finish reason of GLM's")
+    monkeypatch.setattr(door, "FIRST_WAIT", 0.01)
+    with StandIn(Fault(fault, times=2), vllm_key=VLLM_KEY) as server:
+        async with asking(server, provider) as to:
+            (reply,) = await to.ask(call())
+            assert isinstance(reply, str), reply
+            assert len(server.chats()) == 3
+            assert to.records[0].attempts == 3
+            assert to.records[0].failure is None
+
+
+async def test_a_call_that_always_fails_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(door, "MOST_ATTEMPTS", 4)
+    with StandIn("500") as server:
+        async with asking(server) as to:
+            (error,) = await to.ask(call())
+    assert isinstance(error, CallFailed)
+    assert error.reason == "server error"
+    assert "(after 4 attempts)" in str(error)
+    assert len(server.chats()) == 4
+
+
+async def test_a_server_that_hangs_is_given_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "FIRST_WAIT", 0.01)
+    with StandIn("hang:times=1") as server:
+        async with asking(server, timeout=0.5) as to:
+            (reply,) = await to.ask(call())
+            assert isinstance(reply, str)
+            assert to.records[0].attempts == 2
+
+
+@pytest.mark.parametrize("given", ["1", "date:2", "ms:400"])
+async def test_a_server_is_not_asked_before_its_time(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "FIRST_WAIT", 0.001)
+    with StandIn(Fault("429", times=1, retry_after=given)) as server:
+        async with asking(server) as to:
+            await to.ask(call())
+        first, second = server.chats()
+        assert second.arrived - first.arrived >= 0.39
+
+
+async def test_a_long_wait_is_seen_and_can_be_left() -> None:
+    with StandIn(Fault("429", retry_after="7200", nth="1")) as server:
+        async with asking(server) as to:
+            refused = asyncio.create_task(to.ask(call(0)))
+            await until(to.door.waiting)
+            behind = asyncio.create_task(to.ask(*map(call, range(1, 6))))
+            await until(lambda: sum(held.calls for held in to.door.waiting()) == 6)
+            waiting = {held.reason: held for held in to.door.waiting()}
+            assert waiting["throttled by openai"].calls == 5
+            assert waiting["throttled at openai"].calls == 1
+            ends = waiting["throttled by openai"].until
+            assert ends
+            assert abs(ends - server.chats()[0].arrived - 7200) < 60
+            to.door.stop(RunStopped("enough"))
+            assert all(str(error) == "enough" for error in [*await refused, *await behind])
+        assert len(server.chats()) == 1
+
+
+async def test_an_address_where_nobody_ever_answered_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "FIRST_WAIT", 0.01)
+    server = StandIn().start()
+    server.stop()
+    async with asking(server) as to:
+        errors = await to.ask(*map(call, range(5)))
+    assert all(isinstance(error, RunStopped) for error in errors)
+    assert "nothing answers for openai:gpt-4o-mini" in str(errors[0])
+    assert "Check the base URL" in str(errors[0])
+
+
+async def test_a_server_that_goes_away_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(door, "KNOCK", 0.05)
+    with StandIn() as server:
+        async with asking(server) as to:
+            await to.ask(call(0))
+            server.stop()
+            asked = asyncio.create_task(to.ask(*map(call, range(1, 9))))
+            await until(lambda: [held.reason for held in to.door.waiting()] == ["unreachable at openai"])
+            await asyncio.sleep(0.5)  # many more attempts than any other failure is given
+            server.start()
+            assert all(isinstance(reply, str) for reply in await asked)
+            monkeypatch.setattr(door, "PATIENCE", 0.3)
+            server.stop()
+            (error,) = await to.ask(call(9))
+            assert isinstance(error, RunStopped)
+
+
+WORDS = st.text(max_size=20) | st.sampled_from(["context length", "_unsafe", "per day", "insufficient_quota"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | WORDS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(WORDS, inner, max_size=3)
+        | st.fixed_dictionaries({}, optional=dict.fromkeys(("error", "code", "message", "type"), inner))
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.integers(300, 599), JSON, st.dictionaries(st.just("retry-after"), st.text("0123456789-.eGMT :")))
+def test_any_answer_at_all_has_a_meaning(status: int, body: Any, headers: dict[str, str]) -> None:
+    request = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")
+    response = httpx2.Response(status, request=request, headers=headers)
+    error = openai.APIStatusError("it failed", response=response, body=body)
+    found = diagnose(error, Endpoint("openai", "m", "http://127.0.0.1/v1"), has_answered=False)
+    assert found.remedy in get_args(Remedy)
+    assert "openai:m" in found.message
+    assert found.wait is None or found.wait >= 0
+    again = diagnose(ValueError(body), Endpoint("openai", "m", None), has_answered=True)
+    assert again.remedy in get_args(Remedy)
+
+
+def run(server: StandIn, provider: str, folder: Path, *options: str, status: int) -> str:
+    return coevol(
+        "evolve", DATA / "alpaca_en_300.json", "-o", folder, "--model", f"{provider}:{MODELS[provider]}",
+        "--base-url", server.base_url(provider), *options,
+        cwd=folder.parent, env=server.environment(), status=status,
+    ).stderr  # fmt: skip
+
+
+def outcomes(folder: Path) -> list[Any]:
+    return [
+        (sample.id, {mode: (result.status, result.outcome) for mode, result in results.items()})
+        for sample, results in Ledger.open(folder / "ledger.sqlite").samples()
+    ]
+
+
+needs_data = pytest.mark.skipif(not DATA.exists(), reason="needs the shared data sets")
+
+
+@needs_data
+@pytest.mark.parametrize(("provider", "mode"), [(p, "evolve" if p == "openai" else "advise") for p in MODELS])
+def test_a_run_survives_all_that_passes(provider: str, mode: str, tmp_path: Path) -> None:
+    options = ("--stop=200", f"--mode={mode}", "--max-rounds=1")
+    with StandIn(vllm_key=VLLM_KEY, keep=False) as server:
+        run(server, provider, tmp_path / "fair", *options, status=0)
+    with StandIn(f"{RETRYABLE}:rate=0.3,seed=7", vllm_key=VLLM_KEY, keep=False) as server:
+        run(server, provider, tmp_path / "foul", *options, status=0)
+    assert len(outcomes(tmp_path / "foul")) == 200
+    assert outcomes(tmp_path / "foul") == outcomes(tmp_path / "fair")
+
+
+@needs_data
+@pytest.mark.parametrize("fault", ["no_balance", "invalid_key"])
+def test_a_run_that_was_stopped_goes_on(fault: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with StandIn(f"{fault}:nth=100-", latency=0.02) as server:
+        said = run(server, "openai", folder, "--stop=30", "--concurrency=4", status=3)
+        assert said.count("coevol: stopped: ") == 1
+        answered = len([request for request in server.chats() if request.status == 200])
+        assert len(server.chats()) <= 99 + 8  # a sample has two calls in flight at most
+        server.order()
+        run(server, "openai", folder, "--stop=30", status=0)
+        whole = len({request.digest for request in server.chats() if request.status == 200})
+        assert len([request for request in server.chats() if request.status == 200]) == whole > answered
+    assert all(results["evolve"][0] == "done" for _, results in outcomes(folder))
+
+
+@needs_data
+def test_failed_samples_are_tried_again_when_asked(tmp_path: Path) -> None:
+    folder, options = tmp_path / "run", ("--stop=40", "--mode=advise", "--max-failures=1")
+    with StandIn("content_filter:rate=0.2,seed=1,times=9") as server:
+        assert "--retry-failed" in run(server, "openai", folder, *options, status=1)
+        failed = [id_ for id_, results in outcomes(folder) if results["advise"][0] == "failed"]
+        assert 0 < len(failed) < 40
+        server.order()
+        before = len(server.chats())
+        run(server, "openai", folder, *options, status=1)
+        assert len(server.chats()) == before
+        run(server, "openai", folder, *options, "--retry-failed", status=0)
+        assert before < len(server.chats()) <= before + 2 * len(failed)
+    assert all(results["advise"][0] == "done" for _, results in outcomes(folder))
+
+
+@needs_data
+@pytest.mark.parametrize("provider", MODELS)
+def test_a_key_that_comes_back_is_nowhere_to_be_found(provider: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with StandIn("echo_key", vllm_key=VLLM_KEY) as server:
+        said = run(server, provider, folder, "--stop=5", status=1)
+        key = server.key(provider)
+    assert "failed" in said
+    assert key not in said
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    assert files
+    assert not [file for file in files if key.encode() in file.read_bytes()]
+    assert all("credential '[" in json.dumps(results) for _, results in outcomes(folder))
