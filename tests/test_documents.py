@@ -1,0 +1,105 @@
+"""What the documents say is true: each of their commands is run."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from graph.settings import Settings
+from standin import StandIn
+from tests.program import coevol
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = ("README.md", "ARCHITECTURE.md")
+
+ELSEWHERE = {
+    "git clone <this repository> coevol && cd coevol": "this checkout",
+    "make test": "what runs this test",
+    "pip install -e '.[studio]'": "the requirements that `make test` installs",
+    "langgraph dev": "tests/test_studio.py",
+    "coevol view runs/demo": "tests/test_viewer.py",
+}
+"""Commands that are not run here, and where they are."""
+
+
+def blocks(document: str, language: str) -> Iterator[str]:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    yield from re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def commands() -> list[str]:
+    lines = (line for name in DOCUMENTS for block in blocks(name, "console") for line in block.splitlines())
+    return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+
+
+def test_every_command_of_the_documents_runs(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    for toml in blocks("README.md", "toml"):
+        name = re.match(r"# (\S+\.toml)\n", toml)
+        assert name, "a TOML file in the README begins with its name"
+        # The server knows models of its own only, and is not where vLLM's default address says.
+        (tmp_path / name.group(1)).write_text(at_hand(toml))
+    ran = []
+    with StandIn() as server:
+        for command in commands():
+            if command in ELSEWHERE or command.startswith("make demo"):
+                continue
+            program, *words = shlex.split(at_hand(command))
+            assert program == "coevol", f"{command}: run it here, or say in ELSEWHERE where it is run"
+            words += over(server, command)
+            if "runs/demo" in words and not (tmp_path / "runs" / "demo").exists():
+                coevol("evolve", "examples/alpaca_en.json", "-o", "runs/demo", cwd=tmp_path)
+            ended = coevol(*words, cwd=tmp_path, env=server.environment())
+            assert ended.stdout or ended.stderr
+            ran.append(command)
+    assert len(ran) >= 8
+    assert {path.name for path in tmp_path.glob("better.*")} == {"better.json", "better.jsonl"}
+
+
+def at_hand(text: str) -> str:
+    return text.replace("Qwen/Qwen3-8B", "standin")
+
+
+def over(server: StandIn, command: str) -> list[str]:
+    """The base URLs that send a command's models to the server on this machine."""
+    given = re.findall(r"--model (?:(\w+)=)?(\w+):", command)
+    if "--settings mine.toml" in command:
+        given = [("", "vllm"), ("judge", "openai")]
+    urls = [(f"{role}=" if role else "") + server.base_url(provider) for role, provider in given]
+    return [word for url in urls for word in ("--base-url", url)]
+
+
+def test_the_demo_runs(tmp_path: Path) -> None:
+    if not (Path(sys.prefix) / "demo").exists():
+        pytest.skip("this environment was not made by make")
+    run = tmp_path / "demo"
+    ended = subprocess.run(
+        ["make", "demo", f"VENV={sys.prefix}", f"DEMO={run}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "they are no improvement" in ended.stderr
+    assert "What changed" in ended.stdout
+    assert "coevol check --model" in ended.stdout
+
+
+def test_the_settings_file_of_the_readme_is_one() -> None:
+    (toml,) = blocks("README.md", "toml")
+    assert Settings(**tomllib.loads(toml)).max_rounds == 2
+
+
+def test_the_map_names_the_rooms_there_are() -> None:
+    (map_, *_) = blocks("ARCHITECTURE.md", "")
+    named = set(re.findall(r"^(\w+)/|  (\w+)/", map_, re.MULTILINE))
+    rooms = {name for pair in named for name in pair if name}
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert rooms == {line.split("/")[0] for line in tracked.splitlines() if "/" in line} - {".ci"}
