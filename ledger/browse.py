@@ -84,7 +84,13 @@ def page(ledger: Ledger, wanted: Filter, order: Order, *, down: bool, begin: int
         ).scalar_one()
     keys = _ordered(wanted, order, down)
     if not wanted.text:
-        chosen = _keys(ledger, keys.offset(begin).limit(size))
+        if begin > total / 2:
+            # Counted from the other end: what is skipped is read all the same.
+            count = max(0, min(size, total - begin))
+            backwards = _ordered(wanted, order, not down).offset(total - begin - count).limit(count)
+            chosen = _keys(ledger, backwards)[::-1]
+        else:
+            chosen = _keys(ledger, keys.offset(begin).limit(size))
         return Page(list(_looked_up(ledger, chosen)), total, begin, begin + len(chosen))
     found: list[Found] = []
     place, until = begin, time.monotonic() + PATIENCE

@@ -158,6 +158,8 @@ def _judging(mode: str, judging: Judging) -> None:
         "one cannot be read": (judging.one_unreadable, GREY),
         "neither can be read": (judging.both_unreadable, "#5b6472"),
     }
+    if judging.calls_saved:
+        parts["the first decided: a call saved"] = (judging.calls_saved, BLUE)
     with ui.column().classes("panel judging"):
         ui.label("Rounds by how the judge's two orders agree").classes("faint small")
         _chart(

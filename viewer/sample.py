@@ -233,7 +233,7 @@ def _side_by_side(old: str, new: str, old_name: str, new_name: str) -> None:
             with right:
                 text(new)
             return
-        marked = await asyncio.to_thread(texts.differences, old[: texts.MOST], new[: texts.MOST])
+        marked = await asyncio.to_thread(texts.marked, old[: texts.MOST], new[: texts.MOST])
         for side, html, content in ((left, marked[0], old), (right, marked[1], new)):
             with side:
                 _marked(html, content)
@@ -284,6 +284,8 @@ def _decision(outcome: Mapping[str, Any]) -> str:
     score = f" {points['draft']:g} : {points['current']:g}" if points else ""
     word = "draft accepted" if outcome["accepted"] else "current response kept"
     tags = f'<span class="tag {"good" if outcome["accepted"] else ""}">{word}{score}</span>'
+    if outcome["reversed"] is None:
+        tags += ' <span class="tag">the first judgement decides, no second was asked for</span>'
     favoured = favoured_position(cast(Round, outcome))
     if favoured:
         place = "first" if favoured == 1 else "second"

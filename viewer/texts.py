@@ -5,7 +5,6 @@ appear as they were written, and what comes out passes a sanitizer that knows a 
 become links, since showing one would fetch it.
 """
 
-import difflib
 import re
 from collections.abc import Sequence
 from html import escape
@@ -20,6 +19,8 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
+from samples.differences import differences
+
 MOST = 20_000
 """Characters of a text that are shown before a person asks for all of it. A text of 1 MB in one page makes
 the browser, and the comparison of two of them makes the server, wait for seconds."""
@@ -29,10 +30,6 @@ _TAGS = {
     *("ul", "ol", "li", "code", "pre", "span", "table", "thead", "tbody", "tr", "th", "td"),
 }
 _CODE: HtmlFormatter[str] = HtmlFormatter(nowrap=True)
-
-_CHARACTER = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_WORDS = re.compile(rf"[{_CHARACTER}]|[^\W{_CHARACTER}]+|\s+|.", re.DOTALL)
-"""Words, or characters where a script has no spaces between words (Chinese, Japanese)."""
 
 
 def rendered(text: str) -> str:
@@ -55,28 +52,14 @@ def plain(text: str) -> str:
     return escape(text)
 
 
-def differences(old: str, new: str) -> tuple[str, str]:
+def marked(old: str, new: str) -> tuple[str, str]:
     """Both texts as HTML, with the words marked that only one of them has (`<del>` and `<ins>`)."""
-    olds, news = _WORDS.findall(old), _WORDS.findall(new)
-    first, last = _common_ends(olds, news)
-    left, right = [escape("".join(olds[:first]))], [escape("".join(news[:first]))]
-    a, b = olds[first : len(olds) - last], news[first : len(news) - last]
-    for kind, i, j, k, m in difflib.SequenceMatcher(None, a, b).get_opcodes():
-        gone, come = escape("".join(a[i:j])), escape("".join(b[k:m]))
-        left.append(gone if kind == "equal" or not gone else f"<del>{gone}</del>")
-        right.append(come if kind == "equal" or not come else f"<ins>{come}</ins>")
-    left.append(escape("".join(olds[len(olds) - last :])))
-    right.append(escape("".join(news[len(news) - last :])))
+    left, right = [], []
+    for gone, come in differences(old, new):
+        same = gone == come
+        left.append(escape(gone) if same or not gone else f"<del>{escape(gone)}</del>")
+        right.append(escape(come) if same or not come else f"<ins>{escape(come)}</ins>")
     return "".join(left), "".join(right)
-
-
-def _common_ends(old: Sequence[str], new: Sequence[str]) -> tuple[int, int]:
-    # Most drafts keep much of the response; what both begin and end with needs no comparison.
-    shorter = min(len(old), len(new))
-    first = next((i for i in range(shorter) if old[i] != new[i]), shorter)
-    rest = shorter - first
-    last = next((i for i in range(rest) if old[-1 - i] != new[-1 - i]), rest)
-    return first, last
 
 
 def code_styles(style: str, where: str) -> str:

@@ -1,0 +1,317 @@
+"""The pages of `coevol view`, looked at with a real browser over real runs."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from ledger.ledger import Ledger
+from tests import program
+from tests.browser import Browser, viewing
+from tests.program import coevol
+
+pytestmark = pytest.mark.skipif(not program.DATA.exists(), reason="the data sets are not at hand")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.driver.quit()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def alpaca(runs: Path) -> Path:
+    """120 results of single exchanges in two modes."""
+    data = program.DATA / "alpaca_en_300.json"
+    modes = ("--mode", "edit", "--mode", "evolve")
+    coevol("evolve", data, "-o", runs / "alpaca", "--stop", 60, *modes, cwd=runs)
+    return runs / "alpaca"
+
+
+@pytest.fixture(scope="module")
+def alpaca_pages(alpaca: Path) -> Iterator[str]:
+    with viewing(alpaca) as url:
+        yield url
+
+
+FEW = 100
+"""Samples of a run that one can watch."""
+
+
+def ledger(run: Path) -> Ledger:
+    return Ledger.open(run / "ledger.sqlite")
+
+
+def test_overview_shows_the_numbers_of_stats(browser: Browser, alpaca: Path, alpaca_pages: str) -> None:
+    numbers = json.loads(coevol("stats", alpaca, "--json", cwd=alpaca.parent).stdout)
+    browser.open(alpaca_pages + "/")
+    browser.until(lambda: browser.all(".bill"))
+    assert browser.texts(".progress") == ["120 of 600 results"]
+    tiles = dict(
+        zip(browser.texts(".tile .name"), browser.texts(".tile .value"), strict=True)  # the last mode wins
+    )
+    assert tiles["calls"] == f"{numbers['calls']['total']['calls']:,}"
+    assert tiles["judge agrees with itself"] == f"{numbers['modes']['evolve']['judging']['agreement']:.0%}"
+    rows = browser.script(
+        "return [...document.querySelectorAll('.bill tr')].map(r => [...r.cells].map(c => c.textContent))"
+    )
+    by_role = {row[0]: row[1:] for row in rows[1:]}
+    assert list(by_role) == ["positive", "critical", "advisor", "editor", "judge", "all"]
+    judge = numbers["calls"]["by_role"]["judge"]
+    assert by_role["judge"][0] == f"{judge['calls']:,}"
+    assert by_role["judge"][2] == f"{judge['input_tokens']:,}"
+    # Mode edit has one chart, mode evolve three, and the calls have one.
+    drawn = browser.script(
+        "return [...document.querySelectorAll('canvas')].filter(c => c.width > 100).length"
+    )
+    assert drawn == 5
+    assert not browser.complaints()
+
+
+def test_overview_follows_a_run_that_goes_on(browser: Browser, runs: Path) -> None:
+    records = json.loads((program.DATA / "alpaca_en_300.json").read_text(encoding="utf-8"))
+    (runs / "going.json").write_text(json.dumps(records[:FEW]))
+    run = runs / "going"
+    process = program.start("evolve", runs / "going.json", "-o", run, "--concurrency", 1, cwd=runs)
+    try:
+        browser.until(lambda: (run / "ledger.sqlite").exists() and ledger(run).finished())
+        with viewing(run) as url:
+            browser.open(url + "/")
+
+            def finished() -> int:
+                (text,) = browser.texts(".progress")
+                return int(text.split()[0].replace(",", ""))
+
+            first = browser.until(finished)
+            assert first < FEW, "the run was over before anyone could look"
+            assert browser.until(lambda: finished() > first)
+            browser.open(url + "/samples?order=length&down=1")
+            assert len(browser.all(".data tr")) > 1
+            out, err = process.communicate(timeout=120)
+            assert process.returncode == 0, out + err
+            browser.open(url + "/")
+            assert browser.until(lambda: finished() == FEW)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def shown_ids(browser: Browser) -> list[str]:
+    return browser.texts(".data tr td:first-child")
+
+
+def test_the_table_filters_sorts_and_searches(browser: Browser, alpaca: Path, alpaca_pages: str) -> None:
+    by_id = {sample.id: results for sample, results in ledger(alpaca).samples()}
+    browser.open(alpaca_pages + "/samples")
+    assert browser.texts(".where") == ["1 to 50 of 120"]
+    contradicting = [id for id, results in by_id.items() if results["evolve"].contradictions]
+    assert contradicting
+
+    # A filter stands in the address, and the address alone brings it back.
+    boxes = {box.text: box for box in browser.all(".q-checkbox")}
+    boxes["verdicts contradict"].click()
+    browser.until(lambda: "contradict=1" in browser.driver.current_url)
+    browser.until(lambda: shown_ids(browser) == contradicting)
+    browser.open(browser.driver.current_url)
+    assert shown_ids(browser) == contradicting
+
+    browser.open(alpaca_pages + "/samples?mode=evolve&accepted=3")
+    assert shown_ids(browser) == [id for id, r in by_id.items() if r["evolve"].accepted_rounds == 3]
+
+    browser.open(alpaca_pages + "/samples?mode=evolve&grew=1")
+    grown = [r["evolve"].final_tokens > 2 * r["evolve"].original_tokens for r in by_id.values()]
+    assert len(shown_ids(browser)) == sum(grown)
+
+    browser.open(alpaca_pages + "/samples?mode=edit&order=length&down=1")
+    longest = max(by_id.values(), key=lambda r: r["edit"].final_tokens)["edit"].final_tokens
+    assert f"→ {longest:,}" in browser.texts(".data tr td:nth-child(6)")[0]
+
+    search = browser.one("input[aria-label='Search in requests and responses']")
+    search.send_keys("BIRDS and mammals", Keys.ENTER)
+    browser.until(lambda: shown_ids(browser) == ["9"])
+    assert "text=BIRDS" in browser.driver.current_url
+
+    browser.open(alpaca_pages + "/samples?begin=100")
+    assert browser.texts(".where") == ["101 to 120 of 120"]
+    assert len(shown_ids(browser)) == 20
+    browser.open(alpaca_pages + "/samples?order=nonsense&accepted=x&begin=-3&mode=none")
+    assert browser.texts(".where") == ["nothing matches"]
+
+
+def test_a_sample_shows_all_that_happened_to_it(browser: Browser, alpaca: Path, alpaca_pages: str) -> None:
+    sample, results = next(
+        (sample, results)
+        for sample, results in ledger(alpaca).samples()
+        if results["evolve"].accepted_rounds == 1
+    )
+    (outcome,) = results["evolve"].outcome
+    browser.open(f"{alpaca_pages}/sample/{sample.position}?of=evolve")
+    browser.until(lambda: browser.all("ins"))
+    assert browser.script("return document.querySelector('.old .text').innerText") == outcome["original"]
+    assert browser.script("return document.querySelector('.new .text').innerText") == outcome["response"]
+    assert "rehearsed 1×" in browser.texts(".new ins")[-1]
+
+    rounds = outcome["rounds"]
+    assert len(browser.all(".round")) == len(rounds)
+    first = browser.all(".round")[0].text
+    for reply in (rounds[0]["suggestions"].splitlines()[0], rounds[0]["forward"]["reply"].splitlines()[1]):
+        assert reply in first
+    assert "prefers the draft" in first
+
+    # The exact messages of a call, and what it took.
+    calls = [call for call in ledger(alpaca).calls(sample.id) if call["mode"] == "evolve"]
+    advised = next(call for call in calls if call["step"] == "advisor")
+    browser.one(".bubble.advisor .open-messages").click()
+    browser.until(lambda: len(browser.all(".message")) == len(advised["messages"]) + 1)
+    shown = browser.texts(".message .text")
+    assert shown == [message["content"] for message in advised["messages"]] + [advised["reply"]]
+    assert f"request: {advised['request']}" in browser.one(".q-card").text
+    assert not browser.complaints()
+
+
+def test_keys_lead_through_what_the_table_showed(browser: Browser, alpaca: Path, alpaca_pages: str) -> None:
+    wanted = [s.position for s, r in ledger(alpaca).samples() if r["evolve"].accepted_rounds == 2]
+    assert len(wanted) > 2
+    browser.open(alpaca_pages + "/samples?mode=evolve&accepted=2")
+    browser.one(".data tr td a").click()
+    browser.until(lambda: browser.texts(".sample-id") == [str(wanted[0])])
+    for key, place in (("j", 1), (Keys.ARROW_RIGHT, 2), ("k", 1), (Keys.ARROW_LEFT, 0)):
+        browser.until(lambda: browser.script("return !!window.socket?.connected"))
+        browser.press(key)
+        browser.until(lambda place=place: browser.texts(".sample-id") == [str(wanted[place])])  # type: ignore[misc]
+    browser.until(lambda: browser.script("return !!window.socket?.connected"))
+    browser.press("u")
+    browser.until(lambda: len(shown_ids(browser)) == len(wanted))
+
+
+def test_a_conversation_is_shown_exchange_by_exchange(browser: Browser, runs: Path) -> None:
+    run = runs / "talk"
+    coevol("evolve", program.DATA / "sharegpt_long_90.json", "-o", run, "--stop", 3, cwd=runs)
+    sample, results = next(iter(ledger(run).samples()))
+    outcome = results["evolve"].outcome
+    with viewing(run) as url:
+        browser.open(f"{url}/sample/0?of=evolve")
+        assert len(browser.all(".exchanges a")) == len(sample.exchanges)
+        browser.all(".exchanges a")[1].click()
+        browser.until(lambda: "exchange=2" in browser.driver.current_url and browser.all(".round"))
+        assert sample.exchanges[1].instruction.split("\n")[0] in browser.one(".page").text
+        assert len(browser.all(".round")) == len(outcome[1]["rounds"])
+        browser.until(lambda: browser.script("return !!window.socket?.connected"))
+        browser.one(".q-expansion-item .q-item").click()
+        browser.until(
+            lambda: outcome[0]["response"].split("\n")[0][:60] in browser.one(".q-expansion-item").text
+        )
+
+
+HOSTILE = """# <script>window.hacked = 1</script>
+<img src=x onerror="window.hacked = 2"> <svg onload="window.hacked = 3"></svg> {{ constructor }}
+<iframe srcdoc="<script>parent.hacked = 4</script>"></iframe><style>body { display: none }</style>
+[click](javascript:window.hacked=5) [data](data:text/html,<script>window.hacked=6</script>)
+<a href="javascript:1">a</a>
+![picture](http://192.0.2.1/spy.png) </div></template><script>window.hacked = 7</script>
+
+```mermaid
+graph TD; A["<img src=x onerror='window.hacked = 8'>"]; click A "javascript:window.hacked=9"
+```
+
+<div class="fixed inset-0" style="position: fixed" onclick="window.hacked = 10">over all</div>
+"""
+
+
+@pytest.fixture(scope="module")
+def odd_pages(runs: Path) -> Iterator[str]:
+    """Samples that would do harm if they could, in scripts of all directions, and one of 1 MB."""
+    records = [
+        {
+            "id": "<script>window.hacked = 11</script>",
+            "instruction": HOSTILE,
+            "input": HOSTILE,
+            "output": HOSTILE,
+            "system": HOSTILE,
+        },
+        {"id": '"><img src=x onerror="window.hacked = 12">', "instruction": "", "output": HOSTILE},
+        {"instruction": "请写一句话。", "output": "今天天气很好。"},
+        {"instruction": "قل شيئا", "output": "مرحبا بك في العالم\n\n- الأول\n- الثاني"},
+        {"instruction": "Write much.", "output": "many words " * 95_000},
+    ]
+    (runs / "odd.json").write_text(json.dumps(records))
+    run = runs / "<img src=x onerror=window.hacked=13>"
+    coevol("evolve", runs / "odd.json", "-o", run, "--rehearsal-wins", 1, cwd=runs)
+    with viewing(run) as url:
+        yield url
+
+
+def test_texts_of_the_data_and_of_models_do_nothing(browser: Browser, odd_pages: str) -> None:
+    for path in ("/", "/samples", "/samples?text=hacked", "/sample/1", "/sample/0?of=evolve"):
+        browser.open(odd_pages + path)
+        browser.until(lambda: browser.all(".bill, .data, .text"))
+        _assert_tame(browser, odd_pages)
+    browser.until(lambda: browser.all(".bubble"))
+    for button in (".open-messages", ".open-differences"):
+        browser.one(button).click()
+        browser.until(lambda: browser.all(".q-card .text"))
+        _assert_tame(browser, odd_pages)
+        browser.press(Keys.ESCAPE)
+        browser.until(lambda: not browser.all(".q-card"))
+    browser.script("window.scrollTo(0, 0)")  # away from under the bar
+    browser.all(".how button")[1].click()
+    browser.until(lambda: browser.all(".new .text:not(.plain)"))
+    _assert_tame(browser, odd_pages)
+    # What was written can still be read, as it was written.
+    assert "<script>window.hacked = 1</script>" in browser.one(".new").text
+
+
+def _assert_tame(browser: Browser, url: str) -> None:
+    assert browser.script("return window.hacked") is None
+    assert browser.one(".bar").is_displayed()
+    inside = ".text script, .text img, .text svg, .text iframe, .text style, .text [onclick], .text [style]"
+    assert not browser.all(inside)
+    links = browser.script("return [...document.querySelectorAll('.page a')].map(a => a.protocol)")
+    assert set(links) <= {"http:"}
+    loaded = browser.script("return performance.getEntriesByType('resource').map(e => e.name)")
+    assert all(name.startswith((url, "data:", "blob:")) for name in loaded), loaded
+
+
+def test_scripts_of_all_directions(browser: Browser, odd_pages: str) -> None:
+    browser.open(odd_pages + "/samples")
+    assert browser.texts(".data .excerpt")[2:] == ["请写一句话。", "قل شيئا", "Write much."]
+    browser.open(odd_pages + "/sample/2")
+    browser.until(lambda: browser.all("ins"))
+    assert browser.texts(".old del") == []
+
+    browser.open(odd_pages + "/sample/3")
+    browser.until(lambda: browser.all(".old .text"))
+    direction = "return getComputedStyle(document.querySelector(arguments[0])).direction"
+    assert browser.script(direction, ".old .text") == "rtl"
+    assert browser.script(direction, ".bubble.editor .text li") == "rtl"
+    assert browser.script(direction, ".bubble .who") == "ltr"
+
+
+def test_a_text_of_1_mb_is_cut_until_it_is_asked_for(browser: Browser, odd_pages: str) -> None:
+    browser.open(odd_pages + "/sample/4")
+    browser.until(lambda: browser.all(".old .text"))
+    length = "return document.querySelector('.old .text').textContent.length"
+    assert browser.script(length) == 20_000
+    assert browser.script("return document.body.innerHTML.length") < 1_000_000
+    browser.one(".old button").click()
+    browser.until(lambda: browser.script(length) == 95_000 * 11)
+    assert not browser.complaints()
+
+
+def test_dark_where_the_system_is_dark(browser: Browser, alpaca_pages: str) -> None:
+    brightness = (
+        "return getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number)"
+    )
+    for scheme, dark in (("dark", True), ("light", False)):
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        browser.open(alpaca_pages + "/samples")
+        browser.until(lambda dark=dark: (max(browser.script(brightness)) < 60) == dark)  # type: ignore[misc]
