@@ -49,6 +49,10 @@ class Page:
     def text(self, text: str | Text, style: str = "", indent: int = 0) -> None:
         """A text of one or more lines. A `str` may hold anything; a `Text` what is `printable`."""
         shown = text if isinstance(text, Text) else Text(printable(text), style)
+        if not self._console.is_terminal:
+            lines = (" " * indent + line if line else "" for line in shown.plain.split("\n"))
+            self._console.file.write("\n".join(lines) + "\n")
+            return
         for line in shown.split("\n", allow_blank=True):
             if not indent or not line.plain:
                 self._console.print(line)
