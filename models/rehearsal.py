@@ -1,9 +1,9 @@
 """`rehearsal:`, a provider without a model: plays every role by simple rules, so that a run can be tried.
 
 Its replies follow from the text it is given and from nothing else. The editor returns the response it finds
-in the prompt, or the request where there is none, with one more sentence; the judge draws its verdict from the two responses, so that in a run of
-some length drafts win, lose and tie, the two orders contradict each other, and some verdicts cannot be read.
-None of its texts is an improvement.
+in the prompt, or the request where there is none, with one more sentence; the judge draws its verdict from
+the two responses, so that in a run of some length drafts win, lose and tie, the two orders contradict each
+other, and some verdicts cannot be read. None of its texts is an improvement.
 
 What it does not cover: a prompt whose material is not fenced (`<response>` … `</response>`) is taken as one
 text, and there the judge cannot tell which response is the draft.
@@ -95,20 +95,24 @@ class RehearsalModel(BaseChatModel):
         # Drawn from the pair and not from its order, so that both orders know the same outcome.
         drawn = _share("\0".join(sorted((first, second))))
         draft_is_second = _rehearsals(second) >= _rehearsals(first)
-        if drawn < self.wins:
-            better = 2 if draft_is_second else 1
+        rest = (drawn - self.wins) / (1 - self.wins) if drawn >= self.wins else None
+        draft, current = (2, 1) if draft_is_second else (1, 2)
+        if rest is None:
+            better = draft
+        elif rest < 0.5:
+            better = current
+        elif rest < 0.62:
+            better = 0
+        elif rest < 0.72:
+            better = 1  # whichever is shown first: the two orders contradict each other
+        elif rest < 0.77:
+            better = 2  # whichever is shown second
+        elif rest < 0.84:
+            better = 0 if draft_is_second else current  # one order sees a tie
+        elif rest < 0.92 and draft_is_second:
+            better = current  # and in the other order unreadable
         else:
-            rest = (drawn - self.wins) / (1 - self.wins)
-            if rest < 0.5:
-                better = 1 if draft_is_second else 2
-            elif rest < 0.7:
-                better = 0
-            elif rest < 0.85:
-                better = 1  # whichever is shown first: the two orders contradict each other
-            elif rest < 0.9 and draft_is_second:
-                better = 1  # and in the other order unreadable
-            else:
-                return "Both have their merits; it is hard to say."
+            return "Both have their merits; it is hard to say."
         reason = "This verdict was drawn from the texts by a rule (rehearsal)."
         if scored:
             return f"{('7 7', '8 6', '6 8')[better]}\n{reason}"
