@@ -315,3 +315,22 @@ def test_dark_where_the_system_is_dark(browser: Browser, alpaca_pages: str) -> N
         browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
         browser.open(alpaca_pages + "/samples")
         browser.until(lambda dark=dark: (max(browser.script(brightness)) < 60) == dark)  # type: ignore[misc]
+
+
+def test_the_graph_shows_how_often_each_way_was_taken(
+    browser: Browser, alpaca: Path, alpaca_pages: str
+) -> None:
+    outcomes = [r["evolve"].outcome[0] for _, r in ledger(alpaca).samples()]
+    rounds = sum(len(outcome["rounds"]) for outcome in outcomes)
+    browser.open(alpaca_pages + "/graph?mode=evolve")
+    nodes = browser.until(lambda: browser.texts(".drawing .node"))
+    assert any(f"positive opening{rounds:,} calls" in node.replace("\n", "") for node in nodes)
+    taken = {text.strip() for text in browser.texts(".drawing .edgeLabel")}
+    assert {f"{len(outcomes)}×", f"{rounds}×", f"{rounds - len(outcomes)}×"} <= taken
+
+    place = next(place for place, outcome in enumerate(outcomes) if len(outcome["rounds"]) == 2)
+    browser.open(f"{alpaca_pages}/sample/{place}?of=evolve")
+    browser.one(".its-way").click()
+    nodes = browser.until(lambda: browser.texts(".drawing .node"))
+    assert any("advisor2 calls" in node.replace("\n", "") for node in nodes)
+    assert not browser.complaints()

@@ -10,7 +10,7 @@ from nicegui import ui
 from viewer import texts
 from viewer.run import Run
 
-PAGES = {"/": "Overview", "/samples": "Samples"}
+PAGES = {"/": "Overview", "/samples": "Samples", "/graph": "Graph"}
 
 ROLE_COLOURS = {
     "positive": "#2e9e6b",

@@ -17,7 +17,7 @@ from models.call import ROLE_OF_STEP, STEPS, Step
 from nodes.decision import Round, favoured_position
 from samples.sample import Exchange, Sample
 from viewer import texts
-from viewer.frame import frame, more, plain_text, seconds, text
+from viewer.frame import address, frame, more, plain_text, seconds, text
 from viewer.run import Run
 from viewer.samples import View, outcome_tags
 
@@ -99,6 +99,9 @@ def _title(
             if len(by_mode) > 1:
                 link = ui.link(other, view.sample_link((sample.position, other)))
                 link.classes("tag" if other != mode else "tag good")
+        if result.outcome:
+            way = address("/graph", {"mode": mode, "sample": str(sample.position)})
+            ui.link("its way", way).classes("faint its-way")
         ui.space()
         for key, name in (("k", "previous"), ("j", "next")):
             if links[key]:

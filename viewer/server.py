@@ -16,7 +16,7 @@ from nicegui import ui
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from viewer import overview, sample, samples
+from viewer import graph, overview, sample, samples
 from viewer.numbers import Counting
 from viewer.run import Run
 
@@ -50,7 +50,9 @@ def serve(run: Run, port: int, *, browser: bool) -> None:
 
 
 def _application(run: Run) -> ASGIApp:
-    overview.add(run, Counting(run))
+    counting = Counting(run)
+    overview.add(run, counting)
+    graph.add(run, counting)
     samples.add(run)
     sample.add(run)
     app = FastAPI(openapi_url=None)
