@@ -6,6 +6,8 @@ An exchange, in mode `evolve`:
           → critical_opening ┴ → ┴ critical_free ┴ → advisor → editor ┴ judge_reversed ┴ → decide ┐
                     ↑______________________ while the draft is accepted __________________________┘
 
+With `lazy_judge` the judgements follow one another, and the second is left out where the first decides.
+
 The other modes are parts of it. The order, and what each agent sees, are the method's (arXiv 2406.07054).
 """
 
@@ -32,7 +34,7 @@ from models.failures import CallFailed
 from nodes.advisor import advisor
 from nodes.agent import Ask
 from nodes.debater import free, opening
-from nodes.decision import adopt, decide
+from nodes.decision import adopt, decide, settled
 from nodes.editor import editor
 from nodes.judge import judge
 from nodes.settings import AgentSettings
@@ -107,8 +109,9 @@ def exchange_graph(mode: Mode, speak: Speak) -> ExchangeGraph:
         graph.add_node("judge_reversed", judge("reversed", ask))
         graph.add_node("decide", decide)
         graph.add_edge("editor", "judge_forward")
-        graph.add_edge("editor", "judge_reversed")
-        graph.add_edge(["judge_forward", "judge_reversed"], "decide")
+        graph.add_conditional_edges("editor", beside_forward, ["judge_reversed"])
+        graph.add_conditional_edges("judge_forward", after_forward, ["judge_reversed", "decide"])
+        graph.add_edge("judge_reversed", "decide")
         graph.add_conditional_edges(
             "decide", after_decision, ["positive_opening", "critical_opening", "finish"]
         )
@@ -182,6 +185,22 @@ def begin(state: AlpacaRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
         "response": exchange.response,
         "rounds": [],
     }
+
+
+def beside_forward(state: ExchangeState, runtime: Runtime[Settings]) -> list[Literal["judge_reversed"]]:
+    """Both orders are judged side by side, unless `lazy_judge` waits for the first."""
+    return [] if runtime.context.lazy_judge else ["judge_reversed"]
+
+
+def after_forward(state: ExchangeState, runtime: Runtime[Settings]) -> Literal["judge_reversed", "decide"]:
+    """The decision, once all judgements are there that it needs.
+
+    Judged side by side, both end in the same step, so that the decision is made once.
+    """
+    settings = runtime.context
+    if settings.lazy_judge and not settled(state["forward"], settings.verdict):
+        return "judge_reversed"
+    return "decide"
 
 
 def after_decision(

@@ -59,7 +59,7 @@ class ExchangeState(Opened, AdvisorView):
     suggestions: str
     draft: str
     forward: Judgement
-    reversed: Judgement
+    reversed: Judgement | None
     rounds: list[Round]
     ending: Ending
     accepted_rounds: int

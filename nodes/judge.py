@@ -59,7 +59,10 @@ def judge(order: Order, ask: Ask) -> Node[JudgeView]:
             messages = [*messages, said, Message(role="user", content=REMINDERS[settings.verdict])]
             reply = await ask(step, state, settings, messages, asked=retry + 2)
             points = read_verdict(reply, settings.verdict)
-        return {order: Judgement(reply=reply, points=points)}
+        update: dict[str, Any] = {order: Judgement(reply=reply, points=points)}
+        if order == "forward" and settings.lazy_judge:
+            update["reversed"] = None  # not asked for so far; the state may hold that of the round before
+        return update
 
     return node
 
@@ -95,9 +98,13 @@ _NAME = re.compile(r"\b(?:assistant|response)\s*([12])\b|\b(equal|tie)\b")
 _DENIAL = re.compile(
     r"\b(?:not|neither|nor|cannot|worse|worst|weaker|inferior|fails?|failed|lacks?|lacking|loses?)\b|n't\b"
 )
+_LOWEST, _HIGHEST = 1.0, 10.0
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _SCORES = re.compile(rf"'?{_NUMBER}(?:\s*[,，]\s*|\s+){_NUMBER}[.,;]?'?")
 _POINTS: dict[str, list[float]] = {"1": [1.0, 0.0], "2": [0.0, 1.0], "equal": [1.0, 1.0]}
+
+GREATEST_LEAD: dict[VerdictForm, float] = {"compare": 1.0, "score": _HIGHEST - _LOWEST}
+"""The most points by which a verdict can put one response before the other."""
 
 
 def _compared(line: str) -> list[float] | None:
@@ -113,4 +120,4 @@ def _scored(line: str) -> list[float] | None:
     if not found:
         return None
     scores = [float(number) for number in found.groups()]
-    return scores if all(1 <= score <= 10 for score in scores) else None
+    return scores if all(_LOWEST <= score <= _HIGHEST for score in scores) else None

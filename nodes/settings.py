@@ -36,6 +36,12 @@ class AgentSettings(BaseModel):
         "method of the paper.",
         json_schema_extra={"langgraph_nodes": ["judge_forward", "judge_reversed"]},
     )
+    lazy_judge: bool = Field(
+        False,
+        description="Ask the judge in the second order only where the first leaves something to decide. The "
+        "responses that come out are the same; the second judgement is not on record.",
+        json_schema_extra={"langgraph_nodes": ["judge_forward", "judge_reversed"]},
+    )
     memory_window: int = Field(
         0,
         ge=0,

@@ -46,29 +46,32 @@ def graph(what: Mode | Literal["conversation"], form: Format, file: Path | None)
 
 
 def _in_letters(drawn: Graph) -> str:
-    """The graph from top to bottom; below it the edges that lead back up, which would tangle the drawing."""
-    back = _back_edges(drawn)
+    """The graph from top to bottom; below it the edges aside and back, which would tangle the drawing."""
+    depth = _depths(drawn)
+    left_out = [(e.source, e.target) for e in drawn.edges if depth[e.target] <= depth[e.source]]
     names = {node.id: node.id.rpartition(":")[2] for node in drawn.nodes.values()}
-    forward = Graph(drawn.nodes, [edge for edge in drawn.edges if (edge.source, edge.target) not in back])
+    forward = Graph(drawn.nodes, [e for e in drawn.edges if (e.source, e.target) not in left_out])
     lines = [line.rstrip() for line in forward.draw_ascii().splitlines()]
-    returns: dict[str, list[str]] = {}
-    for source, target in back:
-        returns.setdefault(names[source], []).append(names[target])
-    if returns:
-        lines += ["", "and back:"]
-        lines += [f"  {source} ···> {' and '.join(targets)}" for source, targets in returns.items()]
+    for title, higher in (("and aside:", False), ("and back:", True)):
+        targets: dict[str, list[str]] = {}
+        for source, target in left_out:
+            if (depth[target] < depth[source]) == higher:
+                targets.setdefault(names[source], []).append(names[target])
+        if targets:
+            lines += ["", title]
+            lines += [f"  {source} ···> {' and '.join(those)}" for source, those in targets.items()]
     return "\n".join(lines)
 
 
-def _back_edges(drawn: Graph) -> list[tuple[str, str]]:
-    """The edges that do not lead farther from the start than they begin."""
+def _depths(drawn: Graph) -> dict[str, int]:
+    """How many edges lead to each node from the start, at least."""
     depth, reached = {"__start__": 0}, ["__start__"]
     for node in reached:
         for edge in drawn.edges:
             if edge.source == node and edge.target not in depth:
                 depth[edge.target] = depth[node] + 1
                 reached.append(edge.target)
-    return [(e.source, e.target) for e in drawn.edges if depth[e.target] <= depth[e.source]]
+    return depth
 
 
 async def _nobody(call: Call, settings: Settings) -> str:

@@ -234,8 +234,8 @@ async def evolve_sample(
     Raises:
         RunStopped, LedgerError: the run cannot go on.
     """
-    # Six steps a round, one an exchange, and the ends: a loop that runs away stops early.
-    steps = 6 * settings.max_rounds + len(sample.exchanges) + 5
+    # At most seven steps a round, one an exchange, and the ends: a loop that runs away stops early.
+    steps = 7 * settings.max_rounds + len(sample.exchanges) + 5
     config = RunnableConfig(recursion_limit=steps)
     try:
         if sample.format == "alpaca":

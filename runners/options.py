@@ -59,8 +59,9 @@ def settings_options(command: Command) -> Command:
     own = {"model", "base_url", "role_models", "role_base_urls"}
     fields = [
         click.option(
-            "--" + name.replace("_", "-"),
+            _flag(name, info),
             name,
+            default=None,  # so that a value in the file is known from one given here
             metavar=_metavar(info),
             help=_help(name, info),
         )
@@ -157,7 +158,14 @@ def _complaints(error: ValidationError) -> Iterable[str]:
             yield f"{name}: {says}, not {complaint['input']!r}"
 
 
-def _metavar(info: FieldInfo) -> str:
+def _flag(name: str, info: FieldInfo) -> str:
+    flag = name.replace("_", "-")
+    return f"--{flag}/--no-{flag}" if info.annotation is bool else f"--{flag}"
+
+
+def _metavar(info: FieldInfo) -> str | None:
+    if info.annotation is bool:
+        return None
     kinds = {int: "NUMBER", float: "NUMBER", str: "TEXT"}
     choices = getattr(info.annotation, "__args__", ())
     if info.annotation in kinds:
@@ -170,8 +178,10 @@ def _metavar(info: FieldInfo) -> str:
 def _help(name: str, info: FieldInfo) -> str:
     if name.endswith("_persona"):
         return f"Who the {name.removesuffix('_persona')} agent is."
-    default = "" if info.default is None else f" Default: {info.default}."
-    return f"{info.description}{default}"
+    if info.default is None:
+        return f"{info.description}"
+    default = ("off", "on")[info.default] if isinstance(info.default, bool) else info.default
+    return f"{info.description} Default: {default}."
 
 
 def _with(options: Sequence[Callable[[Any], Any]], command: Command) -> Command:

@@ -209,6 +209,8 @@ def _results(modes: Mapping[str, Any]) -> Table:
         table.add_row()
         row("judged rounds", (f"{mode['judging']['rounds']:,}" if mode["judging"] else "" for mode in each))
         for name, words in _JUDGING.items():
+            if name == "calls_saved" and not any(mode["judging"] and mode["judging"][name] for mode in each):
+                continue
             values = (
                 _share(mode["judging"][name], mode["judging"]["rounds"]) if mode["judging"] else ""
                 for mode in each
@@ -234,6 +236,7 @@ _JUDGING = {
     "favoured_second": "  for whichever is shown second",
     "one_unreadable": "one verdict unreadable",
     "both_unreadable": "both verdicts unreadable",
+    "calls_saved": "decided by the first order, a call saved",
 }
 
 

@@ -16,7 +16,7 @@ def test_mermaid_has_the_fan_outs_and_the_loop(tmp_path: Path) -> None:
         "begin --> positive_opening",
         "begin --> critical_opening",
         "editor --> judge_forward",
-        "editor --> judge_reversed",
+        "editor -.-> judge_reversed",
         "decide -.-> positive_opening",
         "decide -.-> critical_opening",
         "decide -.-> finish",

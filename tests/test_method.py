@@ -531,4 +531,8 @@ def test_the_drawing_shows_the_method() -> None:
     }
     expected |= {("__start__", "begin", False), ("finish", "__end__", False)}
     expected |= {("decide", after, True) for after in (*STEPS[0], "finish")}
+    # The second judgement may be left to be asked for after the first, or not at all (`lazy_judge`).
+    expected -= {("editor", "judge_reversed", False), ("judge_forward", "decide", False)}
+    expected |= {("editor", "judge_reversed", True)}
+    expected |= {("judge_forward", after, True) for after in ("judge_reversed", "decide")}
     assert set(edges()) == expected
