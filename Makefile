@@ -56,5 +56,5 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 lock:
 	$(BIN)/pip install --quiet uv
-	$(LOCK) --extra build -o requirements.txt
-	$(LOCK) --extra build --extra test -c requirements.txt -o requirements-test.txt
+	$(LOCK) --extra build --extra test -o requirements-test.txt
+	$(LOCK) --extra build --extra view -c requirements-test.txt -o requirements.txt
