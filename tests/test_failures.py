@@ -229,9 +229,9 @@ needs_data = pytest.mark.skipif(not DATA.exists(), reason="needs the shared data
 
 
 @needs_data
-@pytest.mark.parametrize(("provider", "mode"), [(p, "evolve" if p == "openai" else "advise") for p in MODELS])
+@pytest.mark.parametrize(("provider", "mode"), [(p, "advise" if p == "openai" else "edit") for p in MODELS])
 def test_a_run_survives_all_that_passes(provider: str, mode: str, tmp_path: Path) -> None:
-    options = ("--stop=200", f"--mode={mode}", "--max-rounds=1")
+    options = ("--stop=200", f"--mode={mode}")
     with StandIn(vllm_key=VLLM_KEY, keep=False) as server:
         run(server, provider, tmp_path / "fair", *options, status=0)
     with StandIn(f"{RETRYABLE}:rate=0.3,seed=7", vllm_key=VLLM_KEY, keep=False) as server:
