@@ -27,7 +27,7 @@ def test_a_benchmark_prints_its_table(name: str, tmp_path: Path) -> None:
         env={"PATH": "", "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert ended.returncode == 0, ended.stderr
     assert not ended.stderr
@@ -43,7 +43,7 @@ def test_prefixes_names_what_is_no_vllm_server(tmp_path: Path) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert ended.returncode == 1
     assert "http://127.0.0.1:9/v1" in ended.stderr
