@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from sqlalchemy import ColumnElement, Float, Select, and_, cast, func, select, tuple_
+from sqlalchemy import ColumnElement, Float, Select, and_, cast, func, literal_column, select, tuple_
 
 from ledger.ledger import PAGE, Ledger, Result
-from ledger.tables import results
+from ledger.tables import NOT_DONE, results
 from samples.sample import Sample
 
 Order = Literal["position", "accepted", "growth", "length"]
@@ -119,7 +119,7 @@ def reasons(ledger: Ledger) -> dict[str, int]:
     name = _short_reason()
     query = (
         select(name, func.count())
-        .where(results.c.status.in_(("failed", "skipped")))
+        .where(literal_column(NOT_DONE))
         .group_by(name)
         .order_by(func.count().desc(), name)
     )
@@ -185,7 +185,7 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
     if wanted.status:
         yield results.c.status == wanted.status
     if wanted.reason:
-        yield results.c.status.in_(("failed", "skipped"))
+        yield literal_column(NOT_DONE)
         yield _short_reason() == wanted.reason
     if wanted.accepted is not None:
         yield results.c.accepted_rounds == wanted.accepted

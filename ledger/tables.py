@@ -4,7 +4,7 @@ Columns that hold JSON or a reply refer to `texts` for everything long (see `led
 `sqlite3 RUN/ledger.sqlite` there are two views, `prompts` and `replies`, which put the texts in.
 """
 
-from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text, text
 
 VERSION = 2
 """The version of these tables, kept in SQLite's `user_version`."""
@@ -56,6 +56,12 @@ Index(
     results.c.position,
     results.c.exchanges,
 )
+
+NOT_DONE = "status <> 'done'"
+"""The condition of the index below; a query that is to use it must say it in these words."""
+
+# Few results are failed or skipped, and why they were is asked for often.
+Index("results_not_done", results.c.reason, results.c.status, sqlite_where=text(NOT_DONE))
 
 calls = Table(
     "calls",

@@ -334,3 +334,25 @@ def test_the_graph_shows_how_often_each_way_was_taken(
     nodes = browser.until(lambda: browser.texts(".drawing .node"))
     assert any("advisor2 calls" in node.replace("\n", "") for node in nodes)
     assert not browser.complaints()
+
+
+def test_failed_and_skipped_samples_say_why(browser: Browser, failing_run: Path) -> None:
+    with viewing(failing_run) as url:
+        browser.open(url + "/")
+        browser.until(lambda: browser.all(".bill"))
+        assert browser.texts(".failures td") == ["content filter", "1"]
+        browser.one(".failures a").click()
+        browser.until(lambda: shown_ids(browser) == ["middle"])
+
+        browser.one(".data td a").click()
+        browser.until(lambda: browser.texts(".sample-id") == ["middle"])
+        assert browser.texts(".exchanges a") == ["1: 2 accepted", "2: failed", "3: 2 accepted"]
+        browser.all(".exchanges a")[1].click()
+        browser.until(lambda: "exchange=2" in browser.driver.current_url and browser.all(".bubble"))
+        assert "failed" in browser.texts(".bubble .tag")
+        assert "withheld" in browser.one(".bubble").text.lower() or "content" in browser.one(".bubble").text
+
+        browser.open(url + "/samples?status=skipped")
+        assert shown_ids(browser) == ["tool"]
+        browser.one(".data td a").click()
+        browser.until(lambda: "a turn of function_call" in browser.one(".page").text)

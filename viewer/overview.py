@@ -112,7 +112,7 @@ def _mode(mode: str, found: ModeStatistics, numbers: Numbers) -> None:
     if found.failures:
         with ui.column().classes("panel"):
             ui.label("Failures by reason").classes("faint small")
-            ui.html(_failures(mode, found.failures), sanitize=False).classes("w-full")
+            ui.html(_failures(mode, found.failures), sanitize=False).classes("w-full failures")
 
 
 def _accepted(mode: str, found: ModeStatistics) -> None:

@@ -75,10 +75,16 @@ def add(run: Run) -> None:
     @ui.page("/samples", title=f"Samples · {run.name}", response_timeout=30)
     async def samples(request: Request) -> None:
         view = View.read(request.query_params)
-        page = await asyncio.to_thread(
-            browse.page, run.ledger, view.wanted, view.order, down=view.down, begin=view.begin, size=SIZE
+
+        def look() -> browse.Page:
+            return browse.page(
+                run.ledger, view.wanted, view.order, down=view.down, begin=view.begin, size=SIZE
+            )
+
+        page, reasons = await asyncio.gather(
+            asyncio.to_thread(look),
+            asyncio.to_thread(browse.reasons, run.ledger),
         )
-        reasons = await asyncio.to_thread(browse.reasons, run.ledger)
         with frame(run, "/samples"):
             _filters(run, view, reasons)
             _where(view, page)
