@@ -6,7 +6,7 @@ Columns that hold JSON or a reply refer to `texts` for everything long (see `led
 
 from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text, text
 
-VERSION = 2
+VERSION = 3
 """The version of these tables, kept in SQLite's `user_version`."""
 
 metadata = MetaData()
@@ -72,6 +72,7 @@ calls = Table(
     Column("exchange", Integer, nullable=False),
     Column("round", Integer, nullable=False),
     Column("step", String, nullable=False),
+    Column("asked", Integer, nullable=False, comment="2 and more: asked again, the reply could not be read"),
     Column("request", String, nullable=False, comment="hash of model, parameters and messages"),
     Column("model", String, nullable=False),
     Column("messages", Text, nullable=False, comment="JSON: what was sent, each content in pieces"),
@@ -83,7 +84,8 @@ calls = Table(
     Column("started", Float, nullable=False, comment="Unix time"),
     Column("latency", Float, nullable=False, comment="seconds"),
     Column("attempts", Integer, nullable=False),
-    Column("failure", Text),
+    Column("failure", Text, comment="its short name and what was said"),
+    Column("code", String, comment="the provider's code for the failure"),
 )
 Index("calls_of_sample", calls.c.sample)
 

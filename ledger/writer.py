@@ -9,6 +9,7 @@ import asyncio
 import queue
 import threading
 from collections import defaultdict
+from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -82,7 +83,12 @@ class Writer:
 
     def _write(self) -> None:
         failure: LedgerError | None = None
-        with self._ledger.engine.connect() as connection:
+        with ExitStack() as until_done:
+            try:
+                with reported(self._ledger.path):
+                    connection = until_done.enter_context(self._ledger.engine.connect())
+            except LedgerError as error:
+                failure = error
             more = True
             while more:
                 batch = [self._entries.get()]
@@ -139,6 +145,7 @@ class Writer:
             "exchange": call.exchange,
             "round": call.round,
             "step": call.step,
+            "asked": call.asked,
             "request": record.request,
             "model": record.model,
             "messages": _json(messages),
@@ -151,6 +158,7 @@ class Writer:
             "latency": record.latency,
             "attempts": record.attempts,
             "failure": record.failure,
+            "code": record.code,
         }
 
 

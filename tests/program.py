@@ -16,7 +16,7 @@ _KEYS = ("OPENAI_API_KEY", "VLLM_API_KEY", "QIANFAN_API_KEY", "ZHIPUAI_API_KEY")
 
 
 def start(*words: object, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    """Starts `coevol` with these words. Keys come from `env` only, and the working directory has no `.env`."""
+    """Starts `coevol` with these words. Keys come from `env` only."""
     inherited = {name: value for name, value in os.environ.items() if name not in _KEYS}
     return subprocess.Popen(
         [*_COMMAND, *map(str, words)],

@@ -1,7 +1,6 @@
 """Whole runs, as a person starts them: what is finished stays, what is refused is refused at the start."""
 
 import json
-import os
 import random
 import signal
 import sqlite3
@@ -61,10 +60,7 @@ def test_real_data_is_worked_through(name: str, samples: int, tmp_path: Path) ->
     assert {result.status for _, by_mode in found for result in by_mode.values()} == {"done"}
     # The rehearsal's drafts win, lose, tie, contradict each other and cannot be read: all of it occurs.
     rounds = [
-        round_
-        for _, by_mode in found
-        for done in by_mode["evolve"].outcome
-        for round_ in done["rounds"]
+        round_ for _, by_mode in found for done in by_mode["evolve"].outcome for round_ in done["rounds"]
     ]
     assert {round_["accepted"] for round_ in rounds} == {True, False}
     if samples > 100:
@@ -148,8 +144,8 @@ def test_a_killed_run_goes_on_and_pays_for_nothing_twice(tmp_path: Path) -> None
 def test_an_interrupt_finishes_the_calls_in_flight_and_nothing_is_asked_twice(tmp_path: Path) -> None:
     data = written(tmp_path / "data.json", records(40))
     with StandIn(latency=0.3) as server:
-        words = ("evolve", data, "-o", "run", "--concurrency", 8, "--model", "openai:gpt-4o-mini")
-        words += ("--base-url", server.base_url("openai"))
+        words: tuple[object, ...] = ("evolve", data, "-o", "run", "--concurrency", 8)
+        words += ("--model", "openai:gpt-4o-mini", "--base-url", server.base_url("openai"))
         process = start(*words, cwd=tmp_path, env=server.environment())
         while len(server.chats("openai")) < 40:
             time.sleep(0.01)
@@ -228,7 +224,7 @@ def test_a_folder_with_other_things_in_it_is_refused(tmp_path: Path) -> None:
 def test_two_commands_on_one_folder(tmp_path: Path) -> None:
     data = written(tmp_path / "data.json", records(5))
     with StandIn(latency=5) as server:
-        words = ("evolve", data, "-o", "run", "--model", "openai:gpt-4o-mini")
+        words: tuple[object, ...] = ("evolve", data, "-o", "run", "--model", "openai:gpt-4o-mini")
         words += ("--base-url", server.base_url("openai"))
         first = start(*words, cwd=tmp_path, env=server.environment())
         while not server.chats("openai"):
@@ -245,7 +241,10 @@ def test_two_commands_on_one_folder(tmp_path: Path) -> None:
     [
         ('[{"instruction": "a", "output": "b"}', "data.json"),
         ('[{"instruction": 5, "output": "b"}]', "instruction"),
-        ('[{"id": 1, "instruction": "a", "output": "b"}, {"id": 1, "instruction": "a", "output": "b"}]', "id"),
+        (
+            '[{"id": 1, "instruction": "a", "output": "b"}, {"id": 1, "instruction": "a", "output": "b"}]',
+            "id",
+        ),
         ("not json", "data.json"),
     ],
 )
@@ -365,4 +364,4 @@ def test_a_server_that_is_not_there_stops_the_run_within_seconds(tmp_path: Path)
     )
     assert "127.0.0.1:9" in ended.stderr
     assert time.monotonic() - began < 40
-    assert os.path.exists(tmp_path / "run" / "ledger.sqlite")
+    assert (tmp_path / "run" / "ledger.sqlite").exists()
