@@ -65,21 +65,38 @@ class Ledger:
 
     @classmethod
     def create(cls, path: Path) -> Self:
-        """A new, empty ledger.
+        """A new, empty ledger. Where making one was cut short there is none: see `exists`.
 
         Raises:
             LedgerError: it cannot be written there.
         """
         ledger = cls(path)
-        with reported(path):
-            with ledger.engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-            with ledger.engine.begin() as connection:
-                metadata.create_all(connection)
-                for view in VIEWS:
-                    connection.exec_driver_sql(view)
-                connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
+        with reported(path), ledger.engine.connect() as connection:
+            # Texts of a few kilobytes leave less of a large page empty: 2.8 KiB a call instead of 4.5.
+            connection.exec_driver_sql("PRAGMA page_size = 16384")
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+            # The driver would begin no transaction for these: all of it is there, or nothing.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            metadata.create_all(connection)
+            for view in VIEWS:
+                connection.exec_driver_sql(view)
+            connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
+            connection.commit()
         return ledger
+
+    @classmethod
+    def exists(cls, path: Path) -> bool:
+        """Whether there is a ledger, or a file that is none of ours and is not to be written over.
+
+        Raises:
+            LedgerError: it is broken.
+        """
+        if not path.is_file():
+            return path.exists()
+        with cls(path).reading() as connection:
+            version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
+        return bool(version or tables)
 
     @classmethod
     def open(cls, path: Path) -> Self:
