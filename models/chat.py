@@ -8,6 +8,7 @@ from langchain_core.language_models.base import LanguageModelInput
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
+from models.community import glm_jwt, wenxin
 from models.rehearsal import RehearsalModel
 from models.settings import Endpoint, ModelSettings, Provider, Role
 
@@ -16,6 +17,8 @@ BASE_URLS: dict[Provider, str] = {
     "vllm": "http://localhost:8000/v1",
     "ernie": "https://qianfan.baidubce.com/v2",
     "glm": "https://open.bigmodel.cn/api/paas/v4",
+    "glm-jwt": "https://open.bigmodel.cn/api/paas/v4",
+    "wenxin": "https://aip.baidubce.com",
 }
 """Where a provider serves its models, unless the settings say otherwise."""
 
@@ -55,6 +58,11 @@ def chat_model(
     """
     if endpoint.provider == "rehearsal":
         return RehearsalModel(role=role, wins=settings.rehearsal_wins)
+    timeout = httpx2.Timeout(settings.timeout, connect=min(CONNECT, settings.timeout))
+    if endpoint.provider == "wenxin":
+        return wenxin(endpoint, settings, key)
+    if endpoint.provider == "glm-jwt":
+        return glm_jwt(endpoint, settings, key, client, timeout)
     temperature, top_p = settings.temperature, settings.top_p
     if endpoint.provider == "ernie":
         temperature = max(temperature, 0.01)  # its range is open at 0
@@ -68,7 +76,7 @@ def chat_model(
         temperature=temperature,
         top_p=top_p,
         max_completion_tokens=settings.max_tokens,
-        timeout=httpx2.Timeout(settings.timeout, connect=min(CONNECT, settings.timeout)),
+        timeout=timeout,
         max_retries=0,
         http_async_client=client,
         use_responses_api=False,

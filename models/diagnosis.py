@@ -2,11 +2,12 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
+import httpx2
 import openai
 from langchain_core.exceptions import ContextOverflowError
 from langchain_core.messages import AIMessage
@@ -24,6 +25,7 @@ from models.failures import (
     TOO_LONG,
     TRUNCATED,
     UNREACHABLE,
+    AnswerRefused,
     Diagnosis,
     Meaning,
     meaning_of,
@@ -38,19 +40,20 @@ _NO_COMPLETION = (openai.APIError, ValueError, KeyError, TypeError, AttributeErr
 def diagnose(error: Exception, endpoint: Endpoint, *, has_answered: bool) -> Diagnosis:
     """What an attempt failed with. `has_answered` says whether the endpoint ever gave a reply."""
     where = f"{endpoint.model} at {endpoint.base_url}"
-    if isinstance(error, openai.APIConnectionError | aiohttp.ClientError | OSError):
+    if isinstance(error, openai.APIConnectionError | httpx2.TransportError | aiohttp.ClientError | OSError):
         return _by_connection(error, where)
-    if isinstance(error, openai.APIStatusError):
-        code, words = _code_and_words(error.body, error.message)
+    if isinstance(error, openai.APIStatusError | AnswerRefused):
+        code, words = _code_and_words(error.body, getattr(error, "message", ""))
         meaning = meaning_of(error.status_code, code, words)
         if isinstance(error, ContextOverflowError):
             meaning = TOO_LONG
         if meaning is NOT_ALLOWED and has_answered:
             # A firewall's refusal of one text, say. It must not stop a run that works.
             meaning = REFUSED
+        headers = error.headers if isinstance(error, AnswerRefused) else error.response.headers
         named = f"{error.status_code} ({code})" if code else str(error.status_code)
         text = _with_advice(f"{where} answered {named}: {words}", meaning, endpoint)
-        return Diagnosis(meaning, text, code or str(error.status_code), _retry_after(error))
+        return Diagnosis(meaning, text, code or str(error.status_code), _retry_after(headers))
     if isinstance(error, _NO_COMPLETION):
         code, words = _code_and_words(error.args[0] if error.args else "", "")
         # The body may be an error that a proxy passed on with the wrong status.
@@ -125,8 +128,7 @@ def _code_and_words(body: Any, otherwise: str) -> tuple[str, str]:
     return "", " ".join(str(body or otherwise).split())
 
 
-def _retry_after(error: openai.APIStatusError) -> float | None:
-    headers = error.response.headers
+def _retry_after(headers: Mapping[str, str]) -> float | None:
     try:
         if "retry-after-ms" in headers:
             return max(0.0, float(headers["retry-after-ms"]) / 1000)

@@ -7,8 +7,9 @@ then by the HTTP status. The codes of all providers stand in one table, since a 
 whatever is behind it; no two providers use one code for different things.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Remedy = Literal["retry", "slow down", "give up call", "stop run"]
 
@@ -28,6 +29,23 @@ class CallFailed(RuntimeError):
 
 class RunStopped(RuntimeError):
     """The run cannot go on. What is finished is kept, and the same command goes on from there."""
+
+
+class MissingExtra(RunStopped):
+    """A model needs a library that is not installed."""
+
+
+class AnswerRefused(Exception):
+    """An answer that is no reply, where it came through a library without errors of such a form.
+
+    `body` is what was in it, JSON or text; `headers` have names in small letters.
+    """
+
+    def __init__(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(f"status {status}")
+        self.status_code = status
+        self.body = body
+        self.headers = headers or {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +170,17 @@ CODES: dict[str, Meaning] = {
     "tpm_rate_limit_exceeded": THROTTLED,
     "server_overloaded": OVERLOADED,
     # Wenxin V1, whose errors come with status 200
+    "1": SERVER_ERROR,
+    "2": SERVER_ERROR,
+    "3": MODEL_UNKNOWN,
+    "6": NOT_ALLOWED,
     "4": QUOTA_USED_UP,
     "17": QUOTA_USED_UP,
     "18": THROTTLED,
     "19": QUOTA_USED_UP,
     "110": KEY_REFUSED,
     "111": KEY_REFUSED,
+    "336000": SERVER_ERROR,
     "336003": REFUSED,
     "336006": REFUSED,
     "336007": TOO_LONG,

@@ -21,11 +21,16 @@ KEY_NAMES: dict[Provider, str] = {
     "vllm": "VLLM_API_KEY",
     "ernie": "QIANFAN_API_KEY",
     "glm": "ZHIPUAI_API_KEY",
+    "glm-jwt": "ZHIPUAI_API_KEY",
+    "wenxin": "QIANFAN_AK and QIANFAN_SK",
 }
-"""The variable that holds a provider's key."""
+"""The variable that holds a provider's key, or the two that hold its parts."""
 
 SHORTEST_IN_TEXT = 8
 """A local server's key may be a common word; a shorter one is not looked for in what models say."""
+
+_TOKENS = re.compile(r"\b(access_token|client_id|client_secret)=[^&\s'\"]+|\beyJ[\w-]+\.[\w-]+\.[\w-]+")
+"""What is made from a key and opens the same doors: tokens in URLs, and signed ones (JWT)."""
 
 _NEEDS_NONE: frozenset[Provider] = frozenset({"vllm", "rehearsal"})
 
@@ -38,16 +43,18 @@ class Keys:
     """The keys of this process."""
 
     def __init__(self, variables: Mapping[str, str | None]) -> None:
-        self._keys = {
-            provider: SecretStr(value.strip())
-            for provider, name in KEY_NAMES.items()
+        values = {
+            name: value.strip()
+            for names in KEY_NAMES.values()
+            for name in names.split(" and ")
             if (value := variables.get(name)) and value.strip()
         }
-        self._names = {
-            spelled: KEY_NAMES[provider]
-            for provider, key in self._keys.items()
-            for spelled in _spellings(key.get_secret_value())
+        self._keys = {
+            provider: SecretStr(":".join(values[name] for name in names.split(" and ")))
+            for provider, names in KEY_NAMES.items()
+            if values.keys() >= set(names.split(" and "))
         }
+        self._names = {spelled: name for name, value in values.items() for spelled in _spellings(value)}
         self._found = _any_of(self._names)
         self._found_long = _any_of(name for name in self._names if len(name) >= SHORTEST_IN_TEXT)
 
@@ -68,18 +75,24 @@ class Keys:
         """
         key = self._keys.get(endpoint.provider)
         if key:
+            if endpoint.provider == "glm-jwt" and key.get_secret_value().count(".") != 1:
+                raise MissingKey(
+                    f"{endpoint.model} signs its tokens with a key of the form id.secret, and that in "
+                    f"{KEY_NAMES[endpoint.provider]} is none: use glm:{endpoint.name}"
+                )
             return key
         if endpoint.provider in _NEEDS_NONE:
             return SecretStr("none")
         name = KEY_NAMES[endpoint.provider]
         raise MissingKey(
             f"{endpoint.model} needs a key and {name} is not set: "
-            f"put {name}=… into the environment or into a file named .env here"
+            f"put {name.replace(' and', '=… and')}=… into the environment or into a file named .env here"
         )
 
     def redact(self, text: str) -> str:
         """The text without any of the keys, also where a server echoed one in a URL or in JSON."""
-        return self._found.sub(self._name, text)
+        text = self._found.sub(self._name, text)
+        return _TOKENS.sub(lambda found: f"{found[1]}=[token]" if found[1] else "[token]", text)
 
     def redact_reply(self, text: str) -> str:
         """A model's reply without any of the keys, save those so short that they may be words."""

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 Role = Literal["positive", "critical", "advisor", "editor", "judge"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
-Provider = Literal["openai", "vllm", "ernie", "glm", "rehearsal"]
+Provider = Literal["openai", "vllm", "ernie", "glm", "wenxin", "glm-jwt", "rehearsal"]
 PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 
 
@@ -50,7 +50,8 @@ class ModelSettings(BaseModel):
     model: str = Field(
         "rehearsal:",
         description="The model of every role that has none of its own, as PROVIDER:NAME. Providers: "
-        "openai (and every OpenAI-compatible endpoint), vllm, ernie, glm, rehearsal (built in, no network).",
+        "openai (and every OpenAI-compatible endpoint), vllm, ernie, glm, rehearsal (built in, no network); "
+        "wenxin and glm-jwt take old credentials.",
     )
     base_url: str | None = Field(
         None,

@@ -10,13 +10,13 @@ from importlib import import_module
 import click
 
 from ledger.ledger import LedgerError
-from models.failures import RunStopped
+from models.failures import MissingExtra, RunStopped
 from models.keys import MissingKey
 from prompts.pack import PackError
 from runners.folder import RunError
 from samples.sample import DataError
 
-UNUSABLE = (DataError, PackError, RunError, LedgerError, MissingKey)
+UNUSABLE = (DataError, PackError, RunError, LedgerError, MissingKey, MissingExtra)
 """What a person can put right before anything was started."""
 
 

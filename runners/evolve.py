@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ledger.ledger import LedgerError
+from models.community import need
 from models.failures import RunStopped
 from models.keys import Keys
 from models.rehearsal import NOTICE
@@ -112,7 +113,9 @@ def evolve(
     checked = dataset.check()
     keys = Keys.load()
     for role in ROLES:
-        keys.of(settings.endpoint(role))  # a missing key ends it here, before there is a folder
+        # A missing key or library ends it here, before there is a folder.
+        keys.of(settings.endpoint(role))
+        need(settings.endpoint(role).provider)
     last = checked.count if stop is None else min(stop, checked.count)
     tally = Tally(samples=max(0, last - start) * len(chosen))
     with locked(run):

@@ -302,10 +302,11 @@ class _Connection:
 
     async def hang(self, seconds: float | None) -> None:
         """Say nothing until the client has gone, or for some seconds; then close."""
-        with suppress(TimeoutError):
+        try:
             await asyncio.wait_for(self._gone(), seconds)
-        self._transport.abort()
-        await self._gone()
+        except TimeoutError:
+            self._transport.abort()
+            await self._gone()
 
     async def _gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
