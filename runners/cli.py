@@ -22,6 +22,7 @@ UNUSABLE = (DataError, PackError, RunError, LedgerError, MissingKey, MissingExtr
 
 COMMANDS = {
     "check": "runners.check",
+    "serve": "runners.serve",
     "evolve": "runners.evolve",
     "export": "runners.export",
     "stats": "runners.stats",
