@@ -81,4 +81,5 @@ def chat_model(
         http_async_client=client,
         use_responses_api=False,
         stream_usage=False,
+        extra_body=settings.further(role) or None,
     )

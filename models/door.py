@@ -107,13 +107,14 @@ class Door:
         self._client = DefaultAioHttpClient(limits=limits)
         self._standings: dict[Endpoint, Standing] = {}
         self._lines: dict[Role, Line] = {}
-        models: dict[tuple[Endpoint, Role | None], BaseChatModel] = {}
+        models: dict[tuple[Endpoint, str], BaseChatModel] = {}
         for role in ROLES:
             endpoint = located(settings.endpoint(role))
             if endpoint not in self._standings:
                 self._standings[endpoint] = Standing(endpoint, self._traffic.lane(rpm, tpm))
-            # Making one takes a while; only the rehearsal's know their role.
-            which = endpoint, role if endpoint.provider == "rehearsal" else None
+            # Making one takes a while; the rehearsal's know their role, others what is sent for it.
+            extra = settings.further(role)
+            which = endpoint, role if endpoint.provider == "rehearsal" else dumps(extra, sort_keys=True)
             if which not in models:
                 models[which] = chat_model(endpoint, role, settings, keys.of(endpoint), self._client)
             self._lines[role] = Line(models[which], self._standings[endpoint])
@@ -289,6 +290,8 @@ class Door:
         asked = [line.endpoint.model, s.temperature, s.top_p, s.max_tokens, call.messages]
         if line.endpoint.provider == "rehearsal":
             asked.append(s.rehearsal_wins)
+        elif extra := s.further(call.role):
+            asked.append(dumps(extra, sort_keys=True))
         return blake2b(dumps(asked).encode(), digest_size=12).hexdigest()
 
     def _landed(self, task: asyncio.Task[str]) -> None:

@@ -1,6 +1,6 @@
 """Which chat models play the roles, and how they are asked."""
 
-from typing import Literal, NamedTuple, Self, get_args
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -67,6 +67,13 @@ class ModelSettings(BaseModel):
     temperature: float = Field(0.0, ge=0, le=2, description="Sampling temperature.")
     top_p: float = Field(1.0, gt=0, le=1, description="Nucleus sampling: the share of probability kept.")
     max_tokens: int = Field(1000, ge=1, description="The longest reply, in tokens.")
+    extra_body: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Further fields of each request, as the provider names them; they win over the settings.",
+    )
+    role_extra_body: dict[Role, dict[str, Any]] = Field(
+        default_factory=dict, description="Further fields for single roles, on top of `extra_body`."
+    )
     timeout: float = Field(120.0, gt=0, description="How long one attempt at a call may take, in seconds.")
     rehearsal_wins: float = Field(
         0.5,
@@ -98,6 +105,16 @@ class ModelSettings(BaseModel):
     def _base_urls_are_addresses(cls, urls: dict[Role, str]) -> dict[Role, str]:
         return {role: _http_address(url) for role, url in urls.items()}
 
+    @field_validator("extra_body")
+    @classmethod
+    def _fields_are_free(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        return _free(fields)
+
+    @field_validator("role_extra_body")
+    @classmethod
+    def _fields_of_roles_are_free(cls, fields: dict[Role, dict[str, Any]]) -> dict[Role, dict[str, Any]]:
+        return {role: _free(own) for role, own in fields.items()}
+
     @model_validator(mode="after")
     def _base_urls_belong_to_models(self) -> Self:
         for role in self.role_base_urls:
@@ -113,6 +130,19 @@ class ModelSettings(BaseModel):
         if role in self.role_models:
             return Endpoint(*split_model(self.role_models[role]), self.role_base_urls.get(role))
         return Endpoint(*split_model(self.model), self.base_url)
+
+    def further(self, role: Role) -> dict[str, Any]:
+        """The further fields of a role's requests."""
+        return {**self.extra_body, **self.role_extra_body.get(role, {})}
+
+
+_TAKEN = frozenset({"messages", "model", "n", "stream"})
+
+
+def _free(fields: dict[str, Any]) -> dict[str, Any]:
+    if taken := sorted(_TAKEN & fields.keys()):
+        raise ValueError(f"{taken[0]!r} is not to be set here: it is no matter of how a model is asked")
+    return fields
 
 
 def _http_address(url: str) -> str:

@@ -3,6 +3,7 @@
 Every field of `Settings` is an option of the same name; the limits and the messages are the fields' own.
 """
 
+import json
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ class SettingsError(click.UsageError):
 
 
 def model_options(command: Command) -> Command:
-    """Adds `--model` and `--base-url`, each for all roles or for one, and `--settings`."""
+    """Adds `--model`, `--base-url` and `--extra-body`, each for all roles or for one, and `--settings`."""
     return _with(
         [
             click.option(
@@ -43,6 +44,14 @@ def model_options(command: Command) -> Command:
                 help="Where the model of --model, or the role's own, is served.",
             ),
             click.option(
+                "--extra-body",
+                "extra_bodies",
+                multiple=True,
+                metavar="[ROLE=]JSON",
+                help="Further fields of each request, or of one role's, as the provider names them: "
+                "a JSON object such as '{\"min_tokens\": 20}'.",
+            ),
+            click.option(
                 "--settings",
                 "settings_file",
                 type=click.Path(path_type=Path),
@@ -56,7 +65,7 @@ def model_options(command: Command) -> Command:
 
 def settings_options(command: Command) -> Command:
     """Adds an option for each setting."""
-    own = {"model", "base_url", "role_models", "role_base_urls"}
+    own = {"model", "base_url", "role_models", "role_base_urls", "extra_body", "role_extra_body"}
     fields = [
         click.option(
             _flag(name, info),
@@ -111,6 +120,14 @@ def settings_from(given: Mapping[str, Any]) -> Settings:
         values["role_models"] = {**values.get("role_models", {}), **models}
     if base_urls:
         values["role_base_urls"] = {**values.get("role_base_urls", {}), **base_urls}
+    extras = {
+        role: _json_object(f"--extra-body {text}", text)
+        for role, text in _by_role("--extra-body", given["extra_bodies"]).items()
+    }
+    if "" in extras:
+        values["extra_body"] = extras.pop("")
+    if extras:
+        values["role_extra_body"] = {**values.get("role_extra_body", {}), **extras}
     values |= {name: given[name] for name in Settings.model_fields if given.get(name) is not None}
     try:
         return Settings(**values)
@@ -144,6 +161,16 @@ def _by_role(option: str, values: Iterable[str]) -> dict[str, str]:
             raise SettingsError(f"{option} is given twice for {role or 'all roles'}")
         found[role] = text
     return found
+
+
+def _json_object(where: str, text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise SettingsError(f"{where}: not JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise SettingsError(f"{where}: not a JSON object of fields and their values")
+    return value
 
 
 def _complaints(error: ValidationError) -> Iterable[str]:
