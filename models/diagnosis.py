@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
+from math import isfinite
 from typing import Any
 
 import aiohttp
@@ -129,6 +130,12 @@ def _code_and_words(body: Any, otherwise: str) -> tuple[str, str]:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """The seconds that the server asks to wait."""
+    seconds = _said_after(headers)
+    return seconds if seconds is not None and isfinite(seconds) else None
+
+
+def _said_after(headers: Mapping[str, str]) -> float | None:
     try:
         if "retry-after-ms" in headers:
             return max(0.0, float(headers["retry-after-ms"]) / 1000)
