@@ -60,9 +60,9 @@ def chat_model(
         return RehearsalModel(role=role, wins=settings.rehearsal_wins)
     timeout = httpx2.Timeout(settings.timeout, connect=min(CONNECT, settings.timeout))
     if endpoint.provider == "wenxin":
-        return wenxin(endpoint, settings, key)
+        return wenxin(endpoint, role, settings, key)
     if endpoint.provider == "glm-jwt":
-        return glm_jwt(endpoint, settings, key, client, timeout)
+        return glm_jwt(endpoint, role, settings, key, client, timeout)
     temperature, top_p = settings.temperature, settings.top_p
     if endpoint.provider == "ernie":
         temperature = max(temperature, 0.01)  # its range is open at 0

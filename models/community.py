@@ -31,7 +31,7 @@ from langchain_core.outputs import ChatResult
 from pydantic import Field, SecretStr
 
 from models.failures import AnswerRefused, MissingExtra
-from models.settings import Endpoint, ModelSettings, Provider
+from models.settings import Endpoint, ModelSettings, Provider, Role
 
 NEEDS: dict[Provider, tuple[str, ...]] = {
     "wenxin": ("langchain_community", "qianfan"),
@@ -56,7 +56,7 @@ def need(provider: Provider) -> None:
         )
 
 
-def wenxin(endpoint: Endpoint, settings: ModelSettings, key: SecretStr) -> BaseChatModel:
+def wenxin(endpoint: Endpoint, role: Role, settings: ModelSettings, key: SecretStr) -> BaseChatModel:
     """A model of Wenxin V1. `key` is the client id and the secret, with a colon between them.
 
     Raises:
@@ -77,6 +77,7 @@ def wenxin(endpoint: Endpoint, settings: ModelSettings, key: SecretStr) -> BaseC
             "request_timeout": settings.timeout,
             "retry_count": 1,
             "max_output_tokens": settings.max_tokens,
+            **settings.further(role),
         },
     )
     return model
@@ -84,6 +85,7 @@ def wenxin(endpoint: Endpoint, settings: ModelSettings, key: SecretStr) -> BaseC
 
 def glm_jwt(
     endpoint: Endpoint,
+    role: Role,
     settings: ModelSettings,
     key: SecretStr,
     client: httpx2.AsyncClient,
@@ -103,6 +105,7 @@ def glm_jwt(
         top_p=settings.top_p,
         max_tokens=settings.max_tokens,
         http_client=client,
+        further=settings.further(role),
         timeout=timeout,
     )
     return model
@@ -221,6 +224,7 @@ def _glm_class() -> Callable[..., BaseChatModel]:
 
         zhipuai_api_key: str = Field(alias="api_key", repr=False)
         http_client: Any = Field(repr=False)
+        further: dict[str, Any]
         timeout: Any
 
         async def _agenerate(
@@ -234,7 +238,7 @@ def _glm_class() -> Callable[..., BaseChatModel]:
             dicts, params = self._create_message_dicts(messages, stop)
             answer = await self.http_client.post(
                 self.zhipuai_api_base,
-                json={**params, "top_p": max(self.top_p, 0.01), "messages": dicts},
+                json={**params, "top_p": max(self.top_p, 0.01), "messages": dicts, **self.further},
                 headers={"Authorization": token(self.zhipuai_api_key)},
                 timeout=self.timeout,
             )

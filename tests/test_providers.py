@@ -290,3 +290,13 @@ def test_an_old_library_is_held_to_the_time_limit_of_the_run(provider: str, evol
         assert evolve(server, provider, "run", 4, "--timeout=1").status == 0
         assert sum(attempts("run")) == len(server.chats())
     assert max(attempts("run")) == 2
+
+
+@pytest.mark.parametrize("provider", ["wenxin", "glm-jwt"])
+def test_further_fields_reach_an_old_model_too(provider: str, evolve: Evolve) -> None:
+    with stand_in() as server:
+        assert (
+            evolve(server, provider, "run", 1, "--mode=edit", '--extra-body={"user_id": "u-1"}').status == 0
+        )
+        (request,) = server.chats()
+    assert request.body["user_id"] == "u-1"
