@@ -1,5 +1,6 @@
 """What charts of a run are drawn from: how long responses are, and how the calls came in over time."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -63,8 +64,11 @@ def pace(ledger: Ledger) -> Pace | None:
         width = max((last - first) / INTERVALS, 1.0)
         interval = func.floor((ended - first) / width)
         rows = connection.execute(select(interval, func.count()).group_by(interval))
-        counted = {max(0, int(row[0])): row[1] for row in rows}
-    return Pace(first, width, [counted.get(place, 0) for place in range(max(counted) + 1)])
+        counted: Counter[int] = Counter()
+        for row in rows:
+            # A clock that was set back or forth may put calls before the first or far after the last.
+            counted[min(max(0, int(row[0])), INTERVALS)] += row[1]
+    return Pace(first, width, [counted[place] for place in range(max(counted) + 1)])
 
 
 def finished(ledger: Ledger) -> dict[str, int]:

@@ -4,11 +4,13 @@ What it does not know: graphs, settings, secrets (texts come here with the keys 
 """
 
 import json
+import os
 import sqlite3
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any, Literal, Self
 
 from sqlalchemy import ColumnElement, Connection, Engine, NullPool, create_engine, event, func, select
@@ -24,6 +26,9 @@ Status = Literal["done", "failed", "skipped"]
 SKIPPED = ""
 """The mode of a skipped sample's only result: it is skipped in all modes."""
 
+
+LITTLE = 1_000_000
+"""Bytes free on a disk below which SQLite's "I/O error" means that there was no room."""
 
 PAGE = 500
 """Samples read at a time."""
@@ -60,7 +65,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
         # Connections to a file are cheap; one kept open in a pool would only hold files open.
-        self.engine: Engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+        self.engine: Engine = create_engine("sqlite://", creator=lambda: _connect(path), poolclass=NullPool)
         event.listen(self.engine, "connect", _configure)
 
     @classmethod
@@ -227,8 +232,19 @@ def reported(path: Path) -> Iterator[None]:
     try:
         yield
     except DatabaseError as error:
-        cause = error.orig if isinstance(error.orig, sqlite3.Error) else error
+        cause: object = error.orig if isinstance(error.orig, sqlite3.Error) else error
+        with suppress(OSError):
+            if "disk I/O" in str(cause) and disk_usage(path.parent).free < LITTLE:
+                cause = "its disk is full"
         raise LedgerError(f"the ledger {path} cannot be used: {cause}") from None
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # Readers and writers share two files beside the ledger. In a folder that is read-only SQLite cannot make
+    # them, and where there are none nobody writes: it may be read as it is.
+    apart = not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
+    place = path.absolute().as_uri() + ("?immutable=1" if apart else "")
+    return sqlite3.connect(place, uri=True, check_same_thread=False)
 
 
 def _configure(connection: sqlite3.Connection, _: Any) -> None:

@@ -31,7 +31,7 @@ from models.keys import Keys
 from models.line import Waiting
 from nodes.decision import favoured_position
 from samples.reader import DataSet
-from samples.sample import Sample
+from samples.sample import DataError, Sample
 from samples.tokens import estimate_tokens
 
 FEWEST_FAILURES = 20
@@ -161,15 +161,19 @@ class Engine:
                     yield sample, mode
 
     async def _worker(self, work: Iterator[tuple[Sample, Mode | None]]) -> None:
-        while not self._stopped and (item := next(work, None)):
-            sample, mode = item
+        while not self._stopped:
             try:
+                if (item := next(work, None)) is None:
+                    return
+                sample, mode = item
                 if mode is None:
                     await self._finish(sample, _skipped(sample))
                 else:
                     await self._finish(sample, await self._evolve(sample, mode))
             except (RunStopped, LedgerError) as reason:
                 self.stop(reason)
+            except (DataError, OSError) as error:  # the data is read while the run goes on
+                self.stop(RunStopped(f"the data cannot be read any more: {error}"))
 
     async def _evolve(self, sample: Sample, mode: Mode) -> Result:
         key = (sample.id, mode)
@@ -208,7 +212,11 @@ class Engine:
         return self._door.ask(call)
 
     async def _record(self, record: CallRecord) -> None:
-        await self._writer.add_call(record)
+        try:
+            await self._writer.add_call(record)
+        except LedgerError as error:
+            self.stop(error)  # at once: what cannot be put on record is not worth asking for
+            raise
         self._tally.calls += 1
         self._tally.input_tokens += record.input_tokens or 0
         self._tally.output_tokens += record.output_tokens or 0

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from graph.build import Mode
 from graph.settings import WHERE_NOT_WHAT, Settings
@@ -20,6 +22,30 @@ from samples.reader import Checked, DataSet
 
 PACKAGES = ("coevol", "langgraph", "langchain-core", "langchain-openai", "openai", "fschat")
 """Whose versions a run notes down: what could change a request or the way a reply is read."""
+
+
+class _Data(TypedDict):
+    path: str
+    sha256: str
+    records: int
+    format: str
+    layout: str
+
+
+class _Prompts(TypedDict):
+    pack: str
+    sha256: str
+
+
+class _Facts(TypedDict):
+    """What `facts` gives, as far as other commands need it."""
+
+    created: datetime
+    data: _Data
+    modes: list[Mode]
+    settings: dict[str, Any]
+    prompts: _Prompts
+    versions: dict[str, str]
 
 
 class RunError(Exception):
@@ -39,13 +65,21 @@ def made_by(folder: Path) -> dict[str, Any]:
     """What made the run in a folder, as `facts` gave it.
 
     Raises:
-        RunError: it is not noted there.
+        RunError: it is not noted there, or damaged.
     """
     try:
-        facts: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunError(f"{folder} is not a run: {folder / 'run.json'} cannot be read ({error})") from None
-    return facts
+    try:
+        TypeAdapter(_Facts).validate_python(facts)
+        endpoints(facts)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "all of it"
+        raise RunError(f"{folder / 'run.json'} is damaged: {where}: {first['msg']}") from None
+    made: dict[str, Any] = facts
+    return made
 
 
 def endpoints(made: Mapping[str, Any]) -> dict[Role, Endpoint]:
@@ -81,7 +115,25 @@ def prepare(folder: Path, now: Mapping[str, Any]) -> Ledger:
         RunError: the folder holds another run, or something else; the message names each difference.
         LedgerError: the ledger cannot be used.
     """
-    if (folder / "ledger.sqlite").exists():
+    if ledger := in_progress(folder, now):
+        return ledger
+    try:
+        with (folder / "run.json").open("w", encoding="utf-8") as file:
+            file.write(json.dumps(now, indent=2, ensure_ascii=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())  # a ledger without it would be of no use
+    except OSError as error:
+        raise RunError(f"{folder} cannot hold a run: {error.strerror}") from None
+    return Ledger.create(folder / "ledger.sqlite")
+
+
+def in_progress(folder: Path, now: Mapping[str, Any]) -> Ledger | None:
+    """The ledger of a run in a folder, which the same facts made; None where a run can begin.
+
+    Raises:
+        RunError, LedgerError: as `prepare`.
+    """
+    if Ledger.exists(folder / "ledger.sqlite"):
         different = list(_differences(made_by(folder), now))
         if different:
             raise RunError(
@@ -90,12 +142,21 @@ def prepare(folder: Path, now: Mapping[str, Any]) -> Ledger:
                 + "\nGive this run a folder of its own, or use what that one was begun with."
             )
         return open_run(folder)
-    strangers = [p.name for p in folder.iterdir() if p.name not in ("run.json", "lock")]
+    strangers = [p.name for p in folder.iterdir() if p.name not in _OURS] if folder.is_dir() else []
     if strangers:
         raise RunError(f"{folder} is not empty and holds no run (but {strangers[0]}): name another")
-    text = json.dumps(now, indent=2, ensure_ascii=False)
-    (folder / "run.json").write_text(text + "\n", encoding="utf-8")
-    return Ledger.create(folder / "ledger.sqlite")
+    return None
+
+
+_OURS = (
+    "run.json",
+    "lock",
+    "ledger.sqlite",
+    "ledger.sqlite-wal",
+    "ledger.sqlite-shm",
+    "ledger.sqlite-journal",
+)
+"""What may stand in a folder in which a run was about to begin."""
 
 
 @contextmanager
@@ -110,12 +171,15 @@ def locked(folder: Path) -> Iterator[None]:
         if not os.access(folder, os.W_OK):
             raise PermissionError(13, "it is read-only")
         lock = FileLock(folder / "lock", blocking=False)
-        with lock:
-            yield
+        lock.acquire()
     except Timeout:
         raise RunError(f"another command works on {folder}: wait until it is done") from None
     except OSError as error:
         raise RunError(f"{folder} cannot hold a run: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Self
 
 from rich.console import Console
@@ -32,7 +33,8 @@ class Progress:
     async def __aexit__(self, *_: object) -> None:
         self._showing.cancel()
         await asyncio.gather(self._showing, return_exceptions=True)
-        self._console.print(self._line(), soft_wrap=True)
+        with suppress(OSError):  # a display that cannot be written is not worth a run
+            self._console.print(self._line(), soft_wrap=True)
 
     async def _show(self) -> None:
         if not self._console.is_terminal:
