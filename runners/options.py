@@ -34,7 +34,8 @@ def model_options(command: Command) -> Command:
                 multiple=True,
                 metavar="[ROLE=]PROVIDER:NAME",
                 help="The model of all roles, or of one: " + ", ".join(ROLES) + ". "
-                "Providers: openai, vllm, ernie, glm, rehearsal. Default: rehearsal:.",
+                "Providers: openai, vllm, ernie, glm, rehearsal; wenxin and glm-jwt for old credentials. "
+                "Default: rehearsal:.",
             ),
             click.option(
                 "--base-url",
