@@ -30,6 +30,7 @@ from models.failures import CallFailed, RunStopped
 from models.keys import Keys
 from models.line import Waiting
 from nodes.decision import favoured_position
+from runners.spending import budget
 from samples.reader import DataSet
 from samples.sample import DataError, Sample
 from samples.tokens import estimate_tokens
@@ -44,7 +45,8 @@ class Options:
 
     `concurrency` is the most calls in flight; `max_failures` the share of failed samples above which the
     run stops itself; `start` and `stop` bound the positions worked on; `retry_failed` works on failed
-    samples again; `rpm` and `tpm` are the most calls and tokens a minute to each endpoint.
+    samples again; `rpm` and `tpm` are the most calls and tokens a minute to each endpoint; `budget`, in US
+    dollars, and `budget_tokens` are the most that the run may spend in all.
     """
 
     concurrency: int = 64
@@ -54,6 +56,8 @@ class Options:
     retry_failed: bool = False
     rpm: float | None = None
     tpm: float | None = None
+    budget: float | None = None
+    budget_tokens: int | None = None
 
 
 @dataclass(slots=True)
@@ -113,6 +117,7 @@ class Engine:
             concurrency=options.concurrency,
             rpm=options.rpm,
             tpm=options.tpm,
+            budget=budget(ledger, settings, options.budget, options.budget_tokens),
             record=self._record,
             recall=self._recall,
         )

@@ -61,13 +61,13 @@ class Asking:
 async def asking(
     server: StandIn, provider: str = "openai", *, concurrency: int = 64, **settings: Any
 ) -> AsyncIterator[Asking]:
-    """A door to a provider at the stand-in. `rpm` and `tpm` are the door's, all else are settings."""
+    """A door to a provider at the stand-in. `rpm`, `tpm` and `budget` are the door's, all else settings."""
     records: list[CallRecord] = []
 
     async def record(made: CallRecord) -> None:
         records.append(made)
 
-    limits = {name: settings.pop(name) for name in ("rpm", "tpm") if name in settings}
+    limits = {name: settings.pop(name) for name in ("rpm", "tpm", "budget") if name in settings}
     given = {"model": f"{provider}:{MODELS[provider]}", "base_url": server.base_url(provider), **settings}
     door = Door(
         ModelSettings(**given),
