@@ -29,7 +29,7 @@ from graph.state import (
     ExchangeState,
     Failure,
 )
-from models.call import Call, Step
+from models.call import Call, Step, VerdictForm
 from models.failures import CallFailed
 from nodes.advisor import advisor
 from nodes.agent import Ask
@@ -270,9 +270,10 @@ def _asker(mode: Mode, speak: Speak) -> Ask:
         *,
         whole: bool = False,
         asked: int = 1,
+        form: VerdictForm | None = None,
     ) -> str:
         place = at["id"], mode, at["exchange"], at["round"], step
-        call = Call(*place, messages, whole, parts=tuple(_texts(at)), asked=asked)
+        call = Call(*place, messages, whole, parts=tuple(_texts(at)), asked=asked, form=form)
         # Nodes know the agents' part of the settings only; the context they come from is the whole.
         return await speak(call, cast(Settings, settings))
 

@@ -31,6 +31,10 @@ ROLE_OF_STEP: dict[Step, Role] = {
 }
 
 
+VerdictForm = Literal["compare", "score"]
+"""The form of a reply: the better response, or points for both, in the first line."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """What an agent wants said to its model, and where in the run it stands.
@@ -38,7 +42,8 @@ class Call:
     The first five fields and `asked` are the call's address: no two calls of a run share it. `exchange`
     counts from 0, `round` from 1; `asked` counts, from 1, how often the step was asked for (a judge whose
     verdict cannot be read is asked again). `whole` means that a reply cut off at its length limit is of no
-    use. `parts` are texts that the messages are made of, so that they can be kept once.
+    use. `parts` are texts that the messages are made of, so that they can be kept once. `form` is the form
+    that the reply has to have, for models that can be kept to it.
     """
 
     sample: str
@@ -50,6 +55,7 @@ class Call:
     whole: bool = False
     parts: tuple[str, ...] = ()
     asked: int = 1
+    form: VerdictForm | None = None
 
     @property
     def role(self) -> Role:

@@ -9,6 +9,7 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from models.community import glm_jwt, wenxin
+from models.parameters import parameters
 from models.rehearsal import RehearsalModel
 from models.settings import Endpoint, ModelSettings, Provider, Role
 
@@ -63,23 +64,21 @@ def chat_model(
         return wenxin(endpoint, role, settings, key)
     if endpoint.provider == "glm-jwt":
         return glm_jwt(endpoint, role, settings, key, client, timeout)
-    temperature, top_p = settings.temperature, settings.top_p
-    if endpoint.provider == "ernie":
-        temperature = max(temperature, 0.01)  # its range is open at 0
-    if endpoint.provider == "glm":
-        temperature, top_p = min(temperature, 1.0), max(top_p, 0.01)
+    given = parameters(endpoint, role, settings)
     make = ChatGLM if endpoint.provider == "glm" else ChatOpenAI
     return make(
         model=endpoint.name,
         api_key=key,
         base_url=endpoint.base_url,
-        temperature=temperature,
-        top_p=top_p,
+        temperature=given.temperature,
+        top_p=given.top_p,
+        seed=given.seed,
+        reasoning_effort=given.effort,
         max_completion_tokens=settings.max_tokens,
         timeout=timeout,
         max_retries=0,
         http_async_client=client,
         use_responses_api=False,
         stream_usage=False,
-        extra_body=settings.further(role) or None,
+        extra_body=given.body or None,
     )

@@ -31,6 +31,7 @@ from langchain_core.outputs import ChatResult
 from pydantic import Field, SecretStr
 
 from models.failures import AnswerRefused, MissingExtra
+from models.parameters import parameters
 from models.settings import Endpoint, ModelSettings, Provider, Role
 
 NEEDS: dict[Provider, tuple[str, ...]] = {
@@ -40,6 +41,7 @@ NEEDS: dict[Provider, tuple[str, ...]] = {
 """The modules that a provider's models are made of."""
 
 MOST_THREADS = 256
+"""Calls to Wenxin at a time; more of them wait."""
 
 
 def need(provider: Provider) -> None:
@@ -77,7 +79,7 @@ def wenxin(endpoint: Endpoint, role: Role, settings: ModelSettings, key: SecretS
             "request_timeout": settings.timeout,
             "retry_count": 1,
             "max_output_tokens": settings.max_tokens,
-            **settings.further(role),
+            **parameters(endpoint, role, settings).body,
         },
     )
     return model
@@ -105,7 +107,7 @@ def glm_jwt(
         top_p=settings.top_p,
         max_tokens=settings.max_tokens,
         http_client=client,
-        further=settings.further(role),
+        further=parameters(endpoint, role, settings).body,
         timeout=timeout,
     )
     return model

@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
-from http import HTTPStatus
 from json import dumps
 from typing import Any, Protocol, Self
 
@@ -23,7 +22,6 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from openai import DefaultAioHttpClient
 
-from models.budget import Budget, Reservation, Usage, longest_reply
 from models.call import Call, CallRecord
 from models.chat import chat_model, located
 from models.diagnosis import diagnose, unusable
@@ -31,6 +29,7 @@ from models.failures import UNREACHABLE, CallFailed, Diagnosis, RunStopped
 from models.keys import Keys
 from models.line import Line, Standing, Waiting
 from models.pace import Traffic
+from models.parameters import formed, identity
 from models.reply import reply_text
 from models.settings import ROLES, Endpoint, ModelSettings, Role
 from prompts.pack import Message
@@ -81,7 +80,6 @@ class Door:
         tpm: the most tokens a minute to each endpoint, of prompts and replies.
         record: keeps the record of a call; when it returns, the record is safe.
         recall: looks a call up on file.
-        budget: what the run may spend.
 
     Raises:
         MissingKey: when it is made, where a role's model needs a key that there is not.
@@ -97,13 +95,11 @@ class Door:
         recall: Recall,
         rpm: float | None = None,
         tpm: float | None = None,
-        budget: Budget | None = None,
     ) -> None:
         self._settings = settings
         self._keys = keys
         self._record = record
         self._recall = recall
-        self._budget = budget
         self._counts_tokens = tpm is not None
         self._traffic = Traffic(concurrency)
         # The lanes are the limit on calls in flight. 0 is what the transport takes for "no limit"; for
@@ -122,7 +118,12 @@ class Door:
             which = endpoint, role if endpoint.provider == "rehearsal" else dumps(extra, sort_keys=True)
             if which not in models:
                 models[which] = chat_model(endpoint, role, settings, keys.of(endpoint), self._client)
-            self._lines[role] = Line(models[which], self._standings[endpoint])
+            self._lines[role] = Line(
+                models[which],
+                self._standings[endpoint],
+                identity(endpoint, role, settings),
+                formed(endpoint, role, settings),
+            )
         self._calls: set[asyncio.Task[str]] = set()
         self._stopped: RunStopped | None = None
         self._stopping = asyncio.Event()
@@ -145,8 +146,7 @@ class Door:
     def waiting(self) -> list[Waiting]:
         """The calls that wait for more than a place in flight, and for what."""
         now = asyncio.get_running_loop().time()
-        waiting = [waiting for standing in self._standings.values() for waiting in standing.waiting(now)]
-        return waiting + (self._budget.waiting() if self._budget else [])
+        return [waiting for standing in self._standings.values() for waiting in standing.waiting(now)]
 
     def stop(self, reason: RunStopped) -> None:
         """Start no further call: those in flight are finished and recorded, all others raise `reason`."""
@@ -184,38 +184,16 @@ class Door:
         while True:
             if self._stopped:
                 raise self._stopped
-            attempt = await self._paid_attempt(call, line, again=effort.attempts > 0)
+            attempt = await self._attempt(call, line, again=effort.attempts > 0)
             effort.attempts += 1
             effort.seconds += attempt.latency
-            if attempt.error and line.learn(attempt.error, attempt.messages):
+            if attempt.error and line.learn(attempt.error, attempt.messages, formed=bool(attempt.fields)):
                 continue
             failure = attempt.failure
             if failure and self._worth_another(failure, effort, line.standing):
                 await self._wait(failure, effort, line.standing)
                 continue
             return await self._conclude(call, request, line, attempt, effort)
-
-    async def _paid_attempt(self, call: Call, line: Line, *, again: bool) -> "_Attempt":
-        if self._budget is None:
-            return await self._attempt(call, line, again=again)
-        attempt: _Attempt | None = None
-        reservation = await self._reserve(self._budget, call, line)
-        try:
-            if self._stopped:  # while it waited
-                raise self._stopped
-            attempt = await self._attempt(call, line, again=again)
-            return attempt
-        finally:
-            # Without an attempt it never left, or the run was given up.
-            self._budget.settle(reservation, attempt.usage if attempt else Usage(0, 0, 0))
-
-    async def _reserve(self, budget: Budget, call: Call, line: Line) -> Reservation:
-        try:
-            most = longest_reply(self._settings, call.role)
-            return await budget.reserve(line.endpoint, line.shaped(call.messages), most)
-        except RunStopped as reason:
-            self.stop(reason)
-            raise
 
     async def _attempt(self, call: Call, line: Line, *, again: bool) -> "_Attempt":
         standing = line.standing
@@ -224,11 +202,11 @@ class Door:
             prompt = sum(estimate_tokens(message["content"]) for message in call.messages)
             tokens = standing.expect(prompt, self._settings.max_tokens)
         flight = await standing.lane.enter(tokens, again=again)
-        attempt = _Attempt(line.shaped(call.messages), time.time())
+        attempt = _Attempt(line.shaped(call.messages), line.fields(call), time.time())
         clock = time.perf_counter()
         try:
             async with asyncio.timeout(self._settings.timeout):
-                message = await line.model.ainvoke([dict(m) for m in attempt.messages])
+                message = await line.model.ainvoke([dict(m) for m in attempt.messages], **attempt.fields)
             attempt.answered(message, call, line.endpoint)
             standing.has_answered = True
             if attempt.output_tokens:
@@ -315,11 +293,10 @@ class Door:
 
     def _fingerprint(self, call: Call, line: Line) -> str:
         s = self._settings
-        asked = [line.endpoint.model, s.temperature, s.top_p, s.max_tokens, call.messages]
-        if line.endpoint.provider == "rehearsal":
-            asked.append(s.rehearsal_wins)
-        elif extra := s.further(call.role):
-            asked.append(dumps(extra, sort_keys=True))
+        asked: list[Any] = [line.endpoint.model, s.temperature, s.top_p, s.max_tokens, call.messages]
+        asked += line.identity
+        if call.form and call.form in line.forms:
+            asked.append(line.forms[call.form]["structured_outputs"])
         return blake2b(dumps(asked).encode(), digest_size=12).hexdigest()
 
     def _landed(self, task: asyncio.Task[str]) -> None:
@@ -342,6 +319,7 @@ class _Attempt:
     """One attempt at a call: what was sent, and what came of it."""
 
     messages: list[Message]
+    fields: dict[str, Any]
     started: float
     latency: float = 0.0
     reply: str = ""
@@ -351,16 +329,6 @@ class _Attempt:
     cached_tokens: int | None = None
     failure: Diagnosis | None = None
     error: Exception | None = None
-
-    @property
-    def usage(self) -> Usage | None:
-        """What it took; None where nobody knows. What a provider refused took nothing."""
-        if self.input_tokens is not None and self.output_tokens is not None:
-            return Usage(self.input_tokens, self.cached_tokens or 0, self.output_tokens)
-        status = getattr(self.error, "status_code", None)
-        refused = status is not None and status != HTTPStatus.GATEWAY_TIMEOUT
-        unsent = self.failure is not None and self.failure.meaning is UNREACHABLE
-        return Usage(0, 0, 0) if refused or unsent else None
 
     def answered(self, message: AIMessage, call: Call, endpoint: Endpoint) -> None:
         usage: Any = message.usage_metadata or {}

@@ -2,12 +2,14 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 
+from models.call import Call, VerdictForm
 from models.pace import Lane
 from models.settings import Endpoint
 from models.shaping import alternating, without_system
@@ -31,6 +33,7 @@ class Standing:
         self.lane = lane
         self.has_answered = False
         self.knows_system = True
+        self.knows_forms = True
         self.silent_since: float | None = None
         """Since when nothing could be reached there, in the loop's time."""
         self._resting: Counter[str] = Counter()
@@ -70,34 +73,61 @@ class Standing:
 
 
 class Line:
-    """The model of one role and how its messages are shaped."""
+    """The model of one role and how its messages are shaped.
 
-    def __init__(self, model: BaseChatModel, standing: Standing) -> None:
+    `identity` and `forms` are what `models.parameters` gives for the role: what identifies its requests, and
+    the body's fields that keep a reply to a form.
+    """
+
+    def __init__(
+        self,
+        model: BaseChatModel,
+        standing: Standing,
+        identity: list[Any],
+        forms: Mapping[VerdictForm, dict[str, Any]],
+    ) -> None:
         self.endpoint = standing.endpoint
         self.model = model
         self.standing = standing
+        self.identity = identity
+        self.forms = forms
+
+    def fields(self, call: Call) -> dict[str, Any]:
+        """What the model is given besides the messages, for a reply of the call's form."""
+        if call.form is None or call.form not in self.forms or not self.standing.knows_forms:
+            return {}
+        return {"extra_body": self.forms[call.form]}
 
     def shaped(self, messages: list[Message]) -> list[Message]:
         """The messages as this endpoint takes them."""
         shaped = alternating(messages)
         return shaped if self.standing.knows_system else without_system(shaped)
 
-    def learn(self, error: Exception, sent: list[Message]) -> bool:
-        """Whether the error refuses `sent` for its system message; from now on there will be none.
+    def learn(self, error: Exception, sent: list[Message], *, formed: bool) -> bool:
+        """Whether the error refuses `sent` for its system message or its form; there will be no more of it.
 
-        Of several calls in flight each is told so, and each is to be sent again. The words are those of
-        templates in use, which vLLM hands on with status 400, and of OpenAI's for its first reasoning models.
+        Of several calls in flight each is told so, and each is to be sent again.
         """
-        refusal = getattr(error, "status_code", None) == 400 and any(
-            sign in str(error).lower()
-            for sign in (
-                "system role not supported",
-                "roles must alternate",
-                "only user and assistant",
-                "does not support 'system'",
-            )
-        )
-        if refusal and any(message["role"] == "system" for message in sent):
+        if getattr(error, "status_code", None) != 400:
+            return False
+        words = str(error).lower()
+        if any(m["role"] == "system" for m in sent) and any(sign in words for sign in _NO_SYSTEM):
             self.standing.knows_system = False
             return True
+        if formed and any(sign in words for sign in _NO_FORMS):
+            self.standing.knows_forms = False
+            return True
         return False
+
+
+_NO_SYSTEM = (
+    "system role not supported",
+    "roles must alternate",
+    "only user and assistant",
+    "does not support 'system'",
+)
+"""The words of templates in use, which vLLM hands on, and of OpenAI's for its first reasoning models."""
+
+_NO_FORMS = ("structured", "regex", "grammar", "guided")
+"""Words with which a server refuses to keep replies to a form: vLLM without a tokenizer, a backend that
+cannot compile the form, a gateway that knows no such field."""

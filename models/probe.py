@@ -1,12 +1,12 @@
 """Tries a model out with one real call, to find what would stop a run before it starts."""
 
+import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import httpx2
-from langchain_core.language_models import BaseChatModel
 from openai import DefaultAioHttpClient
 
 from models.call import Call
@@ -15,6 +15,7 @@ from models.diagnosis import diagnose, unusable
 from models.keys import KEY_NAMES, Keys, MissingKey
 from models.line import Line, Standing
 from models.pace import Traffic
+from models.parameters import FORMS, formed
 from models.reply import reply_text
 from models.settings import Endpoint, ModelSettings, Role
 from prompts.pack import Message
@@ -51,7 +52,8 @@ async def probe(
         yield Finding("key", True, KEY_NAMES[endpoint.provider] if there else "none, and none is needed")
     async with DefaultAioHttpClient() as client:
         model = chat_model(endpoint, role, settings, key, client)
-        line = Line(model, Standing(endpoint, Traffic(1).lane()))
+        standing = Standing(endpoint, Traffic(1).lane())
+        line = Line(model, standing, [], formed(endpoint, "judge", settings))
         finding = await _call(line, settings, keys)
         yield finding
         if not finding.ok or endpoint.provider == "rehearsal":
@@ -66,7 +68,7 @@ async def probe(
             advice = "" if fits else f", no more than --max-tokens {settings.max_tokens} for the reply alone"
             yield Finding("context", fits, f"{context:,} tokens{advice}")
         if endpoint.provider == "vllm":
-            yield await _structured(model)
+            yield await _structured(line)
 
 
 async def _call(line: Line, settings: ModelSettings, keys: Keys) -> Finding:
@@ -77,7 +79,7 @@ async def _call(line: Line, settings: ModelSettings, keys: Keys) -> Finding:
         try:
             message = await line.model.ainvoke([dict(m) for m in sent])
         except Exception as error:
-            if line.learn(error, sent):
+            if line.learn(error, sent, formed=False):
                 continue
             failure = diagnose(error, line.endpoint, has_answered=False)
         else:
@@ -106,15 +108,20 @@ async def _context(endpoint: Endpoint, key: str, client: httpx2.AsyncClient) -> 
     return None
 
 
-async def _structured(model: BaseChatModel) -> Finding:
-    """Whether the server keeps a reply to a form; older ones ignore the field, and say nothing."""
-    choice = ["yellow", "green", "blue"]
+async def _structured(line: Line) -> Finding:
+    """Whether the server keeps a verdict to its form, though the question is for another reply.
+
+    Older ones ignore the field and say nothing. A server that refuses it is asked without it in a run.
+    """
+    subject, otherwise = "structured verdicts", "verdicts are read from what the judge says freely"
+    call = Call("check", "", 0, 1, "judge_forward", QUESTION[1:], form="compare")
+    fields = line.fields(call)
+    if not fields:
+        return Finding(subject, None, f"`extra_body` asks for a form of its own: {otherwise}")
     try:
-        message = await model.ainvoke(
-            [dict(m) for m in QUESTION[1:]], extra_body={"structured_outputs": {"choice": choice}}
-        )
+        message = await line.model.ainvoke([dict(m) for m in call.messages], **fields)
     except Exception as error:
-        return Finding("structured verdicts", None, f"not there ({type(error).__name__})")
-    if reply_text(message.text) in choice:
-        return Finding("structured verdicts", True, "kept to the form")
-    return Finding("structured verdicts", None, "not there: this server ignores `structured_outputs`")
+        return Finding(subject, None, f"not there ({type(error).__name__}): {otherwise}")
+    if re.match(FORMS["compare"], reply_text(message.text)):
+        return Finding(subject, True, "kept to the form")
+    return Finding(subject, None, f"not there, this server ignores `structured_outputs`: {otherwise}")

@@ -67,6 +67,12 @@ class ModelSettings(BaseModel):
     temperature: float = Field(0.0, ge=0, le=2, description="Sampling temperature.")
     top_p: float = Field(1.0, gt=0, le=1, description="Nucleus sampling: the share of probability kept.")
     max_tokens: int = Field(1000, ge=1, description="The longest reply, in tokens.")
+    seed: int | None = Field(
+        None, ge=0, description="For sampling that can be repeated, where the provider knows seeds."
+    )
+    thinking: Literal["default", "on", "off"] = Field(
+        "default", description="Whether models think before they reply, where that can be switched."
+    )
     extra_body: dict[str, Any] = Field(
         default_factory=dict,
         description="Further fields of each request, as the provider names them; they win over the settings.",

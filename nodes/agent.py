@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
-from models.call import Step
+from models.call import Step, VerdictForm
 from nodes.settings import AgentSettings
 from prompts.pack import Message, current_pack, request_text
 
@@ -57,10 +57,11 @@ class Ask(Protocol):
         *,
         whole: bool = False,
         asked: int = 1,
+        form: VerdictForm | None = None,
     ) -> str:
         """Make the call of a step, for the place in the run that the state `at` names; give the reply.
 
-        `whole` and `asked` are those of `models.call.Call`.
+        `whole`, `asked` and `form` are those of `models.call.Call`.
         """
         ...
 

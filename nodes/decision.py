@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
+from models.call import VerdictForm
 from nodes.agent import MaterialWithResponse
 from nodes.judge import GREATEST_LEAD, Judgement
-from nodes.settings import VerdictForm
 
 Ending = Literal["max_rounds", "not_accepted", "judge_error", "one_pass"]
 """Why the rounds ended: the limit was reached, the draft was not preferred, neither judgement could be read,

@@ -9,9 +9,9 @@ from typing import Any, Literal
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
-from models.call import Step
+from models.call import Step, VerdictForm
 from nodes.agent import Ask, MaterialWithResponse, Node, prompt
-from nodes.settings import AgentSettings, VerdictForm
+from nodes.settings import AgentSettings
 from prompts.pack import Message
 
 Order = Literal["forward", "reversed"]
@@ -50,14 +50,15 @@ def judge(order: Order, ask: Ask) -> Node[JudgeView]:
             response_1=first,
             response_2=second,
         )
-        reply = await ask(step, state, settings, messages)
+        form = settings.verdict
+        reply = await ask(step, state, settings, messages, form=form)
         points = read_verdict(reply, settings.verdict)
         for retry in range(settings.judge_retries):
             if points:
                 break
             said = Message(role="assistant", content=reply)
             messages = [*messages, said, Message(role="user", content=REMINDERS[settings.verdict])]
-            reply = await ask(step, state, settings, messages, asked=retry + 2)
+            reply = await ask(step, state, settings, messages, asked=retry + 2, form=form)
             points = read_verdict(reply, settings.verdict)
         update: dict[str, Any] = {order: Judgement(reply=reply, points=points)}
         if order == "forward" and settings.lazy_judge:

@@ -1,12 +1,11 @@
 """What the agents are told about themselves and how they work."""
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.call import VerdictForm
 from prompts import personas
-
-VerdictForm = Literal["compare", "score"]
 
 
 def _persona(text: str, *nodes: str) -> Any:

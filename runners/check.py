@@ -8,6 +8,7 @@ import click
 from graph.settings import Settings
 from models.chat import located
 from models.keys import Keys
+from models.parameters import notices
 from models.probe import probe
 from models.settings import ROLES, Endpoint, Role
 from runners.options import settings_from, settings_options
@@ -31,6 +32,8 @@ async def _check(settings: Settings, keys: Keys) -> bool:
     roles: dict[Endpoint, list[Role]] = {}
     for role in ROLES:
         roles.setdefault(located(settings.endpoint(role)), []).append(role)
+    for notice in notices(settings):
+        click.echo(notice)
     usable = True
     for endpoint, played in roles.items():
         where = f" at {endpoint.base_url}" if endpoint.base_url else ""

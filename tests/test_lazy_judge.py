@@ -11,10 +11,10 @@ from typing import Any, get_args
 import pytest
 
 from ledger.ledger import Ledger
+from models.call import VerdictForm
 from models.settings import ROLES
 from nodes.decision import Judged, decide, settled
 from nodes.judge import Judgement, read_verdict
-from nodes.settings import VerdictForm
 from tests.conftest import look
 from tests.recorder import Messages, Recorder
 

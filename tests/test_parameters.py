@@ -1,11 +1,15 @@
 """What arrives in a request's body: parameters as each provider takes them, and further fields."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ledger.ledger import Ledger
+from models.parameters import notices
+from models.settings import ModelSettings
 from standin import StandIn
 from tests.conftest import look
 from tests.program import EXAMPLES
@@ -19,6 +23,12 @@ def evolve(folder: Path, *words: object, status: int = 0) -> tuple[str, list[dic
         model = ("--model", "vllm:standin", "--base-url", server.base_url("vllm"))
         said = look(*ONE_ROUND, *model, *words, cwd=folder, status=status).stderr
         return said, [{"role": chat.role, **chat.body} for chat in server.chats()]
+
+
+def made(folder: Path) -> list[dict[str, Any]]:
+    """The calls of the first sample, as they are on file."""
+    ledger = Ledger.open(folder / "run" / "ledger.sqlite")
+    return ledger.calls(ledger.ids(1)[0])
 
 
 def test_further_fields_reach_the_roles_they_are_for(tmp_path: Path) -> None:
@@ -52,3 +62,118 @@ def test_a_run_goes_on_with_the_fields_it_began_with(tmp_path: Path) -> None:
 def test_fields_that_cannot_be_sent(text: str, complaint: str, tmp_path: Path) -> None:
     said = look("check", "--extra-body", text, cwd=tmp_path, status=2).stderr
     assert complaint in " ".join(said.split())
+
+
+def asked_of(model: str, folder: Path, monkeypatch: pytest.MonkeyPatch, *words: object) -> tuple[str, Any]:
+    """What `coevol check` says of a model, and the body of its first call."""
+    provider = model.partition(":")[0]
+    with StandIn() as server:
+        for name, key in server.environment().items():
+            monkeypatch.setenv(name, key)
+        said = look("check", "--model", model, "--base-url", server.base_url(provider), *words, cwd=folder)
+        first = server.chats()[0].body
+    del first["messages"], first["model"], first["stream"]
+    return said.stdout, first
+
+
+NO_SAMPLING = "takes no --temperature and --top-p: they are not sent"
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "sent", "notice"),
+    [
+        (
+            "openai:gpt-4o-mini",
+            "--temperature 0.5 --seed 7",
+            {"temperature": 0.5, "top_p": 1.0, "seed": 7, "max_completion_tokens": 1000},
+            "",
+        ),
+        ("openai:gpt-5.4", "", {"max_completion_tokens": 1000}, NO_SAMPLING),
+        (
+            "openai:gpt-5.4",
+            "--thinking off",
+            {"reasoning_effort": "none", "temperature": 0.0, "top_p": 1.0, "max_completion_tokens": 1000},
+            "",
+        ),
+        (
+            "openai:gpt-5.4-mini",
+            "--thinking on",
+            {"reasoning_effort": "medium", "max_completion_tokens": 1000},
+            NO_SAMPLING,
+        ),
+        (
+            "openai:gpt-4o-mini",
+            "--thinking on",
+            {"temperature": 0.0, "top_p": 1.0, "max_completion_tokens": 1000},
+            "has no known switch for its thinking: --thinking on is not sent",
+        ),
+        (
+            "glm:glm-5",
+            "--thinking off --seed 7 --temperature 1.5",
+            {"temperature": 1.0, "top_p": 1.0, "max_tokens": 1000, "thinking": {"type": "disabled"}},
+            "glm:glm-5 takes no seed: --seed does not reach it",
+        ),
+        (
+            "glm:glm-5.3",
+            "--thinking off --top-p 0.001",
+            {"temperature": 0.0, "top_p": 0.01, "max_tokens": 1000, "reasoning_effort": "low"},
+            "always thinks: --thinking off asks for its least effort, low",
+        ),
+        (
+            "ernie:ernie-4.5-turbo-128k",
+            "--seed 7",
+            {"temperature": 0.01, "top_p": 1.0, "seed": 7, "max_completion_tokens": 1000},
+            "does not take --temperature 0: it is sent 0.01",
+        ),
+        (
+            "vllm:standin",
+            """--thinking off --seed 7 --extra-body {"chat_template_kwargs":{"style":"terse"},"top_k":4}""",
+            {
+                "temperature": 0.0,
+                "top_p": 1.0,
+                "seed": 7,
+                "max_completion_tokens": 1000,
+                "chat_template_kwargs": {"enable_thinking": False, "style": "terse"},
+                "top_k": 4,
+            },
+            "a chat template that knows no `enable_thinking` ignores --thinking off",
+        ),
+    ],
+)
+def test_settings_in_the_terms_of_a_provider(
+    model: str,
+    words: str,
+    sent: dict[str, Any],
+    notice: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said, body = asked_of(model, tmp_path, monkeypatch, *words.split())
+    assert body == sent
+    assert notice in said
+    assert said.startswith(model) if not notice else said.count(notice) == 1
+
+
+@pytest.mark.parametrize("model", ["openai:o3", "openai:o4-mini", "openai:gpt-5-pro", "openai:proxy/gpt-5.5"])
+def test_models_that_think_are_known_by_their_names(model: str) -> None:
+    assert any(NO_SAMPLING in line for line in notices(ModelSettings(model=model)))
+
+
+def test_what_old_credentials_cannot_do_is_said() -> None:
+    said = "\n".join(notices(ModelSettings(model="wenxin:completions_pro", seed=1, thinking="on")))
+    for option in ("--seed", "--thinking on", "--temperature 0: it is sent 0.01"):
+        assert option in said
+
+
+@pytest.mark.parametrize(
+    ("verdict", "first"), [("compare", "assistant 1|assistant 2|equal"), ("score", r"\d+ \d+")]
+)
+def test_vllm_keeps_verdicts_to_their_form(verdict: str, first: str, tmp_path: Path) -> None:
+    _, sent = evolve(tmp_path, "--verdict", verdict, "--judge-retries", 0)
+    assert len(sent) == 8
+    for body in sent:
+        form = body.get("structured_outputs")
+        assert (form is not None) == (body["role"] == "judge")
+    replies = [call["reply"] for call in made(tmp_path) if call["step"].startswith("judge")]
+    assert len(replies) == 2
+    assert all(re.match(rf"(?:{first})\n\S", reply) for reply in replies)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.call import VerdictForm
 from nodes.decision import Judged, decide, merge
 from nodes.judge import Judgement, read_verdict
-from nodes.settings import VerdictForm
 
 # What the judge may say in one order, and the points it gives to response 1 and response 2.
 COMPARED = {
