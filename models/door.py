@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
+from http import HTTPStatus
 from json import dumps
 from typing import Any, Protocol, Self
 
@@ -22,6 +23,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from openai import DefaultAioHttpClient
 
+from models.budget import Budget, Reservation, Usage, longest_reply
 from models.call import Call, CallRecord
 from models.chat import chat_model, located
 from models.diagnosis import diagnose, unusable
@@ -80,6 +82,7 @@ class Door:
         tpm: the most tokens a minute to each endpoint, of prompts and replies.
         record: keeps the record of a call; when it returns, the record is safe.
         recall: looks a call up on file.
+        budget: what the run may spend.
 
     Raises:
         MissingKey: when it is made, where a role's model needs a key that there is not.
@@ -95,11 +98,13 @@ class Door:
         recall: Recall,
         rpm: float | None = None,
         tpm: float | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self._settings = settings
         self._keys = keys
         self._record = record
         self._recall = recall
+        self._budget = budget
         self._counts_tokens = tpm is not None
         self._traffic = Traffic(concurrency)
         # The lanes are the limit on calls in flight. 0 is what the transport takes for "no limit"; for
@@ -146,7 +151,8 @@ class Door:
     def waiting(self) -> list[Waiting]:
         """The calls that wait for more than a place in flight, and for what."""
         now = asyncio.get_running_loop().time()
-        return [waiting for standing in self._standings.values() for waiting in standing.waiting(now)]
+        waiting = [waiting for standing in self._standings.values() for waiting in standing.waiting(now)]
+        return waiting + (self._budget.waiting() if self._budget else [])
 
     def stop(self, reason: RunStopped) -> None:
         """Start no further call: those in flight are finished and recorded, all others raise `reason`."""
@@ -184,7 +190,7 @@ class Door:
         while True:
             if self._stopped:
                 raise self._stopped
-            attempt = await self._attempt(call, line, again=effort.attempts > 0)
+            attempt = await self._paid_attempt(call, line, again=effort.attempts > 0)
             effort.attempts += 1
             effort.seconds += attempt.latency
             if attempt.error and line.learn(attempt.error, attempt.messages, formed=bool(attempt.fields)):
@@ -194,6 +200,28 @@ class Door:
                 await self._wait(failure, effort, line.standing)
                 continue
             return await self._conclude(call, request, line, attempt, effort)
+
+    async def _paid_attempt(self, call: Call, line: Line, *, again: bool) -> "_Attempt":
+        if self._budget is None:
+            return await self._attempt(call, line, again=again)
+        attempt: _Attempt | None = None
+        reservation = await self._reserve(self._budget, call, line)
+        try:
+            if self._stopped:  # while it waited
+                raise self._stopped
+            attempt = await self._attempt(call, line, again=again)
+            return attempt
+        finally:
+            # Without an attempt it never left, or the run was given up.
+            self._budget.settle(reservation, attempt.usage if attempt else Usage(0, 0, 0))
+
+    async def _reserve(self, budget: Budget, call: Call, line: Line) -> Reservation:
+        try:
+            most = longest_reply(self._settings, call.role)
+            return await budget.reserve(line.endpoint, line.shaped(call.messages), most)
+        except RunStopped as reason:
+            self.stop(reason)
+            raise
 
     async def _attempt(self, call: Call, line: Line, *, again: bool) -> "_Attempt":
         standing = line.standing
@@ -329,6 +357,16 @@ class _Attempt:
     cached_tokens: int | None = None
     failure: Diagnosis | None = None
     error: Exception | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        """What it took; None where nobody knows. What a provider refused took nothing."""
+        if self.input_tokens is not None and self.output_tokens is not None:
+            return Usage(self.input_tokens, self.cached_tokens or 0, self.output_tokens)
+        status = getattr(self.error, "status_code", None)
+        refused = status is not None and status != HTTPStatus.GATEWAY_TIMEOUT
+        unsent = self.failure is not None and self.failure.meaning is UNREACHABLE
+        return Usage(0, 0, 0) if refused or unsent else None
 
     def answered(self, message: AIMessage, call: Call, endpoint: Endpoint) -> None:
         usage: Any = message.usage_metadata or {}

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ledger.ledger import LedgerError
+from models.chat import located
 from models.community import need
 from models.failures import RunStopped
 from models.keys import Keys
@@ -15,9 +16,11 @@ from models.parameters import notices
 from models.rehearsal import NOTICE
 from models.settings import ROLES
 from runners.engine import Engine, Options, Tally
-from runners.folder import facts, locked, prepare
+from runners.folder import facts, in_progress, locked, prepare
+from runners.forecast import forecast, lines
 from runners.options import mode_option, ordered, settings_from, settings_options
 from runners.progress import Progress
+from runners.spending import unpriced
 from samples.reader import open_data
 
 
@@ -80,6 +83,23 @@ from samples.reader import open_data
     help="The most tokens a minute to each endpoint, of prompts and replies. Default: no limit.",
 )
 @click.option(
+    "--budget",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="DOLLARS",
+    help="The most that the run may spend in all, in US dollars at list prices. Default: no limit.",
+)
+@click.option(
+    "--budget-tokens",
+    type=click.IntRange(min=1),
+    metavar="NUMBER",
+    help="The most tokens that the run may use in all, of prompts and replies. Default: no limit.",
+)
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what the run would take (calls, tokens, dollars) and stop: no call, no folder.",
+)
+@click.option(
     "--retry-failed",
     is_flag=True,
     help="Work on the samples again that failed before.",
@@ -96,6 +116,9 @@ def evolve(
     max_failures: float,
     rpm: float | None,
     tpm: float | None,
+    budget: float | None,
+    budget_tokens: int | None,
+    dry_run: bool,
     retry_failed: bool,
     **given: Any,
 ) -> int:
@@ -106,7 +129,12 @@ def evolve(
     """
     settings = settings_from(given)
     chosen = ordered(modes)
-    options = Options(concurrency, max_failures, start, stop, retry_failed, rpm, tpm)
+    options = Options(concurrency, max_failures, start, stop, retry_failed, rpm, tpm, budget, budget_tokens)
+    if budget is not None and (without := unpriced(settings)):
+        raise click.UsageError(
+            f"--budget needs the price of every model, and there is none of {without[0].model} at "
+            f"{located(without[0]).base_url or 'no address'}: limit its tokens with --budget-tokens instead"
+        )
     dataset = open_data(data, form)
     click.echo(f"{data}: {dataset.describe()}", err=True)
     if any(settings.endpoint(role).provider == "rehearsal" for role in ROLES):
@@ -114,6 +142,12 @@ def evolve(
     for notice in notices(settings):
         click.echo(notice, err=True)
     checked = dataset.check()
+    if dry_run:
+        ledger_so_far = in_progress(run, facts(dataset, checked, settings, chosen))
+        expected = asyncio.run(forecast(dataset, chosen, settings, options, ledger_so_far))
+        for line in lines(expected, settings, chosen, options):
+            click.echo(line)
+        return 0
     keys = Keys.load()
     for role in ROLES:
         # A missing key or library ends it here, before there is a folder.
