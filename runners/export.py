@@ -10,12 +10,28 @@ import click
 
 from graph.build import MODES
 from ledger.ledger import SKIPPED, Ledger, Result
+from ledger.statistics import statistics
 from models.rehearsal import NOTICE
+from runners.companions import check_beside, write_beside
 from runners.folder import RunError, endpoints, made_by, open_run
+from runners.pairs import PAIRS, Pairs, pairs
+from runners.stats import report
 from runners.terminal import printable
 from samples.files import layout_to_write, write_records
 from samples.formats import FORMATS, with_responses
 from samples.sample import DataError, Format, Sample
+from samples.trainers import (
+    DPO_TRAINERS,
+    OPENAI_LEAST,
+    SFT_TRAINERS,
+    DpoTrainer,
+    SftTrainer,
+    pair_record,
+    sft_record,
+)
+
+JUDGED = "evolve"
+"""The mode with a judge: no other knows which of two responses is better."""
 
 
 @click.command()
@@ -31,45 +47,93 @@ from samples.sample import DataError, Format, Sample
     "such as FILE.edit.json.",
 )
 @click.option(
-    "--to", "form", type=click.Choice(FORMATS), help="The format of the records. Default: that of the data."
+    "--to",
+    "form",
+    type=click.Choice([*FORMATS, *SFT_TRAINERS, *DPO_TRAINERS]),
+    help="The format of the records, or the trainer they are for. Default: the format of the data.",
+)
+@click.option(
+    "--pairs",
+    "wanted",
+    type=click.Choice(PAIRS),
+    help="For trl-dpo and llamafactory-dpo: each result against its original (final, the default), each "
+    "accepted draft against the response before it (steps), or both and rejected drafts too (all).",
 )
 @click.option("--mode", type=click.Choice(MODES), help="Only the results of this mode, in FILE itself.")
 @click.option("--only-accepted", is_flag=True, help="Leave out samples that no draft was accepted for.")
-def export(run: Path, file: Path, form: Format | None, mode: str | None, only_accepted: bool) -> None:
-    """Write the data set with its evolved responses.
+def export(
+    run: Path,
+    file: Path,
+    form: Format | SftTrainer | DpoTrainer | None,
+    wanted: Pairs | None,
+    mode: str | None,
+    only_accepted: bool,
+) -> None:
+    """Write the data set with its evolved responses, for people or for a trainer.
 
     Records keep their order and their other fields. What failed keeps its response, and skipped records
     stay as they were; in another format (--to) the few that it cannot express are left out. Of a run that
     is going on, what is finished is written.
+
+    For a trainer, records hold what it documents and nothing else; skipped ones and those with an empty
+    response are left out, and a data card is written beside the file. The -dpo formats hold pairs of a better
+    and a worse response, which only mode evolve knows of.
     """
     ledger, made = open_run(run), made_by(run)
     layout_to_write(file)
-    _refuse_to_overwrite_data(file, made)
-    modes: list[str] = made["modes"]
-    if mode is not None and mode not in modes:
-        raise RunError(f"{run} has no results of mode {mode}; its modes: {', '.join(modes)}")
+    modes = [mode] if mode else made["modes"]
+    if mode is not None and mode not in made["modes"]:
+        raise RunError(f"{run} has no results of mode {mode}; its modes: {', '.join(made['modes'])}")
+    if form in DPO_TRAINERS:
+        if JUDGED not in modes:
+            raise RunError(
+                f"{form} needs pairs of which a judge preferred one: only mode {JUDGED} has a judge"
+            )
+        modes = [JUDGED]
+    elif wanted:
+        raise RunError(f"--pairs goes with --to {' or '.join(DPO_TRAINERS)}")
+    targets = {chosen: file.with_suffix(f".{chosen}{file.suffix}") for chosen in modes}
+    if len(modes) == 1:
+        targets[modes[0]] = file
+    for target in targets.values():
+        _refuse_to_overwrite_data(target, made)
+        if form in SFT_TRAINERS or form in DPO_TRAINERS:
+            check_beside(target, form)
     if any(endpoint.provider == "rehearsal" for endpoint in endpoints(made).values()):
         click.echo(NOTICE, err=True)
-    for chosen in [mode] if mode else modes:
-        several = mode is None and len(modes) > 1
-        target = file.with_suffix(f".{chosen}{file.suffix}") if several else file
-        work = Export(ledger, chosen, form, only_accepted)
+    for chosen, target in targets.items():
+        work = Export(ledger, chosen, form, only_accepted, wanted or "final")
         records = work.records()
         first = next(records, None)
         if first is None:
             raise RunError(f"nothing to write to {target}: {work.summary(made['data']['records'])}")
         write_records(target, chain([first], records))
-        click.echo(f"{target}: {work.summary(made['data']['records'])}", err=True)
+        summary = work.summary(made["data"]["records"])
+        click.echo(f"{target}: {summary}", err=True)
+        if form in SFT_TRAINERS or form in DPO_TRAINERS:
+            numbers = report(made, statistics(ledger, [chosen]))
+            for line in write_beside(target, form, chosen, summary, numbers):
+                click.echo(line, err=True)
+        if form == "openai" and work.written < OPENAI_LEAST:
+            click.echo(f"{target}: OpenAI accepts no fewer than {OPENAI_LEAST} records", err=True)
 
 
 class Export:
     """The records of one mode, and a count of what became of them."""
 
-    def __init__(self, ledger: Ledger, mode: str, to: Format | None, only_accepted: bool) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        mode: str,
+        to: Format | SftTrainer | DpoTrainer | None,
+        only_accepted: bool,
+        wanted: Pairs,
+    ) -> None:
         self._ledger = ledger
         self._mode = mode
         self._to = to
         self._only_accepted = only_accepted
+        self._wanted = wanted
         self._count: Counter[str] = Counter()
         self._inexpressible = ""
 
@@ -83,25 +147,58 @@ class Export:
             if self._only_accepted and not result.accepted_rounds:
                 self._count["not accepted"] += 1
                 continue
+            if result.status == "skipped" and self._for_trainer:
+                self._count["skipped and left out"] += 1
+                continue
             try:
-                record = with_responses(sample, responses(sample, result), self._to)
+                records = self._made_of(sample, result)
             except DataError as error:
                 self._count["inexpressible"] += 1
                 self._inexpressible = self._inexpressible or printable(str(error))
                 continue
+            if not records:
+                self._count["without a pair"] += 1
+                continue
             self._count["written"] += 1
+            self._count["records"] += len(records)
             self._count["changed"] += result.accepted_rounds > 0
             self._count[result.status] += 1
-            yield record
+            yield from records
+
+    @property
+    def written(self) -> int:
+        """How many records have been given out."""
+        return self._count["records"]
+
+    @property
+    def _for_trainer(self) -> bool:
+        return self._to in SFT_TRAINERS or self._to in DPO_TRAINERS
+
+    def _made_of(self, sample: Sample, result: Result) -> list[dict[str, Any]]:
+        """The records of a sample: one, or as many as there are pairs."""
+        texts = responses(sample, result)
+        match self._to:
+            case "trl-dpo" | "llamafactory-dpo" as to:
+                return [pair_record(sample, texts, pair, to) for pair in pairs(result, self._wanted)]
+            case "trl-sft" | "llamafactory" | "axolotl" | "openai" as to:
+                return [sft_record(sample, texts, to)]
+            case to:
+                return [with_responses(sample, texts, to)]
 
     def summary(self, of: int) -> str:
         """What is in the file and what is not, for a person; `of` is the number of records in the data."""
         count = self._count
         parts = [f"{count['written']:,} of {of:,} records, {count['changed']:,} with new responses"]
-        if count["failed"]:
+        if self._to in DPO_TRAINERS:
+            parts = [f"{count['records']:,} pairs from {count['written']:,} of {of:,} records"]
+            if count["without a pair"]:
+                parts.append(f"{count['without a pair']:,} without a pair")
+        elif count["failed"]:
             parts.append(f"{count['failed']:,} with a failure, where the response is the old one")
         if count["skipped"]:
             parts.append(f"{count['skipped']:,} skipped and as they were")
+        if count["skipped and left out"]:
+            parts.append(f"{count['skipped and left out']:,} skipped and left out")
         if count["not accepted"]:
             parts.append(f"{count['not accepted']:,} left out because no draft was accepted")
         if count["inexpressible"]:

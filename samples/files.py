@@ -6,9 +6,9 @@ is, is told by its content when it is read, and by its ending when it is written
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 from uuid import uuid4
 
 from samples.json_files import read_array, read_lines, to_json, write_array, write_lines
@@ -23,6 +23,7 @@ __all__ = [
     "read_records",
     "to_json",
     "write_records",
+    "write_text",
 ]
 
 Layout = Literal["JSON array", "JSON lines", "Parquet"]
@@ -110,19 +111,32 @@ def write_records(path: Path, records: Iterable[dict[str, Any]]) -> None:
     written.
     """
     layout = layout_to_write(path)
+    with _whole(path) as file:
+        match layout:
+            case "JSON array":
+                write_array(file, records)
+            case "JSON lines":
+                write_lines(file, records)
+            case "Parquet":
+                write_rows(file, records)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text to a file in UTF-8, whole or not at all. Raises DataError as `write_records` does."""
+    with _whole(path) as file:
+        file.write(text.encode(errors="backslashreplace"))
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which takes its place at the end of the block, and only where that ends well."""
     target = path.resolve()
     unfinished = target.with_name(f".{uuid4().hex}.unfinished")
     try:
         if target.is_dir():
             raise DataError("it is a folder")
         with unfinished.open("xb") as file:
-            match layout:
-                case "JSON array":
-                    write_array(file, records)
-                case "JSON lines":
-                    write_lines(file, records)
-                case "Parquet":
-                    write_rows(file, records)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(target)

@@ -1,0 +1,46 @@
+"""Which pairs of responses, a better and a worse one, a result holds."""
+
+from collections.abc import Iterator
+from typing import Any, Literal, get_args
+
+from ledger.ledger import Result
+from samples.trainers import Pair
+
+Pairs = Literal["final", "steps", "all"]
+PAIRS: tuple[Pairs, ...] = get_args(Pairs)
+
+
+def pairs(result: Result, wanted: Pairs) -> Iterator[Pair]:
+    """The pairs of a result of mode `evolve`, exchange by exchange.
+
+    `final`: the result against the original, where a draft was accepted. `steps`: each accepted draft against
+    the response its round started from. `all`: the steps; the result against the original too, where it is
+    more than one step away; and where the judge gave a draft fewer points than the response it was to
+    replace, that response against the draft. A draft that tied is in no pair: nothing says that it is worse.
+
+    Pairs of equal texts and those whose worse side is empty teach nothing, and are left out.
+    """
+    for exchange in result.outcome:
+        for pair in _of(exchange, wanted):
+            if pair.chosen != pair.rejected and pair.rejected.strip():
+                yield pair
+
+
+def _of(exchange: dict[str, Any], wanted: Pairs) -> Iterator[Pair]:
+    number, current = exchange["exchange"], exchange["original"]
+    accepted = [done for done in exchange["rounds"] if done["accepted"]]
+    if wanted == "final" or (wanted == "all" and len(accepted) > 1):
+        for last in accepted[-1:]:
+            scores = (
+                (None, None) if len(accepted) > 1 else (last["points"]["draft"], last["points"]["current"])
+            )
+            yield Pair(number, "final", last["round"], exchange["response"], current, *scores)
+    if wanted == "final":
+        return
+    for done in exchange["rounds"]:
+        points, draft = done["points"], done["draft"]
+        if done["accepted"]:
+            yield Pair(number, "step", done["round"], draft, current, points["draft"], points["current"])
+            current = draft
+        elif wanted == "all" and points and points["current"] > points["draft"]:
+            yield Pair(number, "rejected", done["round"], current, draft, points["current"], points["draft"])
