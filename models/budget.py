@@ -201,9 +201,9 @@ class Budget:
             limit, had, next_ = f"--budget-tokens {tokens}", f"{spent.tokens:,} tokens", f"{worst.tokens:,}"
             raised = f"--budget-tokens {_twice(tokens, spent.tokens + worst.tokens):.0f}"
         return RunStopped(
-            f"{limit} is used up: this run has spent {had}, and the next call ({reservation.endpoint.model}) "
-            f"may take up to {next_}. What is finished is kept; the same command with a larger budget goes "
-            f"on from here, for instance {raised}"
+            f"{limit} allows no further call: this run has spent {had}, and the next one "
+            f"({reservation.endpoint.model}) may take up to {next_}. What is finished is kept; the same "
+            f"command with a larger budget goes on from here, for instance {raised}"
         )
 
     @property

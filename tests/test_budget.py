@@ -129,7 +129,9 @@ def test_a_run_stops_at_its_budget_and_goes_on_with_a_larger_one(
 
         # At OpenAI's own address the calls on file have a price, which is more than this. Nothing is called.
         second = look(*words, "--budget", 0.0001, cwd=tmp_path, status=3)
-        assert "this run has spent $0.0" in second.stderr and "--budget 0.0" in second.stderr
+        assert "this run has spent $0.0" in second.stderr and re.search(
+            r"for instance --budget 0\.\d*[1-9]", " ".join(second.stderr.split())
+        )
         assert tokens_on_file(tmp_path / "run") == (calls, tokens)
 
         dry = look(*words, *there, "--dry-run", "--budget-tokens", 20_000, cwd=tmp_path)
