@@ -14,10 +14,11 @@ from statistics import fmean, stdev
 
 from graph.build import Mode, conversation_graph, exchange_graph
 from graph.settings import Settings
-from ledger.ledger import Ledger
+from ledger.ledger import Finished, Ledger
 from ledger.spending import reusable
 from models.budget import NOTHING, Amount, Usage, longest_reply, money, priced, prompt_tokens
 from models.call import Call
+from models.failures import RunStopped
 from models.settings import Endpoint
 from runners.engine import Options, evolve_sample
 from runners.spending import bill, spent, unpriced
@@ -88,9 +89,10 @@ async def forecast(
         DataError: the data cannot be read.
         PackError: the prompt pack cannot be used.
         LedgerError: the ledger cannot be read.
+        RunStopped: a sample fails whatever the models say.
     """
     found = Forecast(unpriced=unpriced(settings))
-    finished: set[tuple[int, str]] = set()
+    finished = Finished()
     if ledger:
         finished = ledger.finished(but_failed=options.retry_failed)
         found.spent = spent(ledger, settings)
@@ -261,7 +263,9 @@ class _Walk:
     async def over(self, sample: Sample, settings: Settings) -> Share:
         """What a sample takes."""
         self._share = Share()
-        await evolve_sample(sample, *self._graphs, settings)
+        for done in await evolve_sample(sample, *self._graphs, settings):
+            if "failure" in done:  # no model had a part in it
+                raise RunStopped(f"sample {sample.id} cannot be worked on: {done['failure']['message']}")
         return self._share
 
     async def _speak(self, call: Call, settings: Settings) -> str:
