@@ -13,7 +13,7 @@ from pathlib import Path
 from shutil import disk_usage
 from typing import Any, Literal, Self
 
-from sqlalchemy import ColumnElement, Connection, Engine, NullPool, create_engine, event, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, NullPool, Select, create_engine, event, func, select
 from sqlalchemy.exc import DatabaseError
 
 from ledger.tables import VERSION, VIEWS, calls, metadata, results, samples, texts
@@ -57,6 +57,30 @@ class Result:
     contradictions: int
     outcome: list[dict[str, Any]]
     finished: float
+
+
+class Finished:
+    """Positions and modes that have a result; a byte each, so that a million take a megabyte."""
+
+    def __init__(self) -> None:
+        self._marks: dict[str, bytearray] = {}
+        self._count = 0
+
+    def add(self, position: int, mode: str) -> None:
+        """Take one in."""
+        marks = self._marks.setdefault(mode, bytearray())
+        if position >= len(marks):
+            marks.extend(bytes(max(position + 1, 2 * len(marks)) - len(marks)))
+        self._count += not marks[position]
+        marks[position] = 1
+
+    def __contains__(self, place: tuple[int, str]) -> bool:
+        position, mode = place
+        marks = self._marks.get(mode, b"")
+        return position < len(marks) and bool(marks[position])
+
+    def __len__(self) -> int:
+        return self._count
 
 
 class Ledger:
@@ -132,13 +156,16 @@ class Ledger:
         with reported(self.path), self.engine.connect() as connection:
             yield connection
 
-    def finished(self, *, but_failed: bool = False) -> set[tuple[int, str]]:
-        """The position and mode of each result there is; `but_failed` leaves out the failed ones."""
+    def finished(self, *, but_failed: bool = False) -> Finished:
+        """Which results there are; `but_failed` leaves out the failed ones."""
         query = select(results.c.position, results.c.mode)
         if but_failed:
             query = query.where(results.c.status != "failed")
+        found = Finished()
         with self.reading() as connection:
-            return {(position, mode) for position, mode in connection.execute(query)}
+            for position, mode in connection.execution_options(yield_per=10_000).execute(query):
+                found.add(position, mode)
+        return found
 
     def replies(self, sample: str, mode: str) -> dict[tuple[int, int, str, str], str]:
         """The replies on file for a sample in a mode, by exchange, round, step and request.
@@ -216,7 +243,17 @@ class Ledger:
 
     def calls(self, sample_id: str) -> list[dict[str, Any]]:
         """The calls of a sample as rows of the table, `messages` as a list, in the order they finished."""
-        query = select(calls).where(calls.c.sample == sample_id).order_by(calls.c.number)
+        return self._calls(select(calls).where(calls.c.sample == sample_id))
+
+    def every_call(self) -> Iterator[dict[str, Any]]:
+        """All calls on file, as `calls` gives them, as a stream."""
+        last = 0
+        while page := self._calls(select(calls).where(calls.c.number > last).limit(PAGE)):
+            yield from page
+            last = page[-1]["number"]
+
+    def _calls(self, query: Select[Any]) -> list[dict[str, Any]]:
+        query = query.order_by(calls.c.number)
         with self.reading() as connection:
             rows = connection.execute(query).mappings().all()
             unfolded = unfold(connection, [[json.loads(row["messages"]), row["reply"]] for row in rows])

@@ -157,10 +157,25 @@ class Engine:
 
     def _work(self) -> Iterator[tuple[Sample, Mode | None]]:
         finished = self._ledger.finished(but_failed=self._options.retry_failed)
-        for sample in self._data.samples(self._options.start, self._options.stop):
-            modes: Sequence[Mode | None] = self._modes if sample.skip is None else (None,)
-            for mode in modes:
-                if (sample.position, mode or SKIPPED) in finished:
+
+        def nothing_left(position: int) -> bool:
+            if (position, SKIPPED) in finished:
+                self._tally.samples -= len(self._modes) - 1  # counts once, whatever the modes
+                self._tally.earlier += 1
+                return True
+            if all((position, mode) in finished for mode in self._modes):
+                self._tally.earlier += len(self._modes)
+                return True
+            return False
+
+        options = self._options
+        for sample in self._data.samples(options.start, options.stop, nothing_left):
+            if sample.skip is not None:
+                self._tally.samples -= len(self._modes) - 1
+                yield sample, None
+                continue
+            for mode in self._modes:
+                if (sample.position, mode) in finished:
                     self._tally.earlier += 1
                 else:
                     yield sample, mode

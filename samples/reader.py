@@ -1,7 +1,7 @@
 """A data set in a file: what it is, whether all of it is sound, and its samples one by one."""
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import file_digest
@@ -56,12 +56,19 @@ class DataSet:
             self._refuse_duplicates(hashes)
             return Checked(len(hashes), sha256.result())
 
-    def samples(self, start: int = 0, stop: int | None = None) -> Iterator[Sample]:
+    def samples(
+        self,
+        start: int = 0,
+        stop: int | None = None,
+        passed_over: Callable[[int], bool] = lambda position: False,
+    ) -> Iterator[Sample]:
         """The samples from position `start` up to, not including, `stop`, as a stream.
 
-        Raises DataError where the file is broken.
+        Positions that are `passed_over` are left out. Raises DataError where the file is broken.
         """
         for position, number, record in islice(self._records(), start, stop):
+            if passed_over(position):
+                continue
             parsed = self._parsed(position, number, record)
             sample_id = self._id(position, number, record)
             yield Sample(
