@@ -1,0 +1,34 @@
+"""Looks at a run with pandas: python examples/analysis.py runs/demo
+
+Each part can be pasted into a notebook.
+"""
+# ruff: noqa: T201
+
+# %% The run, and its samples as a table
+import sys
+
+import pandas
+
+from runners import load_run
+
+run = load_run(sys.argv[1])
+samples = pandas.DataFrame(run.samples())
+worked_on = samples[samples.status != "skipped"]
+print(worked_on.groupby("mode")[["accepted_rounds", "original_tokens", "final_tokens"]].mean())
+
+# %% Are accepted drafts just longer? Growth of each response, by the rounds that were accepted
+exchanges = pandas.DataFrame(run.exchanges())
+exchanges["growth"] = exchanges.response.str.len() / exchanges.original.str.len().clip(lower=1)
+print(exchanges.groupby(["mode", "accepted_rounds"]).growth.describe()[["count", "50%", "max"]])
+
+# %% Can the judge be trusted? How often the order in which it sees the two decides
+rounds = pandas.DataFrame(run.rounds())
+judged = rounds[rounds.points_draft.notna()]
+print(f"{judged.favoured_position.notna().mean():.0%} of {len(judged)} judged rounds contradict themselves")
+
+# %% Which step takes the time and the tokens
+calls = pandas.DataFrame(run.calls())
+print(calls.groupby("step").agg({"latency": "median", "input_tokens": "sum", "output_tokens": "sum"}))
+
+# %% What `coevol stats` says
+print(pandas.DataFrame(run.stats()["calls"]["by_role"]).T[["calls", "failed", "cost_usd"]])
