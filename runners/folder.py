@@ -183,8 +183,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    # A setting that did not exist then was what it is by default now.
+    defaults = Settings().model_dump(mode="json")
     for name, here in now["settings"].items():
-        there = then["settings"].get(name)
+        there = then["settings"].get(name, defaults[name])
         if there != here and name not in WHERE_NOT_WHAT:
             yield f"{name}: {_brief(there)} there, {_brief(here)} here"
     for key in ("sha256", "format"):
