@@ -2,7 +2,6 @@
 
 Each part can be pasted into a notebook.
 """
-# ruff: noqa: T201
 
 # %% The run, and its samples as a table
 import sys

@@ -1,5 +1,6 @@
 """What the documents say is true: each of their commands is run."""
 
+import os
 import re
 import shlex
 import shutil
@@ -59,6 +60,16 @@ def test_every_command_of_the_documents_runs(tmp_path: Path) -> None:
             assert ended.stdout or ended.stderr
             ran.append(command)
     assert len(ran) >= 8
+    for script in blocks("README.md", "python"):
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0 and "evolve" in done.stdout, done.stderr
     assert {path.name for path in tmp_path.glob("better.*")} == {"better.json", "better.jsonl"}
 
 
