@@ -11,9 +11,9 @@ from pydantic import Field, field_validator
 from models.settings import ModelSettings
 from nodes.settings import AgentSettings
 
-WHERE_NOT_WHAT = frozenset({"base_url", "role_base_urls", "timeout"})
-"""Fields that may differ when a run is resumed: where a model is served and how long to wait for it do not
-change what it is asked."""
+WHERE_NOT_WHAT = frozenset({"base_url", "role_base_urls", "timeout", "max_input_tokens"})
+"""Fields that may differ when a run is resumed: where a model is served, how long to wait for it, and
+what is too long to be sent do not change what it is asked."""
 
 
 class Settings(ModelSettings, AgentSettings):

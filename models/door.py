@@ -33,6 +33,7 @@ from models.line import Line, Standing, Waiting
 from models.pace import Traffic
 from models.parameters import formed, identity
 from models.reply import reply_text
+from models.room import Room
 from models.settings import ROLES, Endpoint, ModelSettings, Role
 from prompts.pack import Message
 from samples.tokens import estimate_tokens
@@ -117,7 +118,9 @@ class Door:
         for role in ROLES:
             endpoint = located(settings.endpoint(role))
             if endpoint not in self._standings:
-                self._standings[endpoint] = Standing(endpoint, self._traffic.lane(rpm, tpm))
+                key = keys.of(endpoint).get_secret_value()
+                room = Room(endpoint, key, self._client, settings.max_input_tokens)
+                self._standings[endpoint] = Standing(endpoint, self._traffic.lane(rpm, tpm), room)
             # Making one takes a while; the rehearsal's know their role, others what is sent for it.
             extra = settings.further(role)
             which = endpoint, role if endpoint.provider == "rehearsal" else dumps(extra, sort_keys=True)
@@ -187,6 +190,10 @@ class Door:
 
     async def _make(self, call: Call, request: str, line: Line) -> str:
         effort = _Effort()
+        shaped = line.shaped(call.messages)
+        if too_long := await line.standing.room.refusal(shaped):
+            unsent = _Attempt(shaped, {}, time.time(), failure=too_long)
+            return await self._conclude(call, request, line, unsent, effort)
         while True:
             if self._stopped:
                 raise self._stopped
@@ -317,7 +324,7 @@ class Door:
     def _said(self, failure: Diagnosis, attempts: int = 1) -> str:
         words = self._keys.redact(failure.message)
         words = words if len(words) <= LONGEST_WORDS else words[: LONGEST_WORDS - 1] + "…"
-        return words if attempts == 1 else f"{words} (after {attempts} attempts)"
+        return words if attempts <= 1 else f"{words} (after {attempts} attempts)"
 
     def _fingerprint(self, call: Call, line: Line) -> str:
         s = self._settings

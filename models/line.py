@@ -11,6 +11,7 @@ from langchain_core.language_models import BaseChatModel
 
 from models.call import Call, VerdictForm
 from models.pace import Lane
+from models.room import Room
 from models.settings import Endpoint
 from models.shaping import alternating, without_system
 from prompts.pack import Message
@@ -28,9 +29,10 @@ class Waiting:
 class Standing:
     """What has been learned of an endpoint; shared by the roles that use it."""
 
-    def __init__(self, endpoint: Endpoint, lane: Lane) -> None:
+    def __init__(self, endpoint: Endpoint, lane: Lane, room: Room) -> None:
         self.endpoint = endpoint
         self.lane = lane
+        self.room = room
         self.has_answered = False
         self.knows_system = True
         self.knows_forms = True

@@ -4,9 +4,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
 
-import httpx2
 from openai import DefaultAioHttpClient
 
 from models.call import Call
@@ -17,6 +15,7 @@ from models.line import Line, Standing
 from models.pace import Traffic
 from models.parameters import FORMS, formed
 from models.reply import reply_text
+from models.room import Room, context_length
 from models.settings import Endpoint, ModelSettings, Role
 from prompts.pack import Message
 
@@ -52,7 +51,8 @@ async def probe(
         yield Finding("key", True, KEY_NAMES[endpoint.provider] if there else "none, and none is needed")
     async with DefaultAioHttpClient() as client:
         model = chat_model(endpoint, role, settings, key, client)
-        standing = Standing(endpoint, Traffic(1).lane())
+        room = Room(endpoint, key.get_secret_value(), client, settings.max_input_tokens)
+        standing = Standing(endpoint, Traffic(1).lane(), room)
         line = Line(model, standing, [], formed(endpoint, "judge", settings))
         finding = await _call(line, settings, keys)
         yield finding
@@ -62,7 +62,7 @@ async def probe(
             yield Finding("system role", True, "accepted")
         else:
             yield Finding("system role", None, "not accepted: its text goes into the first user message")
-        context = await _context(endpoint, key.get_secret_value(), client)
+        context = await context_length(endpoint, key.get_secret_value(), client)
         if context is not None:
             fits = context > settings.max_tokens
             advice = "" if fits else f", no more than --max-tokens {settings.max_tokens} for the reply alone"
@@ -91,21 +91,6 @@ async def _call(line: Line, settings: ModelSettings, keys: Keys) -> Finding:
                 return Finding("call", True, f"answered in {seconds:.2f} s: “{said}”")
             failure = found
         return Finding("call", False, f"{failure.meaning.name}: {keys.redact(failure.message)[:1000]}")
-
-
-async def _context(endpoint: Endpoint, key: str, client: httpx2.AsyncClient) -> int | None:
-    """The context length, where the server tells it (vLLM and some others do, in its list of models)."""
-    try:
-        headers = {"Authorization": f"Bearer {key}"}
-        answer = await client.get(f"{endpoint.base_url}/models", headers=headers, timeout=10)
-        listed: Any = answer.json()
-        for model in listed["data"]:
-            if model["id"] == endpoint.name:
-                length = model.get("max_model_len") or model.get("context_length")
-                return int(length) if length else None
-    except (httpx2.HTTPError, OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass  # it is a courtesy of the server
-    return None
 
 
 async def _structured(line: Line) -> Finding:

@@ -67,6 +67,12 @@ class ModelSettings(BaseModel):
     temperature: float = Field(0.0, ge=0, le=2, description="Sampling temperature.")
     top_p: float = Field(1.0, gt=0, le=1, description="Nucleus sampling: the share of probability kept.")
     max_tokens: int = Field(1000, ge=1, description="The longest reply, in tokens.")
+    max_input_tokens: int | None = Field(
+        None,
+        ge=1,
+        description="The longest prompt, in tokens: estimated, or counted by a vLLM server, whose context is "
+        "a limit anyway. A sample that needs a longer one fails without a call.",
+    )
     seed: int | None = Field(
         None, ge=0, description="For sampling that can be repeated, where the provider knows seeds."
     )

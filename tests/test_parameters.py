@@ -177,3 +177,27 @@ def test_vllm_keeps_verdicts_to_their_form(verdict: str, first: str, tmp_path: P
     replies = [call["reply"] for call in made(tmp_path) if call["step"].startswith("judge")]
     assert len(replies) == 2
     assert all(re.match(rf"(?:{first})\n\S", reply) for reply in replies)
+
+
+def test_a_prompt_that_is_too_long_is_not_sent(tmp_path: Path) -> None:
+    _, sent = evolve(tmp_path, "--max-input-tokens", 150, status=1)
+    assert not sent
+    for call in made(tmp_path):
+        assert (call["attempts"], call["input_tokens"]) == (0, None)
+        assert call["failure"].startswith("too long: the prompt has ")
+        assert "vllm:standin takes 150 by --max-input-tokens" in call["failure"]
+    # A limit is no part of what is asked: the run goes on with another one.
+    assert evolve(tmp_path, "--max-input-tokens", 5000, "--retry-failed")[1]
+
+
+def test_a_server_that_tells_its_context_gets_what_fits(tmp_path: Path) -> None:
+    with StandIn(context=4000) as server:
+        record = {"instruction": "Name a fruit.", "input": "", "output": "Apple. "}
+        long = {**record, "output": "Apple and pear. " * 3000}
+        (tmp_path / "data.json").write_text(json.dumps([record, long]))
+        words = ("--model", "vllm:standin", "--base-url", server.base_url("vllm"), "--max-rounds", 1)
+        look("evolve", "data.json", "-o", "run", "--max-tokens", 300, *words, cwd=tmp_path, status=1)
+        assert {request.status for request in server.requests} == {200}
+        assert "Apple and pear" not in "".join(chat.raw.decode() for chat in server.chats())
+        counted = [request for request in server.requests if request.path.endswith("/tokenize")]
+        assert len(counted) < len(server.chats())
