@@ -97,9 +97,13 @@ class Browser:
             time.sleep(0.05)
 
     def complaints(self) -> list[str]:
-        """What the page wrote to the console since the last time."""
+        """What the page wrote to the console since the last time.
+
+        A busy machine may let the connection to the server lapse; the page renews it and says so.
+        """
         driver: Any = self.driver
-        return [entry["message"] for entry in driver.get_log("browser")]
+        messages = [entry["message"] for entry in driver.get_log("browser")]
+        return [message for message in messages if "already in CLOSING or CLOSED state" not in message]
 
 
 @contextmanager
