@@ -64,6 +64,10 @@ def test_fields_that_cannot_be_sent(text: str, complaint: str, tmp_path: Path) -
     assert complaint in " ".join(said.split())
 
 
+def told(**settings: Any) -> list[str]:
+    return notices(ModelSettings(**settings))
+
+
 def asked_of(model: str, folder: Path, monkeypatch: pytest.MonkeyPatch, *words: object) -> tuple[str, Any]:
     """What `coevol check` says of a model, and the body of its first call."""
     provider = model.partition(":")[0]
@@ -156,11 +160,11 @@ def test_settings_in_the_terms_of_a_provider(
 
 @pytest.mark.parametrize("model", ["openai:o3", "openai:o4-mini", "openai:gpt-5-pro", "openai:proxy/gpt-5.5"])
 def test_models_that_think_are_known_by_their_names(model: str) -> None:
-    assert any(NO_SAMPLING in line for line in notices(ModelSettings(model=model)))
+    assert any(NO_SAMPLING in line for line in told(model=model))
 
 
 def test_what_old_credentials_cannot_do_is_said() -> None:
-    said = "\n".join(notices(ModelSettings(model="wenxin:completions_pro", seed=1, thinking="on")))
+    said = "\n".join(told(model="wenxin:completions_pro", seed=1, thinking="on"))
     for option in ("--seed", "--thinking on", "--temperature 0: it is sent 0.01"):
         assert option in said
 
