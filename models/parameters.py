@@ -74,8 +74,8 @@ FORMS: dict[VerdictForm, str] = {
     "score": r"(10|[1-9](\.5)?) (10|[1-9](\.5)?)\n[^\s][\s\S]*",
 }
 """A verdict and its explanation, as a regex. The explanation begins with a character that can be seen, and
-ends where the model ends it or at the limit for replies. (A bound here, as in `{0,1500}`, costs vLLM's xgrammar up
-to 100 ms for each token; this takes microseconds.)"""
+ends where the model ends it or the limit for replies does. (A bound here, as in `{0,1500}`, costs vLLM's
+xgrammar up to 100 ms for each token; this takes microseconds.)"""
 
 
 @dataclass(slots=True)
