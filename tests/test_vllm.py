@@ -128,6 +128,9 @@ def test_twenty_records_are_evolved(vllm: str, tmp_path: Path) -> None:
     evolve(vllm, tmp_path, "--stop", 20, "--concurrency", 8, *ENDING)
     found = results(tmp_path)
     assert [result.status for result in found] == ["done"] * 20
+    # The model writes noise, but its verdicts are held to their form.
+    rounds = [round_ for result in found for round_ in result.outcome[0]["rounds"]]
+    assert all(round_["forward"]["points"] and round_["reversed"]["points"] for round_ in rounds)
     made = calls(tmp_path, "step, finish_reason, attempts, input_tokens, output_tokens, cached_tokens")
     assert {row[1:3] for row in made} == {("stop", 1)}
     assert all(asked > 0 and said > 0 for *_, asked, said, _ in made)
