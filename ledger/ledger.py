@@ -136,6 +136,8 @@ class Ledger:
         """
         if not path.is_file():
             raise LedgerError(f"{path.parent} is not a run: it has no {path.name}")
+        if not cls.exists(path):
+            raise LedgerError(f"{path.parent} is no run yet: its ledger is being made, or that was cut short")
         ledger = cls(path)
         with ledger.reading() as connection:
             version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()

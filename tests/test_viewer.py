@@ -81,7 +81,7 @@ def test_overview_follows_a_run_that_goes_on(browser: Browser, runs: Path) -> No
         data = program.DATA / "alpaca_en_300.json"
         process = program.start("evolve", data, "-o", run, *model, cwd=runs, env=server.environment())
         try:
-            browser.until(lambda: (run / "ledger.sqlite").exists() and ledger(run).finished())
+            browser.until(lambda: Ledger.exists(run / "ledger.sqlite") and ledger(run).finished())
             with viewing(run) as url:
                 browser.open(url + "/")
 
@@ -99,6 +99,8 @@ def test_overview_follows_a_run_that_goes_on(browser: Browser, runs: Path) -> No
         finally:
             process.kill()
             process.wait()
+            for pipe in filter(None, (process.stdout, process.stderr)):
+                pipe.close()
 
 
 def shown_ids(browser: Browser) -> list[str]:
