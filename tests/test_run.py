@@ -136,7 +136,9 @@ def test_a_killed_run_goes_on_and_pays_for_nothing_twice(tmp_path: Path) -> None
     assert results(tmp_path / "run") == results(tmp_path / "undisturbed")
     assert again.keys() == undisturbed.keys()
     repeated = sum((again - undisturbed).values())
-    assert repeated <= 3 * 16  # no more than what was in flight at each of three kills
+    # At each of three kills no more than what was in flight: a sample has two calls at most, and one is in
+    # flight until it is on file, which is a little longer than its place among the 16 is held.
+    assert repeated <= 3 * 2 * 16
     check = sqlite3.connect(tmp_path / "run" / "ledger.sqlite").execute("PRAGMA integrity_check")
     assert check.fetchone() == ("ok",)
 
