@@ -122,10 +122,7 @@ class Ledger:
         """
         if not path.is_file():
             return path.exists()
-        with cls(path).reading() as connection:
-            version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-            tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
-        return bool(version or tables)
+        return cls(path)._version() is not None
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -136,17 +133,23 @@ class Ledger:
         """
         if not path.is_file():
             raise LedgerError(f"{path.parent} is not a run: it has no {path.name}")
-        if not cls.exists(path):
-            raise LedgerError(f"{path.parent} is no run yet: its ledger is being made, or that was cut short")
         ledger = cls(path)
-        with ledger.reading() as connection:
-            version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        version = ledger._version()
+        if version is None:
+            raise LedgerError(f"{path.parent} is no run yet: its ledger is being made, or that was cut short")
         if version != VERSION:
             raise LedgerError(
                 f"{path} was written by another version of coevol: "
                 f"its tables have version {version}, this one reads {VERSION}"
             )
         return ledger
+
+    def _version(self) -> int | None:
+        """The version of the tables; None where the file has none, since making it was not finished."""
+        with self.reading() as connection:
+            version: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
+        return version if version or tables else None
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

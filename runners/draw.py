@@ -6,9 +6,8 @@ from typing import Literal
 import click
 from langchain_core.runnables.graph import Graph
 
-from graph.build import MODES, Mode, conversation_graph, exchange_graph
-from graph.settings import Settings
-from models.call import Call
+from graph.build import MODES, Mode
+from graph.drawing import drawing
 from runners.folder import RunError
 
 Format = Literal["mermaid", "ascii"]
@@ -33,8 +32,7 @@ def graph(what: Mode | Literal["conversation"], form: Format, file: Path | None)
 
     Without MODE: evolve. Nothing is asked of the network.
     """
-    made = conversation_graph("evolve", _nobody) if what == "conversation" else exchange_graph(what, _nobody)
-    drawn = made.get_graph(xray=True)
+    drawn = drawing(what)
     text = drawn.draw_mermaid() if form == "mermaid" else _in_letters(drawn)
     if file is None:
         click.echo(text)
@@ -72,7 +70,3 @@ def _depths(drawn: Graph) -> dict[str, int]:
                 depth[edge.target] = depth[node] + 1
                 reached.append(edge.target)
     return depth
-
-
-async def _nobody(call: Call, settings: Settings) -> str:
-    raise NotImplementedError("a graph that is drawn makes no calls")

@@ -9,11 +9,11 @@ from fastapi import Request
 from langchain_core.runnables.graph import Graph
 from nicegui import ui
 
-from graph.build import MODES, exchange_graph
-from graph.settings import Settings
+from graph.build import MODES
+from graph.drawing import drawing
 from ledger.ledger import Result
 from ledger.steps import StepCalls, steps
-from models.call import ROLE_OF_STEP, Call
+from models.call import ROLE_OF_STEP
 from viewer.frame import ROLE_COLOURS, address, frame, seconds
 from viewer.numbers import Counting
 from viewer.run import Run
@@ -66,7 +66,7 @@ def add(run: Run, counting: Counting) -> None:
 
 def drawn(mode: str) -> Graph:
     """The nodes and edges of a mode's graph."""
-    return exchange_graph(next(known for known in MODES if known == mode), _nobody).get_graph()
+    return drawing(next(known for known in MODES if known == mode))
 
 
 def mermaid(graph: Graph, taken: Mapping[str, StepCalls], rounds: int, exchanges: int) -> str:
@@ -129,7 +129,3 @@ def _walked(result: Result) -> tuple[int, int]:
     """The rounds that were decided in a sample, and the exchanges that were finished."""
     done: list[dict[str, Any]] = [each for each in result.outcome if "failure" not in each]
     return sum(len(each["rounds"]) for each in done), len(done)
-
-
-async def _nobody(call: Call, settings: Settings) -> str:
-    raise NotImplementedError("a graph that is drawn makes no calls")

@@ -1,0 +1,19 @@
+"""The graphs as nodes and edges, for whoever draws them."""
+
+from typing import Literal
+
+from langchain_core.runnables.graph import Graph
+
+from graph.build import Mode, conversation_graph, exchange_graph
+from graph.settings import Settings
+from models.call import Call
+
+
+def drawing(what: Mode | Literal["conversation"]) -> Graph:
+    """The graph of a mode, or that of conversations around mode `evolve`, the exchange graph shown inside."""
+    made = conversation_graph("evolve", _nobody) if what == "conversation" else exchange_graph(what, _nobody)
+    return made.get_graph(xray=True)
+
+
+async def _nobody(call: Call, settings: Settings) -> str:
+    raise NotImplementedError("a graph that is drawn makes no calls")
