@@ -47,7 +47,8 @@ define install
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "coevol needs Python 3.11 or newer: make PYTHON=python3.11 …")'
 	@echo 'Installing into $(VENV) (a minute or two) …'
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
+	@# As constraints too: pip looks for a newer release of what a package names with an extra (`langsmith[otel]`).
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(1) -c $(1)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 endef
 
