@@ -8,18 +8,10 @@ from urllib.parse import urlencode
 from nicegui import ui
 
 from viewer import texts
+from viewer.look import ROLE_COLOURS
 from viewer.run import Run
 
 PAGES = {"/": "Overview", "/samples": "Samples", "/graph": "Graph"}
-
-ROLE_COLOURS = {
-    "positive": "#2e9e6b",
-    "critical": "#d2603a",
-    "advisor": "#8a63d2",
-    "editor": "#2f7fd1",
-    "judge": "#b08a1e",
-}
-"""One for each role, readable on light and on dark, the same in charts and debates."""
 
 
 @contextmanager
@@ -87,11 +79,6 @@ def tile(value: str, name: str, hint: str = "") -> None:
         ui.label(name).classes("name")
         if hint:
             ui.tooltip(hint)
-
-
-def seconds(value: float) -> str:
-    """A latency for the screen."""
-    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
 
 
 _STYLES = "\n".join(

@@ -14,7 +14,8 @@ from graph.drawing import drawing
 from ledger.ledger import Result
 from ledger.steps import StepCalls, steps
 from models.call import ROLE_OF_STEP
-from viewer.frame import ROLE_COLOURS, address, frame, seconds
+from viewer.frame import address, frame
+from viewer.look import ROLE_COLOURS, seconds
 from viewer.numbers import Counting
 from viewer.run import Run
 

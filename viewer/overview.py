@@ -1,15 +1,15 @@
 """The run at a glance: how far it is, what came out of it, whether the judge can be trusted, what it cost."""
 
 import time
-from collections.abc import Mapping
 from html import escape
-from typing import Any
 
 from nicegui import ui
 
-from ledger import charts
-from ledger.statistics import Judging, ModeStatistics
-from viewer.frame import ROLE_COLOURS, address, frame, seconds, tile
+from ledger.statistics import ModeStatistics
+from viewer import charts, tables
+from viewer.charts import Chart
+from viewer.frame import address, frame, tile
+from viewer.look import dollars
 from viewer.numbers import Counting, Numbers
 from viewer.run import Run
 
@@ -18,8 +18,6 @@ REFRESH = 2.0
 
 PATIENCE = 0.5
 """Seconds a page waits for numbers before it is shown without them."""
-
-BLUE, GREEN, ORANGE, RED, GREY = "#2f7fd1", "#2e9e6b", "#d9a13a", "#d2603a", "#8590a0"
 
 
 def add(run: Run, counting: Counting) -> None:
@@ -53,10 +51,13 @@ def _overview(run: Run, numbers: Numbers) -> None:
     ui.html("<h2>Calls</h2>", sanitize=False)
     with ui.element("div").classes("two"):
         with ui.column().classes("panel"):
-            ui.html(_bill(numbers.report["calls"]), sanitize=False).classes("w-full overflow-x-auto bill")
-        _pace(numbers)
+            ui.html(tables.bill(numbers.report["calls"]), sanitize=False).classes(
+                "w-full overflow-x-auto bill"
+            )
+        if numbers.pace:
+            chart(charts.pace(numbers.pace))
     with ui.expansion("What made this run").classes("w-full panel"):
-        ui.html(_made_by(numbers.report["run"]), sanitize=False).classes("w-full")
+        ui.html(tables.made_by(numbers.report["run"]), sanitize=False).classes("w-full")
 
 
 def _progress(run: Run, numbers: Numbers) -> None:
@@ -83,7 +84,7 @@ def _progress(run: Run, numbers: Numbers) -> None:
         tile(f"{total['calls']:,}", "calls")
         tile(f"{total['input_tokens']:,}", "input tokens")
         tile(f"{total['output_tokens']:,}", "output tokens")
-        tile(_dollars(total), "cost", "List prices, where they are known.")
+        tile(dollars(total), "cost", "List prices, where they are known.")
 
 
 def _mode(mode: str, found: ModeStatistics, numbers: Numbers) -> None:
@@ -105,189 +106,29 @@ def _mode(mode: str, found: ModeStatistics, numbers: Numbers) -> None:
             tile(f"{judging.agreement:.0%}", "judge agrees with itself", hint)
     with ui.element("div").classes("three"):
         if judging:
-            _accepted(mode, found)
-        _lengths(numbers.lengths[mode])
+            drawn = chart(charts.accepted(found.accepted_rounds))
+            drawn.on_point_click(
+                lambda event: ui.navigate.to(address("/samples", {"mode": mode, "accepted": event.name}))
+            )
+        chart(charts.lengths(*numbers.lengths[mode]))
         if judging:
-            _judging(mode, judging)
+            link = address("/samples", {"mode": mode, "contradict": 1}) if judging.contradicted else ""
+            chart(charts.judging(judging), "samples whose verdicts contradict each other", link)
     if found.failures:
+
+        def by_reason(reason: str) -> str:
+            return address("/samples", {"mode": mode, "reason": reason})
+
         with ui.column().classes("panel"):
             ui.label("Failures by reason").classes("faint small")
-            ui.html(_failures(mode, found.failures), sanitize=False).classes("w-full failures")
+            ui.html(tables.failures(found.failures, by_reason), sanitize=False).classes("w-full failures")
 
 
-def _accepted(mode: str, found: ModeStatistics) -> None:
-    rounds = list(range(max(found.accepted_rounds, default=0) + 1))
-    with ui.column().classes("panel accepted"):
-        ui.label("Exchanges by accepted rounds").classes("faint small")
-        chart = _chart(
-            {
-                "xAxis": _axis(type="category", data=rounds),
-                "yAxis": _axis(type="value", minInterval=1),
-                "series": [
-                    _bars([found.accepted_rounds.get(number, 0) for number in rounds], GREEN, label=True)
-                ],
-            }
-        )
-        chart.on_point_click(
-            lambda event: ui.navigate.to(address("/samples", {"mode": mode, "accepted": event.name}))
-        )
-
-
-def _lengths(lengths: tuple[list[int], list[int]]) -> None:
-    old, new = lengths
-    with ui.column().classes("panel lengths"):
-        ui.label("Samples by length of responses, in tokens").classes("faint small")
-        _chart(
-            {
-                "legend": {"top": 0, "textStyle": {"color": GREY}},
-                "xAxis": _axis(
-                    type="category", data=charts.classes(), axisLabel={"rotate": 40, "color": GREY}
-                ),
-                "yAxis": _axis(type="value", minInterval=1),
-                "series": [_bars(old, GREY, "old"), _bars(new, BLUE, "new")],
-            }
-        )
-
-
-def _judging(mode: str, judging: Judging) -> None:
-    parts = {
-        "same verdict": (judging.agreed, GREEN),
-        "one sees a tie": (judging.one_tie, ORANGE),
-        "both prefer the first shown": (judging.favoured_first, RED),
-        "both prefer the second shown": (judging.favoured_second, "#a33e8a"),
-        "one cannot be read": (judging.one_unreadable, GREY),
-        "neither can be read": (judging.both_unreadable, "#5b6472"),
-    }
-    if judging.calls_saved:
-        parts["the first decided: a call saved"] = (judging.calls_saved, BLUE)
-    with ui.column().classes("panel judging"):
-        ui.label("Rounds by how the judge's two orders agree").classes("faint small")
-        _chart(
-            {
-                "xAxis": _axis(type="value", minInterval=1),
-                "yAxis": _axis(type="category", data=list(parts), inverse=True),
-                "series": [
-                    {
-                        "type": "bar",
-                        "data": [
-                            {"value": number, "itemStyle": {"color": colour}}
-                            for number, colour in parts.values()
-                        ],
-                        "label": {"show": True, "position": "right", "color": GREY},
-                    }
-                ],
-            }
-        )
-        if judging.contradicted:
-            link = address("/samples", {"mode": mode, "contradict": 1})
-            ui.link("samples whose verdicts contradict each other", link).classes("small")
-
-
-def _pace(numbers: Numbers) -> None:
-    pace = numbers.pace
-    with ui.column().classes("panel pace"):
-        ui.label("Calls a second over time").classes("faint small")
-        if pace is None:
-            ui.label("no calls yet").classes("faint")
-            return
-        day = len(pace.calls) * pace.width > 86_400
-        form = "%m-%d %H:%M" if day else "%H:%M:%S"
-        times = [
-            time.strftime(form, time.localtime(pace.begin + place * pace.width))
-            for place in range(len(pace.calls))
-        ]
-        _chart(
-            {
-                "xAxis": _axis(type="category", data=times, boundaryGap=False),
-                "yAxis": _axis(type="value"),
-                "series": [
-                    {
-                        "type": "line",
-                        "data": [round(number / pace.width, 2) for number in pace.calls],
-                        "showSymbol": False,
-                        "color": BLUE,
-                        "areaStyle": {"opacity": 0.25},
-                    }
-                ],
-            }
-        )
-
-
-def _chart(options: dict[str, Any]) -> ui.echart:
-    common = {
-        "animation": False,
-        "backgroundColor": "transparent",
-        "tooltip": {"trigger": "axis", "confine": True},
-        "grid": {"left": 8, "right": 36, "top": 28, "bottom": 8, "containLabel": True},
-    }
-    return ui.echart(common | options).classes("w-full h-56")
-
-
-def _axis(**more: Any) -> dict[str, Any]:
-    lines = {"lineStyle": {"color": GREY, "opacity": 0.25}}
-    return {"axisLabel": {"color": GREY}, "splitLine": lines} | more
-
-
-def _bars(data: list[int], colour: str, name: str = "", *, label: bool = False) -> dict[str, Any]:
-    shown = {"show": label, "position": "top", "color": GREY}
-    return {"type": "bar", "name": name, "data": data, "color": colour, "label": shown}
-
-
-def _failures(mode: str, failures: Mapping[str, int]) -> str:
-    rows = "".join(
-        f'<tr><td><a href="{escape(address("/samples", {"mode": mode, "reason": reason}))}">'
-        f"{escape(reason)}</a></td><td class=number>{number:,}</td></tr>"
-        for reason, number in failures.items()
-    )
-    return f"<table class=data>{rows}</table>"
-
-
-def _bill(calls: Mapping[str, Any]) -> str:
-    names = ("", "calls", "failed", "input", "cached", "output", "mean", "p95", "cost")
-    head = "".join(f"<th class=number>{name}</th>" for name in names)
-    rows = [
-        _bill_row(role, numbers, ROLE_COLOURS.get(role, "")) for role, numbers in calls["by_role"].items()
-    ]
-    if len(calls["by_model"]) > 1:
-        rows += [_bill_row(model, numbers, "") for model, numbers in calls["by_model"].items()]
-    rows.append(_bill_row("all", calls["total"], ""))
-    return f"<table class=data><tr>{head}</tr>{''.join(rows)}</table>"
-
-
-def _bill_row(name: str, numbers: Mapping[str, Any], colour: str) -> str:
-    times = [
-        seconds(numbers[key]) if numbers[key] is not None else "–" for key in ("mean_latency", "p95_latency")
-    ]
-    counts = [f"{numbers[key]:,}" for key in _COUNTS]
-    cells = "".join(f"<td class=number>{cell}</td>" for cell in (*counts, *times, _dollars(numbers)))
-    style = f' style="color: {colour}; font-weight: 600"' if colour else ""
-    return f"<tr><td{style}>{escape(name)}</td>{cells}</tr>"
-
-
-_COUNTS = ("calls", "failed", "input_tokens", "cached_tokens", "output_tokens")
-
-
-def _dollars(numbers: Mapping[str, Any]) -> str:
-    known = numbers["cost_usd"]
-    if known is None:
-        return "not known"
-    return f"{'' if numbers['cost_complete'] else 'over '}${known:,.2f}"
-
-
-def _made_by(facts: Mapping[str, Any]) -> str:
-    data = facts["data"]
-    about = {
-        "data": f"{data['path']}: {data['records']:,} {data['format']} records, {data['layout']}",
-        "created": facts["created"],
-        "modes": ", ".join(facts["modes"]),
-        "models": ", ".join(f"{role}: {model}" for role, model in facts["models"].items()),
-        "prompts": facts["prompts"]["pack"],
-        **{name: value for name, value in facts["settings"].items() if not name.endswith("_persona")},
-        **facts["versions"],
-    }
-    rows = "".join(
-        f"<tr><td class=faint>{escape(name)}</td><td>{escape(str(value))}</td></tr>"
-        for name, value in about.items()
-        if value not in (None, {}, "")
-    )
-    return f"<table class=data>{rows}</table>"
+def chart(chart: Chart, more: str = "", link: str = "") -> ui.echart:
+    """A chart in a panel of its own, below it a link to `more` where there is one."""
+    with ui.column().classes(f"panel {chart.name}"):
+        ui.label(chart.title).classes("faint small")
+        drawn = ui.echart(charts.options(chart)).classes("w-full h-56")
+        if link:
+            ui.link(more, link).classes("small")
+    return drawn

@@ -17,7 +17,8 @@ from models.call import ROLE_OF_STEP, STEPS, Step
 from nodes.decision import Round, favoured_position
 from samples.sample import Exchange, Sample
 from viewer import texts
-from viewer.frame import address, frame, more, plain_text, seconds, text
+from viewer.frame import address, frame, more, plain_text, text
+from viewer.look import seconds
 from viewer.run import Run
 from viewer.samples import View, outcome_tags
 

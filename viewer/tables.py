@@ -1,0 +1,66 @@
+"""Tables of a run, as HTML: what failed, what calls took, what made the run."""
+
+from collections.abc import Callable, Mapping
+from html import escape
+from typing import Any
+
+from viewer.look import ROLE_COLOURS, dollars, seconds
+
+
+def failures(failures: Mapping[str, int], link: Callable[[str], str] | None = None) -> str:
+    """Failed exchanges by reason; `link` gives the address of the samples with a reason."""
+    rows = "".join(
+        f"<tr><td>{_linked(reason, link)}</td><td class=number>{number:,}</td></tr>"
+        for reason, number in failures.items()
+    )
+    return f"<table class=data>{rows}</table>"
+
+
+def _linked(words: str, link: Callable[[str], str] | None) -> str:
+    return f'<a href="{escape(link(words))}">{escape(words)}</a>' if link else escape(words)
+
+
+def bill(calls: Mapping[str, Any]) -> str:
+    """Calls, tokens, latencies and cost by role, and by model where there are several."""
+    names = ("", "calls", "failed", "input", "cached", "output", "mean", "p95", "cost")
+    head = "".join(f"<th class=number>{name}</th>" for name in names)
+    rows = [
+        _bill_row(role, numbers, ROLE_COLOURS.get(role, "")) for role, numbers in calls["by_role"].items()
+    ]
+    if len(calls["by_model"]) > 1:
+        rows += [_bill_row(model, numbers, "") for model, numbers in calls["by_model"].items()]
+    rows.append(_bill_row("all", calls["total"], ""))
+    return f"<table class=data><tr>{head}</tr>{''.join(rows)}</table>"
+
+
+def _bill_row(name: str, numbers: Mapping[str, Any], colour: str) -> str:
+    times = [
+        seconds(numbers[key]) if numbers[key] is not None else "–" for key in ("mean_latency", "p95_latency")
+    ]
+    counts = [f"{numbers[key]:,}" for key in _COUNTS]
+    cells = "".join(f"<td class=number>{cell}</td>" for cell in (*counts, *times, dollars(numbers)))
+    style = f' style="color: {colour}; font-weight: 600"' if colour else ""
+    return f"<tr><td{style}>{escape(name)}</td>{cells}</tr>"
+
+
+_COUNTS = ("calls", "failed", "input_tokens", "cached_tokens", "output_tokens")
+
+
+def made_by(facts: Mapping[str, Any]) -> str:
+    """What made the run: data, models, prompts, settings, versions."""
+    data = facts["data"]
+    about = {
+        "data": f"{data['path']}: {data['records']:,} {data['format']} records, {data['layout']}",
+        "created": facts["created"],
+        "modes": ", ".join(facts["modes"]),
+        "models": ", ".join(f"{role}: {model}" for role, model in facts["models"].items()),
+        "prompts": facts["prompts"]["pack"],
+        **{name: value for name, value in facts["settings"].items() if not name.endswith("_persona")},
+        **facts["versions"],
+    }
+    rows = "".join(
+        f"<tr><td class=faint>{escape(name)}</td><td>{escape(str(value))}</td></tr>"
+        for name, value in about.items()
+        if value not in (None, {}, "")
+    )
+    return f"<table class=data>{rows}</table>"
