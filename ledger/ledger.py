@@ -18,6 +18,7 @@ from sqlalchemy.exc import DatabaseError
 
 from ledger.tables import VERSION, VIEWS, calls, metadata, results, samples, texts
 from ledger.texts import unfold, unfold_prompt
+from ledger.upgrade import STEPS, upgrade
 from samples.formats import parse_record
 from samples.sample import Format, Sample
 
@@ -126,10 +127,11 @@ class Ledger:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """The ledger of a run.
+        """The ledger of a run; one that an older version of the program made is upgraded.
 
         Raises:
-            LedgerError: there is none, it is broken, or another version of the program wrote it.
+            LedgerError: there is none, it is broken, it cannot be upgraded, or another version of the program
+                wrote it that this one knows nothing of.
         """
         if not path.is_file():
             raise LedgerError(f"{path.parent} is not a run: it has no {path.name}")
@@ -137,6 +139,8 @@ class Ledger:
         version = ledger._version()
         if version is None:
             raise LedgerError(f"{path.parent} is no run yet: its ledger is being made, or that was cut short")
+        if version in STEPS:
+            version = ledger._upgraded(version)
         if version != VERSION:
             raise LedgerError(
                 f"{path} was written by another version of coevol: "
@@ -150,6 +154,16 @@ class Ledger:
             version: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
             tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
         return version if version or tables else None
+
+    def _upgraded(self, version: int) -> int:
+        if not os.access(self.path.parent, os.W_OK):
+            raise LedgerError(
+                f"{self.path} was written by an older version of coevol and would have to be upgraded (its "
+                f"tables from version {version} to {VERSION}), and its folder is read-only: "
+                "make it writable, or look at a copy"
+            )
+        with self.reading() as connection:
+            return upgrade(connection)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

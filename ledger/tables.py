@@ -1,13 +1,14 @@
 """The tables of a ledger.
 
 Columns that hold JSON or a reply refer to `texts` for everything long (see `ledger.texts`). For people with
-`sqlite3 RUN/ledger.sqlite` there are two views, `prompts` and `replies`, which put the texts in.
+`sqlite3 RUN/ledger.sqlite` there are views which put the texts in: `prompts`, `replies` and `responses` (the
+result of each exchange); `decided` says of each decision whether it stands or the result is another one now.
 """
 
 from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text, text
 
-VERSION = 3
-"""The version of these tables, kept in SQLite's `user_version`."""
+VERSION = 4
+"""The version of these tables, kept in SQLite's `user_version`; `ledger.upgrade` leads to it from others."""
 
 metadata = MetaData()
 
@@ -89,6 +90,42 @@ calls = Table(
 )
 Index("calls_of_sample", calls.c.sample)
 
+# Written by people, one at a time, while the run's one writer may be at work: it holds no references to
+# `texts`, whose ids are that writer's to give.
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("position", Integer, primary_key=True),
+    Column("mode", String, primary_key=True),
+    Column("exchange", Integer, primary_key=True),
+    Column("decision", String, nullable=False, comment="accepted, rejected, chosen or edited"),
+    Column("response", Text, nullable=False, comment="JSON: the response that the person wants"),
+    Column("seen", Text, nullable=False, comment="the result that was decided on"),
+    Column("note", Text, nullable=False, comment="JSON: why, or empty"),
+    Column("decided", Float, nullable=False, comment="Unix time"),
+)
+
+RESPONSES = """
+    CREATE VIEW responses AS
+    SELECT results.position, results.mode, json_extract(done.value, '$.exchange') AS exchange,
+        json_extract(done.value, '$.ending') AS ending, results.exchanges, results.finished,
+        coalesce(texts.text, json_extract(done.value, '$.response')) AS response
+    FROM results CROSS JOIN json_each(results.outcome) AS done
+        LEFT JOIN texts ON substr(json_extract(done.value, '$.response'), 1, 1) = char(1)
+            AND texts.id = CAST(substr(json_extract(done.value, '$.response'), 2) AS INTEGER)
+"""
+
+# There are few decisions and perhaps a million results: CROSS JOIN begins at the decisions.
+DECIDED = """
+    CREATE VIEW decided AS
+    SELECT decisions.position, decisions.mode, decisions.exchange, decisions.decision, decisions.response,
+        decisions.note, decisions.decided, responses.exchanges, responses.ending,
+        decisions.seen = responses.response AS stands
+    FROM decisions CROSS JOIN responses
+    WHERE responses.position = decisions.position AND responses.mode = decisions.mode
+        AND responses.exchange = decisions.exchange
+"""
+
 VIEWS = (
     """
     CREATE VIEW prompts AS
@@ -105,4 +142,6 @@ VIEWS = (
     FROM calls LEFT JOIN texts ON substr(calls.reply, 1, 1) = char(1)
         AND texts.id = CAST(substr(calls.reply, 2) AS INTEGER)
     """,
+    RESPONSES,
+    DECIDED,
 )

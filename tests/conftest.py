@@ -1,9 +1,11 @@
-"""Runs that several tests look at (none of them changes one), and a quick way to look."""
+"""Runs that several tests look at (none of them changes one), a quick way to look, and a disk of its own."""
 
 import io
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -76,3 +78,19 @@ def failing_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         bounds = ("--history-window", 1, "--max-rounds", 2)
         coevol("evolve", "data.json", *words, *bounds, cwd=folder, env=server.environment(), status=1)
     return folder / "run"
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 600 KiB of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(folder)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("file systems cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def remount(disk: Path, options: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{options}", str(disk)], check=True)

@@ -32,7 +32,7 @@ from runners.engine import evolve_sample
 from samples.reader import open_data
 from standin import StandIn
 from tests import program
-from tests.conftest import look
+from tests.conftest import look, remount
 from tests.program import coevol, start
 
 CONCURRENCY = 8
@@ -148,22 +148,6 @@ def test_a_run_that_is_killed_while_its_ledger_is_made_begins_anew(tmp_path: Pat
 
 
 # The disk
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 600 KiB of its own."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(folder)]
-    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("file systems cannot be mounted here")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-
-
-def remount(disk: Path, options: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{options}", str(disk)], check=True)
 
 
 def test_a_run_stops_on_a_full_disk_and_goes_on_when_there_is_room(

@@ -1,0 +1,43 @@
+"""How the tables of an older ledger become those of this version.
+
+There is a step from each version to the next. Steps only add: a program of the older version may be writing
+to the ledger at that moment, and goes on as if nothing had happened.
+"""
+
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import Connection
+
+from ledger.tables import DECIDED, RESPONSES, VERSION, decisions
+
+
+def _from_3(connection: Connection) -> None:
+    """What people decide."""
+    decisions.create(connection)
+    connection.exec_driver_sql(RESPONSES)
+    connection.exec_driver_sql(DECIDED)
+
+
+STEPS: Mapping[int, Callable[[Connection], None]] = {3: _from_3}
+"""Each step, by the version it starts from.
+
+A step makes what `ledger.tables` says now. Whoever changes that there writes down in the step what it was.
+"""
+
+
+def upgrade(connection: Connection) -> int:
+    """Takes a ledger to this version: all of the way, or not a bit of it. Another process may try the same.
+
+    Gives the version that it has then: another one than `VERSION` where no steps lead there.
+    """
+    connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver would begin no transaction for what follows
+    version = found = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+    while version in STEPS:
+        STEPS[version](connection)
+        version += 1
+    if version != VERSION:
+        connection.rollback()
+        return found
+    connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
+    connection.commit()
+    return VERSION
