@@ -15,5 +15,16 @@ def drawing(what: Mode | Literal["conversation"]) -> Graph:
     return made.get_graph(xray=True)
 
 
+def depths(graph: Graph) -> dict[str, int]:
+    """How many edges lead to each node from the start, at least: an edge that does not go down goes back."""
+    depth, reached = {"__start__": 0}, ["__start__"]
+    for node in reached:
+        for edge in graph.edges:
+            if edge.source == node and edge.target not in depth:
+                depth[edge.target] = depth[node] + 1
+                reached.append(edge.target)
+    return depth
+
+
 async def _nobody(call: Call, settings: Settings) -> str:
     raise NotImplementedError("a graph that is drawn makes no calls")

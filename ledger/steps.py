@@ -1,7 +1,6 @@
 """What the calls of each step of a mode took: the numbers at the nodes of its graph."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import text
 
@@ -33,12 +32,31 @@ def steps(ledger: Ledger, mode: str, sample: str | None = None) -> dict[str, Ste
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    only: dict[str, Any] = {"mode": mode, "sample": sample}
+    only = {"mode": mode} | ({} if sample is None else {"sample": sample})
     query = _STEPS.format(condition="" if sample is None else "AND sample = :sample")
     with ledger.reading() as connection:
-        rows = connection.execute(text(query), only if sample is not None else {"mode": mode})
+        rows = connection.execute(text(query), only)
         return {row[0]: StepCalls(*row[1:]) for row in rows}
 
+
+def finished_exchanges(ledger: Ledger, mode: str, sample: str | None = None) -> int:
+    """How many exchanges came to their end in a mode, of all samples or of one; failed ones did not.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    condition = "" if sample is None else "AND position = (SELECT position FROM samples WHERE id = :sample)"
+    query = _FINISHED.format(condition=condition)
+    with ledger.reading() as connection:
+        only = {"mode": mode} | ({} if sample is None else {"sample": sample})
+        number: int = connection.execute(text(query), only).scalar_one()
+    return number
+
+
+_FINISHED = """
+    SELECT count(*) FROM results, json_each(results.outcome) AS exchange
+    WHERE mode = :mode AND json_extract(exchange.value, '$.ending') != 'failed' {condition}
+"""
 
 # Median and 95th percentile are nearest ranks.
 _STEPS = """

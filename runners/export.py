@@ -13,7 +13,7 @@ from ledger.ledger import SKIPPED, Ledger, Result
 from ledger.statistics import statistics
 from models.rehearsal import NOTICE
 from runners.companions import check_beside, write_beside
-from runners.folder import RunError, endpoints, made_by, open_run
+from runners.folder import RunError, endpoints, made_by, open_run, refuse_to_overwrite
 from runners.pairs import PAIRS, Pairs, pairs
 from runners.stats import report
 from runners.terminal import printable
@@ -96,7 +96,7 @@ def export(
     if len(modes) == 1:
         targets[modes[0]] = file
     for target in targets.values():
-        _refuse_to_overwrite_data(target, made)
+        refuse_to_overwrite(target, run, made)
         if form in SFT_TRAINERS or form in DPO_TRAINERS:
             check_beside(target, form)
     if any(endpoint.provider == "rehearsal" for endpoint in endpoints(made).values()):
@@ -217,9 +217,3 @@ def responses(sample: Sample, result: Result) -> list[str]:
     for done in result.outcome:
         texts[done["exchange"]] = done["response"]
     return texts
-
-
-def _refuse_to_overwrite_data(file: Path, made: dict[str, Any]) -> None:
-    data = Path(made["data"]["path"])
-    if file.exists() and data.exists() and file.samefile(data):
-        raise RunError(f"{file} is the data that this run works on: name another file")

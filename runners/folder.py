@@ -159,6 +159,21 @@ _OURS = (
 """What may stand in a folder in which a run was about to begin."""
 
 
+def refuse_to_overwrite(file: Path, run: Path, made: Mapping[str, Any]) -> None:
+    """Sees to it that a file to be written is not the run's data or one of its own.
+
+    Raises:
+        RunError: it is.
+    """
+    if not file.exists():
+        return
+    data = Path(made["data"]["path"])
+    if data.exists() and file.samefile(data):
+        raise RunError(f"{file} is the data that this run works on: name another file")
+    if any(file.samefile(own) for own in (run / name for name in _OURS) if own.exists()):
+        raise RunError(f"{file} belongs to the run itself: name another file")
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Holds a run's folder, making it where there is none, so that no second command works on it.

@@ -39,17 +39,26 @@ def show(run: Path, sample_id: str, mode: str | None, with_calls: bool) -> None:
     ledger, modes = open_run(run), made_by(run)["modes"]
     if mode is not None and mode not in modes:
         raise RunError(f"{run} has no results of mode {mode}; its modes: {', '.join(modes)}")
-    found = ledger.sample(sample_id)
-    if found is None:
-        raise RunError(_unknown(ledger, run, sample_id))
+    sample, results = the_sample(ledger, run, sample_id)
     calls: _Calls = defaultdict(list)
     for call in ledger.calls(sample_id):
         calls[call["mode"], call["exchange"], call["round"]].append(call)
-    sample, results = found
     story = _Story(Page(), sample, calls, with_calls)
     story.opening(run)
     for name in [mode] if mode else modes:
         story.tell(name, results)
+
+
+def the_sample(ledger: Ledger, run: Path, sample_id: str) -> tuple[Sample, dict[str, Result]]:
+    """A finished sample of a run and its results by mode.
+
+    Raises:
+        RunError: there is none of that id; the message names some that are alike.
+    """
+    found = ledger.sample(sample_id)
+    if found is None:
+        raise RunError(_unknown(ledger, run, sample_id))
+    return found
 
 
 def _unknown(ledger: Ledger, run: Path, sample_id: str) -> str:

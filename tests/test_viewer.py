@@ -324,7 +324,7 @@ def test_the_graph_shows_how_often_each_way_was_taken(
     browser.open(alpaca_pages + "/graph?mode=evolve")
     nodes = browser.until(lambda: browser.texts(".drawing .node"))
     assert any(f"positive opening{rounds:,} calls" in node.replace("\n", "") for node in nodes)
-    taken = {text.strip() for text in browser.texts(".drawing .edgeLabel")}
+    taken = {text.strip() for text in browser.texts(".drawing .times")}
     assert {f"{len(outcomes)}×", f"{rounds}×", f"{rounds - len(outcomes)}×"} <= taken
 
     place = next(place for place, outcome in enumerate(outcomes) if len(outcome["rounds"]) == 2)

@@ -24,3 +24,8 @@ class Run:
     def expected(self) -> int:
         """How many results there will be when it is finished: one for each record and mode."""
         return int(self.made_by["data"]["records"]) * len(self.modes)
+
+    @property
+    def lazy(self) -> bool:
+        """Whether the second judgement was left out where the first decided."""
+        return bool(self.made_by["settings"].get("lazy_judge"))

@@ -52,7 +52,7 @@ def serve(run: Run, port: int, *, browser: bool) -> None:
 def _application(run: Run) -> ASGIApp:
     counting = Counting(run)
     overview.add(run, counting)
-    graph.add(run, counting)
+    graph.add(run)
     samples.add(run)
     sample.add(run)
     app = FastAPI(openapi_url=None)
