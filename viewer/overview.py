@@ -1,15 +1,16 @@
 """The run at a glance: how far it is, what came out of it, whether the judge can be trusted, what it cost."""
 
 import time
+from collections.abc import Iterable
 from html import escape
 
 from nicegui import ui
 
 from ledger.statistics import ModeStatistics
-from viewer import charts, tables
+from viewer import charts, figures, tables
 from viewer.charts import Chart
+from viewer.figures import Figure, progress
 from viewer.frame import address, frame, tile
-from viewer.look import dollars
 from viewer.numbers import Counting, Numbers
 from viewer.run import Run
 
@@ -61,11 +62,8 @@ def _overview(run: Run, numbers: Numbers) -> None:
 
 
 def _progress(run: Run, numbers: Numbers) -> None:
-    finished, skipped = numbers.finished, numbers.results.get("skipped", 0)
-    # A skipped sample has one result, whatever the number of modes.
-    expected = run.expected - skipped * (len(run.modes) - 1)
+    finished, expected = progress(numbers, run)
     share = min(finished / expected, 1.0) if expected else 1.0
-    total = numbers.report["calls"]["total"]
     with ui.column().classes("w-full gap-1"):
         with ui.row().classes("w-full items-center"):
             ui.label(f"{finished:,} of {expected:,} results").classes("font-semibold progress")
@@ -73,37 +71,16 @@ def _progress(run: Run, numbers: Numbers) -> None:
             at = time.strftime("%H:%M:%S", time.localtime(numbers.counted))
             ui.label(f"counted at {at}").classes("faint small")
         ui.linear_progress(share, show_value=False, size="6px").props("rounded instant-feedback")
-    with ui.row().classes("tiles"):
-        tile(f"{numbers.statistics.samples:,}", "samples")
-        failed = numbers.results.get("failed", 0)
-        with ui.link(target=address("/samples", {"status": "failed"})).classes("plain-link"):
-            tile(f"{failed:,}", "failed")
-        if skipped:
-            with ui.link(target=address("/samples", {"status": "skipped"})).classes("plain-link"):
-                tile(f"{skipped:,}", "skipped")
-        tile(f"{total['calls']:,}", "calls")
-        tile(f"{total['input_tokens']:,}", "input tokens")
-        tile(f"{total['output_tokens']:,}", "output tokens")
-        tile(dollars(total), "cost", "List prices, where they are known.")
+    _tiles(figures.of_run(numbers))
 
 
 def _mode(mode: str, found: ModeStatistics, numbers: Numbers) -> None:
-    lengths, judging = found.lengths, found.judging
+    judging = found.judging
     ui.html(f"<h2>Mode {escape(mode)}</h2>", sanitize=False)
     if not found.finished:
         ui.label("nothing finished yet").classes("faint")
         return
-    with ui.row().classes("tiles"):
-        tile(f"{found.changed / found.finished:.0%}", "of responses changed")
-        if lengths.ratio_of_averages is not None:
-            growth = "New tokens over old tokens, of all samples that did not fail."
-            tile(f"{lengths.ratio_of_averages:.2f}×", "length, new to old", growth)
-        if lengths.doubled is not None:
-            with ui.link(target=address("/samples", {"mode": mode, "grew": 1})).classes("plain-link"):
-                tile(f"{lengths.doubled:.0%}", "grew more than 2×")
-        if judging and judging.agreement is not None:
-            hint = "Rounds in which both orders name the same winner, of those where both can be read."
-            tile(f"{judging.agreement:.0%}", "judge agrees with itself", hint)
+    _tiles(figures.of_mode(mode, found))
     with ui.element("div").classes("three"):
         if judging:
             drawn = chart(charts.accepted(found.accepted_rounds))
@@ -122,6 +99,16 @@ def _mode(mode: str, found: ModeStatistics, numbers: Numbers) -> None:
         with ui.column().classes("panel"):
             ui.label("Failures by reason").classes("faint small")
             ui.html(tables.failures(found.failures, by_reason), sanitize=False).classes("w-full failures")
+
+
+def _tiles(figures: Iterable[Figure]) -> None:
+    with ui.row().classes("tiles"):
+        for figure in figures:
+            if not figure.samples:
+                tile(figure.value, figure.name, figure.hint)
+                continue
+            with ui.link(target=address("/samples", figure.samples)).classes("plain-link"):
+                tile(figure.value, figure.name, figure.hint)
 
 
 def chart(chart: Chart, more: str = "", link: str = "") -> ui.echart:

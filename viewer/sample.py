@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from fastapi import Request
 from nicegui import ui
@@ -14,32 +14,13 @@ from ledger import browse
 from ledger.browse import Key
 from ledger.ledger import Result
 from models.call import ROLE_OF_STEP, STEPS, Step
-from nodes.decision import Round, favoured_position
 from samples.sample import Exchange, Sample
 from viewer import texts
 from viewer.frame import address, frame, more, plain_text, text
 from viewer.look import seconds
 from viewer.run import Run
-from viewer.samples import View, outcome_tags
-
-STEP_NAMES: dict[Step, str] = {
-    "positive_opening": "Positive debater · opening",
-    "critical_opening": "Critical debater · opening",
-    "positive_free": "Positive debater · free debate",
-    "critical_free": "Critical debater · free debate",
-    "advisor": "Advisor · suggestions",
-    "editor": "Editor · draft",
-    "judge_forward": "Judge · current response first",
-    "judge_reversed": "Judge · draft first",
-}
-
-ENDINGS = {
-    "max_rounds": "all rounds used",
-    "not_accepted": "the draft was not preferred",
-    "judge_error": "no judgement could be read",
-    "one_pass": "one pass, no judge",
-    "failed": "failed",
-}
+from viewer.samples import View
+from viewer.words import ENDINGS, STEP_NAMES, cost, decision, outcome_tags, verdict
 
 Calls = Mapping[tuple[int, int, str], list[dict[str, Any]]]
 """The calls of a sample in a mode, by exchange, round and step."""
@@ -266,7 +247,7 @@ def _rounds(done: Mapping[str, Any], calls: Calls) -> None:
         with ui.row().classes("items-center gap-3"):
             ui.label(f"Round {number}").classes("text-lg font-semibold")
             if outcome:
-                ui.html(_decision(outcome), sanitize=False)
+                ui.html(decision(outcome), sanitize=False)
         made = {step: calls.get((done["exchange"], number, step), []) for step in STEPS}
         with ui.column().classes("w-full gap-3 round"):
             for step in STEPS[:6]:
@@ -281,22 +262,6 @@ def _rounds(done: Mapping[str, Any], calls: Calls) -> None:
             current = outcome["draft"]
 
 
-def _decision(outcome: Mapping[str, Any]) -> str:
-    points: Any = outcome["points"]
-    if outcome["forward"] is None:
-        return '<span class="tag">not judged</span>'
-    score = f" {points['draft']:g} : {points['current']:g}" if points else ""
-    word = "draft accepted" if outcome["accepted"] else "current response kept"
-    tags = f'<span class="tag {"good" if outcome["accepted"] else ""}">{word}{score}</span>'
-    if outcome["reversed"] is None:
-        tags += ' <span class="tag">the first judgement decides, no second was asked for</span>'
-    favoured = favoured_position(cast(Round, outcome))
-    if favoured:
-        place = "first" if favoured == 1 else "second"
-        tags += f' <span class="tag bad">verdicts contradict: both prefer the {place} shown</span>'
-    return tags
-
-
 def _bubble(call: dict[str, Any], current: str, outcome: Mapping[str, Any] | None = None) -> None:
     step: Step = call["step"]
     role = ROLE_OF_STEP[step]
@@ -305,11 +270,11 @@ def _bubble(call: dict[str, Any], current: str, outcome: Mapping[str, Any] | Non
         with ui.row().classes("items-center w-full gap-2"):
             ui.label(STEP_NAMES[step]).classes("who")
             if outcome:
-                ui.html(_verdict(step, outcome), sanitize=False)
+                ui.html(verdict(step, outcome), sanitize=False)
             if call["failure"]:
                 ui.html('<span class="tag bad">failed</span>', sanitize=False)
             ui.space()
-            ui.label(_meta(call)).classes("faint small")
+            ui.label(cost(call)).classes("faint small")
             if step == "editor" and call["reply"]:
                 _on_demand("differences", lambda: _draft(current, call["reply"]))
             _on_demand("messages", lambda: _messages(call))
@@ -317,27 +282,6 @@ def _bubble(call: dict[str, Any], current: str, outcome: Mapping[str, Any] | Non
             plain_text(call["failure"], style="small")
         if call["reply"]:
             text(call["reply"])
-
-
-def _verdict(step: Step, outcome: Mapping[str, Any]) -> str:
-    judgement: Any = outcome["forward" if step == "judge_forward" else "reversed"]
-    if not judgement:
-        return ""
-    if not judgement["points"]:
-        return '<span class="tag bad">cannot be read</span>'
-    current, draft = judgement["points"] if step == "judge_forward" else reversed(judgement["points"])
-    word = (
-        "prefers the draft" if draft > current else "prefers the current one" if draft < current else "a tie"
-    )
-    return f'<span class="tag {"good" if draft > current else ""}">{word} {draft:g} : {current:g}</span>'
-
-
-def _meta(call: Mapping[str, Any]) -> str:
-    tokens = [
-        f"{call[name]:,}" if call[name] is not None else "?" for name in ("input_tokens", "output_tokens")
-    ]
-    says = f"{call['model']} · {' + '.join(tokens)} tokens · {seconds(call['latency'])}"
-    return says + (f" · {call['attempts']} attempts" if call["attempts"] > 1 else "")
 
 
 def _on_demand(name: str, content: Callable[[], None]) -> None:

@@ -10,9 +10,10 @@ from nicegui import ui
 
 from ledger import browse
 from ledger.browse import Filter, Found, Order
-from ledger.ledger import SKIPPED, Status
+from ledger.ledger import Status
 from viewer.frame import address, frame
 from viewer.run import Run
+from viewer.words import outcome_tags
 
 SIZE = 50
 """Rows of a page."""
@@ -176,18 +177,3 @@ def _row(view: View, found: Found) -> str:
         f"<td>{outcome_tags(result)}</td><td class=number>{result.exchanges or '–'}</td>"
         f"<td class=number>{tokens}</td><td class=number>{growth}</td></tr>"
     )
-
-
-def outcome_tags(result: Any) -> str:
-    """What came of a sample, as HTML tags."""
-    if result.status != "done":
-        return f'<span class="tag bad">{escape(result.status)}: {escape((result.reason or "")[:60])}</span>'
-    if result.mode == SKIPPED:
-        return ""
-    rounds = result.accepted_rounds
-    accepted = f"{rounds} accepted" if result.mode == "evolve" else "rewritten"
-    word = accepted if rounds else "kept"
-    tags = f'<span class="tag {"good" if rounds else ""}">{word}</span>'
-    if result.contradictions:
-        tags += ' <span class="tag bad">verdicts contradict</span>'
-    return tags
