@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from models.parameters import notices
 from models.rehearsal import NOTICE
 from models.settings import ROLES
 from runners.engine import Engine, Options, Tally
-from runners.folder import facts, in_progress, locked, prepare
+from runners.folder import checked_before, facts, in_progress, locked, prepare
 from runners.forecast import forecast, lines
 from runners.options import mode_option, ordered, settings_from, settings_options
 from runners.progress import Progress
@@ -141,7 +142,8 @@ def evolve(
         click.echo(NOTICE, err=True)
     for notice in notices(settings):
         click.echo(notice, err=True)
-    checked = dataset.check()
+    checked = dataset.check(checked_before(run, dataset))
+    dataset = replace(dataset, checked=checked)
     if dry_run:
         ledger_so_far = in_progress(run, facts(dataset, checked, settings, chosen))
         expected = asyncio.run(forecast(dataset, chosen, settings, options, ledger_so_far))

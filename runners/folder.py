@@ -108,6 +108,26 @@ def facts(data: DataSet, checked: Checked, settings: Settings, modes: Sequence[M
     }
 
 
+def checked_before(folder: Path, data: DataSet) -> Checked | None:
+    """What the check of the data found when the run in a folder began; None where that cannot be relied on.
+
+    The run notes it down once the check is done. A version of the program that checks other things, or
+    another format, needs a check of its own.
+    """
+    if not (folder / "run.json").is_file():
+        return None
+    try:
+        made = made_by(folder)
+    except RunError:
+        return None
+    noted = made["data"]
+    if made["versions"].get("coevol") != version("coevol"):
+        return None
+    if (noted["format"], noted["layout"]) != (data.format, data.layout):
+        return None
+    return Checked(noted["records"], noted["sha256"])
+
+
 def prepare(folder: Path, now: Mapping[str, Any]) -> Ledger:
     """The ledger to write to: a new one, or that of a run which the same facts made.
 

@@ -29,14 +29,23 @@ FIELDS = ("instruction", "input", "output", "system", "history")
 _NO_INPUT = {"<noinput>", "<no input>"}
 
 
+def check(record: dict[str, Any]) -> None:
+    """Raises DataError where a field is missing or of the wrong type."""
+    if "instruction" not in record or "output" not in record:
+        raise DataError(f'expected an Alpaca record with "instruction" and "output", found {names(record)}')
+    optional_text(record, "instruction")
+    _input(record)
+    optional_text(record, "output")
+    optional_text(record, "system")
+
+
 def parse(record: dict[str, Any]) -> Parsed:
     """The one exchange of an Alpaca record.
 
     An empty `output` is a response that can be improved; a null one is no response, and skipped.
-    Raises DataError where a field is missing or of the wrong type.
+    Raises DataError as `check` does.
     """
-    if "instruction" not in record or "output" not in record:
-        raise DataError(f'expected an Alpaca record with "instruction" and "output", found {names(record)}')
+    check(record)
     instruction = optional_text(record, "instruction")
     input_text = _input(record)
     output = optional_text(record, "output")

@@ -7,12 +7,13 @@ is, is told by its content when it is read, and by its ending when it is written
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 from uuid import uuid4
 
+from samples.array_files import array_records
 from samples.json_files import read_array, read_lines, to_json, write_array, write_lines
-from samples.parquet_files import read_rows, write_rows
 from samples.sample import DataError
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "layout_to_write",
     "place",
     "read_records",
+    "records",
     "to_json",
     "write_records",
     "write_text",
@@ -73,8 +75,18 @@ def find_layout(path: Path) -> Layout:
             raise DataError(f"{path}, line {line}: {expected}, found {ascii(text[:20])[1:]}")
 
 
+def records(path: Path, layout: Layout) -> Iterator[dict[str, Any]]:
+    """The records of a file as they are.
+
+    Raises DataError that names the place where the file is broken.
+    """
+    if layout == "JSON array":
+        return array_records(path)
+    return (record for _, record in read_records(path, layout))
+
+
 def read_records(path: Path, layout: Layout) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The records of a file as they are, each with its number.
+    """The records of a file as they are, each with its number, which takes longer.
 
     That is the number of the line it begins on, or of the Parquet row, from 1. Raises DataError
     that names the place where the file is broken.
@@ -85,11 +97,16 @@ def read_records(path: Path, layout: Layout) -> Iterator[tuple[int, dict[str, An
         case "JSON lines":
             return read_lines(path)
         case "Parquet":
+            # Only what reads or writes such a file waits for the library.
+            from samples.parquet_files import read_rows
+
             return read_rows(path)
 
 
-def place(path: Path, layout: Layout, number: int, position: int) -> str:
-    """Where a record is, for a message: `number` as `read_records` gives it, `position` from 0."""
+def place(path: Path, layout: Layout, position: int) -> str:
+    """Where the record at a position (from 0) is, for a message: the file is read up to there once more."""
+    from_there = islice(read_records(path, layout), position, None)
+    number = next((number for number, _ in from_there), position + 1)
     if layout == "Parquet":
         return f"{path}, row {number}"
     return f"{path}, line {number} (record {position + 1})"
@@ -118,6 +135,8 @@ def write_records(path: Path, records: Iterable[dict[str, Any]]) -> None:
             case "JSON lines":
                 write_lines(file, records)
             case "Parquet":
+                from samples.parquet_files import write_rows
+
                 write_rows(file, records)
 
 

@@ -15,7 +15,7 @@ from samples import alpaca, conversations
 from samples.fields import Parsed, Turn
 from samples.sample import DataError, Format, Sample
 
-__all__ = ["FORMATS", "Parsed", "detect_format", "parse_record", "with_responses"]
+__all__ = ["FORMATS", "Parsed", "check_record", "detect_format", "parse_record", "with_responses"]
 
 FORMATS: tuple[Format, ...] = get_args(Format)
 
@@ -36,6 +36,14 @@ def detect_format(record: dict[str, Any]) -> Format | None:
     if len(found) > 1:
         found = [name for name in found if record[_MARKS[name]] is not None]
     return found[0] if len(found) == 1 else None
+
+
+def check_record(record: dict[str, Any], format: Format) -> None:
+    """Raises DataError where `parse_record` would, in less time where that makes a difference."""
+    if format == "alpaca":
+        alpaca.check(record)
+    else:
+        conversations.parse(record, format)
 
 
 def parse_record(record: dict[str, Any], format: Format) -> Parsed:

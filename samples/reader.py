@@ -9,11 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-import pyarrow as pa
-
 from samples.fields import kind, names
-from samples.files import Layout, find_layout, place, read_records
-from samples.formats import Parsed, detect_format, parse_record
+from samples.files import Layout, find_layout, place, records
+from samples.formats import Parsed, check_record, detect_format, parse_record
 from samples.sample import DataError, Format, Sample
 
 
@@ -30,31 +28,30 @@ class DataSet:
     """Records of one format in one file. Made by `open_data`.
 
     `check` looks at all of it and is to be called before any work is done; `samples` takes for
-    granted that ids are unique.
+    granted that ids are unique. Where `checked` says what was found then, `samples` is held to it.
     """
 
     path: Path
     format: Format
     layout: Layout
+    checked: Checked | None = None
 
     def describe(self) -> str:
         """What the data set is, for the screen, such as "alpaca records in a JSON array"."""
         return f"{self.format} records in {_IN_LAYOUT[self.layout]}"
 
-    def check(self) -> Checked:
+    def check(self, known: Checked | None = None) -> Checked:
         """Read everything once: check each record and that ids are unique, and hash the file.
 
-        Takes 8 bytes of memory a record. Raises DataError for the first thing that is wrong.
+        A file that has the hash of one `known` to be sound is sound: no record is looked at. Takes 8
+        bytes of memory a record. Raises DataError for the first thing that is wrong.
         """
         # Hashing needs no interpreter lock: the two passes over the file run side by side.
         with ThreadPoolExecutor(max_workers=1) as aside:
             sha256 = aside.submit(_sha256, self.path)
-            hashes = array("q")
-            for position, number, record in self._records():
-                self._parsed(position, number, record)
-                hashes.append(hash(self._id(position, number, record)))
-            self._refuse_duplicates(hashes)
-            return Checked(len(hashes), sha256.result())
+            if known and sha256.result() == known.sha256:
+                return known
+            return Checked(self._checked(), sha256.result())
 
     def samples(
         self,
@@ -64,13 +61,18 @@ class DataSet:
     ) -> Iterator[Sample]:
         """The samples from position `start` up to, not including, `stop`, as a stream.
 
-        Positions that are `passed_over` are left out. Raises DataError where the file is broken.
+        Positions that are `passed_over` are left out. Raises DataError where the file is broken, or has
+        other records than when it was `checked`.
         """
-        for position, number, record in islice(self._records(), start, stop):
+        expected = self.checked.count if self.checked else None
+        position = start - 1
+        for position, record in islice(enumerate(self._records()), start, stop):
+            if position == expected:
+                raise self._changed(f"more than {expected:,}")
             if passed_over(position):
                 continue
-            parsed = self._parsed(position, number, record)
-            sample_id = self._id(position, number, record)
+            parsed = self._parsed(position, record)
+            sample_id = self._id(position, record)
             yield Sample(
                 position,
                 sample_id,
@@ -80,19 +82,41 @@ class DataSet:
                 parsed.exchanges,
                 parsed.skip,
             )
+        if expected is not None and position + 1 < min(expected, expected if stop is None else stop):
+            raise self._changed(f"only {position + 1:,}")
 
-    def _records(self) -> Iterator[tuple[int, int, dict[str, Any]]]:
-        for position, (number, record) in enumerate(read_records(self.path, self.layout)):
-            yield position, number, record
+    def _records(self) -> Iterator[dict[str, Any]]:
+        return records(self.path, self.layout)
 
-    def _parsed(self, position: int, number: int, record: dict[str, Any]) -> Parsed:
+    def _checked(self) -> int:
+        """How many records there are, all of them sound."""
+        count = 0
+        # Hashes are 8 bytes each, where a million ids would be 100 MB. While no record has an id of its
+        # own there are none: places are all different.
+        ids = array("q")
+        for position, record in enumerate(self._records()):
+            try:
+                check_record(record, self.format)
+            except DataError as error:
+                raise self._wrong(position, error) from error
+            own = record.get("id")
+            if own is not None and own != "":
+                ids = ids or array("q", (hash(str(earlier)) for earlier in range(position)))
+                ids.append(hash(self._id(position, record)))
+            elif ids:
+                ids.append(hash(str(position)))
+            count += 1
+        if ids:
+            self._refuse_duplicates(ids)
+        return count
+
+    def _parsed(self, position: int, record: dict[str, Any]) -> Parsed:
         try:
             return parse_record(record, self.format)
         except DataError as error:
-            where = place(self.path, self.layout, number, position)
-            raise DataError(f"{where}: {error}") from error
+            raise self._wrong(position, error) from error
 
-    def _id(self, position: int, number: int, record: dict[str, Any]) -> str:
+    def _id(self, position: int, record: dict[str, Any]) -> str:
         value = record.get("id")
         if value is None or value == "":
             return str(position)
@@ -101,29 +125,39 @@ class DataSet:
             return value if value.isascii() else value.encode(errors="backslashreplace").decode()
         if type(value) is int:
             return str(value)
-        where = place(self.path, self.layout, number, position)
-        raise DataError(f'{where}: expected text or a whole number in "id", found {kind(value)}')
+        raise self._wrong(position, f'expected text or a whole number in "id", found {kind(value)}')
 
     def _refuse_duplicates(self, hashes: "array[int]") -> None:
-        # Hashes are 8 bytes each, where a million ids would be 100 MB; the ids are only read again
-        # where two hashes are the same.
+        import pyarrow as pa  # takes a tenth of a second, and many data sets have no ids
+
+        # The ids are only read again where two hashes are the same.
         column = pa.Array.from_buffers(pa.int64(), len(hashes), [None, pa.py_buffer(hashes)])
         if len(column.unique()) == len(column):
             return
         counts = column.value_counts().to_pylist()
         suspects = {entry["values"] for entry in counts if entry["counts"] > 1}
-        seen: dict[str, str] = {}
-        for position, number, record in self._records():
-            sample_id = self._id(position, number, record)
+        seen: dict[str, int] = {}
+        for position, record in enumerate(self._records()):
+            sample_id = self._id(position, record)
             if hash(sample_id) not in suspects:
                 continue
-            here = place(self.path, self.layout, number, position)
             if sample_id in seen:
-                raise DataError(
-                    f"{here}: the id {sample_id[:40]!a} is that of {seen[sample_id]} too; "
-                    "expected a different one for each record"
+                other = place(self.path, self.layout, seen[sample_id])
+                raise self._wrong(
+                    position,
+                    f"the id {sample_id[:40]!a} is that of {other} too; "
+                    "expected a different one for each record",
                 )
-            seen[sample_id] = here
+            seen[sample_id] = position
+
+    def _wrong(self, position: int, what: object) -> DataError:
+        return DataError(f"{place(self.path, self.layout, position)}: {what}")
+
+    def _changed(self, found: str) -> DataError:
+        expected = self.checked.count if self.checked else 0
+        return DataError(
+            f"{self.path} has changed since it was checked: it had {expected:,} records and has {found}"
+        )
 
 
 _IN_LAYOUT: dict[Layout, str] = {
@@ -139,17 +173,16 @@ def open_data(path: Path, format: Format | Literal["auto"] = "auto") -> DataSet:
     Only the beginning of the file is read. Raises DataError where that is not a data set.
     """
     layout = find_layout(path)
-    first = next(read_records(path, layout), None)
+    first = next(records(path, layout), None)
     if first is None:
         raise DataError(f"{path}: expected records, found none")
     if format == "auto":
-        number, record = first
-        detected = detect_format(record)
+        detected = detect_format(first)
         if detected is None:
             raise DataError(
-                f"{place(path, layout, number, 0)}: expected a record of one format, with "
+                f"{place(path, layout, 0)}: expected a record of one format, with "
                 "instruction (Alpaca), conversations (ShareGPT) or messages (OpenAI-style), "
-                f"found {names(record)}"
+                f"found {names(first)}"
             )
         format = detected
     return DataSet(path, format, layout)

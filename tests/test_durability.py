@@ -147,6 +147,25 @@ def test_a_run_that_is_killed_while_its_ledger_is_made_begins_anew(tmp_path: Pat
     assert len(exported(run, tmp_path)) == 2
 
 
+# The data
+
+
+def test_a_run_stops_where_its_data_is_cut_while_it_goes_on(server: StandIn, tmp_path: Path) -> None:
+    whole = "".join(json.dumps(record) + "\n" for record in records(400))
+    data = tmp_path / "data.jsonl"
+    data.write_text(whole, encoding="utf-8")
+    process = start(*words(server, data, "run"), cwd=tmp_path, env=server.environment())
+    wait_for_calls(server, 1, process)
+    line_end = whole.index("\n", len(whole) // 2) + 1
+    os.truncate(data, line_end)  # each line that is left is a record
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 3, said
+    assert "has changed since it was checked: it had 400 records and has only" in said
+    data.write_text(whole, encoding="utf-8")
+    look(*words(server, data, "run"), cwd=tmp_path)
+    assert len(exported(tmp_path / "run", tmp_path)) == 400
+
+
 # The disk
 
 

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samples import json_files
+from samples.array_files import array_records
 from samples.files import (
     find_layout,
     layout_to_write,
@@ -83,6 +84,7 @@ def test_an_array_read_in_tiny_pieces_is_what_json_load_gives(
         path = Path(folder, "data.json")
         path.write_text(text, encoding="utf-8")
         found = list(json_files.read_array(path, chunk_bytes))
+        assert list(array_records(path, chunk_bytes)) == json.loads(text)
     assert [record for _, record in found] == json.loads(text)
     lines = [line for line, _ in found]
     assert lines == sorted(lines)
@@ -101,6 +103,38 @@ def test_an_array_cut_anywhere_is_refused(records: list[dict[str, Any]], cut: in
         path.write_bytes(data[: 1 + cut % (len(data) - 1)])
         with pytest.raises(DataError, match=r"data\.json, line 1"):
             list(json_files.read_array(path, chunk_bytes))
+        with pytest.raises(DataError, match=r"data\.json, line 1"):
+            list(array_records(path, chunk_bytes))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    records=st.lists(st.builds(lambda first, rest: {"id": first, **rest}, TEXTS, EXTRAS), max_size=8),
+    at=st.integers(0, 7),
+    indent=st.none() | st.integers(0, 2),
+    odd=st.sampled_from(
+        ["5", '{"id": "\\ud83d"}', "{}", '{"id": ' + "9" * 30 + "}", '[{"id": 1}, {"id": 2}]']
+    ),
+    chunk_bytes=st.sampled_from([1, 30, 200]),
+)
+def test_an_array_with_something_unusual_is_read_as_it_is_one_by_one(
+    records: list[dict[str, Any]], at: int, indent: int | None, odd: str, chunk_bytes: int
+) -> None:
+    def read_by(reader: Iterator[Any]) -> tuple[list[Any], str]:
+        found: list[Any] = []
+        try:
+            found.extend(reader)
+        except DataError as error:
+            return found, str(error)
+        return found, ""
+
+    parts = [json.dumps(record, indent=indent) for record in records]
+    parts.insert(at, odd)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "data.json")
+        path.write_text(f"[{', '.join(parts)}]", encoding="utf-8")
+        many = read_by(array_records(path, chunk_bytes))
+        assert many == read_by(record for _, record in json_files.read_array(path))
 
 
 def test_line_numbers_of_an_array_are_those_of_an_editor(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from samples.files import write_records
 from samples.formats import with_responses
-from samples.reader import open_data
+from samples.reader import Checked, open_data
 from samples.sample import DataError, Exchange, Format, Sample
 from tests import samples_records
 
@@ -54,6 +55,35 @@ def test_a_check_counts_and_hashes(tmp_path: Path) -> None:
     checked = open_data(path).check()
     assert checked.count == 3
     assert checked.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_file_that_is_known_to_be_sound_is_not_checked_again(tmp_path: Path) -> None:
+    path = written(tmp_path, [ALPACA] * 3)
+    sound = open_data(path).check()
+    with path.open("a") as file:
+        file.write("{broken\n")
+    data = open_data(path)
+    with pytest.raises(DataError, match="line 4"):
+        data.check(sound)
+    known = Checked(3, hashlib.sha256(path.read_bytes()).hexdigest())
+    assert data.check(known) == known
+
+
+@pytest.mark.parametrize("ending", [".json", ".jsonl", ".parquet"])
+def test_samples_are_those_that_were_checked(tmp_path: Path, ending: str) -> None:
+    data = open_data(written(tmp_path, [ALPACA] * 5, ending))
+    data = replace(data, checked=data.check())
+    for start, stop in [(0, None), (0, 3), (2, 5), (0, 9), (5, None), (9, None), (9, 12), (4, 2)]:
+        assert len(list(data.samples(start, stop))) == len(range(5)[start:stop])
+    written(tmp_path, [ALPACA] * 4, ending)
+    assert len(list(data.samples(0, 4))) == 4
+    for start, stop in [(0, None), (2, 5), (4, None), (0, 9)]:
+        with pytest.raises(DataError, match=r"has changed since .* it had 5 records and has only 4$"):
+            list(data.samples(start, stop))
+    written(tmp_path, [ALPACA] * 6, ending)
+    assert len(list(data.samples(0, 5))) == 5
+    with pytest.raises(DataError, match=r"it had 5 records and has more than 5$"):
+        list(data.samples())
 
 
 def test_a_part_of_the_samples_keeps_positions_and_ids(tmp_path: Path) -> None:
