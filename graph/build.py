@@ -29,7 +29,7 @@ from graph.state import (
     ExchangeState,
     Failure,
 )
-from models.call import Call, Step, VerdictForm
+from models.call import Call, Shortenable, Step, VerdictForm
 from models.failures import CallFailed
 from nodes.advisor import advisor
 from nodes.agent import Ask
@@ -271,9 +271,11 @@ def _asker(mode: Mode, speak: Speak) -> Ask:
         whole: bool = False,
         asked: int = 1,
         form: VerdictForm | None = None,
+        shortenable: Shortenable | None = None,
     ) -> str:
         place = at["id"], mode, at["exchange"], at["round"], step
-        call = Call(*place, messages, whole, parts=tuple(_texts(at)), asked=asked, form=form)
+        parts = tuple(_texts(at))
+        call = Call(*place, messages, whole, parts, asked, form, shortenable)
         # Nodes know the agents' part of the settings only; the context they come from is the whole.
         return await speak(call, cast(Settings, settings))
 

@@ -12,8 +12,8 @@ from models.settings import ModelSettings
 from nodes.settings import AgentSettings
 
 WHERE_NOT_WHAT = frozenset({"base_url", "role_base_urls", "timeout", "max_input_tokens"})
-"""Fields that may differ when a run is resumed: where a model is served, how long to wait for it, and
-what is too long to be sent do not change what it is asked."""
+"""Fields that may differ when a run is resumed: where a model is served, how long to wait for it, and how
+much of it can be sent do not change what an agent states."""
 
 
 class Settings(ModelSettings, AgentSettings):

@@ -91,7 +91,8 @@ class Calls:
     `failed` ones had no usable reply. `attempts` counts how often a model was asked, which is more than
     `calls` where something was tried again. Token counts are the providers' own, over the calls they gave
     them for; for `without_usage` calls they did not. `cached_tokens` is the part of `input_tokens` that a
-    prefix cache held. Latencies are seconds, of each call's last attempt.
+    prefix cache held. In the prompts of `shortened` calls the debate was shortened to fit. Latencies are
+    seconds, of each call's last attempt.
     """
 
     calls: int = 0
@@ -101,6 +102,7 @@ class Calls:
     cached_tokens: int = 0
     output_tokens: int = 0
     without_usage: int = 0
+    shortened: int = 0
     latency_sum: float = 0.0
     p95_latency: float | None = None
 
@@ -117,6 +119,7 @@ class Calls:
         self.cached_tokens += other.cached_tokens
         self.output_tokens += other.output_tokens
         self.without_usage += other.without_usage
+        self.shortened += other.shortened
         self.latency_sum += other.latency_sum
         return self
 
@@ -305,7 +308,7 @@ def _add_calls(connection: Connection, found: Statistics) -> None:
 _CALLS = """
     SELECT mode, step, model, count(*), sum(failure IS NOT NULL), sum(attempts),
         coalesce(sum(input_tokens), 0), coalesce(sum(cached_tokens), 0), coalesce(sum(output_tokens), 0),
-        sum(input_tokens IS NULL OR output_tokens IS NULL), sum(latency)
+        sum(input_tokens IS NULL OR output_tokens IS NULL), count(shortened_to), sum(latency)
     FROM calls GROUP BY mode, step, model
 """
 

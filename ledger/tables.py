@@ -7,7 +7,7 @@ result of each exchange); `decided` says of each decision whether it stands or t
 
 from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text, text
 
-VERSION = 4
+VERSION = 5
 """The version of these tables, kept in SQLite's `user_version`; `ledger.upgrade` leads to it from others."""
 
 metadata = MetaData()
@@ -87,6 +87,7 @@ calls = Table(
     Column("attempts", Integer, nullable=False),
     Column("failure", Text, comment="its short name and what was said"),
     Column("code", String, comment="the provider's code for the failure"),
+    Column("shortened_to", Integer, comment="characters left of the debate's longest speeches, where cut"),
 )
 Index("calls_of_sample", calls.c.sample)
 

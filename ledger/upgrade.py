@@ -18,7 +18,12 @@ def _from_3(connection: Connection) -> None:
     connection.exec_driver_sql(DECIDED)
 
 
-STEPS: Mapping[int, Callable[[Connection], None]] = {3: _from_3}
+def _from_4(connection: Connection) -> None:
+    """How far prompts were shortened."""
+    connection.exec_driver_sql("ALTER TABLE calls ADD COLUMN shortened_to INTEGER")
+
+
+STEPS: Mapping[int, Callable[[Connection], None]] = {3: _from_3, 4: _from_4}
 """Each step, by the version it starts from.
 
 A step makes what `ledger.tables` says now. Whoever changes that there writes down in the step what it was.

@@ -149,6 +149,7 @@ class Writer:
             "request": record.request,
             "model": record.model,
             "messages": _json(messages),
+            "shortened_to": call.shortened_to,
             "reply": self._folder.fold(record.reply, call.sample),
             "finish_reason": record.finish_reason,
             "input_tokens": record.input_tokens,

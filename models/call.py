@@ -1,7 +1,8 @@
 """A call to a model, as its caller states it and as it went."""
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self, get_args
 
 from models.settings import Role
 from prompts.pack import Message
@@ -36,6 +37,17 @@ VerdictForm = Literal["compare", "score"]
 
 
 @dataclass(frozen=True, slots=True)
+class Shortenable:
+    """What may be shortened in a prompt that is too long for its model: what other agents said.
+
+    `texts` stand in the call's messages; `messages` makes the messages with others in their place.
+    """
+
+    texts: tuple[str, ...]
+    messages: Callable[[Sequence[str]], list[Message]]
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """What an agent wants said to its model, and where in the run it stands.
 
@@ -43,7 +55,9 @@ class Call:
     counts from 0, `round` from 1; `asked` counts, from 1, how often the step was asked for (a judge whose
     verdict cannot be read is asked again). `whole` means that a reply cut off at its length limit is of no
     use. `parts` are texts that the messages are made of, so that they can be kept once. `form` is the form
-    that the reply has to have, for models that can be kept to it.
+    that the reply has to have, for models that can be kept to it. `shortenable` says what may be shortened
+    where the prompt does not fit; `shortened_to` is how many characters were left of the longest of these
+    texts, None where all of them are whole.
     """
 
     sample: str
@@ -56,6 +70,8 @@ class Call:
     parts: tuple[str, ...] = ()
     asked: int = 1
     form: VerdictForm | None = None
+    shortenable: Shortenable | None = field(default=None, repr=False, compare=False)
+    shortened_to: int | None = None
 
     @property
     def role(self) -> Role:
@@ -67,17 +83,25 @@ class Call:
         """The place of the call in the run."""
         return self.sample, self.mode, self.exchange, self.round, self.step, self.asked
 
+    def shortened(self, texts: Sequence[str], to: int) -> Self:
+        """The call with shorter texts in the place of those that may be shortened."""
+        if self.shortenable is None:
+            raise ValueError("nothing in this call may be shortened")
+        messages = self.shortenable.messages(texts)
+        return replace(self, messages=messages, parts=(*self.parts, *texts), shortened_to=to)
+
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
     """One finished call: what was sent, what came back, and what it took.
 
-    `request` identifies what was asked (model, parameters and messages, as a hash). `messages` are those
-    that were sent, after the provider's rules were applied. Token counts are the provider's own and None
-    where it gave none; `cached_tokens` is the part of `input_tokens` that a prefix cache held.
-    `started` is a Unix time in seconds; `latency`, in seconds, is that of the attempt that succeeded (or
-    of the last one). Where the call failed, `failure` says why, `code` is the provider's own for it (or
-    the HTTP status, or the finish reason), and `reply` holds whatever text came.
+    `request` identifies what was asked (model, parameters and messages, as a hash): the messages as the
+    agent stated them, so that a call is found again whatever was shortened or shaped on its way. `messages`
+    are those that were sent. Token counts are the provider's own and None where it gave none;
+    `cached_tokens` is the part of `input_tokens` that a prefix cache held. `started` is a Unix time in
+    seconds; `latency`, in seconds, is that of the attempt that succeeded (or of the last one). Where the
+    call failed, `failure` says why, `code` is the provider's own for it (or the HTTP status, or the finish
+    reason), and `reply` holds whatever text came.
     """
 
     call: Call

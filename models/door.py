@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from http import HTTPStatus
 from json import dumps
@@ -119,7 +119,7 @@ class Door:
             endpoint = located(settings.endpoint(role))
             if endpoint not in self._standings:
                 key = keys.of(endpoint).get_secret_value()
-                room = Room(endpoint, key, self._client, settings.max_input_tokens)
+                room = Room(endpoint, key, self._client, settings)
                 self._standings[endpoint] = Standing(endpoint, self._traffic.lane(rpm, tpm), room)
             # Making one takes a while; the rehearsal's know their role, others what is sent for it.
             extra = settings.further(role)
@@ -188,13 +188,14 @@ class Door:
         task.add_done_callback(self._landed)
         return await asyncio.shield(task)
 
-    async def _make(self, call: Call, request: str, line: Line) -> str:
+    async def _make(self, stated: Call, request: str, line: Line) -> str:
         effort = _Effort()
-        shaped = line.shaped(call.messages)
-        if too_long := await line.standing.room.refusal(shaped):
-            unsent = _Attempt(shaped, {}, time.time(), failure=too_long)
-            return await self._conclude(call, request, line, unsent, effort)
         while True:
+            # Each time anew: what was learned of the endpoint meanwhile may have changed the messages' form.
+            call, too_long = await line.standing.room.fit(stated, line.shaped)
+            if too_long:
+                unsent = _Attempt(line.shaped(call.messages), {}, time.time(), failure=too_long)
+                return await self._conclude(call, request, line, unsent, effort)
             if self._stopped:
                 raise self._stopped
             attempt = await self._paid_attempt(call, line, again=effort.attempts > 0)
@@ -299,7 +300,7 @@ class Door:
         if failure and failure.meaning is UNREACHABLE:
             self.stop(RunStopped(words))
         record = CallRecord(
-            call=call,
+            call=replace(call, shortenable=None),
             request=request,
             model=line.endpoint.model,
             messages=attempt.messages,

@@ -51,7 +51,7 @@ async def probe(
         yield Finding("key", True, KEY_NAMES[endpoint.provider] if there else "none, and none is needed")
     async with DefaultAioHttpClient() as client:
         model = chat_model(endpoint, role, settings, key, client)
-        room = Room(endpoint, key.get_secret_value(), client, settings.max_input_tokens)
+        room = Room(endpoint, key.get_secret_value(), client, settings)
         standing = Standing(endpoint, Traffic(1).lane(), room)
         line = Line(model, standing, [], formed(endpoint, "judge", settings))
         finding = await _call(line, settings, keys)

@@ -1,18 +1,22 @@
-"""Whether a prompt fits: what a model can take, where that is known, and how long the prompt is.
+"""How long a prompt may be, where that is known, and what is done with one that does not fit.
 
 A vLLM server tells the length of its context and counts tokens as its model does. For others the user may
-set a limit, and prompts are measured by an estimate. A prompt that does not fit is never sent.
+set a limit, and prompts are measured by an estimate. In a prompt that is too long, that is shortened which
+its call allows to be; one that does not fit even then is never sent.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 
+from models.call import Call
 from models.failures import TOO_LONG, Diagnosis
-from models.settings import Endpoint
+from models.settings import Endpoint, ModelSettings
 from prompts.pack import Message
+from prompts.shortening import LEAST, shorten_longest
 from samples.tokens import estimate_tokens
 
 WAIT = 10.0
@@ -22,6 +26,22 @@ by itself."""
 OFF_BY = 2
 """How many times more tokens a text may have than are estimated."""
 
+REPLY_SHARE = 4
+"""Where a prompt is shortened for a model's context, room is left for the longest reply (--max-tokens), but
+no more than one part in so many of the context: that limit may be far above what replies take."""
+
+TRIES = 4
+"""How often a prompt is shortened and counted again; each time it is known better how its tokens count."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """The most tokens of a prompt, how many are left when it is shortened, and where that comes from."""
+
+    most: int
+    aim: int
+    why: str
+
 
 class Room:
     """How long a prompt to an endpoint may be.
@@ -30,48 +50,96 @@ class Room:
         endpoint: the model, and where it is served.
         key: its key.
         client: the HTTP client of the run.
-        most: the user's own limit, in tokens.
+        settings: the user's own limit, and how long replies may be.
     """
 
-    def __init__(self, endpoint: Endpoint, key: str, client: httpx2.AsyncClient, most: int | None) -> None:
+    def __init__(
+        self, endpoint: Endpoint, key: str, client: httpx2.AsyncClient, settings: ModelSettings
+    ) -> None:
         self._endpoint = endpoint
         self._key = key
         self._client = client
-        self._most = most
+        self._settings = settings
         self._asked: asyncio.Task[int | None] | None = None
 
-    async def refusal(self, messages: Sequence[Message]) -> Diagnosis | None:
-        """Why a prompt is too long; None where it fits or nobody knows."""
-        limit, why = self._most, "by --max-input-tokens"
+    async def fit(
+        self, call: Call, shaped: Callable[[list[Message]], list[Message]]
+    ) -> tuple[Call, Diagnosis | None]:
+        """The call as it can be made: shortened where it has to be; and why it is too long even so.
+
+        `shaped` gives messages the form in which the endpoint takes them. The same call to the same model
+        comes out the same. Where nobody knows the limit, or how long the prompt is, it is left as it is: the
+        server's own refusal will do.
+        """
+        limit = await self._limit()
+        if limit is None:
+            return call, None
+        messages = shaped(call.messages)
+        aim = limit.aim if call.shortenable else limit.most
+        # No tokenizer in use makes more tokens than bytes; a message's frame takes a few.
+        if sum(len(m["content"].encode("utf-8", "replace")) + 16 for m in messages) <= aim:
+            return call, None
+        count, counted = await self._count(messages, aim)
+        made = call
+        if call.shortenable and count > aim:
+            made, count = await self._shortened(call, shaped, count, aim)
+        by_estimate = self._endpoint.provider != "vllm"
+        if count <= limit.most or not (counted or by_estimate):
+            return made, None
+        about, tried = "about " if by_estimate else "", ", the debate shortened" if call.shortenable else ""
+        words = f"the prompt has {about}{count:,} tokens{tried}; {self._endpoint.model} takes {limit.most:,}"
+        return call, Diagnosis(TOO_LONG, f"{words} {limit.why}\n{TOO_LONG.advice}")
+
+    async def _limit(self) -> _Limit | None:
+        own = self._settings.max_input_tokens
+        limit = _Limit(own, own, "by --max-input-tokens") if own else None
         if self._endpoint.provider == "vllm":
             if self._asked is None:
                 self._asked = asyncio.create_task(context_length(self._endpoint, self._key, self._client))
             context = self._asked.result() if self._asked.done() else await asyncio.shield(self._asked)
-            if context and (limit is None or context <= limit):
+            if context and (own is None or context <= own):
                 # One token at least is the reply's.
-                limit, why = context - 1, f"of its context of {context:,}"
-        if limit is None:
-            return None
-        # No tokenizer in use makes more tokens than bytes; a message's frame takes a few.
-        if sum(len(m["content"].encode("utf-8", "replace")) + 16 for m in messages) <= limit:
-            return None
-        count, about = sum(estimate_tokens(m["content"]) for m in messages), "about "
-        if self._endpoint.provider == "vllm" and count * OFF_BY > limit:
-            exact = await self._counted(messages)
-            if exact is None:
-                return None  # the server's own refusal will do
-            count, about = exact, ""
-        if count <= limit:
-            return None
-        words = f"the prompt has {about}{count:,} tokens; {self._endpoint.model} takes {limit:,} {why}"
-        return Diagnosis(TOO_LONG, f"{words}\n{TOO_LONG.advice}" if TOO_LONG.advice else words)
+                reply = min(self._settings.max_tokens, context // REPLY_SHARE)
+                limit = _Limit(context - 1, context - reply, f"of its context of {context:,}")
+        return limit
 
-    async def _counted(self, messages: Sequence[Message]) -> int | None:
+    async def _shortened(
+        self, call: Call, shaped: Callable[[list[Message]], list[Message]], count: int, aim: int
+    ) -> tuple[Call, int]:
+        """The call with no more than about `aim` tokens, as far as that can be, and how many it has."""
+        assert call.shortenable  # noqa: S101 - for the type
+        texts, messages = call.shortenable.texts, shaped(call.messages)
+        estimate = _estimated(messages)
+        fixed = estimate - sum(map(estimate_tokens, texts))
+        made, factor = call, count / max(estimate, 1)
+        for _ in range(TRIES):
+            shorter, to = shorten_longest(texts, aim / factor - fixed)
+            made = call.shortened(shorter, to)
+            messages = shaped(made.messages)
+            count, _ = await self._count(messages, aim)
+            if count <= aim or to == LEAST:
+                break
+            # What is left has more tokens than was thought.
+            factor *= max(count / aim, 1.01)
+        return made, count
+
+    async def _count(self, messages: Sequence[Message], most: int) -> tuple[int, bool]:
+        """The tokens of a prompt, and whether that is exact.
+
+        A server that can count them is asked where the estimate leaves doubt whether it is below `most`.
+        """
+        estimate = _estimated(messages)
+        if self._endpoint.provider != "vllm" or estimate * OFF_BY <= most:
+            return estimate, False
         where = f"{(self._endpoint.base_url or '').removesuffix('/v1')}/tokenize"
         body = {"model": self._endpoint.name, "messages": list(messages)}
         answer = await _told(self._client, "POST", where, self._key, json=body)
         count = answer.get("count") if isinstance(answer, dict) else None
-        return count if isinstance(count, int) else None
+        return (count, True) if isinstance(count, int) else (estimate, False)
+
+
+def _estimated(messages: Sequence[Message]) -> int:
+    return sum(estimate_tokens(message["content"]) for message in messages)
 
 
 async def context_length(endpoint: Endpoint, key: str, client: httpx2.AsyncClient) -> int | None:

@@ -71,7 +71,8 @@ class ModelSettings(BaseModel):
         None,
         ge=1,
         description="The longest prompt, in tokens: estimated, or counted by a vLLM server, whose context is "
-        "a limit anyway. A sample that needs a longer one fails without a call.",
+        "a limit anyway. In a longer one the debate is shortened; a sample that needs more even so fails "
+        "without a call.",
     )
     seed: int | None = Field(
         None, ge=0, description="For sampling that can be repeated, where the provider knows seeds."

@@ -1,12 +1,18 @@
-"""The advisor: turns the debate, or the bare record, into at most three writing suggestions."""
+"""The advisor: turns the debate, or the bare record, into at most three writing suggestions.
 
+Where all of it is too long for its model, the debate may be shortened; request and response are not.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
 from langgraph.runtime import Runtime
 
-from nodes.agent import Ask, MaterialWithResponse, Node, prompt
+from models.call import Shortenable
+from nodes.agent import Ask, MaterialWithResponse, Node, renderer
 from nodes.debater import Debated, contributions
 from nodes.settings import AgentSettings
+from prompts.pack import Message
 
 
 class AdvisorView(Debated, MaterialWithResponse):
@@ -18,14 +24,20 @@ def advisor(ask: Ask, *, sees_response: bool, sees_debate: bool) -> Node[Advisor
 
     async def node(state: AdvisorView, *, runtime: Runtime[Any]) -> dict[str, Any]:
         settings: AgentSettings = runtime.context
-        messages = await prompt(
+        render = await renderer(
             "advisor",
             settings,
             state,
             persona=settings.advisor_persona,
             response=state["response"] if sees_response else None,
-            debate=contributions(state) if sees_debate else None,
         )
-        return {"suggestions": (await ask("advisor", state, settings, messages)).strip()}
+
+        def messages(debate: Sequence[str] | None) -> list[Message]:
+            return render(debate=debate)
+
+        debate = contributions(state) if sees_debate else None
+        shortenable = Shortenable(tuple(debate), messages) if debate else None
+        reply = await ask("advisor", state, settings, messages(debate), shortenable=shortenable)
+        return {"suggestions": reply.strip()}
 
     return node

@@ -1,12 +1,13 @@
 """What all agents have in common: what they can see of a record, and how they speak to their model."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
-from models.call import Step, VerdictForm
+from models.call import Shortenable, Step, VerdictForm
 from nodes.settings import AgentSettings
 from prompts.pack import Message, current_pack, request_text
 
@@ -58,10 +59,11 @@ class Ask(Protocol):
         whole: bool = False,
         asked: int = 1,
         form: VerdictForm | None = None,
+        shortenable: Shortenable | None = None,
     ) -> str:
         """Make the call of a step, for the place in the run that the state `at` names; give the reply.
 
-        `whole`, `asked` and `form` are those of `models.call.Call`.
+        `whole`, `asked`, `form` and `shortenable` are those of `models.call.Call`.
         """
         ...
 
@@ -74,8 +76,19 @@ async def prompt(
     Raises:
         PackError: the prompt pack of the settings cannot be used.
     """
+    return (await renderer(template, settings, state, persona=persona, **values))()
+
+
+async def renderer(
+    template: str, settings: AgentSettings, state: Material, *, persona: str, **values: Any
+) -> Callable[..., list[Message]]:
+    """What makes the messages of a template; it takes the values that are not given here.
+
+    Raises:
+        PackError: the prompt pack of the settings cannot be used.
+    """
     pack = await current_pack(settings.prompts)
-    return pack.render(template, persona=persona, **shown(state), **values)
+    return partial(pack.render, template, persona=persona, **shown(state), **values)
 
 
 def shown(state: Material) -> dict[str, str]:

@@ -1,15 +1,17 @@
 """The debaters: one speaks for the response, one against it.
 
 Each opens with a position fixed beforehand. In the free debate each weighs what the other one opened with;
-it sees its own opening as conversation, and nothing else the other one said.
+it sees its own opening as conversation, and nothing else the other one said. Where that is too long for its
+model, what both said in their openings may be shortened; the record in its own opening's prompt is not.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from langgraph.runtime import Runtime
 
-from models.call import Step
-from nodes.agent import Ask, Material, MaterialWithResponse, Node, prompt
+from models.call import Shortenable, Step
+from nodes.agent import Ask, Material, MaterialWithResponse, Node, prompt, renderer
 from nodes.settings import AgentSettings
 from prompts.pack import Message
 
@@ -54,15 +56,22 @@ def free(side: Side, ask: Ask) -> Node[Opened]:
         own, other = state["positive_memory"], state["critical_memory"]
         if side == "critical":
             own, other = other, own
-        messages = await prompt(
+        render = await renderer(
             step,
             settings,
             state,
             persona=_persona(side, settings),
             response=state["response"],
-            other_opening=other[-1]["content"],
         )
-        reply = await ask(step, state, settings, remembered(own, settings.memory_window) + messages)
+
+        def messages(openings: Sequence[str]) -> list[Message]:
+            said, heard = openings
+            memory = [*own[:-1], Message(role="assistant", content=said)]
+            return remembered(memory, settings.memory_window) + render(other_opening=heard)
+
+        openings = own[-1]["content"], other[-1]["content"]
+        shortenable = Shortenable(openings, messages)
+        reply = await ask(step, state, settings, messages(openings), shortenable=shortenable)
         return {f"{side}_weighed": reply}
 
     return node

@@ -145,6 +145,8 @@ class _Story:
                         text = done["draft"]
                     if step.startswith("judge") and done[step.removeprefix("judge_")]:
                         title = f"{title}: {_verdict(done, step.removeprefix('judge_'))}"
+                if call["shortened_to"] is not None:
+                    title = f"{title} (saw at most {call['shortened_to']:,} characters of each speech)"
                 if call["failure"] is not None:
                     title, text = f"{title}: failed", f"{call['failure']}\n{text}".strip()
                 if self._with_calls:

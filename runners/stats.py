@@ -135,6 +135,8 @@ def _print(run: Path, report: Mapping[str, Any]) -> None:
     total = report["calls"]["total"]
     if total["without_usage"]:
         page.text(f"For {total['without_usage']:,} calls no token counts were given.")
+    if total["shortened"]:
+        page.text(f"In {total['shortened']:,} prompts the debate was shortened, so that they fit.")
     if not total["cost_complete"]:
         page.text("Cost not known: no price list has this model at the address where it was called.")
 

@@ -51,6 +51,7 @@ def _faults(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> tu
 @click.option("--max-num-queued-reqs", "max_queued", type=int, help="vLLM: requests in all; 503 above.")
 @click.option("--context", type=int, metavar="TOKENS", help="The context length of all models.")
 @click.option("--wins", default=0.6, show_default=True, help="The share of comparisons the draft wins.")
+@click.option("--points", default=0, help="The most points that a debater makes, each in a line.")
 @click.option("--vllm-key", default="", help="The key that vLLM asks for.")
 @click.option("--token-life", default=2_592_000.0, help="Wenxin V1: seconds that a token is good for.")
 @click.option("--log", default="", metavar="FILE", help="Write a line of JSON for each request.")

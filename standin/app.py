@@ -99,7 +99,7 @@ class App:
         self.requests: list[Request] = []
         self.in_work: Counter[str] = Counter()
         self.most_in_work: Counter[str] = Counter()
-        self._agents = Agents(options.wins)
+        self._agents = Agents(options.wins, options.points)
         self._forecast = Forecast(options.faults)
         self._seen: Counter[bytes] = Counter()
         self._count = 0

@@ -21,6 +21,8 @@ class Options:
         max_queued: the most requests at vLLM, those in work included; 503 above.
         context: the context length of all models, in tokens.
         wins: the share of comparisons that the draft wins.
+        points: the most points that a debater makes, each in a line; real ones speak at greater length than
+            the stand-in does by itself.
         vllm_key: the key vLLM was started with; without one it takes any.
         token_life: how long a token of Wenxin's is good for, in seconds.
         keep: whether requests are kept in memory for `StandIn.requests`.
@@ -36,6 +38,7 @@ class Options:
     max_queued: int | None = None
     context: int | None = None
     wins: float = 0.6
+    points: int = 0
     vllm_key: str = ""
     token_life: float = 2_592_000.0
     keep: bool = True

@@ -6,6 +6,7 @@ two numbers, at most three suggestions, a debate and its side. A message with no
 response or suggestions in it asks for an edited response; any other gets a short answer.
 """
 
+import random
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -20,6 +21,7 @@ _FREE = re.compile(r"\bplausib|\bfree debate\b")
 _FOR_THE_RESPONSE = re.compile(r"\bspea\w+ for\b|\bargued for\b")
 _OPENING = re.compile(r"\bdebat|\bargue\b")
 _AGAINST = re.compile(r"\bnot accurate\b|\binaccurate\b|\bagainst the response\b")
+_POINT = "The request asks for this, and the response deals with it in its own way. One may see it so or so."
 _MATERIAL = re.compile(r"<(?:response|suggestions|request)(?:-\d+)?>\n")
 
 Message = dict[str, str]
@@ -33,9 +35,13 @@ class Said(NamedTuple):
 
 
 class Agents:
-    """The models behind the server. `wins` is the share of comparisons that the draft is to win."""
+    """The models behind the server.
 
-    def __init__(self, wins: float) -> None:
+    `wins` is the share of comparisons that the draft is to win, `points` the most that a debater makes.
+    """
+
+    def __init__(self, wins: float, points: int = 0) -> None:
+        self._points = points
         self._models = {role: RehearsalModel(role=role, wins=wins) for role in ROLES}
 
     def say(self, messages: Sequence[Message]) -> Said:
@@ -50,6 +56,9 @@ class Agents:
             reply = reply if reply[:1] in "ae123456789" else "equal\nThere is little between them."
             if _scored(messages[0]["content"]) and reply.startswith("equal"):
                 reply = "7 7\nThere is little between them."
+        elif role in ("positive", "critical") and self._points:
+            made = random.Random(text).randint(1, self._points)  # noqa: S311 - no secret
+            reply = "\n".join([reply, *(f"{number}. {_POINT}" for number in range(1, made + 1))])
         return Said(role, reply)
 
 

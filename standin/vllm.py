@@ -3,7 +3,8 @@
 A gateway in front of it may refuse what vLLM itself never does (rates, balance); such a fault is answered in
 vLLM's form. Its models differ in their templates and in how they think: `standin` takes any conversation,
 `standin-plain` has a template without a system role whose turns must alternate, `standin-thinks` leaves its
-thoughts in the text, and `standin-reasons` runs with a reasoning parser.
+thoughts in the text, `standin-reasons` runs with a reasoning parser, and `standin-diffuses` and
+`standin-mistral` refuse structured outputs, each in vLLM's words for its kind.
 
 What it does not cover: structured outputs by JSON schema or grammar, and a text for any regex whatever (see
 `_matching`).
@@ -58,6 +59,16 @@ _REFUSALS: dict[Failure, tuple[int, str, str]] = {
 }
 
 
+# What vLLM 0.32 answers where it cannot keep a reply to a form.
+_FORMLESS = {
+    "standin-diffuses": "Structured outputs are not yet supported for diffusion language models. Remove the "
+    "structured output constraint (e.g. `response_format`, `structured_outputs`) from the request.",
+    "standin-mistral": "Non-tekken Mistral tokenizers are not supported for the 'guidance' structured output "
+    "backend. Please either use a more recent Mistral model, the ['xgrammar', 'outlines'] backends or "
+    "tokenizer_mode='hf' instead.",
+}
+
+
 class VLLM(Provider):
     """A vLLM server; without `vllm_key` in the options it takes any key and none."""
 
@@ -69,6 +80,8 @@ class VLLM(Provider):
         "standin-plain": 32_768,
         "standin-thinks": 32_768,
         "standin-reasons": 32_768,
+        "standin-diffuses": 32_768,
+        "standin-mistral": 32_768,
     }
     withheld = "abort"
     refuses_rates = False
@@ -128,7 +141,8 @@ class VLLM(Provider):
             words = f"{name}={limit} cannot be greater than max_model_len={context}."
             raise Refused("bad_request", words, param=name)
         _templated(model, messages)
-        _constraint(body)
+        if _constraint(body) and model in _FORMLESS:
+            raise Refused("bad_request", _FORMLESS[model])
         chat = self.opened(body, messages, limit)
         # What is asked for beyond the context is cut in silence; without a limit the context is the limit.
         chat.limit = min(limit or context, context - chat.asked)

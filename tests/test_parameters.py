@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,29 @@ def test_vllm_keeps_verdicts_to_their_form(verdict: str, first: str, tmp_path: P
     replies = [call["reply"] for call in made(tmp_path) if call["step"].startswith("judge")]
     assert len(replies) == 2
     assert all(re.match(rf"(?:{first})\n\S", reply) for reply in replies)
+
+
+@pytest.mark.parametrize("model", ["standin-diffuses", "standin-mistral"])
+def test_a_server_that_keeps_nothing_to_a_form_is_asked_without(model: str, tmp_path: Path) -> None:
+    with StandIn("no_balance:nth=90", latency=0.05) as server:
+        given = ("--model", f"vllm:{model}", "--base-url", server.base_url("vllm"), "--max-rounds", 1)
+        words = ("evolve", EXAMPLES / "alpaca_en.json", "-o", "run", *given)
+        look(*words, cwd=tmp_path, status=3)
+        refused = [chat for chat in server.chats() if chat.status == 400]
+        # All calls that were in flight are told, and each is asked again; later ones are asked without.
+        assert 2 <= len(refused) <= 24
+        assert all("structured_outputs" in chat.body for chat in refused)
+        told = max(chat.finished or 0 for chat in refused)
+        after = [chat for chat in server.chats() if chat.arrived > told]
+        assert after
+        assert not [chat for chat in after if "structured_outputs" in chat.body]
+        # What was said without the form is found again by a run that still hopes for it.
+        server.order()
+        look(*words, cwd=tmp_path)
+        assert max(Counter(chat.digest for chat in server.chats() if chat.status == 200).values()) == 1
+    judged = [call for call in made(tmp_path) if call["step"].startswith("judge")]
+    assert judged
+    assert all(call["failure"] is None for call in judged)
 
 
 def test_a_prompt_that_is_too_long_is_not_sent(tmp_path: Path) -> None:

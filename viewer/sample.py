@@ -303,7 +303,7 @@ def _draft(current: str, draft: str) -> None:
 def _messages(call: Mapping[str, Any]) -> None:
     ui.label(STEP_NAMES[call["step"]]).classes("text-lg font-semibold")
     cached = f", {call['cached_tokens']:,} of them cached" if call["cached_tokens"] else ""
-    given, made = call["input_tokens"], call["output_tokens"]
+    given, made, to = call["input_tokens"], call["output_tokens"], call["shortened_to"]
     facts = {
         "model": call["model"],
         "started": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(call["started"])),
@@ -311,6 +311,7 @@ def _messages(call: Mapping[str, Any]) -> None:
         "attempts": call["attempts"],
         "tokens in": f"{given:,}{cached}" if given is not None else "not reported",
         "tokens out": f"{made:,}" if made is not None else "not reported",
+        **({"debate shortened to fit": f"to {to:,} characters a speech"} if to is not None else {}),
         "finish reason": call["finish_reason"] or "none",
         "request": call["request"],
     }

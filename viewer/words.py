@@ -81,4 +81,5 @@ def cost(call: Mapping[str, Any]) -> str:
         f"{call[name]:,}" if call[name] is not None else "?" for name in ("input_tokens", "output_tokens")
     ]
     says = f"{call['model']} · {' + '.join(tokens)} tokens · {seconds(call['latency'])}"
+    says += " · debate shortened to fit" if call["shortened_to"] is not None else ""
     return says + (f" · {call['attempts']} attempts" if call["attempts"] > 1 else "")
