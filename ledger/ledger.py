@@ -175,6 +175,17 @@ class Ledger:
         with reported(self.path), self.engine.connect() as connection:
             yield connection
 
+    def attach(self, connection: Connection, name: str) -> None:
+        """Makes the ledger's tables readable under a name, in a connection to another database.
+
+        Raises:
+            LedgerError: the file cannot be read.
+        """
+        with reported(self.path):
+            place = _place(self.path)
+            place += f"{'&' if '?' in place else '?'}mode=ro"
+            connection.exec_driver_sql(f"ATTACH ? AS {name}", (place,))
+
     def finished(self, *, but_failed: bool = False) -> Finished:
         """Which results there are; `but_failed` leaves out the failed ones."""
         query = select(results.c.position, results.c.mode)
@@ -233,6 +244,10 @@ class Ledger:
     def at(self, positions: Collection[int]) -> list[tuple[Sample, dict[str, Result]]]:
         """The finished samples at these positions, at most `PAGE` of them, with their results by mode."""
         return self._page(samples.c.position.in_(positions))
+
+    def named(self, ids: Collection[str]) -> list[tuple[Sample, dict[str, Result]]]:
+        """The finished samples with these ids, at most `PAGE` of them, with their results by mode."""
+        return self._page(samples.c.id.in_(ids))
 
     def _page(self, condition: ColumnElement[bool]) -> list[tuple[Sample, dict[str, Result]]]:
         some = select(samples).where(condition).order_by(samples.c.position).limit(PAGE).subquery()
@@ -296,11 +311,14 @@ def reported(path: Path) -> Iterator[None]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(_place(path), uri=True, check_same_thread=False)
+
+
+def _place(path: Path) -> str:
     # Readers and writers share two files beside the ledger. In a folder that is read-only SQLite cannot make
     # them, and where there are none nobody writes: it may be read as it is.
     apart = not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
-    place = path.absolute().as_uri() + ("?immutable=1" if apart else "")
-    return sqlite3.connect(place, uri=True, check_same_thread=False)
+    return path.absolute().as_uri() + ("?immutable=1" if apart else "")
 
 
 def _configure(connection: sqlite3.Connection, _: Any) -> None:

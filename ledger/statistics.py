@@ -141,6 +141,14 @@ class Statistics:
     by_model: dict[str, Calls] = field(default_factory=dict)
     lines: dict[tuple[str, Role, str], Calls] = field(default_factory=dict)
 
+    def calls_of(self, mode: str) -> Calls:
+        """The calls of a mode, without their 95th percentile."""
+        sums = Calls()
+        for line, some in self.lines.items():
+            if line[0] == mode:
+                sums += some
+        return sums
+
 
 REASONS = 50
 """How many different reasons are counted one by one; the rest of them is counted as `OTHER_REASONS`."""

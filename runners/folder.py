@@ -154,11 +154,11 @@ def in_progress(folder: Path, now: Mapping[str, Any]) -> Ledger | None:
         RunError, LedgerError: as `prepare`.
     """
     if Ledger.exists(folder / "ledger.sqlite"):
-        different = list(_differences(made_by(folder), now))
+        different = list(differences(made_by(folder), now))
         if different:
             raise RunError(
                 f"{folder} holds a run that was made differently:\n"
-                + "\n".join(f"  {line}" for line in different)
+                + "\n".join(f"  {name}: {there} there, {here} here" for name, there, here in different)
                 + "\nGive this run a folder of its own, or use what that one was begun with."
             )
         return open_run(folder)
@@ -217,21 +217,29 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """In what runs were made differently, from what `facts` gave for each: a name, and what it is in each.
+
+    What does not change a result, such as how many calls are in flight, is left out.
+    """
     # A setting that did not exist then was what it is by default now.
     defaults = Settings().model_dump(mode="json")
-    for name, here in now["settings"].items():
-        there = then["settings"].get(name, defaults[name])
+    for name, default in defaults.items():
+        there, here = (made["settings"].get(name, default) for made in (one, other))
         if there != here and name not in WHERE_NOT_WHAT:
-            yield f"{name}: {_brief(there)} there, {_brief(here)} here"
+            yield name, _brief(there), _brief(here)
     for key in ("sha256", "format"):
-        if then["data"][key] != now["data"][key]:
-            there, here = (f"{made['data']['path']} ({made['data'][key]:.12})" for made in (then, now))
-            yield f"data: {there} there, {here} here"
-    if then["prompts"]["sha256"] != now["prompts"]["sha256"]:
-        yield f"prompts: the texts of pack {now['prompts']['pack']} have changed since"
-    if then["modes"] != now["modes"]:
-        yield f"modes: {', '.join(then['modes'])} there, {', '.join(now['modes'])} here"
+        if one["data"][key] != other["data"][key]:
+            there, here = (f"{made['data']['path']} ({made['data'][key]:.12})" for made in (one, other))
+            yield "data", there, here
+    if one["prompts"]["sha256"] != other["prompts"]["sha256"]:
+        there, here = (
+            f"{made['prompts']['pack']} ({made['prompts']['sha256']:.12})" for made in (one, other)
+        )
+        yield "texts of the prompts", there, here
+    if one["modes"] != other["modes"]:
+        there, here = (", ".join(made["modes"]) for made in (one, other))
+        yield "modes", there, here
 
 
 def _brief(value: object) -> str:

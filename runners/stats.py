@@ -5,7 +5,7 @@ The JSON of `--json` stays as it is from version to version, but for new fields.
 - `run`: what made it: `created`, `data`, `modes`, `models` by role, `prompts`, `settings`, `versions`.
 - `samples`: `records` in the data, `finished` in at least one mode, `skipped`, and `skipped_by_reason`.
 - `modes`: by mode the fields of `ledger.statistics.ModeStatistics`, with those of `Lengths` and `Judging`
-  (null in modes without a judge).
+  (null in modes without a judge), and `calls`, with those of `Calls` but the 95th percentile.
 - `calls`: `total`, `by_role` and `by_model`, each with the fields of `ledger.statistics.Calls`.
 
 Calls and modes also have `cost_usd`, null where no price is known, and `cost_complete`: where it is false,
@@ -70,7 +70,10 @@ def report(made: Mapping[str, Any], found: Statistics) -> dict[str, Any]:
             "skipped": sum(found.skipped.values()),
             "skipped_by_reason": found.skipped,
         },
-        "modes": {mode: _mode(numbers, bill.of(mode=mode)) for mode, numbers in found.modes.items()},
+        "modes": {
+            mode: _mode(numbers, found.calls_of(mode), bill.of(mode=mode))
+            for mode, numbers in found.modes.items()
+        },
         "calls": {
             "total": _calls(found.calls) | bill.of(),
             "by_role": {role: _calls(calls) | bill.of(role=role) for role, calls in found.by_role.items()},
@@ -111,11 +114,13 @@ class _Bill:
         return {"cost_usd": sum(known) if known else None, "cost_complete": all(whole for _, whole in part)}
 
 
-def _mode(numbers: ModeStatistics, price: dict[str, Any]) -> dict[str, Any]:
+def _mode(numbers: ModeStatistics, calls: Calls, price: dict[str, Any]) -> dict[str, Any]:
     fields = asdict(numbers)
     if numbers.judging:
         fields["judging"]["agreement"] = numbers.judging.agreement
-    return fields | price
+    of_calls = _calls(calls)
+    del of_calls["p95_latency"]  # which is not counted by mode
+    return fields | price | {"calls": of_calls}
 
 
 def _calls(calls: Calls) -> dict[str, Any]:

@@ -1,14 +1,16 @@
-"""`coevol view RUN`: shows a run in the browser, also while it is going on."""
+"""`coevol view RUN [OTHER_RUN]`: shows a run in the browser, also while it is going on, or compares two."""
 
 from pathlib import Path
 
 import click
 
-from runners.folder import made_by, open_run
+from ledger.comparison import is_comparable
+from runners.folder import RunError, made_by, open_run
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
+@click.argument("other_run", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -17,25 +19,49 @@ from runners.folder import made_by, open_run
     help="The port to listen on. Default: a free one.",
 )
 @click.option("--browser/--no-browser", default=True, help="Whether to open the browser. Default: yes.")
-def view(run: Path, port: int, browser: bool) -> int:
+def view(run: Path, other_run: Path | None, port: int, browser: bool) -> int:
     """Look at a run in the browser: overview, samples, debates.
+
+    With OTHER_RUN over the same data, also both beside each other, and the samples whose responses differ.
+    A run of several modes has its modes compared.
 
     The pages are served to this machine only, until Ctrl+C. They need no internet and may be looked at
     while `coevol evolve` works on the run.
     """
-    ledger = open_run(run)
-    made = made_by(run)
+    folders = [run] if other_run is None else [run, other_run]
+    ledgers = [open_run(folder) for folder in folders]
+    made = [made_by(folder) for folder in folders]
+    if other_run is not None:
+        if run.samefile(other_run):
+            raise RunError(
+                f"{run} and {other_run} are one run: name another, or it alone to compare its modes"
+            )
+        if made[0]["data"]["sha256"] != made[1]["data"]["sha256"] and not is_comparable(*ledgers):
+            raise RunError(
+                f"{run} and {other_run} cannot be compared: they read different data "
+                f"({made[0]['data']['path']} and {made[1]['data']['path']}), and no finished sample of one "
+                "has the id and the requests of one of the other"
+            )
     try:
-        from viewer.run import Run
+        from viewer.run import PREFIXES, Run
         from viewer.server import serve
     except ModuleNotFoundError as error:
         raise click.UsageError(
             f"the pages need {error.name}, which is not installed: pip install 'coevol[view]'"
         ) from None
+    names = _names(folders)
+    shown = dict(zip(names, PREFIXES, strict=False)) if other_run else {}
+    runs = [Run(*known, shown=shown) for known in zip(names, ledgers, made, PREFIXES, strict=False)]
     try:
-        serve(Run(run.resolve().name, ledger, made), port, browser=browser)
+        serve(runs, port, browser=browser)
     except OSError as error:
         raise click.UsageError(f"--port {port} cannot be used: {error.strerror}") from None
     except KeyboardInterrupt:
         pass  # the way to end it
     return 0
+
+
+def _names(folders: list[Path]) -> list[str]:
+    """The folders' own names, or all of their paths where those are the same."""
+    names = [folder.resolve().name for folder in folders]
+    return names if len(set(names)) == len(names) else [str(folder.resolve()) for folder in folders]

@@ -107,9 +107,9 @@ class Browser:
 
 
 @contextmanager
-def viewing(run: Path) -> Iterator[str]:
-    """`coevol view` over a run; gives the address it prints, with no slash at the end."""
-    process = program.start("view", run, "--no-browser", cwd=run.parent)
+def viewing(run: Path, *others: Path) -> Iterator[str]:
+    """`coevol view` over a run, or two; gives the address it prints, with no slash at the end."""
+    process = program.start("view", run, *others, "--no-browser", cwd=run.parent)
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     assert process.stdout and process.stderr
     reader = threading.Thread(target=lambda: lines.put(process.stdout.readline()))  # type: ignore[union-attr]

@@ -243,13 +243,26 @@ def odd_pages(runs: Path) -> Iterator[str]:
     ]
     (runs / "odd.json").write_text(json.dumps(records))
     run = runs / "<img src=x onerror=window.hacked=13>"
-    coevol("evolve", runs / "odd.json", "-o", run, "--rehearsal-wins", 1, cwd=runs)
+    coevol(
+        "evolve",
+        runs / "odd.json",
+        "-o",
+        run,
+        "--rehearsal-wins",
+        1,
+        "--mode",
+        "evolve",
+        "--mode",
+        "edit",
+        cwd=runs,
+    )
     with viewing(run) as url:
         yield url
 
 
 def test_texts_of_the_data_and_of_models_do_nothing(browser: Browser, odd_pages: str) -> None:
-    for path in ("/", "/samples", "/samples?text=hacked", "/sample/1", "/sample/0?of=evolve"):
+    compared = ("/compare", "/compare/samples?kind=all", "/compare/sample/0")
+    for path in ("/", "/samples", "/samples?text=hacked", "/sample/1", *compared, "/sample/0?of=evolve"):
         browser.open(odd_pages + path)
         browser.until(lambda: browser.all(".bill, .data, .text"))
         _assert_tame(browser, odd_pages)
@@ -280,13 +293,13 @@ def _assert_tame(browser: Browser, url: str) -> None:
 
 
 def test_scripts_of_all_directions(browser: Browser, odd_pages: str) -> None:
-    browser.open(odd_pages + "/samples")
+    browser.open(odd_pages + "/samples?mode=evolve")
     assert browser.texts(".data .excerpt")[2:] == ["请写一句话。", "قل شيئا", "Write much."]
-    browser.open(odd_pages + "/sample/2")
+    browser.open(odd_pages + "/sample/2?of=evolve")
     browser.until(lambda: browser.all("ins"))
     assert browser.texts(".old del") == []
 
-    browser.open(odd_pages + "/sample/3")
+    browser.open(odd_pages + "/sample/3?of=evolve")
     browser.until(lambda: browser.all(".old .text"))
     direction = "return getComputedStyle(document.querySelector(arguments[0])).direction"
     assert browser.script(direction, ".old .text") == "rtl"
@@ -295,7 +308,7 @@ def test_scripts_of_all_directions(browser: Browser, odd_pages: str) -> None:
 
 
 def test_a_text_of_1_mb_is_cut_until_it_is_asked_for(browser: Browser, odd_pages: str) -> None:
-    browser.open(odd_pages + "/sample/4")
+    browser.open(odd_pages + "/sample/4?of=evolve")
     browser.until(lambda: browser.all(".old .text"))
     length = "return document.querySelector('.old .text').textContent.length"
     assert browser.script(length) == 20_000

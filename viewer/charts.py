@@ -79,9 +79,17 @@ def pace(pace: charts.Pace) -> Chart:
     return Chart("pace", "Calls a second over time", "line", times, [series])
 
 
+MOST_UPRIGHT = 8
+"""Categories from left to right whose names find room; those of more are turned."""
+
+MOST_LABELLED = 16
+"""Bars that have their numbers at them; those of more would stand on each other."""
+
+
 def options(chart: Chart) -> dict[str, Any]:
     """The chart in the terms of ECharts."""
     several = len(chart.series) > 1
+    labelled = len(chart.series) * len(chart.categories) <= MOST_LABELLED
     names = _axis(type="category", data=list(chart.categories))
     values = _axis(type="value")
     if chart.kind != "line":
@@ -90,7 +98,7 @@ def options(chart: Chart) -> dict[str, Any]:
         names["inverse"] = True
     elif chart.kind == "line":
         names["boundaryGap"] = False
-    elif several:
+    elif len(chart.categories) > MOST_UPRIGHT:
         names["axisLabel"] = {"rotate": 40, "color": GREY}
     across, along = (values, names) if chart.kind == "rows" else (names, values)
     return {
@@ -100,7 +108,9 @@ def options(chart: Chart) -> dict[str, Any]:
         "grid": {"left": 8, "right": 36, "top": 28, "bottom": 8, "containLabel": True},
         "xAxis": across,
         "yAxis": along,
-        "series": [_line(s) if chart.kind == "line" else _bars(s, chart.kind, several) for s in chart.series],
+        "series": [
+            _line(s) if chart.kind == "line" else _bars(s, chart.kind, labelled) for s in chart.series
+        ],
     } | ({"legend": {"top": 0, "textStyle": {"color": GREY}}} if several else {})
 
 
@@ -109,9 +119,13 @@ def _axis(**more: Any) -> dict[str, Any]:
     return {"axisLabel": {"color": GREY}, "splitLine": lines} | more
 
 
-def _bars(series: Series, kind: str, several: bool) -> dict[str, Any]:
-    # Numbers at the bars of several series would stand on each other.
-    label = {"show": not several, "position": "right" if kind == "rows" else "top", "color": GREY}
+def _bars(series: Series, kind: str, labelled: bool) -> dict[str, Any]:
+    label: dict[str, Any] = {
+        "show": labelled,
+        "fontSize": 11,
+        "position": "right" if kind == "rows" else "top",
+        "color": GREY,
+    }
     data: list[Any] = list(series.values)
     if isinstance(series.colours, str):
         return {"type": "bar", "name": series.name, "data": data, "color": series.colours, "label": label}

@@ -3,15 +3,20 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
-from urllib.parse import urlencode
+from typing import Any
 
 from nicegui import ui
+from nicegui.events import KeyEventArguments
 
 from viewer import texts
 from viewer.look import ROLE_COLOURS
 from viewer.run import Run
 
 PAGES = {"/": "Overview", "/samples": "Samples", "/graph": "Graph"}
+"""The pages of each run."""
+
+COMPARE = "/compare"
+"""The page that is about two runs, or two modes of one."""
 
 
 @contextmanager
@@ -22,18 +27,18 @@ def frame(run: Run, current: str) -> Iterator[None]:
     with ui.header().classes("bar items-center"):
         ui.label("coevol").classes("brand")
         for path, name in PAGES.items():
-            ui.link(name, path).classes("here" if path == current else "")
+            ui.link(name, run.address(path)).classes("here" if path == current else "")
+        if run.is_compared:
+            ui.link("Compare", COMPARE).classes("here" if current == COMPARE else "")
         ui.space()
-        ui.label(run.name).classes("run-name")
+        if not run.shown:
+            ui.label(run.name).classes("run-name")
+        for name, prefix in run.shown.items():
+            # The same page of the other run, except where both are on the page.
+            here = current != COMPARE and prefix == run.prefix
+            ui.link(name, prefix + (current if current in PAGES else "/")).classes("here" if here else "")
     with ui.column().classes("page"):
         yield
-
-
-def address(path: str, values: Mapping[str, object]) -> str:
-    """A link to a page with these values; those that are empty are left out, so that links stay short."""
-    given = {name: value for name, value in values.items() if value not in ("", None, False)}
-    query = urlencode({name: 1 if value is True else value for name, value in given.items()})
-    return f"{path}?{query}" if query else path
 
 
 def text(content: str, *, style: str = "", most: int = texts.MOST) -> None:
@@ -70,6 +75,38 @@ def plain_text(content: str, *, style: str = "", most: int = texts.MOST) -> None
 def more(content: str, show_all: Callable[[], None]) -> ui.button:
     """The button under a text that is cut."""
     return ui.button(f"Show all {len(content):,} characters", on_click=show_all).props("flat dense no-caps")
+
+
+def choice(name: str, options: Mapping[Any, str], value: Any, chosen: Callable[[Any], None]) -> None:
+    """A choice among values, by their names."""
+    select = ui.select(dict(options), label=name, value=value if value in options else None)
+    select.props("dense outlined options-dense").classes("min-w-32")
+    select.on_value_change(lambda event: chosen(event.value))
+
+
+def turning(begin: int, end: int, total: int, size: int, link: Callable[[int | None], str]) -> None:
+    """The way from one part of a table to the others: it shows the rows from `begin` to `end` of `total`."""
+    with ui.row().classes("gap-4"):
+        if begin:
+            ui.link("← previous", link(max(0, begin - size) or None))
+        if end < total:
+            ui.link("next →", link(end))
+        if total > 2 * size:
+            ui.link("last", link((total - 1) // size * size)).classes("faint")
+
+
+def keyboard(links: Mapping[str, str]) -> None:
+    """Keys that lead to other pages; the arrows to the right and to the left stand for j and k."""
+    arrows = {"ArrowRight": "j", "ArrowLeft": "k"}
+
+    def pressed(event: KeyEventArguments) -> None:
+        modified = event.modifiers.ctrl or event.modifiers.alt or event.modifiers.meta
+        name = str(event.key.name)
+        link = links.get(arrows.get(name, name))
+        if event.action.keydown and not modified and link:
+            ui.navigate.to(link)
+
+    ui.keyboard(on_key=pressed, repeating=False)
 
 
 def tile(value: str, name: str, hint: str = "") -> None:

@@ -5,7 +5,7 @@ import asyncio
 from fastapi import Request
 from nicegui import ui
 
-from viewer.frame import address, frame
+from viewer.frame import frame
 from viewer.picture import svg
 from viewer.run import Run
 from viewer.walk import walked
@@ -14,7 +14,7 @@ from viewer.walk import walked
 def add(run: Run) -> None:
     """Adds the page."""
 
-    @ui.page("/graph", title=f"Graph · {run.name}", response_timeout=30)
+    @ui.page(run.address("/graph"), title=f"Graph · {run.name}", response_timeout=30)
     async def graph(request: Request) -> None:
         wanted, place = request.query_params.get("mode"), request.query_params.get("sample", "")
         mode = wanted if wanted in run.modes else run.modes[-1]
@@ -26,12 +26,12 @@ def add(run: Run) -> None:
         with frame(run, "/graph"):
             with ui.row().classes("items-center gap-3"):
                 for name in run.modes:
-                    link = address("/graph", {"mode": name, "sample": place if sample_id else ""})
+                    link = run.address("/graph", {"mode": name, "sample": place if sample_id else ""})
                     ui.link(name, link).classes("tag good" if name == mode else "tag")
                 if sample_id is not None:
                     ui.label("The way of sample").classes("faint")
-                    ui.link(sample_id, address(f"/sample/{place}", {"of": mode}))
-                    ui.link("all samples", address("/graph", {"mode": mode})).classes("faint")
+                    ui.link(sample_id, run.address(f"/sample/{place}", {"of": mode}))
+                    ui.link("all samples", run.address("/graph", {"mode": mode})).classes("faint")
             drawing = ui.column().classes("w-full items-center drawing")
             with drawing:
                 ui.label("Counting …").classes("faint")

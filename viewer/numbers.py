@@ -1,11 +1,5 @@
-"""The numbers of a run, counted aside.
+"""The numbers of a run, counted aside: a million samples take longer than anyone waits for a page."""
 
-Counting a run of a million samples takes longer than anyone waits for a page. So a page shows what was
-counted last and when, and asks for more; at most one count is under way, and while the run goes on a count
-is followed by a pause several times as long.
-"""
-
-import asyncio
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +8,8 @@ from ledger import charts
 from ledger.ledger import Ledger
 from ledger.statistics import Statistics, statistics
 from runners.stats import report
+from viewer.aside import Aside
 from viewer.run import Run
-
-PAUSE = 4
-"""How many times as long as a count the pause after it is: a fifth of one core at most goes into counting."""
-
-SHORTEST_PAUSE = 2.0
-"""Seconds between two counts at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,42 +33,18 @@ class Numbers:
         return sum(self.results.values())
 
 
-class Counting:
-    """Counts a run when asked to, as often as is reasonable."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._latest: Numbers | None = None
-        self._state: object = None
-        self._not_before = 0.0
-        self._task: asyncio.Task[None] | None = None
-
-    async def latest(self, patience: float) -> Numbers | None:
-        """The latest count; waits for a new one `patience` seconds at most. None where there is none yet.
-
-        Raises:
-            LedgerError: the ledger cannot be read.
-        """
-        if self._task is None and time.monotonic() >= self._not_before:
-            self._task = asyncio.create_task(self._count())
-        if self._task is not None:
-            done, _ = await asyncio.wait([self._task], timeout=patience)
-            if done:
-                task, self._task = self._task, None
-                task.result()
-        return self._latest
-
-    async def _count(self) -> None:
-        began = time.monotonic()
-        state = await asyncio.to_thread(_state, self._run.ledger)
-        if state != self._state:
-            self._latest, self._state = await asyncio.to_thread(_counted, self._run), state
-        took = time.monotonic() - began
-        self._not_before = time.monotonic() + max(SHORTEST_PAUSE, PAUSE * took)
+Counting = Aside[Numbers]
+"""Counts a run."""
 
 
-def _state(ledger: Ledger) -> object:
-    # Whatever is added to a ledger changes one of these; both are found in an index.
+def counting(run: Run) -> Counting:
+    """What counts this run."""
+    return Aside(lambda: state(run.ledger), lambda: _counted(run))
+
+
+def state(ledger: Ledger) -> object:
+    """Something that changes with whatever is added to a ledger, and is found quickly."""
+    # Both are found in an index.
     return charts.finished(ledger), ledger.last_call()
 
 

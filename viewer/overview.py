@@ -10,7 +10,7 @@ from ledger.statistics import ModeStatistics
 from viewer import charts, figures, tables
 from viewer.charts import Chart
 from viewer.figures import Figure, progress
-from viewer.frame import address, frame, tile
+from viewer.frame import frame, tile
 from viewer.numbers import Counting, Numbers
 from viewer.run import Run
 
@@ -24,7 +24,7 @@ PATIENCE = 0.5
 def add(run: Run, counting: Counting) -> None:
     """Adds the page."""
 
-    @ui.page("/", title=f"Overview · {run.name}")
+    @ui.page(run.address("/"), title=f"Overview · {run.name}")
     async def overview() -> None:
         shown: list[Numbers] = []
 
@@ -48,7 +48,7 @@ def add(run: Run, counting: Counting) -> None:
 def _overview(run: Run, numbers: Numbers) -> None:
     _progress(run, numbers)
     for mode, found in numbers.statistics.modes.items():
-        _mode(mode, found, numbers)
+        _mode(run, mode, found, numbers)
     ui.html("<h2>Calls</h2>", sanitize=False)
     with ui.element("div").classes("two"):
         with ui.column().classes("panel"):
@@ -71,43 +71,43 @@ def _progress(run: Run, numbers: Numbers) -> None:
             at = time.strftime("%H:%M:%S", time.localtime(numbers.counted))
             ui.label(f"counted at {at}").classes("faint small")
         ui.linear_progress(share, show_value=False, size="6px").props("rounded instant-feedback")
-    _tiles(figures.of_run(numbers))
+    _tiles(run, figures.of_run(numbers))
 
 
-def _mode(mode: str, found: ModeStatistics, numbers: Numbers) -> None:
+def _mode(run: Run, mode: str, found: ModeStatistics, numbers: Numbers) -> None:
     judging = found.judging
     ui.html(f"<h2>Mode {escape(mode)}</h2>", sanitize=False)
     if not found.finished:
         ui.label("nothing finished yet").classes("faint")
         return
-    _tiles(figures.of_mode(mode, found))
+    _tiles(run, figures.of_mode(mode, found))
     with ui.element("div").classes("three"):
         if judging:
             drawn = chart(charts.accepted(found.accepted_rounds))
             drawn.on_point_click(
-                lambda event: ui.navigate.to(address("/samples", {"mode": mode, "accepted": event.name}))
+                lambda event: ui.navigate.to(run.address("/samples", {"mode": mode, "accepted": event.name}))
             )
         chart(charts.lengths(*numbers.lengths[mode]))
         if judging:
-            link = address("/samples", {"mode": mode, "contradict": 1}) if judging.contradicted else ""
+            link = run.address("/samples", {"mode": mode, "contradict": 1}) if judging.contradicted else ""
             chart(charts.judging(judging), "samples whose verdicts contradict each other", link)
     if found.failures:
 
         def by_reason(reason: str) -> str:
-            return address("/samples", {"mode": mode, "reason": reason})
+            return run.address("/samples", {"mode": mode, "reason": reason})
 
         with ui.column().classes("panel"):
             ui.label("Failures by reason").classes("faint small")
             ui.html(tables.failures(found.failures, by_reason), sanitize=False).classes("w-full failures")
 
 
-def _tiles(figures: Iterable[Figure]) -> None:
+def _tiles(run: Run, figures: Iterable[Figure]) -> None:
     with ui.row().classes("tiles"):
         for figure in figures:
             if not figure.samples:
                 tile(figure.value, figure.name, figure.hint)
                 continue
-            with ui.link(target=address("/samples", figure.samples)).classes("plain-link"):
+            with ui.link(target=run.address("/samples", figure.samples)).classes("plain-link"):
                 tile(figure.value, figure.name, figure.hint)
 
 

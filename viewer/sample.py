@@ -8,7 +8,6 @@ from typing import Any
 
 from fastapi import Request
 from nicegui import ui
-from nicegui.events import KeyEventArguments
 
 from ledger import browse
 from ledger.browse import Key
@@ -16,7 +15,8 @@ from ledger.ledger import Result
 from models.call import ROLE_OF_STEP, STEPS, Step
 from samples.sample import Exchange, Sample
 from viewer import texts
-from viewer.frame import address, frame, more, plain_text, text
+from viewer.beside import Column, beside
+from viewer.frame import frame, keyboard, plain_text, text
 from viewer.look import seconds
 from viewer.run import Run
 from viewer.samples import View
@@ -29,9 +29,9 @@ Calls = Mapping[tuple[int, int, str], list[dict[str, Any]]]
 def add(run: Run) -> None:
     """Adds the page."""
 
-    @ui.page("/sample/{position}", title=f"Sample · {run.name}", response_timeout=30)
+    @ui.page(run.address("/sample/{position}"), title=f"Sample · {run.name}", response_timeout=30)
     async def sample(request: Request, position: int) -> None:
-        view = View.read(request.query_params)
+        view = View.read(run, request.query_params)
         found = await asyncio.to_thread(run.ledger.at, [position])
         with frame(run, "/samples"):
             if not found:
@@ -71,7 +71,7 @@ def _title(
         "j": view.sample_link(after) if after else "",
         "u": view.link(),
     }
-    _keyboard(links)
+    keyboard(links)
     result = by_mode[mode]
     with ui.row().classes("items-center w-full gap-3"):
         ui.link("← table", links["u"]).classes("faint").tooltip("key u")
@@ -82,7 +82,7 @@ def _title(
                 link = ui.link(other, view.sample_link((sample.position, other)))
                 link.classes("tag" if other != mode else "tag good")
         if result.outcome:
-            way = address("/graph", {"mode": mode, "sample": str(sample.position)})
+            way = view.run.address("/graph", {"mode": mode, "sample": str(sample.position)})
             ui.link("its way", way).classes("faint its-way")
         ui.space()
         for key, name in (("k", "previous"), ("j", "next")):
@@ -94,19 +94,6 @@ def _title(
                 "faint small"
             )
             plain_text(result.reason)
-
-
-def _keyboard(links: Mapping[str, str]) -> None:
-    arrows = {"ArrowRight": "j", "ArrowLeft": "k"}
-
-    def pressed(event: KeyEventArguments) -> None:
-        modified = event.modifiers.ctrl or event.modifiers.alt or event.modifiers.meta
-        name = str(event.key.name)
-        link = links.get(arrows.get(name, name))
-        if event.action.keydown and not modified and link:
-            ui.navigate.to(link)
-
-    ui.keyboard(on_key=pressed, repeating=False)
 
 
 def _body(view: View, sample: Sample, result: Result, calls: Calls, number: int) -> None:
@@ -124,12 +111,7 @@ def _body(view: View, sample: Sample, result: Result, calls: Calls, number: int)
             plain_text(sample.system)
     if number:
         _conversation_before(sample, result, number)
-    with ui.column().classes("panel"):
-        ui.label("Request").classes("faint small")
-        text(exchange.instruction)
-        if exchange.input:
-            ui.label("Input").classes("faint small")
-            text(exchange.input)
+    request_panel(exchange)
     if done is None:
         ui.label("This exchange was not worked on.").classes("faint")
         with ui.column().classes("panel"):
@@ -140,17 +122,28 @@ def _body(view: View, sample: Sample, result: Result, calls: Calls, number: int)
     _rounds(done, calls)
 
 
+def request_panel(exchange: Exchange) -> None:
+    """What was asked."""
+    with ui.column().classes("panel request"):
+        ui.label("Request").classes("faint small")
+        text(exchange.instruction)
+        if exchange.input:
+            ui.label("Input").classes("faint small")
+            text(exchange.input)
+
+
 def _exchanges(view: View, sample: Sample, result: Result, number: int) -> None:
     worked_on = {done["exchange"]: done for done in result.outcome}
     with ui.row().classes("exchanges"):
         for place in range(len(sample.exchanges)):
             done = worked_on.get(place)
-            says = _brief(done) if done else "not worked on"
+            says = brief(done) if done else "not worked on"
             link = view.sample_link((sample.position, result.mode), exchange=place + 1)
             ui.link(f"{place + 1}: {says}", link).classes("here" if place == number else "")
 
 
-def _brief(done: Mapping[str, Any]) -> str:
+def brief(done: Mapping[str, Any]) -> str:
+    """What came of an exchange, in a word or two."""
     if "failure" in done:
         return "failed"
     return f"{done['accepted_rounds']} accepted" if done["accepted_rounds"] else "kept"
@@ -197,45 +190,10 @@ def _responses(original: str, done: Mapping[str, Any]) -> None:
 
 
 def _side_by_side(old: str, new: str, old_name: str, new_name: str) -> None:
-    """Two texts beside each other: as they stand with their differences marked, or rendered."""
-    how = (
-        ui.toggle(["Differences", "Rendered"], value="Differences").props("dense no-caps flat").classes("how")
+    beside(
+        [Column(old_name, old, "old"), Column(new_name, new, "new")],
+        {"Differences": lambda both: texts.marked(*both)},
     )
-    with ui.element("div").classes("two"):
-        with ui.column().classes("panel old"):
-            ui.label(f"{old_name} · {len(old):,} characters").classes("faint small")
-            left = ui.column().classes("w-full")
-        with ui.column().classes("panel new"):
-            ui.label(f"{new_name} · {len(new):,} characters").classes("faint small")
-            right = ui.column().classes("w-full")
-
-    async def show() -> None:
-        left.clear()
-        right.clear()
-        if how.value == "Rendered":
-            with left:
-                text(old)
-            with right:
-                text(new)
-            return
-        marked = await asyncio.to_thread(texts.marked, old[: texts.MOST], new[: texts.MOST])
-        for side, html, content in ((left, marked[0], old), (right, marked[1], new)):
-            with side:
-                _marked(html, content)
-
-    how.on_value_change(show)
-    ui.timer(0, show, once=True)
-
-
-def _marked(html: str, content: str) -> None:
-    part = ui.html(html, sanitize=False).classes("text plain").props("dir=auto")
-    if len(content) > texts.MOST:
-
-        def show_all() -> None:
-            part.set_content(texts.plain(content))
-            button.delete()
-
-        button = more(content, show_all)
 
 
 def _rounds(done: Mapping[str, Any], calls: Calls) -> None:

@@ -11,7 +11,8 @@ from nicegui import ui
 from ledger import browse
 from ledger.browse import Filter, Found, Order
 from ledger.ledger import Status
-from viewer.frame import address, frame
+from samples.sample import Sample
+from viewer.frame import choice, frame, turning
 from viewer.run import Run
 from viewer.words import outcome_tags
 
@@ -30,17 +31,19 @@ ORDER_NAMES: dict[Order, str] = {
 class View:
     """What an address of the table asks for."""
 
+    run: Run
     wanted: Filter
     order: Order = "position"
     down: bool = False
     begin: int = 0
 
     @classmethod
-    def read(cls, query: Any) -> "View":
+    def read(cls, run: Run, query: Any) -> "View":
         """What is in an address; values that make no sense count as not given."""
         order = query.get("order")
         accepted, begin = query.get("accepted", ""), query.get("begin", "")
         return cls(
+            run,
             Filter(
                 mode=query.get("mode", ""),
                 status=query.get("status", ""),
@@ -62,20 +65,20 @@ class View:
 
     def link(self, **changes: Any) -> str:
         """The address of the table with some of it changed, from its beginning on."""
-        return address("/samples", {**self.values(), "begin": None, **changes})
+        return self.run.address("/samples", {**self.values(), "begin": None, **changes})
 
     def sample_link(self, key: browse.Key, **more: object) -> str:
         """The address of a sample that was reached from here."""
         position, mode = key
-        return address(f"/sample/{position}", {"of": mode, **self.values(), "begin": None, **more})
+        return self.run.address(f"/sample/{position}", {"of": mode, **self.values(), "begin": None, **more})
 
 
 def add(run: Run) -> None:
     """Adds the page."""
 
-    @ui.page("/samples", title=f"Samples · {run.name}", response_timeout=30)
+    @ui.page(run.address("/samples"), title=f"Samples · {run.name}", response_timeout=30)
     async def samples(request: Request) -> None:
-        view = View.read(request.query_params)
+        view = View.read(run, request.query_params)
 
         def look() -> browse.Page:
             return browse.page(
@@ -87,13 +90,13 @@ def add(run: Run) -> None:
             asyncio.to_thread(browse.reasons, run.ledger),
         )
         with frame(run, "/samples"):
-            _filters(run, view, reasons)
+            _filters(view, reasons)
             _where(view, page)
             ui.html(_table(view, page.found), sanitize=False).classes("w-full overflow-x-auto")
             _turning(view, page)
 
 
-def _filters(run: Run, view: View, reasons: dict[str, int]) -> None:
+def _filters(view: View, reasons: dict[str, int]) -> None:
     wanted = view.wanted
 
     def go(**changes: Any) -> None:
@@ -103,31 +106,27 @@ def _filters(run: Run, view: View, reasons: dict[str, int]) -> None:
         search = ui.input("Search in requests and responses", value=wanted.text).classes("w-72")
         search.props("dense outlined clearable").on("keydown.enter", lambda: go(text=search.value or ""))
         search.on("clear", lambda: go(text=""))
-        _choice("Mode", {"": "all", **{m: m for m in run.modes}}, wanted.mode, lambda v: go(mode=v))
+        choice("Mode", {"": "all", **{m: m for m in view.run.modes}}, wanted.mode, lambda v: go(mode=v))
         status = {"": "all", **{s: s for s in get_args(Status)}}
-        _choice("Outcome", status, wanted.status, lambda v: go(status=v, reason=""))
+        choice("Outcome", status, wanted.status, lambda v: go(status=v, reason=""))
         if reasons:
             why = {"": "all", **{name: f"{name[:60]} ({count:,})" for name, count in reasons.items()}}
-            _choice("Reason", why, wanted.reason, lambda v: go(reason=v))
-        rounds = {"": "all"} | {str(n): str(n) for n in range(int(run.made_by["settings"]["max_rounds"]) + 1)}
+            choice("Reason", why, wanted.reason, lambda v: go(reason=v))
+        rounds = {"": "all"} | {
+            str(n): str(n) for n in range(int(view.run.made_by["settings"]["max_rounds"]) + 1)
+        }
         accepted = "" if wanted.accepted is None else str(wanted.accepted)
         rounds |= {accepted: accepted or "all"}
-        _choice("Accepted rounds", rounds, accepted, lambda v: go(accepted=v))
+        choice("Accepted rounds", rounds, accepted, lambda v: go(accepted=v))
         ui.checkbox("verdicts contradict", value=wanted.contradict).on_value_change(
             lambda event: go(contradict=event.value)
         )
         ui.checkbox("grew more than 2×", value=wanted.grew).on_value_change(
             lambda event: go(grew=event.value)
         )
-        _choice("Order", ORDER_NAMES, view.order, lambda v: go(order=v, down=v != "position"))
+        choice("Order", ORDER_NAMES, view.order, lambda v: go(order=v, down=v != "position"))
         arrow, hint = ("south", "largest first") if view.down else ("north", "smallest first")
         ui.button(icon=arrow, on_click=lambda: go(down=not view.down)).props("flat dense").tooltip(hint)
-
-
-def _choice(name: str, options: dict[Any, str], value: Any, chosen: Any) -> None:
-    select = ui.select(options, label=name, value=value if value in options else None)
-    select.props("dense outlined options-dense").classes("min-w-32")
-    select.on_value_change(lambda event: chosen(event.value))
 
 
 def _where(view: View, page: browse.Page) -> None:
@@ -136,25 +135,22 @@ def _where(view: View, page: browse.Page) -> None:
         if not page.total:
             says = "nothing to search"
     elif not page.found:
-        says = "no results yet" if view == View(Filter()) else "nothing matches"
+        says = "no results yet" if view == View(view.run, Filter()) else "nothing matches"
     else:
         says = f"{page.begin + 1:,} to {page.end:,} of {page.total:,}"
     ui.label(says).classes("faint small where")
 
 
 def _turning(view: View, page: browse.Page) -> None:
+    if not view.wanted.text:
+        turning(page.begin, page.end, page.total, SIZE, lambda begin: view.link(begin=begin))
+        return
     with ui.row().classes("gap-4"):
         if page.begin:
             # Where a search before this one began cannot be told from here; its beginning can.
-            before = 0 if view.wanted.text else max(0, page.begin - SIZE)
-            ui.link(
-                "← to the beginning" if view.wanted.text else "← previous", view.link(begin=before or None)
-            )
+            ui.link("← to the beginning", view.link())
         if page.end < page.total:
-            ui.link("search on →" if view.wanted.text else "next →", view.link(begin=page.end))
-        if not view.wanted.text and page.total > 2 * SIZE:
-            last = (page.total - 1) // SIZE * SIZE
-            ui.link("last", view.link(begin=last or None)).classes("faint")
+            ui.link("search on →", view.link(begin=page.end))
 
 
 def _table(view: View, found: list[Found]) -> str:
@@ -168,12 +164,17 @@ def _table(view: View, found: list[Found]) -> str:
 def _row(view: View, found: Found) -> str:
     sample, result = found.sample, found.result
     link = escape(replace(view, begin=0).sample_link(found.key))
-    request = " ".join(f"{e.instruction} {e.input}" for e in sample.exchanges[:1]) or "(no request)"
     growth = f"{result.final_tokens / result.original_tokens:.2f}×" if result.original_tokens else "–"
     tokens = f"{result.original_tokens:,} → {result.final_tokens:,}" if result.exchanges else "–"
     return (
         f'<tr><td><a href="{link}">{escape(sample.id[:40])}</a></td><td>{escape(result.mode or "–")}</td>'
-        f'<td class=excerpt dir=auto><a href="{link}">{escape(" ".join(request.split())[:160])}</a></td>'
+        f'<td class=excerpt dir=auto><a href="{link}">{escape(excerpt(sample))}</a></td>'
         f"<td>{outcome_tags(result)}</td><td class=number>{result.exchanges or '–'}</td>"
         f"<td class=number>{tokens}</td><td class=number>{growth}</td></tr>"
     )
+
+
+def excerpt(sample: Sample) -> str:
+    """The beginning of its first request, in one line."""
+    request = " ".join(f"{e.instruction} {e.input}" for e in sample.exchanges[:1]) or "(no request)"
+    return " ".join(request.split())[:160]

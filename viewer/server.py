@@ -9,6 +9,7 @@ Nothing that a page shows can load anything from elsewhere.
 import socket
 import threading
 import webbrowser
+from collections.abc import Sequence
 
 import uvicorn
 from fastapi import FastAPI
@@ -16,9 +17,10 @@ from nicegui import ui
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from viewer import graph, overview, sample, samples
-from viewer.numbers import Counting
+from viewer import compare, graph, overview, pair, sample, samples
+from viewer.numbers import counting
 from viewer.run import Run
+from viewer.sides import Sides
 
 ADDRESS = "127.0.0.1"
 
@@ -32,8 +34,8 @@ _HEADERS = {
 }
 
 
-def serve(run: Run, port: int, *, browser: bool) -> None:
-    """Serve the pages over a run until the process is interrupted.
+def serve(runs: Sequence[Run], port: int, *, browser: bool) -> None:
+    """Serve the pages over one run, or over two that are compared, until the process is interrupted.
 
     `port` 0 takes a free one. The address is printed once the server can be reached.
 
@@ -42,21 +44,27 @@ def serve(run: Run, port: int, *, browser: bool) -> None:
     """
     with socket.create_server((ADDRESS, port)) as listening:
         url = f"http://{ADDRESS}:{listening.getsockname()[1]}/"
-        print(f"{run.name}: {url} (Ctrl+C ends it)", flush=True)  # noqa: T201 - what the command is for
+        names = " and ".join(run.name for run in runs)
+        print(f"{names}: {url} (Ctrl+C ends it)", flush=True)  # noqa: T201 - what the command is for
         if browser:
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
-        config = uvicorn.Config(_application(run), log_level="warning", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(_application(runs), log_level="warning", timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[listening])
 
 
-def _application(run: Run) -> ASGIApp:
-    counting = Counting(run)
-    overview.add(run, counting)
-    graph.add(run)
-    samples.add(run)
-    sample.add(run)
+def _application(runs: Sequence[Run]) -> ASGIApp:
+    countings = {run.prefix: counting(run) for run in runs}
+    for run in runs:
+        overview.add(run, countings[run.prefix])
+        graph.add(run)
+        samples.add(run)
+        sample.add(run)
+    if runs[0].is_compared:
+        sides = Sides(runs)
+        compare.add(sides, countings)
+        pair.add(sides)
     app = FastAPI(openapi_url=None)
-    ui.run_with(app, title=f"coevol · {run.name}", favicon="🌱", dark=None, show_welcome_message=False)
+    ui.run_with(app, title="coevol", favicon="🌱", dark=None, show_welcome_message=False)
     return _Guard(app)
 
 

@@ -1,0 +1,298 @@
+"""What came of the same samples twice: in two runs over the same data, or in two modes of one run.
+
+The two results of a sample are a pair. All pairs are brought together once, as of one moment, in a database
+of numbers that is nobody else's and goes away with the comparison; so a million of them are filtered and
+sorted without a look at their texts, and no ledger is held up by someone who reads.
+
+Where both runs read the same file, a sample is known by its place in it. Otherwise it is the same sample if
+it has the same id and the same requests; numbered records of two unrelated files share ids and nothing else.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal, NamedTuple, get_args
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    StaticPool,
+    Table,
+    and_,
+    create_engine,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    true,
+    tuple_,
+)
+
+from ledger.ledger import PAGE, Ledger, reported
+from samples.sample import Sample
+
+Kind = Literal["all", "differ", "both", "only_a", "only_b", "neither", "failed"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""What pairs can be asked for: all; those whose responses differ; those of which both results, only one or
+neither have an accepted draft; those of which one result failed."""
+
+Order = Literal["position", "growth", "accepted"]
+ORDERS: tuple[Order, ...] = get_args(Order)
+"""By the place in A's data; by how much more B grew than A; by how many more rounds B accepted."""
+
+AT_ONCE = 20_000
+"""Positions that are compared in one look at the ledgers: the writer of a run that goes on is to find a
+moment without readers, at which its write-ahead log can start anew."""
+
+
+class Side(NamedTuple):
+    """One of the two: a mode of a run. `data` is the hash of the file that the run read."""
+
+    ledger: Ledger
+    mode: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The numbers of a sample's two results, A's and B's.
+
+    `position` is its place in A's data and `other` in B's. A growth is a ratio of new to old tokens.
+    """
+
+    position: int
+    other: int
+    accepted_a: int
+    accepted_b: int
+    failed_a: bool
+    failed_b: bool
+    growth_a: float
+    growth_b: float
+    differ: bool
+
+
+class Comparison:
+    """The pairs of two sides.
+
+    `kinds` counts those of each kind. `alone_a` and `alone_b` count the results that have no
+    partner: it is not finished yet, or the other run has no such sample.
+
+    Raises:
+        LedgerError: one of the ledgers cannot be read.
+    """
+
+    def __init__(self, a: Side, b: Side) -> None:
+        self._lock = threading.Lock()
+        # A file without a name: SQLite keeps it in memory while it is small, and removes it when closed.
+        self._engine = create_engine("sqlite://", creator=_nameless, poolclass=StaticPool)
+        with self._connection() as connection:
+            _metadata.create_all(connection)
+            connection.commit()
+            a.ledger.attach(connection, "a")
+            b.ledger.attach(connection, "b")
+            same_data = a.data == b.data
+            if not same_data:
+                _note_partners(connection, a.ledger, b.ledger)
+            with reported(b.ledger.path):
+                self.alone_a, self.alone_b = _bring_together(connection, a.mode, b.mode, same_data)
+            connection.commit()
+            connection.exec_driver_sql("DETACH a")
+            connection.exec_driver_sql("DETACH b")
+            self.kinds: dict[Kind, int] = {
+                kind: connection.execute(
+                    select(func.count()).select_from(_pairs).where(_CONDITIONS[kind])
+                ).scalar_one()
+                for kind in KINDS
+            }
+
+    def page(self, kind: Kind, order: Order, *, down: bool, begin: int, size: int) -> list[Pair]:
+        """The pairs of a kind from place `begin` on, at most `size` of them."""
+        columns = [column.desc() if down else column.asc() for column in _COLUMNS[order]]
+        query = select(_pairs).where(_CONDITIONS[kind]).order_by(*columns)
+        return self._found(query.offset(begin).limit(size))
+
+    def at(self, position: int) -> Pair | None:
+        """The pair of the sample at this place in A's data; None where there is none."""
+        return next(iter(self._found(select(_pairs).where(_pairs.c.position == position))), None)
+
+    def beside(self, kind: Kind, order: Order, *, down: bool, position: int) -> tuple[int | None, int | None]:
+        """The places of the pairs before and after this one, in this order."""
+        return self._next(kind, order, not down, position), self._next(kind, order, down, position)
+
+    def _next(self, kind: Kind, order: Order, down: bool, position: int) -> int | None:
+        columns = _COLUMNS[order]
+        here = select(*columns).where(_pairs.c.position == position)
+        with self._connection() as connection:
+            values = connection.execute(here).first()
+            if values is None:
+                return None
+            beyond = tuple_(*columns) < tuple_(*values) if down else tuple_(*columns) > tuple_(*values)
+            query = select(_pairs.c.position).where(_CONDITIONS[kind], beyond)
+            ordered = query.order_by(*(column.desc() if down else column.asc() for column in columns))
+            found: int | None = connection.execute(ordered.limit(1)).scalar()
+            return found
+
+    def _found(self, query: Any) -> list[Pair]:
+        with self._connection() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [Pair(**{name: row[name] for name in Pair.__dataclass_fields__}) for row in rows]
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        with self._lock, self._engine.connect() as connection:
+            yield connection
+
+
+def is_comparable(a: Ledger, b: Ledger) -> bool:
+    """Whether runs over different data have any finished sample in common.
+
+    Raises:
+        LedgerError: one of the ledgers cannot be read.
+    """
+    return next(_partners(a, b), None) is not None
+
+
+_metadata = MetaData()
+
+_pairs = Table(
+    "pairs",
+    _metadata,
+    Column("position", Integer, primary_key=True),
+    Column("other", Integer, nullable=False),
+    Column("accepted_a", Integer, nullable=False),
+    Column("accepted_b", Integer, nullable=False),
+    Column("failed_a", Boolean, nullable=False),
+    Column("failed_b", Boolean, nullable=False),
+    Column("growth_a", Float, nullable=False),
+    Column("growth_b", Float, nullable=False),
+    Column("differ", Boolean, nullable=False),
+    Column("more_growth", Float, nullable=False),
+    Column("more_accepted", Integer, nullable=False),
+)
+Index("by_growth", _pairs.c.more_growth, _pairs.c.position)
+Index("by_accepted", _pairs.c.more_accepted, _pairs.c.position)
+
+_partner = Table(
+    "partners",
+    _metadata,
+    Column("position", Integer, primary_key=True),
+    Column("other", Integer, nullable=False, unique=True),
+)
+
+_CHANGED_A, _CHANGED_B = _pairs.c.accepted_a > 0, _pairs.c.accepted_b > 0
+
+_CONDITIONS: dict[Kind, ColumnElement[bool]] = {
+    "all": true(),
+    "differ": _pairs.c.differ,
+    "both": and_(_CHANGED_A, _CHANGED_B),
+    "only_a": and_(_CHANGED_A, ~_CHANGED_B),
+    "only_b": and_(~_CHANGED_A, _CHANGED_B),
+    "neither": ~or_(_CHANGED_A, _CHANGED_B),
+    "failed": _pairs.c.failed_a != _pairs.c.failed_b,
+}
+
+_COLUMNS: dict[Order, list[ColumnElement[Any]]] = {
+    "position": [_pairs.c.position],
+    "growth": [_pairs.c.more_growth, _pairs.c.position],
+    "accepted": [_pairs.c.more_accepted, _pairs.c.position],
+}
+
+
+def _nameless() -> sqlite3.Connection:
+    return sqlite3.connect("", uri=True, check_same_thread=False)
+
+
+def _partners(a: Ledger, b: Ledger) -> Iterator[tuple[int, int]]:
+    """The places, in A's and in B's data, of the samples with the same id and the same requests."""
+    samples = (sample for sample, _ in a.samples())
+    while some := {sample.id: sample for sample in islice(samples, PAGE)}:
+        for other, _ in b.named(some):
+            if _requests(other) == _requests(some[other.id]):
+                yield some[other.id].position, other.position
+
+
+def _requests(sample: Sample) -> list[tuple[str, str]]:
+    return [(exchange.instruction, exchange.input) for exchange in sample.exchanges]
+
+
+def _note_partners(connection: Connection, a: Ledger, b: Ledger) -> None:
+    found = _partners(a, b)
+    while some := list(islice(found, AT_ONCE)):
+        rows = [{"position": position, "other": other} for position, other in some]
+        connection.execute(insert(_partner), rows)
+
+
+def _bring_together(connection: Connection, mode_a: str, mode_b: str, same_data: bool) -> tuple[int, int]:
+    """Fills the table of pairs; gives how many results of either side have no partner."""
+    modes = {"mode_a": mode_a, "mode_b": mode_b}
+    place = "a.position" if same_data else "(SELECT other FROM partners WHERE position = a.position)"
+    differ = f"{_other_response('a', 'b')} OR {_other_response('b', 'a')}"
+    query = text(_PAIRS.format(place=place, same_data=int(same_data), differ=differ))
+    last = connection.execute(text("SELECT max(position) FROM a.results")).scalar()
+    for begin in range(0, (-1 if last is None else last) + 1, AT_ONCE):
+        connection.execute(query, modes | {"begin": begin, "end": begin + AT_ONCE})
+        connection.commit()
+    alone_a, alone_b = connection.execute(text(_ALONE), modes).one()
+    return alone_a, alone_b
+
+
+# The text that a JSON value of a ledger says or refers to, see `ledger.texts`.
+_SAID = """
+    coalesce((SELECT text FROM {ledger}.texts WHERE substr({value}, 1, 1) = char(1)
+        AND id = CAST(substr({value}, 2) AS INTEGER)), {value})
+"""
+
+# Whether an exchange that was worked on here has another response there. Where it was not worked on there,
+# that is the one it had.
+_OTHER_RESPONSE = """
+    EXISTS (SELECT 1 FROM json_each({here}.outcome) AS x LEFT JOIN json_each({there}.outcome) AS y
+        ON y.key = x.key
+        WHERE {response} <> CASE WHEN y.key IS NULL THEN {original} ELSE {other_response} END)
+"""
+
+
+def _other_response(here: str, there: str) -> str:
+    return _OTHER_RESPONSE.format(
+        here=here,
+        there=there,
+        response=_SAID.format(ledger=here, value="json_extract(x.value, '$.response')"),
+        original=_SAID.format(ledger=here, value="json_extract(x.value, '$.original')"),
+        other_response=_SAID.format(ledger=there, value="json_extract(y.value, '$.response')"),
+    )
+
+
+# The texts are looked at only where the numbers leave it open whether they differ.
+_PAIRS = """
+    INSERT INTO pairs
+    SELECT position, other, accepted_a, accepted_b, failed_a, failed_b, growth_a, growth_b, differ,
+        growth_b - growth_a, accepted_b - accepted_a
+    FROM (
+        SELECT a.position AS position, b.position AS other,
+            a.accepted_rounds AS accepted_a, b.accepted_rounds AS accepted_b,
+            a.status = 'failed' AS failed_a, b.status = 'failed' AS failed_b,
+            1.0 * a.final_tokens / max(a.original_tokens, 1) AS growth_a,
+            1.0 * b.final_tokens / max(b.original_tokens, 1) AS growth_b,
+            CASE
+                WHEN a.exchanges = b.exchanges AND a.final_tokens <> b.final_tokens THEN 1
+                WHEN {same_data} AND a.accepted_rounds = 0 AND b.accepted_rounds = 0 THEN 0
+                ELSE {differ}
+            END AS differ
+        FROM a.results AS a JOIN b.results AS b ON b.position = {place} AND b.mode = :mode_b
+        WHERE a.mode = :mode_a AND a.position >= :begin AND a.position < :end
+    )
+"""
+
+_ALONE = """
+    SELECT (SELECT count(*) FROM a.results WHERE mode = :mode_a) - (SELECT count(*) FROM pairs),
+        (SELECT count(*) FROM b.results WHERE mode = :mode_b) - (SELECT count(*) FROM pairs)
+"""

@@ -1,0 +1,275 @@
+"""Two sides beside each other: what they were made with, what came of them, and the samples they share."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from html import escape
+from typing import Any
+
+from fastapi import Request
+from nicegui import ui
+
+from ledger.comparison import Comparison, Kind, Order, Pair
+from ledger.statistics import ModeStatistics
+from runners.folder import differences
+from runners.side_by_side import rows
+from samples.sample import Sample
+from viewer import charts
+from viewer.charts import Chart, Series
+from viewer.frame import COMPARE, choice, frame, tile, turning
+from viewer.look import BLUE, GREY, ORANGE
+from viewer.numbers import Counting, Numbers
+from viewer.overview import PATIENCE, REFRESH, chart
+from viewer.samples import SIZE, excerpt
+from viewer.sides import Side, Sides, View
+
+WAIT = 10.0
+"""Seconds that a table waits for a comparison, which takes that long for a million samples or more."""
+
+KIND_NAMES: dict[Kind, str] = {
+    "all": "in both",
+    "differ": "responses differ",
+    "both": "changed in both",
+    "only_a": "changed in A only",
+    "only_b": "changed in B only",
+    "neither": "changed in neither",
+    "failed": "failed in one",
+}
+
+ORDER_NAMES: dict[Order, str] = {
+    "position": "place in the data",
+    "growth": "growth, B less A",
+    "accepted": "accepted rounds, B less A",
+}
+
+
+def add(sides: Sides, countings: Mapping[str, Counting]) -> None:
+    """Adds the pages, the table of pairs too. `countings` count the runs, by where their pages begin."""
+
+    @ui.page(COMPARE, title="Compare · coevol", response_timeout=30)
+    async def compare(request: Request) -> None:
+        view = View.read(sides, request.query_params)
+        a, b = view.a, view.b
+        shown: list[object] = []
+
+        async def refresh() -> None:
+            compared, one, other = await asyncio.gather(
+                sides.compared(a, b).latest(PATIENCE),
+                countings[a.run.prefix].latest(PATIENCE),
+                countings[b.run.prefix].latest(PATIENCE),
+            )
+            found = [compared, one, other]
+            if compared is None or one is None or other is None or found == shown:
+                return
+            shown[:] = found
+            panel.clear()
+            with panel:
+                _overview(view, compared, one, other)
+
+        with frame(a.run, COMPARE):
+            _choose(sides, view)
+            panel = ui.column().classes("w-full gap-4 overview")
+            with panel:
+                ui.label("Comparing …").classes("faint")
+        await refresh()
+        ui.timer(REFRESH, refresh)
+
+    @ui.page(f"{COMPARE}/samples", title="Samples compared · coevol", response_timeout=30)
+    async def table(request: Request) -> None:
+        view = View.read(sides, request.query_params)
+        compared = await sides.compared(view.a, view.b).latest(WAIT)
+        with frame(view.a.run, COMPARE):
+            _legend(view)
+            if compared is None:
+                ui.label("Comparing … Load the page again in a while.").classes("faint")
+                return
+            found = await asyncio.to_thread(_page, view, compared)
+            _filters(view, compared)
+            ui.html(_table(view, found), sanitize=False).classes("w-full overflow-x-auto")
+            total = compared.kinds[view.kind]
+            turning(view.begin, view.begin + len(found), total, SIZE, lambda begin: view.link(begin=begin))
+
+
+def _choose(sides: Sides, view: View) -> None:
+    names = {key: side.name for key, side in sides.all.items()}
+
+    def go(a: str, b: str) -> None:
+        ui.navigate.to(view.link("", a=a, b=b))
+
+    with ui.row().classes("items-center gap-3"):
+        ui.label("A").classes("side a")
+        choice("A", names, view.a.key, lambda key: go(key, view.b.key))
+        ui.label("B").classes("side b")
+        choice("B", names, view.b.key, lambda key: go(view.a.key, key))
+        swap = ui.button(icon="swap_horiz", on_click=lambda: go(view.b.key, view.a.key))
+        swap.props("flat dense").tooltip("the other way round")
+
+
+def _legend(view: View) -> None:
+    with ui.row().classes("items-center gap-3"):
+        ui.link("← overview", view.link("", kind=None, order=None, down=None)).classes("faint")
+        for letter, side in (("a", view.a), ("b", view.b)):
+            ui.label(letter.upper()).classes(f"side {letter}")
+            ui.label(side.name)
+
+
+def _overview(view: View, compared: Comparison, one: Numbers, other: Numbers) -> None:
+    _pairs(view, compared, min(one.counted, other.counted))
+    a, b = view.a, view.b
+    with ui.element("div").classes("two"):
+        with ui.column().classes("panel numbers"):
+            beside = rows(one.report["modes"][a.mode], other.report["modes"][b.mode])
+            cells = [(row.name, row.a, row.b, row.difference) for row in beside]
+            ui.html(_numbers(("", "A", "B", "B − A"), cells), sanitize=False).classes("w-full")
+        with ui.column().classes("gap-3 min-w-0"):
+            _made_differently(a, b)
+            with ui.row().classes("gap-4 small"):
+                for letter, side in (("A", a), ("B", b)):
+                    ui.link(f"all samples of {letter}", side.run.address("/samples", {"mode": side.mode}))
+    statistics = one.statistics.modes[a.mode], other.statistics.modes[b.mode]
+    with ui.element("div").classes("three"):
+        for each in _charts(statistics, (one.lengths[a.mode], other.lengths[b.mode])):
+            chart(each)
+
+
+def _pairs(view: View, compared: Comparison, counted: float) -> None:
+    with ui.row().classes("items-center w-full"):
+        ui.label(_matched(view, compared)).classes("matched")
+        ui.space()
+        ui.label(f"counted at {time.strftime('%H:%M:%S', time.localtime(counted))}").classes("faint small")
+    with ui.row().classes("tiles"):
+        for kind, name in KIND_NAMES.items():
+            with ui.link(target=view.link(kind=kind)).classes("plain-link"):
+                tile(f"{compared.kinds[kind]:,}", name if kind != "all" else "samples in both")
+
+
+def _matched(view: View, compared: Comparison) -> str:
+    says = "Both read the same data."
+    if view.a.results().data != view.b.results().data:
+        says = "The runs read different data: samples are the same where id and requests are."
+    alone = [
+        f"{number:,} of {letter}"
+        for letter, number in (("A", compared.alone_a), ("B", compared.alone_b))
+        if number
+    ]
+    if alone:
+        says += f" {' and '.join(alone)} have no result on the other side."
+    return says
+
+
+def _made_differently(a: Side, b: Side) -> None:
+    with ui.column().classes("panel made"):
+        if a.run is b.run:
+            ui.label("Two modes of one run, made with the same settings").classes("faint small")
+            return
+        different = [row for row in differences(a.run.made_by, b.run.made_by) if row[0] != "modes"]
+        if a.mode != b.mode:
+            different.insert(0, ("mode", a.mode, b.mode))
+        for package, version in a.run.made_by["versions"].items():
+            other = b.run.made_by["versions"].get(package, "–")
+            if version != other:
+                different.append((package, version, other))
+        if not different:
+            ui.label("Made with the same data, settings and prompts").classes("faint small")
+            return
+        ui.label("What was different").classes("faint small")
+        ui.html(_words(("", "A", "B"), different), sanitize=False).classes("w-full")
+
+
+def _numbers(head: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    names = "".join(f"<th class=number>{escape(name)}</th>" for name in head[1:])
+    lines = "".join(
+        f"<tr><td class=indented>{escape(first)}</td>"
+        + "".join(f"<td class=number>{escape(cell)}</td>" for cell in others)
+        + "</tr>"
+        for first, *others in cells
+    )
+    return f"<table class=data><tr><th></th>{names}</tr>{lines}</table>"
+
+
+def _words(head: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    names = "".join(f"<th>{escape(name)}</th>" for name in head)
+    lines = "".join(
+        "<tr>" + "".join(f"<td class=words>{escape(cell)}</td>" for cell in line) + "</tr>" for line in cells
+    )
+    return f"<table class=data><tr>{names}</tr>{lines}</table>"
+
+
+def _charts(found: tuple[ModeStatistics, ModeStatistics], lengths: tuple[Any, Any]) -> list[Chart]:
+    drawn = [_together(*(charts.accepted(side.accepted_rounds) for side in found))]
+    (old, new), (other_old, other_new) = lengths
+    series = [Series(old, GREY, "old"), Series(new, BLUE, "A"), Series(other_new, ORANGE, "B")]
+    if old != other_old:
+        series[0:1] = [Series(old, GREY, "A, old"), Series(other_old, "#5b6472", "B, old")]
+    drawn.append(replace(charts.lengths(old, new), series=series))
+    judged = [charts.judging(side.judging) for side in found if side.judging]
+    if len(judged) == 2:
+        drawn.append(_together(*judged))
+    return drawn
+
+
+def _together(a: Chart, b: Chart) -> Chart:
+    """Two charts of the same kind as one, in the colours of A and B."""
+    categories = list(dict.fromkeys([*a.categories, *b.categories]))
+    series = []
+    for each, colour, name in ((a, BLUE, "A"), (b, ORANGE, "B")):
+        values = dict(zip(each.categories, each.series[0].values, strict=True))
+        series.append(Series([values.get(category, 0) for category in categories], colour, name))
+    return replace(a, categories=categories, series=series)
+
+
+def _filters(view: View, compared: Comparison) -> None:
+    kinds = {kind: f"{name} ({compared.kinds[kind]:,})" for kind, name in KIND_NAMES.items()}
+
+    def go(**changes: object) -> None:
+        ui.navigate.to(view.link(**changes))
+
+    with ui.row().classes("items-center w-full gap-3"):
+        choice("Samples", kinds, view.kind, lambda kind: go(kind=kind))
+        choice("Order", ORDER_NAMES, view.order, lambda order: go(order=order, down=order != "position"))
+        arrow, hint = ("south", "largest first") if view.down else ("north", "smallest first")
+        ui.button(icon=arrow, on_click=lambda: go(down=not view.down)).props("flat dense").tooltip(hint)
+        if not compared.kinds[view.kind]:
+            ui.label("no samples").classes("faint small where")
+        else:
+            end = min(view.begin + SIZE, compared.kinds[view.kind])
+            ui.label(f"{view.begin + 1:,} to {end:,} of {compared.kinds[view.kind]:,}").classes(
+                "faint small where"
+            )
+
+
+def _page(view: View, compared: Comparison) -> list[tuple[Pair, Sample]]:
+    pairs = compared.page(view.kind, view.order, down=view.down, begin=view.begin, size=SIZE)
+    ledger = view.a.run.ledger
+    samples = {sample.position: sample for sample, _ in ledger.at({pair.position for pair in pairs})}
+    return [(pair, samples[pair.position]) for pair in pairs if pair.position in samples]
+
+
+def _table(view: View, found: Sequence[tuple[Pair, Sample]]) -> str:
+    head = (
+        "<tr><th>Id</th><th>Request</th><th>A</th><th>B</th><th class=number>Growth of A</th>"
+        "<th class=number>of B</th><th class=number>B − A</th><th></th></tr>"
+    )
+    return f"<table class=data>{head}{''.join(_row(view, *hit) for hit in found)}</table>"
+
+
+def _row(view: View, pair: Pair, sample: Sample) -> str:
+    link = escape(view.pair_link(pair.position))
+    return (
+        f'<tr><td class=id><a href="{link}">{escape(sample.id)}</a></td>'
+        f'<td class=excerpt dir=auto><a href="{link}">{escape(excerpt(sample))}</a></td>'
+        f"<td>{came(view.a, pair.accepted_a, failed=pair.failed_a)}</td>"
+        f"<td>{came(view.b, pair.accepted_b, failed=pair.failed_b)}</td>"
+        f"<td class=number>{pair.growth_a:.2f}×</td><td class=number>{pair.growth_b:.2f}×</td>"
+        f"<td class=number>{pair.growth_b - pair.growth_a:+.2f}</td>"
+        f"<td class=faint>{'' if pair.differ else 'same text'}</td></tr>"
+    )
+
+
+def came(side: Side, accepted: int, *, failed: bool) -> str:
+    """What came of a sample on a side, as an HTML tag."""
+    if failed:
+        return '<span class="tag bad">failed</span>'
+    word = "rewritten" if side.mode != "evolve" else f"{accepted} accepted"
+    return f'<span class="tag good">{word}</span>' if accepted else "<span class=tag>kept</span>"
