@@ -25,6 +25,7 @@ ELSEWHERE = {
     "pip install -e '.[studio]'": "the requirements that `make test` installs",
     "langgraph dev": "tests/test_studio.py",
     "coevol view runs/demo": "tests/test_viewer.py",
+    "coevol view runs/first runs/mixed": "tests/test_compare.py",
 }
 """Commands that are not run here, and where they are."""
 

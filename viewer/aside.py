@@ -40,10 +40,12 @@ class Aside(Generic[Made]):
         """
         if self._task is None and time.monotonic() >= self._not_before:
             self._task = asyncio.create_task(self._renew())
-        if self._task is not None:
-            done, _ = await asyncio.wait([self._task], timeout=patience)
+        task = self._task
+        if task is not None:
+            done, _ = await asyncio.wait([task], timeout=patience)
             if done:
-                task, self._task = self._task, None
+                # Others may have waited for it too.
+                self._task = None if self._task is task else self._task
                 task.result()
         return self._latest
 
