@@ -10,8 +10,9 @@ What it does not know: graphs, what an agent is for, and where records are kept.
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from http import HTTPStatus
@@ -28,10 +29,12 @@ from models.call import Call, CallRecord
 from models.chat import chat_model, located
 from models.diagnosis import diagnose, unusable
 from models.failures import UNREACHABLE, CallFailed, Diagnosis, RunStopped
+from models.health import KNOCK, Outage
 from models.keys import Keys
-from models.line import Line, Standing, Waiting
+from models.line import Line, Standing, Waiting, name_apart
 from models.pace import Traffic
 from models.parameters import formed, identity
+from models.replicas import Elsewhere, Replicas
 from models.reply import reply_text
 from models.room import Room
 from models.settings import ROLES, Endpoint, ModelSettings, Role
@@ -52,9 +55,9 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 ATTEMPTS_AT_FIRST = 3
 """Attempts to reach an endpoint that never answered: a wrong address shows itself within seconds."""
 
-PATIENCE, KNOCK = 300.0, 10.0
-"""Seconds without a sign of an endpoint that did answer before, until the run stops; and the longest wait
-between two attempts in that time. A server's restart with a large model takes minutes."""
+PATIENCE = 300.0
+"""Seconds without a sign of a model that did answer before, until the run stops. A server's restart with a
+large model takes minutes."""
 
 IDLE = 4.0
 """Seconds that an unused connection is kept. Servers commonly close theirs after five, and a request that
@@ -79,7 +82,7 @@ class Door:
         settings: which models, and how they are asked.
         keys: the keys of this process.
         concurrency: the most calls in flight.
-        rpm: the most calls a minute to each endpoint (a model and where it is served).
+        rpm: the most calls a minute to each endpoint (a model and where it is served; each replica alone).
         tpm: the most tokens a minute to each endpoint, of prompts and replies.
         record: keeps the record of a call; when it returns, the record is safe.
         recall: looks a call up on file.
@@ -113,25 +116,32 @@ class Door:
         limits = Limits(max_connections=0, max_keepalive_connections=None, keepalive_expiry=IDLE)
         self._client = DefaultAioHttpClient(limits=limits)
         self._standings: dict[Endpoint, Standing] = {}
-        self._lines: dict[Role, Line] = {}
+        self._replicas: dict[Role, Replicas] = {}
+        self._lines: dict[Role, dict[Standing, Line]] = {role: {} for role in ROLES}
+        self._at_work: Counter[str] = Counter()
         models: dict[tuple[Endpoint, str], BaseChatModel] = {}
+        shared: dict[tuple[Endpoint, ...], Replicas] = {}
         for role in ROLES:
-            endpoint = located(settings.endpoint(role))
-            if endpoint not in self._standings:
-                key = keys.of(endpoint).get_secret_value()
-                room = Room(endpoint, key, self._client, settings)
-                self._standings[endpoint] = Standing(endpoint, self._traffic.lane(rpm, tpm), room)
-            # Making one takes a while; the rehearsal's know their role, others what is sent for it.
-            extra = settings.further(role)
-            which = endpoint, role if endpoint.provider == "rehearsal" else dumps(extra, sort_keys=True)
-            if which not in models:
-                models[which] = chat_model(endpoint, role, settings, keys.of(endpoint), self._client)
-            self._lines[role] = Line(
-                models[which],
-                self._standings[endpoint],
-                identity(endpoint, role, settings),
-                formed(endpoint, role, settings),
-            )
+            endpoints = tuple(map(located, settings.replicas(role)))
+            for endpoint in endpoints:
+                key = keys.of(endpoint)
+                if endpoint not in self._standings:
+                    room = Room(endpoint, key.get_secret_value(), self._client, settings)
+                    self._standings[endpoint] = Standing(endpoint, self._traffic.lane(rpm, tpm), room)
+                # Making one takes a while; the rehearsal's know their role, others what is sent for it.
+                extra = settings.further(role)
+                which = endpoint, role if endpoint.provider == "rehearsal" else dumps(extra, sort_keys=True)
+                if which not in models:
+                    models[which] = chat_model(endpoint, role, settings, key, self._client)
+                standing = self._standings[endpoint]
+                self._lines[role][standing] = Line(
+                    models[which],
+                    standing,
+                    identity(endpoint, role, settings),
+                    formed(endpoint, role, settings),
+                )
+            self._replicas[role] = shared.setdefault(endpoints, Replicas(tuple(self._lines[role])))
+        name_apart(tuple(self._standings.values()))
         self._calls: set[asyncio.Task[str]] = set()
         self._stopped: RunStopped | None = None
         self._stopping = asyncio.Event()
@@ -157,6 +167,24 @@ class Door:
         waiting = [waiting for standing in self._standings.values() for waiting in standing.waiting(now)]
         return waiting + (self._budget.waiting() if self._budget else [])
 
+    def outages(self) -> list[Outage]:
+        """The replicas that do not work, while others do."""
+        found = (outage for replicas in self._replicas.values() for outage in replicas.outages())
+        return list(dict.fromkeys(found))
+
+    @contextmanager
+    def at_work(self, sample: str) -> Iterator[None]:
+        """While a sample is worked on, all its calls to a model go to the same replica of it."""
+        self._at_work[sample] += 1
+        try:
+            yield
+        finally:
+            self._at_work[sample] -= 1
+            if not self._at_work[sample]:
+                del self._at_work[sample]
+                for replicas in self._replicas.values():
+                    replicas.leave(sample)
+
     def stop(self, reason: RunStopped) -> None:
         """Start no further call: those in flight are finished and recorded, all others raise `reason`."""
         self._stopped = self._stopped or reason
@@ -176,36 +204,46 @@ class Door:
             CallFailed: this call cannot be done.
             RunStopped: the run cannot go on, or was told to stop.
         """
-        line = self._lines[call.role]
-        request = self._fingerprint(call, line)
+        request = self._fingerprint(call)
         known = self._recall(call, request)
         if known is not None:
             return known
         # A graph cancels a node when the one beside it fails. The call is paid for all the same, so it
         # runs in a task of its own to its end and onto file.
-        task = asyncio.create_task(self._make(call, request, line))
+        task = asyncio.create_task(self._make(call, request))
         self._calls.add(task)
         task.add_done_callback(self._landed)
         return await asyncio.shield(task)
 
-    async def _make(self, stated: Call, request: str, line: Line) -> str:
+    async def _make(self, call: Call, request: str) -> str:
+        with self.at_work(call.sample):
+            return await self._insist(call, request, self._replicas[call.role])
+
+    async def _insist(self, stated: Call, request: str, replicas: Replicas) -> str:
         effort = _Effort()
         while True:
-            # Each time anew: what was learned of the endpoint meanwhile may have changed the messages' form.
+            # Each time anew: what was learned of the endpoint meanwhile may have changed the messages' form,
+            # and the sample may have moved.
+            now = asyncio.get_running_loop().time()
+            line = self._lines[stated.role][replicas.of(stated.sample, now)]
             call, too_long = await line.standing.room.fit(stated, line.shaped)
             if too_long:
                 unsent = _Attempt(line.shaped(call.messages), {}, time.time(), failure=too_long)
                 return await self._conclude(call, request, line, unsent, effort)
             if self._stopped:
                 raise self._stopped
-            attempt = await self._paid_attempt(call, line, again=effort.attempts > 0)
+            try:
+                attempt = await self._paid_attempt(call, line, again=effort.attempts > 0)
+            except Elsewhere:
+                continue
             effort.attempts += 1
             effort.seconds += attempt.latency
             if attempt.error and line.learn(attempt.error, attempt.messages, formed=bool(attempt.fields)):
                 continue
             failure = attempt.failure
-            if failure and self._worth_another(failure, effort, line.standing):
-                await self._wait(failure, effort, line.standing)
+            if failure and self._worth_another(failure, effort, replicas):
+                if not (line.standing.health.down and replicas.one_lives):
+                    await self._wait(failure, effort, line.standing)
                 continue
             return await self._conclude(call, request, line, attempt, effort)
 
@@ -232,7 +270,7 @@ class Door:
             raise
 
     async def _attempt(self, call: Call, line: Line, *, again: bool) -> "_Attempt":
-        standing = line.standing
+        standing, replicas = line.standing, self._replicas[call.role]
         tokens = 0.0
         if self._counts_tokens:
             prompt = sum(estimate_tokens(message["content"]) for message in call.messages)
@@ -244,13 +282,13 @@ class Door:
             async with asyncio.timeout(self._settings.timeout):
                 message = await line.model.ainvoke([dict(m) for m in attempt.messages], **attempt.fields)
             attempt.answered(message, call, line.endpoint)
-            standing.has_answered = True
+            standing.health.has_answered = True
             if attempt.output_tokens:
                 standing.learn_output(attempt.output_tokens)
         except Exception as error:
             attempt.error = error
-            attempt.failure = diagnose(error, line.endpoint, has_answered=standing.has_answered)
-            if attempt.failure.remedy == "stop run":
+            attempt.failure = diagnose(error, line.endpoint, has_answered=standing.health.has_answered)
+            if attempt.failure.remedy == "stop run" and not replicas.can_spare(standing):
                 # Before its place goes to another call, which could only fail as well.
                 self.stop(RunStopped(self._said(attempt.failure)))
         finally:
@@ -263,22 +301,25 @@ class Door:
                 refused=failure is not None and failure.remedy == "slow down",
                 wait=failure.wait if failure else None,
             )
-        if failure is None or failure.meaning is not UNREACHABLE:
-            standing.silent_since = None
-        elif standing.silent_since is None:
-            standing.silent_since = asyncio.get_running_loop().time()
+        standing.health.heard(failure, flight.started, asyncio.get_running_loop().time())
+        if standing.health.down:
+            replicas.left(standing)
         return attempt
 
-    def _worth_another(self, failure: Diagnosis, effort: "_Effort", standing: Standing) -> bool:
-        if failure.remedy not in ("retry", "slow down"):
+    def _worth_another(self, failure: Diagnosis, effort: "_Effort", replicas: Replicas) -> bool:
+        if failure.remedy == "stop run":
+            return not self._stopped  # other replicas do its work
+        if failure.remedy == "give up call":
             return False
         if failure.meaning is not UNREACHABLE:
             effort.tries += 1
             return effort.tries < MOST_ATTEMPTS and effort.seconds < LONGEST_CALL
-        if not standing.has_answered:
+        if replicas.one_lives:
+            return True
+        if not replicas.has_answered:
             return effort.attempts < ATTEMPTS_AT_FIRST
         # As long as nobody can be reached, time counts and not how often a call knocked.
-        since = standing.silent_since
+        since = replicas.silent_since
         return since is None or asyncio.get_running_loop().time() < since + PATIENCE
 
     async def _wait(self, failure: Diagnosis, effort: "_Effort", standing: Standing) -> None:
@@ -327,8 +368,8 @@ class Door:
         words = words if len(words) <= LONGEST_WORDS else words[: LONGEST_WORDS - 1] + "…"
         return words if attempts <= 1 else f"{words} (after {attempts} attempts)"
 
-    def _fingerprint(self, call: Call, line: Line) -> str:
-        s = self._settings
+    def _fingerprint(self, call: Call) -> str:
+        s, line = self._settings, next(iter(self._lines[call.role].values()))  # the same for all replicas
         asked: list[Any] = [line.endpoint.model, s.temperature, s.top_p, s.max_tokens, call.messages]
         asked += line.identity
         if call.form and call.form in line.forms:

@@ -2,14 +2,16 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from langchain_core.language_models import BaseChatModel
 
 from models.call import Call, VerdictForm
+from models.health import Health, Outage
 from models.pace import Lane
 from models.room import Room
 from models.settings import Endpoint
@@ -27,20 +29,26 @@ class Waiting:
 
 
 class Standing:
-    """What has been learned of an endpoint; shared by the roles that use it."""
+    """What has been learned of an endpoint; shared by the roles that use it.
+
+    `name` is what a person reads: the provider, and the address where that has several.
+    """
 
     def __init__(self, endpoint: Endpoint, lane: Lane, room: Room) -> None:
         self.endpoint = endpoint
+        self.name: str = endpoint.provider
         self.lane = lane
         self.room = room
-        self.has_answered = False
+        self.health = Health()
         self.knows_system = True
         self.knows_forms = True
-        self.silent_since: float | None = None
-        """Since when nothing could be reached there, in the loop's time."""
         self._resting: Counter[str] = Counter()
         self._rest_until: dict[str, float] = {}
         self._output_tokens: float | None = None
+
+    def outage(self) -> Outage | None:
+        """How it is down; None where it is not."""
+        return Outage(self.name, self.health.down, self.health.down_at) if self.health.down else None
 
     @contextmanager
     def resting(self, reason: str, seconds: float) -> Iterator[None]:
@@ -54,15 +62,15 @@ class Standing:
 
     def waiting(self, now: float) -> Iterator[Waiting]:
         """The calls that wait for this endpoint, other than for a place in flight. `now` is the loop's."""
-        provider, clock = self.endpoint.provider, time.time()
+        clock = time.time()
         if held := self.lane.held():
             until = None if held.until is None else clock + held.until - now
             # A cap is the user's own; everything else is the endpoint's doing.
-            who = held.reason if held.reason.startswith("--") else f"{held.reason} by {provider}"
+            who = held.reason if held.reason.startswith("--") else f"{held.reason} by {self.name}"
             yield Waiting(held.calls, who, until)
         for reason, calls in self._resting.items():
             if calls:
-                yield Waiting(calls, f"{reason} at {provider}", self._rest_until[reason])
+                yield Waiting(calls, f"{reason} at {self.name}", self._rest_until[reason])
 
     def expect(self, input_tokens: int, most: int) -> float:
         """The tokens a call will take, by what others took; `most` is the limit of its reply."""
@@ -74,8 +82,21 @@ class Standing:
         self._output_tokens = tokens if before is None else before + 0.05 * (tokens - before)
 
 
+def name_apart(standings: Sequence[Standing]) -> None:
+    """Add the address to the names of endpoints whose provider has several."""
+    places = {(standing.endpoint.provider, standing.endpoint.base_url) for standing in standings}
+    addresses = Counter(provider for provider, _ in places)
+    for standing in standings:
+        provider, _, url = standing.endpoint
+        if addresses[provider] > 1 and url:
+            at = urlsplit(url)
+            # Not the whole of it: an address may hold a password.
+            standing.name = f"{provider} {at.hostname}{f':{at.port}' if at.port else ''}"
+            standing.name += at.path.removesuffix("/v1")
+
+
 class Line:
-    """The model of one role and how its messages are shaped.
+    """The model of one role at one endpoint and how its messages are shaped.
 
     `identity` and `forms` are what `models.parameters` gives for the role: what identifies its requests, and
     the body's fields that keep a reply to a form.

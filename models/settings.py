@@ -1,8 +1,16 @@
 """Which chat models play the roles, and how they are asked."""
 
-from typing import Any, Literal, NamedTuple, Self, get_args
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    field_validator,
+    model_validator,
+)
 
 Role = Literal["positive", "critical", "advisor", "editor", "judge"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -42,6 +50,31 @@ class Endpoint(NamedTuple):
         return f"{self.provider}:{self.name}"
 
 
+def _addresses(given: object) -> tuple[str, ...]:
+    if given is None or given == "":
+        return ()
+    urls = [given] if isinstance(given, str) else given
+    if not isinstance(urls, list | tuple) or not all(isinstance(url, str) for url in urls):
+        raise ValueError(f"{given!r} is neither an address nor a list of them")
+    addresses = tuple(map(_http_address, urls))
+    for url in addresses:
+        if addresses.count(url) > 1:
+            raise ValueError(f"{url} is given twice: each is a server of its own")
+    return addresses
+
+
+def _written(urls: tuple[str, ...]) -> str | list[str] | None:
+    return list(urls) if len(urls) > 1 else urls[0] if urls else None
+
+
+Addresses = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_addresses, json_schema_input_type=str | list[str] | None),
+    PlainSerializer(_written, return_type=str | list[str] | None),
+]
+"""Where a model is served: one base URL or several, written as a text or as a list."""
+
+
 class ModelSettings(BaseModel):
     """The part of the settings that says which models are called, and with which parameters."""
 
@@ -53,16 +86,16 @@ class ModelSettings(BaseModel):
         "openai (and every OpenAI-compatible endpoint), vllm, ernie, glm, rehearsal (built in, no network); "
         "wenxin and glm-jwt take old credentials.",
     )
-    base_url: str | None = Field(
-        None,
-        description="Where `model` is served, for instance http://localhost:8000/v1; "
-        "without it the provider's own address.",
+    base_url: Addresses = Field(
+        (),
+        description="Where `model` is served, for instance http://localhost:8000/v1; without it the "
+        "provider's own address. Several are replicas, which share the samples.",
     )
     role_models: dict[Role, str] = Field(
         default_factory=dict, description="Models of single roles, which take the place of `model`."
     )
-    role_base_urls: dict[Role, str] = Field(
-        default_factory=dict, description="Where the models in `role_models` are served."
+    role_base_urls: dict[Role, Addresses] = Field(
+        default_factory=dict, description="Where the models in `role_models` are served, one or several each."
     )
     temperature: float = Field(0.0, ge=0, le=2, description="Sampling temperature.")
     top_p: float = Field(1.0, gt=0, le=1, description="Nucleus sampling: the share of probability kept.")
@@ -108,16 +141,6 @@ class ModelSettings(BaseModel):
             split_model(model)
         return models
 
-    @field_validator("base_url")
-    @classmethod
-    def _base_url_is_an_address(cls, url: str | None) -> str | None:
-        return None if not url else _http_address(url)
-
-    @field_validator("role_base_urls")
-    @classmethod
-    def _base_urls_are_addresses(cls, urls: dict[Role, str]) -> dict[Role, str]:
-        return {role: _http_address(url) for role, url in urls.items()}
-
     @field_validator("extra_body")
     @classmethod
     def _fields_are_free(cls, fields: dict[str, Any]) -> dict[str, Any]:
@@ -138,11 +161,19 @@ class ModelSettings(BaseModel):
                 )
         return self
 
+    def replicas(self, role: Role) -> tuple[Endpoint, ...]:
+        """The model that plays a role at each address where it is served."""
+        own = role in self.role_models
+        named = split_model(self.role_models[role] if own else self.model)
+        urls = self.role_base_urls.get(role, ()) if own else self.base_url
+        return tuple(Endpoint(*named, url) for url in urls or (None,))
+
     def endpoint(self, role: Role) -> Endpoint:
-        """The model that plays a role and where it is served."""
-        if role in self.role_models:
-            return Endpoint(*split_model(self.role_models[role]), self.role_base_urls.get(role))
-        return Endpoint(*split_model(self.model), self.base_url)
+        """The model that plays a role and where it is served; of several addresses the first.
+
+        Replicas differ in nothing but the address, so this one stands for what all are asked and cost.
+        """
+        return self.replicas(role)[0]
 
     def further(self, role: Role) -> dict[str, Any]:
         """The further fields of a role's requests."""

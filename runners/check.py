@@ -31,7 +31,8 @@ def check(**given: Any) -> int:
 async def _check(settings: Settings, keys: Keys) -> bool:
     roles: dict[Endpoint, list[Role]] = {}
     for role in ROLES:
-        roles.setdefault(located(settings.endpoint(role)), []).append(role)
+        for endpoint in settings.replicas(role):
+            roles.setdefault(located(endpoint), []).append(role)
     for notice in notices(settings):
         click.echo(notice)
     usable = True

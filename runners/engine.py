@@ -27,6 +27,7 @@ from ledger.writer import Writer
 from models.call import Call, CallRecord
 from models.door import Door
 from models.failures import CallFailed, RunStopped
+from models.health import Outage
 from models.keys import Keys
 from models.line import Waiting
 from nodes.decision import favoured_position
@@ -135,6 +136,10 @@ class Engine:
         """The calls that wait for more than a place in flight, and for what."""
         return self._door.waiting()
 
+    def outages(self) -> list[Outage]:
+        """The replicas that do not work, while others do."""
+        return self._door.outages()
+
     async def run(self) -> None:
         """Work until all is done.
 
@@ -200,7 +205,8 @@ class Engine:
         if self._resuming:
             self._on_file[key] = self._ledger.replies(*key)
         try:
-            outcome = await evolve_sample(sample, *self._graphs[mode], self._settings)
+            with self._door.at_work(sample.id):
+                outcome = await evolve_sample(sample, *self._graphs[mode], self._settings)
         finally:
             self._on_file.pop(key, None)
         return _result(mode, outcome)

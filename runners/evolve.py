@@ -75,7 +75,8 @@ from samples.reader import open_data
     "--rpm",
     type=click.FloatRange(min=0, min_open=True),
     metavar="NUMBER",
-    help="The most calls a minute to each endpoint (a model and where it is served). Default: no limit.",
+    help="The most calls a minute to each endpoint (a model and where it is served, each replica by itself). "
+    "Default: no limit.",
 )
 @click.option(
     "--tpm",

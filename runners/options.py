@@ -42,7 +42,8 @@ def model_options(command: Command) -> Command:
                 "base_urls",
                 multiple=True,
                 metavar="[ROLE=]URL",
-                help="Where the model of --model, or the role's own, is served.",
+                help="Where the model of --model, or the role's own, is served. Given several times it names "
+                "replicas, which share the samples evenly.",
             ),
             click.option(
                 "--extra-body",
@@ -107,10 +108,8 @@ def settings_from(given: Mapping[str, Any]) -> Settings:
     values: dict[str, Any] = {}
     if given.get("settings_file"):
         values |= _from_file(given["settings_file"])
-    models, base_urls = (
-        _by_role("--model", given["models"]),
-        _by_role("--base-url", given["base_urls"]),
-    )
+    models = _once_by_role("--model", given["models"])
+    base_urls = _by_role("--base-url", given["base_urls"])
     if "" in models:
         # The address in the file belongs to the model in the file.
         values.pop("base_url", None)
@@ -123,7 +122,7 @@ def settings_from(given: Mapping[str, Any]) -> Settings:
         values["role_base_urls"] = {**values.get("role_base_urls", {}), **base_urls}
     extras = {
         role: _json_object(f"--extra-body {text}", text)
-        for role, text in _by_role("--extra-body", given["extra_bodies"]).items()
+        for role, text in _once_by_role("--extra-body", given["extra_bodies"]).items()
     }
     if "" in extras:
         values["extra_body"] = extras.pop("")
@@ -150,17 +149,24 @@ def _from_file(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path} is not a TOML file: {error}") from None
 
 
-def _by_role(option: str, values: Iterable[str]) -> dict[str, str]:
+def _once_by_role(option: str, values: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
+    for role, texts in _by_role(option, values).items():
+        if len(texts) > 1:
+            raise SettingsError(f"{option} is given twice for {role or 'all roles'}")
+        (found[role],) = texts
+    return found
+
+
+def _by_role(option: str, values: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
     for value in values:
         head, sign, rest = value.partition("=")
         # A URL or a name may hold an equals sign of its own; a role holds neither colon nor slash.
         role, text = (head, rest) if sign and head.isalpha() else ("", value)
         if role and role not in ROLES:
             raise SettingsError(f"{option} {value}: {role!r} is no role; roles are {', '.join(ROLES)}")
-        if role in found:
-            raise SettingsError(f"{option} is given twice for {role or 'all roles'}")
-        found[role] = text
+        found.setdefault(role, []).append(text)
     return found
 
 

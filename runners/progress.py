@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from models.health import Outage
 from models.line import Waiting
 from runners.engine import Engine, Tally
 
@@ -47,10 +48,13 @@ class Progress:
                 await asyncio.sleep(ON_TERMINAL)
 
     def _line(self) -> str:
-        return line(self._tally, self._engine.in_flight, self._engine.waiting())
+        engine = self._engine
+        return line(self._tally, engine.in_flight, engine.waiting(), engine.outages())
 
 
-def line(tally: Tally, in_flight: int, waiting: Sequence[Waiting] = ()) -> str:
+def line(
+    tally: Tally, in_flight: int, waiting: Sequence[Waiting] = (), outages: Sequence[Outage] = ()
+) -> str:
     """The run so far, on one line."""
     seconds = time.monotonic() - tally.began
     finished = tally.earlier + tally.finished
@@ -60,6 +64,7 @@ def line(tally: Tally, in_flight: int, waiting: Sequence[Waiting] = ()) -> str:
         f"{tally.failed:,} failed",
         f"{tally.calls:,} calls, {in_flight} in flight",
         *(f"{held.calls} waiting ({_reason(held)})" for held in waiting),
+        *(f"{out.name} down since {_clock(out.since)} ({out.reason})" for out in outages),
         f"{tally.input_tokens:,} + {tally.output_tokens:,} tokens",
         f"{tally.calls / max(seconds, 0.001):.1f} calls/s",
     ]
@@ -79,7 +84,11 @@ def _reason(held: Waiting) -> str:
     # What is over in a moment needs no time of day.
     if held.until is None or held.until < time.time() + 2:
         return held.reason
-    return f"{held.reason} until {time.strftime('%H:%M:%S', time.localtime(held.until))}"
+    return f"{held.reason} until {_clock(held.until)}"
+
+
+def _clock(at: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at))
 
 
 def _duration(seconds: float) -> str:

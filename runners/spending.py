@@ -16,8 +16,8 @@ UNSEEN = ("timeout", "connection lost", "bad reply", "broken off", "empty reply"
 
 
 def unpriced(settings: Settings) -> list[Endpoint]:
-    """The models of a run that have no known price, each once."""
-    endpoints = dict.fromkeys(settings.endpoint(role) for role in ROLES)
+    """The models of a run that have no known price where they are served, each once."""
+    endpoints = dict.fromkeys(endpoint for role in ROLES for endpoint in settings.replicas(role))
     now = datetime.now(UTC)
     return [endpoint for endpoint in endpoints if cost(endpoint, 1, 1000, 0, 1000, now) is None]
 
