@@ -29,6 +29,7 @@ COMMANDS = {
     "show": "runners.show",
     "graph": "runners.draw",
     "view": "runners.view",
+    "report": "runners.report",
 }
 """Each command and the module that has it, under the same name."""
 

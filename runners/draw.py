@@ -13,6 +13,7 @@ from graph.drawing import depths, drawing
 from ledger.steps import StepCalls
 from runners.folder import RunError, made_by, open_run, refuse_to_overwrite
 from runners.show import the_sample
+from samples.files import whole_file
 from viewer.look import seconds
 from viewer.picture import png, svg
 from viewer.walk import Walk, walked
@@ -59,15 +60,14 @@ def graph(what: str, sample_id: str | None, mode: str | None, form: Format | Non
     elif sample_id is not None or mode is not None:
         raise click.UsageError(f"ID and --mode go with a run; {what} is a mode, ./{what} a folder")
     else:
-        walk, title = Walk(drawing(drawn)), f"The graph of {drawn}"
+        walk, title = Walk(drawing(drawn)), f"the graph of {drawn}"
     picture = _drawn(walk, form, title)
     if file is None:
         click.echo(picture, nl=form in ("mermaid", "ascii"))
         return
-    try:
-        file.write_bytes(picture if isinstance(picture, bytes) else (picture.rstrip() + "\n").encode())
-    except OSError as error:
-        raise RunError(f"{file} cannot be written: {error.strerror}") from None
+    with whole_file(file) as output:
+        output.write(picture if isinstance(picture, bytes) else (picture.rstrip() + "\n").encode())
+    click.echo(f"{file}: {title}", err=True)
 
 
 def _format(file: Path | None) -> Format:
@@ -91,7 +91,7 @@ def _of_run(run: Path, sample_id: str | None, mode: str | None, file: Path | Non
         the_sample(ledger, run, sample_id)
     chosen = mode or made["modes"][-1]
     walk = walked(ledger, chosen, lazy=bool(made["settings"].get("lazy_judge")), sample=sample_id)
-    return walk, f"The graph of mode {chosen} in {run}"
+    return walk, f"the graph of mode {chosen} in {run}"
 
 
 def _drawn(walk: Walk, form: Format, title: str) -> str | bytes:

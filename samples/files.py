@@ -128,7 +128,7 @@ def write_records(path: Path, records: Iterable[dict[str, Any]]) -> None:
     written.
     """
     layout = layout_to_write(path)
-    with _whole(path) as file:
+    with whole_file(path) as file:
         match layout:
             case "JSON array":
                 write_array(file, records)
@@ -142,13 +142,17 @@ def write_records(path: Path, records: Iterable[dict[str, Any]]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text to a file in UTF-8, whole or not at all. Raises DataError as `write_records` does."""
-    with _whole(path) as file:
+    with whole_file(path) as file:
         file.write(text.encode(errors="backslashreplace"))
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to, which takes its place at the end of the block, and only where that ends well."""
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which takes its place at the end of the block, and only where that ends well.
+
+    Raises:
+        DataError: from the block, where it cannot be written.
+    """
     target = path.resolve()
     unfinished = target.with_name(f".{uuid4().hex}.unfinished")
     try:

@@ -44,6 +44,22 @@ FAILING: list[dict[str, Any]] = [
 """A conversation whose second exchange fails, a record that is skipped, and texts to command a terminal."""
 
 
+HOSTILE = """# <script>window.hacked = 1</script>
+<img src=x onerror="window.hacked = 2"> <svg onload="window.hacked = 3"></svg> {{ constructor }}
+<iframe srcdoc="<script>parent.hacked = 4</script>"></iframe><style>body { display: none }</style>
+[click](javascript:window.hacked=5) [data](data:text/html,<script>window.hacked=6</script>)
+<a href="javascript:1">a</a>
+![picture](http://192.0.2.1/spy.png) </div></template><script>window.hacked = 7</script>
+
+```mermaid
+graph TD; A["<img src=x onerror='window.hacked = 8'>"]; click A "javascript:window.hacked=9"
+```
+
+<div class="fixed inset-0" style="position: fixed" onclick="window.hacked = 10">over all</div>
+"""
+"""A text that would do harm to a page if it could."""
+
+
 def look(*words: object, cwd: Path, status: int = 0) -> subprocess.CompletedProcess[str]:
     """Runs `coevol` in this process, which takes a fraction of the time of one of its own."""
     streams = io.BytesIO(), io.BytesIO()
@@ -94,3 +110,27 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 def remount(disk: Path, options: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{options}", str(disk)], check=True)
+
+
+@pytest.fixture(scope="session")
+def odd_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Samples that would do harm if they could, in scripts of all directions, and one of 1 MB."""
+    folder = tmp_path_factory.mktemp("odd")
+    records = [
+        {
+            "id": "<script>window.hacked = 11</script>",
+            "instruction": HOSTILE,
+            "input": HOSTILE,
+            "output": HOSTILE,
+            "system": HOSTILE,
+        },
+        {"id": '"><img src=x onerror="window.hacked = 12">', "instruction": "", "output": HOSTILE},
+        {"instruction": "请写一句话。", "output": "今天天气很好。"},
+        {"instruction": "قل شيئا", "output": "مرحبا بك في العالم\n\n- الأول\n- الثاني"},
+        {"instruction": "Write much.", "output": "many words " * 95_000},
+    ]
+    (folder / "odd.json").write_text(json.dumps(records))
+    run = folder / "<img src=x onerror=window.hacked=13>"
+    modes = ("--mode", "evolve", "--mode", "edit")
+    coevol("evolve", folder / "odd.json", "-o", run, "--rehearsal-wins", 1, *modes, cwd=folder)
+    return run

@@ -210,53 +210,9 @@ def test_a_conversation_is_shown_exchange_by_exchange(browser: Browser, runs: Pa
         )
 
 
-HOSTILE = """# <script>window.hacked = 1</script>
-<img src=x onerror="window.hacked = 2"> <svg onload="window.hacked = 3"></svg> {{ constructor }}
-<iframe srcdoc="<script>parent.hacked = 4</script>"></iframe><style>body { display: none }</style>
-[click](javascript:window.hacked=5) [data](data:text/html,<script>window.hacked=6</script>)
-<a href="javascript:1">a</a>
-![picture](http://192.0.2.1/spy.png) </div></template><script>window.hacked = 7</script>
-
-```mermaid
-graph TD; A["<img src=x onerror='window.hacked = 8'>"]; click A "javascript:window.hacked=9"
-```
-
-<div class="fixed inset-0" style="position: fixed" onclick="window.hacked = 10">over all</div>
-"""
-
-
 @pytest.fixture(scope="module")
-def odd_pages(runs: Path) -> Iterator[str]:
-    """Samples that would do harm if they could, in scripts of all directions, and one of 1 MB."""
-    records = [
-        {
-            "id": "<script>window.hacked = 11</script>",
-            "instruction": HOSTILE,
-            "input": HOSTILE,
-            "output": HOSTILE,
-            "system": HOSTILE,
-        },
-        {"id": '"><img src=x onerror="window.hacked = 12">', "instruction": "", "output": HOSTILE},
-        {"instruction": "请写一句话。", "output": "今天天气很好。"},
-        {"instruction": "قل شيئا", "output": "مرحبا بك في العالم\n\n- الأول\n- الثاني"},
-        {"instruction": "Write much.", "output": "many words " * 95_000},
-    ]
-    (runs / "odd.json").write_text(json.dumps(records))
-    run = runs / "<img src=x onerror=window.hacked=13>"
-    coevol(
-        "evolve",
-        runs / "odd.json",
-        "-o",
-        run,
-        "--rehearsal-wins",
-        1,
-        "--mode",
-        "evolve",
-        "--mode",
-        "edit",
-        cwd=runs,
-    )
-    with viewing(run) as url:
+def odd_pages(odd_run: Path) -> Iterator[str]:
+    with viewing(odd_run) as url:
         yield url
 
 

@@ -1,6 +1,7 @@
 """The charts of a run: what is drawn, whoever draws it.
 
-`options` gives a chart in the terms of ECharts, which draws those of the pages.
+`options` gives a chart in the terms of ECharts, which draws those of the pages; `viewer.plots` draws those of
+reports.
 """
 
 import time

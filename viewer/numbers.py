@@ -39,7 +39,7 @@ Counting = Aside[Numbers]
 
 def counting(run: Run) -> Counting:
     """What counts this run."""
-    return Aside(lambda: state(run.ledger), lambda: _counted(run))
+    return Aside(lambda: state(run.ledger), lambda: counted(run))
 
 
 def state(ledger: Ledger) -> object:
@@ -48,7 +48,12 @@ def state(ledger: Ledger) -> object:
     return charts.finished(ledger), ledger.last_call()
 
 
-def _counted(run: Run) -> Numbers:
+def counted(run: Run) -> Numbers:
+    """Counts a run.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
     ledger = run.ledger
     found = statistics(ledger, run.modes)
     return Numbers(

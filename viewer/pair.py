@@ -13,9 +13,9 @@ from viewer import texts
 from viewer.beside import Column, beside
 from viewer.compare import WAIT
 from viewer.frame import COMPARE, frame, keyboard, plain_text
-from viewer.sample import brief, request_panel
+from viewer.sample import request_panel
 from viewer.sides import Side, Sides, View
-from viewer.words import ENDINGS, outcome_tags
+from viewer.words import ENDINGS, brief, outcome_tags
 
 Done = Mapping[str, Any] | None
 """What came of an exchange, None where it was not worked on."""

@@ -20,7 +20,7 @@ from viewer.frame import frame, keyboard, plain_text, text
 from viewer.look import seconds
 from viewer.run import Run
 from viewer.samples import View
-from viewer.words import ENDINGS, STEP_NAMES, cost, decision, outcome_tags, verdict
+from viewer.words import ENDINGS, STEP_NAMES, brief, cost, decision, outcome_tags, verdict
 
 Calls = Mapping[tuple[int, int, str], list[dict[str, Any]]]
 """The calls of a sample in a mode, by exchange, round and step."""
@@ -140,13 +140,6 @@ def _exchanges(view: View, sample: Sample, result: Result, number: int) -> None:
             says = brief(done) if done else "not worked on"
             link = view.sample_link((sample.position, result.mode), exchange=place + 1)
             ui.link(f"{place + 1}: {says}", link).classes("here" if place == number else "")
-
-
-def brief(done: Mapping[str, Any]) -> str:
-    """What came of an exchange, in a word or two."""
-    if "failure" in done:
-        return "failed"
-    return f"{done['accepted_rounds']} accepted" if done["accepted_rounds"] else "kept"
 
 
 def _conversation_before(sample: Sample, result: Result, number: int) -> None:

@@ -44,6 +44,13 @@ def outcome_tags(result: Result) -> str:
     return tags
 
 
+def brief(done: Mapping[str, Any]) -> str:
+    """What came of an exchange, in a word or two."""
+    if "failure" in done:
+        return "failed"
+    return f"{done['accepted_rounds']} accepted" if done["accepted_rounds"] else "kept"
+
+
 def decision(outcome: Mapping[str, Any]) -> str:
     """How a round was decided, as HTML tags."""
     points: Any = outcome["points"]

@@ -1,0 +1,226 @@
+"""A report: one file with what a run amounts to and a choice of its samples, to send to a colleague.
+
+It holds no script and loads nothing, and says so to the browser: whatever a text of a model or of a data set
+were to smuggle past `viewer.texts` would not run. Its size is bounded by what is chosen: long texts are cut.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from ledger.ledger import SKIPPED, Result
+from models.call import ROLE_OF_STEP, STEPS
+from samples.sample import Exchange, Sample
+from viewer import charts, figures, plots, tables, texts
+from viewer.choice import Chosen
+from viewer.look import ROLE_COLOURS
+from viewer.numbers import Numbers
+from viewer.picture import svg
+from viewer.run import Run
+from viewer.walk import walked
+from viewer.words import ENDINGS, STEP_NAMES, brief, cost, decision, outcome_tags, verdict
+
+MOST = 10_000
+"""Characters of a request or a response that are shown."""
+
+MOST_SAID = 4_000
+"""Characters of what an agent said that are shown."""
+
+EXCHANGES = 4
+"""Exchanges of a conversation that are shown: those that failed or changed come first."""
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+_Calls = Mapping[tuple[str, int, int], Mapping[str, list[dict[str, Any]]]]
+"""The calls of a sample by mode, exchange and round, and in it by step."""
+
+
+def html(run: Run, numbers: Numbers, chosen: Sequence[Chosen], notice: str = "") -> Iterator[str]:
+    """The report, in parts; the notice stands at its top.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    finished, expected = figures.progress(numbers, run)
+    pace = numbers.pace
+    graphs = {
+        mode: svg(walked(run.ledger, mode, lazy=run.lazy), f"The graph of mode {mode}")
+        for mode, found in numbers.statistics.modes.items()
+        if found.finished
+    }
+    yield from _TEMPLATE.generate(
+        policy=POLICY,
+        styles=_STYLES,
+        run=run,
+        facts=numbers.report["run"],
+        as_of=time.strftime("%Y-%m-%d %H:%M", time.localtime(numbers.counted)),
+        notice=notice,
+        finished=finished,
+        expected=expected,
+        share=round(min(100 * finished / expected, 100) if expected else 100, 2),
+        numbers=numbers,
+        figures=figures,
+        charts={mode: _charts(mode, numbers) for mode in numbers.statistics.modes},
+        pace=charts.pace(pace) if pace else None,
+        plotted=lambda chart: plots.svg(chart),
+        failures=lambda failures: tables.failures(failures),
+        bill=tables.bill(numbers.report["calls"]),
+        made_by=tables.made_by(numbers.report["run"]),
+        graphs=graphs,
+        some=bool(chosen),
+        samples=(_sample(run, each) for each in chosen),
+    )
+
+
+def _charts(mode: str, numbers: Numbers) -> list[charts.Chart]:
+    found = numbers.statistics.modes[mode]
+    lengths = charts.lengths(*numbers.lengths[mode])
+    if not found.judging:
+        return [lengths]
+    return [charts.accepted(found.accepted_rounds), lengths, charts.judging(found.judging)]
+
+
+def _sample(run: Run, chosen: Chosen) -> dict[str, Any]:
+    sample = chosen.sample
+    calls: defaultdict[tuple[str, int, int], dict[str, list[dict[str, Any]]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    for call in run.ledger.calls(sample.id):
+        calls[call["mode"], call["exchange"], call["round"]][call["step"]].append(call)
+    skipped = chosen.results.get(SKIPPED)
+    results = [chosen.results[mode] for mode in run.modes if mode in chosen.results]
+    shown = _most_telling(sample, results)
+    left_out = len(sample.exchanges) - len(shown)
+    return {
+        "position": sample.position,
+        "id": sample.id,
+        "why": f"skipped: {skipped.reason}" if skipped else chosen.why,
+        "outcomes": [(result.mode if len(run.modes) > 1 else "", outcome_tags(result)) for result in results],
+        "record": _plain(str(sample.record), MOST) if skipped else "",
+        "system": _plain(sample.system, MOST) if sample.system and shown else "",
+        "exchanges": (_exchange(run, sample, number, results, calls) for number in shown),
+        "left_out": f"{left_out:,} more exchanges of this conversation are not shown." if left_out else "",
+    }
+
+
+def _most_telling(sample: Sample, results: Sequence[Result]) -> list[int]:
+    """The exchanges to show: of many those that failed, then those that changed, then the first ones."""
+    failed = {done["exchange"] for result in results for done in result.outcome if "failure" in done}
+    changed = {
+        done["exchange"]
+        for result in results
+        for done in result.outcome
+        if done["response"] != done["original"]
+    }
+    numbers = range(len(sample.exchanges)) if results else ()
+    return sorted(sorted(numbers, key=lambda n: (n not in failed, n not in changed, n))[:EXCHANGES])
+
+
+def _exchange(
+    run: Run, sample: Sample, number: int, results: Sequence[Result], calls: _Calls
+) -> dict[str, Any]:
+    exchange = sample.exchanges[number]
+    several = len(sample.exchanges) > 1
+    return {
+        "title": f"Exchange {number + 1} of {len(sample.exchanges)}" if several else "",
+        "request": _request(exchange),
+        "outcomes": [_outcome(run, exchange, number, result, calls) for result in results],
+    }
+
+
+def _request(exchange: Exchange) -> str:
+    request = _rendered(exchange.instruction, MOST)
+    if exchange.input:
+        request += '<div class="faint small">Input</div>' + _rendered(exchange.input, MOST)
+    return request
+
+
+def _outcome(run: Run, exchange: Exchange, number: int, result: Result, calls: _Calls) -> dict[str, Any]:
+    done = next((done for done in result.outcome if done["exchange"] == number), None)
+    outcome = {
+        "mode": result.mode if len(run.modes) > 1 else "",
+        "brief": "",
+        "ending": "not worked on",
+        "failure": "",
+        "old": _plain(exchange.response, MOST),
+        "new": "",
+        "rounds": [],
+    }
+    if done is None:
+        return outcome
+    failure = done.get("failure")
+    old, new = exchange.response, done["response"]
+    if new != old:
+        left, right = texts.marked(old[:MOST], new[:MOST])
+        outcome |= {"old": _cut(left, old, MOST), "new": _cut(right, new, MOST)}
+    rounds = {each["round"]: each for each in done["rounds"]}
+    called = {place[2] for place in calls if place[:2] == (result.mode, number)}
+    return outcome | {
+        "brief": brief(done),
+        "ending": ENDINGS.get(done["ending"], done["ending"]),
+        "failure": _plain(f"{failure['step']}, round {failure['round']}: {failure['message']}", MOST)
+        if failure
+        else "",
+        "rounds": [
+            {
+                "number": round_,
+                "tags": decision(rounds[round_]) if round_ in rounds else "",
+                "calls": [
+                    _call(call, rounds.get(round_))
+                    for step in STEPS
+                    for call in calls[result.mode, number, round_].get(step, [])
+                ],
+            }
+            for round_ in sorted(called)
+        ],
+    }
+
+
+def _call(call: Mapping[str, Any], outcome: Mapping[str, Any] | None) -> dict[str, Any]:
+    step = call["step"]
+    judged = outcome is not None and step.startswith("judge")
+    said = [_plain(call["failure"], MOST_SAID)] if call["failure"] else []
+    said += [_rendered(call["reply"], MOST_SAID)] if call["reply"] else []
+    return {
+        "role": ROLE_OF_STEP[step],
+        "name": STEP_NAMES[step],
+        "tags": verdict(step, outcome) if judged and outcome else "",
+        "cost": cost(call),
+        "text": "".join(said),
+    }
+
+
+def _rendered(text: str, most: int) -> str:
+    return _cut(texts.rendered(text[:most]), text, most, "text")
+
+
+def _plain(text: str, most: int) -> str:
+    return _cut(texts.plain(text[:most]), text, most)
+
+
+def _cut(html: str, text: str, most: int, style: str = "text plain") -> str:
+    """A text as HTML, made from its first `most` characters; says how much of it is left out."""
+    more = (
+        f'<p class="faint small">… and {len(text) - most:,} more characters</p>' if len(text) > most else ""
+    )
+    return f'<div class="{style}" dir="auto">{html}</div>{more}'
+
+
+_STYLES = "\n".join(
+    [
+        *(files("viewer").joinpath(name).read_text(encoding="utf-8") for name in ("style.css", "report.css")),
+        *(f".{role} {{ --role: {colour}; }}" for role, colour in ROLE_COLOURS.items()),
+        texts.code_styles("friendly", ".text pre"),
+        "@media screen and (prefers-color-scheme: dark) {",
+        texts.code_styles("monokai", ".text pre"),
+        "}",
+    ]
+)
+
+_TEMPLATE = Environment(
+    autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+).from_string(files("viewer").joinpath("report.jinja").read_text(encoding="utf-8"))
