@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from graph.build import MODES
-from ledger.ledger import Ledger
 from models.failures import MissingExtra
 from models.rehearsal import NOTICE
 from runners.folder import RunError, endpoints, made_by, open_run, refuse_to_overwrite
@@ -55,9 +54,9 @@ def report(run: Path, file: Path, ids: tuple[str, ...], number: int | None, mode
     if file.suffix.lower() not in (".html", ".htm"):
         raise RunError(f"{file}: expected a name that ends in .html")
     refuse_to_overwrite(file, run, made)
-    named = _named(ledger, run, ids)
+    named = [the_sample(ledger, run, sample_id)[0].position for sample_id in ids]
     try:
-        from viewer.choice import choose, looked_up
+        from viewer.choice import choose
         from viewer.numbers import counted
         from viewer.report import html
         from viewer.run import Run
@@ -67,15 +66,12 @@ def report(run: Path, file: Path, ids: tuple[str, ...], number: int | None, mode
         ) from None
     if number is None:
         number = 0 if ids else SAMPLES
-    chosen = looked_up(ledger, dict.fromkeys(named, "asked for"))
-    chosen += choose(ledger, mode or made["modes"][-1], number, but=named) if number else []
+    chosen = dict.fromkeys(named, "asked for")
+    if number:
+        chosen |= choose(ledger, mode or made["modes"][-1], number, but=named)
     about = Run(run.resolve().name, ledger, made)
     rehearsed = any(endpoint.provider == "rehearsal" for endpoint in endpoints(made).values())
     with whole_file(file) as output:
         for part in html(about, counted(about), chosen, notice=NOTICE if rehearsed else ""):
             output.write(part.encode(errors="backslashreplace"))
     click.echo(f"{file}: {len(chosen)} sample{'s' * (len(chosen) != 1)}", err=True)
-
-
-def _named(ledger: Ledger, run: Path, ids: tuple[str, ...]) -> list[int]:
-    return [the_sample(ledger, run, sample_id)[0].position for sample_id in ids]

@@ -1,70 +1,60 @@
 """A choice of samples from which a stranger sees what a run does, its weak sides too."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from itertools import takewhile
 
 from ledger import browse
-from ledger.browse import Filter, Order
-from ledger.ledger import Ledger, Result
-from samples.sample import Sample
+from ledger.browse import Filter, Found, Order
+from ledger.ledger import Ledger
 
 JUDGED = "evolve"
 """The mode in which more than one round may be accepted."""
 
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """A sample, its results by mode, and why it was chosen."""
-
-    sample: Sample
-    results: dict[str, Result]
-    why: str
+AT_ONCE = 20
+"""Samples that are looked at at a time: their texts may be long."""
 
 
-def choose(ledger: Ledger, mode: str, number: int, but: Sequence[int] = ()) -> list[Chosen]:
-    """At most so many samples of a mode, other than those at the positions `but`, in the data's order.
+def choose(ledger: Ledger, mode: str, number: int, but: Sequence[int] = ()) -> dict[int, str]:
+    """At most so many samples of a mode, by position in the data, and why each was chosen.
 
     In turns one that failed, one whose verdicts contradict each other, one that changed much (by accepted
-    rounds, then by growth), and one of those that stand evenly spread over all that are done.
+    rounds, then by growth), and one of those that stand evenly spread over all that are done. None is at one
+    of the positions `but`.
     """
-    done, failed = Filter(mode=mode, status="done"), Filter(mode=mode, status="failed")
+    done = Filter(mode=mode, status="done")
+    accepted = _all(ledger, done, "accepted", down=True) if mode == JUDGED else iter(())
     groups = {
-        "failed": _first(ledger, failed, "position", number),
-        "verdicts contradict": _first(ledger, Filter(mode=mode, contradict=True), "position", number),
-        "most rounds accepted": _changed(ledger, done, "accepted", number) if mode == JUDGED else iter(()),
-        "grew most": _changed(ledger, done, "growth", number),
+        "failed": _all(ledger, Filter(mode=mode, status="failed"), "position", down=False),
+        "verdicts contradict": _all(ledger, Filter(mode=mode, contradict=True), "position", down=False),
+        "most rounds accepted": takewhile(lambda found: found.result.accepted_rounds, accepted),
+        "grew most": takewhile(_grew, _all(ledger, done, "growth", down=True)),
         "one of many": _spread(ledger, done, number),
     }
     seen, why = set(but), dict[int, str]()
     while groups and len(why) < number:
-        for name, positions in list(groups.items()):
-            new = next((position for position in positions if position not in seen), None)
+        for name, some in list(groups.items()):
+            new = next((found.sample.position for found in some if found.sample.position not in seen), None)
             if new is None:
                 del groups[name]
             elif len(why) < number:
                 seen.add(new)
                 why[new] = name
-    return looked_up(ledger, why)
+    return dict(sorted(why.items()))
 
 
-def looked_up(ledger: Ledger, why: dict[int, str]) -> list[Chosen]:
-    """The samples at these positions, with why each was chosen."""
-    return [Chosen(sample, results, why[sample.position]) for sample, results in ledger.at(why)]
+def _grew(found: Found) -> bool:
+    return found.result.final_tokens > found.result.original_tokens
 
 
-def _first(ledger: Ledger, wanted: Filter, order: Order, number: int) -> Iterator[int]:
-    page = browse.page(ledger, wanted, order, down=order != "position", begin=0, size=2 * number)
-    yield from (found.sample.position for found in page.found)
+def _all(ledger: Ledger, wanted: Filter, order: Order, *, down: bool) -> Iterator[Found]:
+    begin = 0
+    while page := browse.page(ledger, wanted, order, down=down, begin=begin, size=AT_ONCE).found:
+        yield from page
+        begin += AT_ONCE
 
 
-def _changed(ledger: Ledger, wanted: Filter, order: Order, number: int) -> Iterator[int]:
-    page = browse.page(ledger, wanted, order, down=True, begin=0, size=2 * number)
-    yield from (found.sample.position for found in page.found if found.result.accepted_rounds)
-
-
-def _spread(ledger: Ledger, wanted: Filter, number: int) -> Iterator[int]:
+def _spread(ledger: Ledger, wanted: Filter, number: int) -> Iterator[Found]:
     total = browse.page(ledger, wanted, "position", down=False, begin=0, size=0).total
     step = max(total // number, 1)
     for begin in range(step // 2, total, step):
-        page = browse.page(ledger, wanted, "position", down=False, begin=begin, size=1)
-        yield from (found.sample.position for found in page.found)
+        yield from browse.page(ledger, wanted, "position", down=False, begin=begin, size=1).found

@@ -16,7 +16,6 @@ from ledger.ledger import SKIPPED, Result
 from models.call import ROLE_OF_STEP, STEPS
 from samples.sample import Exchange, Sample
 from viewer import charts, figures, plots, tables, texts
-from viewer.choice import Chosen
 from viewer.look import ROLE_COLOURS
 from viewer.numbers import Numbers
 from viewer.picture import svg
@@ -39,8 +38,8 @@ _Calls = Mapping[tuple[str, int, int], Mapping[str, list[dict[str, Any]]]]
 """The calls of a sample by mode, exchange and round, and in it by step."""
 
 
-def html(run: Run, numbers: Numbers, chosen: Sequence[Chosen], notice: str = "") -> Iterator[str]:
-    """The report, in parts; the notice stands at its top.
+def html(run: Run, numbers: Numbers, chosen: Mapping[int, str], notice: str = "") -> Iterator[str]:
+    """The report, in parts; the notice stands at its top. `chosen` are samples by position, and why they are.
 
     Raises:
         LedgerError: the ledger cannot be read.
@@ -72,7 +71,8 @@ def html(run: Run, numbers: Numbers, chosen: Sequence[Chosen], notice: str = "")
         made_by=tables.made_by(numbers.report["run"]),
         graphs=graphs,
         some=bool(chosen),
-        samples=(_sample(run, each) for each in chosen),
+        # One at a time: their texts may be long.
+        samples=(_sample(run, found, why) for at, why in chosen.items() for found in run.ledger.at([at])),
     )
 
 
@@ -84,21 +84,21 @@ def _charts(mode: str, numbers: Numbers) -> list[charts.Chart]:
     return [charts.accepted(found.accepted_rounds), lengths, charts.judging(found.judging)]
 
 
-def _sample(run: Run, chosen: Chosen) -> dict[str, Any]:
-    sample = chosen.sample
+def _sample(run: Run, found: tuple[Sample, dict[str, Result]], why: str) -> dict[str, Any]:
+    sample, by_mode = found
     calls: defaultdict[tuple[str, int, int], dict[str, list[dict[str, Any]]]] = defaultdict(
         lambda: defaultdict(list)
     )
     for call in run.ledger.calls(sample.id):
         calls[call["mode"], call["exchange"], call["round"]][call["step"]].append(call)
-    skipped = chosen.results.get(SKIPPED)
-    results = [chosen.results[mode] for mode in run.modes if mode in chosen.results]
+    skipped = by_mode.get(SKIPPED)
+    results = [by_mode[mode] for mode in run.modes if mode in by_mode]
     shown = _most_telling(sample, results)
     left_out = len(sample.exchanges) - len(shown)
     return {
         "position": sample.position,
         "id": sample.id,
-        "why": f"skipped: {skipped.reason}" if skipped else chosen.why,
+        "why": f"skipped: {skipped.reason}" if skipped else why,
         "outcomes": [(result.mode if len(run.modes) > 1 else "", outcome_tags(result)) for result in results],
         "record": _plain(str(sample.record), MOST) if skipped else "",
         "system": _plain(sample.system, MOST) if sample.system and shown else "",
@@ -161,7 +161,7 @@ def _outcome(run: Run, exchange: Exchange, number: int, result: Result, calls: _
     called = {place[2] for place in calls if place[:2] == (result.mode, number)}
     return outcome | {
         "brief": brief(done),
-        "ending": ENDINGS.get(done["ending"], done["ending"]),
+        "ending": f"ended: {ENDINGS.get(done['ending'], done['ending'])}",
         "failure": _plain(f"{failure['step']}, round {failure['round']}: {failure['message']}", MOST)
         if failure
         else "",
