@@ -10,10 +10,10 @@ from typing import Any
 from fastapi import Request
 from nicegui import ui
 
-from ledger.comparison import Comparison, Kind, Order, Pair
+from ledger.comparison import Comparison, Order, Pair
 from ledger.statistics import ModeStatistics
 from runners.folder import differences
-from runners.side_by_side import rows
+from runners.side_by_side import KIND_NAMES, rows
 from samples.sample import Sample
 from viewer import charts
 from viewer.charts import Chart, Series
@@ -26,16 +26,6 @@ from viewer.sides import Side, Sides, View
 
 WAIT = 10.0
 """Seconds that a table waits for a comparison, which takes that long for a million samples or more."""
-
-KIND_NAMES: dict[Kind, str] = {
-    "all": "in both",
-    "differ": "responses differ",
-    "both": "changed in both",
-    "only_a": "changed in A only",
-    "only_b": "changed in B only",
-    "neither": "changed in neither",
-    "failed": "failed in one",
-}
 
 ORDER_NAMES: dict[Order, str] = {
     "position": "place in the data",
