@@ -108,19 +108,22 @@ class Room:
     ) -> tuple[Call, int]:
         """The call with no more than about `aim` tokens, as far as that can be, and how many it has."""
         assert call.shortenable  # noqa: S101 - for the type
-        texts, messages = call.shortenable.texts, shaped(call.messages)
-        estimate = _estimated(messages)
-        fixed = estimate - sum(map(estimate_tokens, texts))
-        made, factor = call, count / max(estimate, 1)
+        texts = call.shortenable.texts
+        estimated = sum(map(estimate_tokens, texts))
+        # How many tokens one that is estimated stands for; at first as in the prompt as a whole.
+        density = count / max(_estimated(shaped(call.messages)), 1)
+        made = call
         for _ in range(TRIES):
-            shorter, to = shorten_longest(texts, aim / factor - fixed)
+            room = min(estimated - (count - aim) / density, 0.99 * estimated)
+            shorter, to = shorten_longest(texts, room)
             made = call.shortened(shorter, to)
-            messages = shaped(made.messages)
-            count, _ = await self._count(messages, aim)
+            before, estimated_before = count, estimated
+            count, _ = await self._count(shaped(made.messages), aim)
+            estimated = sum(map(estimate_tokens, shorter))
             if count <= aim or to == LEAST:
                 break
-            # What is left has more tokens than was thought.
-            factor *= max(count / aim, 1.01)
+            if count < before and estimated < estimated_before:
+                density = (before - count) / (estimated_before - estimated)
         return made, count
 
     async def _count(self, messages: Sequence[Message], most: int) -> tuple[int, bool]:

@@ -30,6 +30,7 @@ Kind = Literal[
     "overloaded",
     "too_long",
     "content_filter",
+    "bad_request",
     "invalid_key",
     "echo_key",
     "no_balance",

@@ -18,6 +18,7 @@ MODELS = {
     "glm": "glm-4.6",
     "ernie": "ernie-4.5-turbo-128k",
     "vllm": "standin",
+    "wenxin": "ernie-speed-128k",
 }
 """A model of each provider that the stand-in has."""
 
@@ -68,10 +69,11 @@ async def asking(
         records.append(made)
 
     limits = {name: settings.pop(name) for name in ("rpm", "tpm", "budget") if name in settings}
+    old = server.key("wenxin")
     given = {"model": f"{provider}:{MODELS[provider]}", "base_url": server.base_url(provider), **settings}
     door = Door(
         ModelSettings(**given),
-        Keys(server.environment()),
+        Keys(server.environment() | dict(zip(("QIANFAN_AK", "QIANFAN_SK"), old.split(":"), strict=True))),
         concurrency=concurrency,
         record=record,
         recall=lambda call, request: None,

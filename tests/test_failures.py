@@ -1,24 +1,22 @@
-"""What a failed call means: every failure of every provider, over HTTP, and any failure at all."""
+"""What becomes of calls that fail, and of their run, over HTTP. What each failure means: `test_meanings`."""
 
 import asyncio
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-import httpx2
-import openai
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ledger.ledger import Ledger
 from models import door
-from models.diagnosis import diagnose
-from models.failures import CallFailed, Remedy, RunStopped
-from models.settings import Endpoint
+from models.failures import CallFailed, RunStopped
 from standin import RETRYABLE, Fault, StandIn
-from tests.doors import MODELS, VLLM_KEY, asking, call, until
+from tests import doors
+from tests.doors import VLLM_KEY, asking, call, until
 from tests.program import DATA, coevol
+
+MODELS = {name: model for name, model in doors.MODELS.items() if name != "wenxin"}
+"""Wenxin's library asks by itself and in threads: see `test_providers`."""
 
 GIVES_UP = {
     "too_long": "too long",
@@ -183,31 +181,6 @@ async def test_a_server_that_goes_away_is_waited_for(monkeypatch: pytest.MonkeyP
             server.stop()
             (error,) = await to.ask(call(9))
             assert isinstance(error, RunStopped)
-
-
-WORDS = st.text(max_size=20) | st.sampled_from(["context length", "_unsafe", "per day", "insufficient_quota"])
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | WORDS,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(WORDS, inner, max_size=3)
-        | st.fixed_dictionaries({}, optional=dict.fromkeys(("error", "code", "message", "type"), inner))
-    ),
-    max_leaves=8,
-)
-
-
-@given(st.integers(300, 599), JSON, st.dictionaries(st.just("retry-after"), st.text("0123456789-.eGMT :")))
-def test_any_answer_at_all_has_a_meaning(status: int, body: Any, headers: dict[str, str]) -> None:
-    request = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")
-    response = httpx2.Response(status, request=request, headers=headers)
-    error = openai.APIStatusError("it failed", response=response, body=body)
-    found = diagnose(error, Endpoint("openai", "m", "http://127.0.0.1/v1"), has_answered=False)
-    assert found.remedy in get_args(Remedy)
-    assert "openai:m" in found.message
-    assert found.wait is None or found.wait >= 0
-    again = diagnose(ValueError(body), Endpoint("openai", "m", None), has_answered=True)
-    assert again.remedy in get_args(Remedy)
 
 
 def run(server: StandIn, provider: str, folder: Path, *options: str, status: int) -> str:

@@ -163,6 +163,20 @@ def test_what_does_not_fit_the_context_costs_its_sample_alone(vllm: str, tmp_pat
     assert results(tmp_path)[1].reason.startswith("too long: ")
 
 
+def test_a_debate_that_does_not_fit_the_context_is_shortened(vllm: str, tmp_path: Path) -> None:
+    # Debaters end after 600 tokens of noise: four speeches are too much beside pack and record.
+    speeches = json.dumps({"min_tokens": 600, "logit_bias": {"1": 100}})
+    words = ("--extra-body", f"positive={speeches}", "--extra-body", f"critical={speeches}")
+    evolve(vllm, tmp_path, "--stop", 2, "--max-rounds", 1, *ENDING, *words, "--max-tokens", 700)
+    assert [result.status for result in results(tmp_path)] == ["done"] * 2
+    made = calls(tmp_path, "step, shortened_to, attempts, input_tokens")
+    assert {attempts for _, _, attempts, _ in made} == {1}
+    advisors = [row for row in made if row[0] == "advisor"]
+    assert len(advisors) == 2
+    assert all(to and 3000 < tokens <= 4096 - 700 for _, to, _, tokens in advisors)
+    assert "the debate was shortened" in coevol("stats", "run", cwd=tmp_path).stdout
+
+
 def test_a_model_that_is_not_served_stops_the_run(vllm: str, tmp_path: Path) -> None:
     said = evolve(vllm, tmp_path, "--stop", 20, model="tinier", status=3)
     assert said.count("coevol: stopped: ") == 1
