@@ -1,5 +1,6 @@
 # make demo   sets everything up and evolves the example data without a key
 # make test   lint, types and all tests
+# make trainers   TRL, LLaMA-Factory and Axolotl, for the tests that load exports with them
 # make test-long   the tests that take many minutes
 # make bench  measures the program against floors, see benchmarks/RESULTS.md
 # make lock   compiles the pinned requirements anew from pyproject.toml
@@ -8,8 +9,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
+TRAINERS := .venv-trainers
 
-.PHONY: demo test test-long bench lock
+.PHONY: demo test trainers test-long bench lock
 
 demo: $(VENV)/demo
 	$(BIN)/coevol evolve examples/alpaca_en.json -o $(DEMO)
@@ -28,6 +30,8 @@ test: $(VENV)/test
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 --dist loadfile
 
+trainers: $(TRAINERS)/ready
+
 test-long: $(VENV)/test
 	$(BIN)/pytest -m long
 
@@ -42,6 +46,12 @@ $(VENV)/demo: requirements.txt pyproject.toml
 $(VENV)/test: requirements-test.txt pyproject.toml
 	$(call install,requirements-test.txt)
 	touch $@ $(VENV)/demo
+
+$(TRAINERS)/ready: tests/trainers.txt
+	@echo 'Installing into $(TRAINERS) (a minute or two) …'
+	@$(PYTHON) -m venv --clear $(TRAINERS)
+	@$(TRAINERS)/bin/pip install --quiet --disable-pip-version-check --no-deps -r $<
+	touch $@
 
 define install
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "coevol needs Python 3.11 or newer: make PYTHON=python3.11 …")'

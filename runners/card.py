@@ -62,7 +62,8 @@ def usage(file: Path, to: SftTrainer | DpoTrainer) -> str:
         case "trl-sft":
             return (
                 f"{_python(load)}\n\nTo learn from the responses alone, give `SFTTrainer` a configuration "
-                "with `assistant_only_loss=True`."
+                "with `assistant_only_loss=True`; the model's chat template has to be one that TRL knows, or "
+                "one that marks them with `{% generation %}`."
             )
         case "trl-dpo":
             return _python(load)

@@ -1,9 +1,102 @@
 """Two modes beside each other, of one run or of two: the numbers of both, and by how much they differ."""
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from rich.table import Table
+from rich.text import Text
+
+from ledger.comparison import Comparison, Kind, Side, is_comparable
+from ledger.ledger import Ledger
+from runners.folder import RunError, differences, made_by, open_run
+from runners.terminal import Page, printable
+
 Value = float | None
+
+
+class Opened(NamedTuple):
+    """A run: its ledger, and what made it."""
+
+    ledger: Ledger
+    made: dict[str, Any]
+
+
+def open_both(run: Path, other: Path) -> tuple[Opened, Opened]:
+    """Two runs to be compared.
+
+    Raises:
+        RunError: they are one, or have no sample in common; the message says what to do.
+        LedgerError: one of them cannot be read.
+    """
+    a, b = (Opened(open_run(folder), made_by(folder)) for folder in (run, other))
+    if run.samefile(other):
+        raise RunError(f"{run} and {other} are one run: name another")
+    if a.made["data"]["sha256"] != b.made["data"]["sha256"] and not is_comparable(a.ledger, b.ledger):
+        raise RunError(
+            f"{run} and {other} cannot be compared: they read different data "
+            f"({a.made['data']['path']} and {b.made['data']['path']}), and no finished sample of one "
+            "has the id and the requests of one of the other"
+        )
+    return a, b
+
+
+def beside(a: Opened, b: Opened, reports: tuple[Mapping[str, Any], Mapping[str, Any]]) -> dict[str, Any]:
+    """The object of `coevol stats RUN OTHER_RUN --json`, from that of each of them.
+
+    `differences` says what they were made with where that is not the same; `samples` counts, for each mode
+    that both have, the samples in both by the kinds of `ledger.comparison.Kind`, and those that are in one
+    alone (`alone_a`, `alone_b`).
+    """
+    samples: dict[str, dict[str, int]] = {}
+    for mode in a.made["modes"]:
+        if mode in b.made["modes"]:
+            compared = Comparison(*(Side(run.ledger, mode, run.made["data"]["sha256"]) for run in (a, b)))
+            samples[mode] = {"alone_a": compared.alone_a, "alone_b": compared.alone_b}
+            samples[mode].update(compared.kinds.items())
+    different = [{"name": n, "a": one, "b": other} for n, one, other in differences(a.made, b.made)]
+    return {"a": reports[0], "b": reports[1], "differences": different, "samples": samples}
+
+
+def show(a: Path, b: Path, compared: Mapping[str, Any]) -> None:
+    """Print what `beside` gives."""
+    page = Page()
+    page.text(f"A {a}\nB {b}", "bold")
+    page.heading("What was different")
+    table = _table("", "A", "B")
+    for each in compared["differences"]:
+        table.add_row(*(Text(printable(each[key])) for key in ("name", "a", "b")))
+    page.table(table) if table.row_count else page.text("nothing")
+    for mode, kinds in compared["samples"].items():
+        page.heading(f"Mode {mode}")
+        table = _table("", "A", "B", "B − A")
+        for row in rows(compared["a"]["modes"][mode], compared["b"]["modes"][mode]):
+            table.add_row(*row)
+        page.table(table)
+        words = ", ".join(f"{kinds[kind]:,} {name}" for kind, name in KIND_NAMES.items() if kind != "all")
+        page.text(f"\n{kinds['all']:,} samples in both: {words}")
+    if not compared["samples"]:
+        page.text("\nThey have no mode in common: `coevol stats` of each, or `coevol view` of both.")
+
+
+KIND_NAMES: dict[Kind, str] = {
+    "all": "in both",
+    "differ": "responses differ",
+    "both": "changed in both",
+    "only_a": "changed in A only",
+    "only_b": "changed in B only",
+    "neither": "changed in neither",
+    "failed": "failed in one",
+}
+"""How the kinds of pairs are called."""
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in names:
+        numbers = bool(name) and "B − A" in names
+        table.add_column(name, justify="right" if numbers else "left", no_wrap=numbers)
+    return table
 
 
 class Row(NamedTuple):

@@ -1,4 +1,4 @@
-"""`coevol stats RUN`: what a run amounts to, as tables or as JSON.
+"""`coevol stats RUN [OTHER_RUN]`: what a run amounts to, as tables or as JSON; or two beside each other.
 
 The JSON of `--json` stays as it is from version to version, but for new fields. It is one object:
 
@@ -7,6 +7,8 @@ The JSON of `--json` stays as it is from version to version, but for new fields.
 - `modes`: by mode the fields of `ledger.statistics.ModeStatistics`, with those of `Lengths` and `Judging`
   (null in modes without a judge), and `calls`, with those of `Calls` but the 95th percentile.
 - `calls`: `total`, `by_role` and `by_model`, each with the fields of `ledger.statistics.Calls`.
+
+With OTHER_RUN it is what `runners.side_by_side.beside` gives.
 
 Calls and modes also have `cost_usd`, null where no price is known, and `cost_complete`: where it is false,
 the price or the tokens of some of the calls are not known, and their cost is not in it.
@@ -26,28 +28,40 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from ledger.ledger import Ledger
 from ledger.statistics import Calls, ModeStatistics, Statistics, statistics
 from models.prices import cost
 from models.settings import Endpoint, Role, split_model
 from runners.folder import endpoints, made_by, open_run
+from runners.side_by_side import beside, open_both, show
 from runners.terminal import Page, printable
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
+@click.argument("other_run", type=click.Path(path_type=Path), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
-def stats(run: Path, as_json: bool) -> None:
+def stats(run: Path, other_run: Path | None, as_json: bool) -> None:
     """Say what a run amounts to.
 
     How many drafts were accepted, how responses grew, how far the judge can be trusted, and what the calls
-    took. Also of a run that is going on.
+    took. Also of a run that is going on. With OTHER_RUN, A and B beside each other: what they were made
+    with, the numbers of the modes that both have, and how their responses differ.
     """
-    ledger, made = open_run(run), made_by(run)
-    numbers = report(made, statistics(ledger, made["modes"]))
+    if other_run is not None:
+        a, b = open_both(run, other_run)
+        compared = beside(a, b, (_report(*a), _report(*b)))
+        click.echo(json.dumps(compared, indent=2)) if as_json else show(run, other_run, compared)
+        return
+    numbers = _report(open_run(run), made_by(run))
     if as_json:
         click.echo(json.dumps(numbers, indent=2))
     else:
         _print(run, numbers)
+
+
+def _report(ledger: Ledger, made: Mapping[str, Any]) -> dict[str, Any]:
+    return report(made, statistics(ledger, made["modes"]))
 
 
 def report(made: Mapping[str, Any], found: Statistics) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from ledger.comparison import is_comparable
-from runners.folder import RunError, made_by, open_run
+from runners.folder import made_by, open_run
+from runners.side_by_side import open_both
 
 
 @click.command()
@@ -29,19 +29,7 @@ def view(run: Path, other_run: Path | None, port: int, browser: bool) -> int:
     while `coevol evolve` works on the run.
     """
     folders = [run] if other_run is None else [run, other_run]
-    ledgers = [open_run(folder) for folder in folders]
-    made = [made_by(folder) for folder in folders]
-    if other_run is not None:
-        if run.samefile(other_run):
-            raise RunError(
-                f"{run} and {other_run} are one run: name another, or it alone to compare its modes"
-            )
-        if made[0]["data"]["sha256"] != made[1]["data"]["sha256"] and not is_comparable(*ledgers):
-            raise RunError(
-                f"{run} and {other_run} cannot be compared: they read different data "
-                f"({made[0]['data']['path']} and {made[1]['data']['path']}), and no finished sample of one "
-                "has the id and the requests of one of the other"
-            )
+    opened = [(open_run(run), made_by(run))] if other_run is None else open_both(run, other_run)
     try:
         from viewer.run import PREFIXES, Run
         from viewer.server import serve
@@ -51,7 +39,9 @@ def view(run: Path, other_run: Path | None, port: int, browser: bool) -> int:
         ) from None
     names = _names(folders)
     shown = dict(zip(names, PREFIXES, strict=False)) if other_run else {}
-    runs = [Run(*known, shown=shown) for known in zip(names, ledgers, made, PREFIXES, strict=False)]
+    runs = [
+        Run(name, *known, prefix, shown) for name, known, prefix in zip(names, opened, PREFIXES, strict=False)
+    ]
     try:
         serve(runs, port, browser=browser)
     except OSError as error:

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from ledger.ledger import Ledger
 from runners.cli import main
+from samples.sample import Sample
 from standin import StandIn
 from tests.program import EXAMPLES, coevol
 
@@ -73,6 +75,12 @@ def look(*words: object, cwd: Path, status: int = 0) -> subprocess.CompletedProc
     said, complaint = (stream.getvalue().decode() for stream in streams)
     assert ended.value.code == status, complaint
     return subprocess.CompletedProcess(["coevol", *map(str, words)], status, said, complaint)
+
+
+def evolved(run: Path) -> list[tuple[Sample, list[dict[str, Any]]]]:
+    """The samples of a run with their outcome in mode evolve, skipped ones left out."""
+    found = Ledger.open(run / "ledger.sqlite").samples()
+    return [(sample, by_mode["evolve"].outcome) for sample, by_mode in found if "evolve" in by_mode]
 
 
 @pytest.fixture(scope="session")

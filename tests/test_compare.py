@@ -16,6 +16,7 @@ from samples.sample import Sample
 from standin import StandIn
 from tests import program
 from tests.browser import Browser, viewing
+from tests.conftest import look
 from tests.program import coevol
 
 pytestmark = pytest.mark.skipif(not program.DATA.exists(), reason="the data sets are not at hand")
@@ -209,6 +210,20 @@ def test_a_pair_of_responses(browser: Browser, one: Path, other: Path, pages: st
     browser.all(".bar a")[-2].click()
     browser.until(lambda: shown_ids(browser))
     assert browser.texts(".where") == ["1 to 50 of 60"]
+
+
+def test_the_same_in_a_terminal(one: Path, other: Path) -> None:
+    both = pairs((one, "evolve"), (other, "evolve")).values()
+    said = json.loads(look("stats", one, other, "--json", cwd=one.parent).stdout)
+    assert said["samples"]["evolve"]["differ"] == sum(differ(a, b) for a, b in both)
+    assert said["samples"]["evolve"]["alone_a"] == 10
+    assert (said["a"], said["b"]) == (stats(one), stats(other))
+    assert {"name": "rehearsal_wins", "a": "0.5", "b": "0.8"} in said["differences"]
+    shown = look("stats", one, other, cwd=one.parent).stdout
+    assert "\x1b" not in shown
+    for words in (HOSTILE_NAME, "prompts", "Mode evolve", "both orders agree", "50 samples in both"):
+        assert words in shown
+    assert "are one run" in look("stats", one, one, cwd=one.parent, status=2).stderr
 
 
 def test_modes_of_one_run(browser: Browser, other: Path) -> None:

@@ -9,10 +9,8 @@ import pytest
 from datasets import List, Value, load_dataset
 from huggingface_hub import DatasetCard
 
-from ledger.ledger import Ledger
-from samples.sample import Sample
 from standin import StandIn
-from tests.conftest import FAILING, look
+from tests.conftest import FAILING, evolved, look
 from tests.program import coevol
 
 MESSAGES = List({"role": Value("string"), "content": Value("string")})
@@ -23,12 +21,6 @@ def load(file: Path) -> Any:
     """The file as TRL, LLaMA-Factory and Axolotl load it."""
     builder = "parquet" if file.suffix == ".parquet" else "json"
     return load_dataset(builder, data_files=str(file), split="train", cache_dir=str(file.parent / "cache"))
-
-
-def evolved(run: Path) -> list[tuple[Sample, list[dict[str, Any]]]]:
-    """The samples of a run with their outcome in mode evolve, skipped ones left out."""
-    found = Ledger.open(run / "ledger.sqlite").samples()
-    return [(sample, by_mode["evolve"].outcome) for sample, by_mode in found if "evolve" in by_mode]
 
 
 @pytest.mark.parametrize("ending", ["json", "jsonl", "parquet"])

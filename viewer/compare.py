@@ -10,10 +10,10 @@ from typing import Any
 from fastapi import Request
 from nicegui import ui
 
-from ledger.comparison import Comparison, Kind, Order, Pair
+from ledger.comparison import Comparison, Order, Pair
 from ledger.statistics import ModeStatistics
 from runners.folder import differences
-from runners.side_by_side import rows
+from runners.side_by_side import KIND_NAMES, rows
 from samples.sample import Sample
 from viewer import charts
 from viewer.charts import Chart, Series
@@ -26,16 +26,6 @@ from viewer.sides import Side, Sides, View
 
 WAIT = 10.0
 """Seconds that a table waits for a comparison, which takes that long for a million samples or more."""
-
-KIND_NAMES: dict[Kind, str] = {
-    "all": "in both",
-    "differ": "responses differ",
-    "both": "changed in both",
-    "only_a": "changed in A only",
-    "only_b": "changed in B only",
-    "neither": "changed in neither",
-    "failed": "failed in one",
-}
 
 ORDER_NAMES: dict[Order, str] = {
     "position": "place in the data",
@@ -86,7 +76,8 @@ def add(sides: Sides, countings: Mapping[str, Counting]) -> None:
                 return
             found = await asyncio.to_thread(_page, view, compared)
             _filters(view, compared)
-            ui.html(_table(view, found), sanitize=False).classes("w-full overflow-x-auto")
+            if found:
+                ui.html(_table(view, found), sanitize=False).classes("w-full overflow-x-auto")
             total = compared.kinds[view.kind]
             turning(view.begin, view.begin + len(found), total, SIZE, lambda begin: view.link(begin=begin))
 
@@ -256,13 +247,14 @@ def _table(view: View, found: Sequence[tuple[Pair, Sample]]) -> str:
 
 def _row(view: View, pair: Pair, sample: Sample) -> str:
     link = escape(view.pair_link(pair.position))
+    more = f"{pair.growth_b - pair.growth_a:+.2f}".replace("-", "−")
     return (
         f'<tr><td class=id><a href="{link}">{escape(sample.id)}</a></td>'
         f'<td class=excerpt dir=auto><a href="{link}">{escape(excerpt(sample))}</a></td>'
         f"<td>{came(view.a, pair.accepted_a, failed=pair.failed_a)}</td>"
         f"<td>{came(view.b, pair.accepted_b, failed=pair.failed_b)}</td>"
         f"<td class=number>{pair.growth_a:.2f}×</td><td class=number>{pair.growth_b:.2f}×</td>"
-        f"<td class=number>{pair.growth_b - pair.growth_a:+.2f}</td>"
+        f"<td class=number>{more if pair.growth_a != pair.growth_b else '='}</td>"
         f"<td class=faint>{'' if pair.differ else 'same text'}</td></tr>"
     )
 

@@ -80,7 +80,7 @@ def more(content: str, show_all: Callable[[], None]) -> ui.button:
 def choice(name: str, options: Mapping[Any, str], value: Any, chosen: Callable[[Any], None]) -> None:
     """A choice among values, by their names."""
     select = ui.select(dict(options), label=name, value=value if value in options else None)
-    select.props("dense outlined options-dense").classes("min-w-32")
+    select.props("dense outlined options-dense").classes("min-w-36")
     select.on_value_change(lambda event: chosen(event.value))
 
 

@@ -27,7 +27,7 @@ def add(run: Run) -> None:
             with ui.row().classes("items-center gap-3"):
                 for name in run.modes:
                     link = run.address("/graph", {"mode": name, "sample": place if sample_id else ""})
-                    ui.link(name, link).classes("tag good" if name == mode else "tag")
+                    ui.link(name, link).classes("tag here" if name == mode else "tag")
                 if sample_id is not None:
                     ui.label("The way of sample").classes("faint")
                     ui.link(sample_id, run.address(f"/sample/{place}", {"of": mode}))

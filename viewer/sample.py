@@ -80,7 +80,7 @@ def _title(
         for other in by_mode:
             if len(by_mode) > 1:
                 link = ui.link(other, view.sample_link((sample.position, other)))
-                link.classes("tag" if other != mode else "tag good")
+                link.classes("tag" if other != mode else "tag here")
         if result.outcome:
             way = view.run.address("/graph", {"mode": mode, "sample": str(sample.position)})
             ui.link("its way", way).classes("faint its-way")
@@ -88,7 +88,8 @@ def _title(
         for key, name in (("k", "previous"), ("j", "next")):
             if links[key]:
                 ui.link(f"{name} ({key})", links[key]).classes(name)
-    if result.reason:
+    # Of a single exchange its failure is said below.
+    if result.reason and (result.status == "skipped" or len(sample.exchanges) > 1):
         with ui.column().classes("panel"):
             ui.label("Why it was skipped" if result.status == "skipped" else "Why it failed").classes(
                 "faint small"
@@ -171,6 +172,7 @@ def _responses(original: str, done: Mapping[str, Any]) -> None:
     ui.label(f"Ended: {ENDINGS.get(done['ending'], done['ending'])}.").classes("faint small ending")
     if "failure" in done:
         with ui.column().classes("panel"):
+            ui.label("Why it failed").classes("faint small")
             plain_text(
                 f"{done['failure']['step']}, round {done['failure']['round']}: {done['failure']['message']}"
             )
@@ -225,10 +227,11 @@ def _bubble(call: dict[str, Any], current: str, outcome: Mapping[str, Any] | Non
             if call["failure"]:
                 ui.html('<span class="tag bad">failed</span>', sanitize=False)
             ui.space()
-            ui.label(cost(call)).classes("faint small")
-            if step == "editor" and call["reply"]:
-                _on_demand("differences", lambda: _draft(current, call["reply"]))
-            _on_demand("messages", lambda: _messages(call))
+            with ui.row().classes("items-center gap-2 no-wrap"):
+                ui.label(cost(call)).classes("faint small")
+                if step == "editor" and call["reply"]:
+                    _on_demand("differences", lambda: _draft(current, call["reply"]))
+                _on_demand("messages", lambda: _messages(call))
         if call["failure"]:
             plain_text(call["failure"], style="small")
         if call["reply"]:

@@ -92,7 +92,8 @@ def add(run: Run) -> None:
         with frame(run, "/samples"):
             _filters(view, reasons)
             _where(view, page)
-            ui.html(_table(view, page.found), sanitize=False).classes("w-full overflow-x-auto")
+            if page.found:
+                ui.html(_table(view, page.found), sanitize=False).classes("w-full overflow-x-auto")
             _turning(view, page)
 
 
@@ -167,7 +168,7 @@ def _row(view: View, found: Found) -> str:
     growth = f"{result.final_tokens / result.original_tokens:.2f}×" if result.original_tokens else "–"
     tokens = f"{result.original_tokens:,} → {result.final_tokens:,}" if result.exchanges else "–"
     return (
-        f'<tr><td><a href="{link}">{escape(sample.id[:40])}</a></td><td>{escape(result.mode or "–")}</td>'
+        f'<tr><td class=id><a href="{link}">{escape(sample.id)}</a></td><td>{escape(result.mode or "–")}</td>'
         f'<td class=excerpt dir=auto><a href="{link}">{escape(excerpt(sample))}</a></td>'
         f"<td>{outcome_tags(result)}</td><td class=number>{result.exchanges or '–'}</td>"
         f"<td class=number>{tokens}</td><td class=number>{growth}</td></tr>"

@@ -78,7 +78,7 @@ def _highlighted(code: str, language: str, _: str) -> str:
 def _picture(self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, environment: Any) -> str:
     token = tokens[index]
     source = escape(str(token.attrs.get("src", "")))
-    return f'<a href="{source}">🖼 {escape(token.content) or source}</a>'
+    return f'<a href="{source}">[picture: {escape(token.content) or source}]</a>'
 
 
 def _kept(tag: str, name: str, value: str) -> str | None:

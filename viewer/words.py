@@ -32,7 +32,10 @@ ENDINGS = {
 def outcome_tags(result: Result) -> str:
     """What came of a sample, as HTML tags."""
     if result.status != "done":
-        return f'<span class="tag bad">{escape(result.status)}: {escape((result.reason or "")[:60])}</span>'
+        reason = result.reason or ""
+        # Of a failure its short name: all of it is long, and stands with the sample.
+        brief = reason.partition(": ")[0] if result.status == "failed" else reason
+        return f'<span class="tag bad">{escape(result.status)}: {escape(brief[:60])}</span>'
     if result.mode == SKIPPED:
         return ""
     rounds = result.accepted_rounds
