@@ -5,9 +5,9 @@ from typing import Any
 import httpx2
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.base import LanguageModelInput
-from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
+from models.answer import ChatCompletions
 from models.community import glm_jwt, wenxin
 from models.parameters import parameters
 from models.rehearsal import RehearsalModel
@@ -28,7 +28,7 @@ CONNECT = 10.0
 """Seconds to wait for a connection: a server that is up takes it at once, however long its replies take."""
 
 
-class ChatGLM(ChatOpenAI):
+class ChatGLM(ChatCompletions):
     """GLM speaks the OpenAI protocol but knows the reply's limit as `max_tokens` only."""
 
     def _get_request_payload(
@@ -65,7 +65,7 @@ def chat_model(
     if endpoint.provider == "glm-jwt":
         return glm_jwt(endpoint, role, settings, key, client, timeout)
     given = parameters(endpoint, role, settings)
-    make = ChatGLM if endpoint.provider == "glm" else ChatOpenAI
+    make = ChatGLM if endpoint.provider == "glm" else ChatCompletions
     return make(
         model=endpoint.name,
         api_key=key,

@@ -24,6 +24,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from openai import DefaultAioHttpClient
 
+from models.answer import answer
 from models.budget import Budget, Reservation, Usage, longest_reply
 from models.call import Call, CallRecord
 from models.chat import chat_model, located
@@ -280,7 +281,7 @@ class Door:
         clock = time.perf_counter()
         try:
             async with asyncio.timeout(self._settings.timeout):
-                message = await line.model.ainvoke([dict(m) for m in attempt.messages], **attempt.fields)
+                message = await answer(line.model, attempt.messages, attempt.fields)
             attempt.answered(message, call, line.endpoint)
             standing.health.has_answered = True
             if attempt.output_tokens:
