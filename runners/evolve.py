@@ -26,8 +26,8 @@ from runners.spending import unpriced
 from samples.reader import open_data
 
 OBJECTS_A_COLLECTION = 10_000
-"""New objects after which Python looks for garbage. With its own 700, looking takes a sixth of a run's CPU and
-finds next to nothing: what a call leaves behind is freed as it is dropped."""
+"""New objects after which Python looks for garbage. With its own 700, that takes a sixth of the CPU and finds
+next to nothing: what a call leaves behind is freed as it is dropped."""
 
 
 @click.command()
