@@ -13,6 +13,7 @@ from graph.drawing import depths, drawing
 from ledger.steps import StepCalls
 from runners.folder import RunError, made_by, open_run, refuse_to_overwrite
 from runners.show import the_sample
+from runners.terminal import printable
 from samples.files import whole_file
 from viewer.look import seconds
 from viewer.picture import png, svg
@@ -91,7 +92,7 @@ def _of_run(run: Path, sample_id: str | None, mode: str | None, file: Path | Non
         the_sample(ledger, run, sample_id)
     chosen = mode or made["modes"][-1]
     walk = walked(ledger, chosen, lazy=bool(made["settings"].get("lazy_judge")), sample=sample_id)
-    return walk, f"the graph of mode {chosen} in {run}"
+    return walk, f"the graph of mode {chosen} in {printable(str(run))}"
 
 
 def _drawn(walk: Walk, form: Format, title: str) -> str | bytes:

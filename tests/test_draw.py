@@ -170,6 +170,17 @@ def test_png_is_the_same_picture_without_fonts(modes_run: Path, tmp_path: Path) 
     assert len(image) > 1.5 * len(resvg_py.svg_to_bytes(svg_string=wordless, zoom=2))
 
 
+def test_a_picture_of_a_run_with_an_odd_name(odd_run: Path, tmp_path: Path) -> None:
+    for name in (odd_run.name, os.fsdecode(b"no \xff letter")):
+        if not (tmp_path / name).exists():
+            (tmp_path / name).symlink_to(odd_run)
+        look("graph", name, "-o", "graph.svg", cwd=tmp_path)
+        look("graph", name, "-o", "graph.png", cwd=tmp_path)
+        label = ElementTree.parse(tmp_path / "graph.svg").getroot().attrib["aria-label"]
+        assert label.startswith("the graph of mode evolve in ")
+        assert label.endswith((odd_run.name, "no \\udcff letter"))
+
+
 def test_png_is_nothing_for_a_terminal(tmp_path: Path) -> None:
     ours, theirs = os.openpty()
     command = [sys.executable, "-c", "from runners.cli import main; main()", "graph", "--format", "png"]
