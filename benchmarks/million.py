@@ -1,29 +1,22 @@
 """A million records: time and memory where a program could be tempted to hold them all.
 
-The data set is generated, and deleted afterwards. A run with all but a thousand samples done is made by
-writing their results into the ledger as the program's own writer does, without their calls: eight million of
-them would be another 20 GB, and nothing here reads them.
+The data set is generated, and deleted afterwards. The ledger of the run with all but a thousand samples done
+is written without the model calls behind its results (`benchmarks.finished`), which nothing here reads.
 """
 
 import json
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import click
-from sqlalchemy import insert, select
 
 from benchmarks.endpoint import Endpoint
+from benchmarks.finished import finished_run
 from benchmarks.program import Used, coevol
 from benchmarks.records import records
 from benchmarks.table import show
-from ledger.ledger import Ledger
-from ledger.tables import results, samples, texts
-from ledger.texts import Folder
 from runners.cli import coevol as program
-from samples.files import to_json
 
 Row = tuple[str, float, float]
 
@@ -47,7 +40,7 @@ def main(count: int, left: int, worked_on: int, folder: Path | None) -> None:
         used = coevol("evolve", lines, "-o", "working", "--stop", worked_on, "--max-rounds", 1, cwd=here)
         rows.append((f"rehearsal of the first {worked_on:,}", used.wall, used.peak))
         course = _course(used)
-        run = _nearly_done(here, lines, count - left)
+        run = finished_run(here, lines, count - left)
         ledger = (run / "ledger.sqlite").stat().st_size
         rows.append(_first_call(f"first call, {count - left:,} done", here, lines, run))
         for name, *words in ("export", "-o", here / "out.jsonl"), ("stats",):
@@ -99,56 +92,6 @@ def _course(used: Used) -> str:
     marks = {"1/4": 0.25, "1/2": 0.5, "3/4": 0.75, "end": 1.0}
     last = len(used.memory) - 1
     return ", ".join(f"{used.memory[int(last * mark)]:,.0f} MiB at {name}" for name, mark in marks.items())
-
-
-def _nearly_done(folder: Path, data: Path, done: int) -> Path:
-    """A run of which the first samples are finished."""
-    run = folder / "nearly-done"
-    with Endpoint() as endpoint:
-        words = ("evolve", data, "-o", run, "--stop", 1, *endpoint.words)
-        coevol(*words, cwd=folder, env=endpoint.environment)
-    ledger = Ledger.open(run / "ledger.sqlite")
-    with ledger.engine.connect() as connection:
-        first = dict(connection.execute(select(results)).mappings().one())
-        connection.rollback()
-        fold = Folder(ledger.last_text())
-        rows = _rows(fold, done, first)
-        while some := list(islice(rows, 20_000)):
-            with connection.begin():
-                connection.execute(insert(samples), [row[0] for row in some])
-                connection.execute(insert(results), [row[1] for row in some])
-                connection.execute(insert(texts), fold.new_rows)
-            fold.new_rows = []
-    return run
-
-
-def _rows(fold: Folder, count: int, first: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Samples and results as the writer writes them, after the first: one round, its draft accepted."""
-    for position, record in islice(enumerate(records(count)), 1, None):
-        name, draft = str(position), record["output"] + " And one sentence more."
-        outcome = {
-            "exchange": 0,
-            "original": record["output"],
-            "response": draft,
-            "ending": "max_rounds",
-            "accepted_rounds": 1,
-            "rounds": [
-                {
-                    "round": 1,
-                    "suggestions": "Say the most important thing first.\nGive one concrete example.",
-                    "draft": draft,
-                    "forward": {"reply": "assistant 2\nIt says more.", "points": [0.0, 1.0]},
-                    "reversed": {"reply": "assistant 1\nIt says more.", "points": [1.0, 0.0]},
-                    "points": {"current": 0.0, "draft": 1.0},
-                    "accepted": True,
-                }
-            ],
-        }
-        kept = to_json(fold.fold(record, name))
-        sample = {"position": position, "id": name, "format": "alpaca", "record": kept}
-        result = {"position": position, "outcome": to_json(fold.fold([outcome], name)), "accepted_rounds": 1}
-        fold.forget(name)
-        yield sample, first | result
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Looking through the results of a run: filtered, sorted and a page at a time.
 
-Filters and orders read the index `results_at_a_glance` and no texts, so a million results are quick. The
-search in texts is the exception: it reads the samples one after the other, for a second at most, and says
+Filters and orders read the index of the order (`results_by_…`) and no texts, so a million results are quick.
+The search in texts is the exception: it reads the samples one after the other, for a second at most, and says
 how far it came.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from sqlalchemy import ColumnElement, Float, Select, and_, cast, func, literal_column, select, tuple_
+from sqlalchemy import Column, ColumnElement, Select, and_, func, literal_column, select, tuple_
 
 from ledger.ledger import PAGE, Ledger, Result
 from ledger.tables import NOT_DONE, results
@@ -160,14 +160,10 @@ def _columns(order: Order) -> list[ColumnElement[Any]]:
     first: dict[Order, list[ColumnElement[Any]]] = {
         "position": [],
         "accepted": [results.c.accepted_rounds],
-        "growth": [_growth()],
+        "growth": [results.c.growth],
         "length": [results.c.final_tokens],
     }
     return [*first[order], results.c.position, results.c.mode]
-
-
-def _growth() -> ColumnElement[Any]:
-    return cast(results.c.final_tokens, Float) / func.max(results.c.original_tokens, 1)
 
 
 def _short_reason() -> ColumnElement[str]:
@@ -181,18 +177,23 @@ def _short_reason() -> ColumnElement[str]:
 
 def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
     if wanted.mode:
-        yield results.c.mode == wanted.mode
+        yield _plain(results.c.mode) == wanted.mode
     if wanted.status:
-        yield results.c.status == wanted.status
+        yield _plain(results.c.status) == wanted.status
     if wanted.reason:
         yield literal_column(NOT_DONE)
         yield _short_reason() == wanted.reason
     if wanted.accepted is not None:
-        yield results.c.accepted_rounds == wanted.accepted
+        yield _plain(results.c.accepted_rounds) == wanted.accepted
     if wanted.contradict:
         yield results.c.contradictions > 0
     if wanted.grew:
         yield results.c.final_tokens > GREW * results.c.original_tokens
+
+
+def _plain(column: Column[Any]) -> ColumnElement[Any]:
+    """A column that no index is looked up by: rows are read in the order of theirs, not found and sorted."""
+    return literal_column(f"+{column}", column.type)
 
 
 def _keys(ledger: Ledger, query: Select[int, str]) -> list[Key]:

@@ -1,16 +1,13 @@
 """What charts of a run are drawn from: how long responses are, and how the calls came in over time."""
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import select, text
 
 from ledger.ledger import Ledger
-from ledger.tables import calls, results
-
-BOUNDS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
-"""Between the classes of lengths, in tokens: each is twice the one before."""
+from ledger.tables import calls
+from ledger.totals import LENGTHS
 
 INTERVALS = 60
 """The most points of the chart of calls over time."""
@@ -18,8 +15,8 @@ INTERVALS = 60
 
 def classes() -> list[str]:
     """The names of the classes of lengths, from the shortest on."""
-    pairs = zip((0, *BOUNDS), BOUNDS, strict=False)
-    return [f"{low:,}–{high - 1:,}" for low, high in pairs] + [f"{BOUNDS[-1]:,}+"]
+    pairs = zip((0, *LENGTHS), LENGTHS, strict=False)
+    return [f"{low:,}–{high - 1:,}" for low, high in pairs] + [f"{LENGTHS[-1]:,}+"]
 
 
 def lengths(ledger: Ledger, mode: str) -> tuple[list[int], list[int]]:
@@ -27,18 +24,16 @@ def lengths(ledger: Ledger, mode: str) -> tuple[list[int], list[int]]:
 
     A sample's length is that of all its responses that were worked on, in estimated tokens.
     """
-    old, new = (
-        _classified(ledger, mode, column) for column in (results.c.original_tokens, results.c.final_tokens)
+    old, new = ([0] * (len(LENGTHS) + 1) for _ in range(2))
+    query = text(
+        "SELECT original_class, final_class, results FROM result_totals "
+        "WHERE mode = :mode AND status = 'done'"
     )
-    numbers = range(len(BOUNDS) + 1)
-    return [old.get(number, 0) for number in numbers], [new.get(number, 0) for number in numbers]
-
-
-def _classified(ledger: Ledger, mode: str, tokens: ColumnElement[int]) -> Mapping[int, int]:
-    number = case(*((tokens < bound, place) for place, bound in enumerate(BOUNDS)), else_=len(BOUNDS))
-    query = select(number, func.count()).where(results.c.mode == mode, results.c.status == "done")
     with ledger.reading() as connection:
-        return {row[0]: row[1] for row in connection.execute(query.group_by(number))}
+        for original, final, number in connection.execute(query, {"mode": mode}):
+            old[original] += number
+            new[final] += number
+    return old, new
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +56,17 @@ def pace(ledger: Ledger) -> Pace | None:
         )
         if first is None or last is None:
             return None
+        first, last = int(first), int(last)
         width = max((last - first) / INTERVALS, 1.0)
-        interval = func.floor((ended - first) / width)
-        rows = connection.execute(select(interval, func.count()).group_by(interval))
         counted: Counter[int] = Counter()
-        for row in rows:
+        for second, number in connection.execute(text("SELECT second, calls FROM second_totals")):
             # A clock that was set back or forth may put calls before the first or far after the last.
-            counted[min(max(0, int(row[0])), INTERVALS)] += row[1]
+            counted[min(max(0, int((second - first) / width)), INTERVALS)] += number
     return Pace(first, width, [counted[place] for place in range(max(counted) + 1)])
 
 
 def finished(ledger: Ledger) -> dict[str, int]:
     """How many results there are, by status."""
     with ledger.reading() as connection:
-        query = select(results.c.status, func.count()).group_by(results.c.status)
+        query = text("SELECT status, sum(results) AS n FROM result_totals GROUP BY status HAVING n > 0")
         return {row[0]: row[1] for row in connection.execute(query)}

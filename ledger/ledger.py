@@ -16,6 +16,7 @@ from typing import Any, Literal, Self
 from sqlalchemy import ColumnElement, Connection, Engine, NullPool, Select, create_engine, event, func, select
 from sqlalchemy.exc import DatabaseError
 
+from ledger import totals
 from ledger.tables import VERSION, VIEWS, calls, metadata, results, samples, texts
 from ledger.texts import unfold, unfold_prompt
 from ledger.upgrade import STEPS, upgrade
@@ -110,6 +111,7 @@ class Ledger:
             metadata.create_all(connection)
             for view in VIEWS:
                 connection.exec_driver_sql(view)
+            totals.create(connection)
             connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
             connection.commit()
         return ledger

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sqlalchemy import and_, exists, func, select, text, true
+from sqlalchemy import and_, exists, func, literal_column, select, text, true
 
 from ledger.ledger import Ledger
-from ledger.tables import calls, results, samples
+from ledger.tables import UNCOUNTED, calls, results, samples
 
 
 class Counted(NamedTuple):
@@ -45,16 +45,24 @@ _SUMS = (
 
 def counted(ledger: Ledger) -> list[Counted]:
     """The calls whose tokens are known, by step and model."""
-    query = select(*_SUMS).where(_COUNTED).group_by(calls.c.step, calls.c.model)
     with ledger.reading() as connection:
-        return [Counted(*row) for row in connection.execute(query)]
+        return [Counted(*row) for row in connection.execute(text(_TOTALS))]
+
+
+_TOTALS = """
+    SELECT step, model, sum(calls - uncounted) AS counted, sum(input_tokens), sum(cached_tokens),
+        sum(output_tokens), sum(started) / sum(calls - uncounted)
+    FROM call_totals GROUP BY step, model HAVING counted > 0
+"""
 
 
 def uncounted(ledger: Ledger) -> Iterator[Uncounted]:
     """The calls whose tokens are not known, one by one."""
     query = select(calls.c.number, calls.c.step, calls.c.model, calls.c.attempts, calls.c.failure)
     with ledger.reading() as connection:
-        for number, step, model, attempts, failure in connection.execute(query.where(~_COUNTED)).all():
+        for number, step, model, attempts, failure in connection.execute(
+            query.where(literal_column(UNCOUNTED))
+        ).all():
             said = text("SELECT content FROM prompts WHERE number = :number")
             sent = [*connection.scalars(said, {"number": number})]
             yield Uncounted(step, model, attempts, failure, sent)

@@ -1,18 +1,14 @@
-"""What a run amounts to, counted by the database: memory does not grow with the number of samples.
-
-It reads what the outcomes in `results` hold: of each exchange `ending`, `accepted_rounds` and `failure`, and
-of each of its rounds the points of both judgements.
-"""
+"""What a run amounts to, from the totals that its ledger keeps (`ledger.totals`): at once at any length."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, case, func, literal, select, text
+from sqlalchemy import Connection, text
 
 from ledger.ledger import Ledger
-from ledger.tables import calls
+from ledger.tables import NOT_DONE
 from models.call import ROLE_OF_STEP
 from models.settings import Role
 
@@ -92,7 +88,7 @@ class Calls:
     `calls` where something was tried again. Token counts are the providers' own, over the calls they gave
     them for; for `without_usage` calls they did not. `cached_tokens` is the part of `input_tokens` that a
     prefix cache held. In the prompts of `shortened` calls the debate was shortened to fit. Latencies are
-    seconds, of each call's last attempt.
+    seconds, of each call's last attempt; the percentile is within half a percent.
     """
 
     calls: int = 0
@@ -165,7 +161,10 @@ def statistics(ledger: Ledger, modes: Sequence[str]) -> Statistics:
     with ledger.reading() as connection:
         connection.exec_driver_sql("BEGIN")  # all of it as of one moment
         skipped = connection.execute(
-            text("SELECT reason, count(*) n FROM results WHERE status = 'skipped' GROUP BY 1 ORDER BY n DESC")
+            text(
+                f"SELECT reason, count(*) n FROM results WHERE {NOT_DONE} AND status = 'skipped' "  # noqa: S608
+                "GROUP BY 1 ORDER BY n DESC"
+            )
         )
         found = Statistics(
             samples=connection.execute(text("SELECT count(*) FROM samples")).scalar_one(),
@@ -179,8 +178,9 @@ def statistics(ledger: Ledger, modes: Sequence[str]) -> Statistics:
 def _mode(connection: Connection, mode: str) -> ModeStatistics:
     finished, failed, changed, exchanges = connection.execute(
         text(
-            "SELECT count(*), coalesce(sum(status = 'failed'), 0), coalesce(sum(accepted_rounds > 0), 0), "
-            "coalesce(sum(exchanges), 0) FROM results WHERE mode = :mode"
+            "SELECT coalesce(sum(results), 0), coalesce(sum(CASE status WHEN 'failed' THEN results END), 0), "
+            "coalesce(sum(CASE changed WHEN 1 THEN results END), 0), coalesce(sum(exchanges), 0) "
+            "FROM result_totals WHERE mode = :mode"
         ),
         {"mode": mode},
     ).one()
@@ -204,93 +204,78 @@ def _mode(connection: Connection, mode: str) -> ModeStatistics:
 
 
 _ENDINGS = """
-    SELECT json_extract(exchange.value, '$.ending'), json_extract(exchange.value, '$.accepted_rounds'),
-        count(*)
-    FROM results, json_each(results.outcome) AS exchange WHERE mode = :mode GROUP BY 1, 2
+    SELECT ending, accepted_rounds, sum(exchanges) AS n FROM exchange_totals
+    WHERE mode = :mode GROUP BY 1, 2 HAVING n > 0
 """
 
 _FAILURES = """
-    SELECT json_extract(exchange.value, '$.failure.reason') AS name, count(*) AS n
-    FROM results, json_each(results.outcome) AS exchange
-    WHERE mode = :mode AND status = 'failed' AND name IS NOT NULL GROUP BY name ORDER BY n DESC
+    SELECT failure, sum(exchanges) AS n FROM exchange_totals
+    WHERE mode = :mode AND failure <> '' GROUP BY 1 HAVING n > 0 ORDER BY n DESC
 """
 
-# For each order, what it preferred: 1 the current response, -1 the draft, 0 neither, NULL unreadable. The
-# current response is shown first in forward order and second in reversed order.
-_JUDGING = """
-    WITH points AS (
-        SELECT json_extract(round.value, '$.forward.points[0]') AS forward_first,
-            json_extract(round.value, '$.forward.points[1]') AS forward_second,
-            json_extract(round.value, '$.reversed.points[0]') AS reversed_first,
-            json_extract(round.value, '$.reversed.points[1]') AS reversed_second,
-            json_extract(round.value, '$.accepted') AS accepted,
-            json_type(round.value, '$.reversed') = 'null' AS saved
-        FROM results, json_each(results.outcome) AS exchange,
-            json_each(exchange.value, '$.rounds') AS round
-        WHERE mode = :mode AND json_type(round.value, '$.forward') = 'object'
-    )
-    SELECT sign(forward_first - forward_second), sign(reversed_second - reversed_first), accepted, saved,
-        count(*)
-    FROM points GROUP BY 1, 2, 3, 4
-"""
+_JUDGING = "SELECT forward, reversed, accepted, rounds FROM round_totals WHERE mode = :mode AND rounds > 0"
 
 
 def _judging(connection: Connection, mode: str) -> Judging | None:
     judging = Judging(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-    for forward, reverse, accepted, saved, number in connection.execute(text(_JUDGING), {"mode": mode}):
+    for forward, reverse, accepted, number in connection.execute(text(_JUDGING), {"mode": mode}):
         judging.rounds += number
         judging.accepted += number * accepted
-        if saved:
+        unreadable = (forward, reverse).count("unreadable")
+        if reverse == "not asked":
             judging.calls_saved += number
-        elif forward is None and reverse is None:
+        elif unreadable == 2:
             judging.both_unreadable += number
-        elif forward is None or reverse is None:
+        elif unreadable:
             judging.one_unreadable += number
         elif forward == reverse:
             judging.agreed += number
-        elif forward == -reverse:
+        elif "neither" in (forward, reverse):
+            judging.one_tie += number
+        else:
             judging.contradicted += number
-            if forward > 0:
+            if forward == "current":
                 judging.favoured_first += number
             else:
                 judging.favoured_second += number
-        else:
-            judging.one_tie += number
     return judging if judging.rounds else None
 
 
 _LENGTHS = """
-    SELECT sum(original_tokens), sum(final_tokens), sum(exchanges), sum(original_tokens > 0),
-        sum(original_tokens > 0 AND final_tokens > 2 * original_tokens)
-    FROM results WHERE mode = :mode AND status = 'done'
+    SELECT sum(original_tokens), sum(final_tokens), sum(exchanges), coalesce(sum(ratios), 0),
+        coalesce(sum(CASE changed WHEN 1 THEN ratios END), 0), sum(doubled)
+    FROM result_totals WHERE mode = :mode AND status = 'done'
 """
 
+# In the order of the index by growth, which holds all that is asked for: nothing is sorted.
 _MEDIAN = """
-    WITH placed AS (
-        SELECT 1.0 * final_tokens / original_tokens AS ratio, count(*) OVER () AS number,
-            row_number() OVER (ORDER BY 1.0 * final_tokens / original_tokens) AS place
-        FROM results
+    SELECT avg(growth) FROM (
+        SELECT growth FROM results INDEXED BY results_by_growth
         WHERE mode = :mode AND status = 'done' AND original_tokens > 0 AND accepted_rounds >= :accepted
+        ORDER BY growth LIMIT :middle OFFSET :before
     )
-    SELECT avg(ratio) FROM placed WHERE place IN ((number + 1) / 2, number / 2 + 1)
 """
 
 
 def _lengths(connection: Connection, mode: str) -> Lengths:
     row = connection.execute(text(_LENGTHS), {"mode": mode}).one()
-    original, final, exchanges, ratios, doubled = row
-    median, of_changed = (
-        connection.execute(text(_MEDIAN), {"mode": mode, "accepted": accepted}).scalar_one()
-        for accepted in (0, 1)
-    )
+    original, final, exchanges, ratios, of_changed, doubled = row
     return Lengths(
         average_original_tokens=_ratio(original, exchanges),
         average_evolved_tokens=_ratio(final, exchanges),
         ratio_of_averages=_ratio(final, original),
-        median_ratio=median,
-        median_ratio_of_changed=of_changed,
+        median_ratio=_median(connection, mode, 0, ratios),
+        median_ratio_of_changed=_median(connection, mode, 1, of_changed),
         doubled=_ratio(doubled, ratios),
     )
+
+
+def _median(connection: Connection, mode: str, accepted: int, number: int) -> float | None:
+    """The median growth, over so many samples with at least this number of accepted rounds."""
+    place = {"middle": 2 - number % 2, "before": max(number - 1, 0) // 2}
+    found = connection.execute(text(_MEDIAN), {"mode": mode, "accepted": accepted, **place})
+    median: float | None = found.scalar_one()
+    return median
 
 
 def _add_calls(connection: Connection, found: Statistics) -> None:
@@ -302,11 +287,16 @@ def _add_calls(connection: Connection, found: Statistics) -> None:
         some = Calls(*counts)
         for sums in (found.calls, by_role[role], by_model[model], lines[mode, role, model]):
             sums += some
-    found.calls.p95_latency = _p95(connection, literal(""))[""] if found.calls.calls else None
-    for role, latency in _p95(connection, case(ROLE_OF_STEP, value=calls.c.step)).items():
-        by_role[role].p95_latency = latency
-    for model, latency in _p95(connection, calls.c.model).items():
-        by_model[model].p95_latency = latency
+    latencies: defaultdict[tuple[str, Any], Counter[float]] = defaultdict(Counter)
+    for step, model, latency, number in connection.execute(text(_LATENCIES)):
+        for group in (("all", ""), ("role", ROLE_OF_STEP[step]), ("model", model)):
+            latencies[group][latency] += number
+    if found.calls.calls:
+        found.calls.p95_latency = percentile(latencies["all", ""], 95)
+    for role, calls in by_role.items():
+        calls.p95_latency = percentile(latencies["role", role], 95)
+    for model, calls in by_model.items():
+        calls.p95_latency = percentile(latencies["model", model], 95)
     roles = dict.fromkeys(ROLE_OF_STEP.values())
     found.by_role = {role: by_role[role] for role in roles if role in by_role}
     found.by_model = dict(sorted(by_model.items()))
@@ -314,25 +304,22 @@ def _add_calls(connection: Connection, found: Statistics) -> None:
 
 
 _CALLS = """
-    SELECT mode, step, model, count(*), sum(failure IS NOT NULL), sum(attempts),
-        coalesce(sum(input_tokens), 0), coalesce(sum(cached_tokens), 0), coalesce(sum(output_tokens), 0),
-        sum(input_tokens IS NULL OR output_tokens IS NULL), count(shortened_to), sum(latency)
-    FROM calls GROUP BY mode, step, model
+    SELECT mode, step, model, calls, failed, attempts, input_tokens, cached_tokens, output_tokens, uncounted,
+        shortened, latency
+    FROM call_totals
 """
 
+_LATENCIES = "SELECT step, model, latency, sum(calls) FROM latency_totals GROUP BY 1, 2, 3"
 
-def _p95(connection: Connection, group: ColumnElement[Any]) -> dict[Any, float]:
-    """The 95th percentile of the latencies of each group of calls: the nearest rank."""
-    placed = select(
-        group.label("name"),
-        calls.c.latency,
-        func.row_number().over(partition_by=group, order_by=calls.c.latency).label("place"),
-        func.count().over(partition_by=group).label("number"),
-    ).subquery()
-    nearest = select(placed.c.name, placed.c.latency).where(
-        placed.c.place == (95 * placed.c.number + 99) // 100
-    )
-    return {row[0]: row[1] for row in connection.execute(nearest)}
+
+def percentile(counted: Mapping[float, int], percent: int) -> float:
+    """A percentile, by the nearest rank, of values that are there so many times each."""
+    rank = -(-percent * sum(counted.values()) // 100)
+    for value in sorted(counted):
+        rank -= counted[value]
+        if rank <= 0:
+            break
+    return value
 
 
 def _reasons(rows: Iterable[Any]) -> dict[str, int]:

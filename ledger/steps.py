@@ -1,10 +1,12 @@
 """What the calls of each step of a mode took: the numbers at the nodes of its graph."""
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from sqlalchemy import text
 
 from ledger.ledger import Ledger
+from ledger.statistics import percentile
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +15,8 @@ class StepCalls:
 
     `visits` counts the rounds that came to it, `first` those of them that were an exchange's first: a step
     may make several calls, after a failure or a verdict that cannot be read. Token counts are the
-    providers' own; latencies are seconds, of each call's last attempt.
+    providers' own; latencies are seconds, of each call's last attempt; percentiles over all samples
+    are within half a percent.
     """
 
     calls: int
@@ -32,11 +35,17 @@ def steps(ledger: Ledger, mode: str, sample: str | None = None) -> dict[str, Ste
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    only = {"mode": mode} | ({} if sample is None else {"sample": sample})
-    query = _STEPS.format(condition="" if sample is None else "AND sample = :sample")
     with ledger.reading() as connection:
-        rows = connection.execute(text(query), only)
-        return {row[0]: StepCalls(*row[1:]) for row in rows}
+        if sample is not None:
+            rows = connection.execute(text(_OF_SAMPLE), {"mode": mode, "sample": sample})
+            return {row[0]: StepCalls(*row[1:]) for row in rows}
+        latencies: defaultdict[str, Counter[float]] = defaultdict(Counter)
+        for step, latency, number in connection.execute(text(_LATENCIES), {"mode": mode}):
+            latencies[step][latency] += number
+        return {
+            row[0]: StepCalls(*row[1:], *(percentile(latencies[row[0]], percent) for percent in (50, 95)))
+            for row in connection.execute(text(_OF_ALL), {"mode": mode})
+        }
 
 
 def finished_exchanges(ledger: Ledger, mode: str, sample: str | None = None) -> int:
@@ -45,27 +54,40 @@ def finished_exchanges(ledger: Ledger, mode: str, sample: str | None = None) -> 
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    condition = "" if sample is None else "AND position = (SELECT position FROM samples WHERE id = :sample)"
-    query = _FINISHED.format(condition=condition)
+    query = _ALL_FINISHED if sample is None else _FINISHED
     with ledger.reading() as connection:
-        only = {"mode": mode} | ({} if sample is None else {"sample": sample})
-        number: int = connection.execute(text(query), only).scalar_one()
+        number: int = connection.execute(
+            text(query), {"mode": mode} | ({} if sample is None else {"sample": sample})
+        ).scalar_one()
     return number
 
 
-_FINISHED = """
-    SELECT count(*) FROM results, json_each(results.outcome) AS exchange
-    WHERE mode = :mode AND json_extract(exchange.value, '$.ending') != 'failed' {condition}
+_ALL_FINISHED = """
+    SELECT coalesce(sum(exchanges), 0) FROM exchange_totals WHERE mode = :mode AND ending <> 'failed'
 """
 
+_FINISHED = """
+    SELECT count(*) FROM results, json_each(results.outcome) AS exchange
+    WHERE mode = :mode AND position = (SELECT position FROM samples WHERE id = :sample)
+        AND json_extract(exchange.value, '$.ending') <> 'failed'
+"""
+
+_OF_ALL = """
+    SELECT step, sum(calls), sum(visits), sum(first_visits), sum(failed), sum(input_tokens),
+        sum(output_tokens)
+    FROM call_totals WHERE mode = :mode GROUP BY step
+"""
+
+_LATENCIES = "SELECT step, latency, calls FROM latency_totals WHERE mode = :mode"
+
 # Median and 95th percentile are nearest ranks.
-_STEPS = """
+_OF_SAMPLE = """
     WITH placed AS (
         SELECT step, round, sample || char(0) || exchange || char(0) || round AS visit, failure,
             input_tokens, output_tokens, latency,
             row_number() OVER (PARTITION BY step ORDER BY latency) AS place,
             count(*) OVER (PARTITION BY step) AS number
-        FROM calls WHERE mode = :mode {condition}
+        FROM calls WHERE mode = :mode AND sample = :sample
     )
     SELECT step, count(*), count(DISTINCT visit), count(DISTINCT CASE WHEN round = 1 THEN visit END),
         sum(failure IS NOT NULL), coalesce(sum(input_tokens), 0),

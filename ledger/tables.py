@@ -5,9 +5,9 @@ Columns that hold JSON or a reply refer to `texts` for everything long (see `led
 result of each exchange); `decided` says of each decision whether it stands or the result is another one now.
 """
 
-from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text, text
+from sqlalchemy import Column, Computed, Float, Index, Integer, MetaData, String, Table, Text, text
 
-VERSION = 5
+VERSION = 6
 """The version of these tables, kept in SQLite's `user_version`; `ledger.upgrade` leads to it from others."""
 
 metadata = MetaData()
@@ -29,6 +29,8 @@ texts = Table(
     Column("text", Text, nullable=False),
 )
 
+GROWTH = "CAST(final_tokens AS REAL) / max(original_tokens, 1)"
+
 results = Table(
     "results",
     metadata,
@@ -43,19 +45,23 @@ results = Table(
     Column("contradictions", Integer, nullable=False, comment="rounds whose orders named opposite winners"),
     Column("outcome", Text, nullable=False, comment="JSON: a result for each exchange worked on"),
     Column("finished", Float, nullable=False, comment="Unix time"),
+    Column("growth", Float, Computed(GROWTH, persisted=False), comment="final tokens over original tokens"),
 )
 
-# What tables of samples are filtered and sorted by, so that a million rows need no look at their texts.
-Index(
-    "results_at_a_glance",
-    results.c.mode,
-    results.c.status,
-    results.c.accepted_rounds,
-    results.c.contradictions,
-    results.c.original_tokens,
-    results.c.final_tokens,
-    results.c.position,
-    results.c.exchanges,
+# Tables of samples are shown in these orders. Each index holds all that they are filtered by too, so that a
+# million rows need no look at their texts, and no sorting.
+_FILTERED_BY = (
+    *(results.c.position, results.c.mode, results.c.status, results.c.accepted_rounds),
+    *(results.c.contradictions, results.c.original_tokens, results.c.final_tokens),
+)
+BY_ORDER = tuple(
+    Index(f"results_by_{name}", *dict.fromkeys((*first, *_FILTERED_BY)))
+    for name, first in (
+        ("position", ()),
+        ("accepted", (results.c.accepted_rounds,)),
+        ("growth", (results.c.growth,)),
+        ("length", (results.c.final_tokens,)),
+    )
 )
 
 NOT_DONE = "status <> 'done'"
@@ -90,6 +96,10 @@ calls = Table(
     Column("shortened_to", Integer, comment="characters left of the debate's longest speeches, where cut"),
 )
 Index("calls_of_sample", calls.c.sample)
+
+UNCOUNTED = "input_tokens IS NULL OR output_tokens IS NULL"
+"""As `NOT_DONE`, of calls without token counts, which are few."""
+WITHOUT_COUNTS = Index("calls_uncounted", calls.c.number, sqlite_where=text(UNCOUNTED))
 
 # Written by people, one at a time, while the run's one writer may be at work: it holds no references to
 # `texts`, whose ids are that writer's to give.

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection
 
-from ledger.tables import DECIDED, RESPONSES, VERSION, decisions
+from ledger import totals
+from ledger.tables import BY_ORDER, DECIDED, GROWTH, RESPONSES, VERSION, WITHOUT_COUNTS, decisions
 
 
 def _from_3(connection: Connection) -> None:
@@ -23,7 +24,18 @@ def _from_4(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE calls ADD COLUMN shortened_to INTEGER")
 
 
-STEPS: Mapping[int, Callable[[Connection], None]] = {3: _from_3, 4: _from_4}
+def _from_5(connection: Connection) -> None:
+    """Totals, and an index for each order in which results are shown."""
+    connection.exec_driver_sql(
+        f"ALTER TABLE results ADD COLUMN growth FLOAT GENERATED ALWAYS AS ({GROWTH}) VIRTUAL"
+    )
+    for index in (*BY_ORDER, WITHOUT_COUNTS):
+        index.create(connection)
+    connection.exec_driver_sql("DROP INDEX results_at_a_glance")
+    totals.create(connection)
+
+
+STEPS: Mapping[int, Callable[[Connection], None]] = {3: _from_3, 4: _from_4, 5: _from_5}
 """Each step, by the version it starts from.
 
 A step makes what `ledger.tables` says now. Whoever changes that there writes down in the step what it was.

@@ -76,7 +76,8 @@ def test_calls_add_up_by_role_and_by_model(modes_run: Path) -> None:
     assert total["input_tokens"] == sum(call["input_tokens"] for call in calls)
     assert total["output_tokens"] == sum(call["output_tokens"] for call in calls)
     assert total["mean_latency"] == pytest.approx(mean(latencies))
-    assert total["p95_latency"] == latencies[math.ceil(0.95 * len(latencies)) - 1]
+    nearest = latencies[math.ceil(0.95 * len(latencies)) - 1]
+    assert total["p95_latency"] == pytest.approx(nearest, rel=0.005)  # its first three digits
     assert sum(role["calls"] for role in report["by_role"].values()) == len(calls)
     assert list(report["by_model"]) == ["rehearsal:"]
     assert report["by_model"]["rehearsal:"]["calls"] == len(calls)

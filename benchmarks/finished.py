@@ -1,0 +1,110 @@
+"""Runs with any number of finished samples, written into the ledger as the program's own writer does.
+
+What came of the samples varies as it does in truth: accepted rounds, growth, verdicts that contradict each
+other, a few failures. Calls may be left out, since those of a million samples take 20 GB.
+"""
+
+from collections.abc import Iterator
+from itertools import count, islice
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from benchmarks.endpoint import Endpoint
+from benchmarks.program import coevol
+from benchmarks.records import records
+from ledger.ledger import Ledger
+from ledger.tables import calls, results, samples, texts
+from ledger.texts import Folder
+from models.call import STEPS
+from samples.files import to_json
+
+Row = dict[str, Any]
+
+
+def finished_run(folder: Path, data: Path, done: int, calls_each: int = 0) -> Path:
+    """A run over data made by `records`: the first `done` samples are finished, with so many calls each."""
+    run = folder / "finished"
+    with Endpoint() as endpoint:
+        words = ("evolve", data, "-o", run, "--stop", 1, *endpoint.words)
+        coevol(*words, cwd=folder, env=endpoint.environment)
+    ledger = Ledger.open(run / "ledger.sqlite")
+    with ledger.engine.connect() as connection:
+        first = dict(connection.execute(select(results)).mappings().one())
+        of_first = [dict(row) for row in connection.execute(select(calls)).mappings()]
+        del first["growth"]  # the database works it out
+        # Only for writing so much at once: the pages of all indices stay in memory, nothing waits for the disk.
+        connection.exec_driver_sql("PRAGMA cache_size = -500000")
+        connection.exec_driver_sql("PRAGMA synchronous = OFF")
+        connection.rollback()
+        fold = Folder(ledger.last_text())
+        rows = _rows(fold, done, first)
+        number = count(len(of_first) + 1)
+        while some := list(islice(rows, 20_000)):
+            with connection.begin():
+                connection.execute(insert(samples), [sample for sample, _ in some])
+                connection.execute(insert(results), [result for _, result in some])
+                connection.execute(insert(texts), fold.new_rows)
+                if calls_each:
+                    made = _calls(of_first, some, calls_each)
+                    connection.execute(insert(calls), [call | {"number": next(number)} for call in made])
+            fold.new_rows = []
+    return run
+
+
+def _rows(fold: Folder, done: int, first: Row) -> Iterator[tuple[Row, Row]]:
+    """Samples and results, after the first."""
+    for position, record in islice(enumerate(records(done)), 1, None):
+        name, chance = str(position), Random(position)
+        accepted, contradicts = chance.choice((0, 0, 1, 1, 2, 3)), chance.random() < 0.05
+        draft = record["output"] + " And one sentence more." * chance.randint(1, 9)
+        wins = {"reply": "assistant 2\nIt says more.", "points": [0.0, 1.0]}
+        loses = {"reply": "assistant 1\nIt says more.", "points": [1.0, 0.0]}
+        rounds = [
+            {
+                "round": number + 1,
+                "suggestions": "Say the most important thing first.\nGive one concrete example.",
+                "draft": draft,
+                "forward": wins if number < accepted or contradicts else loses,
+                "reversed": loses if number < accepted else wins,
+                "points": {"current": 0.0, "draft": 1.0},
+                "accepted": number < accepted,
+            }
+            for number in range(min(accepted + 1, 3))
+        ]
+        outcome = {
+            "exchange": 0,
+            "original": record["output"],
+            "response": draft if accepted else record["output"],
+            "ending": "max_rounds" if accepted == 3 else "not_accepted",
+            "accepted_rounds": accepted,
+            "rounds": rounds,
+        }
+        failed = chance.random() < 0.01
+        if failed:
+            outcome |= {"ending": "failed", "failure": {"reason": "timeout", "message": "no answer"}}
+        result = first | {
+            "position": position,
+            "status": "failed" if failed else "done",
+            "reason": "timeout: no answer" if failed else None,
+            "accepted_rounds": accepted,
+            "contradictions": int(contradicts and accepted < 3),
+            "original_tokens": len(record["output"]) // 5,
+            "final_tokens": len(outcome["response"]) // 5,
+            "outcome": to_json(fold.fold([outcome], name)),
+        }
+        kept = to_json(fold.fold(record, name))
+        fold.forget(name)
+        yield {"position": position, "id": name, "format": "alpaca", "record": kept}, result
+
+
+def _calls(of_first: list[Row], some: list[tuple[Row, Row]], each: int) -> Iterator[Row]:
+    for sample, _ in some:
+        for place in range(each):
+            like, step = of_first[place % len(of_first)], STEPS[place % len(STEPS)]
+            latency = Random(sample["position"] * each + place).lognormvariate(0, 0.5)
+            began = like["started"] + sample["position"] / 20
+            new = {"sample": sample["id"], "step": step, "started": began, "latency": latency}
+            yield like | new | {"reply": "Briefly.", "messages": "[]"}

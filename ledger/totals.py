@@ -1,0 +1,198 @@
+"""Totals that a ledger keeps of itself, so that what a run amounts to is read at once at any length.
+
+Triggers add to them with every row, in its transaction and whoever writes it, also an older version of the
+program that is at work when the ledger is upgraded. A result that is replaced is taken out again. Calls are
+only ever added.
+
+Latencies are counted by their first three digits, so a percentile is within half a percent; the calls of a
+second of the clock are counted together.
+"""
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection
+
+LENGTHS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+"""Between the classes of lengths, in tokens: each is twice the one before."""
+
+TABLES = (
+    """
+    CREATE TABLE result_totals (
+        mode TEXT, status TEXT, changed INTEGER, original_class INTEGER, final_class INTEGER,
+        results INTEGER, exchanges INTEGER, original_tokens INTEGER, final_tokens INTEGER,
+        ratios INTEGER, doubled INTEGER,
+        PRIMARY KEY (mode, status, changed, original_class, final_class)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE exchange_totals (
+        mode TEXT, ending TEXT, accepted_rounds INTEGER, failure TEXT, exchanges INTEGER,
+        PRIMARY KEY (mode, ending, accepted_rounds, failure)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE round_totals (
+        mode TEXT, forward TEXT, reversed TEXT, accepted INTEGER, rounds INTEGER,
+        PRIMARY KEY (mode, forward, reversed, accepted)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE call_totals (
+        mode TEXT, step TEXT, model TEXT,
+        calls INTEGER, failed INTEGER, attempts INTEGER, uncounted INTEGER, input_tokens INTEGER,
+        cached_tokens INTEGER, output_tokens INTEGER, shortened INTEGER, started REAL, latency REAL,
+        visits INTEGER, first_visits INTEGER,
+        PRIMARY KEY (mode, step, model)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE latency_totals (
+        mode TEXT, step TEXT, model TEXT, latency REAL, calls INTEGER,
+        PRIMARY KEY (mode, step, model, latency)
+    ) WITHOUT ROWID
+    """,
+    "CREATE TABLE second_totals (second INTEGER PRIMARY KEY, calls INTEGER)",
+)
+
+_RESULTS = (
+    """
+    INSERT INTO result_totals
+    SELECT mode, status, accepted_rounds > 0, {original_class}, {final_class},
+        {sign} count(*), {sign} sum(exchanges), {sign} sum(original_tokens), {sign} sum(final_tokens),
+        {sign} sum(original_tokens > 0),
+        {sign} sum(original_tokens > 0 AND final_tokens > 2 * original_tokens)
+    FROM {rows} AS one WHERE true GROUP BY 1, 2, 3, 4, 5
+    ON CONFLICT (mode, status, changed, original_class, final_class) DO UPDATE SET
+        results = results + excluded.results, exchanges = exchanges + excluded.exchanges,
+        original_tokens = original_tokens + excluded.original_tokens,
+        final_tokens = final_tokens + excluded.final_tokens,
+        ratios = ratios + excluded.ratios, doubled = doubled + excluded.doubled
+    """,
+    """
+    INSERT INTO exchange_totals
+    SELECT mode, json_extract(exchange.value, '$.ending'), json_extract(exchange.value, '$.accepted_rounds'),
+        coalesce(json_extract(exchange.value, '$.failure.reason'), ''), {sign} count(*)
+    FROM {rows} AS one, json_each(outcome) AS exchange WHERE true GROUP BY 1, 2, 3, 4
+    ON CONFLICT (mode, ending, accepted_rounds, failure) DO UPDATE SET
+        exchanges = exchanges + excluded.exchanges
+    """,
+    # What each order prefers. The current response is shown first in forward order and second in reversed
+    # order; where the first order decided, the other was not asked for.
+    """
+    INSERT INTO round_totals
+    SELECT mode, {forward},
+        CASE json_type(round.value, '$.reversed') WHEN 'null' THEN 'not asked' ELSE {reversed} END,
+        json_extract(round.value, '$.accepted'), {sign} count(*)
+    FROM {rows} AS one, json_each(outcome) AS exchange, json_each(exchange.value, '$.rounds') AS round
+    WHERE json_type(round.value, '$.forward') = 'object' GROUP BY 1, 2, 3, 4
+    ON CONFLICT (mode, forward, reversed, accepted) DO UPDATE SET rounds = rounds + excluded.rounds
+    """,
+)
+
+# A round is visited by a step when it makes the first of its calls there: after a failure, or a verdict that
+# cannot be read, it makes more.
+_CALLS = (
+    """
+    INSERT INTO call_totals
+    SELECT mode, step, model, count(*), sum(failure IS NOT NULL), sum(attempts), sum(NOT counted),
+        sum(CASE WHEN counted THEN input_tokens ELSE 0 END),
+        sum(CASE WHEN counted THEN coalesce(cached_tokens, 0) ELSE 0 END),
+        sum(CASE WHEN counted THEN output_tokens ELSE 0 END),
+        count(shortened_to), sum(CASE WHEN counted THEN started ELSE 0 END),
+        sum(latency), sum(first), sum(first AND round = 1)
+    FROM (
+        SELECT *, input_tokens IS NOT NULL AND output_tokens IS NOT NULL AS counted, NOT EXISTS (
+            SELECT 1 FROM calls AS earlier
+            WHERE earlier.sample = one.sample AND earlier.mode = one.mode AND earlier.step = one.step
+                AND earlier.exchange = one.exchange AND earlier.round = one.round
+                AND earlier.number < one.number
+        ) AS first
+        FROM {rows} AS one
+    ) WHERE true GROUP BY 1, 2, 3
+    ON CONFLICT (mode, step, model) DO UPDATE SET
+        calls = calls + excluded.calls, failed = failed + excluded.failed,
+        attempts = attempts + excluded.attempts, uncounted = uncounted + excluded.uncounted,
+        input_tokens = input_tokens + excluded.input_tokens,
+        cached_tokens = cached_tokens + excluded.cached_tokens,
+        output_tokens = output_tokens + excluded.output_tokens,
+        shortened = shortened + excluded.shortened, started = started + excluded.started,
+        latency = latency + excluded.latency, visits = visits + excluded.visits,
+        first_visits = first_visits + excluded.first_visits
+    """,
+    """
+    INSERT INTO latency_totals
+    SELECT mode, step, model, CAST(printf('%.2e', latency) AS REAL), count(*)
+    FROM {rows} AS one WHERE true GROUP BY 1, 2, 3, 4
+    ON CONFLICT (mode, step, model, latency) DO UPDATE SET calls = calls + excluded.calls
+    """,
+    """
+    INSERT INTO second_totals
+    SELECT CAST(started + latency AS INTEGER), count(*) FROM {rows} AS one WHERE true GROUP BY 1
+    ON CONFLICT (second) DO UPDATE SET calls = calls + excluded.calls
+    """,
+)
+
+_OF_RESULT = (
+    *("mode", "status", "accepted_rounds", "exchanges", "original_tokens", "final_tokens", "outcome"),
+)
+_OF_CALL = (
+    *("number", "sample", "mode", "exchange", "round", "step", "model", "input_tokens", "cached_tokens"),
+    *("output_tokens", "shortened_to", "started", "latency", "attempts", "failure"),
+)
+
+
+def _class(column: str) -> str:
+    cases = " ".join(f"WHEN {column} < {bound} THEN {place}" for place, bound in enumerate(LENGTHS))
+    return f"CASE {cases} ELSE {len(LENGTHS)} END"
+
+
+def _preferred(order: str, current: int, draft: int) -> str:
+    points = [f"json_extract(round.value, '$.{order}.points[{place}]')" for place in (current, draft)]
+    return (
+        f"CASE sign({points[0]} - {points[1]}) "
+        "WHEN 1 THEN 'current' WHEN -1 THEN 'draft' WHEN 0 THEN 'neither' ELSE 'unreadable' END"
+    )
+
+
+def _adding(statements: tuple[str, ...], rows: str, sign: str = "") -> str:
+    return "; ".join(
+        statement.format(
+            rows=rows,
+            sign=sign,
+            original_class=_class("original_tokens"),
+            final_class=_class("final_tokens"),
+            forward=_preferred("forward", 0, 1),
+            reversed=_preferred("reversed", 1, 0),
+        )
+        for statement in statements
+    )
+
+
+def _row(name: str, columns: tuple[str, ...]) -> str:
+    """One row of a trigger, as a table."""
+    return f"(SELECT {', '.join(f'{name}.{column} AS {column}' for column in columns)})"
+
+
+def _triggers() -> Iterator[str]:
+    new, old = (_row(name, _OF_RESULT) for name in ("NEW", "OLD"))
+    add, take = _adding(_RESULTS, new), _adding(_RESULTS, old, "-")
+    yield f"CREATE TRIGGER result_added AFTER INSERT ON results BEGIN {add}; END"
+    yield f"CREATE TRIGGER result_removed AFTER DELETE ON results BEGIN {take}; END"
+    yield f"CREATE TRIGGER result_changed AFTER UPDATE ON results BEGIN {take}; {add}; END"
+    # What INSERT OR REPLACE removes would fire no trigger.
+    yield (
+        "CREATE TRIGGER result_replaced BEFORE INSERT ON results BEGIN "
+        "DELETE FROM results WHERE position = NEW.position AND mode = NEW.mode; END"
+    )
+    calls = _adding(_CALLS, _row("NEW", _OF_CALL))
+    yield f"CREATE TRIGGER call_added AFTER INSERT ON calls BEGIN {calls}; END"
+
+
+def create(connection: Connection) -> None:
+    """Makes the tables and triggers, and counts what is in the ledger so far."""
+    for table in TABLES:
+        connection.exec_driver_sql(table)
+    for statement in (_adding(_RESULTS, "results") + "; " + _adding(_CALLS, "calls")).split("; "):
+        connection.exec_driver_sql(statement)
+    for trigger in _triggers():
+        connection.exec_driver_sql(trigger)
