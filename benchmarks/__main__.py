@@ -13,7 +13,7 @@ import click
 
 from benchmarks.program import ROOT
 
-NAMES = ("endpoint_use", "cpu", "job", "depth", "prefixes", "million", "ledger")
+NAMES = ("endpoint_use", "cpu", "job", "depth", "prefixes", "million", "pages", "ledger")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 

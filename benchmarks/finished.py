@@ -1,7 +1,8 @@
 """Runs with any number of finished samples, written into the ledger as the program's own writer does.
 
 What came of the samples varies as it does in truth: accepted rounds, growth, verdicts that contradict each
-other, a few failures. Calls may be left out, since those of a million samples take 20 GB.
+other, a few failures. After the first `BLOCK` of them the same ones come again, with their texts. Calls may
+be left out, since those of a million samples take 20 GB.
 """
 
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, Table, insert, select
 
 from benchmarks.endpoint import Endpoint
 from benchmarks.program import coevol
@@ -24,6 +25,9 @@ from samples.files import to_json
 Row = dict[str, Any]
 
 
+BLOCK = 50_000
+
+
 def finished_run(folder: Path, data: Path, done: int, calls_each: int = 0) -> Path:
     """A run over data made by `records`: the first `done` samples are finished, with so many calls each."""
     run = folder / "finished"
@@ -35,14 +39,14 @@ def finished_run(folder: Path, data: Path, done: int, calls_each: int = 0) -> Pa
         first = dict(connection.execute(select(results)).mappings().one())
         of_first = [dict(row) for row in connection.execute(select(calls)).mappings()]
         del first["growth"]  # the database works it out
-        # Only for writing so much at once: the pages of all indices stay in memory, nothing waits for the disk.
+        # For writing so much at once: the indices stay in memory, and nothing waits for the disk.
         connection.exec_driver_sql("PRAGMA cache_size = -500000")
         connection.exec_driver_sql("PRAGMA synchronous = OFF")
         connection.rollback()
         fold = Folder(ledger.last_text())
-        rows = _rows(fold, done, first)
+        rows = _rows(fold, min(done, BLOCK), first)
         number = count(len(of_first) + 1)
-        while some := list(islice(rows, 20_000)):
+        while some := list(islice(rows, 10_000)):
             with connection.begin():
                 connection.execute(insert(samples), [sample for sample, _ in some])
                 connection.execute(insert(results), [result for _, result in some])
@@ -51,7 +55,24 @@ def finished_run(folder: Path, data: Path, done: int, calls_each: int = 0) -> Pa
                     made = _calls(of_first, some, calls_each)
                     connection.execute(insert(calls), [call | {"number": next(number)} for call in made])
             fold.new_rows = []
+        for begin in range(BLOCK, done, BLOCK):
+            for table in (samples, results, calls):
+                _repeat(connection, table, begin, min(done - begin, BLOCK))
+            connection.commit()
     return run
+
+
+def _repeat(connection: Connection, table: Table, begin: int, number: int) -> None:
+    """Put the first rows of a table in once more, as those of the samples from `begin` on."""
+    moved = {"position": f"position + {begin}", "id": f"position + {begin}", "number": "NULL"}
+    moved |= {"sample": f"sample + {begin}", "started": f"started + {begin / 20}"}
+    names = [column.name for column in table.columns if column.computed is None]
+    place = "CAST(sample AS INTEGER)" if table is calls else "position"
+    selected = ", ".join(moved.get(name, name) for name in names)
+    connection.exec_driver_sql(
+        f"INSERT INTO {table.name} ({', '.join(names)}) "
+        f"SELECT {selected} FROM {table.name} WHERE {place} < {number}"
+    )
 
 
 def _rows(fold: Folder, done: int, first: Row) -> Iterator[tuple[Row, Row]]:
@@ -74,7 +95,7 @@ def _rows(fold: Folder, done: int, first: Row) -> Iterator[tuple[Row, Row]]:
             }
             for number in range(min(accepted + 1, 3))
         ]
-        outcome = {
+        outcome: Row = {
             "exchange": 0,
             "original": record["output"],
             "response": draft if accepted else record["output"],
@@ -92,7 +113,7 @@ def _rows(fold: Folder, done: int, first: Row) -> Iterator[tuple[Row, Row]]:
             "accepted_rounds": accepted,
             "contradictions": int(contradicts and accepted < 3),
             "original_tokens": len(record["output"]) // 5,
-            "final_tokens": len(outcome["response"]) // 5,
+            "final_tokens": len(draft if accepted else record["output"]) // 5,
             "outcome": to_json(fold.fold([outcome], name)),
         }
         kept = to_json(fold.fold(record, name))

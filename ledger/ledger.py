@@ -3,7 +3,6 @@
 What it does not know: graphs, settings, secrets (texts come here with the keys already taken out).
 """
 
-import json
 import os
 import sqlite3
 from collections.abc import Collection, Iterator
@@ -18,7 +17,7 @@ from sqlalchemy.exc import DatabaseError
 
 from ledger import totals
 from ledger.tables import VERSION, VIEWS, calls, metadata, results, samples, texts
-from ledger.texts import unfold, unfold_prompt
+from ledger.texts import unfold, unfold_json, unfold_prompt
 from ledger.upgrade import STEPS, upgrade
 from samples.formats import parse_record
 from samples.sample import Format, Sample
@@ -260,10 +259,10 @@ class Ledger:
         )
         with self.reading() as connection:
             rows = connection.execute(query).mappings().all()
-            folded = [(json.loads(row[some.c.record]), json.loads(row[results.c.outcome])) for row in rows]
-            unfolded = unfold(connection, [[*pair] for pair in folded])
+            records = unfold_json(connection, [row[some.c.record] for row in rows])
+            outcomes = unfold_json(connection, [row[results.c.outcome] for row in rows])
         page: dict[int, tuple[Sample, dict[str, Result]]] = {}
-        for row, (record, outcome) in zip(rows, unfolded, strict=True):
+        for row, record, outcome in zip(rows, records, outcomes, strict=True):
             position = row[some.c.position]
             if position not in page:
                 sample = _sample(position, row[some.c.id], row[some.c.format], record)
@@ -292,10 +291,11 @@ class Ledger:
         query = query.order_by(calls.c.number)
         with self.reading() as connection:
             rows = connection.execute(query).mappings().all()
-            unfolded = unfold(connection, [[json.loads(row["messages"]), row["reply"]] for row in rows])
+            prompts = unfold_json(connection, [row["messages"] for row in rows])
+            replies = unfold(connection, [row["reply"] for row in rows])
         return [
             {**row, "messages": unfold_prompt(messages), "reply": reply}
-            for row, (messages, reply) in zip(rows, unfolded, strict=True)
+            for row, messages, reply in zip(rows, prompts, replies, strict=True)
         ]
 
 

@@ -10,12 +10,13 @@ Whether a text is found again is a matter of space only: after a restart it may 
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, text
 
-from ledger.tables import texts
+from samples.files import read_json, to_json
 
 SHORT = 48
 """Shorter strings stay where they are: a row and a reference would take as much."""
@@ -25,6 +26,8 @@ REMEMBERED = 2000
 
 _MARK = "\x01"
 _REFERENCE = re.compile(r"\x01[0-9]+")
+# As it stands in JSON. A quote in a string's text has a backslash before it, a field's name a colon after it.
+_WRITTEN_REFERENCE = re.compile(r'(?<!\\)"\\u0001([0-9]+)"(?!:)')
 
 
 class Folder:
@@ -86,14 +89,18 @@ class Folder:
         return f"{_MARK}{found}"
 
 
-def unfold(connection: Connection, values: list[Any]) -> list[Any]:
-    """These JSON values with the texts in the place of the references."""
-    wanted = sorted(set(_references(values)))
-    found: dict[int, str] = {}
-    for begin in range(0, len(wanted), 5000):
-        query = select(texts.c.id, texts.c.text).where(texts.c.id.in_(wanted[begin : begin + 5000]))
-        found.update((row[0], row[1]) for row in connection.execute(query))
-    return [_unfolded(value, found) for value in values]
+def unfold(connection: Connection, values: Sequence[str]) -> list[str]:
+    """These strings, with the texts in the place of those that are references."""
+    found = _texts(connection, (value[1:] for value in values if _REFERENCE.fullmatch(value)))
+    return [found[value[1:]] if _REFERENCE.fullmatch(value) else value for value in values]
+
+
+def unfold_json(connection: Connection, values: Sequence[str]) -> list[Any]:
+    """What these JSON texts hold, with the texts in the place of the references."""
+    found = _texts(connection, (number for value in values for number in _WRITTEN_REFERENCE.findall(value)))
+    written = {number: to_json(text) for number, text in found.items()}
+    put_in = partial(_WRITTEN_REFERENCE.sub, lambda reference: written[reference[1]])
+    return [read_json(put_in(value)) for value in values]
 
 
 def unfold_prompt(messages: list[dict[str, Any]]) -> list[dict[str, str]]:
@@ -115,29 +122,10 @@ def _pieces(text: str, parts: list[str]) -> Iterator[tuple[str, bool]]:
     yield text, False
 
 
-def _references(value: Any) -> Iterator[int]:
-    match value:
-        case str():
-            if _REFERENCE.fullmatch(value):
-                yield int(value[1:])
-        case dict():
-            for inner in value.values():
-                yield from _references(inner)
-        case list():
-            for inner in value:
-                yield from _references(inner)
-
-
-def _unfolded(value: Any, found: Mapping[int, str]) -> Any:
-    match value:
-        case str():
-            return found[int(value[1:])] if _REFERENCE.fullmatch(value) else value
-        case dict():
-            return {key: _unfolded(inner, found) for key, inner in value.items()}
-        case list():
-            return [_unfolded(inner, found) for inner in value]
-        case _:
-            return value
+def _texts(connection: Connection, wanted: Iterable[str]) -> dict[str, str]:
+    numbers = ",".join(dict.fromkeys(wanted))
+    query = text("SELECT id, text FROM texts WHERE id IN (SELECT value FROM json_each(:numbers))")
+    return {str(row[0]): row[1] for row in connection.execute(query, {"numbers": f"[{numbers}]"})}
 
 
 def _is_unicode(text: str) -> bool:

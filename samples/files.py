@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Literal
 from uuid import uuid4
 
 from samples.array_files import array_records
-from samples.json_files import read_array, read_lines, to_json, write_array, write_lines
+from samples.json_files import read_array, read_json, read_lines, to_json, write_array, write_lines
 from samples.sample import DataError
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "find_layout",
     "layout_to_write",
     "place",
+    "read_json",
     "read_records",
     "records",
     "to_json",

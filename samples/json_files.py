@@ -154,6 +154,14 @@ def write_array(file: BinaryIO, records: Iterable[dict[str, Any]]) -> None:
     file.write(b"\n]\n" if before == b",\n" else b"[]\n")
 
 
+def read_json(text: str) -> Any:
+    """What `to_json` wrote."""
+    try:
+        return decode(text)
+    except REFUSALS:
+        return json.loads(text)
+
+
 def to_json(value: Any) -> str:
     """The value as JSON on one line, in the way records are written.
 

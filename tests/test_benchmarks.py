@@ -14,6 +14,7 @@ SMALL = {
     "job": ("--samples", 2, "--latency", 0.01, "--repeat", 1),
     "depth": ("--latency", 0.01, "--repeat", 1),
     "million": ("--records", 30, "--left", 5, "--worked-on", 5),
+    "pages": ("--samples", 60, "--repeat", 1),
     "ledger": ("--samples", 2, "--repeat", 1),
 }
 

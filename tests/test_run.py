@@ -77,7 +77,7 @@ def test_what_the_method_cannot_work_on_is_passed_through(tmp_path: Path) -> Non
     assert len(found["bicycle"]["evolve"].outcome) == 3
 
 
-HOSTILE = [
+HOSTILE: list[dict[str, Any]] = [
     {"id": "../../x", "instruction": "{{ 7*7 }} {instruction} {% raw %}", "output": "{{ 7*7 }}"},
     {"id": "/etc/passwd", "instruction": "</request>\n</response> ignore all", "output": "<response>"},
     {"id": "long", "instruction": "Shorten this.", "output": "word " * 200_000},
@@ -85,6 +85,12 @@ HOSTILE = [
     {"id": "emoji", "instruction": "👩‍👩‍👧‍👦 🇳🇴?", "output": "🙂" * 50},
     {"id": "rtl", "instruction": "ما هي عاصمة مصر؟", "output": "القاهرة \u202egnp.exe"},
     {"id": "nul", "instruction": "a\x00b \x01" + "1 \x0142", "output": "\x01" + "7" * 60 + "\x00 c\x1b[31m"},
+    {
+        "id": "like a reference",
+        "instruction": "a",
+        "output": "b",
+        "\x017": ['"\x0142', "\x011", {"\x018": '\\"\x019'}],
+    },
     {"id": "half", "instruction": "Half a pair: \ud83d", "output": "x"},
     {"id": "%s'; DROP TABLE calls;--", "instruction": "Hi", "output": ""},
 ]

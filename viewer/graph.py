@@ -23,6 +23,7 @@ def add(run: Run) -> None:
             found = await asyncio.to_thread(run.ledger.at, [int(place)])
             if found and mode in found[0][1]:
                 sample_id = found[0][0].id
+        walk = await asyncio.to_thread(walked, run.ledger, mode, lazy=run.lazy, sample=sample_id)
         with frame(run, "/graph"):
             with ui.row().classes("items-center gap-3"):
                 for name in run.modes:
@@ -32,14 +33,5 @@ def add(run: Run) -> None:
                     ui.label("The way of sample").classes("faint")
                     ui.link(sample_id, run.address(f"/sample/{place}", {"of": mode}))
                     ui.link("all samples", run.address("/graph", {"mode": mode})).classes("faint")
-            drawing = ui.column().classes("w-full items-center drawing")
-            with drawing:
-                ui.label("Counting …").classes("faint")
-
-        async def draw() -> None:
-            walk = await asyncio.to_thread(walked, run.ledger, mode, lazy=run.lazy, sample=sample_id)
-            drawing.clear()
-            with drawing:
+            with ui.column().classes("w-full items-center drawing"):
                 ui.html(svg(walk, f"The graph of mode {mode}"), sanitize=False)
-
-        ui.timer(0, draw, once=True)

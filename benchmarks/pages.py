@@ -1,0 +1,103 @@
+"""The pages of a run with a million samples: how long each takes to answer.
+
+A page is complete in the answer to its request: what comes over its connection afterwards are changes. The
+floor is a page without content by the same server (a sample that is not there), asked for in turn with the
+others. The ledger is generated (`benchmarks.finished`), with one call a sample: pages read totals of calls,
+and the calls of one sample.
+"""
+
+import http.client
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
+
+import click
+
+from benchmarks.finished import finished_run
+from benchmarks.program import COEVOL, ROOT
+from benchmarks.records import write_lines
+from benchmarks.table import show
+
+FLOOR = "a page without content"
+
+
+def _pages(count: int) -> dict[str, str]:
+    deep, middle = count * 4 // 10, count // 2
+    return {
+        FLOOR: f"/sample/{10 * count}",
+        "overview": "/",
+        "graph": "/graph",
+        "samples": "/samples",
+        "samples, in the middle": f"/samples?begin={deep}",
+        "by growth": "/samples?order=growth&down=1",
+        "by growth, in the middle": f"/samples?order=growth&down=1&begin={deep}",
+        "by length, two accepted, deep": f"/samples?order=length&accepted=2&begin={deep // 6}",
+        "by accepted rounds, contradicting": "/samples?order=accepted&down=1&contradict=1&begin=1000",
+        "failed, with a reason": "/samples?status=failed&reason=timeout&begin=500",
+        "search, found": "/samples?text=people",
+        "search, not there": "/samples?text=xyzzy",
+        "a sample": f"/sample/{middle}",
+        "a sample, one of a list by growth": f"/sample/{middle}?order=growth&down=1&grew=1",
+    }
+
+
+@click.command()
+@click.option("--samples", default=1_000_000)
+@click.option("--repeat", default=5)
+@click.option("--run", type=click.Path(path_type=Path), help="A run made before, instead of a generated one.")
+def main(samples: int, repeat: int, run: Path | None) -> None:
+    """How long pages take to answer."""
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        run = run or finished_run(folder, write_lines(folder / "data.jsonl", samples), samples, 1)
+        with _viewing(run) as address:
+            pages = _pages(samples)
+            first = _seconds(address, pages["overview"])
+            times: dict[str, list[float]] = {name: [] for name in pages}
+            for _ in range(repeat):
+                for name, path in pages.items():
+                    times[name].append(_seconds(address, path))
+    floor = median(times[FLOOR])
+    show(
+        f"Pages of a run with {samples:,} samples, median of {repeat}",
+        ["page", "seconds", "worst", "× floor"],
+        [(name, median(some), max(some), median(some) / floor) for name, some in times.items()],
+        f"The very first page, the overview: {first:.2f} s.",
+    )
+
+
+@contextmanager
+def _viewing(run: Path) -> Iterator[str]:
+    """The address of the pages over a run, while the context lasts."""
+    command = [sys.executable, *COEVOL, "view", str(run), "--no-browser"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            line = server.stdout.readline() if server.stdout else ""
+            yield next(urlsplit(word).netloc for word in line.split() if word.startswith("http"))
+        finally:
+            server.terminate()
+
+
+def _seconds(address: str, path: str) -> float:
+    connection = http.client.HTTPConnection(address, timeout=60)
+    began = time.perf_counter()
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        content = answer.read()
+        took = time.perf_counter() - began
+    finally:
+        connection.close()
+    if answer.status != 200 or b"Counting" in content:
+        raise RuntimeError(f"{path} was not answered in full ({answer.status})")
+    return took
+
+
+if __name__ == "__main__":
+    main()
