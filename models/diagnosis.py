@@ -52,9 +52,10 @@ def diagnose(error: Exception, endpoint: Endpoint, *, has_answered: bool) -> Dia
             # A firewall's refusal of one text, say. It must not stop a run that works.
             meaning = REFUSED
         headers = error.headers if isinstance(error, AnswerRefused) else error.response.headers
-        named = f"{error.status_code} ({code})" if code else str(error.status_code)
+        status = str(error.status_code)
+        named = status if code in ("", status) else f"{status} ({code})"
         text = _with_advice(f"{where} answered {named}: {words}", meaning, endpoint)
-        return Diagnosis(meaning, text, code or str(error.status_code), _retry_after(headers))
+        return Diagnosis(meaning, text, code or status, _retry_after(headers))
     if isinstance(error, _NO_COMPLETION):
         code, words = _code_and_words(error.args[0] if error.args else "", "")
         # The body may be an error that a proxy passed on with the wrong status.

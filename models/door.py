@@ -367,7 +367,11 @@ class Door:
     def _said(self, failure: Diagnosis, attempts: int = 1) -> str:
         words = self._keys.redact(failure.message)
         words = words if len(words) <= LONGEST_WORDS else words[: LONGEST_WORDS - 1] + "…"
-        return words if attempts <= 1 else f"{words} (after {attempts} attempts)"
+        if attempts <= 1:
+            return words
+        # Before the advice, which is the last line where there is one.
+        said, line, advice = words.rpartition("\n") if failure.meaning.advice else (words, "", "")
+        return f"{said} (after {attempts} attempts){line}{advice}"
 
     def _fingerprint(self, call: Call) -> str:
         s, line = self._settings, next(iter(self._lines[call.role].values()))  # the same for all replicas

@@ -193,6 +193,36 @@ def test_an_unknown_model_stops_the_run_at_its_first_calls(
         assert 1 <= len(server.chats()) <= CONCURRENCY
 
 
+@pytest.mark.parametrize(
+    ("provider", "code", "advice"),
+    [
+        ("openai", "unsupported_value", "Change or leave out that setting"),
+        ("openai", "billing_not_active", STOPS["no_balance"]),
+        ("openai", "account_deactivated", STOPS["invalid_key"]),
+        ("glm", "1210", "Change or leave out that setting"),
+        ("glm", "1110", "Check what the key in {key} is allowed to use"),
+        ("glm", "1308", STOPS["quota"]),
+        ("glm-jwt", "1113", STOPS["no_balance"]),
+        ("ernie", "no_parameter_permission", "Change or leave out that setting"),
+        ("ernie", "account_overdue", STOPS["no_balance"]),
+        ("wenxin", "6", "Check what the key in {key} is allowed to use"),
+        ("wenxin", "4", STOPS["quota"]),
+    ],
+)
+def test_other_reasons_to_stop_are_told_with_what_to_do(
+    provider: str, code: str, advice: str, evolve: Evolve
+) -> None:
+    with stand_in(Fault("bad_request", code=code)) as server:
+        ended = evolve(server, provider, "run", 30, f"--concurrency={CONCURRENCY}")
+        assert ended.status == 3, ended.said
+        one_message(ended, provider, advice)
+        assert f"({code})" in ended.said
+        assert 1 <= len(server.chats()) <= CONCURRENCY
+        server.order()
+        assert evolve(server, provider, "run", 2, "--mode=evolve").status == 0
+    assert statuses("run") == {"done": 2}
+
+
 def provider_of(provider: str) -> Any:
     return MODELS[provider].partition(":")[0]
 

@@ -60,6 +60,22 @@ def test_any_conversation_comes_out_in_turn_with_every_text(given_messages: list
     assert marks(plain) == system + said
 
 
+@given(st.lists(st.tuples(st.sampled_from(ROLES), st.text()), min_size=1, max_size=8))
+def test_any_text_comes_out_whole(said: list[tuple[Literal["system", "user", "assistant"], str]]) -> None:
+    given_messages = [Message(role=role, content=text) for role, text in said]
+    for shaped in (alternating(given_messages), without_system(alternating(given_messages))):
+        texts = [message["content"] for message in shaped]
+        assert shaped
+        for role in ROLES:
+            # Those of one role keep their order, each in its place or behind the one before it.
+            place, at = 0, 0
+            for text in (text for of, text in said if of == role):
+                while (found := texts[place].find(text, at)) < 0:
+                    place, at = place + 1, 0
+                    assert place < len(texts)
+                at = found + len(text)
+
+
 @given(conversations.map(alternating))
 def test_who_said_what_stays_to_be_seen(shaped: list[Message]) -> None:
     assert all(first["role"] != second["role"] for first, second in pairwise(shaped))

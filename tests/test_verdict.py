@@ -1,5 +1,6 @@
 """How the judge's replies are read, and how the two orders become a decision: every combination."""
 
+import json
 from itertools import product
 
 import pytest
@@ -248,7 +249,22 @@ def test_what_is_not_two_scores(reply: str) -> None:
     assert read_verdict(reply, "score") is None
 
 
-@given(st.text() | st.text("12 assistantequalno't\n:：.,*0123456789"), st.sampled_from(["compare", "score"]))
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 12)
+    | st.floats()
+    | st.sampled_from(["assistant 1", "Assistant 2", "equal", "verdict", "not", "8 7"])
+    | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    st.text() | st.text("12 assistantequalno't\n:：.,*0123456789") | JSON.map(json.dumps),
+    st.sampled_from(["compare", "score"]),
+)
 def test_any_text_is_read_or_refused(reply: str, form: VerdictForm) -> None:
     points = read_verdict(reply, form)
     if points is not None:
