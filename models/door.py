@@ -35,6 +35,7 @@ from models.keys import Keys
 from models.line import Line, Standing, Waiting, name_apart
 from models.pace import Traffic
 from models.parameters import formed, identity
+from models.pressure import Pressure
 from models.replicas import Elsewhere, Replicas
 from models.reply import reply_text
 from models.room import Room
@@ -127,8 +128,10 @@ class Door:
             for endpoint in endpoints:
                 key = keys.of(endpoint)
                 if endpoint not in self._standings:
-                    room = Room(endpoint, key.get_secret_value(), self._client, settings)
-                    self._standings[endpoint] = Standing(endpoint, self._traffic.lane(rpm, tpm), room)
+                    at = endpoint, key.get_secret_value(), self._client
+                    room, lane = Room(*at, settings), self._traffic.lane(rpm, tpm)
+                    pressure = Pressure(*at, lane) if endpoint.provider == "vllm" else None
+                    self._standings[endpoint] = Standing(endpoint, lane, room, pressure)
                 # Making one takes a while; the rehearsal's know their role, others what is sent for it.
                 extra = settings.further(role)
                 which = endpoint, role if endpoint.provider == "rehearsal" else dumps(extra, sort_keys=True)
@@ -155,6 +158,9 @@ class Door:
             for task in self._calls:
                 task.cancel()
         await self.drain()
+        for standing in self._standings.values():
+            if standing.pressure:
+                await standing.pressure.close()
         await self._client.aclose()
 
     @property
@@ -277,6 +283,8 @@ class Door:
             prompt = sum(estimate_tokens(message["content"]) for message in call.messages)
             tokens = standing.expect(prompt, self._settings.max_tokens)
         flight = await standing.lane.enter(tokens, again=again)
+        if standing.pressure:
+            standing.pressure.watch()
         attempt = _Attempt(line.shaped(call.messages), line.fields(call), time.time())
         clock = time.perf_counter()
         try:
@@ -302,9 +310,9 @@ class Door:
                 refused=failure is not None and failure.remedy == "slow down",
                 wait=failure.wait if failure else None,
             )
-        standing.health.heard(failure, flight.started, asyncio.get_running_loop().time())
-        if standing.health.down:
-            replicas.left(standing)
+        if standing.pressure and not failure:
+            standing.pressure.answered(attempt.latency, attempt.output_tokens or 0)
+        replicas.heard(standing, failure, flight.started, asyncio.get_running_loop().time())
         return attempt
 
     def _worth_another(self, failure: Diagnosis, effort: "_Effort", replicas: Replicas) -> bool:

@@ -13,6 +13,7 @@ from langchain_core.language_models import BaseChatModel
 from models.call import Call, VerdictForm
 from models.health import Health, Outage
 from models.pace import Lane
+from models.pressure import Pressure
 from models.room import Room
 from models.settings import Endpoint
 from models.shaping import alternating, without_system
@@ -34,11 +35,12 @@ class Standing:
     `name` is what a person reads: the provider, and the address where that has several.
     """
 
-    def __init__(self, endpoint: Endpoint, lane: Lane, room: Room) -> None:
+    def __init__(self, endpoint: Endpoint, lane: Lane, room: Room, pressure: Pressure | None = None) -> None:
         self.endpoint = endpoint
         self.name: str = endpoint.provider
         self.lane = lane
         self.room = room
+        self.pressure = pressure
         self.health = Health()
         self.knows_system = True
         self.knows_forms = True
@@ -67,6 +69,8 @@ class Standing:
             until = None if held.until is None else clock + held.until - now
             # A cap is the user's own; everything else is the endpoint's doing.
             who = held.reason if held.reason.startswith("--") else f"{held.reason} by {self.name}"
+            if self.pressure and self.lane.is_full:
+                who += f": {self.pressure.sign}"
             yield Waiting(held.calls, who, until)
         for reason, calls in self._resting.items():
             if calls:

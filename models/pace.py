@@ -1,10 +1,11 @@
 """How fast an endpoint is asked: how many calls are in flight, and how quickly they follow one another.
 
 Each endpoint has a lane. Calls enter it in the order in which they came, those that are tried again first.
-A lane is held by the run's `--rpm` and `--tpm`, by a pause that the server asked for, and by what the
-server's refusals (429, 503) taught. A refusal may mean that calls come too fast or that too many are in
-flight, and the server seldom says which; so it lowers both limits, and each grows again while it is the one
-that holds calls back (additive increase, multiplicative decrease).
+A lane is held by the run's `--rpm` and `--tpm`, by a pause that the server asked for, by the queue that is
+seen there (`models.pressure`), and by what the server's refusals (429, 503) taught. A refusal may mean that
+calls come too fast or that too many are in flight, and the server seldom says which; so it lowers both
+limits, and each grows again while it is the one that holds calls back (additive increase, multiplicative
+decrease).
 
 Simulated over servers that take 2 to 100 calls a second and need 0.1 to 5 seconds for one, a run uses more
 than 90 % of that after the first half minute, with fewer than 5 % of its calls refused.
@@ -106,6 +107,7 @@ class Lane:
         self._flights: set[Flight] = set()
         self._window = _Limit(traffic.concurrency)
         self._rate = _Limit(inf)
+        self._allowed = inf
         self._paced = _Pacer()
         self._requests = _Pacer(rpm / 60 if rpm else inf)
         self._tokens = _Pacer(tpm / 60 if tpm else inf)
@@ -164,6 +166,17 @@ class Lane:
         self._traffic.freed()
         self.advance()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether calls wait here because of what `allow` set."""
+        return self.in_flight >= self._allowed and any(not waiter.done() for waiter, _ in self._queue)
+
+    def allow(self, most: float) -> None:
+        """The most calls in flight, at least one, as who looks at the endpoint has it (`models.pressure`)."""
+        self._allowed = max(1.0, most)
+        if self._queue:
+            self.advance()
+
     def stop(self, reason: Exception) -> None:
         """Send away every call that waits."""
         while self._queue:
@@ -192,6 +205,9 @@ class Lane:
                 return
             if self._paused_until > now:
                 self._hold("throttled", self._paused_until)
+                return
+            if self.in_flight >= self._allowed:
+                self._reason = "slowed down"
                 return
             if self.in_flight >= max(1.0, self._window.level):
                 if self._window.lowered:

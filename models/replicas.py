@@ -17,12 +17,13 @@ out its samples anew. At most as many as were at work meet a cold cache, once.
 
 from collections.abc import Sequence
 
+from models.failures import Diagnosis
 from models.health import Outage
 from models.line import Standing
 
 
 class Elsewhere(Exception):
-    """The replica that a call waits for went down: the call is for another one."""
+    """Replicas went down or came back: a call that waits at one may be for another."""
 
 
 class Replicas:
@@ -87,10 +88,18 @@ class Replicas:
         self._homes.pop(sample, None)
         self._move(sample, None)
 
-    def left(self, standing: Standing) -> None:
-        """Send the calls that wait for a replica which is down to another one, if there is one."""
-        if self.one_lives:
+    def heard(self, standing: Standing, failure: Diagnosis | None, started: float, now: float) -> None:
+        """What came of an attempt at a replica; see `Health.heard`.
+
+        Calls that wait at one that went down go elsewhere, and so do those at others when it is back.
+        """
+        was_down = standing.health.down
+        standing.health.heard(failure, started, now)
+        if standing.health.down and self.one_lives:
             standing.lane.stop(Elsewhere())
+        elif was_down and not standing.health.down:
+            for other in self._standings:
+                other.lane.stop(Elsewhere())
 
     def _emptiest(self) -> Standing:
         alive = [standing for standing in self._standings if not standing.health.down]

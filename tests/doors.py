@@ -62,18 +62,23 @@ class Asking:
 async def asking(
     server: StandIn, provider: str = "openai", *, concurrency: int = 64, **settings: Any
 ) -> AsyncIterator[Asking]:
-    """A door to a provider at the stand-in. `rpm`, `tpm` and `budget` are the door's, all else settings."""
+    """A door to a provider at the stand-in.
+
+    `rpm`, `tpm`, `budget` and `keys` are the door's, all else settings.
+    """
     records: list[CallRecord] = []
 
     async def record(made: CallRecord) -> None:
         records.append(made)
 
     limits = {name: settings.pop(name) for name in ("rpm", "tpm", "budget") if name in settings}
-    old = server.key("wenxin")
+    id, secret = server.key("wenxin").split(":")
+    old = {"QIANFAN_AK": id, "QIANFAN_SK": secret}
+    keys = settings.pop("keys", server.environment() | old)
     given = {"model": f"{provider}:{MODELS[provider]}", "base_url": server.base_url(provider), **settings}
     door = Door(
         ModelSettings(**given),
-        Keys(server.environment() | dict(zip(("QIANFAN_AK", "QIANFAN_SK"), old.split(":"), strict=True))),
+        Keys(keys),
         concurrency=concurrency,
         record=record,
         recall=lambda call, request: None,

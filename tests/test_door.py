@@ -8,14 +8,13 @@ import itertools
 import random
 import time
 from bisect import bisect_left
-from collections.abc import Coroutine
-from typing import Any
 
 import pytest
 
 from models.failures import RunStopped
 from models.pace import Lane, Traffic
 from standin import StandIn
+from tests.clock import on_a_clock
 from tests.doors import asking, call, until
 
 # --- over HTTP
@@ -96,33 +95,6 @@ async def test_calls_that_wait_for_a_cap_are_seen_and_leave_when_told() -> None:
 
 
 # --- on a clock of its own
-
-
-class Clock(asyncio.SelectorEventLoop):
-    """An event loop whose time jumps to the next thing that is due."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._now = 0.0
-        selector: Any = self.__dict__["_selector"]
-        select = selector.select
-
-        def jump(timeout: float | None) -> Any:
-            self._now += timeout or 0.0
-            return select(0)
-
-        selector.select = jump
-
-    def time(self) -> float:
-        return self._now
-
-
-def on_a_clock(work: Coroutine[Any, Any, None]) -> None:
-    loop = Clock()
-    try:
-        loop.run_until_complete(work)
-    finally:
-        loop.close()
 
 
 class Server:

@@ -1,5 +1,6 @@
 """One model served by several servers: where samples go, and what becomes of them when a server goes."""
 
+import asyncio
 import json
 import threading
 import time
@@ -17,7 +18,7 @@ from models import door, health
 from models.settings import ModelSettings
 from standin import StandIn
 from tests.conftest import look
-from tests.doors import asking, call
+from tests.doors import asking, call, until
 from tests.program import coevol
 
 KEY = "vk-stand-in-for-tests-0004"
@@ -212,6 +213,19 @@ async def test_calls_that_wait_at_a_replica_leave_it_when_it_goes_down() -> None
             replies = await to.ask(*map(call, range(6)))
             assert all(isinstance(reply, str) for reply in replies)
         assert len(first.chats()) == 6
+
+
+async def test_calls_that_wait_go_to_a_replica_that_is_back() -> None:
+    with replicas(slots=4, latency=0.3) as (first, second):
+        second.stop()
+        urls = [server.base_url("vllm") for server in (first, second)]
+        async with asking(first, "vllm", base_url=urls) as to:
+            asked = asyncio.create_task(to.ask(*map(call, range(64))))
+            await until(lambda: len(first.chats()) > 32)
+            second.start()
+            await to.ask(call(64))  # finds it there
+            assert all(isinstance(reply, str) for reply in await asked)
+        assert 10 <= len(second.chats()) <= 32
 
 
 def test_a_check_looks_at_every_replica(tmp_path: Path) -> None:

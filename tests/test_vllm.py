@@ -1,11 +1,12 @@
-"""Runs against a real vLLM server with a tiny model, whose text is noise and whose protocol is real.
+"""Runs against real vLLM servers with a tiny model, whose text is noise and whose protocol is real.
 
-One server for the whole file, started with `coevol serve`. Left to itself the model never ends a reply, so
-each is cut off at `--max-tokens`; `ENDING` makes it end.
+Two servers for the whole file, started with `coevol serve`; most tests need one. Left to itself the model
+never ends a reply, so each is cut off at `--max-tokens`; `ENDING` makes it end.
 """
 
 import json
 import os
+import re
 import shlex
 import signal
 import socket
@@ -15,9 +16,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, Self
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -34,50 +36,98 @@ ENDING = ("--extra-body", json.dumps({"min_tokens": 12, "logit_bias": {"1": 100}
 """Makes the tiny model end each reply after twelve tokens: its token 1 is the end."""
 
 
+class Served:
+    """A vLLM server that serves the model `tiny`, in processes of its own."""
+
+    def __init__(self, built: str, log: Path) -> None:
+        self._built, self._log = built, log
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.start()
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def start(self) -> None:
+        settings = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
+        path = {"PATH": f"{self._built}/venv/bin{os.pathsep}{os.environ['PATH']}"}
+        with self._log.open("wb") as out:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-c", "from runners.cli import main; main()"),
+                    *("serve", f"{self._built}/tiny", "--port", str(self.port), "--"),
+                    *("--served-model-name", "tiny"),
+                    *("--dtype", "float32", "--max-model-len", "4096", "--block-size", "32"),
+                ],
+                env=os.environ | settings | path,
+                cwd=self._log.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait(self) -> Self:
+        """Return once it is up."""
+        ends = time.monotonic() + START
+        while not _healthy(self.port):
+            assert self._process.poll() is None, self._log.read_text()[-3000:]
+            assert time.monotonic() < ends, self._log.read_text()[-3000:]
+            time.sleep(0.5)
+        return self
+
+    def said(self) -> list[str]:
+        return self._log.read_text().splitlines()
+
+    def replies(self) -> int:
+        """How many replies it gave since it was started; 0 where it is not up."""
+        with suppress(URLError, OSError):
+            with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+                page = answer.read().decode()
+            found = re.findall(r"^vllm:request_success_total\{.*\} (\S+)$", page, re.MULTILINE)
+            return int(sum(map(float, found)))
+        return 0
+
+    def kill(self) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        if self._process.poll() is not None:
+            return
+        os.killpg(self._process.pid, signal.SIGTERM)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+
 @pytest.fixture(scope="session")
-def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The base URL of a vLLM server that serves the model `tiny`."""
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Served]]:
+    """Two servers, which start at once; only the first is waited for."""
     if not KIT.exists():
         pytest.skip("there is no kit for a server here")
     built = subprocess.run([KIT], stdout=subprocess.PIPE, text=True, check=True).stdout.split()[-1]
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    settings = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
-    path = {"PATH": f"{built}/venv/bin{os.pathsep}{os.environ['PATH']}"}
-    log = tmp_path_factory.mktemp("vllm") / "log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-c", "from runners.cli import main; main()"),
-                *("serve", f"{built}/tiny", "--port", str(port), "--", "--served-model-name", "tiny"),
-                *("--dtype", "float32", "--max-model-len", "4096", "--block-size", "32"),
-            ],
-            env=os.environ | settings | path,
-            cwd=log.parent,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        ends = time.monotonic() + START
-        while not _healthy(port):
-            assert process.poll() is None, log.read_text()[-3000:]
-            assert time.monotonic() < ends, log.read_text()[-3000:]
-            time.sleep(0.5)
-        said = log.read_text().splitlines()
-        assert shlex.split(said[0])[:7] == [
-            f"{built}/venv/bin/vllm", "serve", f"{built}/tiny", "--host", "127.0.0.1", "--port", str(port),
-        ]  # fmt: skip
-        assert f"--model vllm:tiny --base-url http://127.0.0.1:{port}/v1" in said[1]
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    with ExitStack() as running:
+        logs = [tmp_path_factory.mktemp("vllm") / "log" for _ in range(2)]
+        first, second = (Served(built, log) for log in logs)
+        running.callback(first.stop)
+        running.callback(second.stop)
+        yield first.wait(), second
+
+
+@pytest.fixture(scope="session")
+def vllm(servers: tuple[Served, Served]) -> str:
+    """The base URL of a vLLM server that serves the model `tiny`."""
+    server, _ = servers
+    said, port = server.said(), server.port
+    built, served = shlex.split(said[0])[0].removesuffix("/venv/bin/vllm"), f"http://127.0.0.1:{port}/v1"
+    assert shlex.split(said[0])[:7] == [
+        f"{built}/venv/bin/vllm", "serve", f"{built}/tiny", "--host", "127.0.0.1", "--port", str(port),
+    ]  # fmt: skip
+    assert f"--model vllm:tiny --base-url {served}" in said[1]
+    return served
 
 
 def _healthy(port: int) -> bool:
@@ -187,6 +237,42 @@ def test_a_model_that_is_not_served_stops_the_run(vllm: str, tmp_path: Path) -> 
 def test_a_check_tells_what_the_server_is(vllm: str, tmp_path: Path) -> None:
     said = coevol("check", "--model", "vllm:tiny", "--base-url", vllm, *ENDING, cwd=tmp_path).stdout
     assert "4,096 tokens" in said
+
+
+def test_of_two_replicas_one_is_killed_in_the_middle(servers: tuple[Served, Served], tmp_path: Path) -> None:
+    first, second = servers[0], servers[1].wait()
+    before = first.replies()
+
+    def kill() -> None:
+        while second.replies() < 20:
+            time.sleep(0.05)
+        second.kill()
+
+    killer = Thread(target=kill, daemon=True)
+    killer.start()
+    two = ("--base-url", second.base_url, "--concurrency", 16)
+    said = evolve(first.base_url, tmp_path, "--stop", 24, *two, *ENDING)
+    killer.join()
+    assert [result.status for result in results(tmp_path)] == ["done"] * 24
+    assert f"vllm 127.0.0.1:{second.port} down since" in said
+    made = calls(tmp_path, "attempts, failure")
+    assert {failure for _, failure in made} == {None}
+    # What was in flight there was asked again, of the other one.
+    assert 1 < max(attempts for attempts, _ in made) <= 4
+    assert len(made) - 60 <= first.replies() - before < len(made)
+
+
+@pytest.mark.long
+def test_a_replica_that_is_started_again_is_given_work(
+    servers: tuple[Served, Served], tmp_path: Path
+) -> None:
+    first, second = servers
+    second.kill()
+    second.start()
+    two = ("--base-url", second.base_url, "--concurrency", 8, "--max-rounds", 1)
+    evolve(first.base_url, tmp_path, *two, *ENDING)
+    assert second.wait().replies() > 0
+    assert {result.status for result in results(tmp_path)} == {"done"}
 
 
 def test_without_vllm_serve_says_what_to_install(tmp_path: Path) -> None:
