@@ -3,6 +3,7 @@
 # make trainers   TRL, LLaMA-Factory and Axolotl, for the tests that load exports with them
 # make test-long   the tests that take many minutes
 # make bench  measures the program against floors, see benchmarks/RESULTS.md
+# make pictures   takes the pictures of the README anew (needs chromium and chromedriver)
 # make lock   compiles the pinned requirements anew from pyproject.toml
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 TRAINERS := .venv-trainers
 
-.PHONY: demo test trainers test-long bench lock
+.PHONY: demo test trainers test-long bench pictures lock
 
 demo: $(VENV)/demo
 	$(BIN)/coevol evolve examples/alpaca_en.json -o $(DEMO)
@@ -37,6 +38,9 @@ test-long: $(VENV)/test
 
 bench: $(VENV)/test
 	$(BIN)/python -m benchmarks
+
+pictures: $(VENV)/test
+	$(BIN)/python -m tests.pictures docs
 
 # What either needs is installed from a list of exact versions and hashes.
 $(VENV)/demo: requirements.txt pyproject.toml

@@ -114,10 +114,10 @@ def rows(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Row]:
         one, other = value(a), value(b)
         if one is None and other is None:
             continue
+        texts = ["–" if each is None else shown(each) for each in (one, other)]
         difference = ""
         if one is not None and other is not None:
-            difference = more(other - one).replace("-", "−") if other != one else "="
-        texts = ["–" if each is None else shown(each) for each in (one, other)]
+            difference = more(other - one).replace("-", "−") if texts[0] != texts[1] else "="
         yield Row(name, texts[0], texts[1], difference)
 
 

@@ -110,6 +110,12 @@ def test_the_settings_file_of_the_readme_is_one() -> None:
     assert Settings(**tomllib.loads(toml)).max_rounds == 2
 
 
+def test_the_pictures_of_the_readme_are_there_and_small() -> None:
+    named = set(re.findall(r"]\((docs/\w+\.png)\)", (ROOT / "README.md").read_text(encoding="utf-8")))
+    assert named == {str(path.relative_to(ROOT)) for path in (ROOT / "docs").iterdir()}
+    assert all((ROOT / path).stat().st_size < 200_000 for path in named)
+
+
 def test_the_map_names_the_rooms_there_are() -> None:
     (map_, *_) = blocks("ARCHITECTURE.md", "")
     named = set(re.findall(r"^(\w+)/|  (\w+)/", map_, re.MULTILINE))
