@@ -39,7 +39,7 @@ def main(folder: Path) -> None:
 PICTURES = {
     "overview": ("/", ".bill", 1366, 960),
     "sample": ("/sample/2?of=evolve", "ins", 1366, 960),
-    "compare": ("/compare", ".numbers", 1366, 960),
+    "compare": ("/compare", ".numbers", 1366, 1080),
     "graph": ("/graph?mode=evolve", ".drawing svg", 1000, 1390),
 }
 """Each picture's page, what is on it once it is complete, and its width and height."""

@@ -106,7 +106,7 @@ def options(chart: Chart) -> dict[str, Any]:
         "animation": False,
         "backgroundColor": "transparent",
         "tooltip": {"trigger": "axis", "confine": True},
-        "grid": {"left": 8, "right": 36, "top": 28, "bottom": 8, "containLabel": True},
+        "grid": {"left": 8, "right": 36, "top": 40 if several else 28, "bottom": 8, "containLabel": True},
         "xAxis": across,
         "yAxis": along,
         "series": [
