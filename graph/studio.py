@@ -14,6 +14,7 @@ from models.door import Door
 from models.failures import RunStopped
 from models.keys import Keys
 from models.settings import ModelSettings
+from models.tracing import begin_tracing
 
 CONCURRENCY = 8
 """Calls in flight for each set of model settings: a person looks at few samples at a time."""
@@ -48,6 +49,8 @@ async def _record(record: CallRecord) -> None:
 def _recall(call: Call, request: str) -> str | None:
     return None
 
+
+begin_tracing(Keys.load())
 
 edit = exchange_graph("edit", speak)
 advise_blind = exchange_graph("advise-blind", speak)

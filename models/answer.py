@@ -19,6 +19,8 @@ from langchain_core.runnables import ensure_config
 from langchain_openai import ChatOpenAI
 from langchain_openai.chat_models.base import _handle_openai_api_error, _handle_openai_bad_request
 
+from models.call import Call
+from models.tracing import call_config
 from prompts.pack import Message
 
 
@@ -55,15 +57,17 @@ class ChatCompletions(ChatOpenAI):
         return result
 
 
-async def answer(model: BaseChatModel, messages: Sequence[Message], fields: Mapping[str, Any]) -> AIMessage:
-    """A model's reply. `fields` are what it is given besides the messages.
+async def answer(
+    model: BaseChatModel, messages: Sequence[Message], fields: Mapping[str, Any], call: Call
+) -> AIMessage:
+    """A model's reply. `messages` are the call's, as the model takes them; `fields` what else it is given.
 
     Where someone listens to the graph (a tracer, Studio), LangChain tells them of the call.
     """
     asked = convert_to_messages([dict(message) for message in messages])
     callbacks = ensure_config()["callbacks"]
     if not isinstance(callbacks, BaseCallbackManager) or callbacks.handlers:
-        return await model.ainvoke(asked, **fields)
+        return await model.ainvoke(asked, call_config(call), **fields)
     result = await model._agenerate(asked, **fields)
     (generation,) = result.generations
     message = generation.message

@@ -289,7 +289,7 @@ class Door:
         clock = time.perf_counter()
         try:
             async with asyncio.timeout(self._settings.timeout):
-                message = await answer(line.model, attempt.messages, attempt.fields)
+                message = await answer(line.model, attempt.messages, attempt.fields, call)
             attempt.answered(message, call, line.endpoint)
             standing.health.has_answered = True
             if attempt.output_tokens:

@@ -26,6 +26,9 @@ KEY_NAMES: dict[Provider, str] = {
 }
 """The variable that holds a provider's key, or the two that hold its parts."""
 
+FURTHER_KEYS = ("LANGSMITH_API_KEY", "LANGCHAIN_API_KEY")
+"""Variables with keys that are not ours to use, and that must not get anywhere either."""
+
 SHORTEST_IN_TEXT = 8
 """A local server's key may be a common word; a shorter one is not looked for in what models say."""
 
@@ -45,7 +48,7 @@ class Keys:
     def __init__(self, variables: Mapping[str, str | None]) -> None:
         values = {
             name: value.strip()
-            for names in KEY_NAMES.values()
+            for names in (*KEY_NAMES.values(), *FURTHER_KEYS)
             for name in names.split(" and ")
             if (value := variables.get(name)) and value.strip()
         }

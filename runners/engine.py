@@ -30,6 +30,7 @@ from models.failures import CallFailed, RunStopped
 from models.health import Outage
 from models.keys import Keys
 from models.line import Waiting
+from models.tracing import sample_config
 from nodes.decision import favoured_position
 from runners.spending import budget
 from samples.reader import DataSet
@@ -206,7 +207,8 @@ class Engine:
             self._on_file[key] = self._ledger.replies(*key)
         try:
             with self._door.at_work(sample.id):
-                outcome = await evolve_sample(sample, *self._graphs[mode], self._settings)
+                traced = sample_config(self._ledger.path.absolute().parent.name, sample.id, mode)
+            outcome = await evolve_sample(sample, *self._graphs[mode], self._settings, traced)
         finally:
             self._on_file.pop(key, None)
         return _result(mode, outcome)
@@ -260,8 +262,11 @@ async def evolve_sample(
     exchange: ExchangeGraph,
     conversation: ConversationGraph,
     settings: Settings,
+    traced: RunnableConfig | None = None,
 ) -> list[ExchangeResult]:
     """Take one sample through the graphs of a mode: a result for each exchange worked on.
+
+    `traced` is what a tracer is told of it (`models.tracing.sample_config`).
 
     A call that fails ends its exchange; so does a mistake of the program, which must not cost the run.
 
@@ -270,7 +275,7 @@ async def evolve_sample(
     """
     # At most seven steps a round, one an exchange, and the ends: a loop that runs away stops early.
     steps = 7 * settings.max_rounds + len(sample.exchanges) + 5
-    config = RunnableConfig(recursion_limit=steps)
+    config = RunnableConfig(recursion_limit=steps, **(traced or {}))
     try:
         if sample.format == "alpaca":
             (only,) = sample.exchanges

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from langsmith import tracing_context
 
 from ledger.ledger import LedgerError
 from models.chat import located
@@ -17,6 +18,7 @@ from models.keys import Keys
 from models.parameters import notices
 from models.rehearsal import NOTICE
 from models.settings import ROLES
+from models.tracing import begin_tracing, end_tracing
 from runners.engine import Engine, Options, Tally
 from runners.folder import checked_before, facts, in_progress, locked, prepare
 from runners.forecast import forecast, lines
@@ -152,7 +154,8 @@ def evolve(
     dataset = replace(dataset, checked=checked)
     if dry_run:
         ledger_so_far = in_progress(run, facts(dataset, checked, settings, chosen))
-        expected = asyncio.run(forecast(dataset, chosen, settings, options, ledger_so_far))
+        with tracing_context(enabled=False):  # what nobody said is nothing to look at
+            expected = asyncio.run(forecast(dataset, chosen, settings, options, ledger_so_far))
         for line in lines(expected, settings, chosen, options):
             click.echo(line)
         return 0
@@ -166,12 +169,15 @@ def evolve(
     with locked(run):
         ledger = prepare(run, facts(dataset, checked, settings, chosen))
         engine = Engine(dataset, chosen, settings, options, ledger, keys, tally)
+        begin_tracing(keys, lambda notice: click.echo(notice, err=True))
         try:
             asyncio.run(_work(engine, tally))
         except asyncio.CancelledError:
             raise RunStopped("interrupted twice; the calls in flight were given up") from None
         except LedgerError as error:
             raise RunStopped(str(error)) from None
+        finally:
+            end_tracing()
     failed = len(ledger.finished()) - len(ledger.finished(but_failed=True))
     if failed:
         click.echo(f"{failed:,} failed: they keep their responses; --retry-failed tries them again", err=True)
