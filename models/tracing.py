@@ -86,8 +86,10 @@ def call_config(call: Call) -> RunnableConfig:
 def _without(keys: Keys) -> Callable[[Any], Any]:
     def redacted(value: Any) -> Any:
         match value:
+            case {"error": str(words)} if len(value) == 1:
+                return {"error": keys.redact(words)}
             case str():
-                return keys.redact(value)
+                return keys.redact_reply(value)
             case dict():
                 return {name: redacted(item) for name, item in value.items()}
             case list():

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ SHAREGPT = {
 class Studio:
     """The server, in a folder of its own, so that what it writes is not left in the project."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, further: Mapping[str, str] | None = None) -> None:
         for entry in ROOT.iterdir():
             if not entry.name.startswith("."):
                 (folder / entry.name).symlink_to(entry)
@@ -53,7 +53,7 @@ class Studio:
             self._process = subprocess.Popen(
                 [program, "dev", "--no-browser", "--no-reload", "--host", "127.0.0.1", "--port", str(port)],
                 cwd=folder,
-                env=_environment(),
+                env=_environment() | dict(further or {}),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
