@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import Column, ColumnElement, Select, and_, func, literal_column, select, tuple_
 
+from ledger.decisions import Choice, chosen_by
 from ledger.ledger import PAGE, Ledger, Result
 from ledger.tables import NOT_DONE, results
 from samples.sample import Sample
@@ -32,8 +33,9 @@ PATIENCE = 0.8
 class Filter:
     """Which results are wanted; what is empty or None does not matter.
 
-    `reason` is the short name by which failures are counted, or the reason of a skipped sample. `text`
-    occurs in the sample's id, its requests, its old or its new responses; case does not matter.
+    `reason` is the short name by which failures are counted, or the reason of a skipped sample; `decided` is
+    about what people decided. `text` occurs in the sample's id, its requests, its old or its new responses;
+    case does not matter.
     """
 
     mode: str = ""
@@ -42,6 +44,7 @@ class Filter:
     accepted: int | None = None
     contradict: bool = False
     grew: bool = False
+    decided: Choice | Literal[""] = ""
     text: str = ""
 
 
@@ -189,6 +192,8 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
         yield results.c.contradictions > 0
     if wanted.grew:
         yield results.c.final_tokens > GREW * results.c.original_tokens
+    if wanted.decided:
+        yield chosen_by(wanted.decided)
 
 
 def _plain(column: Column[Any]) -> ColumnElement[Any]:

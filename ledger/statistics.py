@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, func, select, text
 
+from ledger.decisions import JUDGED, KINDS
 from ledger.ledger import Ledger
-from ledger.tables import NOT_DONE
+from ledger.tables import NOT_DONE, decided, decisions
 from models.call import ROLE_OF_STEP
 from models.settings import Role
 
@@ -60,13 +61,33 @@ class Judging:
 
 
 @dataclass(slots=True)
+class Deciding:
+    """What people decided on the results of exchanges, and how often it is what the judge decided.
+
+    Each decision counts once, by its kind (`ledger.decisions.KINDS`), or as `outdated` where the result is
+    another one by now. `agreement` is the share of `accepted` among the `compared`: exchanges in which the
+    judge decided and so did a person, for one of the texts that the judge had before it. Where people write
+    a text of their own, they answer another question. It is None where nothing was compared, and in modes
+    without a judge.
+    """
+
+    accepted: int
+    rejected: int
+    chosen: int
+    edited: int
+    outdated: int
+    compared: int
+    agreement: float | None
+
+
+@dataclass(slots=True)
 class ModeStatistics:
     """What came of one mode.
 
     `finished` samples were worked on in this mode (skipped ones were not), `failed` of them have at least one
     exchange that failed, `changed` have at least one accepted draft. `exchanges` counts those worked on,
     `accepted_rounds` how many of them, failed ones left out, had so many rounds accepted, `endings` how they
-    ended, and `failures` the failed ones by reason.
+    ended, and `failures` the failed ones by reason. `deciding` is None where nobody has decided anything.
     """
 
     finished: int
@@ -78,6 +99,7 @@ class ModeStatistics:
     failures: dict[str, int]
     lengths: Lengths
     judging: Judging | None
+    deciding: Deciding | None
 
 
 @dataclass(slots=True)
@@ -200,6 +222,7 @@ def _mode(connection: Connection, mode: str) -> ModeStatistics:
         failures=_reasons(connection.execute(text(_FAILURES), {"mode": mode})),
         lengths=_lengths(connection, mode),
         judging=_judging(connection, mode),
+        deciding=_deciding(connection, mode),
     )
 
 
@@ -239,6 +262,29 @@ def _judging(connection: Connection, mode: str) -> Judging | None:
             else:
                 judging.favoured_second += number
     return judging if judging.rounds else None
+
+
+def _deciding(connection: Connection, mode: str) -> Deciding | None:
+    number = func.count()
+    made = connection.execute(select(number).where(decisions.c.mode == mode)).scalar_one()
+    kinds: Counter[str] = Counter()
+    compared: Counter[str] = Counter()
+    judged = decided.c.ending.in_(JUDGED)
+    standing = select(decided.c.decision, judged, number).where(decided.c.mode == mode, decided.c.stands)
+    for kind, by_judge, count in connection.execute(standing.group_by(decided.c.decision, judged)):
+        kinds[kind] += count
+        if by_judge and kind != "edited":
+            compared[kind] += count
+    if not made:
+        return None
+    outdated = made - kinds.total()
+    agreement = _ratio(compared["accepted"], compared.total())
+    return Deciding(
+        **{kind: kinds[kind] for kind in KINDS},
+        outdated=outdated,
+        compared=compared.total(),
+        agreement=agreement,
+    )
 
 
 _LENGTHS = """

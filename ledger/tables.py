@@ -5,7 +5,20 @@ Columns that hold JSON or a reply refer to `texts` for everything long (see `led
 result of each exchange); `decided` says of each decision whether it stands or the result is another one now.
 """
 
-from sqlalchemy import Column, Computed, Float, Index, Integer, MetaData, String, Table, Text, text
+from sqlalchemy import (
+    Column,
+    Computed,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    column,
+    table,
+    text,
+)
 
 VERSION = 6
 """The version of these tables, kept in SQLite's `user_version`; `ledger.upgrade` leads to it from others."""
@@ -136,6 +149,10 @@ DECIDED = """
     WHERE responses.position = decisions.position AND responses.mode = decisions.mode
         AND responses.exchange = decisions.exchange
 """
+decided = table(
+    "decided",
+    *map(column, ("position", "mode", "exchange", "decision", "exchanges", "ending", "stands")),
+)
 
 VIEWS = (
     """

@@ -108,6 +108,11 @@ def unfold_prompt(messages: list[dict[str, Any]]) -> list[dict[str, str]]:
     return [{"role": message["role"], "content": "".join(message["content"])} for message in messages]
 
 
+def json_text(value: Any) -> str:
+    """A JSON value as text for a database: half a surrogate pair, which UTF-8 knows not, as its escape."""
+    return to_json(value).encode(errors="backslashreplace").decode()
+
+
 def _pieces(text: str, parts: list[str]) -> Iterator[tuple[str, bool]]:
     """The text in pieces, each with whether it is one of the parts; the longest are looked for first."""
     if not text:

@@ -17,9 +17,8 @@ from sqlalchemy import Connection, Insert, insert
 
 from ledger.ledger import Ledger, LedgerError, Result, reported
 from ledger.tables import calls, results, samples, texts
-from ledger.texts import Folder
+from ledger.texts import Folder, json_text
 from models.call import CallRecord
-from samples.files import to_json
 from samples.sample import Sample
 
 _ADD_CALL = insert(calls)
@@ -128,11 +127,11 @@ class Writer:
             "position": sample.position,
             "id": sample.id,
             "format": sample.format,
-            "record": _json(fold(sample.record, sample.id)),
+            "record": json_text(fold(sample.record, sample.id)),
         }
         # Not `asdict`, which would copy the outcome text by text.
         row = {field.name: getattr(result, field.name) for field in fields(result)}
-        row |= {"position": sample.position, "outcome": _json(fold(result.outcome, sample.id))}
+        row |= {"position": sample.position, "outcome": json_text(fold(result.outcome, sample.id))}
         self._folder.forget(sample.id)
         return [(_ADD_SAMPLE, record), (_ADD_RESULT, row)]
 
@@ -148,7 +147,7 @@ class Writer:
             "asked": call.asked,
             "request": record.request,
             "model": record.model,
-            "messages": _json(messages),
+            "messages": json_text(messages),
             "shortened_to": call.shortened_to,
             "reply": self._folder.fold(record.reply, call.sample),
             "finish_reason": record.finish_reason,
@@ -171,8 +170,3 @@ def _settle(entries: list[_Entry], failure: LedgerError | None) -> None:
             entry.written.set_result(None)
         else:
             entry.written.set_exception(failure)
-
-
-def _json(value: Any) -> str:
-    # Half a surrogate pair, which JSON can carry and UTF-8 cannot, is kept as its escape.
-    return to_json(value).encode(errors="backslashreplace").decode()

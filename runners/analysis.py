@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ledger.decisions import on_file
+from ledger.ledger import PAGE
 from ledger.statistics import statistics
 from nodes.decision import favoured_position
 from runners.folder import made_by, open_run
@@ -102,6 +104,31 @@ class RecordedRun:
                             "reversed_draft": reverse[0],
                             "favoured_position": favoured_position(done),
                         }
+
+    def decisions(self) -> Iterator[dict[str, Any]]:
+        """A row for each exchange that a person decided on.
+
+        `decision` is accepted (the result), rejected (the original is kept), chosen (another draft) or
+        edited, `response` the text that the person wants, `note` why, or empty; `decided` is a Unix time.
+        Where the result is another one by now, `stands` is false.
+        """
+        decided = on_file(self._ledger)
+        places = sorted(decided)
+        for begin in range(0, len(places), PAGE):
+            some = places[begin : begin + PAGE]
+            ids = {sample.position: sample.id for sample, _ in self._ledger.at({place[0] for place in some})}
+            for position, mode in some:
+                for exchange, decision in decided[position, mode].items():
+                    yield {
+                        "sample": ids[position],
+                        "mode": mode,
+                        "exchange": exchange,
+                        "decision": decision.kind,
+                        "response": decision.response,
+                        "note": decision.note,
+                        "decided": decision.decided,
+                        "stands": decision.stands,
+                    }
 
     def calls(self) -> Iterator[dict[str, Any]]:
         """A row for each model call, in the order in which they finished.

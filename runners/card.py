@@ -89,9 +89,10 @@ def axolotl_path(file: Path) -> Path:
 _PAIR_FIELDS = (
     "Beside the conversation so far, `chosen` and `rejected`: `id` of the sample and number of the "
     "`exchange`; `pair` says what was compared: `final` (the result against the original), `step` (a draft "
-    "against the response it replaced) or `rejected` (a response against a draft the judge liked less); "
-    "`round` is that of the draft. `score_chosen` and `score_rejected` are the judge's points for the two, "
-    "null where it never compared them directly."
+    "against the response it replaced), `rejected` (a response against a draft the judge liked less) or "
+    "`overruled` (what a person wants against the judge's result); `round` is that of the draft, 0 where a "
+    "person decided otherwise than the judge. `score_chosen` and `score_rejected` are the judge's points for "
+    "the two, null where it never compared them directly."
 )
 _SFT_FIELDS = "Each record is a conversation; `id` is that of the sample."
 _FIELDS: dict[SftTrainer | DpoTrainer, str] = {
@@ -157,6 +158,12 @@ def _numbers(run: Mapping[str, Any], mode: str) -> Iterator[tuple[str, str]]:
         yield "draft accepted", _share(judging["accepted"], judging["rounds"])
         yield "both orders of judgement agree", _figure(judging["agreement"], ".0%")
         yield "they contradict each other", _share(judging["contradicted"], judging["rounds"])
+    if deciding := numbers["deciding"]:
+        yield "results accepted by a person", f"{deciding['accepted']:,}"
+        yield "rejected, the original kept", f"{deciding['rejected']:,}"
+        yield "replaced by another draft", f"{deciding['chosen']:,}"
+        yield "edited", f"{deciding['edited']:,}"
+        yield "person and judge agree", _figure(deciding["agreement"], ".0%")
     yield "model calls (all modes)", f"{calls['calls']:,}"
     yield "tokens in and out", f"{calls['input_tokens']:,} and {calls['output_tokens']:,}"
 

@@ -9,10 +9,12 @@ from typing import Any
 import click
 
 from graph.build import MODES
+from ledger.decisions import Decisions, on_file
 from ledger.ledger import SKIPPED, Ledger, Result
 from ledger.statistics import statistics
 from models.rehearsal import NOTICE
 from runners.companions import check_beside, write_beside
+from runners.decided import DECIDED_BY, DecidedBy, followed, has_new_response
 from runners.folder import RunError, endpoints, made_by, open_run, refuse_to_overwrite
 from runners.pairs import PAIRS, Pairs, pairs
 from runners.stats import report
@@ -61,6 +63,13 @@ JUDGED = "evolve"
 )
 @click.option("--mode", type=click.Choice(MODES), help="Only the results of this mode, in FILE itself.")
 @click.option("--only-accepted", is_flag=True, help="Leave out samples that no draft was accepted for.")
+@click.option(
+    "--decided-by",
+    type=click.Choice(DECIDED_BY),
+    default="judge",
+    help="Whose decision counts where a person decided in `coevol view`: the judge's (the default), or the "
+    "person's; where nobody decided, it is the judge's.",
+)
 def export(
     run: Path,
     file: Path,
@@ -68,6 +77,7 @@ def export(
     wanted: Pairs | None,
     mode: str | None,
     only_accepted: bool,
+    decided_by: DecidedBy,
 ) -> None:
     """Write the data set with its evolved responses, for people or for a trainer.
 
@@ -77,19 +87,22 @@ def export(
 
     For a trainer, records hold what it documents and nothing else; skipped ones and those with an empty
     response are left out, and a data card is written beside the file. The -dpo formats hold pairs of a better
-    and a worse response, which only mode evolve knows of.
+    and a worse response: of mode evolve, which has a judge, and of what people decided in any mode.
     """
     ledger, made = open_run(run), made_by(run)
     layout_to_write(file)
+    by_people = on_file(ledger)
+    decisions = by_people if decided_by == "human" else {}
     modes = [mode] if mode else made["modes"]
     if mode is not None and mode not in made["modes"]:
         raise RunError(f"{run} has no results of mode {mode}; its modes: {', '.join(made['modes'])}")
     if form in DPO_TRAINERS:
-        if JUDGED not in modes:
+        decided = {mode for _, mode in decisions}
+        if not (modes := [name for name in modes if name == JUDGED or name in decided]):
             raise RunError(
-                f"{form} needs pairs of which a judge preferred one: only mode {JUDGED} has a judge"
+                f"{form} needs pairs of which a judge preferred one: only mode {JUDGED} has a judge; in "
+                "others it takes --decided-by human, and a person who decided"
             )
-        modes = [JUDGED]
     elif wanted:
         raise RunError(f"--pairs goes with --to {' or '.join(DPO_TRAINERS)}")
     targets = {chosen: file.with_suffix(f".{chosen}{file.suffix}") for chosen in modes}
@@ -101,8 +114,11 @@ def export(
             check_beside(target, form)
     if any(endpoint.provider == "rehearsal" for endpoint in endpoints(made).values()):
         click.echo(NOTICE, err=True)
+    if by_people and decided_by == "judge":
+        number = sum(map(len, by_people.values()))
+        click.echo(f"{number:,} decisions of people are on file; --decided-by human follows them", err=True)
     for chosen, target in targets.items():
-        work = Export(ledger, chosen, form, only_accepted, wanted or "final")
+        work = Export(ledger, chosen, form, only_accepted, wanted or "final", decisions)
         records = work.records()
         first = next(records, None)
         if first is None:
@@ -128,12 +144,14 @@ class Export:
         to: Format | SftTrainer | DpoTrainer | None,
         only_accepted: bool,
         wanted: Pairs,
+        decisions: Decisions,
     ) -> None:
         self._ledger = ledger
         self._mode = mode
         self._to = to
         self._only_accepted = only_accepted
         self._wanted = wanted
+        self._decisions = decisions
         self._count: Counter[str] = Counter()
         self._inexpressible = ""
 
@@ -144,7 +162,10 @@ class Export:
             if result is None:
                 continue
             self._count["finished"] += 1
-            if self._only_accepted and not result.accepted_rounds:
+            decisions = self._decisions.get((sample.position, result.mode), {})
+            result = followed(result, decisions)
+            changed = has_new_response(result)
+            if self._only_accepted and not changed:
                 self._count["not accepted"] += 1
                 continue
             if result.status == "skipped" and self._for_trainer:
@@ -161,8 +182,11 @@ class Export:
                 continue
             self._count["written"] += 1
             self._count["records"] += len(records)
-            self._count["changed"] += result.accepted_rounds > 0
-            self._count[result.status] += 1
+            self._count["changed"] += changed
+            self._count["skipped"] += result.status == "skipped"
+            self._count["failed"] += any("failure" in e and "decision" not in e for e in result.outcome)
+            self._count["by a person"] += sum("decision" in done for done in result.outcome)
+            self._count["outdated"] += sum(not decision.stands for decision in decisions.values())
             yield from records
 
     @property
@@ -195,6 +219,12 @@ class Export:
                 parts.append(f"{count['without a pair']:,} without a pair")
         elif count["failed"]:
             parts.append(f"{count['failed']:,} with a failure, where the response is the old one")
+        if count["by a person"]:
+            parts.append(
+                f"{count['by a person']:,} exchanges as a person decided, the others as they were judged"
+            )
+        if count["outdated"]:
+            parts.append(f"{count['outdated']:,} decisions passed over: they were made on an earlier result")
         if count["skipped"]:
             parts.append(f"{count['skipped']:,} skipped and as they were")
         if count["skipped and left out"]:

@@ -1,5 +1,6 @@
 """`coevol show RUN ID`: one sample's whole story."""
 
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -10,6 +11,7 @@ import click
 from rich.text import Text
 
 from graph.build import MODES
+from ledger.decisions import Decision, Decisions, Kind, on_file
 from ledger.ledger import SKIPPED, Ledger, Result
 from models.call import STEPS
 from runners.folder import RunError, made_by, open_run
@@ -43,7 +45,8 @@ def show(run: Path, sample_id: str, mode: str | None, with_calls: bool) -> None:
     calls: _Calls = defaultdict(list)
     for call in ledger.calls(sample_id):
         calls[call["mode"], call["exchange"], call["round"]].append(call)
-    story = _Story(Page(), sample, calls, with_calls)
+    decided = on_file(ledger, [sample.position])
+    story = _Story(Page(), sample, calls, decided, with_calls)
     story.opening(run)
     for name in [mode] if mode else modes:
         story.tell(name, results)
@@ -75,10 +78,13 @@ def _unknown(ledger: Ledger, run: Path, sample_id: str) -> str:
 class _Story:
     """Prints what came of a sample."""
 
-    def __init__(self, page: Page, sample: Sample, calls: _Calls, with_calls: bool) -> None:
+    def __init__(
+        self, page: Page, sample: Sample, calls: _Calls, decided: Decisions, with_calls: bool
+    ) -> None:
         self._page = page
         self._sample = sample
         self._calls = calls
+        self._decided = decided
         self._with_calls = with_calls
 
     def opening(self, run: Path) -> None:
@@ -110,6 +116,9 @@ class _Story:
             self._part("Request", request)
             if number in done:
                 self._exchange(mode, number, exchange, done[number])
+                decision = self._decided.get((self._sample.position, mode), {}).get(number)
+                if decision:
+                    self._decision(decision, done[number])
             else:
                 self._part("Response, not worked on", exchange.response)
 
@@ -155,6 +164,15 @@ class _Story:
         if done and (done["forward"] or done["reversed"]):
             self._page.heading(_decision(done), "bold green" if done["accepted"] else "bold yellow")
 
+    def _decision(self, decision: Decision, outcome: Mapping[str, Any]) -> None:
+        at = time.strftime("%Y-%m-%d %H:%M", time.localtime(decision.decided))
+        stands = "" if decision.stands else " This was another result, so it is not followed."
+        self._page.heading(f"A person {_KINDS[decision.kind]} ({at}).{stands}", "bold magenta")
+        if decision.note:
+            self._page.text(f"Note: {decision.note}", indent=2)
+        if decision.kind in ("chosen", "edited"):
+            self._page.text(_marked(outcome["response"], decision.response), indent=2)
+
     def _messages(self, call: Mapping[str, Any]) -> None:
         self._page.heading(f"call {call['number']}: {call['step']}, {_cost(call)}", "cyan")
         for message in call["messages"]:
@@ -180,6 +198,13 @@ _STEPS = {
 _ENDINGS = {
     "max_rounds": "The limit of rounds is reached.",
     "one_pass": "The draft is the result: this mode has one pass and no judge.",
+}
+
+_KINDS: dict[Kind, str] = {
+    "accepted": "accepted the result",
+    "rejected": "rejected the result and keeps the original response",
+    "chosen": "chose another draft",
+    "edited": "edited the result",
 }
 
 

@@ -4,8 +4,9 @@ The JSON of `--json` stays as it is from version to version, but for new fields.
 
 - `run`: what made it: `created`, `data`, `modes`, `models` by role, `prompts`, `settings`, `versions`.
 - `samples`: `records` in the data, `finished` in at least one mode, `skipped`, and `skipped_by_reason`.
-- `modes`: by mode the fields of `ledger.statistics.ModeStatistics`, with those of `Lengths` and `Judging`
-  (null in modes without a judge), and `calls`, with those of `Calls` but the 95th percentile.
+- `modes`: by mode the fields of `ledger.statistics.ModeStatistics`, with those of `Lengths`, `Judging` (null
+  in modes without a judge) and `Deciding` (null where no person has decided anything), and `calls`, with those
+  of `Calls` but the 95th percentile.
 - `calls`: `total`, `by_role` and `by_model`, each with the fields of `ledger.statistics.Calls`.
 
 With OTHER_RUN it is what `runners.side_by_side.beside` gives.
@@ -237,7 +238,23 @@ def _results(modes: Mapping[str, Any]) -> Table:
                 for mode in each
             )
             row(f"  {words}", values)
+    if deciding := [mode["deciding"] for mode in each if mode["deciding"]]:
+        table.add_row()
+        row("decided by a person", (f"{_decided(mode['deciding']):,}" for mode in each))
+        for name, words in _DECIDING.items():
+            if any(of[name] for of in deciding):
+                values = (
+                    _share(mode["deciding"][name], _decided(mode["deciding"])) if mode["deciding"] else ""
+                    for mode in each
+                )
+                row(f"  {words}", values)
+        agreements = [mode["deciding"]["agreement"] if mode["deciding"] else None for mode in each]
+        row("  person and judge agree", map(_percent, agreements))
     return table
+
+
+def _decided(deciding: Mapping[str, Any] | None) -> int:
+    return sum(deciding[kind] for kind in _DECIDING) if deciding else 0
 
 
 _ENDINGS = {
@@ -258,6 +275,14 @@ _JUDGING = {
     "one_unreadable": "one verdict unreadable",
     "both_unreadable": "both verdicts unreadable",
     "calls_saved": "decided by the first order, a call saved",
+}
+
+_DECIDING = {
+    "accepted": "the result accepted",
+    "rejected": "rejected, the original kept",
+    "chosen": "another draft chosen",
+    "edited": "edited",
+    "outdated": "on an earlier result, and no longer followed",
 }
 
 

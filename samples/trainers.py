@@ -35,7 +35,7 @@ DPO_TRAINERS: tuple[DpoTrainer, ...] = get_args(DpoTrainer)
 OPENAI_LEAST = 10
 """The fewest examples that OpenAI accepts for a fine-tuning job."""
 
-PairKind = Literal["final", "step", "rejected"]
+PairKind = Literal["final", "step", "rejected", "overruled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,10 @@ class Pair:
     """Two responses to the request of one exchange, the first of them preferred.
 
     `kind` says which they are: the result against the original, a draft against the response that its round
-    started from, or that response against a draft the judge liked less. `round` is the round of the draft
-    (the last accepted one for the result). The scores are the judge's points for these two, averaged over
-    both orders; None where it never compared them directly: a result of several rounds against the original.
+    started from, that response against a draft the judge liked less, or what a person wants against the
+    judge's result. `round` is the round of the draft (the last accepted one for the result), 0 where a person
+    decided otherwise than the judge. The scores are the judge's points for these two, averaged over both
+    orders; None where it never compared them directly, as a result of several rounds against the original.
     """
 
     exchange: int
