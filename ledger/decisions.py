@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from sqlalchemy import ColumnElement, and_, delete, func, select, text, true, tuple_
+from sqlalchemy import ColumnElement, and_, delete, func, literal_column, select, text, true, tuple_
 
 from ledger.ledger import Ledger, LedgerError, Result, reported
 from ledger.tables import decided, decisions, results
@@ -138,22 +138,23 @@ def last(ledger: Ledger) -> object:
 
 def chosen_by(choice: Choice) -> ColumnElement[bool]:
     """The condition for rows of `results`."""
-    here = tuple_(results.c.position, results.c.mode)
-    some = select(decided.c.position, decided.c.mode)
+    # By the number of its row: for a million results that is several times quicker than by position and mode.
+    result: ColumnElement[int] = literal_column("results.rowid")
+    some = select(decided.c.result)
     whole = (
         some.where(decided.c.stands)
-        .group_by(decided.c.position, decided.c.mode, decided.c.exchanges)
+        .group_by(decided.c.result, decided.c.exchanges)
         .having(func.count() == decided.c.exchanges)
     )
     match choice:
         case "all":
-            return here.in_(whole)
+            return result.in_(whole)
         case "some":
-            return and_(results.c.exchanges > 0, here.not_in(whole))
+            return and_(results.c.status != "skipped", result.not_in(whole))
         case "outdated":
-            return here.in_(some.where(~decided.c.stands))
+            return result.in_(some.where(~decided.c.stands))
         case "disagree":
             overruled = decided.c.decision.in_(("rejected", "chosen"))
-            return here.in_(some.where(decided.c.stands, overruled, decided.c.ending.in_(JUDGED)))
+            return result.in_(some.where(decided.c.stands, overruled, decided.c.ending.in_(JUDGED)))
         case kind:
-            return here.in_(some.where(decided.c.stands, decided.c.decision == kind))
+            return result.in_(some.where(decided.c.stands, decided.c.decision == kind))

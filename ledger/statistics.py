@@ -1,4 +1,7 @@
-"""What a run amounts to, from the totals that its ledger keeps (`ledger.totals`): at once at any length."""
+"""What a run amounts to, from the totals that its ledger keeps (`ledger.totals`): at once at any length.
+
+What people decided is counted anew each time: they decide one by one.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -64,13 +67,14 @@ class Judging:
 class Deciding:
     """What people decided on the results of exchanges, and how often it is what the judge decided.
 
-    Each decision counts once, by its kind (`ledger.decisions.KINDS`), or as `outdated` where the result is
-    another one by now. `agreement` is the share of `accepted` among the `compared`: exchanges in which the
-    judge decided and so did a person, for one of the texts that the judge had before it. Where people write
-    a text of their own, they answer another question. It is None where nothing was compared, and in modes
-    without a judge.
+    Each decision that stands counts as `decided` and by its kind (`ledger.decisions.KINDS`); where the result
+    is another one by now it counts as `outdated` alone. `agreement` is the share of `accepted` among the
+    `compared`: exchanges in which the judge decided and so did a person, for one of the texts that the judge
+    had before it. Where people write a text of their own, they answer another question. It is None where
+    nothing was compared, and in modes without a judge.
     """
 
+    decided: int
     accepted: int
     rejected: int
     chosen: int
@@ -280,6 +284,7 @@ def _deciding(connection: Connection, mode: str) -> Deciding | None:
     outdated = made - kinds.total()
     agreement = _ratio(compared["accepted"], compared.total())
     return Deciding(
+        decided=kinds.total(),
         **{kind: kinds[kind] for kind in KINDS},
         outdated=outdated,
         compared=compared.total(),

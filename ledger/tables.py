@@ -131,7 +131,8 @@ decisions = Table(
 
 RESPONSES = """
     CREATE VIEW responses AS
-    SELECT results.position, results.mode, json_extract(done.value, '$.exchange') AS exchange,
+    SELECT results.rowid AS result, results.position, results.mode,
+        json_extract(done.value, '$.exchange') AS exchange,
         json_extract(done.value, '$.ending') AS ending, results.exchanges, results.finished,
         coalesce(texts.text, json_extract(done.value, '$.response')) AS response
     FROM results CROSS JOIN json_each(results.outcome) AS done
@@ -143,7 +144,7 @@ RESPONSES = """
 DECIDED = """
     CREATE VIEW decided AS
     SELECT decisions.position, decisions.mode, decisions.exchange, decisions.decision, decisions.response,
-        decisions.note, decisions.decided, responses.exchanges, responses.ending,
+        decisions.note, decisions.decided, responses.result, responses.exchanges, responses.ending,
         decisions.seen = responses.response AS stands
     FROM decisions CROSS JOIN responses
     WHERE responses.position = decisions.position AND responses.mode = decisions.mode
@@ -151,7 +152,7 @@ DECIDED = """
 """
 decided = table(
     "decided",
-    *map(column, ("position", "mode", "exchange", "decision", "exchanges", "ending", "stands")),
+    *map(column, ("position", "mode", "exchange", "decision", "result", "exchanges", "ending", "stands")),
 )
 
 VIEWS = (

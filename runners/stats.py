@@ -5,8 +5,8 @@ The JSON of `--json` stays as it is from version to version, but for new fields.
 - `run`: what made it: `created`, `data`, `modes`, `models` by role, `prompts`, `settings`, `versions`.
 - `samples`: `records` in the data, `finished` in at least one mode, `skipped`, and `skipped_by_reason`.
 - `modes`: by mode the fields of `ledger.statistics.ModeStatistics`, with those of `Lengths`, `Judging` (null
-  in modes without a judge) and `Deciding` (null where no person has decided anything), and `calls`, with those
-  of `Calls` but the 95th percentile.
+  in modes without a judge) and `Deciding` (null where no person has decided anything), and `calls`, with
+  those of `Calls` but the 95th percentile.
 - `calls`: `total`, `by_role` and `by_model`, each with the fields of `ledger.statistics.Calls`.
 
 With OTHER_RUN it is what `runners.side_by_side.beside` gives.
@@ -238,23 +238,18 @@ def _results(modes: Mapping[str, Any]) -> Table:
                 for mode in each
             )
             row(f"  {words}", values)
-    if deciding := [mode["deciding"] for mode in each if mode["deciding"]]:
+    if any(mode["deciding"] for mode in each):
         table.add_row()
-        row("decided by a person", (f"{_decided(mode['deciding']):,}" for mode in each))
+        deciding = [
+            mode["deciding"] or dict.fromkeys(("decided", *_DECIDING, "outdated"), 0) for mode in each
+        ]
+        row("decided by a person", (f"{of['decided']:,}" for of in deciding))
         for name, words in _DECIDING.items():
-            if any(of[name] for of in deciding):
-                values = (
-                    _share(mode["deciding"][name], _decided(mode["deciding"])) if mode["deciding"] else ""
-                    for mode in each
-                )
-                row(f"  {words}", values)
-        agreements = [mode["deciding"]["agreement"] if mode["deciding"] else None for mode in each]
-        row("  person and judge agree", map(_percent, agreements))
+            counts(f"  {words}", [of[name] for of in deciding], [of["decided"] for of in deciding])
+        row("  person and judge agree", (_percent(of.get("agreement")) for of in deciding))
+        if any(of["outdated"] for of in deciding):
+            row("decided on an earlier result", (f"{of['outdated']:,}" for of in deciding))
     return table
-
-
-def _decided(deciding: Mapping[str, Any] | None) -> int:
-    return sum(deciding[kind] for kind in _DECIDING) if deciding else 0
 
 
 _ENDINGS = {
@@ -282,7 +277,6 @@ _DECIDING = {
     "rejected": "rejected, the original kept",
     "chosen": "another draft chosen",
     "edited": "edited",
-    "outdated": "on an earlier result, and no longer followed",
 }
 
 

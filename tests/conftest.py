@@ -16,6 +16,7 @@ from ledger.ledger import Ledger
 from runners.cli import main
 from samples.sample import Sample
 from standin import StandIn
+from tests.browser import Browser
 from tests.program import EXAMPLES, coevol
 
 FAILING: list[dict[str, Any]] = [
@@ -142,3 +143,11 @@ def odd_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     modes = ("--mode", "evolve", "--mode", "edit")
     coevol("evolve", folder / "odd.json", "-o", run, "--rehearsal-wins", 1, *modes, cwd=folder)
     return run
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser with a profile of its own."""
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.driver.quit()

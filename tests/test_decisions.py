@@ -162,7 +162,7 @@ def test_statistics_count_by_kind_and_how_often_person_and_judge_agree(
         if kind != "edited" and results[id]["ending"] in ("max_rounds", "not_accepted")
     ]  # fmt: skip
     assert modes["evolve"]["deciding"] == {
-        "accepted": 1, "rejected": 1, "chosen": 1, "edited": 1, "outdated": 0,
+        "decided": 4, "accepted": 1, "rejected": 1, "chosen": 1, "edited": 1, "outdated": 0,
         "compared": len(compared), "agreement": compared.count("accepted") / len(compared),
     }  # fmt: skip
     shown = look("stats", run, cwd=run).stdout

@@ -18,13 +18,6 @@ pytestmark = pytest.mark.skipif(not program.DATA.exists(), reason="the data sets
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.driver.quit()
-
-
-@pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("runs")
 
@@ -221,23 +214,24 @@ def test_texts_of_the_data_and_of_models_do_nothing(browser: Browser, odd_pages:
     for path in ("/", "/samples", "/samples?text=hacked", "/sample/1", *compared, "/sample/0?of=evolve"):
         browser.open(odd_pages + path)
         browser.until(lambda: browser.all(".bill, .data, .text"))
-        _assert_tame(browser, odd_pages)
+        assert_tame(browser, odd_pages)
     browser.until(lambda: browser.all(".bubble"))
     for button in (".open-messages", ".open-differences"):
         browser.one(button).click()
         browser.until(lambda: browser.all(".q-card .text"))
-        _assert_tame(browser, odd_pages)
+        assert_tame(browser, odd_pages)
         browser.press(Keys.ESCAPE)
         browser.until(lambda: not browser.all(".q-card"))
     browser.script("window.scrollTo(0, 0)")  # away from under the bar
     browser.all(".how button")[1].click()
     browser.until(lambda: browser.all(".new .text:not(.plain)"))
-    _assert_tame(browser, odd_pages)
+    assert_tame(browser, odd_pages)
     # What was written can still be read, as it was written.
     assert "<script>window.hacked = 1</script>" in browser.one(".new").text
 
 
-def _assert_tame(browser: Browser, url: str) -> None:
+def assert_tame(browser: Browser, url: str) -> None:
+    """Nothing that the texts of a page hold has done anything."""
     assert browser.script("return window.hacked") is None
     assert browser.one(".bar").is_displayed()
     inside = ".text script, .text img, .text svg, .text iframe, .text style, .text [onclick], .text [style]"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ledger import charts
-from ledger.statistics import Judging
+from ledger.statistics import Deciding, Judging
 from viewer.look import BLUE, GREEN, GREY, ORANGE, RED
 
 
@@ -66,6 +66,21 @@ def judging(judging: Judging) -> Chart:
     numbers, colours = zip(*parts.values(), strict=True)
     title = "Rounds by how the judge's two orders agree"
     return Chart("judging", title, "rows", list(parts), [Series(numbers, colours)])
+
+
+def deciding(deciding: Deciding) -> Chart:
+    """What people decided."""
+    parts = {
+        "accepted": (deciding.accepted, GREEN),
+        "rejected: the original kept": (deciding.rejected, RED),
+        "another draft chosen": (deciding.chosen, ORANGE),
+        "edited": (deciding.edited, BLUE),
+        "on an earlier result": (deciding.outdated, GREY),
+    }
+    numbers, colours = zip(*parts.values(), strict=True)
+    return Chart(
+        "deciding", "Results by what a person decided", "rows", list(parts), [Series(numbers, colours)]
+    )
 
 
 def pace(pace: charts.Pace) -> Chart:

@@ -46,7 +46,7 @@ def of_run(numbers: Numbers) -> list[Figure]:
 
 def of_mode(mode: str, found: ModeStatistics) -> list[Figure]:
     """The figures of a mode in which some sample is finished."""
-    lengths, judging = found.lengths, found.judging
+    lengths, judging, deciding = found.lengths, found.judging, found.deciding
     figures = [Figure(f"{found.changed / found.finished:.0%}", "of responses changed")]
     if lengths.ratio_of_averages is not None:
         growth = "New tokens over old tokens, of all samples that did not fail."
@@ -57,4 +57,11 @@ def of_mode(mode: str, found: ModeStatistics) -> list[Figure]:
     if judging and judging.agreement is not None:
         hint = "Rounds in which both orders name the same winner, of those where both can be read."
         figures.append(Figure(f"{judging.agreement:.0%}", "judge agrees with itself", hint))
+    if deciding and deciding.agreement is not None:
+        hint = (
+            f"The share of accepted results, of {deciding.compared:,} that the judge decided and a person "
+            "accepted, rejected or gave up for another draft."
+        )
+        disagree = {"mode": mode, "decided": "disagree"}
+        figures.append(Figure(f"{deciding.agreement:.0%}", "person and judge agree", hint, samples=disagree))
     return figures

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from ledger import charts
+from ledger import charts, decisions
 from ledger.ledger import Ledger
 from ledger.statistics import Statistics, statistics
 from runners.stats import report
@@ -44,8 +44,8 @@ def counting(run: Run) -> Counting:
 
 def state(ledger: Ledger) -> object:
     """Something that changes with whatever is added to a ledger, and is found quickly."""
-    # Both are found in an index.
-    return charts.finished(ledger), ledger.last_call()
+    # The first two are found in an index, and decisions are few.
+    return charts.finished(ledger), ledger.last_call(), decisions.last(ledger)
 
 
 def counted(run: Run) -> Numbers:

@@ -75,7 +75,7 @@ def _progress(run: Run, numbers: Numbers) -> None:
 
 
 def _mode(run: Run, mode: str, found: ModeStatistics, numbers: Numbers) -> None:
-    judging = found.judging
+    judging, deciding = found.judging, found.deciding
     ui.html(f"<h2>Mode {escape(mode)}</h2>", sanitize=False)
     if not found.finished:
         ui.label("nothing finished yet").classes("faint")
@@ -91,6 +91,10 @@ def _mode(run: Run, mode: str, found: ModeStatistics, numbers: Numbers) -> None:
         if judging:
             link = run.address("/samples", {"mode": mode, "contradict": 1}) if judging.contradicted else ""
             chart(charts.judging(judging), "samples whose verdicts contradict each other", link)
+        if deciding:
+            link = run.address("/samples", {"mode": mode, "decided": "some"})
+            left = f"{deciding.decided:,} of {found.exchanges:,} decided: see what is left"
+            chart(charts.deciding(deciding), left, link)
     if found.failures:
 
         def by_reason(reason: str) -> str:

@@ -79,9 +79,10 @@ def html(run: Run, numbers: Numbers, chosen: Mapping[int, str], notice: str = ""
 def _charts(mode: str, numbers: Numbers) -> list[charts.Chart]:
     found = numbers.statistics.modes[mode]
     lengths = charts.lengths(*numbers.lengths[mode])
+    deciding = [charts.deciding(found.deciding)] if found.deciding else []
     if not found.judging:
-        return [lengths]
-    return [charts.accepted(found.accepted_rounds), lengths, charts.judging(found.judging)]
+        return [lengths, *deciding]
+    return [charts.accepted(found.accepted_rounds), lengths, charts.judging(found.judging), *deciding]
 
 
 def _sample(run: Run, found: tuple[Sample, dict[str, Result]], why: str) -> dict[str, Any]:

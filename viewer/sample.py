@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from fastapi import Request
@@ -11,11 +12,13 @@ from nicegui import ui
 
 from ledger import browse
 from ledger.browse import Key
+from ledger.decisions import Decision, on_file
 from ledger.ledger import Result
 from models.call import ROLE_OF_STEP, STEPS, Step
 from samples.sample import Exchange, Sample
 from viewer import texts
 from viewer.beside import Column, beside
+from viewer.decision import Panel
 from viewer.frame import frame, keyboard, plain_text, text
 from viewer.look import seconds
 from viewer.run import Run
@@ -46,8 +49,10 @@ def add(run: Run) -> None:
             )
             _title(view, sample, by_mode, mode, before, after)
             calls = await asyncio.to_thread(_calls, run, sample.id, mode)
+            decided = (await asyncio.to_thread(on_file, run.ledger, [position])).get((position, mode), {})
             chosen = request.query_params.get("exchange", "")
-            _body(view, sample, by_mode[mode], calls, int(chosen) - 1 if chosen.isdecimal() else 0)
+            number = int(chosen) - 1 if chosen.isdecimal() else 0
+            _body(view, sample, by_mode[mode], calls, decided, number)
 
 
 def _calls(run: Run, sample_id: str, mode: str) -> Calls:
@@ -97,14 +102,21 @@ def _title(
             plain_text(result.reason)
 
 
-def _body(view: View, sample: Sample, result: Result, calls: Calls, number: int) -> None:
+def _body(
+    view: View,
+    sample: Sample,
+    result: Result,
+    calls: Calls,
+    decided: Mapping[int, Decision],
+    number: int,
+) -> None:
     if not sample.exchanges:
         ui.label("The record as it is").classes("faint small")
         plain_text(str(sample.record))
         return
     number = number if number in range(len(sample.exchanges)) else 0
     if len(sample.exchanges) > 1:
-        _exchanges(view, sample, result, number)
+        _exchanges(view, sample, result, decided, number)
     done = next((done for done in result.outcome if done["exchange"] == number), None)
     exchange = sample.exchanges[number]
     if sample.system:
@@ -119,8 +131,9 @@ def _body(view: View, sample: Sample, result: Result, calls: Calls, number: int)
             ui.label("Response").classes("faint small")
             text(exchange.response)
         return
+    panel = Panel(view.run, sample.position, result, done, decided.get(number))
     _responses(exchange.response, done)
-    _rounds(done, calls)
+    _rounds(done, calls, panel)
 
 
 def request_panel(exchange: Exchange) -> None:
@@ -133,14 +146,23 @@ def request_panel(exchange: Exchange) -> None:
             text(exchange.input)
 
 
-def _exchanges(view: View, sample: Sample, result: Result, number: int) -> None:
+def _exchanges(
+    view: View, sample: Sample, result: Result, decided: Mapping[int, Decision], number: int
+) -> None:
     worked_on = {done["exchange"]: done for done in result.outcome}
-    with ui.row().classes("exchanges"):
-        for place in range(len(sample.exchanges)):
+    links = [
+        view.sample_link((sample.position, result.mode), exchange=place + 1)
+        for place in range(len(sample.exchanges))
+    ]
+    with ui.row().classes("exchanges items-center"):
+        for place, link in enumerate(links):
             done = worked_on.get(place)
             says = brief(done) if done else "not worked on"
-            link = view.sample_link((sample.position, result.mode), exchange=place + 1)
-            ui.link(f"{place + 1}: {says}", link).classes("here" if place == number else "")
+            mark = " ✓" if place in decided and decided[place].stands else ""
+            ui.link(f"{place + 1}: {says}{mark}", link).classes("here" if place == number else "")
+        ui.label("keys p and n").classes("faint small")
+    around = ["", *links, ""]
+    keyboard({"p": around[number], "n": around[number + 2]})
 
 
 def _conversation_before(sample: Sample, result: Result, number: int) -> None:
@@ -191,7 +213,7 @@ def _side_by_side(old: str, new: str, old_name: str, new_name: str) -> None:
     )
 
 
-def _rounds(done: Mapping[str, Any], calls: Calls) -> None:
+def _rounds(done: Mapping[str, Any], calls: Calls, panel: Panel) -> None:
     outcomes = {each["round"]: each for each in done["rounds"]}
     numbers = {round_ for exchange, round_, _ in calls if exchange == done["exchange"]} | set(outcomes)
     current = done["original"]
@@ -201,6 +223,9 @@ def _rounds(done: Mapping[str, Any], calls: Calls) -> None:
             ui.label(f"Round {number}").classes("text-lg font-semibold")
             if outcome:
                 ui.html(decision(outcome), sanitize=False)
+                if outcome["draft"] not in (done["response"], done["original"]):
+                    choose = partial(panel.choose, outcome["draft"])
+                    ui.button("use this draft", on_click=choose).props("flat dense no-caps").classes("use")
         made = {step: calls.get((done["exchange"], number, step), []) for step in STEPS}
         with ui.column().classes("w-full gap-3 round"):
             for step in STEPS[:6]:

@@ -1,6 +1,8 @@
 """The table of samples. What it shows stands in its address, so that a link shows the same."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from html import escape
 from typing import Any, get_args
@@ -10,6 +12,7 @@ from nicegui import ui
 
 from ledger import browse
 from ledger.browse import Filter, Found, Order
+from ledger.decisions import CHOICES, Choice, Decision, Decisions, on_file
 from ledger.ledger import Status
 from samples.sample import Sample
 from viewer.frame import choice, frame, turning
@@ -24,6 +27,17 @@ ORDER_NAMES: dict[Order, str] = {
     "accepted": "accepted rounds",
     "growth": "growth",
     "length": "length of the new response",
+}
+
+CHOICE_NAMES: Mapping[Choice, str] = {
+    "all": "decided",
+    "some": "left to decide",
+    "accepted": "accepted",
+    "rejected": "rejected",
+    "chosen": "another draft chosen",
+    "edited": "edited",
+    "disagree": "person and judge disagree",
+    "outdated": "on an earlier result",
 }
 
 
@@ -42,6 +56,7 @@ class View:
         """What is in an address; values that make no sense count as not given."""
         order = query.get("order")
         accepted, begin = query.get("accepted", ""), query.get("begin", "")
+        decided = query.get("decided")
         return cls(
             run,
             Filter(
@@ -51,6 +66,7 @@ class View:
                 accepted=int(accepted) if accepted.isdecimal() else None,
                 contradict="contradict" in query,
                 grew="grew" in query,
+                decided=decided if decided in CHOICES else "",
                 text=query.get("text", ""),
             ),
             order=order if order in browse.ORDERS else "position",
@@ -89,11 +105,13 @@ def add(run: Run) -> None:
             asyncio.to_thread(look),
             asyncio.to_thread(browse.reasons, run.ledger),
         )
+        decided = await asyncio.to_thread(on_file, run.ledger, {hit.sample.position for hit in page.found})
         with frame(run, "/samples"):
             _filters(view, reasons)
             _where(view, page)
             if page.found:
-                ui.html(_table(view, page.found), sanitize=False).classes("w-full overflow-x-auto")
+                table = _table(view, page.found, decided)
+                ui.html(table, sanitize=False).classes("w-full overflow-x-auto")
             _turning(view, page)
 
 
@@ -103,8 +121,8 @@ def _filters(view: View, reasons: dict[str, int]) -> None:
     def go(**changes: Any) -> None:
         ui.navigate.to(view.link(**changes))
 
-    with ui.row().classes("items-center w-full gap-3"):
-        search = ui.input("Search in requests and responses", value=wanted.text).classes("w-72")
+    with ui.row().classes("items-center w-full gap-2"):
+        search = ui.input("Search in requests and responses", value=wanted.text).classes("w-60")
         search.props("dense outlined clearable").on("keydown.enter", lambda: go(text=search.value or ""))
         search.on("clear", lambda: go(text=""))
         choice("Mode", {"": "all", **{m: m for m in view.run.modes}}, wanted.mode, lambda v: go(mode=v))
@@ -125,9 +143,11 @@ def _filters(view: View, reasons: dict[str, int]) -> None:
         ui.checkbox("grew more than 2×", value=wanted.grew).on_value_change(
             lambda event: go(grew=event.value)
         )
-        choice("Order", ORDER_NAMES, view.order, lambda v: go(order=v, down=v != "position"))
-        arrow, hint = ("south", "largest first") if view.down else ("north", "smallest first")
-        ui.button(icon=arrow, on_click=lambda: go(down=not view.down)).props("flat dense").tooltip(hint)
+        choice("Decision", {"": "all", **CHOICE_NAMES}, wanted.decided, lambda v: go(decided=v))
+        with ui.row().classes("items-center no-wrap gap-1"):
+            choice("Order", ORDER_NAMES, view.order, lambda v: go(order=v, down=v != "position"))
+            arrow, hint = ("south", "largest first") if view.down else ("north", "smallest first")
+            ui.button(icon=arrow, on_click=lambda: go(down=not view.down)).props("flat dense").tooltip(hint)
 
 
 def _where(view: View, page: browse.Page) -> None:
@@ -154,15 +174,16 @@ def _turning(view: View, page: browse.Page) -> None:
             ui.link("search on →", view.link(begin=page.end))
 
 
-def _table(view: View, found: list[Found]) -> str:
+def _table(view: View, found: list[Found], decided: Decisions) -> str:
     head = (
         "<tr><th>Id</th><th>Mode</th><th>Request</th><th>Outcome</th><th class=number>Exchanges</th>"
         "<th class=number>Tokens, old → new</th><th class=number>Growth</th></tr>"
     )
-    return f"<table class=data>{head}{''.join(_row(view, hit) for hit in found)}</table>"
+    rows = "".join(_row(view, hit, decided.get(hit.key, {})) for hit in found)
+    return f"<table class=data>{head}{rows}</table>"
 
 
-def _row(view: View, found: Found) -> str:
+def _row(view: View, found: Found, decided: Mapping[int, Decision]) -> str:
     sample, result = found.sample, found.result
     link = escape(replace(view, begin=0).sample_link(found.key))
     growth = f"{result.final_tokens / result.original_tokens:.2f}×" if result.original_tokens else "–"
@@ -170,8 +191,17 @@ def _row(view: View, found: Found) -> str:
     return (
         f'<tr><td class=id><a href="{link}">{escape(sample.id)}</a></td><td>{escape(result.mode or "–")}</td>'
         f'<td class=excerpt dir=auto><a href="{link}">{escape(excerpt(sample))}</a></td>'
-        f"<td>{outcome_tags(result)}</td><td class=number>{result.exchanges or '–'}</td>"
+        f"<td>{outcome_tags(result)}{_decision_tags(decided)}</td>"
+        f"<td class=number>{result.exchanges or '–'}</td>"
         f"<td class=number>{tokens}</td><td class=number>{growth}</td></tr>"
+    )
+
+
+def _decision_tags(decided: Mapping[int, Decision]) -> str:
+    kinds = Counter[Choice](each.kind if each.stands else "outdated" for each in decided.values())
+    return "".join(
+        f' <span class="tag person {kind}">✓ {CHOICE_NAMES[kind]}{f" {number}×" if number > 1 else ""}</span>'
+        for kind, number in kinds.items()
     )
 
 

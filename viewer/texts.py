@@ -35,7 +35,7 @@ _CODE: HtmlFormatter[str] = HtmlFormatter(nowrap=True)
 def rendered(text: str) -> str:
     """Markdown as HTML. Each block has the direction of its own text."""
     return nh3.clean(
-        _MARKDOWN.render(text),
+        _MARKDOWN.render(sendable(text)),
         tags=_TAGS,
         attributes={"a": {"href", "title"}, "span": {"class"}, "ol": {"start"}},
         # A class is only ever one that marks code; those of the page are not for texts to use.
@@ -49,13 +49,13 @@ def rendered(text: str) -> str:
 
 def plain(text: str) -> str:
     """A text as it stands, as HTML."""
-    return escape(text)
+    return escape(sendable(text))
 
 
 def marked(old: str, new: str) -> tuple[str, str]:
     """Both texts as HTML, with the words marked that only one of them has (`<del>` and `<ins>`)."""
     left, right = [], []
-    for gone, come in differences(old, new):
+    for gone, come in differences(sendable(old), sendable(new)):
         same = gone == come
         left.append(escape(gone) if same or not gone else f"<del>{escape(gone)}</del>")
         right.append(escape(come) if same or not come else f"<ins>{escape(come)}</ins>")
@@ -66,6 +66,11 @@ def code_styles(style: str, where: str) -> str:
     """The CSS rules for the colours of code in one of Pygments' styles, for elements in `where`."""
     formatter: Any = HtmlFormatter(style=style, nobackground=True)
     return str(formatter.get_style_defs(where))
+
+
+def sendable(text: str) -> str:
+    """The text without halves of surrogate pairs, which JSON can carry from a model, and not to a browser."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _highlighted(code: str, language: str, _: str) -> str:

@@ -1,0 +1,189 @@
+"""What a person decides on the result of an exchange: by buttons or by keys, in the ledger at once."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from nicegui import ui
+from nicegui.events import KeyEventArguments
+
+from ledger.decisions import Decision, Kind, decide, take_back
+from ledger.ledger import LedgerError, Result
+from viewer import texts
+from viewer.beside import Column, beside
+from viewer.run import Run
+
+LONGEST = 100_000
+"""Characters of a text that can be edited here: with each key all of it goes to the server, which takes no
+message of more than 1 MB."""
+
+SAYS: Mapping[Kind, str] = {
+    "accepted": "accepted",
+    "rejected": "rejected: the original is kept",
+    "chosen": "another draft chosen",
+    "edited": "edited",
+}
+
+
+class Panel:
+    """The decision on one exchange of a result as it is shown, and all that changes it.
+
+    Its keys are a (accept), r (reject), e (edit) and z (take back).
+    """
+
+    def __init__(
+        self, run: Run, position: int, result: Result, done: Mapping[str, Any], decision: Decision | None
+    ) -> None:
+        self._run = run
+        self._position = position
+        self._result = result
+        self._done = done
+        self._decision = decision
+        self._editing = False
+        self._writing = asyncio.Lock()
+        self._place = ui.column().classes("panel decision")
+        self._keys: dict[str, Callable[[], Awaitable[None] | None]] = {
+            "a": self.accept,
+            "r": self.reject,
+            "e": self.edit,
+            "z": self.take_back,
+        }
+        ui.keyboard(on_key=self._pressed, repeating=False)
+        self._show()
+
+    async def accept(self) -> None:
+        """The result is right."""
+        await self.choose(self._done["response"])
+
+    async def reject(self) -> None:
+        """The original response is better."""
+        if self._done["response"] == self._done["original"]:
+            self._say("The result is the original response: there is nothing to reject")
+        else:
+            await self.choose(self._done["original"])
+
+    async def choose(self, response: str) -> None:
+        """This is to be the response; not while another one is being written."""
+        if self._editing:
+            self._say("Save or cancel the text that you are writing first")
+        else:
+            await self._decide(response)
+
+    async def take_back(self) -> None:
+        """Nothing is decided any more."""
+        if self._decision:
+            await self._change(take_back, self._result.mode, self._done["exchange"])
+
+    def edit(self) -> None:
+        """Open the text that counts at the moment for editing."""
+        current = self._decision.response if self._decision else self._done["response"]
+        if len(current) > LONGEST:
+            self._say(f"A response of more than {LONGEST:,} characters cannot be edited here")
+            return
+        self._editing = True
+        self._place.clear()
+        with self._place:
+            # A page that is left by mistake would take the text with it: the browser asks first.
+            ui.run_javascript("window.onbeforeunload = () => true")
+            ui.label("The response as you want it").classes("faint small")
+            area = ui.textarea(value=texts.sendable(current)).classes("w-full editing")
+            area.props(f"outlined autogrow autofocus maxlength={LONGEST} dir=auto")
+
+            async def save() -> None:
+                await self._decide(area.value or "")
+
+            area.on("keydown.ctrl.enter", save).on("keydown.meta.enter", save)
+            area.on("keydown.esc", self._close)
+            with ui.row().classes("items-center w-full gap-2"):
+                self._note_field()
+                _button("Save (Ctrl+Enter)", save, "save").props(remove="flat")
+                _button("Cancel (Esc)", self._close, "cancel")
+
+    def _close(self) -> None:
+        if self._editing:
+            self._editing = False
+            with self._place:
+                ui.run_javascript("window.onbeforeunload = null")
+        self._show()
+
+    def _say(self, words: str, **how: Any) -> None:
+        # The button that was clicked may be gone by now; the panel is not.
+        with self._place:
+            ui.notify(words, **how)
+
+    async def _decide(self, response: str) -> None:
+        await self._change(decide, self._result, self._done["exchange"], response, self._note.value)
+
+    async def _change(self, change: Callable[..., Decision | None], *what: Any) -> None:
+        async with self._writing:
+            if not await self._kept(change, *what):
+                return
+        # The panel may be out of sight.
+        self._say(SAYS[self._decision.kind] if self._decision else "taken back", timeout=1500)
+        self._close()
+
+    async def _noted(self) -> None:
+        # The panel stays as it is: a button in it may just be clicked.
+        async with self._writing:
+            decision, note = self._decision, self._note.value
+            if decision and decision.stands and note != decision.note:
+                await self._kept(decide, self._result, self._done["exchange"], decision.response, note)
+
+    async def _kept(self, change: Callable[..., Decision | None], *what: Any) -> bool:
+        try:
+            self._decision = await asyncio.to_thread(change, self._run.ledger, self._position, *what)
+        except LedgerError as error:
+            self._say(f"Not kept: {error}", type="negative", multi_line=True, timeout=0, close_button="Close")
+            return False
+        return True
+
+    def _show(self) -> None:
+        decision = self._decision
+        self._place.clear()
+        with self._place:
+            with ui.row().classes("items-center w-full gap-2"):
+                ui.label("Your decision").classes("faint small")
+                ui.html(self._tags(), sanitize=False)
+                self._note_field()
+                self._note.on("blur", self._noted)
+                _button("Accept (a)", self.accept, "accept")
+                if self._done["response"] != self._done["original"]:
+                    _button("Reject (r)", self.reject, "reject")
+                _button("Edit (e)", self.edit, "edit")
+                if decision:
+                    _button("Take back (z)", self.take_back, "take-back")
+            if decision and (decision.kind in ("chosen", "edited") or not decision.stands):
+                result = Column("The result", self._done["response"], "judged")
+                wanted = Column("The response that you want", decision.response, "wanted")
+                beside([result, wanted], {"Differences": lambda both: texts.marked(*both)})
+
+    def _tags(self) -> str:
+        decision = self._decision
+        if decision is None:
+            return '<span class="tag">none yet</span>'
+        says, good = SAYS[decision.kind], "good" if decision.kind == "accepted" else ""
+        at = time.strftime("%Y-%m-%d %H:%M", time.localtime(decision.decided))
+        tags = f'<span class="tag {good}">{says}</span> <span class="faint small">{at}</span>'
+        if not decision.stands:
+            tags += ' <span class="tag bad">on an earlier result: not followed until you decide anew</span>'
+        return tags
+
+    def _note_field(self) -> None:
+        decision = self._decision
+        self._note = ui.input(placeholder="why, if you like", value=decision.note if decision else "")
+        self._note.props("dense outlined dir=auto maxlength=1000").classes("grow note")
+        # Then the keys work again.
+        self._note.on("keydown.enter", js_handler="event => event.target.blur()")
+
+    async def _pressed(self, event: KeyEventArguments) -> None:
+        modified = event.modifiers.ctrl or event.modifiers.alt or event.modifiers.meta
+        action = self._keys.get(str(event.key.name))
+        if not event.action.keydown or modified or self._editing:
+            return
+        if action and (waiting := action()):
+            await waiting
+
+
+def _button(name: str, action: Callable[[], Any], role: str) -> ui.button:
+    return ui.button(name, on_click=action).props("dense no-caps flat padding='2px 10px'").classes(role)
