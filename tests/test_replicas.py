@@ -141,12 +141,12 @@ def test_a_replica_that_never_answers_is_no_obstacle_and_is_named(tmp_path: Path
     with replicas(latency=0.01) as (first, second):
         second.stop()
         # In a process of its own, whose display is a log.
-        words = ("evolve", data(tmp_path, 60), "-o", "run", *at([first, second]), "--concurrency", 8)
+        words = ("evolve", data(tmp_path, 20), "-o", "run", *at([first, second]), "--concurrency", 8)
         said = coevol(*words, cwd=tmp_path, env={"VLLM_API_KEY": KEY}).stderr
         assert f"vllm 127.0.0.1:{second.port}/vllm down since" in said
         assert "(unreachable)" in said
         assert not second.chats()
-    assert statuses(tmp_path) == {"done": 60}
+    assert statuses(tmp_path) == {"done": 20}
 
 
 @pytest.mark.parametrize(

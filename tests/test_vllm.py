@@ -26,7 +26,7 @@ from urllib.request import urlopen
 import pytest
 
 from ledger.ledger import Ledger
-from tests.program import DATA, coevol
+from tests.program import DATA, coevol, start
 
 KIT = DATA.parent / "vllm-cpu" / "setup"
 START = 300.0
@@ -267,11 +267,18 @@ def test_a_replica_that_is_started_again_is_given_work(
     servers: tuple[Served, Served], tmp_path: Path
 ) -> None:
     first, second = servers
-    second.kill()
+    second.stop()
     second.start()
-    two = ("--base-url", second.base_url, "--concurrency", 8, "--max-rounds", 1)
-    evolve(first.base_url, tmp_path, *two, *ENDING)
-    assert second.wait().replies() > 0
+    words = ("evolve", DATA / "alpaca_en_300.json", "-o", "run", "--model", "vllm:tiny", *ENDING)
+    two = ("--base-url", first.base_url, "--base-url", second.base_url)
+    run = start(*words, *two, "--max-tokens", 64, "--concurrency", 4, cwd=tmp_path)
+    second.wait()
+    while second.replies() < 10:
+        assert run.poll() is None, "the run is over, and no work came"
+        time.sleep(0.5)
+    run.send_signal(signal.SIGINT)
+    _, said = run.communicate(timeout=120)
+    assert run.returncode == 3, said
     assert {result.status for result in results(tmp_path)} == {"done"}
 
 
