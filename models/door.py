@@ -311,7 +311,8 @@ class Door:
                 wait=failure.wait if failure else None,
             )
         if standing.pressure and not failure:
-            standing.pressure.answered(attempt.latency, attempt.output_tokens or 0)
+            said = attempt.output_tokens or estimate_tokens(attempt.reply)
+            standing.pressure.answered(attempt.latency, said)
         replicas.heard(standing, failure, flight.started, asyncio.get_running_loop().time())
         return attempt
 

@@ -103,7 +103,7 @@ class Pressure:
 
     def answered(self, seconds: float, tokens: int) -> None:
         """How long a reply of so many tokens took."""
-        if self._tells is False and tokens:
+        if self._tells is False:
             self._by_time.answered(seconds, tokens)
 
     async def _watch(self) -> None:
@@ -157,7 +157,7 @@ class _ByTime:
 
     def answered(self, seconds: float, tokens: int) -> None:
         self._seconds += seconds
-        self._tokens += tokens
+        self._tokens += max(1, tokens)
         self._calls += 1
         if self._calls < max(AT_FIRST, self._lane.in_flight):
             return

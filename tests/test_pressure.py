@@ -182,8 +182,8 @@ async def test_a_large_concurrency_does_not_pile_up_at_a_server(monkeypatch: pyt
 
 
 async def test_a_gateway_that_hides_the_queue_is_not_asked_for_too_much() -> None:
-    # The stand-in's OpenAI has no such page, and a queue all the same.
-    with StandIn(slots=16, latency=0.1) as server:
+    # The stand-in's OpenAI has no such page, and a queue all the same; nor are tokens counted.
+    with StandIn("no_usage", slots=16, latency=0.1) as server:
         there: dict[str, Any] = {"base_url": server.base_url("openai"), "model": "vllm:gpt-4o-mini"}
         there["keys"] = {"VLLM_API_KEY": server.key("openai")}
         async with asking(server, "vllm", concurrency=1000, **there) as to:
