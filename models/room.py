@@ -8,6 +8,7 @@ its call allows to be; one that does not fit even then is never sent.
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import httpx2
@@ -22,6 +23,9 @@ from samples.tokens import estimate_tokens
 WAIT = 10.0
 """Seconds to wait for a server to tell these things. They are a courtesy, and it refuses too long a prompt
 by itself."""
+
+ASK_AGAIN = 30.0
+"""Seconds until a server that did not tell its context is asked again: it may have been starting."""
 
 OFF_BY = 2
 """How many times more tokens a text may have than are estimated."""
@@ -61,6 +65,7 @@ class Room:
         self._client = client
         self._settings = settings
         self._asked: asyncio.Task[int | None] | None = None
+        self._asked_at = -inf
 
     async def fit(
         self, call: Call, shaped: Callable[[list[Message]], list[Message]]
@@ -94,14 +99,20 @@ class Room:
         own = self._settings.max_input_tokens
         limit = _Limit(own, own, "by --max-input-tokens") if own else None
         if self._endpoint.provider == "vllm":
-            if self._asked is None:
-                self._asked = asyncio.create_task(context_length(self._endpoint, self._key, self._client))
-            context = self._asked.result() if self._asked.done() else await asyncio.shield(self._asked)
+            context = await self._context()
             if context and (own is None or context <= own):
                 # One token at least is the reply's.
                 reply = min(self._settings.max_tokens, context // REPLY_SHARE)
                 limit = _Limit(context - 1, context - reply, f"of its context of {context:,}")
         return limit
+
+    async def _context(self) -> int | None:
+        now = asyncio.get_running_loop().time()
+        untold = self._asked is None or (self._asked.done() and self._asked.result() is None)
+        if self._asked is None or (untold and now >= self._asked_at + ASK_AGAIN):
+            self._asked_at = now
+            self._asked = asyncio.create_task(context_length(self._endpoint, self._key, self._client))
+        return self._asked.result() if self._asked.done() else await asyncio.shield(self._asked)
 
     async def _shortened(
         self, call: Call, shaped: Callable[[list[Message]], list[Message]], count: int, aim: int

@@ -18,9 +18,11 @@ MODELS = {
     "glm": "glm-4.6",
     "ernie": "ernie-4.5-turbo-128k",
     "vllm": "standin",
-    "wenxin": "ernie-speed-128k",
 }
 """A model of each provider that the stand-in has."""
+
+OLD = {"wenxin": "ernie-speed-128k"}
+"""The same, where a library of old asks by itself: its retries and threads are its own."""
 
 VLLM_KEY = "vk-stand-in-for-tests-0004"
 
@@ -75,7 +77,8 @@ async def asking(
     id, secret = server.key("wenxin").split(":")
     old = {"QIANFAN_AK": id, "QIANFAN_SK": secret}
     keys = settings.pop("keys", server.environment() | old)
-    given = {"model": f"{provider}:{MODELS[provider]}", "base_url": server.base_url(provider), **settings}
+    model = (MODELS | OLD)[provider]
+    given = {"model": f"{provider}:{model}", "base_url": server.base_url(provider), **settings}
     door = Door(
         ModelSettings(**given),
         Keys(keys),

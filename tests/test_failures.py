@@ -11,12 +11,8 @@ from ledger.ledger import Ledger
 from models import door
 from models.failures import CallFailed, RunStopped
 from standin import RETRYABLE, Fault, StandIn
-from tests import doors
-from tests.doors import VLLM_KEY, asking, call, until
+from tests.doors import MODELS, VLLM_KEY, asking, call, until
 from tests.program import DATA, coevol
-
-MODELS = {name: model for name, model in doors.MODELS.items() if name != "wenxin"}
-"""Wenxin's library asks by itself and in threads: see `test_providers`."""
 
 GIVES_UP = {
     "too_long": "too long",

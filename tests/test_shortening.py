@@ -3,17 +3,24 @@
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai import DefaultAioHttpClient
 
+import models.room
 from ledger.ledger import Ledger
+from models.room import Room
+from models.settings import Endpoint, ModelSettings
+from prompts.pack import Message
 from prompts.shortening import LEAST, MARK, shorten_longest, shortened
 from samples.tokens import estimate_tokens
 from standin import StandIn
+from tests import doors
 from tests.conftest import look
 
 RECORDS = [
@@ -163,6 +170,24 @@ def test_what_does_not_fit_even_so_is_too_long_and_costs_no_call(model: str, tmp
             r"too long: the prompt has (?:about )?1,\d{3} tokens, the debate shortened; ", call["failure"]
         )
         assert f"takes {limit:,} by --max-input-tokens" in call["failure"]
+
+
+async def test_a_server_that_was_starting_is_asked_for_its_context_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = StandIn(context=2600).start()
+    server.stop()
+    endpoint = Endpoint("vllm", "standin", server.base_url("vllm"))
+    long = replace(doors.call(), messages=[Message(role="user", content="many words " * 4000)])
+    async with DefaultAioHttpClient() as client:
+        room = Room(endpoint, "none", client, ModelSettings())
+        assert await room.fit(long, list) == (long, None)
+        with server:
+            assert await room.fit(long, list) == (long, None)  # a moment ago it told nothing
+            monkeypatch.setattr(models.room, "ASK_AGAIN", 0)
+            _, refusal = await room.fit(long, list)
+            assert refusal
+            assert "its context of 2,600" in refusal.message
 
 
 @given(st.text("ab .!?\n。」", max_size=900) | st.text(max_size=900), st.integers(LEAST, 900))
