@@ -38,7 +38,6 @@ def finished_run(folder: Path, data: Path, done: int, calls_each: int = 0) -> Pa
     with ledger.engine.connect() as connection:
         first = dict(connection.execute(select(results)).mappings().one())
         of_first = [dict(row) for row in connection.execute(select(calls)).mappings()]
-        del first["growth"]  # the database works it out
         # For writing so much at once: the indices stay in memory, and nothing waits for the disk.
         connection.exec_driver_sql("PRAGMA cache_size = -500000")
         connection.exec_driver_sql("PRAGMA synchronous = OFF")
@@ -66,7 +65,7 @@ def _repeat(connection: Connection, table: Table, begin: int, number: int) -> No
     """Put the first rows of a table in once more, as those of the samples from `begin` on."""
     moved = {"position": f"position + {begin}", "id": f"position + {begin}", "number": "NULL"}
     moved |= {"sample": f"sample + {begin}", "started": f"started + {begin / 20}"}
-    names = [column.name for column in table.columns if column.computed is None]
+    names = [column.name for column in table.columns]
     place = "CAST(sample AS INTEGER)" if table is calls else "position"
     selected = ", ".join(moved.get(name, name) for name in names)
     connection.exec_driver_sql(

@@ -1,7 +1,7 @@
 """Looking through the results of a run: filtered, sorted and a page at a time.
 
 Filters and orders read the index of the order (`results_by_…`) and no texts, so a million results are quick.
-The search in texts is the exception: it reads the samples one after the other, for a second at most, and says
+The search in texts is the exception: it reads the samples one after the other, for half a second, and says
 how far it came.
 """
 
@@ -14,7 +14,7 @@ from sqlalchemy import Column, ColumnElement, Select, and_, func, literal_column
 
 from ledger.decisions import Choice, chosen_by
 from ledger.ledger import PAGE, Ledger, Result
-from ledger.tables import NOT_DONE, results
+from ledger.tables import GROWTH, NOT_DONE, results
 from samples.sample import Sample
 
 Order = Literal["position", "accepted", "growth", "length"]
@@ -25,7 +25,7 @@ the number of tokens that the new ones have)."""
 GREW = 2.0
 """From this ratio of new to old tokens on a response counts as one that grew much."""
 
-PATIENCE = 0.8
+PATIENCE = 0.5
 """Seconds for which a search reads before it shows what it has found."""
 
 
@@ -140,7 +140,9 @@ def _next(ledger: Ledger, wanted: Filter, order: Order, down: bool, key: Key) ->
         if values is None:
             return None
         beyond = tuple_(*columns) < tuple_(*values) if down else tuple_(*columns) > tuple_(*values)
-        keys = _ordered(wanted, order, down).where(beyond)
+        # Said once more of the first column, since an index of an expression is entered by no row of values.
+        begin = columns[0] <= values[0] if down else columns[0] >= values[0]
+        keys = _ordered(wanted, order, down).where(beyond, begin)
         chosen = _keys(ledger, keys.limit(PAGE if wanted.text else 1))
         if not chosen:
             return None
@@ -163,7 +165,7 @@ def _columns(order: Order) -> list[ColumnElement[Any]]:
     first: dict[Order, list[ColumnElement[Any]]] = {
         "position": [],
         "accepted": [results.c.accepted_rounds],
-        "growth": [results.c.growth],
+        "growth": [GROWTH],
         "length": [results.c.final_tokens],
     }
     return [*first[order], results.c.position, results.c.mode]

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, select, text
 
 from ledger.decisions import JUDGED, KINDS
 from ledger.ledger import Ledger
-from ledger.tables import NOT_DONE, decided, decisions
+from ledger.tables import GROWTH, NOT_DONE, decided, decisions
 from models.call import ROLE_OF_STEP
 from models.settings import Role
 
@@ -299,13 +299,13 @@ _LENGTHS = """
 """
 
 # In the order of the index by growth, which holds all that is asked for: nothing is sorted.
-_MEDIAN = """
+_MEDIAN = f"""
     SELECT avg(growth) FROM (
-        SELECT growth FROM results INDEXED BY results_by_growth
+        SELECT {GROWTH} AS growth FROM results INDEXED BY results_by_growth
         WHERE mode = :mode AND status = 'done' AND original_tokens > 0 AND accepted_rounds >= :accepted
         ORDER BY growth LIMIT :middle OFFSET :before
     )
-"""
+"""  # noqa: S608
 
 
 def _lengths(connection: Connection, mode: str) -> Lengths:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from sqlalchemy import Connection
 
 from ledger import totals
-from ledger.tables import BY_ORDER, DECIDED, GROWTH, RESPONSES, VERSION, WITHOUT_COUNTS, decisions
+from ledger.tables import BY_ORDER, DECIDED, RESPONSES, VERSION, WITHOUT_COUNTS, decisions
 
 
 def _from_3(connection: Connection) -> None:
@@ -26,9 +26,6 @@ def _from_4(connection: Connection) -> None:
 
 def _from_5(connection: Connection) -> None:
     """Totals, and an index for each order in which results are shown."""
-    connection.exec_driver_sql(
-        f"ALTER TABLE results ADD COLUMN growth FLOAT GENERATED ALWAYS AS ({GROWTH}) VIRTUAL"
-    )
     for index in (*BY_ORDER, WITHOUT_COUNTS):
         index.create(connection)
     connection.exec_driver_sql("DROP INDEX results_at_a_glance")
