@@ -18,7 +18,7 @@ from benchmarks.records import records
 from benchmarks.table import show
 from runners.cli import coevol as program
 
-Row = tuple[str, float, float]
+Row = tuple[str, float, float, float]
 
 
 @click.command()
@@ -38,7 +38,7 @@ def main(count: int, left: int, worked_on: int, folder: Path | None) -> None:
         ]
         array.unlink()
         used = coevol("evolve", lines, "-o", "working", "--stop", worked_on, "--max-rounds", 1, cwd=here)
-        rows.append((f"rehearsal of the first {worked_on:,}", used.wall, used.peak))
+        rows.append((f"rehearsal of the first {worked_on:,}", used.wall, used.cpu, used.peak))
         course = _course(used)
         run = finished_run(here, lines, count - left)
         ledger = (run / "ledger.sqlite").stat().st_size
@@ -46,10 +46,10 @@ def main(count: int, left: int, worked_on: int, folder: Path | None) -> None:
         for name, *words in ("export", "-o", here / "out.jsonl"), ("stats",):
             if name in program.commands:
                 used = coevol(name, run, *words, cwd=here)
-                rows.append((name, used.wall, used.peak))
+                rows.append((name, used.wall, used.cpu, used.peak))
     show(
         f"{count:,} records ({size / 2**20:,.0f} MiB; ledger {ledger / 2**20:,.0f} MiB)",
-        ["what", "seconds", "peak MiB"],
+        ["what", "seconds", "CPU seconds", "peak MiB"],
         rows,
         f"Memory while it works on {worked_on:,}: {course}.",
     )
@@ -78,7 +78,7 @@ def _first_call(name: str, folder: Path, data: Path, run: Path | None = None) ->
         )
         if not endpoint.reached:
             raise RuntimeError(f"no call was made:\n{used.output}")
-    return name, used.wall, used.peak
+    return name, used.wall, used.cpu, used.peak
 
 
 def _reached(endpoint: Endpoint) -> Callable[[], bool]:
