@@ -20,7 +20,7 @@ from benchmarks.table import show
 @click.command()
 @click.option("--samples", default=60)
 @click.option("--concurrency", default=64)
-@click.option("--repeat", default=5)
+@click.option("--repeat", default=3)
 def main(samples: int, concurrency: int, repeat: int) -> None:
     """CPU milliseconds a call, of the program and of less."""
     spent: dict[str, list[float]] = {way: [] for way in (*WAYS, "coevol")}
