@@ -9,29 +9,18 @@ from importlib import import_module
 
 import click
 
-from ledger.ledger import LedgerError
-from models.failures import MissingExtra, RunStopped
-from models.keys import MissingKey
-from prompts.pack import PackError
-from runners.folder import RunError
-from samples.sample import DataError
-
-UNUSABLE = (DataError, PackError, RunError, LedgerError, MissingKey, MissingExtra)
-"""What a person can put right before anything was started."""
-
-
 COMMANDS = {
-    "check": "runners.check",
-    "serve": "runners.serve",
-    "evolve": "runners.evolve",
-    "export": "runners.export",
-    "stats": "runners.stats",
-    "show": "runners.show",
-    "graph": "runners.draw",
-    "view": "runners.view",
-    "report": "runners.report",
+    "check": ("runners.check", "Call each model once, and tell whether a run can use it."),
+    "serve": ("runners.serve", "Serve a model with vLLM, for runs on this machine."),
+    "evolve": ("runners.evolve", "Improve the responses of a data set."),
+    "export": ("runners.export", "Write the data set with its evolved responses, also for a trainer."),
+    "stats": ("runners.stats", "Say what a run amounts to."),
+    "show": ("runners.show", "Tell the story of one sample."),
+    "graph": ("runners.draw", "Draw the graph of a mode, or of a run."),
+    "view": ("runners.view", "Look at a run in the browser: overview, samples, debates."),
+    "report": ("runners.report", "Write what a run amounts to and a choice of its samples into one file."),
 }
-"""Each command and the module that has it, under the same name."""
+"""Each command, the module that has it under the same name, and what it does."""
 
 
 class Commands(click.Group):
@@ -45,8 +34,14 @@ class Commands(click.Group):
         """The command of this name."""
         if name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(COMMANDS[name]), name)
+        module, _ = COMMANDS[name]
+        command: click.Command = getattr(import_module(module), name)
         return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands in `--help`, which loads none of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
 
 @click.group(
@@ -67,10 +62,26 @@ def main() -> None:
         status = 2
     except click.Abort:
         status = 3
-    except UNUSABLE as error:
-        click.echo(f"coevol: {error}", err=True)
-        status = 2
-    except RunStopped as error:
-        click.echo(f"coevol: stopped: {error}", err=True)
-        status = 3
+    except Exception as error:
+        status = _told(error)
     sys.exit(status or 0)
+
+
+def _told(error: Exception) -> int:
+    """Says what ended a command, and gives its exit status; raises what is a mistake of the program."""
+    # Loaded only where something went wrong: most commands need little of it.
+    from ledger.ledger import LedgerError
+    from models.failures import MissingExtra, RunStopped
+    from models.keys import MissingKey
+    from prompts.pack import PackError
+    from runners.folder import RunError
+    from samples.sample import DataError
+
+    if isinstance(error, RunStopped):
+        click.echo(f"coevol: stopped: {error}", err=True)
+        return 3
+    # What a person can put right before anything was started.
+    if isinstance(error, (DataError, PackError, RunError, LedgerError, MissingKey, MissingExtra)):
+        click.echo(f"coevol: {error}", err=True)
+        return 2
+    raise error
