@@ -2,7 +2,10 @@
 
 import json
 import math
+import shutil
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean, median
@@ -128,3 +131,15 @@ def test_a_price_is_that_of_the_address_that_was_called() -> None:
     assert cost(Endpoint("openai", "no-such-model", None), 1, 1, 0, 1, NOVEMBER) is None
     assert cost(Endpoint("vllm", "gpt-4o-mini", None), 1, 1, 0, 1, NOVEMBER) is None
     assert cost(Endpoint("rehearsal", "", None), 1, 1, 0, 1, NOVEMBER) is None
+
+
+def test_results_that_are_replaced_count_once(modes_run: Path, tmp_path: Path) -> None:
+    before = stats(modes_run)
+    run = shutil.copytree(modes_run, tmp_path / "run")
+    with closing(sqlite3.connect(run / "ledger.sqlite")) as ledger:
+        ledger.execute("INSERT OR REPLACE INTO results SELECT * FROM results")
+        ledger.commit()
+        assert stats(run)["modes"] == before["modes"]
+        ledger.execute("DELETE FROM results WHERE mode = 'edit'")
+        ledger.commit()
+    assert stats(run)["modes"]["edit"]["exchanges"] == 0
