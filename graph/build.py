@@ -12,13 +12,14 @@ The other modes are parts of it. The order, and what each agent sees, are the me
 """
 
 from collections.abc import Awaitable, Iterator, Mapping
-from typing import Any, Literal, Protocol, cast, get_args
+from typing import Any, Literal, Protocol, cast
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from graph.conversation import reached_its_end, request_of, turns_of
+from graph.modes import Mode
 from graph.settings import Settings
 from graph.state import (
     AlpacaRecord,
@@ -41,10 +42,6 @@ from nodes.settings import AgentSettings
 from prompts.pack import Message
 from samples.formats import parse_record
 from samples.sample import DataError
-
-Mode = Literal["edit", "advise-blind", "advise", "debate", "evolve"]
-MODES: tuple[Mode, ...] = get_args(Mode)
-"""The five modes, in the order of their numbers in the paper, from 0."""
 
 ExchangeGraph = CompiledStateGraph[ExchangeState, Settings, AlpacaRecord, ExchangeResult]
 ConversationGraph = CompiledStateGraph[ConversationState, Settings, ConversationRecord, ConversationResult]

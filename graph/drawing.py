@@ -4,7 +4,8 @@ from typing import Literal
 
 from langchain_core.runnables.graph import Graph
 
-from graph.build import Mode, conversation_graph, exchange_graph
+from graph.build import conversation_graph, exchange_graph
+from graph.modes import Mode
 from graph.settings import Settings
 from models.call import Call
 

@@ -11,18 +11,7 @@ from models.answer import ChatCompletions
 from models.community import glm_jwt, wenxin
 from models.parameters import parameters
 from models.rehearsal import RehearsalModel
-from models.settings import Endpoint, ModelSettings, Provider, Role
-
-BASE_URLS: dict[Provider, str] = {
-    "openai": "https://api.openai.com/v1",
-    "vllm": "http://localhost:8000/v1",
-    "ernie": "https://qianfan.baidubce.com/v2",
-    "glm": "https://open.bigmodel.cn/api/paas/v4",
-    "glm-jwt": "https://open.bigmodel.cn/api/paas/v4",
-    "wenxin": "https://aip.baidubce.com",
-}
-"""Where a provider serves its models, unless the settings say otherwise."""
-
+from models.settings import Endpoint, ModelSettings, Role
 
 CONNECT = 10.0
 """Seconds to wait for a connection: a server that is up takes it at once, however long its replies take."""
@@ -38,11 +27,6 @@ class ChatGLM(ChatCompletions):
         if "max_completion_tokens" in payload:
             payload["max_tokens"] = payload.pop("max_completion_tokens")
         return payload
-
-
-def located(endpoint: Endpoint) -> Endpoint:
-    """The endpoint with the address it is reached at."""
-    return endpoint._replace(base_url=endpoint.base_url or BASE_URLS.get(endpoint.provider))
 
 
 def chat_model(

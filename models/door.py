@@ -27,7 +27,7 @@ from openai import DefaultAioHttpClient
 from models.answer import answer
 from models.budget import Budget, Reservation, Usage, longest_reply
 from models.call import Call, CallRecord
-from models.chat import chat_model, located
+from models.chat import chat_model
 from models.diagnosis import diagnose, unusable
 from models.failures import UNREACHABLE, CallFailed, Diagnosis, RunStopped
 from models.health import KNOCK, Outage
@@ -39,7 +39,7 @@ from models.pressure import Pressure
 from models.replicas import Elsewhere, Replicas
 from models.reply import reply_text
 from models.room import Room
-from models.settings import ROLES, Endpoint, ModelSettings, Role
+from models.settings import ROLES, Endpoint, ModelSettings, Role, located
 from prompts.pack import Message
 from samples.tokens import estimate_tokens
 

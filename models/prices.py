@@ -11,8 +11,7 @@ from decimal import Decimal
 
 from genai_prices import Usage, calc_price
 
-from models.chat import located
-from models.settings import Endpoint
+from models.settings import Endpoint, located
 
 
 def cost(

@@ -19,6 +19,17 @@ Provider = Literal["openai", "vllm", "ernie", "glm", "wenxin", "glm-jwt", "rehea
 PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 
 
+BASE_URLS: dict[Provider, str] = {
+    "openai": "https://api.openai.com/v1",
+    "vllm": "http://localhost:8000/v1",
+    "ernie": "https://qianfan.baidubce.com/v2",
+    "glm": "https://open.bigmodel.cn/api/paas/v4",
+    "glm-jwt": "https://open.bigmodel.cn/api/paas/v4",
+    "wenxin": "https://aip.baidubce.com",
+}
+"""Where a provider serves its models, unless the settings say otherwise."""
+
+
 def split_model(model: str) -> tuple[Provider, str]:
     """The provider and the name in `PROVIDER:NAME`.
 
@@ -48,6 +59,11 @@ class Endpoint(NamedTuple):
     def model(self) -> str:
         """The model as it is written in the settings, `PROVIDER:NAME`."""
         return f"{self.provider}:{self.name}"
+
+
+def located(endpoint: Endpoint) -> Endpoint:
+    """The endpoint with the address it is reached at."""
+    return endpoint._replace(base_url=endpoint.base_url or BASE_URLS.get(endpoint.provider))
 
 
 def _addresses(given: object) -> tuple[str, ...]:

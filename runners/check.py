@@ -6,11 +6,10 @@ from typing import Any
 import click
 
 from graph.settings import Settings
-from models.chat import located
 from models.keys import Keys
 from models.parameters import notices
 from models.probe import probe
-from models.settings import ROLES, Endpoint, Role
+from models.settings import ROLES, Endpoint, Role, located
 from runners.options import settings_from, settings_options
 
 MARKS = {True: "ok", False: "NO", None: "--"}

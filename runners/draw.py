@@ -8,8 +8,8 @@ from typing import Literal, get_args
 import click
 from langchain_core.runnables.graph import Graph
 
-from graph.build import MODES, Mode
 from graph.drawing import depths, drawing
+from graph.modes import MODES, Mode
 from ledger.steps import StepCalls
 from runners.folder import RunError, made_by, open_run, refuse_to_overwrite
 from runners.show import the_sample

@@ -15,11 +15,11 @@ from langchain_core.runnables import RunnableConfig
 from graph.build import (
     ConversationGraph,
     ExchangeGraph,
-    Mode,
     conversation_graph,
     exchange_graph,
     failed_exchange,
 )
+from graph.modes import Mode
 from graph.settings import Settings
 from graph.state import AlpacaRecord, ConversationRecord, ExchangeResult
 from ledger.ledger import SKIPPED, Ledger, LedgerError, Result

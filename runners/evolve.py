@@ -11,13 +11,12 @@ import click
 from langsmith import tracing_context
 
 from ledger.ledger import LedgerError
-from models.chat import located
 from models.community import need
 from models.failures import RunStopped
 from models.keys import Keys
 from models.parameters import notices
 from models.rehearsal import NOTICE
-from models.settings import ROLES
+from models.settings import ROLES, located
 from models.tracing import begin_tracing, end_tracing
 from runners.engine import Engine, Options, Tally
 from runners.folder import checked_before, facts, in_progress, locked, prepare

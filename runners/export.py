@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from graph.build import MODES
+from graph.modes import MODES
 from ledger.decisions import Decisions, on_file
 from ledger.ledger import SKIPPED, Ledger, Result
 from ledger.statistics import statistics

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from graph.build import Mode
+from graph.modes import Mode
 from graph.settings import WHERE_NOT_WHAT, Settings
 from ledger.ledger import Ledger
 from models.settings import ROLES, Endpoint, ModelSettings, Role

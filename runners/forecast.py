@@ -12,7 +12,8 @@ from dataclasses import astuple, dataclass, field
 from math import ceil, sqrt
 from statistics import fmean, stdev
 
-from graph.build import Mode, conversation_graph, exchange_graph
+from graph.build import conversation_graph, exchange_graph
+from graph.modes import Mode
 from graph.settings import Settings
 from ledger.ledger import Finished, Ledger
 from ledger.spending import reusable

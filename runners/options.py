@@ -13,7 +13,7 @@ import click
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from graph.build import MODES, Mode
+from graph.modes import MODES, Mode
 from graph.settings import Settings
 from models.settings import ROLES
 

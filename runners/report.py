@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from graph.build import MODES
+from graph.modes import MODES
 from models.failures import MissingExtra
 from models.rehearsal import NOTICE
 from runners.folder import RunError, endpoints, made_by, open_run, refuse_to_overwrite

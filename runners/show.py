@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from graph.build import MODES
+from graph.modes import MODES
 from ledger.decisions import Decision, Decisions, Kind, on_file
 from ledger.ledger import SKIPPED, Ledger, Result
 from models.call import STEPS

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 import resvg_py
 
-from graph.build import MODES
+from graph.modes import MODES
 from ledger.ledger import Ledger
 from tests.conftest import look
 from tests.program import EXAMPLES, coevol

@@ -17,7 +17,7 @@ import pytest
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
-from graph.build import MODES
+from graph.modes import MODES
 from models.settings import ROLES
 from tests.recorder import Messages, Recorder, Refused
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from langchain_core.runnables.graph import Graph
 
-from graph.build import MODES
 from graph.drawing import drawing
+from graph.modes import MODES
 from ledger.ledger import Ledger
 from ledger.steps import StepCalls, finished_exchanges, steps
 
