@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import click
+from langsmith import tracing_context
 
 from graph.settings import Settings
 from models.keys import Keys
@@ -24,7 +25,8 @@ def check(**given: Any) -> int:
     status: 0 all can be used, 2 one of them cannot.
     """
     settings = settings_from(given)
-    return 0 if asyncio.run(_check(settings, Keys.load())) else 2
+    with tracing_context(enabled=False):  # a question about lemons is nothing to look at
+        return 0 if asyncio.run(_check(settings, Keys.load())) else 2
 
 
 async def _check(settings: Settings, keys: Keys) -> bool:

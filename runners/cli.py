@@ -77,11 +77,11 @@ def _told(error: Exception) -> int:
     from runners.folder import RunError
     from samples.sample import DataError
 
-    if isinstance(error, RunStopped):
-        click.echo(f"coevol: stopped: {error}", err=True)
-        return 3
-    # What a person can put right before anything was started.
+    # What a person can put right before anything was started; some of it also stops a run.
     if isinstance(error, (DataError, PackError, RunError, LedgerError, MissingKey, MissingExtra)):
         click.echo(f"coevol: {error}", err=True)
         return 2
+    if isinstance(error, RunStopped):
+        click.echo(f"coevol: stopped: {error}", err=True)
+        return 3
     raise error

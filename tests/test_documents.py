@@ -24,6 +24,7 @@ ELSEWHERE = {
     "make test": "what runs this test",
     "pip install -e '.[studio]'": "the requirements that `make test` installs",
     "langgraph dev": "tests/test_studio.py",
+    "export LANGSMITH_TRACING=true LANGSMITH_API_KEY=…": "tests/test_tracing.py",
     "coevol view runs/demo": "tests/test_viewer.py",
     "coevol view runs/first runs/mixed": "tests/test_compare.py",
 }

@@ -195,6 +195,8 @@ def test_nobody_is_told_without_the_variables(langsmith: LangSmith, tmp_path: Pa
     with StandIn() as server:
         evolve(server, tmp_path / "run", langsmith.environment | {"LANGSMITH_TRACING": "false"})
         evolve(server, tmp_path / "dry", langsmith.environment, "--dry-run")
+        words = ("--model=openai:gpt-4o-mini", "--base-url", server.base_url("openai"))
+        coevol("check", *words, cwd=tmp_path, env=server.environment() | langsmith.environment)
     assert langsmith.asked == []
 
 
