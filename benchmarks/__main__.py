@@ -1,6 +1,7 @@
 """`python -m benchmarks [NAME …]`: all benchmarks, or some, one after the other.
 
-With --write the tables go into RESULTS.md too, each in the place of the one that stands there.
+`memory` takes half an hour and is run only where it is named. With --write the tables go into RESULTS.md too,
+each in the place of the one that stands there.
 """
 
 import re
@@ -14,11 +15,12 @@ import click
 from benchmarks.program import ROOT
 
 NAMES = ("endpoint_use", "cpu", "job", "depth", "prefixes", "million", "pages", "ledger")
+LONG = ("memory",)
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 @click.command(help=__doc__)
-@click.argument("names", nargs=-1, type=click.Choice(NAMES))
+@click.argument("names", nargs=-1, type=click.Choice(NAMES + LONG))
 @click.option("--vllm", help="The base URL of a vLLM server; without one, `prefixes` is left out.")
 @click.option("--write", is_flag=True, help="Put the tables into RESULTS.md.")
 def main(names: tuple[str, ...], vllm: str | None, write: bool) -> None:

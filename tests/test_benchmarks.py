@@ -15,6 +15,7 @@ SMALL = {
     "depth": ("--latency", 0.01, "--repeat", 1),
     "million": ("--records", 30, "--left", 5, "--worked-on", 5),
     "pages": ("--samples", 60, "--repeat", 1),
+    "memory": ("--samples", 20),
     "ledger": ("--samples", 2, "--repeat", 1),
 }
 
