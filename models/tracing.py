@@ -11,7 +11,6 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langsmith import Client, configure
-from langsmith.run_trees import get_cached_client
 from langsmith.utils import tracing_is_enabled
 
 from models.call import Call
@@ -24,15 +23,15 @@ LONGEST_WORDS = 200
 """Characters kept of what LangSmith says of a failure."""
 
 
-def begin_tracing(keys: Keys, tell: Callable[[str], None] | None = None) -> None:
+def begin_tracing(keys: Keys, tell: Callable[[str], None] | None = None) -> Callable[[], None]:
     """Keep keys out of traces; does nothing where no traces are wanted.
 
     With `tell`, the first failure to deliver a trace is told there, once, and the library's own log of them
     is silent. At most 10,000 parts of traces wait to be delivered (LANGSMITH_TRACING_QUEUE_MAX_SIZE); more
-    are dropped.
+    are dropped. What it gives is for the end of a run: it lets the last traces go, for a few seconds at most.
     """
     if not tracing_is_enabled():
-        return
+        return lambda: None
     # A thread that waits for an answer must not keep the finished program alive.
     os.environ.setdefault("LANGSMITH_USE_DAEMON", "true")
     told = False
@@ -46,13 +45,15 @@ def begin_tracing(keys: Keys, tell: Callable[[str], None] | None = None) -> None
 
     if tell:
         logging.getLogger("langsmith").setLevel(logging.CRITICAL)
-    configure(client=Client(anonymizer=_without(keys), tracing_error_callback=failed))
+    client = Client(anonymizer=_without(keys), tracing_error_callback=failed)
+    configure(client=client)
 
+    def end() -> None:
+        client.close(LAST_WORDS)
+        if client.tracing_queue is not None and client.tracing_queue.unfinished_tasks:
+            failed(TimeoutError(f"some were left after {LAST_WORDS:g} seconds at the end"))
 
-def end_tracing() -> None:
-    """Let the last traces go, for a few seconds at most."""
-    if tracing_is_enabled():
-        get_cached_client().close(LAST_WORDS)
+    return end
 
 
 def sample_config(run: str, sample: str, mode: str) -> RunnableConfig:

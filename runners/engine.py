@@ -205,10 +205,10 @@ class Engine:
         key = (sample.id, mode)
         if self._resuming:
             self._on_file[key] = self._ledger.replies(*key)
+        traced = sample_config(self._ledger.path.absolute().parent.name, sample.id, mode)
         try:
             with self._door.at_work(sample.id):
-                traced = sample_config(self._ledger.path.absolute().parent.name, sample.id, mode)
-            outcome = await evolve_sample(sample, *self._graphs[mode], self._settings, traced)
+                outcome = await evolve_sample(sample, *self._graphs[mode], self._settings, traced)
         finally:
             self._on_file.pop(key, None)
         return _result(mode, outcome)

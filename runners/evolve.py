@@ -17,7 +17,7 @@ from models.keys import Keys
 from models.parameters import notices
 from models.rehearsal import NOTICE
 from models.settings import ROLES, located
-from models.tracing import begin_tracing, end_tracing
+from models.tracing import begin_tracing
 from runners.engine import Engine, Options, Tally
 from runners.folder import checked_before, facts, in_progress, locked, prepare
 from runners.forecast import forecast, lines
@@ -168,7 +168,7 @@ def evolve(
     with locked(run):
         ledger = prepare(run, facts(dataset, checked, settings, chosen))
         engine = Engine(dataset, chosen, settings, options, ledger, keys, tally)
-        begin_tracing(keys, lambda notice: click.echo(notice, err=True))
+        end_tracing = begin_tracing(keys, lambda notice: click.echo(notice, err=True))
         try:
             asyncio.run(_work(engine, tally))
         except asyncio.CancelledError:
