@@ -1,12 +1,14 @@
 """The program as a person starts it, in a process of its own, with what that process used."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +20,9 @@ COEVOL = ("-c", "from runners.cli import main; main()")
 class Used:
     """What a process took: seconds by the clock and of CPU, and its memory in MiB.
 
-    `peak` is the most memory it ever held, `memory` what it held every half second (on Linux; elsewhere
-    empty).
+    `memory` is what it held every half second (on Linux; elsewhere empty), `peak` the most it had held by the
+    last of these looks. Without any it is what the system says of an ended process, which on Linux is no less
+    than what the process that started it held.
     """
 
     wall: float
@@ -52,8 +55,9 @@ def python(
             stderr=subprocess.STDOUT,
         )
         memory: list[float] = []
+        peaks: list[float] = []
         over = threading.Event()
-        watcher = threading.Thread(target=_watch, args=(process, memory, over, until))
+        watcher = threading.Thread(target=_watch, args=(process, memory, peaks, over, until))
         watcher.start()
         # Not `process.wait`: what one child used is told only to who waits for that child.
         _, code, used = os.wait4(process.pid, 0)
@@ -66,7 +70,8 @@ def python(
     if until is None and process.returncode != status:
         raise RuntimeError(f"{words} ended with status {process.returncode}:\n{text}")
     unit = 2**10 if sys.platform != "darwin" else 2**20
-    return Used(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / unit, memory, text)
+    peak = peaks[-1] if peaks else used.ru_maxrss / unit
+    return Used(wall, used.ru_utime + used.ru_stime, peak, memory, text)
 
 
 def coevol(
@@ -83,17 +88,19 @@ def coevol(
 def _watch(
     process: subprocess.Popen[bytes],
     memory: list[float],
+    peaks: list[float],
     over: threading.Event,
     until: Callable[[], bool] | None,
 ) -> None:
-    statm = Path(f"/proc/{process.pid}/statm")
+    status = Path(f"/proc/{process.pid}/status")
     last = 0.0
     while not over.wait(0.01 if until else 0.5):
-        if time.monotonic() - last > 0.5 and statm.exists():
+        if time.monotonic() - last > 0.5:
             last = time.monotonic()
-            pages = statm.read_text().split()
-            if len(pages) > 1:
-                memory.append(int(pages[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20)
+            with suppress(OSError, KeyError):  # it has ended, or this is no Linux
+                held = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB", status.read_text(), re.MULTILINE))
+                memory.append(int(held["VmRSS"]) / 2**10)
+                peaks.append(int(held["VmHWM"]) / 2**10)
         if until and until():
             process.kill()
             return
