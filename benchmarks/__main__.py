@@ -1,7 +1,7 @@
 """`python -m benchmarks [NAME …]`: all benchmarks, or some, one after the other.
 
-`memory` takes half an hour and is run only where it is named. With --write the tables go into RESULTS.md too,
-each in the place of the one that stands there.
+`memory` takes a quarter of an hour and is run only where it is named. With --write the tables go into
+RESULTS.md too, each in the place of the one that stands there.
 """
 
 import re
