@@ -5,6 +5,10 @@ the list price of the model (`models.prices`), no cache counted on. When the cal
 counted takes its place. Near the limit calls wait for those in flight, which mostly take less than their
 worst case; the run stops when a call does not fit and none is in flight.
 
+What a provider counts beyond a worst case is learned: a server may ignore the limit on replies. So until an
+endpoint has shown by a reply how it counts, few calls to it are in flight; what these take beyond their worst
+case is all that a budget can be exceeded by.
+
 An attempt that a provider refused is taken as free. One whose end nobody saw (a timeout, a lost connection),
 and an answer without token counts, are taken at their worst case.
 
@@ -13,7 +17,7 @@ succeeded later, and the calls in flight when a process was killed.
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +26,7 @@ from typing import NamedTuple
 
 from models.failures import RunStopped
 from models.line import Waiting
+from models.parameters import reply_limit
 from models.prices import cost
 from models.settings import Endpoint, ModelSettings, Role
 from prompts.pack import Message
@@ -33,6 +38,10 @@ FRAME = 4
 ROOM = 1.5
 """A prompt's worst case, as a multiple of its estimate: the estimate is mostly within 30 %. Where a provider
 counts more than this, what it counts is learned."""
+
+
+UNKNOWN = 4
+"""The most calls in flight to an endpoint whose first reply has not come back."""
 
 
 class Usage(NamedTuple):
@@ -63,10 +72,8 @@ def prompt_tokens(messages: Sequence[Message]) -> int:
 
 
 def longest_reply(settings: ModelSettings, role: Role) -> int:
-    """The most tokens a role's reply can have; further fields of a request win over the setting."""
-    extra = settings.further(role)
-    own = [extra.get(name) for name in ("max_tokens", "max_completion_tokens")]
-    return max([most for most in own if isinstance(most, int)], default=settings.max_tokens)
+    """The most tokens a role's reply can have; where nothing limits it, what would be the limit otherwise."""
+    return reply_limit(settings.endpoint(role), role, settings) or settings.max_tokens
 
 
 def priced(endpoint: Endpoint, usage: Usage) -> Amount:
@@ -106,7 +113,7 @@ class Budget:
         self._dollars = dollars
         self._tokens = tokens
         self._reserved = NOTHING
-        self._in_flight = 0
+        self._in_flight: Counter[Endpoint] = Counter()
         self._queue: deque[tuple[asyncio.Future[None], Reservation]] = deque()
         self._rooms: dict[Endpoint, float] = {}
         self._longest: dict[Endpoint, int] = {}
@@ -134,10 +141,13 @@ class Budget:
 
     def settle(self, reservation: Reservation, usage: Usage | None) -> None:
         """Put what a call took in the place of its worst case; None where that is not known."""
-        self._in_flight -= 1
+        self._in_flight[reservation.endpoint] -= 1
         # Sums of fractions drift; with nothing in flight nothing is set aside.
-        self._reserved = self._reserved.plus(reservation.worst, -1) if self._in_flight else NOTHING
+        whole = self._reserved.plus(reservation.worst, -1)
+        self._reserved = whole if self._in_flight.total() else NOTHING
         if usage is None:
+            # A server that counts nothing will show nothing later either.
+            self._longest.setdefault(reservation.endpoint, 0)
             self.spent = self.spent.plus(reservation.worst)
         else:
             self._learn(reservation, usage)
@@ -157,14 +167,17 @@ class Budget:
             elif self._stopped:
                 waiter.set_exception(self._stopped)
             else:
+                endpoint = reservation.endpoint
+                if endpoint not in self._longest and self._in_flight[endpoint] >= UNKNOWN:
+                    return
                 reservation.worst = self._worst(reservation)
                 if not self._fits(reservation.worst):
-                    if self._in_flight:
+                    if self._in_flight.total():
                         return
                     self._stopped = self._used_up(reservation)
                     continue
                 self._reserved = self._reserved.plus(reservation.worst)
-                self._in_flight += 1
+                self._in_flight[endpoint] += 1
                 waiter.set_result(None)
             self._queue.popleft()
 
@@ -180,6 +193,8 @@ class Budget:
 
     def _learn(self, reservation: Reservation, usage: Usage) -> None:
         endpoint = reservation.endpoint
+        if not usage.input + usage.output:  # it was refused, or never left
+            return
         room = usage.input / max(reservation.prompt, 1)
         self._rooms[endpoint] = max(self._rooms.get(endpoint, ROOM), room)
         self._longest[endpoint] = max(self._longest.get(endpoint, 0), usage.output)

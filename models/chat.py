@@ -1,32 +1,17 @@
 """The LangChain chat model for each provider."""
 
-from typing import Any
-
 import httpx2
 from langchain_core.language_models import BaseChatModel
-from langchain_core.language_models.base import LanguageModelInput
 from pydantic import SecretStr
 
 from models.answer import ChatCompletions
 from models.community import glm_jwt, wenxin
-from models.parameters import parameters
+from models.parameters import is_openais, parameters
 from models.rehearsal import RehearsalModel
 from models.settings import Endpoint, ModelSettings, Role
 
 CONNECT = 10.0
 """Seconds to wait for a connection: a server that is up takes it at once, however long its replies take."""
-
-
-class ChatGLM(ChatCompletions):
-    """GLM speaks the OpenAI protocol but knows the reply's limit as `max_tokens` only."""
-
-    def _get_request_payload(
-        self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
-    ) -> dict[str, Any]:
-        payload = super()._get_request_payload(input_, stop=stop, **kwargs)
-        if "max_completion_tokens" in payload:
-            payload["max_tokens"] = payload.pop("max_completion_tokens")
-        return payload
 
 
 def chat_model(
@@ -49,8 +34,7 @@ def chat_model(
     if endpoint.provider == "glm-jwt":
         return glm_jwt(endpoint, role, settings, key, client, timeout)
     given = parameters(endpoint, role, settings)
-    make = ChatGLM if endpoint.provider == "glm" else ChatCompletions
-    return make(
+    model = ChatCompletions(
         model=endpoint.name,
         api_key=key,
         base_url=endpoint.base_url,
@@ -58,11 +42,22 @@ def chat_model(
         top_p=given.top_p,
         seed=given.seed,
         reasoning_effort=given.effort,
-        max_completion_tokens=settings.max_tokens,
         timeout=timeout,
         max_retries=0,
         http_async_client=client,
+        # Both would be for a transport of LangChain's own, which is not used: the client knows the proxies of
+        # the environment.
+        openai_proxy=None,
+        http_socket_options=(),
         use_responses_api=False,
         stream_usage=False,
-        extra_body=given.body or None,
+        extra_body=given.body,
     )
+    # The SDK picks these up from OPENAI_ORG_ID, OPENAI_PROJECT_ID, OPENAI_CUSTOM_HEADERS and
+    # OPENAI_ADMIN_KEY. They are no business of another provider, and the last one of no model.
+    sdk = model.root_async_client
+    sdk.admin_api_key = None
+    if not is_openais(endpoint):
+        sdk.organization = sdk.project = None
+        sdk._custom_headers = {}
+    return model

@@ -78,7 +78,6 @@ def wenxin(endpoint: Endpoint, role: Role, settings: ModelSettings, key: SecretS
         model_kwargs={
             "request_timeout": settings.timeout,
             "retry_count": 1,
-            "max_output_tokens": settings.max_tokens,
             **parameters(endpoint, role, settings).body,
         },
     )
@@ -105,7 +104,6 @@ def glm_jwt(
         api_base=f"{endpoint.base_url}/chat/completions",
         temperature=min(settings.temperature, 1.0),
         top_p=settings.top_p,
-        max_tokens=settings.max_tokens,
         http_client=client,
         further=parameters(endpoint, role, settings).body,
         timeout=timeout,

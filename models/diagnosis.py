@@ -32,6 +32,7 @@ from models.failures import (
     meaning_of,
 )
 from models.keys import KEY_NAMES
+from models.proxies import through_proxy
 from models.settings import Endpoint
 
 _NO_COMPLETION = (openai.APIError, ValueError, KeyError, TypeError, AttributeError, IndexError)
@@ -42,7 +43,7 @@ def diagnose(error: Exception, endpoint: Endpoint, *, has_answered: bool) -> Dia
     """What an attempt failed with. `has_answered` says whether the endpoint ever gave a reply."""
     where = f"{endpoint.model} at {endpoint.base_url}"
     if isinstance(error, openai.APIConnectionError | httpx2.TransportError | aiohttp.ClientError | OSError):
-        return _by_connection(error, where)
+        return _by_connection(error, where + through_proxy(endpoint.base_url))
     if isinstance(error, openai.APIStatusError | AnswerRefused):
         code, words = _code_and_words(error.body, getattr(error, "message", ""))
         meaning = meaning_of(error.status_code, code, words)

@@ -23,6 +23,7 @@ from httpx2 import Limits
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from openai import DefaultAioHttpClient
+from pydantic import SecretStr
 
 from models.answer import answer
 from models.budget import Budget, Reservation, Usage, longest_reply
@@ -34,7 +35,7 @@ from models.health import KNOCK, Outage
 from models.keys import Keys
 from models.line import Line, Standing, Waiting, name_apart
 from models.pace import Traffic
-from models.parameters import formed, identity
+from models.parameters import formed, identity, reply_limit
 from models.pressure import Pressure
 from models.replicas import Elsewhere, Replicas
 from models.reply import reply_text
@@ -65,6 +66,10 @@ IDLE = 4.0
 """Seconds that an unused connection is kept. Servers commonly close theirs after five, and a request that
 meets the closing is lost."""
 
+LONGER = 1.25
+"""A reply that is so many times as long as its limit shows that the limit was ignored: providers count
+differently, but not that much."""
+
 LONGEST_WORDS = 1000
 """Characters kept of what a provider says of a failure; some send a page."""
 
@@ -89,6 +94,9 @@ class Door:
         record: keeps the record of a call; when it returns, the record is safe.
         recall: looks a call up on file.
         budget: what the run may spend.
+        tell: told what a person should know of an endpoint, once.
+        began_with: the `max_tokens` that the run began with, by which its calls are found on file. As a limit
+            it may be another by now.
 
     Raises:
         MissingKey: when it is made, where a role's model needs a key that there is not.
@@ -105,12 +113,16 @@ class Door:
         rpm: float | None = None,
         tpm: float | None = None,
         budget: Budget | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+        began_with: int | None = None,
     ) -> None:
         self._settings = settings
         self._keys = keys
         self._record = record
         self._recall = recall
         self._budget = budget
+        self._tell = tell
+        self._began_with = began_with or settings.max_tokens
         self._counts_tokens = tpm is not None
         self._traffic = Traffic(concurrency)
         # The lanes are the limit on calls in flight. 0 is what the transport takes for "no limit"; for
@@ -121,12 +133,14 @@ class Door:
         self._replicas: dict[Role, Replicas] = {}
         self._lines: dict[Role, dict[Standing, Line]] = {role: {} for role in ROLES}
         self._at_work: Counter[str] = Counter()
-        models: dict[tuple[Endpoint, str], BaseChatModel] = {}
+        self._unlimited: set[Endpoint] = set()
+        self._limits = {role: reply_limit(settings.endpoint(role), role, settings) for role in ROLES}
+        models: dict[tuple[Endpoint, SecretStr, str], BaseChatModel] = {}
         shared: dict[tuple[Endpoint, ...], Replicas] = {}
         for role in ROLES:
             endpoints = tuple(map(located, settings.replicas(role)))
             for endpoint in endpoints:
-                key = keys.of(endpoint)
+                key = keys.of(endpoint, role)
                 if endpoint not in self._standings:
                     at = endpoint, key.get_secret_value(), self._client
                     room, lane = Room(*at, settings), self._traffic.lane(rpm, tpm)
@@ -134,7 +148,11 @@ class Door:
                     self._standings[endpoint] = Standing(endpoint, lane, room, pressure)
                 # Making one takes a while; the rehearsal's know their role, others what is sent for it.
                 extra = settings.further(role)
-                which = endpoint, role if endpoint.provider == "rehearsal" else dumps(extra, sort_keys=True)
+                which = (
+                    endpoint,
+                    key,
+                    role if endpoint.provider == "rehearsal" else dumps(extra, sort_keys=True),
+                )
                 if which not in models:
                     models[which] = chat_model(endpoint, role, settings, key, self._client)
                 standing = self._standings[endpoint]
@@ -245,6 +263,7 @@ class Door:
                 continue
             effort.attempts += 1
             effort.seconds += attempt.latency
+            self._measure(attempt, call.role, line.endpoint)
             if attempt.error and line.learn(attempt.error, attempt.messages, formed=bool(attempt.fields)):
                 continue
             failure = attempt.failure
@@ -253,6 +272,17 @@ class Door:
                     await self._wait(failure, effort, line.standing)
                 continue
             return await self._conclude(call, request, line, attempt, effort)
+
+    def _measure(self, attempt: "_Attempt", role: Role, endpoint: Endpoint) -> None:
+        """Tell of an endpoint that does not keep to the limit on replies."""
+        said, limit = attempt.output_tokens or 0, self._limits[role]
+        if limit is None or said <= LONGER * limit or endpoint in self._unlimited:
+            return
+        self._unlimited.add(endpoint)
+        self._tell(
+            f"{endpoint.model} at {endpoint.base_url} ignores the limit on replies: one of {said:,} tokens "
+            f"came, and the limit is {limit:,}. Give it in a field that this server knows with --extra-body"
+        )
 
     async def _paid_attempt(self, call: Call, line: Line, *, again: bool) -> "_Attempt":
         if self._budget is None:
@@ -384,7 +414,7 @@ class Door:
 
     def _fingerprint(self, call: Call) -> str:
         s, line = self._settings, next(iter(self._lines[call.role].values()))  # the same for all replicas
-        asked: list[Any] = [line.endpoint.model, s.temperature, s.top_p, s.max_tokens, call.messages]
+        asked: list[Any] = [line.endpoint.model, s.temperature, s.top_p, self._began_with, call.messages]
         asked += line.identity
         if call.form and call.form in line.forms:
             asked.append(line.forms[call.form]["structured_outputs"])

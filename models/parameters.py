@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from json import dumps
 from typing import Any
+from urllib.parse import urlsplit
 
 from models.call import VerdictForm
 from models.settings import ROLES, Endpoint, ModelSettings, Provider, Role
@@ -69,6 +70,9 @@ THINKERS: dict[Provider, tuple[Thinker, ...]] = {
 OLD: frozenset[Provider] = frozenset({"wenxin", "glm-jwt"})
 """Old credentials: their libraries know no seed."""
 
+OPENAIS = ("openai.com", "openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com")
+"""Where OpenAI serves its models, at home and in Azure: these hosts and those below them."""
+
 FORMS: dict[VerdictForm, str] = {
     "compare": r"(assistant 1|assistant 2|equal)\n[^\s][\s\S]*",
     "score": r"(10|[1-9](\.5)?) (10|[1-9](\.5)?)\n[^\s][\s\S]*",
@@ -97,12 +101,42 @@ def parameters(endpoint: Endpoint, role: Role, settings: ModelSettings) -> Param
     if endpoint.provider == "rehearsal":
         return given
     given.body = settings.further(role)
+    names = _limit_names(endpoint)
+    if not given.body.keys() & set(names):
+        given.body = {names[0]: settings.max_tokens, **given.body}
     _think(given, endpoint, settings)
     _bound(given, endpoint)
     if given.seed is not None and endpoint.provider in ("glm", *OLD):
         given.seed = None
         given.lost.append(f"{model} takes no seed: --seed does not reach it")
     return given
+
+
+def reply_limit(endpoint: Endpoint, role: Role, settings: ModelSettings) -> int | None:
+    """The most tokens a role's reply may have; None where the further fields take that limit away.
+
+    Of several limits the largest: nobody knows which of them a server keeps to.
+    """
+    if endpoint.provider == "rehearsal":
+        return settings.max_tokens
+    body = parameters(endpoint, role, settings).body
+    limits: list[Any] = [body[name] for name in _limit_names(endpoint) if name in body]
+    if all(isinstance(limit, int) and limit > 0 for limit in limits):
+        return int(max(limits))
+    return None
+
+
+def unlimited(settings: ModelSettings) -> list[Role]:
+    """The roles whose replies nothing limits, since the further fields take the limit away."""
+    return [role for role in ROLES if reply_limit(settings.endpoint(role), role, settings) is None]
+
+
+def is_openais(endpoint: Endpoint) -> bool:
+    """Whether a model is served by OpenAI itself, at its own address or in Azure."""
+    if endpoint.provider != "openai":
+        return False
+    host = urlsplit(endpoint.base_url or "").hostname or ""
+    return endpoint.base_url is None or any(f".{host}".endswith(f".{own}") for own in OPENAIS)
 
 
 def notices(settings: ModelSettings) -> list[str]:
@@ -135,11 +169,29 @@ def formed(endpoint: Endpoint, role: Role, settings: ModelSettings) -> dict[Verd
     return {form: {**body, "structured_outputs": {"regex": regex}} for form, regex in FORMS.items()}
 
 
-def _think(given: Parameters, endpoint: Endpoint, settings: ModelSettings) -> None:
-    wanted, model = settings.thinking, endpoint.model
+def _limit_names(endpoint: Endpoint) -> tuple[str, ...]:
+    """The fields by which an endpoint may know the limit of a reply. The first is the one that it is sent."""
+    if endpoint.provider == "wenxin":
+        return ("max_output_tokens",)
+    if endpoint.provider in ("glm", "glm-jwt"):
+        return ("max_tokens",)
+    names = ("max_completion_tokens", "max_tokens")
+    thinker = _thinker(endpoint)
+    # Many servers that speak OpenAI's protocol ignore the newer name; OpenAI's models that think refuse the
+    # older one, also behind a proxy.
+    if endpoint.provider == "openai" and not is_openais(endpoint) and not (thinker and thinker.steady):
+        return names[::-1]
+    return names
+
+
+def _thinker(endpoint: Endpoint) -> Thinker | None:
     name = endpoint.name.rpartition("/")[2]
     known = THINKERS.get("glm" if endpoint.provider == "glm-jwt" else endpoint.provider, ())
-    thinker = next((thinker for thinker in known if re.match(thinker.names, name)), None)
+    return next((thinker for thinker in known if re.match(thinker.names, name)), None)
+
+
+def _think(given: Parameters, endpoint: Endpoint, settings: ModelSettings) -> None:
+    wanted, model, thinker = settings.thinking, endpoint.model, _thinker(endpoint)
     if wanted != "default":
         switch = None if thinker is None else thinker.on if wanted == "on" else thinker.off
         given.body = _joined(switch or {}, given.body)

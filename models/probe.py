@@ -1,19 +1,23 @@
 """Tries a model out with one real call, to find what would stop a run before it starts."""
 
+import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from openai import DefaultAioHttpClient
 
+from models.budget import longest_reply
 from models.call import Call
 from models.chat import chat_model
 from models.diagnosis import diagnose, unusable
+from models.failures import Diagnosis
 from models.keys import KEY_NAMES, Keys, MissingKey
 from models.line import Line, Standing
 from models.pace import Traffic
-from models.parameters import FORMS, formed
+from models.parameters import FORMS, OLD, formed
 from models.reply import reply_text
 from models.room import Room, context_length
 from models.settings import Endpoint, ModelSettings, Role
@@ -35,25 +39,38 @@ class Finding:
 
 
 async def probe(
-    endpoint: Endpoint, role: Role, settings: ModelSettings, keys: Keys
+    endpoint: Endpoint, roles: Sequence[Role], settings: ModelSettings, keys: Keys
 ) -> AsyncIterator[Finding]:
-    """Call a model once as `role` would, and tell what there is to know of it.
+    """Call a model once as these roles would, which ask it in the same way, and tell what there is to know.
 
     What depends on something that failed is not looked at. No finding holds a key.
     """
+    role = roles[0]
     try:
-        key = keys.of(endpoint)
+        key = keys.of(endpoint, role)
     except MissingKey as error:
         yield Finding("key", False, str(error))
         return
     if endpoint.provider in KEY_NAMES:
-        there = keys.has(endpoint)
-        yield Finding("key", True, KEY_NAMES[endpoint.provider] if there else "none, and none is needed")
+        yield Finding("key", True, keys.variable(endpoint, role) or "none, and none is needed")
     async with DefaultAioHttpClient() as client:
         model = chat_model(endpoint, role, settings, key, client)
         room = Room(endpoint, key.get_secret_value(), client, settings)
         standing = Standing(endpoint, Traffic(1).lane(), room)
         line = Line(model, standing, [], formed(endpoint, "judge", settings))
+        # Before the call, which may be refused for it.
+        context = None
+        if endpoint.base_url and endpoint.provider not in OLD:  # whose keys are not sent as they are
+            with suppress(TimeoutError):
+                async with asyncio.timeout(settings.timeout):
+                    context = await context_length(endpoint, key.get_secret_value(), client)
+        if context is not None:
+            most = longest_reply(settings, role)
+            fits = context > most
+            advice = "" if fits else f", no more than --max-tokens {most} for the reply alone"
+            yield Finding("context", fits, f"{context:,} tokens{advice}")
+            if not fits:
+                return
         finding = await _call(line, settings, keys)
         yield finding
         if not finding.ok or endpoint.provider == "rehearsal":
@@ -62,13 +79,8 @@ async def probe(
             yield Finding("system role", True, "accepted")
         else:
             yield Finding("system role", None, "not accepted: its text goes into the first user message")
-        context = await context_length(endpoint, key.get_secret_value(), client)
-        if context is not None:
-            fits = context > settings.max_tokens
-            advice = "" if fits else f", no more than --max-tokens {settings.max_tokens} for the reply alone"
-            yield Finding("context", fits, f"{context:,} tokens{advice}")
-        if endpoint.provider == "vllm":
-            yield await _structured(line)
+        if endpoint.provider == "vllm" and "judge" in roles:
+            yield await _structured(line, settings)
 
 
 async def _call(line: Line, settings: ModelSettings, keys: Keys) -> Finding:
@@ -77,7 +89,8 @@ async def _call(line: Line, settings: ModelSettings, keys: Keys) -> Finding:
         began = time.perf_counter()
         sent = line.shaped(call.messages)
         try:
-            message = await line.model.ainvoke([dict(m) for m in sent])
+            async with asyncio.timeout(settings.timeout):
+                message = await line.model.ainvoke([dict(m) for m in sent])
         except Exception as error:
             if line.learn(error, sent, formed=False):
                 continue
@@ -90,10 +103,19 @@ async def _call(line: Line, settings: ModelSettings, keys: Keys) -> Finding:
                 said = " ".join(keys.redact_reply(text).split())[:60]
                 return Finding("call", True, f"answered in {seconds:.2f} s: “{said}”")
             failure = found
-        return Finding("call", False, f"{failure.meaning.name}: {keys.redact(failure.message)[:1000]}")
+        words = f"{failure.meaning.name}: {keys.redact(failure.message)[:1000]}"
+        return Finding("call", False, words + _better_address(failure, line.endpoint))
 
 
-async def _structured(line: Line) -> Finding:
+def _better_address(failure: Diagnosis, endpoint: Endpoint) -> str:
+    """What to try where nothing is found at an address without a version."""
+    url = endpoint.base_url or ""
+    if failure.code != "404" or endpoint.provider not in ("openai", "vllm") or re.search(r"/v\d", url):
+        return ""
+    return f"\nMost servers have their API below /v1: try --base-url {url}/v1"
+
+
+async def _structured(line: Line, settings: ModelSettings) -> Finding:
     """Whether the server keeps a verdict to its form, though the question is for another reply.
 
     Older ones ignore the field and say nothing. A server that refuses it is asked without it in a run.
@@ -104,7 +126,8 @@ async def _structured(line: Line) -> Finding:
     if not fields:
         return Finding(subject, None, f"`extra_body` asks for a form of its own: {otherwise}")
     try:
-        message = await line.model.ainvoke([dict(m) for m in call.messages], **fields)
+        async with asyncio.timeout(settings.timeout):
+            message = await line.model.ainvoke([dict(m) for m in call.messages], **fields)
     except Exception as error:
         return Finding(subject, None, f"not there ({type(error).__name__}): {otherwise}")
     if re.match(FORMS["compare"], reply_text(message.text)):

@@ -1,6 +1,8 @@
 """Which chat models play the roles, and how they are asked."""
 
+from json import dumps
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -94,7 +96,7 @@ Addresses = Annotated[
 class ModelSettings(BaseModel):
     """The part of the settings that says which models are called, and with which parameters."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     model: str = Field(
         "rehearsal:",
@@ -202,10 +204,35 @@ _TAKEN = frozenset({"messages", "model", "n", "stream"})
 def _free(fields: dict[str, Any]) -> dict[str, Any]:
     if taken := sorted(_TAKEN & fields.keys()):
         raise ValueError(f"{taken[0]!r} is not to be set here: it is no matter of how a model is asked")
+    for name, value in fields.items():
+        try:
+            dumps(value, allow_nan=False, ensure_ascii=False).encode()
+        except (TypeError, ValueError):
+            raise ValueError(f"{name!r} holds what cannot be sent as JSON") from None
     return fields
 
 
 def _http_address(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
+    scheme, there, rest = url.partition("://")
+    if "@" in (rest if there else url).partition("/")[0]:
+        # Not shown: it would be on file and in messages for all to see.
+        raise ValueError(
+            "an address with a user name or a password in it cannot be used: "
+            "give the provider's key in its variable"
+        )
+    if scheme not in ("http", "https") or not there:
         raise ValueError(f"{url!r} is not an address: it starts with http:// or https://")
-    return url.rstrip("/")
+    try:
+        at = urlsplit(url)
+        usable = bool(at.hostname) and at.port != 0 and url.isprintable() and " " not in url
+    except ValueError:  # a bracket that is not closed, a port that is no number
+        usable = False
+    if not usable:
+        raise ValueError(f"{url!r} is not an address: write http://HOST:PORT/PATH")
+    url = url.rstrip("/")
+    if url.endswith(_CALLS):
+        raise ValueError(f"{url} is where calls go, and not the base URL: write {url.removesuffix(_CALLS)}")
+    return url
+
+
+_CALLS = "/chat/completions"

@@ -1,6 +1,7 @@
 """`coevol check`: one real call to each model, before a run relies on it."""
 
 import asyncio
+from json import dumps
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ from graph.settings import Settings
 from models.keys import Keys
 from models.parameters import notices
 from models.probe import probe
+from models.proxies import need_usable_proxies
 from models.settings import ROLES, Endpoint, Role, located
 from runners.options import settings_from, settings_options
 
@@ -19,29 +21,32 @@ MARKS = {True: "ok", False: "NO", None: "--"}
 @click.command()
 @settings_options
 def check(**given: Any) -> int:
-    """Call each model once, and tell whether a run can use it.
+    """Call each model once, in each way that a role asks it, and tell whether a run can use it.
 
     Takes the options of `coevol evolve` that say which models play the roles and how they are asked. Exit
     status: 0 all can be used, 2 one of them cannot.
     """
     settings = settings_from(given)
+    need_usable_proxies()
     with tracing_context(enabled=False):  # a question about lemons is nothing to look at
         return 0 if asyncio.run(_check(settings, Keys.load())) else 2
 
 
 async def _check(settings: Settings, keys: Keys) -> bool:
-    roles: dict[Endpoint, list[Role]] = {}
+    # A role's further fields and its key make its requests others, which may be refused where these are not.
+    forms: dict[tuple[Endpoint, str, str | None], list[Role]] = {}
     for role in ROLES:
-        for endpoint in settings.replicas(role):
-            roles.setdefault(located(endpoint), []).append(role)
+        fields = dumps(settings.further(role), sort_keys=True)
+        for endpoint in map(located, settings.replicas(role)):
+            forms.setdefault((endpoint, fields, keys.variable(endpoint, role)), []).append(role)
     for notice in notices(settings):
         click.echo(notice)
     usable = True
-    for endpoint, played in roles.items():
+    for (endpoint, _, _), played in forms.items():
         where = f" at {endpoint.base_url}" if endpoint.base_url else ""
         everyone = "all roles" if len(played) == len(ROLES) else ", ".join(played)
         click.echo(f"{endpoint.model}{where} ({everyone})")
-        async for finding in probe(endpoint, played[0], settings, keys):
+        async for finding in probe(endpoint, played, settings, keys):
             usable = usable and finding.ok is not False
             text = finding.text.replace("\n", "\n" + " " * 26)
             click.echo(f"  {MARKS[finding.ok]}  {finding.subject:<20} {text}")

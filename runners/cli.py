@@ -73,12 +73,14 @@ def _told(error: Exception) -> int:
     from ledger.ledger import LedgerError
     from models.failures import MissingExtra, RunStopped
     from models.keys import MissingKey
+    from models.proxies import ProxyUnusable
     from prompts.pack import PackError
     from runners.folder import RunError
     from samples.sample import DataError
 
     # What a person can put right before anything was started; some of it also stops a run.
-    if isinstance(error, (DataError, PackError, RunError, LedgerError, MissingKey, MissingExtra)):
+    unusable = (DataError, PackError, RunError, LedgerError, MissingKey, MissingExtra, ProxyUnusable)
+    if isinstance(error, unusable):
         click.echo(f"coevol: {error}", err=True)
         return 2
     if isinstance(error, RunStopped):

@@ -14,14 +14,15 @@ from ledger.ledger import LedgerError
 from models.community import need
 from models.failures import RunStopped
 from models.keys import Keys
-from models.parameters import notices
+from models.parameters import notices, unlimited
+from models.proxies import need_usable_proxies
 from models.rehearsal import NOTICE
 from models.settings import ROLES, located
 from models.tracing import begin_tracing
 from runners.engine import Engine, Options, Tally
 from runners.folder import checked_before, facts, in_progress, locked, prepare
 from runners.forecast import forecast, lines
-from runners.options import mode_option, ordered, settings_from, settings_options
+from runners.options import Number, mode_option, ordered, settings_from, settings_options
 from runners.progress import Progress
 from runners.spending import unpriced
 from samples.reader import open_data
@@ -72,27 +73,27 @@ next to nothing: what a call leaves behind is freed as it is dropped."""
 )
 @click.option(
     "--max-failures",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.5,
     metavar="SHARE",
     help="The share of failed samples above which the run stops itself. Default: 0.5.",
 )
 @click.option(
     "--rpm",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     metavar="NUMBER",
     help="The most calls a minute to each endpoint (a model and where it is served, each replica by itself). "
     "Default: no limit.",
 )
 @click.option(
     "--tpm",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     metavar="NUMBER",
     help="The most tokens a minute to each endpoint, of prompts and replies. Default: no limit.",
 )
 @click.option(
     "--budget",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     metavar="DOLLARS",
     help="The most that the run may spend in all, in US dollars at list prices. Default: no limit.",
 )
@@ -143,6 +144,10 @@ def evolve(
             f"--budget needs the price of every model, and there is none of {without[0].model} at "
             f"{located(without[0]).base_url or 'no address'}: limit its tokens with --budget-tokens instead"
         )
+    if (budget or budget_tokens) and (roles := unlimited(settings)):
+        raise click.UsageError(
+            f"a budget needs a limit on replies, and --extra-body takes it away for {', '.join(roles)}"
+        )
     dataset = open_data(data, form)
     click.echo(f"{data}: {dataset.describe()}", err=True)
     if any(settings.endpoint(role).provider == "rehearsal" for role in ROLES):
@@ -158,10 +163,11 @@ def evolve(
         for line in lines(expected, settings, chosen, options):
             click.echo(line)
         return 0
+    # What is wrong with these, or missing, ends it here, before there is a folder.
+    need_usable_proxies()
     keys = Keys.load()
     for role in ROLES:
-        # A missing key or library ends it here, before there is a folder.
-        keys.of(settings.endpoint(role))
+        keys.of(settings.endpoint(role), role)
         need(settings.endpoint(role).provider)
     last = checked.count if stop is None else min(stop, checked.count)
     tally = Tally(samples=max(0, last - start) * len(chosen))

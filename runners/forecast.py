@@ -20,6 +20,7 @@ from ledger.spending import reusable
 from models.budget import NOTHING, Amount, Usage, longest_reply, money, priced, prompt_tokens
 from models.call import Call
 from models.failures import RunStopped
+from models.parameters import unlimited
 from models.settings import Endpoint
 from runners.engine import Options, evolve_sample
 from runners.spending import bill, spent, unpriced
@@ -145,6 +146,11 @@ def lines(found: Forecast, settings: Settings, modes: Sequence[Mode], options: O
     if settings.extra_body or settings.role_extra_body:
         limit = "their limit"
     yield f"- Replies have between {SHORT_REPLY} tokens and {limit}; few have either length on average."
+    if without := unlimited(settings):
+        yield (
+            f"- --extra-body takes the limit away for {', '.join(without)}: replies are counted with up to "
+            f"{settings.max_tokens:,} tokens, and may have more."
+        )
     if "evolve" in modes:
         yield f"- An exchange takes between 1 round and {settings.max_rounds} (--max-rounds)."
         if settings.judge_retries:

@@ -6,8 +6,10 @@ Every field of `Settings` is an option of the same name; the limits and the mess
 import json
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
 from pydantic import ValidationError
@@ -22,6 +24,17 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 class SettingsError(click.UsageError):
     """A setting cannot be used. The message names it, its value, and what it may be."""
+
+
+class Number(click.FloatRange):
+    """A number in a range. `nan` and `inf` are none, though Python reads them as such."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The value as a number."""
+        number = super().convert(value, param, ctx)
+        if not isfinite(number):
+            self.fail(f"{value!r} is not a number that can be used.", param, ctx)
+        return number
 
 
 def model_options(command: Command) -> Command:
@@ -117,9 +130,12 @@ def settings_from(given: Mapping[str, Any]) -> Settings:
     if "" in base_urls:
         values["base_url"] = base_urls.pop("")
     if models:
-        values["role_models"] = {**values.get("role_models", {}), **models}
+        # So it is for roles.
+        urls = _table(values, "role_base_urls")
+        values["role_base_urls"] = {role: urls[role] for role in urls if role not in models}
+        values["role_models"] = {**_table(values, "role_models"), **models}
     if base_urls:
-        values["role_base_urls"] = {**values.get("role_base_urls", {}), **base_urls}
+        values["role_base_urls"] = {**_table(values, "role_base_urls"), **base_urls}
     extras = {
         role: _json_object(f"--extra-body {text}", text)
         for role, text in _once_by_role("--extra-body", given["extra_bodies"]).items()
@@ -127,12 +143,25 @@ def settings_from(given: Mapping[str, Any]) -> Settings:
     if "" in extras:
         values["extra_body"] = extras.pop("")
     if extras:
-        values["role_extra_body"] = {**values.get("role_extra_body", {}), **extras}
+        values["role_extra_body"] = {**_table(values, "role_extra_body"), **extras}
     values |= {name: given[name] for name in Settings.model_fields if given.get(name) is not None}
     try:
-        return Settings(**values)
+        settings = Settings(**values)
     except ValidationError as error:
         raise SettingsError("\n".join(_complaints(error))) from None
+    for endpoint in (replica for role in ROLES for replica in settings.replicas(role)):
+        if endpoint.provider == "vllm" and endpoint.base_url and not urlsplit(endpoint.base_url).path:
+            raise SettingsError(
+                f"{endpoint.base_url} is not where vLLM has its API: write {endpoint.base_url}/v1"
+            )
+    return settings
+
+
+def _table(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    table = values.get(name, {})
+    if not isinstance(table, dict):
+        raise SettingsError(f"{name}: a table of roles and what is theirs, not {table!r}")
+    return table
 
 
 def ordered(modes: Iterable[str]) -> list[Mode]:

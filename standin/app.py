@@ -238,6 +238,8 @@ def _told(hit: Hit | None, chat: Chat, provider: Provider) -> Answer:
         chat.cut("length")
     elif kind == "context_full":
         chat.cut(provider.full)
+    elif kind == "unlimited":
+        chat.said = 9 * (chat.limit or chat.said)
     elif kind == "empty":
         chat.end("stop")
     elif kind == "withheld":

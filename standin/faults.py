@@ -38,6 +38,7 @@ Kind = Literal[
     "unknown_model",
     # replies that are not what was asked for
     "truncated",
+    "unlimited",
     "empty",
     "withheld",
     "network_error",

@@ -1,6 +1,7 @@
 """Keys, and what is made from them: whatever a server says, none of it reaches a person or a file."""
 
 import json
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -22,9 +23,56 @@ def test_no_key_is_left_in_any_text(values: list[str], data: st.DataObject) -> N
     keys = Keys(dict(zip(NAMES, values, strict=True)))
     spelled = [form for key in values for form in (key, quote(key, safe=""), json.dumps(key).strip('"'))]
     parts = data.draw(st.lists(ANY | st.sampled_from(spelled), max_size=8))
-    for redact in (keys.redact, keys.redact_reply):
-        said = redact(" ".join(parts))
-        assert not [form for form in spelled if form in said]
+    said = keys.redact(" ".join(parts))
+    assert not [form for form in spelled if form in said]
+
+
+@given(st.lists(KEY.map(lambda key: f"{key}-0123456789ab"), min_size=1, max_size=3), ANY)
+def test_no_secret_is_left_in_a_reply(values: list[str], before: str) -> None:
+    keys = Keys(dict(zip(NAMES, values, strict=False)))
+    said = keys.redact_reply(" ".join([before, *values]))
+    assert not [value for value in values if value in said]
+
+
+@pytest.mark.parametrize("key", ["none", "assistant", "lm-studio", "not-needed-for-this-server"])
+def test_a_key_that_may_be_words_stays_in_replies(key: str) -> None:
+    reply = f"assistant 2\nThere is {key} in it."
+    keys = Keys({"OPENAI_API_KEY": key})
+    assert keys.redact_reply(reply) == reply
+    assert key not in keys.redact(reply)
+
+
+def test_a_role_may_have_a_key_of_its_own() -> None:
+    keys = Keys({"OPENAI_API_KEY": "sk-all", "OPENAI_API_KEY_JUDGE": "sk-judge", "QIANFAN_AK_JUDGE": "id"})
+    one = Endpoint("openai", "m", None)
+    assert keys.of(one, "judge").get_secret_value() == "sk-judge"
+    assert keys.of(one, "editor").get_secret_value() == "sk-all"
+    assert keys.variable(one, "judge") == "OPENAI_API_KEY_JUDGE"
+    assert keys.redact("sk-judge, sk-all") == "[OPENAI_API_KEY_JUDGE], [OPENAI_API_KEY]"
+    with pytest.raises(MissingKey, match="QIANFAN_AK=… and QIANFAN_SK=…"):  # one of two is none
+        keys.of(Endpoint("wenxin", "m", None), "judge")
+
+
+@pytest.mark.parametrize("key", ["sk-naïve", "sk-one\nX-Other: two", "sk-\x00"])
+def test_what_no_header_can_hold_is_no_key(key: str) -> None:
+    with pytest.raises(MissingKey, match="OPENAI_API_KEY_EDITOR is no key") as refused:
+        Keys({"OPENAI_API_KEY_EDITOR": key}).of(Endpoint("openai", "m", None), "editor")
+    assert "sk-" not in str(refused.value)
+
+
+def test_keys_come_from_the_environment_or_else_from_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", " ")
+    monkeypatch.setenv("VLLM_API_KEY", "of-the-environment")
+    Path(".env").write_text("OPENAI_API_KEY=of-the-file\nVLLM_API_KEY=of-the-file\n", encoding="utf-8-sig")
+    keys = Keys.load()
+    assert keys.of(Endpoint("openai", "m", None), "judge").get_secret_value() == "of-the-file"
+    assert keys.of(Endpoint("vllm", "m", None), "judge").get_secret_value() == "of-the-environment"
+    Path(".env").write_text("OPENAI_API_KEY=ключ", encoding="utf-16")
+    with pytest.raises(MissingKey, match="UTF-8"):
+        Keys.load()
 
 
 @given(st.sampled_from(["access_token", "client_id", "client_secret"]), KEY.map(quote), ANY)
@@ -68,6 +116,6 @@ def test_a_missing_key_is_asked_for_by_name(provider: Provider) -> None:
         pytest.skip("needs none")
     names = KEY_NAMES[provider].split(" and ")
     with pytest.raises(MissingKey) as missing:
-        Keys(dict.fromkeys(names[:-1], "only-the-first-part")).of(Endpoint(provider, "m", None))
+        Keys(dict.fromkeys(names[:-1], "only-the-first-part")).of(Endpoint(provider, "m", None), "judge")
     for name in names:
         assert f"{name}=…" in str(missing.value)

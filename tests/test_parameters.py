@@ -90,7 +90,7 @@ NO_SAMPLING = "takes no --temperature and --top-p: they are not sent"
         (
             "openai:gpt-4o-mini",
             "--temperature 0.5 --seed 7",
-            {"temperature": 0.5, "top_p": 1.0, "seed": 7, "max_completion_tokens": 1000},
+            {"temperature": 0.5, "top_p": 1.0, "seed": 7, "max_tokens": 1000},
             "",
         ),
         ("openai:gpt-5.4", "", {"max_completion_tokens": 1000}, NO_SAMPLING),
@@ -109,7 +109,7 @@ NO_SAMPLING = "takes no --temperature and --top-p: they are not sent"
         (
             "openai:gpt-4o-mini",
             "--thinking on",
-            {"temperature": 0.0, "top_p": 1.0, "max_completion_tokens": 1000},
+            {"temperature": 0.0, "top_p": 1.0, "max_tokens": 1000},
             "has no known switch for its thinking: --thinking on is not sent",
         ),
         (
