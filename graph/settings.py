@@ -12,8 +12,12 @@ from models.settings import ModelSettings
 from nodes.settings import AgentSettings
 
 WHERE_NOT_WHAT = frozenset({"base_url", "role_base_urls", "timeout", "max_input_tokens"})
-"""Fields that may differ when a run is resumed: where a model is served, how long to wait for it, and how
-much of it can be sent do not change what an agent states."""
+"""Fields that change no result: where a model is served, how long to wait for it, and how much can be sent to
+it do not change what an agent states."""
+
+FREE_ON_RESUME = WHERE_NOT_WHAT | {"max_tokens"}
+"""Fields that may differ when a run is resumed: besides these the limit on replies, since a reply that ended
+within one limit is the same under another."""
 
 
 class Settings(ModelSettings, AgentSettings):

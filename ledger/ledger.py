@@ -227,6 +227,12 @@ class Ledger:
         with self.reading() as connection:
             return connection.execute(select(calls.c.number).limit(1)).first() is not None
 
+    def has_results(self) -> bool:
+        """Whether any sample was worked on to its end; skipped ones were not."""
+        query = select(results.c.position).where(results.c.status != "skipped").limit(1)
+        with self.reading() as connection:
+            return connection.execute(query).first() is not None
+
     def samples(self) -> Iterator[tuple[Sample, dict[str, Result]]]:
         """Each sample that is finished in some mode, with its results by mode, in the data's order.
 

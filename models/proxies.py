@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from urllib.request import proxy_bypass
 
 import httpx2
+from openai import DefaultAioHttpClient
 
 from models.failures import RunStopped
 
@@ -20,7 +21,7 @@ def need_usable_proxies() -> None:
         ProxyUnusable: it cannot; the message names the variables, and no value, which may hold a password.
     """
     try:
-        httpx2.AsyncClient()
+        DefaultAioHttpClient()
     except (ValueError, httpx2.InvalidURL):
         names = [_set(name) for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy")]
         raise ProxyUnusable(

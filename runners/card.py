@@ -9,7 +9,7 @@ from urllib.parse import quote
 from graph.settings import WHERE_NOT_WHAT
 from models.rehearsal import NOTICE
 from models.settings import ModelSettings
-from runners.folder import RunError, endpoints
+from runners.folder import Later, RunError, endpoints
 from runners.terminal import printable
 from samples.files import layout_to_write
 from samples.trainers import DpoTrainer, SftTrainer
@@ -46,7 +46,7 @@ def card(
         f"## Use\n\n{use}",
         _table("Source", _source(made)),
         _table("Models", ((role, _code(model)) for role, model in made["models"].items())),
-        _table("Settings", _settings(made["settings"])),
+        _table("Settings", [*_settings(made["settings"]), *_later(made["later"])]),
         _table(f"The whole run in mode {mode}", _numbers(run, mode)),
         "## Licence\n\nNot stated here. It depends on the licence of the source and on the terms of the "
         "models; whoever passes the file on states it.",
@@ -134,6 +134,11 @@ def _settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in settings.items():
         if name not in left_out and value is not None:
             yield name, _code(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _later(limits: Sequence[Later]) -> Iterator[tuple[str, str]]:
+    for limit in limits:
+        yield f"max_tokens since {limit['at']}", _code(str(limit["max_tokens"]))
 
 
 def _numbers(run: Mapping[str, Any], mode: str) -> Iterator[tuple[str, str]]:

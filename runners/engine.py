@@ -6,7 +6,7 @@ file for it; what it gives is a result and new calls. Nothing else passes betwee
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -89,7 +89,7 @@ class Tally:
 
 
 class Engine:
-    """Works through a data set. `run` may be called once.
+    """Works through a data set. `run` may be called once. For `tell` and `began_with` see `Door`.
 
     Raises:
         MissingKey: when it is made, where a model needs a key that there is not.
@@ -104,6 +104,9 @@ class Engine:
         ledger: Ledger,
         keys: Keys,
         tally: Tally,
+        *,
+        tell: Callable[[str], None],
+        began_with: int,
     ) -> None:
         self._data = data
         self._modes = modes
@@ -122,6 +125,8 @@ class Engine:
             budget=budget(ledger, settings, options.budget, options.budget_tokens),
             record=self._record,
             recall=self._recall,
+            tell=tell,
+            began_with=began_with,
         )
         self._graphs: dict[Mode, tuple[ExchangeGraph, ConversationGraph]] = {
             mode: (exchange_graph(mode, self._speak), conversation_graph(mode, self._speak)) for mode in modes

@@ -20,7 +20,7 @@ from models.rehearsal import NOTICE
 from models.settings import ROLES, located
 from models.tracing import begin_tracing
 from runners.engine import Engine, Options, Tally
-from runners.folder import checked_before, facts, in_progress, locked, prepare
+from runners.folder import began_with, checked_before, facts, in_progress, locked, prepare
 from runners.forecast import forecast, lines
 from runners.options import Number, mode_option, ordered, settings_from, settings_options
 from runners.progress import Progress
@@ -173,8 +173,10 @@ def evolve(
     tally = Tally(samples=max(0, last - start) * len(chosen))
     with locked(run):
         ledger = prepare(run, facts(dataset, checked, settings, chosen))
-        engine = Engine(dataset, chosen, settings, options, ledger, keys, tally)
-        end_tracing = begin_tracing(keys, lambda notice: click.echo(notice, err=True))
+        engine = Engine(
+            dataset, chosen, settings, options, ledger, keys, tally, tell=_tell, began_with=began_with(run)
+        )
+        end_tracing = begin_tracing(keys, _tell)
         try:
             asyncio.run(_work(engine, tally))
         except asyncio.CancelledError:
@@ -187,6 +189,10 @@ def evolve(
     if failed:
         click.echo(f"{failed:,} failed: they keep their responses; --retry-failed tries them again", err=True)
     return 1 if failed else 0
+
+
+def _tell(notice: str) -> None:
+    click.echo(notice, err=True)
 
 
 async def _work(engine: Engine, tally: Tally) -> None:

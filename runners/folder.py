@@ -7,17 +7,18 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from graph.modes import Mode
-from graph.settings import WHERE_NOT_WHAT, Settings
+from graph.settings import FREE_ON_RESUME, WHERE_NOT_WHAT, Settings
 from ledger.ledger import Ledger
 from models.settings import ROLES, Endpoint, ModelSettings, Role
 from prompts.pack import load_pack
+from runners.spending import nothing_spent
 from samples.reader import Checked, DataSet
 
 PACKAGES = ("coevol", "langgraph", "langchain-core", "langchain-openai", "openai", "fschat")
@@ -37,8 +38,15 @@ class _Prompts(TypedDict):
     sha256: str
 
 
+class Later(TypedDict):
+    """Another limit on replies, and since when the run goes on with it."""
+
+    at: str
+    max_tokens: int
+
+
 class _Facts(TypedDict):
-    """What `facts` gives, as far as other commands need it."""
+    """What `facts` gives, as far as other commands need it, and what was noted later."""
 
     created: datetime
     data: _Data
@@ -46,6 +54,7 @@ class _Facts(TypedDict):
     settings: dict[str, Any]
     prompts: _Prompts
     versions: dict[str, str]
+    later: NotRequired[list[Later]]
 
 
 class RunError(Exception):
@@ -131,20 +140,46 @@ def checked_before(folder: Path, data: DataSet) -> Checked | None:
 def prepare(folder: Path, now: Mapping[str, Any]) -> Ledger:
     """The ledger to write to: a new one, or that of a run which the same facts made.
 
+    A run in which nothing was spent or finished begins again where the facts are others.
+
     Raises:
         RunError: the folder holds another run, or something else; the message names each difference.
         LedgerError: the ledger cannot be used.
     """
-    if ledger := in_progress(folder, now):
-        return ledger
+    ledger = in_progress(folder, now)
     try:
-        with (folder / "run.json").open("w", encoding="utf-8") as file:
-            file.write(json.dumps(now, indent=2, ensure_ascii=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())  # a ledger without it would be of no use
+        if ledger:
+            made = made_by(folder)
+            limit = now["settings"]["max_tokens"]
+            if limit != _limits(made)[-1]:
+                made.setdefault("later", []).append(Later(at=now["created"], max_tokens=limit))
+                _note(folder, made)
+            return ledger
+        for name in _LEDGER:
+            (folder / name).unlink(missing_ok=True)
+        _note(folder, now)
     except OSError as error:
         raise RunError(f"{folder} cannot hold a run: {error.strerror}") from None
     return Ledger.create(folder / "ledger.sqlite")
+
+
+def began_with(folder: Path) -> int:
+    """The limit on replies that a run began with."""
+    return _limits(made_by(folder))[0]
+
+
+def _limits(made: Mapping[str, Any]) -> list[int]:
+    """The limits on replies that a run was worked through with, in their order."""
+    return [made["settings"]["max_tokens"], *(later["max_tokens"] for later in made.get("later", []))]
+
+
+def _note(folder: Path, made: Mapping[str, Any]) -> None:
+    # Whole or not at all: a ledger without it would be of no use.
+    with (folder / "run.json.new").open("w", encoding="utf-8") as file:
+        file.write(json.dumps(made, indent=2, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    (folder / "run.json.new").replace(folder / "run.json")
 
 
 def in_progress(folder: Path, now: Mapping[str, Any]) -> Ledger | None:
@@ -154,28 +189,29 @@ def in_progress(folder: Path, now: Mapping[str, Any]) -> Ledger | None:
         RunError, LedgerError: as `prepare`.
     """
     if Ledger.exists(folder / "ledger.sqlite"):
-        different = list(differences(made_by(folder), now))
+        ledger = open_run(folder)
+        different = [
+            (name, there, here)
+            for name, there, here in differences(made_by(folder), now)
+            if name not in FREE_ON_RESUME
+        ]
+        if different and nothing_spent(ledger) and not ledger.has_results():
+            return None
         if different:
             raise RunError(
                 f"{folder} holds a run that was made differently:\n"
                 + "\n".join(f"  {name}: {there} there, {here} here" for name, there, here in different)
                 + "\nGive this run a folder of its own, or use what that one was begun with."
             )
-        return open_run(folder)
+        return ledger
     strangers = [p.name for p in folder.iterdir() if p.name not in _OURS] if folder.is_dir() else []
     if strangers:
         raise RunError(f"{folder} is not empty and holds no run (but {strangers[0]}): name another")
     return None
 
 
-_OURS = (
-    "run.json",
-    "lock",
-    "ledger.sqlite",
-    "ledger.sqlite-wal",
-    "ledger.sqlite-shm",
-    "ledger.sqlite-journal",
-)
+_LEDGER = ("ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm", "ledger.sqlite-journal")
+_OURS = ("run.json", "run.json.new", "lock", *_LEDGER)
 """What may stand in a folder in which a run was about to begin."""
 
 
@@ -226,6 +262,9 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tu
     defaults = Settings().model_dump(mode="json")
     for name, default in defaults.items():
         there, here = (made["settings"].get(name, default) for made in (one, other))
+        if name == "max_tokens":
+            limits = (_limits(made) for made in (one, other))
+            there, here = (all_[0] if len(all_) == 1 else all_ for all_ in limits)
         if there != here and name not in WHERE_NOT_WHAT:
             yield name, _brief(there), _brief(here)
     for key in ("sha256", "format"):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from graph.settings import Settings
 from ledger.ledger import Ledger
-from ledger.spending import Counted, counted, uncounted
+from ledger.spending import Counted, Uncounted, counted, uncounted
 from models.budget import Amount, Budget, longest_reply, prompt_tokens, worst_case
 from models.call import ROLE_OF_STEP
 from models.prices import cost
@@ -40,8 +40,7 @@ def spent(ledger: Ledger, settings: Settings) -> Amount:
     for line in counted(ledger):
         whole = whole.plus(bill(line, settings))
     for call in uncounted(ledger):
-        reason, _, _ = (call.failure or "").partition(":")
-        if call.failure and reason not in UNSEEN:
+        if not _may_be_billed(call):
             continue
         prompt = prompt_tokens([Message(role="user", content=content) for content in call.messages])
         role = _role(call.step)
@@ -51,11 +50,25 @@ def spent(ledger: Ledger, settings: Settings) -> Amount:
     return whole
 
 
+def nothing_spent(ledger: Ledger) -> bool:
+    """Whether no call on file has cost anything.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    return not counted(ledger) and not any(map(_may_be_billed, uncounted(ledger)))
+
+
 def budget(ledger: Ledger, settings: Settings, dollars: float | None, tokens: int | None) -> Budget | None:
     """The budget of a run, less what it has spent; None where there is no limit."""
     if dollars is None and tokens is None:
         return None
     return Budget(dollars=dollars, tokens=tokens, spent=spent(ledger, settings))
+
+
+def _may_be_billed(call: Uncounted) -> bool:
+    reason, _, _ = (call.failure or "").partition(":")
+    return not call.failure or reason in UNSEEN
 
 
 def _role(step: str) -> Role:

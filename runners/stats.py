@@ -2,7 +2,8 @@
 
 The JSON of `--json` stays as it is from version to version, but for new fields. It is one object:
 
-- `run`: what made it: `created`, `data`, `modes`, `models` by role, `prompts`, `settings`, `versions`.
+- `run`: what made it: `created`, `data`, `modes`, `models` by role, `prompts`, `settings`, `versions`,
+  and `later`: limits on replies that it was gone on with, each with its time (`at`, `max_tokens`).
 - `samples`: `records` in the data, `finished` in at least one mode, `skipped`, and `skipped_by_reason`.
 - `modes`: by mode the fields of `ledger.statistics.ModeStatistics`, with those of `Lengths`, `Judging` (null
   in modes without a judge) and `Deciding` (null where no person has decided anything), and `calls`, with
@@ -78,6 +79,7 @@ def report(made: Mapping[str, Any], found: Statistics) -> dict[str, Any]:
             "prompts": made["prompts"],
             "settings": made["settings"],
             "versions": made["versions"],
+            "later": made.get("later", []),
         },
         "samples": {
             "records": made["data"]["records"],

@@ -56,6 +56,7 @@ def made_by(facts: Mapping[str, Any]) -> str:
         "models": ", ".join(f"{role}: {model}" for role, model in facts["models"].items()),
         "prompts": facts["prompts"]["pack"],
         **{name: value for name, value in facts["settings"].items() if not name.endswith("_persona")},
+        **{f"max_tokens since {later['at']}": later["max_tokens"] for later in facts["later"]},
         **facts["versions"],
     }
     rows = "".join(
