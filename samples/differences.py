@@ -4,17 +4,29 @@
 [Change(old='Say ', new='Say '), Change(old='the', new='a kind'), Change(old=' word.', new=' word.')]
 """
 
-import re
 from difflib import SequenceMatcher
 from typing import NamedTuple
+
+import regex
 
 MOST_COMPARED = 4_000_000
 """Words of one text times words of the other, above which what lies between the first and the last difference
 counts as changed as a whole: comparing takes time in proportion to it, at worst."""
 
-# Chinese and Japanese have no spaces between words: there each letter counts as one.
-_LONE = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"\n|[^\S\n]+|[{_LONE}]|[^\W{_LONE}]+|.", re.DOTALL)
+# Between words in these scripts stand no spaces: there each letter counts as one.
+_LONE = r"\p{Han}\p{Thai}\p{Lao}\p{Myanmar}\p{Khmer}\u3040-\u30ff\uff66-\uff9f"
+_LETTER = rf"[[\p{{L}}\p{{N}}_]--[{_LONE}]]"
+# Marks (vowels, accents) and what joins letters or keeps them apart belong to the word they stand in.
+_MORE = rf"[[\p{{L}}\p{{N}}\p{{M}}_\u200c\u200d]--[{_LONE}]]"
+_WORD = regex.compile(
+    rf"""
+    \n
+    | [^\S\n]+ (?!\p{{M}})
+    | {_LETTER} {_MORE}* (?: ['’] (?={_LETTER}) {_MORE}+ | (?<=\p{{N}}) [.,] (?=\p{{N}}) {_MORE}+ )*
+    | \X  # a letter of those scripts, a sign or an emoji, with all that belongs to it
+    """,
+    regex.VERBOSE | regex.VERSION1,
+)
 
 
 class Change(NamedTuple):

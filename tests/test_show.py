@@ -5,6 +5,7 @@ import pty
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -121,10 +122,37 @@ def test_an_unknown_id_is_answered_with_ids_that_exist(modes_run: Path) -> None:
         ("a cat sat", "a dog sat", [("a ", "a "), ("cat", "dog"), (" sat", " sat")]),
         ("one two three", "1 2 three", [("one two", "1 2"), (" three", " three")]),
         ("我是猫。", "我是狗。", [("我是", "我是"), ("猫", "狗"), ("。", "。")]),
+        ("がぎ", "がぐ", [("が", "が"), ("ぎ", "ぐ")]),
+        ("كَتَبَ هو", "كُتِبَ هو", [("كَتَبَ", "كُتِبَ"), (" هو", " هو")]),
+        ("यह किताब", "यह किताबें", [("यह ", "यह "), ("किताब", "किताबें")]),
+        ("กำไร", "กำไป", [("กำไ", "กำไ"), ("ร", "ป")]),
+        ("ดี", "ดู", [("ดี", "ดู")]),  # a vowel is a mark here, and not on its own
+        ("cafe\u0301 a", "cafe\u0300 a", [("cafe\u0301", "cafe\u0300"), (" a", " a")]),
+        ("👩‍👩‍👧!", "👩‍👩‍👦!", [("👩‍👩‍👧", "👩‍👩‍👦"), ("!", "!")]),
+        ("🇩🇪", "🇩🇰", [("🇩🇪", "🇩🇰")]),
+        ("I can’t", "I can", [("I ", "I "), ("can’t", "can")]),
+        ("is 3.5.", "is 3.7.", [("is ", "is "), ("3.5", "3.7"), (".", ".")]),
+        ("'so'", "'no'", [("'", "'"), ("so", "no"), ("'", "'")]),
     ],
 )
 def test_differences_are_by_word(old: str, new: str, pieces: list[tuple[str, str]]) -> None:
     assert differences(old, new) == pieces
+
+
+def test_differences_of_long_texts_are_quick() -> None:
+    for letters in (
+        "many words, isn’t it? 3.5 ",
+        "今天天气很好。",
+        "ภาษาไทยกำลัง",
+        "كَتَبَ ",
+        "👩‍👩‍👧",
+        "\u0301",
+        " ",
+    ):
+        old = letters * (1_000_000 // len(letters))
+        began = time.process_time()
+        differences(old, "." + old[::2])
+        assert time.process_time() - began < 3
 
 
 @pytest.mark.parametrize("size", [10, 100_000])
