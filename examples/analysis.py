@@ -1,4 +1,4 @@
-"""Looks at a run with pandas: python examples/analysis.py runs/demo
+"""Looks at a run with pandas and Polars: python examples/analysis.py runs/demo
 
 Each part can be pasted into a notebook.
 """
@@ -7,6 +7,7 @@ Each part can be pasted into a notebook.
 import sys
 
 import pandas
+import polars
 
 from runners import load_run
 
@@ -31,3 +32,7 @@ print(calls.groupby("step").agg({"latency": "median", "input_tokens": "sum", "ou
 
 # %% What `coevol stats` says
 print(pandas.DataFrame(run.stats()["calls"]["by_role"]).T[["calls", "failed", "cost_usd"]])
+
+# %% Polars takes the rows as well
+failed = polars.DataFrame(run.calls()).filter(polars.col("failure").is_not_null())
+print(failed.group_by("step", "code").len())

@@ -14,7 +14,7 @@ def load_run(folder: str | Path) -> "RecordedRun":
 
         >>> run = load_run("runs/demo")
         >>> pandas.DataFrame(run.samples()).groupby("mode").accepted_rounds.mean()
-        >>> polars.from_dicts(run.rounds(), infer_schema_length=None)
+        >>> polars.DataFrame(run.rounds())
 
     Raises:
         LedgerError, RunError: the folder holds no run, or one that cannot be read.

@@ -1,8 +1,12 @@
-"""A run for people's own analysis: rows as plain dictionaries, which data frames take as they are."""
+"""A run for people's own analysis: rows, as plain dictionaries and as what data frames take as it is."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import wraps
+from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from ledger.decisions import on_file
 from ledger.ledger import PAGE
@@ -10,13 +14,59 @@ from ledger.statistics import statistics
 from nodes.decision import favoured_position
 from runners.folder import made_by, open_run
 from runners.stats import report
+from samples.fields import as_text
+
+
+class Rows:
+    """Rows of one kind: dictionaries to go through, read anew each time.
+
+    They are an Arrow stream too, so `polars.DataFrame(rows)`, `pandas.DataFrame.from_arrow(rows)` and
+    `pyarrow.table(rows)` take them with the types that they have, however many rows begin with None.
+    """
+
+    def __init__(self, read: Callable[[], Iterator[dict[str, Any]]], schema: Any) -> None:
+        self._read = read
+        self._schema = schema
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return self._read()
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        reader = pa.RecordBatchReader.from_batches(self._schema, self._batches())
+        return reader.__arrow_c_stream__(requested_schema)
+
+    def _batches(self) -> Iterator[Any]:
+        rows = self._read()
+        while some := list(islice(rows, PAGE)):
+            yield pa.RecordBatch.from_pylist(some, schema=self._schema)
+
+
+_Method = Callable[["RecordedRun"], Iterator[dict[str, Any]]]
+
+
+def _rows(**fields: Any) -> Callable[[_Method], Callable[["RecordedRun"], Rows]]:
+    """Makes of a method that reads rows one that gives `Rows`, whose fields have these types."""
+    schema = pa.schema([(name, _TYPES.get(type, type)) for name, type in fields.items()])
+
+    def made(method: _Method) -> Callable[["RecordedRun"], Rows]:
+        @wraps(method)
+        def rows(run: "RecordedRun") -> Rows:
+            return Rows(lambda: method(run), schema)
+
+        return rows
+
+    return made
+
+
+_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+_MESSAGES = pa.list_(pa.struct({"role": pa.string(), "content": pa.string()}))
 
 
 class RecordedRun:
     """What is on record of a run. Made by `load_run`.
 
-    Each method reads what is finished at that moment. Rows come as a stream; those of one kind have the
-    same fields, and `sample` and `mode` join them. `mode` is empty for a sample skipped in all modes.
+    Going through rows reads what is finished at that moment, a part at a time. Rows of one kind have the same
+    fields, and `sample` and `mode` join them. `mode` is empty for a sample skipped in all modes.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -28,6 +78,19 @@ class RecordedRun:
         data = self.made_by["data"]
         return f"<run of {data['records']:,} records, modes {', '.join(self.made_by['modes'])}>"
 
+    @_rows(
+        sample=str,
+        mode=str,
+        position=int,
+        status=str,
+        reason=str,
+        exchanges=int,
+        accepted_rounds=int,
+        original_tokens=int,
+        final_tokens=int,
+        contradictions=int,
+        finished=float,
+    )
     def samples(self) -> Iterator[dict[str, Any]]:
         """A row for each sample and mode.
 
@@ -51,6 +114,18 @@ class RecordedRun:
                     "finished": result.finished,
                 }
 
+    @_rows(
+        sample=str,
+        mode=str,
+        exchange=int,
+        instruction=str,
+        input=str,
+        original=str,
+        response=str,
+        ending=str,
+        accepted_rounds=int,
+        failure=str,
+    )
     def exchanges(self) -> Iterator[dict[str, Any]]:
         """A row for each exchange that was worked on, with its texts; `exchange` counts from 0.
 
@@ -74,6 +149,22 @@ class RecordedRun:
                         "failure": failure["message"] if failure else None,
                     }
 
+    @_rows(
+        sample=str,
+        mode=str,
+        exchange=int,
+        round=int,
+        suggestions=str,
+        draft=str,
+        accepted=bool,
+        points_current=float,
+        points_draft=float,
+        forward_current=float,
+        forward_draft=float,
+        reversed_current=float,
+        reversed_draft=float,
+        favoured_position=int,
+    )
     def rounds(self) -> Iterator[dict[str, Any]]:
         """A row for each round of each exchange.
 
@@ -105,6 +196,9 @@ class RecordedRun:
                             "favoured_position": favoured_position(done),
                         }
 
+    @_rows(
+        sample=str, mode=str, exchange=int, decision=str, response=str, note=str, decided=float, stands=bool
+    )
     def decisions(self) -> Iterator[dict[str, Any]]:
         """A row for each exchange that a person decided on.
 
@@ -124,12 +218,35 @@ class RecordedRun:
                         "mode": mode,
                         "exchange": exchange,
                         "decision": decision.kind,
-                        "response": decision.response,
-                        "note": decision.note,
+                        "response": as_text(decision.response),
+                        "note": as_text(decision.note),
                         "decided": decision.decided,
                         "stands": decision.stands,
                     }
 
+    @_rows(
+        number=int,
+        sample=str,
+        mode=str,
+        exchange=int,
+        round=int,
+        step=str,
+        asked=int,
+        request=str,
+        model=str,
+        messages=_MESSAGES,
+        reply=str,
+        finish_reason=str,
+        input_tokens=int,
+        output_tokens=int,
+        cached_tokens=int,
+        started=float,
+        latency=float,
+        attempts=int,
+        failure=str,
+        code=str,
+        shortened_to=int,
+    )
     def calls(self) -> Iterator[dict[str, Any]]:
         """A row for each model call, in the order in which they finished.
 

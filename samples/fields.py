@@ -103,3 +103,8 @@ def is_text(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def as_text(text: str) -> str:
+    """The text without halves of surrogate pairs, for what takes UTF-8 only: a browser, a data frame."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

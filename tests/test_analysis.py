@@ -1,13 +1,19 @@
 """A run in a notebook: rows that data frames take, and numbers that agree with `coevol stats`."""
 
+import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pandas
+import polars
+import pyarrow
 import pytest
 
-from ledger.ledger import LedgerError
+from ledger.decisions import decide
+from ledger.ledger import Ledger, LedgerError
 from runners import load_run
 from tests.conftest import FAILING
 from tests.program import EXAMPLES
@@ -59,6 +65,35 @@ def test_failed_and_skipped_samples_say_why(failing_run: Path) -> None:
     assert sent
 
 
+@pytest.mark.parametrize("kind", ["samples", "exchanges", "rounds", "decisions", "calls"])
+def test_data_frames_take_rows_whatever_their_first_ones_lack(
+    failing_run: Path, tmp_path: Path, kind: str
+) -> None:
+    shutil.copytree(failing_run, tmp_path / "run")
+    ledger = Ledger.open(tmp_path / "run" / "ledger.sqlite")
+    sample, results = next(ledger.samples())
+    decide(ledger, sample.position, results["evolve"], 0, "half a pair: \ud800", "\udfff")
+    rows = getattr(load_run(tmp_path / "run"), kind)()
+    expected = list(rows)
+    assert expected == list(rows)
+    frame = polars.DataFrame(rows)
+    assert frame.to_dicts() == expected
+    assert all(list(row) == frame.columns for row in expected)
+    assert polars.Null not in frame.dtypes
+    assert len(pandas.DataFrame(rows)) == len(pandas.DataFrame.from_arrow(rows)) == len(expected)
+
+
+def test_types_are_those_of_late_rows_too(modes_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(modes_run, tmp_path / "run")
+    with closing(sqlite3.connect(tmp_path / "run" / "ledger.sqlite")) as ledger:
+        ledger.execute("UPDATE calls SET failure = 'rate limit', code = '429' WHERE number > 100")
+        ledger.commit()
+    calls = polars.DataFrame(load_run(tmp_path / "run").calls())
+    assert calls["failure"].null_count() == 100
+    assert calls["shortened_to"].dtype == polars.Int64
+    assert pyarrow.table(load_run(tmp_path / "run").calls()).num_rows == len(calls) > 200
+
+
 def test_what_is_no_run_is_said(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="is not a run"):
         load_run(tmp_path)
@@ -71,7 +106,13 @@ def test_the_example_looks_at_a_run(modes_run: Path) -> None:
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr == ""
-    for words in ("accepted_rounds", "judged rounds contradict themselves", "judge_forward", "cost_usd"):
+    for words in (
+        "accepted_rounds",
+        "judged rounds contradict themselves",
+        "judge_forward",
+        "cost_usd",
+        "len",
+    ):
         assert words in ended.stdout
 
 

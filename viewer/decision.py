@@ -10,6 +10,7 @@ from nicegui.events import KeyEventArguments
 
 from ledger.decisions import Decision, Kind, decide, take_back
 from ledger.ledger import LedgerError, Result
+from samples.fields import as_text
 from viewer import texts
 from viewer.beside import Column, beside
 from viewer.run import Run
@@ -87,11 +88,16 @@ class Panel:
             # A page that is left by mistake would take the text with it: the browser asks first.
             ui.run_javascript("window.onbeforeunload = () => true")
             ui.label("The response as you want it").classes("faint small")
-            area = ui.textarea(value=texts.sendable(current)).classes("w-full editing")
+            area = ui.textarea(value=as_text(current)).classes("w-full editing")
             area.props(f"outlined autogrow autofocus maxlength={LONGEST} dir=auto")
 
             async def save() -> None:
-                await self._decide(area.value or "")
+                text = area.value or ""
+                # No trainer learns from it; who wants an original that is empty rejects the result.
+                if text.strip():
+                    await self._decide(text)
+                else:
+                    self._say("An empty text is no response: write one, or cancel", type="negative")
 
             area.on("keydown.ctrl.enter", save).on("keydown.meta.enter", save)
             area.on("keydown.esc", self._close)

@@ -20,6 +20,7 @@ from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
 from samples.differences import differences
+from samples.fields import as_text
 
 MOST = 20_000
 """Characters of a text that are shown before a person asks for all of it. A text of 1 MB in one page makes
@@ -35,7 +36,7 @@ _CODE: HtmlFormatter[str] = HtmlFormatter(nowrap=True)
 def rendered(text: str) -> str:
     """Markdown as HTML. Each block has the direction of its own text."""
     return nh3.clean(
-        _MARKDOWN.render(sendable(text)),
+        _MARKDOWN.render(as_text(text)),
         tags=_TAGS,
         attributes={"a": {"href", "title"}, "span": {"class"}, "ol": {"start"}},
         # A class is only ever one that marks code; those of the page are not for texts to use.
@@ -49,13 +50,13 @@ def rendered(text: str) -> str:
 
 def plain(text: str) -> str:
     """A text as it stands, as HTML."""
-    return escape(sendable(text))
+    return escape(as_text(text))
 
 
 def marked(old: str, new: str) -> tuple[str, str]:
     """Both texts as HTML, with the words marked that only one of them has (`<del>` and `<ins>`)."""
     left, right = [], []
-    for gone, come in differences(sendable(old), sendable(new)):
+    for gone, come in differences(as_text(old), as_text(new)):
         same = gone == come
         left.append(escape(gone) if same or not gone else f"<del>{escape(gone)}</del>")
         right.append(escape(come) if same or not come else f"<ins>{escape(come)}</ins>")
@@ -66,11 +67,6 @@ def code_styles(style: str, where: str) -> str:
     """The CSS rules for the colours of code in one of Pygments' styles, for elements in `where`."""
     formatter: Any = HtmlFormatter(style=style, nobackground=True)
     return str(formatter.get_style_defs(where))
-
-
-def sendable(text: str) -> str:
-    """The text without halves of surrogate pairs, which JSON can carry from a model, and not to a browser."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _highlighted(code: str, language: str, _: str) -> str:
