@@ -122,9 +122,10 @@ class Ledger:
         Raises:
             LedgerError: it is broken.
         """
-        if not path.is_file():
-            return path.exists()
-        return cls(path)._version() is not None
+        # In this order: between two looks a ledger may begin to be made.
+        if not path.exists():
+            return False
+        return not path.is_file() or cls(path)._version() is not None
 
     @classmethod
     def open(cls, path: Path) -> Self:

@@ -89,8 +89,9 @@ class ModeStatistics:
     """What came of one mode.
 
     `finished` samples were worked on in this mode (skipped ones were not), `failed` of them have at least one
-    exchange that failed, `changed` have at least one accepted draft. `exchanges` counts those worked on,
-    `accepted_rounds` how many of them, failed ones left out, had so many rounds accepted, `endings` how they
+    exchange that failed, `changed` have at least one with a new response. `exchanges` counts those worked on,
+    `changed_exchanges` those of them with a new response, `accepted_rounds` how many of them, failed ones
+    left out, had so many rounds accepted (1 where a mode without a judge rewrote them), `endings` how they
     ended, and `failures` the failed ones by reason. `deciding` is None where nobody has decided anything.
     """
 
@@ -98,6 +99,7 @@ class ModeStatistics:
     failed: int
     changed: int
     exchanges: int
+    changed_exchanges: int
     accepted_rounds: dict[int, int]
     endings: dict[str, int]
     failures: dict[str, int]
@@ -221,6 +223,7 @@ def _mode(connection: Connection, mode: str) -> ModeStatistics:
         failed=failed,
         changed=changed,
         exchanges=exchanges,
+        changed_exchanges=sum(number for rounds, number in accepted.items() if rounds),
         accepted_rounds=dict(sorted(accepted.items())),
         endings=dict(endings.most_common()),
         failures=_reasons(connection.execute(text(_FAILURES), {"mode": mode})),

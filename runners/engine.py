@@ -19,7 +19,7 @@ from graph.build import (
     exchange_graph,
     failed_exchange,
 )
-from graph.modes import Mode
+from graph.modes import JUDGED, Mode
 from graph.settings import Settings
 from graph.state import AlpacaRecord, ConversationRecord, ExchangeResult
 from ledger.ledger import SKIPPED, Ledger, LedgerError, Result
@@ -67,16 +67,19 @@ class Tally:
     """What a run has done so far; whoever displays it reads it at any time.
 
     Samples count once for each mode. `earlier` were finished before this command, `on_file` calls were
-    answered from the ledger. Token counts are the providers'.
+    answered from the ledger. `accepted_rounds` are a judge's; modes without one have `rewritten` responses.
+    Token counts are the providers'.
     """
 
     samples: int
+    modes: Sequence[Mode]
     began: float = field(default_factory=time.monotonic)
     earlier: int = 0
     done: int = 0
     failed: int = 0
     skipped: int = 0
     accepted_rounds: int = 0
+    rewritten: int = 0
     calls: int = 0
     on_file: int = 0
     input_tokens: int = 0
@@ -221,7 +224,10 @@ class Engine:
     async def _finish(self, sample: Sample, result: Result) -> None:
         await self._writer.add_result(sample, result)
         tally = self._tally
-        tally.accepted_rounds += result.accepted_rounds
+        if result.mode == JUDGED:
+            tally.accepted_rounds += result.accepted_rounds
+        else:
+            tally.rewritten += result.accepted_rounds
         match result.status:
             case "done":
                 tally.done += 1

@@ -170,7 +170,7 @@ def evolve(
         keys.of(settings.endpoint(role), role)
         need(settings.endpoint(role).provider)
     last = checked.count if stop is None else min(stop, checked.count)
-    tally = Tally(samples=max(0, last - start) * len(chosen))
+    tally = Tally(samples=max(0, last - start) * len(chosen), modes=chosen)
     with locked(run):
         ledger = prepare(run, facts(dataset, checked, settings, chosen))
         engine = Engine(

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from graph.modes import MODES
+from graph.modes import JUDGED, MODES
 from ledger.decisions import Decisions, on_file
 from ledger.ledger import SKIPPED, Ledger, Result
 from ledger.statistics import statistics
@@ -31,9 +31,6 @@ from samples.trainers import (
     pair_record,
     sft_record,
 )
-
-JUDGED = "evolve"
-"""The mode with a judge: no other knows which of two responses is better."""
 
 
 @click.command()

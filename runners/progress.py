@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from graph.modes import JUDGED
 from models.health import Outage
 from models.line import Waiting
 from runners.engine import Engine, Tally
@@ -58,9 +59,14 @@ def line(
     """The run so far, on one line."""
     seconds = time.monotonic() - tally.began
     finished = tally.earlier + tally.finished
-    parts = [
-        f"{finished:,}/{tally.samples:,} samples",
-        f"{tally.accepted_rounds:,} rounds accepted",
+    parts = [f"{finished:,}/{tally.samples:,} samples"]
+    if JUDGED in tally.modes:
+        parts.append(f"{tally.accepted_rounds:,} rounds accepted")
+    if any(mode != JUDGED for mode in tally.modes):
+        parts.append(f"{tally.rewritten:,} responses rewritten")
+    if tally.skipped:
+        parts.append(f"{tally.skipped:,} skipped")
+    parts += [
         f"{tally.failed:,} failed",
         f"{tally.calls:,} calls, {in_flight} in flight",
         *(f"{held.calls} waiting ({_reason(held)})" for held in waiting),
@@ -68,8 +74,6 @@ def line(
         f"{tally.input_tokens:,} + {tally.output_tokens:,} tokens",
         f"{tally.calls / max(seconds, 0.001):.1f} calls/s",
     ]
-    if tally.skipped:
-        parts.insert(2, f"{tally.skipped:,} skipped")
     if tally.on_file:
         parts.insert(-1, f"{tally.on_file:,} from the ledger")
     left = tally.samples - finished

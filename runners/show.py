@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from graph.modes import MODES
+from graph.modes import JUDGED, MODES
 from ledger.decisions import Decision, Decisions, Kind, on_file
 from ledger.ledger import SKIPPED, Ledger, Result
 from models.call import STEPS
@@ -210,8 +210,9 @@ _KINDS: dict[Kind, str] = {
 
 def _summary(result: Result, of: int) -> str:
     number = result.accepted_rounds
+    what, done = ("draft", "accepted") if result.mode == JUDGED else ("response", "rewritten")
     parts = [
-        f"{number} draft{'s' * (number != 1)} accepted",
+        f"{number} {what}{'s' * (number != 1)} {done}",
         f"{result.exchanges} of {of} exchange{'s' * (of != 1)} worked on",
         f"about {result.original_tokens:,} tokens before, {result.final_tokens:,} after",
     ]

@@ -110,59 +110,53 @@ class Row(NamedTuple):
 
 def rows(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Row]:
     """What came of two modes, each from `modes` of the object of `coevol stats --json`."""
-    for name, value, shown, more in _NUMBERS:
+    for name, value, form in _NUMBERS:
         one, other = value(a), value(b)
         if one is None and other is None:
             continue
-        texts = ["–" if each is None else shown(each) for each in (one, other)]
-        difference = ""
-        if one is not None and other is not None:
-            difference = more(other - one).replace("-", "−") if texts[0] != texts[1] else "="
-        yield Row(name, texts[0], texts[1], difference)
+        if one is None or other is None:
+            texts = ["–" if each is None else _written(each, form) for each in (one, other)]
+            yield Row(name, texts[0], texts[1], "")
+        else:
+            yield Row(name, *subtracted(one, other, form))
 
 
-def _count(value: float) -> str:
-    return f"{value:,}"
+class Form(NamedTuple):
+    """How a number is written: with so many decimals, and what stands around it and around a difference."""
+
+    digits: int
+    unit: str = ""
+    unit_of_difference: str = ""
+    currency: str = ""
+    times: int = 1
 
 
-def _more(value: float) -> str:
-    return f"{value:+,}"
+def subtracted(a: float, b: float, form: Form) -> tuple[str, str, str]:
+    """A, B and B less A for people to read, as the two numbers say that stand there.
+
+    Rounded one by one, 6.4 and 6.6 would be 6, 7, and 0 the difference. Such rows have one decimal more.
+    """
+    for digits in (form.digits, form.digits + 1):
+        one, other, between = (round(form.times * each, digits) for each in (a, b, b - a))
+        difference = round(other - one, digits)
+        if difference == between:
+            break
+    form = form._replace(digits=digits)
+    sign = "−" if difference < 0 else "+"
+    more = f"{sign}{form.currency}{abs(difference):,.{digits}f}{form.unit_of_difference}"
+    return _written(a, form), _written(b, form), more if difference else "="
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.0f} %"
+def _written(value: float, form: Form) -> str:
+    return f"{form.currency}{form.times * value:,.{form.digits}f}{form.unit}"
 
 
-def _points(value: float) -> str:
-    return f"{100 * value:+.0f} points"
-
-
-def _times(value: float) -> str:
-    return f"{value:.2f}×"
-
-
-def _decimal(value: float) -> str:
-    return f"{value:.2f}"
-
-
-def _more_decimal(value: float) -> str:
-    return f"{value:+.2f}"
-
-
-def _seconds(value: float) -> str:
-    return f"{value:.2f} s"
-
-
-def _more_seconds(value: float) -> str:
-    return f"{value:+.2f} s"
-
-
-def _dollars(value: float) -> str:
-    return f"${value:,.2f}"
-
-
-def _more_dollars(value: float) -> str:
-    return f"{'-' if value < 0 else '+'}${abs(value):,.2f}"
+_COUNT = Form(0)
+PERCENT = Form(0, " %", " points", times=100)
+_DECIMAL = Form(2)
+GROWTH = Form(2, "×")
+_SECONDS = Form(2, " s", " s")
+_DOLLARS = Form(2, currency="$")
 
 
 def _share(part: str, whole: str) -> Callable[[Mapping[str, Any]], Value]:
@@ -184,7 +178,7 @@ def _calls(name: str) -> Callable[[Mapping[str, Any]], Value]:
 def _accepted(mode: Mapping[str, Any]) -> Value:
     exchanges = sum(mode["accepted_rounds"].values())
     accepted = sum(int(rounds) * number for rounds, number in mode["accepted_rounds"].items())
-    return accepted / exchanges if exchanges else None
+    return accepted / exchanges if exchanges and mode["judging"] else None
 
 
 def _contradicted(mode: Mapping[str, Any]) -> Value:
@@ -192,24 +186,24 @@ def _contradicted(mode: Mapping[str, Any]) -> Value:
     return judging["contradicted"] / judging["rounds"] if judging else None
 
 
-_NUMBERS: tuple[
-    tuple[str, Callable[[Mapping[str, Any]], Value], Callable[[float], str], Callable[[float], str]], ...
-] = (
-    ("samples worked on", lambda mode: mode["finished"], _count, _more),
-    ("  with a new response", _share("changed", "finished"), _percent, _points),
-    ("  with a failure", lambda mode: mode["failed"], _count, _more),
-    ("accepted rounds of an exchange, on average", _accepted, _decimal, _more_decimal),
-    ("length of all responses, new to old", _length("ratio_of_averages"), _times, _more_decimal),
-    ("  of the median sample", _length("median_ratio"), _times, _more_decimal),
-    ("  samples that grew more than 2×", _length("doubled"), _percent, _points),
-    ("judged rounds", _judged("rounds"), _count, _more),
-    ("  both orders agree", _judged("agreement"), _percent, _points),
-    ("  the orders contradict each other", _contradicted, _percent, _points),
-    ("calls", _calls("calls"), _count, _more),
-    ("  failed", _calls("failed"), _count, _more),
-    ("  input tokens", _calls("input_tokens"), _count, _more),
-    ("  output tokens", _calls("output_tokens"), _count, _more),
-    ("  seconds of one, on average", _calls("mean_latency"), _seconds, _more_seconds),
-    ("  known cost", lambda mode: mode["cost_usd"], _dollars, _more_dollars),
+_NUMBERS: tuple[tuple[str, Callable[[Mapping[str, Any]], Value], Form], ...] = (
+    ("samples worked on", lambda mode: mode["finished"], _COUNT),
+    ("  with a new response", _share("changed", "finished"), PERCENT),
+    ("  with a failure", lambda mode: mode["failed"], _COUNT),
+    ("exchanges worked on", lambda mode: mode["exchanges"], _COUNT),
+    ("  with a new response", _share("changed_exchanges", "exchanges"), PERCENT),
+    ("accepted rounds of an exchange, on average", _accepted, _DECIMAL),
+    ("length of all responses, new to old", _length("ratio_of_averages"), GROWTH),
+    ("  of the median sample", _length("median_ratio"), GROWTH),
+    ("  samples that grew more than 2×", _length("doubled"), PERCENT),
+    ("judged rounds", _judged("rounds"), _COUNT),
+    ("  both orders agree", _judged("agreement"), PERCENT),
+    ("  the orders contradict each other", _contradicted, PERCENT),
+    ("calls", _calls("calls"), _COUNT),
+    ("  failed", _calls("failed"), _COUNT),
+    ("  input tokens", _calls("input_tokens"), _COUNT),
+    ("  output tokens", _calls("output_tokens"), _COUNT),
+    ("  seconds of one, on average", _calls("mean_latency"), _SECONDS),
+    ("  known cost", lambda mode: mode["cost_usd"], _DOLLARS),
 )
-"""Name, the number, and how it and a difference of two are written."""
+"""Name, the number, and how it is written."""

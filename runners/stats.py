@@ -30,6 +30,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from graph.modes import JUDGED
 from ledger.ledger import Ledger
 from ledger.statistics import Calls, ModeStatistics, Statistics, statistics
 from models.prices import cost
@@ -209,9 +210,14 @@ def _results(modes: Mapping[str, Any]) -> Table:
     counts("  with a new response", [mode["changed"] for mode in each], worked_on)
     counts("  with a failure", [mode["failed"] for mode in each], worked_on)
     row("exchanges worked on", (f"{number:,}" for number in exchanges))
-    for rounds in sorted({rounds for mode in each for rounds in mode["accepted_rounds"]}):
+    counts("  with a new response", [mode["changed_exchanges"] for mode in each], exchanges)
+    accepted = [numbers["accepted_rounds"] if mode == JUDGED else {} for mode, numbers in modes.items()]
+    for rounds in sorted({rounds for of in accepted for rounds in of}):
         name = f"  {rounds} round{'s' * (rounds != 1)} accepted"
-        counts(name, [mode["accepted_rounds"].get(rounds, 0) for mode in each], exchanges)
+        row(
+            name,
+            (_share(of.get(rounds, 0), n) if of else "" for of, n in zip(accepted, exchanges, strict=True)),
+        )
     table.add_row()
     row("how they ended", ())
     for ending, words in _ENDINGS.items():
@@ -258,7 +264,7 @@ _ENDINGS = {
     "not_accepted": "the last draft was not accepted",
     "max_rounds": "the limit of rounds was reached",
     "judge_error": "no verdict could be read",
-    "one_pass": "one pass without a judge",
+    "one_pass": "rewritten, without a judge",
     "failed": "failed",
 }
 

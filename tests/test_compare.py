@@ -226,6 +226,10 @@ def test_modes_of_one_run(browser: Browser, other: Path) -> None:
         browser.one(".bar a[href='/compare']").click()
         assert tiles(browser)["responses differ"] == str(sum(differ(a, b) for a, b in both.values()))
         assert browser.texts(".side") == ["A", "B"]
+        # Nobody accepts or judges anything in mode advise: only the lengths are drawn beside each other.
+        numbers = {cells[0].strip(): cells[1:] for cells in rows(browser, ".numbers")[1:]}
+        assert numbers["accepted rounds of an exchange, on average"][::2] == ["–", ""]
+        browser.until(lambda: len(browser.all("canvas")) == 1)
         browser.open(url + "/compare/samples?kind=only_a")
         unchanged = [id for id, (_, b) in both.items() if not b[1].accepted_rounds]
         browser.until(lambda: shown_ids(browser) == unchanged)

@@ -47,6 +47,21 @@ def scheme(browser: Browser, wanted: str) -> None:
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
+def test_responses_and_samples_are_told_apart(failing_run: Path, modes_run: Path, tmp_path: Path) -> None:
+    def figures(run: Path) -> dict[str, str]:
+        tiles = re.findall(
+            r'class="value">([^<]*)</div>\s*<div class="name">([^<]*)<',
+            report(run, tmp_path).read_text("utf-8"),
+        )
+        return {name: value for value, name in tiles}
+
+    conversations = figures(failing_run)  # one of three exchanges of one of them failed
+    assert conversations["of responses changed"] == "75%"
+    assert conversations["of samples changed"] == "100%"
+    (tmp_path / "report.html").unlink()
+    assert "of samples changed" not in figures(modes_run)
+
+
 def test_it_has_the_numbers_of_stats_and_each_chart(
     browser: Browser, modes_run: Path, tmp_path: Path
 ) -> None:

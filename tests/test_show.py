@@ -51,6 +51,8 @@ def test_the_whole_story_is_told(modes_run: Path) -> None:
         assert call["reply"].splitlines()[0] in story
     only = look("show", modes_run, "train-sum", "--mode", "edit", cwd=modes_run).stdout
     assert "Mode edit" in only
+    assert "1 response rewritten" in only
+    assert "accepted" not in only
     assert "Mode evolve" not in only
 
 

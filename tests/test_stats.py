@@ -16,6 +16,7 @@ import pytest
 from ledger.ledger import Ledger
 from models.prices import cost
 from models.settings import Endpoint
+from runners.side_by_side import GROWTH, PERCENT, Form, subtracted
 from tests.conftest import look
 
 NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
@@ -34,6 +35,7 @@ def test_the_results_are_those_of_the_samples(modes_run: Path) -> None:
         results = [by_mode[mode] for _, by_mode in samples]
         outcomes = [outcome for result in results for outcome in result.outcome]
         assert found["changed"] == sum(result.accepted_rounds > 0 for result in results)
+        assert found["changed_exchanges"] == sum(o["response"] != o["original"] for o in outcomes)
         accepted = Counter(str(outcome["accepted_rounds"]) for outcome in outcomes)
         assert found["accepted_rounds"] == dict(accepted)
         assert found["endings"] == dict(Counter(outcome["ending"] for outcome in outcomes))
@@ -94,6 +96,7 @@ def test_failures_and_skipped_records_are_counted_by_reason(failing_run: Path) -
     assert report["samples"]["skipped_by_reason"] == {"a turn of function_call": 1}
     evolve = report["modes"]["evolve"]
     assert (evolve["finished"], evolve["failed"], evolve["exchanges"]) == (2, 1, 4)
+    assert (evolve["changed"], evolve["changed_exchanges"]) == (2, 3)
     assert evolve["failures"] == {"content filter": 1}
     assert evolve["endings"] == {"max_rounds": 3, "failed": 1}
     assert report["calls"]["total"]["failed"] == 2  # both openings of the exchange
@@ -104,11 +107,33 @@ def test_tables_say_the_same_in_plain_text(modes_run: Path, failing_run: Path) -
     assert "\x1b" not in shown
     for words in ("12 of 12 finished", "samples worked on", "3 rounds accepted", "growth of the median"):
         assert words in shown
+    rows = {line[:45].strip(): line[45:].split() for line in shown.splitlines()}
+    # In mode edit nobody accepts anything.
+    assert rows["rewritten, without a judge"] == ["12", "100", "%", "0", "0", "%"]
+    assert rows["1 round accepted"] == ["3", "25", "%"]
     assert "not known" in shown
     assert "$0" not in shown
     shown = look("stats", failing_run, cwd=failing_run).stdout
     assert "1 skipped: a turn of function_call" in shown
     assert "content filter" in shown
+
+
+@pytest.mark.parametrize(
+    ("numbers", "form", "said"),
+    [
+        ((0.064, 0.066), PERCENT, ("6.4 %", "6.6 %", "+0.2 points")),
+        ((0.0649, 0.0651), PERCENT, ("6.5 %", "6.5 %", "=")),
+        ((0.0051, 0.0149), PERCENT, ("0.5 %", "1.5 %", "+1.0 points")),
+        ((0.5, 0.25), PERCENT, ("50 %", "25 %", "−25 points")),
+        ((1.004, 1.006), GROWTH, ("1.004×", "1.006×", "+0.002")),
+        ((12, 3456), Form(0), ("12", "3,456", "+3,444")),
+        ((1.5, 1.25), Form(2, currency="$"), ("$1.50", "$1.25", "−$0.25")),
+    ],
+)
+def test_a_difference_is_that_of_the_numbers_beside_it(
+    numbers: tuple[float, float], form: Form, said: tuple[str, str, str]
+) -> None:
+    assert subtracted(*numbers, form) == said
 
 
 def test_what_is_no_run_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -3,12 +3,10 @@
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
+from graph.modes import JUDGED
 from ledger import browse
 from ledger.browse import Filter, Found, Order
 from ledger.ledger import Ledger
-
-JUDGED = "evolve"
-"""The mode in which more than one round may be accepted."""
 
 AT_ONCE = 20
 """Samples that are looked at at a time: their texts may be long."""

@@ -10,10 +10,11 @@ from typing import Any
 from fastapi import Request
 from nicegui import ui
 
+from graph.modes import JUDGED
 from ledger.comparison import Comparison, Order, Pair
 from ledger.statistics import ModeStatistics
 from runners.folder import differences
-from runners.side_by_side import KIND_NAMES, rows
+from runners.side_by_side import GROWTH, KIND_NAMES, rows, subtracted
 from samples.sample import Sample
 from viewer import charts
 from viewer.charts import Chart, Series
@@ -188,15 +189,17 @@ def _words(head: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
 
 
 def _charts(found: tuple[ModeStatistics, ModeStatistics], lengths: tuple[Any, Any]) -> list[Chart]:
-    drawn = [_together(*(charts.accepted(side.accepted_rounds) for side in found))]
+    drawn: list[Chart] = []
+    judged = [side for side in found if side.judging]
+    if len(judged) == 2:
+        drawn.append(_together(*(charts.accepted(side.accepted_rounds) for side in judged)))
     (old, new), (other_old, other_new) = lengths
     series = [Series(old, GREY, "old"), Series(new, BLUE, "A"), Series(other_new, ORANGE, "B")]
     if old != other_old:
         series[0:1] = [Series(old, GREY, "A, old"), Series(other_old, "#5b6472", "B, old")]
     drawn.append(replace(charts.lengths(old, new), series=series))
-    judged = [charts.judging(side.judging) for side in found if side.judging]
     if len(judged) == 2:
-        drawn.append(_together(*judged))
+        drawn.append(_together(*(charts.judging(side.judging) for side in judged if side.judging)))
     return drawn
 
 
@@ -247,14 +250,14 @@ def _table(view: View, found: Sequence[tuple[Pair, Sample]]) -> str:
 
 def _row(view: View, pair: Pair, sample: Sample) -> str:
     link = escape(view.pair_link(pair.position))
-    more = f"{pair.growth_b - pair.growth_a:+.2f}".replace("-", "−")
+    growth_a, growth_b, more = subtracted(pair.growth_a, pair.growth_b, GROWTH)
     return (
         f'<tr><td class=id><a href="{link}">{escape(sample.id)}</a></td>'
         f'<td class=excerpt dir=auto><a href="{link}">{escape(excerpt(sample))}</a></td>'
         f"<td>{came(view.a, pair.accepted_a, failed=pair.failed_a)}</td>"
         f"<td>{came(view.b, pair.accepted_b, failed=pair.failed_b)}</td>"
-        f"<td class=number>{pair.growth_a:.2f}×</td><td class=number>{pair.growth_b:.2f}×</td>"
-        f"<td class=number>{more if pair.growth_a != pair.growth_b else '='}</td>"
+        f"<td class=number>{growth_a}</td><td class=number>{growth_b}</td>"
+        f"<td class=number>{more}</td>"
         f"<td class=faint>{'' if pair.differ else 'same text'}</td></tr>"
     )
 
@@ -263,5 +266,5 @@ def came(side: Side, accepted: int, *, failed: bool) -> str:
     """What came of a sample on a side, as an HTML tag."""
     if failed:
         return '<span class="tag bad">failed</span>'
-    word = "rewritten" if side.mode != "evolve" else f"{accepted} accepted"
+    word = "rewritten" if side.mode != JUDGED else f"{accepted} accepted"
     return f'<span class="tag good">{word}</span>' if accepted else "<span class=tag>kept</span>"

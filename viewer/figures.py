@@ -47,7 +47,16 @@ def of_run(numbers: Numbers) -> list[Figure]:
 def of_mode(mode: str, found: ModeStatistics) -> list[Figure]:
     """The figures of a mode in which some sample is finished."""
     lengths, judging, deciding = found.lengths, found.judging, found.deciding
-    figures = [Figure(f"{found.changed / found.finished:.0%}", "of responses changed")]
+    figures = [
+        Figure(
+            f"{found.changed_exchanges / found.exchanges:.0%}",
+            "of responses changed",
+            f"{found.changed_exchanges:,} of the {found.exchanges:,} that were worked on.",
+        )
+    ]
+    if found.exchanges != found.finished:
+        hint = f"{found.changed:,} of {found.finished:,} have at least one changed response."
+        figures.append(Figure(f"{found.changed / found.finished:.0%}", "of samples changed", hint))
     if lengths.ratio_of_averages is not None:
         growth = "New tokens over old tokens, of all samples that did not fail."
         figures.append(Figure(f"{lengths.ratio_of_averages:.2f}×", "length, new to old", growth))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any, cast
 
+from graph.modes import JUDGED
 from ledger.ledger import SKIPPED, Result
 from models.call import Step
 from nodes.decision import Round, favoured_position
@@ -39,7 +40,7 @@ def outcome_tags(result: Result) -> str:
     if result.mode == SKIPPED:
         return ""
     rounds = result.accepted_rounds
-    accepted = f"{rounds} accepted" if result.mode == "evolve" else "rewritten"
+    accepted = f"{rounds} accepted" if result.mode == JUDGED else "rewritten"
     word = accepted if rounds else "kept"
     tags = f'<span class="tag {"good" if rounds else ""}">{word}</span>'
     if result.contradictions:
@@ -51,7 +52,9 @@ def brief(done: Mapping[str, Any]) -> str:
     """What came of an exchange, in a word or two."""
     if "failure" in done:
         return "failed"
-    return f"{done['accepted_rounds']} accepted" if done["accepted_rounds"] else "kept"
+    if not done["accepted_rounds"]:
+        return "kept"
+    return "rewritten" if done["ending"] == "one_pass" else f"{done['accepted_rounds']} accepted"
 
 
 def decision(outcome: Mapping[str, Any]) -> str:
