@@ -2,17 +2,28 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from graph.modes import JUDGED
 from graph.settings import WHERE_NOT_WHAT
+from ledger.decisions import Kind
 from models.rehearsal import NOTICE
 from models.settings import ModelSettings
 from runners.folder import Later, RunError, endpoints
 from runners.terminal import printable
 from samples.files import layout_to_write
 from samples.trainers import DpoTrainer, SftTrainer
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What is in a file, in words, and how many exchanges are as a person decided, by kind of decision."""
+
+    summary: str
+    decided: Mapping[Kind, int]
 
 
 def card_path(file: Path) -> Path:
@@ -28,20 +39,20 @@ def card_path(file: Path) -> Path:
 
 
 def card(
-    file: Path, to: SftTrainer | DpoTrainer, mode: str, contents: str, run: Mapping[str, Any], use: str
+    file: Path, to: SftTrainer | DpoTrainer, mode: str, contents: Contents, run: Mapping[str, Any], use: str
 ) -> str:
-    """The card as Markdown. `contents` says what is in the file, `run` is the object of `stats --json`."""
+    """The card as Markdown. `run` is the object of `stats --json`."""
     made = run["run"]
     parts = [
         f"---\nconfigs:\n- config_name: default\n  data_files: {json.dumps(file.name)}\ntags:\n- coevol\n---",
         f"{_mark(file)}\n# {_inline(file.name)}",
         f"Instruction data in the layout of {_code(to)}. Its responses were revised by language models, in "
-        f"mode {_code(mode)} of coevol (the method of CoEvol, arXiv 2406.07054).",
+        f"mode {_code(mode)} of coevol (the method of CoEvol, arXiv 2406.07054){_people(contents.decided)}.",
     ]
     if any(endpoint.provider == "rehearsal" for endpoint in endpoints(made).values()):
         parts.append(f"**Not for training.** {NOTICE[0].upper()}{NOTICE[1:]}")
     parts += [
-        f"## Contents\n\n{_inline(contents[0].upper() + contents[1:])}.",
+        f"## Contents\n\n{_inline(contents.summary[0].upper() + contents.summary[1:])}.",
         _FIELDS[to],
         f"## Use\n\n{use}",
         _table("Source", _source(made)),
@@ -92,9 +103,10 @@ _PAIR_FIELDS = (
     "against the response it replaced), `rejected` (a response against a draft the judge liked less) or "
     "`overruled` (what a person wants against the judge's result); `round` is that of the draft, 0 where a "
     "person decided otherwise than the judge. `score_chosen` and `score_rejected` are the judge's points for "
-    "the two, null where it never compared them directly."
+    "the two, null where it never compared them directly. The conversation before a pair is the one in which "
+    "its two responses were written and compared: it has the run's results, whatever a person decided there."
 )
-_SFT_FIELDS = "Each record is a conversation; `id` is that of the sample."
+_SFT_FIELDS = "Each record is a conversation as it came out in the end; `id` is that of the sample."
 _FIELDS: dict[SftTrainer | DpoTrainer, str] = {
     "trl-sft": _SFT_FIELDS,
     "llamafactory": _SFT_FIELDS,
@@ -103,6 +115,21 @@ _FIELDS: dict[SftTrainer | DpoTrainer, str] = {
     "trl-dpo": _PAIR_FIELDS,
     "llamafactory-dpo": _PAIR_FIELDS,
 }
+
+
+_DECIDED: Mapping[Kind, str] = {
+    "accepted": "with the result accepted",
+    "rejected": "with the original kept",
+    "chosen": "with another draft chosen",
+    "edited": "with a text that the person wrote",
+}
+
+
+def _people(decided: Mapping[Kind, int]) -> str:
+    kinds = ", ".join(f"{decided[kind]:,} {words}" for kind, words in _DECIDED.items() if decided.get(kind))
+    number = sum(decided.values())
+    exchanges = f"{number:,} exchange{'s' * (number != 1)}"
+    return f", and by people, who decided on {exchanges}: {kinds}" if kinds else ""
 
 
 def _python(load: str) -> str:
@@ -145,11 +172,17 @@ def _numbers(run: Mapping[str, Any], mode: str) -> Iterator[tuple[str, str]]:
     samples, numbers, calls = run["samples"], run["modes"][mode], run["calls"]["total"]
     yield "samples worked on", f"{numbers['finished']:,} of {samples['records']:,}"
     yield "samples with a new response", _share(numbers["changed"], numbers["finished"])
-    yield "with a failure", _share(numbers["failed"], numbers["finished"])
+    yield "samples with a failure", _share(numbers["failed"], numbers["finished"])
     for reason, count in samples["skipped_by_reason"].items():
         yield f"skipped: {_inline(reason)}", f"{count:,}"
-    for rounds, count in numbers["accepted_rounds"].items():
-        yield f"exchanges with accepted rounds: {rounds}", _share(count, numbers["exchanges"])
+    exchanges = numbers["exchanges"]
+    yield "exchanges worked on", f"{exchanges:,}"
+    yield "exchanges with a new response", _share(numbers["changed_exchanges"], exchanges)
+    if mode == JUDGED:
+        for rounds, count in numbers["accepted_rounds"].items():
+            yield f"exchanges with accepted rounds: {rounds}", _share(count, exchanges)
+    if failed := numbers["endings"].get("failed"):
+        yield "exchanges that failed", _share(failed, exchanges)
     lengths = numbers["lengths"]
     yield (
         "tokens of a response before, on average (estimated)",

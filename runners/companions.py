@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from runners.card import axolotl_path, card, card_path, usage
+from runners.card import Contents, axolotl_path, card, card_path, usage
 from runners.folder import RunError
 from samples.files import write_text
 from samples.trainers import DpoTrainer, SftTrainer, axolotl_lines, check_layout, llamafactory_entry
@@ -31,11 +31,11 @@ def check_beside(file: Path, to: SftTrainer | DpoTrainer) -> None:
 
 
 def write_beside(
-    file: Path, to: SftTrainer | DpoTrainer, mode: str, contents: str, run: Mapping[str, Any]
+    file: Path, to: SftTrainer | DpoTrainer, mode: str, contents: Contents, run: Mapping[str, Any]
 ) -> list[str]:
     """Writes what belongs beside a file, and says what a person has to know of it, in lines.
 
-    `contents` says what is in the file; `run` is the object of `stats --json`.
+    `run` is the object of `stats --json`.
     """
     path = card_path(file)
     write_text(path, card(file, to, mode, contents, run, usage(file, to)))

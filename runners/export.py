@@ -9,10 +9,11 @@ from typing import Any
 import click
 
 from graph.modes import JUDGED, MODES
-from ledger.decisions import Decisions, on_file
+from ledger.decisions import Decisions, Kind, on_file
 from ledger.ledger import SKIPPED, Ledger, Result
 from ledger.statistics import statistics
 from models.rehearsal import NOTICE
+from runners.card import Contents
 from runners.companions import check_beside, write_beside
 from runners.decided import DECIDED_BY, DecidedBy, followed, has_new_response
 from runners.folder import RunError, endpoints, made_by, open_run, refuse_to_overwrite
@@ -25,8 +26,10 @@ from samples.sample import DataError, Format, Sample
 from samples.trainers import (
     DPO_TRAINERS,
     OPENAI_LEAST,
+    PAIR_KINDS,
     SFT_TRAINERS,
     DpoTrainer,
+    PairKind,
     SftTrainer,
     pair_record,
     sft_record,
@@ -59,7 +62,7 @@ from samples.trainers import (
     "accepted draft against the response before it (steps), or both and rejected drafts too (all).",
 )
 @click.option("--mode", type=click.Choice(MODES), help="Only the results of this mode, in FILE itself.")
-@click.option("--only-accepted", is_flag=True, help="Leave out samples that no draft was accepted for.")
+@click.option("--only-accepted", is_flag=True, help="Leave out samples without a new response.")
 @click.option(
     "--decided-by",
     type=click.Choice(DECIDED_BY),
@@ -113,7 +116,8 @@ def export(
         click.echo(NOTICE, err=True)
     if by_people and decided_by == "judge":
         number = sum(map(len, by_people.values()))
-        click.echo(f"{number:,} decisions of people are on file; --decided-by human follows them", err=True)
+        said = _number(number, "decision")
+        click.echo(f"{said} of people on file; --decided-by human follows them", err=True)
     for chosen, target in targets.items():
         work = Export(ledger, chosen, form, only_accepted, wanted or "final", decisions)
         records = work.records()
@@ -125,7 +129,8 @@ def export(
         click.echo(f"{target}: {summary}", err=True)
         if form in SFT_TRAINERS or form in DPO_TRAINERS:
             numbers = report(made, statistics(ledger, [chosen]))
-            for line in write_beside(target, form, chosen, summary, numbers):
+            contents = Contents(summary, work.decided)
+            for line in write_beside(target, form, chosen, contents, numbers):
                 click.echo(line, err=True)
         if form == "openai" and work.written < OPENAI_LEAST:
             click.echo(f"{target}: OpenAI accepts no fewer than {OPENAI_LEAST} records", err=True)
@@ -150,7 +155,10 @@ class Export:
         self._wanted = wanted
         self._decisions = decisions
         self._count: Counter[str] = Counter()
+        self._pairs: Counter[PairKind] = Counter()
         self._inexpressible = ""
+        self.decided: Counter[Kind] = Counter()
+        """The exchanges in the file as a person decided them, by the kind of the decision."""
 
     def records(self) -> Iterator[dict[str, Any]]:
         """The finished records with their responses, in the data's order, as a stream."""
@@ -160,7 +168,9 @@ class Export:
                 continue
             self._count["finished"] += 1
             decisions = self._decisions.get((sample.position, result.mode), {})
-            result = followed(result, decisions)
+            judged, result = result, followed(result, decisions)
+            self._count["by a person"] += sum("decision" in done for done in result.outcome)
+            self._count["outdated"] += sum(not decision.stands for decision in decisions.values())
             changed = has_new_response(result)
             if self._only_accepted and not changed:
                 self._count["not accepted"] += 1
@@ -168,22 +178,19 @@ class Export:
             if result.status == "skipped" and self._for_trainer:
                 self._count["skipped and left out"] += 1
                 continue
-            try:
-                records = self._made_of(sample, result)
-            except DataError as error:
-                self._count["inexpressible"] += 1
-                self._inexpressible = self._inexpressible or printable(str(error))
-                continue
+            match self._to:
+                case "trl-dpo" | "llamafactory-dpo" as to:
+                    records = self._pairs_of(sample, result, judged, to)
+                    self._count["without a pair"] += not records
+                case to:
+                    records = self._record_of(sample, result, to)
             if not records:
-                self._count["without a pair"] += 1
                 continue
             self._count["written"] += 1
             self._count["records"] += len(records)
             self._count["changed"] += changed
             self._count["skipped"] += result.status == "skipped"
             self._count["failed"] += any("failure" in e and "decision" not in e for e in result.outcome)
-            self._count["by a person"] += sum("decision" in done for done in result.outcome)
-            self._count["outdated"] += sum(not decision.stands for decision in decisions.values())
             yield from records
 
     @property
@@ -195,47 +202,92 @@ class Export:
     def _for_trainer(self) -> bool:
         return self._to in SFT_TRAINERS or self._to in DPO_TRAINERS
 
-    def _made_of(self, sample: Sample, result: Result) -> list[dict[str, Any]]:
-        """The records of a sample: one, or as many as there are pairs."""
+    def _record_of(
+        self, sample: Sample, result: Result, to: Format | SftTrainer | None
+    ) -> list[dict[str, Any]]:
+        """The record of a sample; none where it cannot be expressed."""
         texts = responses(sample, result)
-        match self._to:
-            case "trl-dpo" | "llamafactory-dpo" as to:
-                return [pair_record(sample, texts, pair, to) for pair in pairs(result, self._wanted)]
-            case "trl-sft" | "llamafactory" | "axolotl" | "openai" as to:
-                return [sft_record(sample, texts, to)]
-            case to:
-                return [with_responses(sample, texts, to)]
+        try:
+            match to:
+                case "trl-sft" | "llamafactory" | "axolotl" | "openai":
+                    record = sft_record(sample, texts, to)
+                case _:
+                    record = with_responses(sample, texts, to)
+        except DataError as error:
+            self._left_out(error)
+            return []
+        self.decided.update(done["decision"] for done in result.outcome if "decision" in done)
+        return [record]
+
+    def _pairs_of(
+        self, sample: Sample, result: Result, judged: Result, to: DpoTrainer
+    ) -> list[dict[str, Any]]:
+        """The records of a sample's pairs, but for those that cannot be expressed.
+
+        The conversation before a pair is that of the `judged` result: after it the pair's responses were
+        written, and there they were compared, by the judge and by the person who saw the result. What the
+        person then decided in an earlier exchange is nothing that they answer.
+        """
+        before = responses(sample, judged)
+        decided = {done["exchange"]: done["decision"] for done in result.outcome if "decision" in done}
+        records = []
+        for pair in pairs(result, self._wanted):
+            try:
+                records.append(pair_record(sample, before, pair, to))
+            except DataError as error:
+                self._left_out(error)
+                continue
+            self._pairs[pair.kind] += 1
+            if pair.exchange in decided:
+                self.decided[decided.pop(pair.exchange)] += 1
+        return records
+
+    def _left_out(self, error: DataError) -> None:
+        self._count["inexpressible"] += 1
+        self._inexpressible = self._inexpressible or printable(str(error))
 
     def summary(self, of: int) -> str:
         """What is in the file and what is not, for a person; `of` is the number of records in the data."""
         count = self._count
+        others = "judged" if self._mode == JUDGED else "rewritten"
+        exchanges = _number(self.decided.total(), "exchange")
+        by_person = f"{exchanges} as a person decided, the others as they were {others}"
         parts = [f"{count['written']:,} of {of:,} records, {count['changed']:,} with new responses"]
         if self._to in DPO_TRAINERS:
-            parts = [f"{count['records']:,} pairs from {count['written']:,} of {of:,} records"]
+            parts = [f"{_number(count['records'], 'pair')} from {count['written']:,} of {of:,} records"]
+            if self._pairs:
+                kinds = ", ".join(f"{self._pairs[kind]:,} {kind}" for kind in PAIR_KINDS if self._pairs[kind])
+                parts.append(f"--pairs {self._wanted}: {kinds}")
             if count["without a pair"]:
                 parts.append(f"{count['without a pair']:,} without a pair")
+            exchanges = _number(count["by a person"], "exchange")
+            by_person = f"{exchanges} decided by a person, {self.decided.total():,} of them with pairs here"
         elif count["failed"]:
             parts.append(f"{count['failed']:,} with a failure, where the response is the old one")
         if count["by a person"]:
-            parts.append(
-                f"{count['by a person']:,} exchanges as a person decided, the others as they were judged"
-            )
+            parts.append(by_person)
         if count["outdated"]:
-            parts.append(f"{count['outdated']:,} decisions passed over: they were made on an earlier result")
+            outdated = _number(count["outdated"], "decision")
+            parts.append(f"{outdated} passed over, made on an earlier result")
         if count["skipped"]:
             parts.append(f"{count['skipped']:,} skipped and as they were")
         if count["skipped and left out"]:
             parts.append(f"{count['skipped and left out']:,} skipped and left out")
         if count["not accepted"]:
-            parts.append(f"{count['not accepted']:,} left out because no draft was accepted")
+            parts.append(f"{count['not accepted']:,} left out because no response is new")
         if count["inexpressible"]:
+            what = "pair" if self._to in DPO_TRAINERS else "record"
             parts.append(
-                f"{count['inexpressible']:,} left out because {self._to} cannot express them "
+                f"{_number(count['inexpressible'], what)} left out because {self._to} cannot express them "
                 f"(the first: {self._inexpressible})"
             )
         if count["finished"] < of:
             parts.append(f"{of - count['finished']:,} not finished in this run")
         return "; ".join(parts)
+
+
+def _number(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def responses(sample: Sample, result: Result) -> list[str]:

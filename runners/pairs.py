@@ -25,11 +25,12 @@ def pairs(result: Result, wanted: Pairs) -> Iterator[Pair]:
     person's response against the original or, where that is what the person wants, against the judge's
     result; `steps` is the response against the judge's result, and `all` both.
 
-    Pairs of equal texts and those whose worse side is empty teach nothing, and are left out.
+    Pairs of equal texts teach nothing, and are left out. Those with an empty side are for
+    `samples.trainers.pair_record` to refuse, so that whoever exports hears of them.
     """
     for exchange in result.outcome:
         for pair in _of(exchange, wanted):
-            if pair.chosen != pair.rejected and pair.rejected.strip():
+            if pair.chosen != pair.rejected:
                 yield pair
 
 

@@ -36,6 +36,7 @@ OPENAI_LEAST = 10
 """The fewest examples that OpenAI accepts for a fine-tuning job."""
 
 PairKind = Literal["final", "step", "rejected", "overruled"]
+PAIR_KINDS: tuple[PairKind, ...] = get_args(PairKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,11 @@ def sft_record(sample: Sample, responses: Sequence[str], to: SftTrainer) -> dict
 def pair_record(sample: Sample, responses: Sequence[str], pair: Pair, to: DpoTrainer) -> dict[str, Any]:
     """A pair with the conversation before it, whose exchanges have these responses.
 
-    Raises DataError where one of the earlier responses is empty.
+    They are to be those that the two responses of the pair were written after, and compared after. Raises
+    DataError where one of them, or one of the two, is empty.
     """
+    if not (pair.chosen.strip() and pair.rejected.strip()):
+        raise _empty(sample, to)
     turns = _turns(sample, responses[: pair.exchange], to)
     turns.append(("user", _request(sample.exchanges[pair.exchange])))
     record: dict[str, Any] = {
@@ -132,9 +136,13 @@ def _turns(sample: Sample, responses: Sequence[str], to: str) -> list[tuple[str,
     turns = []
     for exchange, response in zip(sample.exchanges, responses, strict=False):
         if not response.strip():
-            raise DataError(f"sample {sample.id} cannot be written as {to}: it has an empty response")
+            raise _empty(sample, to)
         turns += [("user", _request(exchange)), ("assistant", response)]
     return turns
+
+
+def _empty(sample: Sample, to: str) -> DataError:
+    return DataError(f"sample {sample.id} cannot be written as {to}: it has an empty response")
 
 
 def _request(exchange: Exchange) -> str:

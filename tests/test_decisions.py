@@ -91,7 +91,7 @@ def test_exports_follow_the_person_where_that_is_asked_for(
     run: Path, decided: dict[str, tuple[str, str]]
 ) -> None:
     judged, said = exported(run)
-    assert "4 decisions of people are on file; --decided-by human follows them" in said
+    assert "4 decisions of people on file; --decided-by human follows them" in said
     human, said = exported(run, "--decided-by", "human")
     assert "4 exchanges as a person decided, the others as they were judged" in said
     for one, other in zip(judged, human, strict=True):
@@ -130,8 +130,40 @@ def test_pairs_say_what_the_person_prefers(run: Path, decided: dict[str, tuple[s
     # Accepted: the judge kept the original, and its own pairs stay.
     assert kinds["accepted"] not in final
     card = (run.parent / "README.md").read_text()
-    assert "exchanges as a person decided" in card
+    assert "4 exchanges decided by a person, 3 of them with pairs here" in card
     assert "| results accepted by a person | 1 |" in card
+    who = (
+        "and by people, who decided on 3 exchanges: 1 with the original kept, 1 with another draft chosen, "
+        "1 with a text that the person wrote."
+    )
+    assert who in card
+    exported(run, "--to", "trl-dpo", name="judged.jsonl")
+    assert "by people" not in (run.parent / "judged.jsonl-README.md").read_text()
+
+
+@pytest.mark.parametrize("to", ["trl-dpo", "llamafactory-dpo"])
+@pytest.mark.parametrize("wanted", ["final", "steps", "all"])
+def test_no_pair_has_an_empty_side(run: Path, to: str, wanted: str) -> None:
+    sample, results = by_id(run)["haiku"]
+    decide(opened(run), sample.position, results["evolve"], 0, " \n")
+    records, said = exported(run, "--to", to, "--pairs", wanted, "--decided-by", "human", name="pairs.jsonl")
+    assert records
+    assert "haiku" not in {record["id"] for record in records}
+    assert f"left out because {to} cannot express them (the first: sample haiku" in said
+    assert "1 exchange decided by a person, 0 of them with pairs here" in said
+
+
+def test_a_pair_follows_the_conversation_that_it_was_compared_in(failing_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(failing_run, tmp_path / "run")
+    sample, results = by_id(run)["middle"]
+    decide(opened(run), sample.position, results["evolve"], 0, OWN)
+    judged, _ = exported(run, "--to", "trl-dpo", name="judged.jsonl")
+    human, _ = exported(run, "--to", "trl-dpo", "--decided-by", "human", name="human.jsonl")
+    one, other = ([pair for pair in pairs if pair["exchange"] == 2] for pairs in (judged, human))
+    assert one == other
+    assert one[0]["prompt"][1]["content"] == results["evolve"].outcome[0]["response"]
+    (first, *_), _ = exported(run, "--to", "trl-sft", "--decided-by", "human", name="train.jsonl")
+    assert first["messages"][1]["content"] == OWN
 
 
 def test_pairs_of_a_mode_without_a_judge_are_those_that_a_person_decided(run: Path) -> None:
@@ -237,7 +269,7 @@ def test_a_decision_does_not_pass_to_another_result(tmp_path: Path) -> None:
     assert standing == {0: True, 1: False, 2: True}
     _, said = exported(run, "--decided-by", "human")
     assert "2 exchanges as a person decided" in said
-    assert "1 decisions passed over: they were made on an earlier result" in said
+    assert "1 decision passed over, made on an earlier result" in said
     again = by_id(run)["middle"][1]["evolve"]
     (record,) = exported(run, "--decided-by", "human")[0]
     assert [t["value"] for t in record["conversations"][1::2]] == [d["response"] for d in again.outcome]

@@ -76,7 +76,7 @@ def test_a_failed_exchange_keeps_its_response_and_the_others_theirs(
 
 def test_what_another_format_cannot_express_is_left_out_and_said(failing_run: Path, tmp_path: Path) -> None:
     ended = look("export", failing_run, "-o", "out.jsonl", "--to", "messages", cwd=tmp_path)
-    assert "1 left out because messages cannot express them (the first: sample tool" in ended.stderr
+    assert "1 record left out because messages cannot express them (the first: sample tool" in ended.stderr
     middle, _ = read(tmp_path / "out.jsonl")
     assert [turn["role"] for turn in middle["messages"]] == ["user", "assistant"] * 3
     look("export", failing_run, "-o", "out.json", "--to", "alpaca", cwd=tmp_path)

@@ -1,6 +1,7 @@
 """Exports for trainers: each loads as its trainer loads it, and has the fields that the trainer documents."""
 
 import json
+from collections import Counter
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,9 @@ def test_pairs_of_each_step_and_of_what_the_judge_liked_less(modes_run: Path, tm
             assert others[-1]["chosen"][0]["content"] == outcome["response"]
             assert others[-1]["rejected"][0]["content"] == last["draft"]
     assert {"final", "step", "rejected"} == {pair["pair"] for pair in everything}
+    kinds = Counter(pair["pair"] for pair in everything)
+    said = ", ".join(f"{kinds[kind]} {kind}" for kind in ("final", "step", "rejected"))
+    assert f"--pairs all: {said}" in (tmp_path / "all.jsonl-README.md").read_text(encoding="utf-8")
     scored = [pair for pair in everything if pair["pair"] != "final"]
     assert all(pair["score_chosen"] > pair["score_rejected"] for pair in scored)
 
@@ -75,7 +79,7 @@ def test_a_pair_of_a_conversation_has_the_evolved_exchanges_before_it(
     failing_run: Path, tmp_path: Path
 ) -> None:
     ended = look("export", failing_run, "-o", "out.jsonl", "--to", "trl-dpo", cwd=tmp_path)
-    assert "3 pairs from 2 of 3 records; 1 skipped and left out" in ended.stderr
+    assert "3 pairs from 2 of 3 records; --pairs final: 3 final; 1 skipped and left out" in ended.stderr
     first, last, _ = load(tmp_path / "out.jsonl")
     (_, outcome), *_ = evolved(failing_run)
     assert (first["exchange"], last["exchange"]) == (0, 2)  # the second one failed
@@ -162,6 +166,9 @@ def test_a_card_says_where_the_records_come_from(failing_run: Path, modes_run: P
         "| data | `data.json` |",
         "| max_rounds | `2` |",
         "| samples with a new response | 2 (100%) |",
+        "| exchanges with a new response | 3 (75%) |",
+        "| exchanges with accepted rounds: 2 | 3 (75%) |",
+        "| exchanges that failed | 1 (25%) |",
         "| skipped: a turn of function\\_call | 1 |",
     ):
         assert words in card.text
@@ -173,7 +180,15 @@ def test_a_card_says_where_the_records_come_from(failing_run: Path, modes_run: P
 
     look("export", modes_run, "-o", "other.jsonl", "--to", "trl-dpo", cwd=tmp_path)
     assert DatasetCard.load(tmp_path / "README.md").content == card.content
-    assert "Not for training" in (tmp_path / "other.jsonl-README.md").read_text(encoding="utf-8")
+    other = (tmp_path / "other.jsonl-README.md").read_text(encoding="utf-8")
+    assert "Not for training" in other
+    assert f"{len(load(tmp_path / 'other.jsonl'))} pairs from" in other
+    assert f"--pairs final: {len(load(tmp_path / 'other.jsonl'))} final" in other
+    as_edited = ("export", modes_run, "-o", "edit.jsonl", "--to", "trl-sft", "--mode", "edit")
+    look(*as_edited, cwd=tmp_path)
+    rewritten = (tmp_path / "edit.jsonl-README.md").read_text(encoding="utf-8")
+    assert "| exchanges with a new response | 12 (100%) |" in rewritten
+    assert "accepted" not in rewritten
     look("export", modes_run, "-o", "train.jsonl", "--to", "trl-dpo", cwd=tmp_path)
     assert "Not for training" in (tmp_path / "README.md").read_text(encoding="utf-8")
 

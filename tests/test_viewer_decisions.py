@@ -122,6 +122,14 @@ def test_keys_and_buttons_decide(browser: Browser, run: Path) -> None:
         browser.one(".editing textarea").send_keys("gone again", Keys.ESCAPE)
         browser.until(lambda: not browser.all(".editing"))
         assert kept("accepted", done["response"])
+
+        # A text that was cleared is no response, and the panel stays open.
+        press(browser, "e", "The response as you want it")
+        browser.one(".editing textarea").send_keys(Keys.CONTROL, "a")
+        browser.one(".editing textarea").send_keys(Keys.BACKSPACE, " ", Keys.CONTROL, Keys.ENTER)
+        browser.until(lambda: "no response" in " ".join(browser.texts(".q-notification")))
+        assert browser.all(".editing")
+        assert kept("accepted", done["response"])
         assert not browser.complaints()
 
 
