@@ -195,6 +195,9 @@ class App:
             if hit and hit.kind == "cut":
                 await connection.cut(answer)
                 return None
+            if hit and hit.kind == "drip":
+                await connection.drip(answer)
+                return None
             return answer
         except Refused as refused:
             model = request.model or _model(incoming)
@@ -301,6 +304,16 @@ class _Connection:
         await self._send({"type": "http.response.body", "body": half, "more_body": True})
         self._transport.close()
         await self._gone()
+
+    async def drip(self, answer: Answer) -> None:
+        """Send an answer byte by byte, ten a second, as long as the client waits."""
+        await self._send(_start(answer))
+        for at in range(len(answer.body)):
+            byte = answer.body[at : at + 1]
+            await self._send({"type": "http.response.body", "body": byte, "more_body": True})
+            with suppress(TimeoutError):
+                return await asyncio.wait_for(self._gone(), 0.1)
+        await self._send({"type": "http.response.body", "body": b""})
 
     async def hang(self, seconds: float | None) -> None:
         """Say nothing until the client has gone, or for some seconds; then close."""

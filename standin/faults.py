@@ -15,6 +15,7 @@ Kind = Literal[
     "latency",
     "reset",
     "cut",
+    "drip",
     "hang",
     # a status of 200 with a body that is no chat completion
     "html",

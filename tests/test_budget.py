@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from models.budget import Budget, Usage, prompt_tokens, worst_case
+from models.budget import UNKNOWN, Budget, Usage, prompt_tokens, worst_case
 from models.failures import RunStopped
 from models.prices import cost
 from models.settings import Endpoint
@@ -107,6 +107,30 @@ async def test_what_a_provider_counts_beyond_the_worst_case_is_learned() -> None
     budget.settle(await budget.reserve(MINI, messages, 100), Usage(3000, 0, 1500))
     with pytest.raises(RunStopped, match="up to 4,500"):
         await budget.reserve(MINI, messages, 100)
+
+
+async def test_a_server_that_ignores_the_limit_on_replies_takes_a_few_calls_too_many_at_most() -> None:
+    limit, said = 20_000, list[str]()
+    with StandIn("unlimited", latency=0.01) as server:
+        budget = Budget(tokens=limit)
+        async with asking(server, budget=budget, max_tokens=100, tell=said.append) as to:
+            await to.ask(*map(call, range(200)))
+            longest = max((made.input_tokens or 0) + (made.output_tokens or 0) for made in to.records)
+    assert longest > 900
+    assert limit / 2 < budget.spent.tokens <= limit + UNKNOWN * longest
+    (notice,) = said
+    assert "ignores the limit on replies" in notice and "--extra-body" in notice
+
+
+def test_a_budget_and_a_forecast_follow_the_limit_that_is_sent(tmp_path: Path) -> None:
+    words = ("evolve", EXAMPLES / "alpaca_en.json", "-o", "run", "--model", "vllm:standin", "--dry-run")
+    _, short = numbers(look(*words, "--extra-body", '{"max_tokens": 50}', cwd=tmp_path).stdout, "Tokens")
+    _, long = numbers(look(*words, cwd=tmp_path).stdout, "Tokens")
+    assert short < long
+    endless = ("--extra-body", 'judge={"max_tokens": null}')
+    assert "takes the limit away for judge" in look(*words, *endless, cwd=tmp_path).stdout
+    refused = look(*words, *endless, "--budget-tokens", 1000, cwd=tmp_path, status=2).stderr
+    assert "a budget needs a limit on replies" in refused
 
 
 def test_a_run_stops_at_its_budget_and_goes_on_with_a_larger_one(

@@ -96,6 +96,18 @@ NO_SAMPLING = "takes no --temperature and --top-p: they are not sent"
         ("openai:gpt-5.4", "", {"max_completion_tokens": 1000}, NO_SAMPLING),
         (
             "openai:gpt-5.4",
+            """--extra-body {"max_completion_tokens":50}""",
+            {"max_completion_tokens": 50},
+            NO_SAMPLING,
+        ),
+        (
+            "openai:gpt-4o-mini",
+            """--extra-body {"max_completion_tokens":null}""",
+            {"temperature": 0.0, "top_p": 1.0, "max_completion_tokens": None},
+            "",
+        ),
+        (
+            "openai:gpt-5.4",
             "--thinking off",
             {"reasoning_effort": "none", "temperature": 0.0, "top_p": 1.0, "max_completion_tokens": 1000},
             "",

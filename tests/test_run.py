@@ -13,6 +13,7 @@ import pytest
 
 from ledger.ledger import Ledger
 from standin import StandIn
+from tests.conftest import look
 from tests.program import DATA, EXAMPLES, coevol, start
 
 real_data = pytest.mark.skipif(not DATA.exists(), reason="the real data sets are not at hand")
@@ -326,6 +327,53 @@ def test_a_settings_file_and_the_options_that_win_over_it(tmp_path: Path) -> Non
     (tmp_path / "mine.toml").write_text("max_round = 1\n")
     refused = coevol("evolve", data, "-o", "run2", "--settings", "mine.toml", cwd=tmp_path, status=2)
     assert "max_round is not a setting" in refused.stderr
+
+
+def test_a_run_goes_on_with_another_limit_on_replies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = written(tmp_path / "data.json", records(3))
+
+    def limits() -> list[int]:
+        later = json.loads(look("stats", "run", "--json", cwd=tmp_path).stdout)["run"]["later"]
+        return [each["max_tokens"] for each in later]
+
+    with StandIn() as server:
+        monkeypatch.setenv("OPENAI_API_KEY", server.key("openai"))
+        url = server.base_url("openai")
+        words = ("evolve", data, "-o", "run", "--model", "openai:gpt-4o-mini", "--base-url", url)
+        first = look(*words, "--max-tokens", 5, cwd=tmp_path, status=1).stderr
+        assert "3 failed" in first
+        asked_first = Counter(chat.role for chat in server.chats())
+        assert asked_first["editor"] == 3
+        assert limits() == []
+        # What ended within the old limit is found again. Drafts are made anew, and what follows from them.
+        look(*words, "--max-tokens", 1000, "--retry-failed", cwd=tmp_path)
+        again = Counter(chat.role for chat in server.chats())
+        first_round = [chat for chat in server.chats() if chat.body["max_tokens"] == 1000][:3]
+        assert {chat.role for chat in first_round} == {"editor"}
+        assert limits() == [1000]
+        look(*words, "--max-tokens", 1000, cwd=tmp_path)
+        assert Counter(chat.role for chat in server.chats()) == again
+        assert limits() == [1000]
+        assert json.loads((tmp_path / "run" / "run.json").read_text())["settings"]["max_tokens"] == 5
+        refused = look(*words, "--max-rounds", 1, cwd=tmp_path, status=2).stderr
+        assert "max_rounds: 3 there, 1 here" in refused and "max_tokens" not in refused
+
+
+def test_a_run_with_nothing_in_it_begins_again_with_what_was_put_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = written(tmp_path / "data.json", records(2))
+    with StandIn() as server:
+        monkeypatch.setenv("OPENAI_API_KEY", server.key("openai"))
+        words = ("evolve", data, "-o", "run", "--base-url", server.base_url("openai"), "--max-rounds", 1)
+        wrong = look(*words, "--model", "openai:gpt-4o-minni", cwd=tmp_path, status=3).stderr
+        assert "Check the model's name" in wrong
+        look(*words, "--model", "openai:gpt-4o-mini", cwd=tmp_path)
+        made = json.loads((tmp_path / "run" / "run.json").read_text())
+        assert made["settings"]["model"] == "openai:gpt-4o-mini"
+        assert len(results(tmp_path / "run")) == 2
+        # Now there is something in it.
+        assert "made differently" in look(*words, "--model", "openai:gpt-4.1", cwd=tmp_path, status=2).stderr
 
 
 # Failures
