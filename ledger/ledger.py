@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import disk_usage
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from sqlalchemy import ColumnElement, Connection, Engine, NullPool, Select, create_engine, event, func, select
 from sqlalchemy.exc import DatabaseError
@@ -60,6 +60,13 @@ class Result:
     finished: float
 
 
+class Answer(NamedTuple):
+    """What a call came to: its reply, and why that was of no use where it was not ("truncated: …")."""
+
+    reply: str
+    failure: str | None
+
+
 class Finished:
     """Positions and modes that have a result; a byte each, so that a million take a megabyte."""
 
@@ -89,7 +96,8 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # Connections to a file are cheap; one kept open in a pool would only hold files open.
+        # Connections to a file are cheap; one kept open in a pool would only hold files open. None of them
+        # makes the file: where a ledger was moved away, an empty one in its place would hide that.
         self.engine: Engine = create_engine("sqlite://", creator=lambda: _connect(path), poolclass=NullPool)
         event.listen(self.engine, "connect", _configure)
 
@@ -101,6 +109,8 @@ class Ledger:
             LedgerError: it cannot be written there.
         """
         ledger = cls(path)
+        with reported(path):
+            path.touch()
         with reported(path), ledger.engine.connect() as connection:
             # Texts of a few kilobytes leave less of a large page empty: 2.8 KiB a call instead of 4.5.
             connection.exec_driver_sql("PRAGMA page_size = 16384")
@@ -184,9 +194,7 @@ class Ledger:
             LedgerError: the file cannot be read.
         """
         with reported(self.path):
-            place = _place(self.path)
-            place += f"{'&' if '?' in place else '?'}mode=ro"
-            connection.exec_driver_sql(f"ATTACH ? AS {name}", (place,))
+            connection.exec_driver_sql(f"ATTACH ? AS {name}", (_place(self.path, "ro"),))
 
     def finished(self, *, but_failed: bool = False) -> Finished:
         """Which results there are; `but_failed` leaves out the failed ones."""
@@ -199,19 +207,24 @@ class Ledger:
                 found.add(position, mode)
         return found
 
-    def replies(self, sample: str, mode: str) -> dict[tuple[int, int, str, str], str]:
-        """The replies on file for a sample in a mode, by exchange, round, step and request.
+    def answers(self, sample: str, mode: str) -> dict[tuple[int, int, str, str], Answer]:
+        """What is on file for a sample in a mode, by exchange, round, step and request.
 
-        Calls that failed are not among them.
+        Where the same was asked several times, it is the last answer.
         """
         address = (calls.c.exchange, calls.c.round, calls.c.step, calls.c.request)
-        query = select(*address, calls.c.reply).where(
-            calls.c.sample == sample, calls.c.mode == mode, calls.c.failure.is_(None)
+        query = (
+            select(*address, calls.c.reply, calls.c.failure)
+            .where(calls.c.sample == sample, calls.c.mode == mode)
+            .order_by(calls.c.number)
         )
         with self.reading() as connection:
             rows = connection.execute(query).all()
-            replies = unfold(connection, [row[4] for row in rows])
-        return {(row[0], row[1], row[2], row[3]): reply for row, reply in zip(rows, replies, strict=True)}
+            replies = unfold(connection, [row.reply for row in rows])
+        return {
+            (row.exchange, row.round, row.step, row.request): Answer(reply, row.failure)
+            for row, reply in zip(rows, replies, strict=True)
+        }
 
     def last_text(self) -> int:
         """The highest id in `texts`."""
@@ -312,22 +325,36 @@ def reported(path: Path) -> Iterator[None]:
     try:
         yield
     except DatabaseError as error:
-        cause: object = error.orig if isinstance(error.orig, sqlite3.Error) else error
+        cause = str(error.orig if isinstance(error.orig, sqlite3.Error) else error)
         with suppress(OSError):
-            if "disk I/O" in str(cause) and disk_usage(path.parent).free < LITTLE:
-                cause = "its disk is full"
-        raise LedgerError(f"the ledger {path} cannot be used: {cause}") from None
+            if "disk I/O" in cause and disk_usage(path.parent).free < LITTLE:
+                cause = "database or disk is full"
+        advice = next((f": {advice}" for words, advice in _ADVICE.items() if words in cause), "")
+        raise LedgerError(f"the ledger {path} cannot be used: {cause}{advice}") from None
+    except OSError as error:
+        raise LedgerError(f"the ledger {path} cannot be used: {error.strerror}") from None
+
+
+_ADVICE = {
+    "disk is full": "make room, and the same command goes on from there",
+    "is locked": "another program holds it; close that, and the same command goes on from there",
+    "malformed": "it is damaged; put a copy of it back if there is one, or begin the run in another folder",
+    "not a database": "it is damaged or not a ledger; put a copy of it back if there is one",
+    "unable to open": "see that the folder is there and may be written to",
+    "readonly": "make the folder and the file writable",
+}
+"""What to do about it, by what SQLite says."""
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(_place(path), uri=True, check_same_thread=False)
+    return sqlite3.connect(_place(path, "rw"), uri=True, check_same_thread=False)
 
 
-def _place(path: Path) -> str:
+def _place(path: Path, access: Literal["ro", "rw"]) -> str:
     # Readers and writers share two files beside the ledger. In a folder that is read-only SQLite cannot make
     # them, and where there are none nobody writes: it may be read as it is.
     apart = not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
-    return path.absolute().as_uri() + ("?immutable=1" if apart else "")
+    return f"{path.absolute().as_uri()}?mode={access}{'&immutable=1' if apart else ''}"
 
 
 def _configure(connection: sqlite3.Connection, _: Any) -> None:

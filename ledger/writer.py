@@ -11,6 +11,7 @@ import threading
 from collections import defaultdict
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Self
 
 from sqlalchemy import Connection, Insert, insert
@@ -46,6 +47,7 @@ class Writer:
         self._ledger = ledger
         self._entries: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._folder = Folder(ledger.last_text())
+        self._file: tuple[int, int] | None = None
         self._thread = threading.Thread(target=self._write, name="ledger writer")
 
     async def __aenter__(self) -> Self:
@@ -86,6 +88,7 @@ class Writer:
             try:
                 with reported(self._ledger.path):
                     connection = until_done.enter_context(self._ledger.engine.connect())
+                    self._file = _file(self._ledger.path)
             except LedgerError as error:
                 failure = error
             more = True
@@ -102,6 +105,12 @@ class Writer:
 
     def _commit(self, connection: Connection, entries: list[_Entry]) -> LedgerError | None:
         try:
+            if _file(self._ledger.path) != self._file:
+                # SQLite would go on writing to what nobody can find any more.
+                return LedgerError(
+                    f"the ledger {self._ledger.path} was moved or deleted while the run wrote to it: "
+                    "put it back, and the same command goes on from there"
+                )
             rows: dict[Insert, list[dict[str, Any]]] = defaultdict(list)
             for entry in entries:
                 for statement, row in self._rows(entry.addition):
@@ -160,6 +169,15 @@ class Writer:
             "failure": record.failure,
             "code": record.code,
         }
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Which file has this name."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _settle(entries: list[_Entry], failure: LedgerError | None) -> None:

@@ -78,7 +78,11 @@ class Recall(Protocol):
     """Looks a call up on file."""
 
     def __call__(self, call: Call, request: str) -> str | None:
-        """The reply to this very request at this call's address, None where there is none."""
+        """The reply to this very request at this call's address, None where there is none.
+
+        Raises:
+            CallFailed: it is on file as one that cannot be done.
+        """
         ...
 
 

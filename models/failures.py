@@ -103,6 +103,9 @@ QUOTA_USED_UP = Meaning("stop run", "quota used up", "Go on when the provider ha
 MODEL_UNKNOWN = Meaning("stop run", "not found", "Check the model's name and the base URL.")
 PARAMETER_REFUSED = Meaning("stop run", "parameter refused", "Change or leave out that setting.")
 
+FINAL = frozenset(meaning.name for meaning in (TOO_LONG, FILTERED, EMPTY, TRUNCATED, REFUSED))
+"""Failures that are an answer: the same call asked again would only be paid for again."""
+
 CODES: dict[str, Meaning] = {
     # OpenAI, and most that speak its protocol
     "invalid_api_key": KEY_REFUSED,

@@ -13,7 +13,8 @@ import math
 import re
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -202,7 +203,21 @@ async def current_pack(name_or_folder: str) -> Pack:
     return pack
 
 
+@contextmanager
+def held_pack(name_or_folder: str) -> Iterator[None]:
+    """Until it is left, nodes are given the pack as it is now.
+
+    A run's prompts are part of what made it, whoever works on the templates meanwhile.
+    """
+    _current[name_or_folder] = (math.inf, load_pack(name_or_folder))
+    try:
+        yield
+    finally:
+        del _current[name_or_folder]
+
+
 _current: dict[str, tuple[float, Pack]] = {}
+"""When each pack was looked at last, by the monotonic clock; infinity for one that is held."""
 
 _State = tuple[tuple[str, int, int], ...]
 _loaded: dict[Path, tuple[_State, Pack]] = {}
@@ -347,6 +362,7 @@ __all__ = [
     "PackError",
     "current_pack",
     "fence",
+    "held_pack",
     "load_pack",
     "request_text",
 ]

@@ -4,7 +4,9 @@ Exit status: 0 all done; 1 done, and some samples failed (they keep their respon
 unusable input, nothing was started; 3 stopped early, and the same command goes on from there.
 """
 
+import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 import click
@@ -21,6 +23,10 @@ COMMANDS = {
     "report": ("runners.report", "Write what a run amounts to and a choice of its samples into one file."),
 }
 """Each command, the module that has it under the same name, and what it does."""
+
+
+UNREAD = 141
+"""The exit status where nobody reads what a command writes: a shell's for a program that SIGPIPE ended."""
 
 
 class Commands(click.Group):
@@ -58,10 +64,15 @@ def main() -> None:
     try:
         status = coevol(prog_name="coevol", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):
+            error.show()
         status = 2
     except click.Abort:
         status = 3
+    except BrokenPipeError:
+        # Whoever read what a command writes has enough, `head` for one.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = UNREAD
     except Exception as error:
         status = _told(error)
     sys.exit(status or 0)
@@ -81,9 +92,13 @@ def _told(error: Exception) -> int:
     # What a person can put right before anything was started; some of it also stops a run.
     unusable = (DataError, PackError, RunError, LedgerError, MissingKey, MissingExtra, ProxyUnusable)
     if isinstance(error, unusable):
-        click.echo(f"coevol: {error}", err=True)
-        return 2
+        return _ended(f"coevol: {error}", 2)
     if isinstance(error, RunStopped):
-        click.echo(f"coevol: stopped: {error}", err=True)
-        return 3
+        return _ended(f"coevol: stopped: {error}", 3)
     raise error
+
+
+def _ended(words: str, status: int) -> int:
+    with suppress(OSError):  # the status is true also where nobody reads the words
+        click.echo(words, err=True)
+    return status

@@ -22,11 +22,11 @@ from graph.build import (
 from graph.modes import JUDGED, Mode
 from graph.settings import Settings
 from graph.state import AlpacaRecord, ConversationRecord, ExchangeResult
-from ledger.ledger import SKIPPED, Ledger, LedgerError, Result
+from ledger.ledger import SKIPPED, Answer, Ledger, LedgerError, Result
 from ledger.writer import Writer
 from models.call import Call, CallRecord
 from models.door import Door
-from models.failures import CallFailed, RunStopped
+from models.failures import FINAL, CallFailed, RunStopped
 from models.health import Outage
 from models.keys import Keys
 from models.line import Waiting
@@ -117,7 +117,8 @@ class Engine:
         self._options = options
         self._ledger = ledger
         self._tally = tally
-        self._on_file: dict[tuple[str, str], dict[tuple[int, int, str, str], str]] = {}
+        self._on_file: dict[tuple[str, str], dict[tuple[int, int, str, str], Answer]] = {}
+        self._resuming = ledger.has_calls()
         self._writer = Writer(ledger)
         self._door = Door(
             settings,
@@ -156,7 +157,6 @@ class Engine:
             RunStopped: the run cannot go on, or was told to stop; what is finished is in the ledger.
             LedgerError: the ledger cannot be written.
         """
-        self._resuming = self._ledger.has_calls()
         work = self._work()
         async with self._writer, self._door, asyncio.TaskGroup() as workers:
             for _ in range(self._options.concurrency):
@@ -207,12 +207,13 @@ class Engine:
             except (RunStopped, LedgerError) as reason:
                 self.stop(reason)
             except (DataError, OSError) as error:  # the data is read while the run goes on
-                self.stop(RunStopped(f"the data cannot be read any more: {error}"))
+                again = "once it is as it was, the same command goes on"
+                self.stop(RunStopped(f"the data cannot be read any more: {error}: {again}"))
 
     async def _evolve(self, sample: Sample, mode: Mode) -> Result:
         key = (sample.id, mode)
         if self._resuming:
-            self._on_file[key] = self._ledger.replies(*key)
+            self._on_file[key] = self._ledger.answers(*key)
         traced = sample_config(self._ledger.path.absolute().parent.name, sample.id, mode)
         try:
             with self._door.at_work(sample.id):
@@ -261,11 +262,18 @@ class Engine:
         self._tally.output_tokens += record.output_tokens or 0
 
     def _recall(self, call: Call, request: str) -> str | None:
-        replies = self._on_file.get((call.sample, call.mode), {})
-        reply = replies.get((call.exchange, call.round, call.step, request))
-        if reply is not None:
+        on_file = self._on_file.get((call.sample, call.mode), {})
+        answer = on_file.get((call.exchange, call.round, call.step, request))
+        if answer is None:
+            return None
+        if answer.failure:
+            reason, _, words = answer.failure.partition(": ")
+            if reason not in FINAL or self._options.retry_failed:
+                return None
             self._tally.on_file += 1
-        return reply
+            raise CallFailed(reason, words, step=call.step, round=call.round)
+        self._tally.on_file += 1
+        return answer.reply
 
 
 async def evolve_sample(

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import signal
-from dataclasses import replace
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from models.proxies import need_usable_proxies
 from models.rehearsal import NOTICE
 from models.settings import ROLES, located
 from models.tracing import begin_tracing
+from prompts.pack import held_pack
 from runners.engine import Engine, Options, Tally
 from runners.folder import began_with, checked_before, facts, in_progress, locked, prepare
 from runners.forecast import forecast, lines
@@ -155,7 +156,6 @@ def evolve(
     for notice in notices(settings):
         click.echo(notice, err=True)
     checked = dataset.check(checked_before(run, dataset))
-    dataset = replace(dataset, checked=checked)
     if dry_run:
         ledger_so_far = in_progress(run, facts(dataset, checked, settings, chosen))
         with tracing_context(enabled=False):  # what nobody said is nothing to look at
@@ -171,7 +171,7 @@ def evolve(
         need(settings.endpoint(role).provider)
     last = checked.count if stop is None else min(stop, checked.count)
     tally = Tally(samples=max(0, last - start) * len(chosen), modes=chosen)
-    with locked(run):
+    with locked(run), held_pack(settings.prompts):
         ledger = prepare(run, facts(dataset, checked, settings, chosen))
         engine = Engine(
             dataset, chosen, settings, options, ledger, keys, tally, tell=_tell, began_with=began_with(run)
@@ -179,15 +179,18 @@ def evolve(
         end_tracing = begin_tracing(keys, _tell)
         try:
             asyncio.run(_work(engine, tally))
+            failed = len(ledger.finished()) - len(ledger.finished(but_failed=True))
         except asyncio.CancelledError:
             raise RunStopped("interrupted twice; the calls in flight were given up") from None
         except LedgerError as error:
             raise RunStopped(str(error)) from None
         finally:
             end_tracing()
-    failed = len(ledger.finished()) - len(ledger.finished(but_failed=True))
     if failed:
-        click.echo(f"{failed:,} failed: they keep their responses; --retry-failed tries them again", err=True)
+        with suppress(OSError):  # the status says it too, where nobody reads any more
+            click.echo(
+                f"{failed:,} failed: they keep their responses; --retry-failed tries them again", err=True
+            )
     return 1 if failed else 0
 
 
@@ -203,11 +206,14 @@ async def _work(engine: Engine, tally: Tally) -> None:
         nonlocal interrupted
         if interrupted and main:
             main.cancel()
+        if not interrupted and (calls := engine.in_flight):
+            progress.tell(f"stopping: {calls} calls in flight are finished first; once more gives them up")
         interrupted = True
         engine.stop(RunStopped("interrupted; the same command goes on from here"))
 
-    for signal_ in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signal_, interrupt)
+    for signal_ in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(signal_) is not signal.SIG_IGN:  # as `nohup` has it
+            loop.add_signal_handler(signal_, interrupt)
     gc.set_threshold(OBJECTS_A_COLLECTION)
-    async with Progress(tally, engine):
+    async with Progress(tally, engine) as progress:
         await engine.run()

@@ -19,13 +19,21 @@ ON_TERMINAL, IN_LOG = 0.5, 30.0
 """Seconds between two lines."""
 
 
+class _Display(Console):
+    """Standard error. A display that cannot be written is not worth a run."""
+
+    def on_broken_pipe(self) -> None:
+        """Nobody reads it any more: rich's own answer is to end the program."""
+        self.quiet = True
+
+
 class Progress:
     """Shows a run's tally while it goes on, on standard error. An async context manager."""
 
     def __init__(self, tally: Tally, engine: Engine) -> None:
         self._tally = tally
         self._engine = engine
-        self._console = Console(stderr=True, highlight=False)
+        self._console = _Display(stderr=True, highlight=False)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
 
     async def __aenter__(self) -> Self:
@@ -35,8 +43,12 @@ class Progress:
     async def __aexit__(self, *_: object) -> None:
         self._showing.cancel()
         await asyncio.gather(self._showing, return_exceptions=True)
-        with suppress(OSError):  # a display that cannot be written is not worth a run
-            self._console.print(self._line(), soft_wrap=True)
+        self.tell(self._line())
+
+    def tell(self, text: str) -> None:
+        """Shows a line that stays, above the live one."""
+        with suppress(OSError):
+            self._console.print(text, soft_wrap=True)
 
     async def _show(self) -> None:
         if not self._console.is_terminal:

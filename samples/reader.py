@@ -28,13 +28,13 @@ class DataSet:
     """Records of one format in one file. Made by `open_data`.
 
     `check` looks at all of it and is to be called before any work is done; `samples` takes for
-    granted that ids are unique. Where `checked` says what was found then, `samples` is held to it.
+    granted that ids are unique. `written` is when the file was written to last, and its size.
     """
 
     path: Path
     format: Format
     layout: Layout
-    checked: Checked | None = None
+    written: tuple[int, int] | None
 
     def describe(self) -> str:
         """What the data set is, for the screen, such as "alpaca records in a JSON array"."""
@@ -61,16 +61,13 @@ class DataSet:
     ) -> Iterator[Sample]:
         """The samples from position `start` up to, not including, `stop`, as a stream.
 
-        Positions that are `passed_over` are left out. Raises DataError where the file is broken, or has
-        other records than when it was `checked`.
+        Positions that are `passed_over` are left out. Raises DataError where the file is broken, or was
+        written to since it was opened: what comes then is not what was checked.
         """
-        expected = self.checked.count if self.checked else None
-        position = start - 1
         for position, record in islice(enumerate(self._records()), start, stop):
-            if position == expected:
-                raise self._changed(f"more than {expected:,}")
             if passed_over(position):
                 continue
+            self._refuse_other()
             parsed = self._parsed(position, record)
             sample_id = self._id(position, record)
             yield Sample(
@@ -82,8 +79,7 @@ class DataSet:
                 parsed.exchanges,
                 parsed.skip,
             )
-        if expected is not None and position + 1 < min(expected, expected if stop is None else stop):
-            raise self._changed(f"only {position + 1:,}")
+        self._refuse_other()  # it may have been cut
 
     def _records(self) -> Iterator[dict[str, Any]]:
         return records(self.path, self.layout)
@@ -153,11 +149,9 @@ class DataSet:
     def _wrong(self, position: int, what: object) -> DataError:
         return DataError(f"{place(self.path, self.layout, position)}: {what}")
 
-    def _changed(self, found: str) -> DataError:
-        expected = self.checked.count if self.checked else 0
-        return DataError(
-            f"{self.path} has changed since it was checked: it had {expected:,} records and has {found}"
-        )
+    def _refuse_other(self) -> None:
+        if _written(self.path) not in (self.written, None):
+            raise DataError(f"{self.path} was written to while it was worked on")
 
 
 _IN_LAYOUT: dict[Layout, str] = {
@@ -172,7 +166,7 @@ def open_data(path: Path, format: Format | Literal["auto"] = "auto") -> DataSet:
 
     Only the beginning of the file is read. Raises DataError where that is not a data set.
     """
-    layout = find_layout(path)
+    layout, written = find_layout(path), _written(path)
     first = next(records(path, layout), None)
     if first is None:
         raise DataError(f"{path}: expected records, found none")
@@ -185,7 +179,16 @@ def open_data(path: Path, format: Format | Literal["auto"] = "auto") -> DataSet:
                 f"found {names(first)}"
             )
         format = detected
-    return DataSet(path, format, layout)
+    return DataSet(path, format, layout, written)
+
+
+def _written(path: Path) -> tuple[int, int] | None:
+    """When a file was written to last, and its size; None where it is gone, which harms no reader."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def _sha256(path: Path) -> str:

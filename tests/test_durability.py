@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -134,6 +135,32 @@ def test_a_run_that_is_killed_at_any_moment_loses_what_was_in_flight_and_nothing
     assert on_file(tmp_path / "run") == asked.total()
 
 
+def test_a_call_that_cannot_be_done_is_not_paid_for_again_after_a_kill(tmp_path: Path) -> None:
+    data = tmp_path / "data.jsonl"
+    topics = ("apples", "a zebra", "pears", "plums", "figs")
+    talk = [
+        turn
+        for topic in topics
+        for turn in ({"from": "human", "value": f"Tell of {topic}."}, {"from": "gpt", "value": "No."})
+    ]
+    lines = (json.dumps({"id": n, "conversations": talk}) + "\n" for n in range(6))
+    data.write_text("".join(lines), encoding="utf-8")
+    # With no exchange before it in the prompt, only one of them knows of a zebra.
+    one_by_one = ("--mode", "edit", "--history-window", 1)
+    with StandIn("truncated:word=zebra", latency=0.2) as server:
+        at = (*words(server, data, "run"), *one_by_one)
+        process = start(*at, cwd=tmp_path, env=server.environment())
+        wait_for_calls(server, 15, process)
+        process.kill()
+        process.communicate()
+        time.sleep(0.4)  # what had been sent arrives
+        lost = len(server.chats()) - on_file(tmp_path / "run")
+        coevol(*at, cwd=tmp_path, env=server.environment(), status=1)
+        assert len(server.chats()) == len(topics) * 6 + lost == on_file(tmp_path / "run") + lost
+        coevol(*at, "--retry-failed", cwd=tmp_path, env=server.environment(), status=1)
+        assert len(server.chats()) == (len(topics) + 1) * 6 + lost
+
+
 def test_a_run_that_is_killed_while_its_ledger_is_made_begins_anew(tmp_path: Path) -> None:
     data = written(tmp_path, 2)
     look("evolve", data, "-o", "run", cwd=tmp_path)
@@ -147,23 +174,86 @@ def test_a_run_that_is_killed_while_its_ledger_is_made_begins_anew(tmp_path: Pat
     assert len(exported(run, tmp_path)) == 2
 
 
+def hang_up(process: subprocess.Popen[str]) -> None:
+    """Nobody reads any more what it says."""
+    for stream in (process.stdout, process.stderr):
+        assert stream
+        stream.close()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGHUP, signal.SIGTERM])
+def test_a_closed_terminal_ends_a_run_as_an_interrupt_does(
+    sent: signal.Signals, server: StandIn, tmp_path: Path
+) -> None:
+    data = written(tmp_path, 60)
+    process = start(*words(server, data, "run"), cwd=tmp_path, env=server.environment())
+    wait_for_calls(server, 40, process)
+    hang_up(process)
+    process.send_signal(sent)
+    assert process.wait(60) == 3
+    assert on_file(tmp_path / "run") == len(server.chats())
+
+
+def test_a_run_goes_on_where_nobody_reads_what_it_says(
+    server: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = written(tmp_path, 40)
+    chatty = "import runners.progress as p; p.IN_LOG = 0.1; from runners.cli import main; main()"
+    monkeypatch.setattr(program, "_COMMAND", [sys.executable, "-c", chatty])
+    process = start(*words(server, data, "run"), cwd=tmp_path, env=server.environment())
+    wait_for_calls(server, 20, process)
+    hang_up(process)
+    assert process.wait(60) == 0
+    assert on_file(tmp_path / "run") == len(server.chats())
+    assert len(exported(tmp_path / "run", tmp_path)) == 40
+
+
 # The data
 
 
-def test_a_run_stops_where_its_data_is_cut_while_it_goes_on(server: StandIn, tmp_path: Path) -> None:
-    whole = "".join(json.dumps(record) + "\n" for record in records(400))
-    data = tmp_path / "data.jsonl"
+@pytest.mark.parametrize("change", ["cut", "other", "gone"])
+def test_a_run_stops_where_its_data_is_written_to(change: str, server: StandIn, tmp_path: Path) -> None:
+    whole = "".join(json.dumps(record) + "\n" for record in records(150))
+    data, run = tmp_path / "data.jsonl", tmp_path / "run"
     data.write_text(whole, encoding="utf-8")
-    process = start(*words(server, data, "run"), cwd=tmp_path, env=server.environment())
+    at = (*words(server, data, run), "--mode", "edit")
+    process = start(*at, cwd=tmp_path, env=server.environment())
     wait_for_calls(server, 1, process)
-    line_end = whole.index("\n", len(whole) // 2) + 1
-    os.truncate(data, line_end)  # each line that is left is a record
+    if change == "cut":
+        os.truncate(data, whole.index("\n", len(whole) // 2) + 1)  # each line that is left is a record
+    elif change == "other":
+        data.write_text(whole.replace("number", "letter"), encoding="utf-8")
+    else:
+        data.unlink()  # whoever reads it goes on reading
     _, said = process.communicate(timeout=300)
-    assert process.returncode == 3, said
-    assert "has changed since it was checked: it had 400 records and has only" in said
+    assert process.returncode == (0 if change == "gone" else 3), said
+    assert ("was written to while it was worked on" in said) == (change != "gone")
+    on_file(run)
     data.write_text(whole, encoding="utf-8")
-    look(*words(server, data, "run"), cwd=tmp_path)
-    assert len(exported(tmp_path / "run", tmp_path)) == 400
+    look(*at, cwd=tmp_path)
+    with sqlite3.connect(run / "ledger.sqlite") as connection:
+        others = connection.execute("SELECT count(*) FROM samples WHERE record LIKE '%letter%'")
+        assert others.fetchone() == (0,)
+    connection.close()
+    assert len(exported(run, tmp_path)) == 150
+
+
+def test_a_run_keeps_the_prompts_it_began_with(server: StandIn, tmp_path: Path) -> None:
+    pack = tmp_path / "pack"
+    shutil.copytree(Path(__file__).parents[1] / "prompts" / "default", pack)
+    at = (*words(server, written(tmp_path, 250), "run"), "--mode", "edit", "--prompts", pack)
+    process = start(*at, cwd=tmp_path, env=server.environment())
+    wait_for_calls(server, 1, process)
+    editor = (pack / "editor.jinja").read_text(encoding="utf-8")
+    (pack / "editor.jinja").write_text("{% call user_message() %} half written", encoding="utf-8")
+    time.sleep(1.2)  # Studio would have looked at it again
+    (pack / "editor.jinja").write_text(editor.replace("{% endcall", "Rhyme. {% endcall"), encoding="utf-8")
+    asked = len(server.chats())
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 0, said
+    assert len(server.chats()) > asked
+    assert not any(b"Rhyme" in request.raw for request in server.chats())
+    assert "texts of the prompts" in look(*at, cwd=tmp_path, status=2).stderr
 
 
 # The disk
@@ -215,6 +305,29 @@ def test_a_read_only_folder_can_be_looked_at_and_not_worked_in(disk: Path, tmp_p
     remount(disk, "rw")
     look("evolve", data, "-o", disk / "run", cwd=tmp_path)
     assert len(exported(disk / "run", tmp_path)) == 6
+
+
+@pytest.mark.parametrize("how", ["deleted", "moved"])
+def test_a_run_whose_ledger_goes_away_stops_at_once(how: str, server: StandIn, tmp_path: Path) -> None:
+    data, run = written(tmp_path, 200), tmp_path / "run"
+    process = start(*words(server, data, "run"), cwd=tmp_path, env=server.environment())
+    wait_for_calls(server, 40, process)
+    if how == "moved":
+        run.rename(tmp_path / "elsewhere")
+    else:
+        (run / "ledger.sqlite").unlink()
+    asked = len(server.chats())
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 3, said
+    assert "was moved or deleted while the run wrote to it" in said
+    assert len(server.chats()) - asked <= 2 * IN_FLIGHT
+    assert not (run / "ledger.sqlite").exists()
+    if how == "moved":
+        (tmp_path / "elsewhere").rename(run)
+        assert on_file(run) >= asked - IN_FLIGHT
+        look(*words(server, data, "run"), cwd=tmp_path)
+        assert len(exported(run, tmp_path)) == 200
+        assert len(server.chats()) - on_file(run) <= 3 * IN_FLIGHT
 
 
 HOLD = """
