@@ -2,7 +2,7 @@
 # make test   lint, types and all tests
 # make trainers   TRL, LLaMA-Factory and Axolotl, for the tests that load exports with them
 # make test-long   the tests that take many minutes
-# make bench  measures the program against floors, see benchmarks/RESULTS.md
+# make bench  measures the program against floors, see benchmarks/RESULTS.md (VLLM=URL: also prompt prefixes)
 # make pictures   takes the pictures of the README anew (needs chromium and chromedriver)
 # make lock   compiles the pinned requirements anew from pyproject.toml
 
@@ -37,7 +37,7 @@ test-long: $(VENV)/test
 	$(BIN)/pytest -m long
 
 bench: $(VENV)/test
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(if $(VLLM),--vllm $(VLLM))
 
 pictures: $(VENV)/test
 	$(BIN)/python -m tests.pictures docs

@@ -66,19 +66,20 @@ def wenxin(endpoint: Endpoint, role: Role, settings: ModelSettings, key: SecretS
     """
     need(endpoint.provider)
     id, _, secret = key.get_secret_value().partition(":")
+    given = parameters(endpoint, role, settings)
     make = _wenxin_class()
     model: BaseChatModel = make(
         endpoint=endpoint.name,
         api_key=id,
         secret_key=secret,
-        temperature=min(max(settings.temperature, 0.01), 1.0),
-        top_p=settings.top_p,
+        temperature=given.temperature,
+        top_p=given.top_p,
         init_kwargs={"config": _wenxin_config(endpoint)},
         # The library's own time limit is a whole number of seconds; retries are the door's.
         model_kwargs={
             "request_timeout": settings.timeout,
             "retry_count": 1,
-            **parameters(endpoint, role, settings).body,
+            **given.body,
         },
     )
     return model
@@ -98,14 +99,15 @@ def glm_jwt(
         MissingExtra: its library is not installed.
     """
     need(endpoint.provider)
+    given = parameters(endpoint, role, settings)
     model: BaseChatModel = _glm_class()(
         model=endpoint.name,
         api_key=key.get_secret_value(),
         api_base=f"{endpoint.base_url}/chat/completions",
-        temperature=min(settings.temperature, 1.0),
-        top_p=settings.top_p,
+        temperature=given.temperature,
+        top_p=given.top_p,
         http_client=client,
-        further=parameters(endpoint, role, settings).body,
+        further=given.body,
         timeout=timeout,
     )
     return model
@@ -238,7 +240,7 @@ def _glm_class() -> Callable[..., BaseChatModel]:
             dicts, params = self._create_message_dicts(messages, stop)
             answer = await self.http_client.post(
                 self.zhipuai_api_base,
-                json={**params, "top_p": max(self.top_p, 0.01), "messages": dicts, **self.further},
+                json={**params, "top_p": self.top_p, "messages": dicts, **self.further},
                 headers={"Authorization": token(self.zhipuai_api_key)},
                 timeout=self.timeout,
             )

@@ -7,8 +7,9 @@ calls come too fast or that too many are in flight, and the server seldom says w
 limits, and each grows again while it is the one that holds calls back (additive increase, multiplicative
 decrease).
 
-Simulated over servers that take 2 to 100 calls a second and need 0.1 to 5 seconds for one, a run uses more
-than 90 % of that after the first half minute, with fewer than 5 % of its calls refused.
+Over servers that take 2 to 100 calls a second and need 0.05 to 5 seconds for one, which tests/test_door.py
+simulates, a run uses more than 90 % of that after the first half minute, with fewer than 5 % of its calls
+refused.
 """
 
 import asyncio

@@ -187,15 +187,13 @@ def evolve(
         finally:
             end_tracing()
     if failed:
-        with suppress(OSError):  # the status says it too, where nobody reads any more
-            click.echo(
-                f"{failed:,} failed: they keep their responses; --retry-failed tries them again", err=True
-            )
+        _tell(f"{failed:,} failed: they keep their responses; --retry-failed tries them again")
     return 1 if failed else 0
 
 
 def _tell(notice: str) -> None:
-    click.echo(notice, err=True)
+    with suppress(OSError):  # nobody has to read it
+        click.echo(notice, err=True)
 
 
 async def _work(engine: Engine, tally: Tally) -> None:
