@@ -77,7 +77,7 @@ def made_by(folder: Path) -> dict[str, Any]:
         RunError: it is not noted there, or damaged.
     """
     try:
-        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunError(f"{folder} is not a run: {folder / 'run.json'} cannot be read ({error})") from None
     try:
@@ -123,7 +123,7 @@ def checked_before(folder: Path, data: DataSet) -> Checked | None:
     The run notes it down once the check is done. A version of the program that checks other things, or
     another format, needs a check of its own.
     """
-    if not (folder / "run.json").is_file():
+    if not (folder / _FACTS).is_file():
         return None
     try:
         made = made_by(folder)
@@ -155,12 +155,14 @@ def prepare(folder: Path, now: Mapping[str, Any]) -> Ledger:
                 made.setdefault("later", []).append(Later(at=now["created"], max_tokens=limit))
                 _note(folder, made)
             return ledger
-        for name in _LEDGER:
+        # In this order: where there is `run.json`, there is a ledger.
+        for name in (_FACTS, *_LEDGER):
             (folder / name).unlink(missing_ok=True)
+        ledger = Ledger.create(folder / "ledger.sqlite")
         _note(folder, now)
     except OSError as error:
         raise RunError(f"{folder} cannot hold a run: {error.strerror}") from None
-    return Ledger.create(folder / "ledger.sqlite")
+    return ledger
 
 
 def began_with(folder: Path) -> int:
@@ -175,11 +177,12 @@ def _limits(made: Mapping[str, Any]) -> list[int]:
 
 def _note(folder: Path, made: Mapping[str, Any]) -> None:
     # Whole or not at all: a ledger without it would be of no use.
-    with (folder / "run.json.new").open("w", encoding="utf-8") as file:
+    new = folder / f"{_FACTS}.new"
+    with new.open("w", encoding="utf-8") as file:
         file.write(json.dumps(made, indent=2, ensure_ascii=False) + "\n")
         file.flush()
         os.fsync(file.fileno())
-    (folder / "run.json.new").replace(folder / "run.json")
+    new.replace(folder / _FACTS)
 
 
 def in_progress(folder: Path, now: Mapping[str, Any]) -> Ledger | None:
@@ -190,12 +193,15 @@ def in_progress(folder: Path, now: Mapping[str, Any]) -> Ledger | None:
     """
     if Ledger.exists(folder / "ledger.sqlite"):
         ledger = open_run(folder)
+        empty = nothing_spent(ledger) and not ledger.has_results()
+        if empty and not (folder / _FACTS).exists():
+            return None
         different = [
             (name, there, here)
             for name, there, here in differences(made_by(folder), now)
             if name not in FREE_ON_RESUME
         ]
-        if different and nothing_spent(ledger) and not ledger.has_results():
+        if different and empty:
             return None
         if different:
             raise RunError(
@@ -204,6 +210,11 @@ def in_progress(folder: Path, now: Mapping[str, Any]) -> Ledger | None:
                 + "\nGive this run a folder of its own, or use what that one was begun with."
             )
         return ledger
+    if (folder / _FACTS).exists():
+        raise RunError(
+            f"{folder} has lost its ledger.sqlite, which holds all that was done: put it back, "
+            f"or delete {_FACTS} to begin anew"
+        )
     strangers = [p.name for p in folder.iterdir() if p.name not in _OURS] if folder.is_dir() else []
     if strangers:
         raise RunError(f"{folder} is not empty and holds no run (but {strangers[0]}): name another")
@@ -211,7 +222,8 @@ def in_progress(folder: Path, now: Mapping[str, Any]) -> Ledger | None:
 
 
 _LEDGER = ("ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm", "ledger.sqlite-journal")
-_OURS = ("run.json", "run.json.new", "lock", *_LEDGER)
+_FACTS = "run.json"
+_OURS = (_FACTS, f"{_FACTS}.new", "lock", *_LEDGER)
 """What may stand in a folder in which a run was about to begin."""
 
 

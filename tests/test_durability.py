@@ -166,7 +166,8 @@ def test_a_run_that_is_killed_while_its_ledger_is_made_begins_anew(tmp_path: Pat
     look("evolve", data, "-o", "run", cwd=tmp_path)
     run = tmp_path / "run"
     (run / "ledger.sqlite").unlink()
-    (run / "run.json").write_text('{"cre')
+    (run / "run.json").unlink()
+    (run / "run.json.new").write_text('{"cre')
     with sqlite3.connect(run / "ledger.sqlite") as connection:
         connection.execute("PRAGMA journal_mode = WAL")
     connection.close()
@@ -322,7 +323,10 @@ def test_a_run_whose_ledger_goes_away_stops_at_once(how: str, server: StandIn, t
     assert "was moved or deleted while the run wrote to it" in said
     assert len(server.chats()) - asked <= 2 * IN_FLIGHT
     assert not (run / "ledger.sqlite").exists()
-    if how == "moved":
+    if how == "deleted":
+        lost = look(*words(server, data, "run"), cwd=tmp_path, status=2).stderr
+        assert "run has lost its ledger.sqlite" in lost
+    else:
         (tmp_path / "elsewhere").rename(run)
         assert on_file(run) >= asked - IN_FLIGHT
         look(*words(server, data, "run"), cwd=tmp_path)
