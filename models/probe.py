@@ -19,7 +19,7 @@ from models.line import Line, Standing
 from models.pace import Traffic
 from models.parameters import FORMS, OLD, formed
 from models.reply import reply_text
-from models.room import Room, context_length
+from models.room import WAIT, Room, context_length
 from models.settings import Endpoint, ModelSettings, Role
 from prompts.pack import Message
 
@@ -62,7 +62,7 @@ async def probe(
         context = None
         if endpoint.base_url and endpoint.provider not in OLD:  # whose keys are not sent as they are
             with suppress(TimeoutError):
-                async with asyncio.timeout(settings.timeout):
+                async with asyncio.timeout(min(WAIT, settings.timeout)):
                     context = await context_length(endpoint, key.get_secret_value(), client)
         if context is not None:
             most = longest_reply(settings, role)
