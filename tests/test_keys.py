@@ -12,6 +12,8 @@ from models.diagnosis import diagnose
 from models.failures import AnswerRefused
 from models.keys import KEY_NAMES, Keys, MissingKey
 from models.settings import Endpoint, Provider
+from standin import StandIn
+from tests.doors import asking, call
 
 NAMES = sorted({name for names in KEY_NAMES.values() for name in names.split(" and ")})
 KEY = st.text("abcdefXYZ0123456789-._/+=%:", min_size=8, max_size=40).map(lambda text: f"sk-{text}")
@@ -51,6 +53,13 @@ def test_a_role_may_have_a_key_of_its_own() -> None:
     assert keys.redact("sk-judge, sk-all") == "[OPENAI_API_KEY_JUDGE], [OPENAI_API_KEY]"
     with pytest.raises(MissingKey, match="QIANFAN_AK=… and QIANFAN_SK=…"):  # one of two is none
         keys.of(Endpoint("wenxin", "m", None), "judge")
+
+
+async def test_a_role_is_asked_with_its_own_key() -> None:
+    with StandIn() as server:
+        keys = {"OPENAI_API_KEY": "of-all-others", "OPENAI_API_KEY_EDITOR": server.key("openai")}
+        async with asking(server, keys=keys) as to:
+            assert [type(reply) for reply in await to.ask(call())] == [str]
 
 
 @pytest.mark.parametrize("key", ["sk-naïve", "sk-one\nX-Other: two", "sk-\x00"])
