@@ -4,8 +4,8 @@
     glm-jwt:NAME      a GLM model, with tokens signed by a key of the form `id.secret`; ZHIPUAI_API_KEY
 
 Both libraries are installed by the extra `community` and loaded only when such a model is asked for. What
-they raise becomes one of three errors, which hold no URL: `AnswerRefused`, ValueError for an answer that is
-no reply, or an OSError for the connection.
+they raise becomes one of three errors, which hold no URL: `AnswerRefused`, `Unsendable` for a request that
+cannot be made, or an OSError for the connection.
 
 What it does not cover: Wenxin's library works in threads, at most `MOST_THREADS` at a time, and a thread
 ends with its own time limit, which counts from the last byte that came.
@@ -25,12 +25,12 @@ from typing import Any
 import httpx2
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatResult
 from pydantic import Field, SecretStr
 
-from models.failures import AnswerRefused, MissingExtra
+from models.answer import read
+from models.failures import AnswerRefused, MissingExtra, Unsendable
 from models.parameters import parameters
 from models.settings import Endpoint, ModelSettings, Provider, Role
 
@@ -182,7 +182,7 @@ def _wenxin_class() -> Callable[..., BaseChatModel]:
                 raise AnswerRefused(401, {"message": str(error).partition(" AK/SK should")[0]}) from None
             except qianfan.errors.RequestError as error:
                 if error.status_code is None:
-                    raise ValueError(str(error)) from None
+                    raise AnswerRefused(200, str(error), lacks="no JSON") from None
                 headers = {str(name).lower(): str(value) for name, value in (error.headers or {}).items()}
                 raise AnswerRefused(error.status_code, _body_in(str(error)), headers) from None
             except requests.exceptions.ConnectTimeout:
@@ -193,8 +193,13 @@ def _wenxin_class() -> Callable[..., BaseChatModel]:
                 unreachable = "NewConnectionError" in str(error) or "NameResolutionError" in str(error)
                 kind = ConnectionRefusedError if unreachable else ConnectionResetError
                 raise kind("connection refused" if unreachable else "it was closed") from None
+            except requests.exceptions.InvalidJSONError as error:
+                raise Unsendable(str(error)) from None
             except requests.exceptions.RequestException as error:
                 raise ConnectionResetError(type(error).__name__) from None
+            except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+                lacks = f"a reply that cannot be read: {type(error).__name__}"
+                raise AnswerRefused(200, str(error), lacks=lacks) from None
             message = result.generations[0].message
             if message.response_metadata.get("need_clear_history"):
                 message.response_metadata["finish_reason"] = "content_filter"
@@ -238,30 +243,24 @@ def _glm_class() -> Callable[..., BaseChatModel]:
             **kwargs: Any,
         ) -> ChatResult:
             dicts, params = self._create_message_dicts(messages, stop)
-            answer = await self.http_client.post(
-                self.zhipuai_api_base,
-                json={**params, "top_p": self.top_p, "messages": dicts, **self.further},
-                headers={"Authorization": token(self.zhipuai_api_key)},
-                timeout=self.timeout,
-            )
+            body = {**params, "top_p": self.top_p, "messages": dicts, **self.further}
             try:
-                body = answer.json()
-            except ValueError:
-                body = answer.text
-            if not answer.is_success:
-                raise AnswerRefused(answer.status_code, body, dict(answer.headers))
-            try:
-                result: ChatResult = self._create_chat_result(body)
-                used = body.get("usage") or {}
-                message = result.generations[0].message
-            except (KeyError, TypeError, AttributeError, IndexError):
-                raise ValueError(body) from None
-            if used and isinstance(message, AIMessage):
-                message.usage_metadata = UsageMetadata(
-                    input_tokens=used.get("prompt_tokens", 0),
-                    output_tokens=used.get("completion_tokens", 0),
-                    total_tokens=used.get("total_tokens", 0),
+                request = self.http_client.build_request(
+                    "POST",
+                    self.zhipuai_api_base,
+                    json=body,
+                    headers={"Authorization": token(self.zhipuai_api_key)},
+                    timeout=self.timeout,
                 )
-            return result
+            except (ValueError, TypeError) as error:
+                raise Unsendable(str(error)) from error
+            answer = await self.http_client.send(request)
+            if not answer.is_success:
+                try:
+                    refusal = answer.json()
+                except ValueError:
+                    refusal = answer.text
+                raise AnswerRefused(answer.status_code, refusal, dict(answer.headers))
+            return read(answer, self._create_chat_result)
 
     return SignedGLM

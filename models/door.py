@@ -22,15 +22,25 @@ from typing import Any, Protocol, Self
 from httpx2 import Limits
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
+from langchain_core.messages.ai import UsageMetadata
 from openai import DefaultAioHttpClient
 from pydantic import SecretStr
 
-from models.answer import answer
+from models.answer import answer, usage
 from models.budget import Budget, Reservation, Usage, longest_reply
 from models.call import Call, CallRecord
 from models.chat import chat_model
-from models.diagnosis import diagnose, unusable
-from models.failures import UNREACHABLE, CallFailed, Diagnosis, RunStopped
+from models.diagnosis import diagnose, never_right, unusable
+from models.failures import (
+    NEVER_RIGHT,
+    TOO_MANY_FILES,
+    UNREACHABLE,
+    UNSENDABLE,
+    AnswerRefused,
+    CallFailed,
+    Diagnosis,
+    RunStopped,
+)
 from models.health import KNOCK, Outage
 from models.keys import Keys
 from models.line import Line, Standing, Waiting, name_apart
@@ -59,8 +69,8 @@ ATTEMPTS_AT_FIRST = 3
 """Attempts to reach an endpoint that never answered: a wrong address shows itself within seconds."""
 
 PATIENCE = 300.0
-"""Seconds without a sign of a model that did answer before, until the run stops. A server's restart with a
-large model takes minutes."""
+"""Seconds without a sign of a model that did answer before, or with nothing but failures of all calls, until
+the run stops. A server's restart with a large model takes minutes."""
 
 IDLE = 4.0
 """Seconds that an unused connection is kept. Servers commonly close theirs after five, and a request that
@@ -69,9 +79,6 @@ meets the closing is lost."""
 LONGER = 1.25
 """A reply that is so many times as long as its limit shows that the limit was ignored: providers count
 differently, but not that much."""
-
-LONGEST_WORDS = 1000
-"""Characters kept of what a provider says of a failure; some send a page."""
 
 
 class Recall(Protocol):
@@ -239,17 +246,27 @@ class Door:
             return known
         # A graph cancels a node when the one beside it fails. The call is paid for all the same, so it
         # runs in a task of its own to its end and onto file.
-        task = asyncio.create_task(self._make(call, request))
+        effort = _Effort()
+        task = asyncio.create_task(self._make(call, request, effort))
         self._calls.add(task)
         task.add_done_callback(self._landed)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            # Nobody waits for it any more: it is not sent once more.
+            effort.is_unwanted = True
+            if effort.is_idle:
+                task.cancel()
+            raise
 
-    async def _make(self, call: Call, request: str) -> str:
-        with self.at_work(call.sample):
-            return await self._insist(call, request, self._replicas[call.role])
+    async def _make(self, call: Call, request: str, effort: "_Effort") -> str:
+        try:
+            with self.at_work(call.sample):
+                return await self._insist(call, request, effort, self._replicas[call.role])
+        finally:
+            effort.leave()
 
-    async def _insist(self, stated: Call, request: str, replicas: Replicas) -> str:
-        effort = _Effort()
+    async def _insist(self, stated: Call, request: str, effort: "_Effort", replicas: Replicas) -> str:
         while True:
             # Each time anew: what was learned of the endpoint meanwhile may have changed the messages' form,
             # and the sample may have moved.
@@ -262,19 +279,23 @@ class Door:
             if self._stopped:
                 raise self._stopped
             try:
-                attempt = await self._paid_attempt(call, line, again=effort.attempts > 0)
+                attempt = await self._paid_attempt(call, line, effort)
             except Elsewhere:
                 continue
             effort.attempts += 1
             effort.seconds += attempt.latency
             self._measure(attempt, call.role, line.endpoint)
-            if attempt.error and line.learn(attempt.error, attempt.messages, formed=bool(attempt.fields)):
+            if attempt.taught:
                 continue
             failure = attempt.failure
-            if failure and self._worth_another(failure, effort, replicas):
+            if failure and not effort.is_unwanted and self._worth_another(failure, effort, replicas):
                 if not (line.standing.health.down and replicas.one_lives):
                     await self._wait(failure, effort, line.standing)
                 continue
+            if failure and failure.remedy == "give up call" and failure.meaning in NEVER_RIGHT:
+                await line.debut.judged()
+                if self._stopped:
+                    raise self._stopped
             return await self._conclude(call, request, line, attempt, effort)
 
     def _measure(self, attempt: "_Attempt", role: Role, endpoint: Endpoint) -> None:
@@ -288,35 +309,38 @@ class Door:
             f"came, and the limit is {limit:,}. Give it in a field that this server knows with --extra-body"
         )
 
-    async def _paid_attempt(self, call: Call, line: Line, *, again: bool) -> "_Attempt":
+    async def _paid_attempt(self, call: Call, line: Line, effort: "_Effort") -> "_Attempt":
         if self._budget is None:
-            return await self._attempt(call, line, again=again)
+            return await self._attempt(call, line, effort)
         attempt: _Attempt | None = None
-        reservation = await self._reserve(self._budget, call, line)
+        reservation = await self._reserve(self._budget, call, line, effort)
         try:
             if self._stopped:  # while it waited
                 raise self._stopped
-            attempt = await self._attempt(call, line, again=again)
+            attempt = await self._attempt(call, line, effort)
             return attempt
         finally:
             # Without an attempt it never left, or the run was given up.
             self._budget.settle(reservation, attempt.usage if attempt else Usage(0, 0, 0))
 
-    async def _reserve(self, budget: Budget, call: Call, line: Line) -> Reservation:
+    async def _reserve(self, budget: Budget, call: Call, line: Line, effort: "_Effort") -> Reservation:
         try:
             most = longest_reply(self._settings, call.role)
-            return await budget.reserve(line.endpoint, line.shaped(call.messages), most)
+            with effort.idle():
+                return await budget.reserve(line.endpoint, line.shaped(call.messages), most)
         except RunStopped as reason:
             self.stop(reason)
             raise
 
-    async def _attempt(self, call: Call, line: Line, *, again: bool) -> "_Attempt":
+    async def _attempt(self, call: Call, line: Line, effort: "_Effort") -> "_Attempt":
         standing, replicas = line.standing, self._replicas[call.role]
         tokens = 0.0
         if self._counts_tokens:
             prompt = sum(estimate_tokens(message["content"]) for message in call.messages)
             tokens = standing.expect(prompt, self._settings.max_tokens)
-        flight = await standing.lane.enter(tokens, again=again)
+        with effort.idle():
+            flight = await standing.lane.enter(tokens, again=effort.attempts > 0)
+        effort.set_out(line)
         if standing.pressure:
             standing.pressure.watch()
         attempt = _Attempt(line.shaped(call.messages), line.fields(call), time.time())
@@ -326,14 +350,15 @@ class Door:
                 message = await answer(line.model, attempt.messages, attempt.fields, call)
             attempt.answered(message, call, line.endpoint)
             standing.health.has_answered = True
+            line.debut.answered()
             if attempt.output_tokens:
                 standing.learn_output(attempt.output_tokens)
         except Exception as error:
-            attempt.error = error
-            attempt.failure = diagnose(error, line.endpoint, has_answered=standing.health.has_answered)
-            if attempt.failure.remedy == "stop run" and not replicas.can_spare(standing):
+            attempt.refused(error)
+            attempt.taught = line.learn(error, attempt.messages, formed=bool(attempt.fields))
+            if not attempt.taught:
                 # Before its place goes to another call, which could only fail as well.
-                self.stop(RunStopped(self._said(attempt.failure)))
+                attempt.failure = self._diagnosed(error, call, line, effort)
         finally:
             attempt.latency = time.perf_counter() - clock
             failure = attempt.failure
@@ -344,11 +369,22 @@ class Door:
                 refused=failure is not None and failure.remedy == "slow down",
                 wait=failure.wait if failure else None,
             )
-        if standing.pressure and not failure:
+        if standing.pressure and not attempt.error:
             said = attempt.output_tokens or estimate_tokens(attempt.reply)
             standing.pressure.answered(attempt.latency, said)
-        replicas.heard(standing, failure, flight.started, asyncio.get_running_loop().time())
+        replicas.heard(standing, failure, call.sample, flight.started, asyncio.get_running_loop().time())
         return attempt
+
+    def _diagnosed(self, error: Exception, call: Call, line: Line, effort: "_Effort") -> Diagnosis:
+        """What the error means; where that is the end of the run, it is told to stop."""
+        standing, replicas = line.standing, self._replicas[call.role]
+        failure = diagnose(error, line.endpoint, has_answered=standing.health.has_answered)
+        ends = failure.remedy == "stop run" and not replicas.can_spare(standing)
+        if line.debut.is_mistake(failure, effort, call.sample):
+            failure, ends = never_right(failure, call.role, line.endpoint), True
+        if ends or failure.meaning is TOO_MANY_FILES:
+            self.stop(RunStopped(failure.told(self._keys.redact)))
+        return failure
 
     def _worth_another(self, failure: Diagnosis, effort: "_Effort", replicas: Replicas) -> bool:
         if failure.remedy == "stop run":
@@ -357,7 +393,10 @@ class Door:
             return False
         if failure.meaning is not UNREACHABLE:
             effort.tries += 1
-            return effort.tries < MOST_ATTEMPTS and effort.seconds < LONGEST_CALL
+            if effort.tries < MOST_ATTEMPTS and effort.seconds < LONGEST_CALL:
+                return True
+            since = replicas.fruitless_since
+            return since is not None and asyncio.get_running_loop().time() < since + PATIENCE
         if replicas.one_lives:
             return True
         if not replicas.has_answered:
@@ -374,16 +413,16 @@ class Door:
             seconds = max(failure.wait, seconds)
         else:
             effort.seconds += seconds
-        with standing.resting(failure.meaning.name, seconds), suppress(TimeoutError):
+        with effort.idle(), standing.resting(failure.meaning.name, seconds), suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
     async def _conclude(
         self, call: Call, request: str, line: Line, attempt: "_Attempt", effort: "_Effort"
     ) -> str:
         failure = attempt.failure
-        words = self._said(failure, effort.attempts) if failure else ""
-        if failure and failure.meaning is UNREACHABLE:
-            self.stop(RunStopped(words))
+        words = failure.told(self._keys.redact, effort.attempts) if failure else ""
+        if failure and not effort.is_unwanted:
+            self._stop_in_outage(failure, call, effort)
         record = CallRecord(
             call=replace(call, shortenable=None),
             request=request,
@@ -407,14 +446,18 @@ class Door:
             raise CallFailed(failure.meaning.name, words, step=call.step, round=call.round)
         raise self._stopped
 
-    def _said(self, failure: Diagnosis, attempts: int = 1) -> str:
-        words = self._keys.redact(failure.message)
-        words = words if len(words) <= LONGEST_WORDS else words[: LONGEST_WORDS - 1] + "…"
-        if attempts <= 1:
-            return words
-        # Before the advice, which is the last line where there is one.
-        said, line, advice = words.rpartition("\n") if failure.meaning.advice else (words, "", "")
-        return f"{said} (after {attempts} attempts){line}{advice}"
+    def _stop_in_outage(self, failure: Diagnosis, call: Call, effort: "_Effort") -> None:
+        """Stop the run where a call that may pass is given up for what is no fault of its own."""
+        since = self._replicas[call.role].fruitless_since
+        if failure.meaning is not UNREACHABLE and failure.remedy in ("retry", "slow down"):
+            if since is None:
+                return
+            minutes = (asyncio.get_running_loop().time() - since) / 60
+            advice = f"No call had a reply for {minutes:.0f} minutes. The same command goes on from here."
+            failure = replace(failure, advice=advice)
+        elif failure.meaning is not UNREACHABLE:
+            return
+        self.stop(RunStopped(failure.told(self._keys.redact, effort.attempts)))
 
     def _fingerprint(self, call: Call) -> str:
         s, line = self._settings, next(iter(self._lines[call.role].values()))  # the same for all replicas
@@ -430,18 +473,45 @@ class Door:
             task.exception()  # seen here, in case its node is gone
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Effort:
-    """What one call took so far: attempts, those of them that count, and seconds."""
+    """What one call took so far: attempts, those of them that count, and seconds.
+
+    `is_idle` while nothing is lost if it is given up, `is_unwanted` when nobody waits for its reply.
+    """
 
     attempts: int = 0
     tries: int = 0
     seconds: float = 0.0
+    is_idle: bool = False
+    is_unwanted: bool = False
+    line: Line | None = None
+
+    @contextmanager
+    def idle(self) -> Iterator[None]:
+        self.is_idle = True
+        try:
+            yield
+        finally:
+            self.is_idle = False
+
+    def set_out(self, line: Line) -> None:
+        if self.line is not line:
+            self.leave()
+            self.line = line
+        line.debut.begins(self)
+
+    def leave(self) -> None:
+        if self.line:
+            self.line.debut.left(self)
 
 
 @dataclass(slots=True)
 class _Attempt:
-    """One attempt at a call: what was sent, and what came of it."""
+    """One attempt at a call: what was sent, and what came of it.
+
+    `taught` where the error says in which form the endpoint takes the call.
+    """
 
     messages: list[Message]
     fields: dict[str, Any]
@@ -454,6 +524,7 @@ class _Attempt:
     cached_tokens: int | None = None
     failure: Diagnosis | None = None
     error: Exception | None = None
+    taught: bool = False
 
     @property
     def usage(self) -> Usage | None:
@@ -462,14 +533,22 @@ class _Attempt:
             return Usage(self.input_tokens, self.cached_tokens or 0, self.output_tokens)
         status = getattr(self.error, "status_code", None)
         refused = status is not None and status != HTTPStatus.GATEWAY_TIMEOUT
-        unsent = self.failure is not None and self.failure.meaning is UNREACHABLE
-        return Usage(0, 0, 0) if refused or unsent else None
+        spoilt = isinstance(self.error, AnswerRefused) and self.error.lacks
+        unsent = self.failure is not None and self.failure.meaning in (UNREACHABLE, UNSENDABLE)
+        return Usage(0, 0, 0) if (refused and not spoilt) or unsent else None
 
     def answered(self, message: AIMessage, call: Call, endpoint: Endpoint) -> None:
-        usage: Any = message.usage_metadata or {}
         self.reply = reply_text(message.text)
         self.finish_reason = message.response_metadata.get("finish_reason")
-        self.input_tokens = usage.get("input_tokens")
-        self.output_tokens = usage.get("output_tokens")
-        self.cached_tokens = usage.get("input_token_details", {}).get("cache_read")
+        self._count(message.usage_metadata)
         self.failure = unusable(message, self.reply, call, endpoint)
+
+    def refused(self, error: Exception) -> None:
+        self.error = error
+        if isinstance(error, AnswerRefused):
+            self._count(usage(error.body))  # of no use, and paid for all the same
+
+    def _count(self, used: UsageMetadata | None) -> None:
+        if used:
+            self.input_tokens, self.output_tokens = used["input_tokens"], used["output_tokens"]
+            self.cached_tokens = used.get("input_token_details", {}).get("cache_read")

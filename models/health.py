@@ -2,14 +2,19 @@
 
 It is down when nobody can be reached there, when many attempts in a row are lost, or when it refuses calls
 for a reason that would stop a run. It is up again with the first sign of life in a call that was made since.
+
+Two things tell a failure of the endpoint, or of what it is asked for, from one of a single call: the first
+calls of all all end so (`Debut`), or nothing else comes from it any more (`Health.fruitless_since`).
 """
 
+import asyncio
 import time
 from dataclasses import dataclass
 
 from models.failures import (
     BAD_REPLY,
     CONNECTION_LOST,
+    NEVER_RIGHT,
     OVERLOADED,
     SERVER_ERROR,
     TIMEOUT,
@@ -27,6 +32,9 @@ a gateway with nobody behind it. Where three calls in ten fail, one row in 15,00
 BUSY = 30.0
 """Seconds for which an endpoint may say that it is overloaded, and do nothing else, before that counts too: a
 full queue says so, and so does a gateway with nobody behind it."""
+
+FEW = 5
+"""Samples whose calls fail, with no reply to any other, are enough to say that it is not for their texts."""
 
 _LOST = (CONNECTION_LOST, TIMEOUT, SERVER_ERROR, BAD_REPLY, OVERLOADED)
 
@@ -53,9 +61,23 @@ class Health:
         """Since when it is down, in Unix time."""
         self._down_since = self._lost_since = self._knock_at = 0.0
         self._lost = 0
+        self._fruitless: set[str] = set()
+        self._fruitless_since = 0.0
 
-    def heard(self, failure: Diagnosis | None, started: float, now: float) -> None:
-        """What came of an attempt that started then."""
+    @property
+    def fruitless_since(self) -> float | None:
+        """Since when calls of several samples came to nothing that may pass, and no other came to more."""
+        return self._fruitless_since if len(self._fruitless) >= FEW else None
+
+    def heard(self, failure: Diagnosis | None, sample: str, started: float, now: float) -> None:
+        """What came of an attempt that started then, at a call of this sample."""
+        # A server that is shut down takes no new calls while it finishes those it has.
+        is_news = not self.down or started >= self._down_since
+        if failure and failure.remedy in ("retry", "slow down"):
+            self._fruitless_since = self._fruitless_since if self._fruitless else now
+            self._fruitless.add(sample)
+        elif is_news:
+            self._fruitless.clear()
         if failure and failure.meaning is UNREACHABLE:
             self.silent_since = now if self.silent_since is None else self.silent_since
             self._fell(failure, now)
@@ -69,8 +91,7 @@ class Health:
             is_busy = failure.meaning is OVERLOADED and now < self._lost_since + BUSY
             if self.down or (self._lost >= LOST_IN_A_ROW and not is_busy):
                 self._fell(failure, now)
-        # A server that is shut down takes no new calls while it finishes those it has.
-        elif not self.down or started >= self._down_since:
+        elif is_news:
             self._lost, self.down = 0, ""
 
     def knocked(self, now: float) -> bool:
@@ -85,3 +106,56 @@ class Health:
             self._down_since, self.down_at = now, time.time()
         self.down = failure.meaning.name
         self._knock_at = now + KNOCK
+
+
+class Debut:
+    """The first calls of a role to an endpoint, until one of them has a reply.
+
+    A failure that comes of the settings (`NEVER_RIGHT`) is told from one of the call's own by its fellows: it
+    is of the settings when the first few all ended so. Failures are often quicker than replies, so nothing is
+    said before all calls that were under way when the first one failed have come to something.
+    """
+
+    def __init__(self) -> None:
+        self._has_answered = False
+        self._last = self._waits_for = 0
+        self._under_way: dict[object, int] = {}
+        self._failed: set[object] = set()
+        self._news = asyncio.Event()
+
+    def begins(self, call: object) -> None:
+        """A call is about to be sent, for the first time or once more."""
+        if call not in self._under_way:
+            self._last += 1
+            self._under_way[call] = self._last
+
+    def left(self, call: object) -> None:
+        """A call is not under way any more."""
+        self._under_way.pop(call, None)
+        self._news.set()
+        self._news.clear()
+
+    def answered(self) -> None:
+        """There was a reply."""
+        self._has_answered = True
+        self._news.set()
+        self._news.clear()
+
+    def is_mistake(self, failure: Diagnosis, call: object, sample: str) -> bool:
+        """Whether a failure is one of the settings."""
+        if self._has_answered or failure.meaning not in NEVER_RIGHT:
+            return False
+        self._waits_for = self._waits_for or self._last
+        self.left(call)
+        # What is tried again counts with each attempt, else a sample counts once.
+        self._failed.add(sample if failure.remedy == "give up call" else object())
+        return len(self._failed) >= FEW and not self._is_open
+
+    async def judged(self) -> None:
+        """Wait until it is known whether a call that failed has fellows."""
+        while self._is_open:
+            await self._news.wait()
+
+    @property
+    def _is_open(self) -> bool:
+        return not self._has_answered and any(n <= self._waits_for for n in self._under_way.values())

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from langchain_core.language_models import BaseChatModel
 
 from models.call import Call, VerdictForm
-from models.health import Health, Outage
+from models.health import Debut, Health, Outage
 from models.pace import Lane
 from models.pressure import Pressure
 from models.room import Room
@@ -118,6 +118,7 @@ class Line:
         self.standing = standing
         self.identity = identity
         self.forms = forms
+        self.debut = Debut()
 
     def fields(self, call: Call) -> dict[str, Any]:
         """What the model is given besides the messages, for a reply of the call's form."""

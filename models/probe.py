@@ -103,7 +103,7 @@ async def _call(line: Line, settings: ModelSettings, keys: Keys) -> Finding:
                 said = " ".join(keys.redact_reply(text).split())[:60]
                 return Finding("call", True, f"answered in {seconds:.2f} s: “{said}”")
             failure = found
-        words = f"{failure.meaning.name}: {keys.redact(failure.message)[:1000]}"
+        words = f"{failure.meaning.name}: {failure.told(keys.redact)}"
         return Finding("call", False, words + _better_address(failure, line.endpoint))
 
 

@@ -48,8 +48,12 @@ class Replicas:
     @property
     def silent_since(self) -> float | None:
         """Since when none of them could be reached, in the loop's time; None where one could."""
-        since = [standing.health.silent_since for standing in self._standings]
-        return max((at for at in since if at is not None), default=None) if None not in since else None
+        return _latest([standing.health.silent_since for standing in self._standings])
+
+    @property
+    def fruitless_since(self) -> float | None:
+        """Since when calls came to nothing at all of them; None where it is so of a few calls or servers."""
+        return _latest([standing.health.fruitless_since for standing in self._standings])
 
     def outages(self) -> list[Outage]:
         """Those that do not work, while others do."""
@@ -88,13 +92,15 @@ class Replicas:
         self._homes.pop(sample, None)
         self._move(sample, None)
 
-    def heard(self, standing: Standing, failure: Diagnosis | None, started: float, now: float) -> None:
+    def heard(
+        self, standing: Standing, failure: Diagnosis | None, sample: str, started: float, now: float
+    ) -> None:
         """What came of an attempt at a replica; see `Health.heard`.
 
         Calls that wait at one that went down go elsewhere, and so do those at others when it is back.
         """
         was_down = standing.health.down
-        standing.health.heard(failure, started, now)
+        standing.health.heard(failure, sample, started, now)
         if standing.health.down and self.one_lives:
             standing.lane.stop(Elsewhere())
         elif was_down and not standing.health.down:
@@ -115,3 +121,8 @@ class Replicas:
         if to:
             self._places[sample] = to
             self._here[to].add(sample)
+
+
+def _latest(since: Sequence[float | None]) -> float | None:
+    known = [at for at in since if at is not None]
+    return max(known) if len(known) == len(since) else None

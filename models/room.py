@@ -93,7 +93,7 @@ class Room:
             return made, None
         about, tried = "about " if by_estimate else "", ", the debate shortened" if call.shortenable else ""
         words = f"the prompt has {about}{count:,} tokens{tried}; {self._endpoint.model} takes {limit.most:,}"
-        return call, Diagnosis(TOO_LONG, f"{words} {limit.why}\n{TOO_LONG.advice}")
+        return call, Diagnosis(TOO_LONG, f"{words} {limit.why}", advice=TOO_LONG.advice)
 
     async def _limit(self) -> _Limit | None:
         own = self._settings.max_input_tokens

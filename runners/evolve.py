@@ -28,6 +28,14 @@ from runners.progress import Progress
 from runners.spending import unpriced
 from samples.reader import open_data
 
+try:
+    import resource
+except ImportError:  # Windows, where nobody counts
+    resource = None  # type: ignore[assignment]
+
+OTHER_FILES = 40
+"""Open files besides connections: the data, the ledger, the locks, Python's own; twice what was counted."""
+
 OBJECTS_A_COLLECTION = 10_000
 """New objects after which Python looks for garbage. With its own 700, that takes a sixth of the CPU and finds
 next to nothing: what a call leaves behind is freed as it is dropped."""
@@ -165,6 +173,8 @@ def evolve(
         return 0
     # What is wrong with these, or missing, ends it here, before there is a folder.
     need_usable_proxies()
+    if any(settings.endpoint(role).provider != "rehearsal" for role in ROLES):
+        allow_connections(concurrency)
     keys = Keys.load()
     for role in ROLES:
         keys.of(settings.endpoint(role), role)
@@ -194,6 +204,32 @@ def evolve(
 def _tell(notice: str) -> None:
     with suppress(OSError):  # nobody has to read it
         click.echo(notice, err=True)
+
+
+def allow_connections(concurrency: int) -> None:
+    """Let this process have the files that so many connections take, as far as the system lets it.
+
+    Raises:
+        UsageError: it does not, and the run would break off at the first calls.
+    """
+    if resource is None:
+        return
+    needed = concurrency + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return
+    # Connections that rest for a moment, to other endpoints say, come on top.
+    wanted = 2 * concurrency + OTHER_FILES
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft < most:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            soft = most
+    if soft < needed:
+        raise click.UsageError(
+            f"--concurrency {concurrency} takes up to {needed} open files, and this process may have {soft}: "
+            f"raise the limit with `ulimit -n {wanted}`, or lower --concurrency"
+        )
 
 
 async def _work(engine: Engine, tally: Tally) -> None:

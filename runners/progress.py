@@ -18,6 +18,9 @@ from runners.engine import Engine, Tally
 ON_TERMINAL, IN_LOG = 0.5, 30.0
 """Seconds between two lines."""
 
+LAST = 253_370_000_000.0
+"""A Unix time in the year 9998: a cap of next to no calls a minute can make one wait for longer."""
+
 
 class _Display(Console):
     """Standard error. A display that cannot be written is not worth a run."""
@@ -104,7 +107,9 @@ def _reason(held: Waiting) -> str:
 
 
 def _clock(at: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(at))
+    when = time.localtime(min(at, LAST))
+    today = when[:3] == time.localtime()[:3]
+    return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M", when)
 
 
 def _duration(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """Calls through the door to a stand-in server, for the tests of models."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -89,3 +90,23 @@ async def asking(
     )
     async with door:
         yield Asking(door, records)
+
+
+@asynccontextmanager
+async def answering(status: int, body: bytes, kind: str = "application/json") -> AsyncIterator[str]:
+    """A server that gives every request the same answer, and its base URL."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        if found := re.search(r"content-length: (\d+)", head, re.IGNORECASE):
+            await reader.readexactly(int(found[1]))
+        length = "" if status == 204 else f"Content-Length: {len(body)}\r\n"
+        head = f"HTTP/1.1 {status} So\r\nContent-Type: {kind}\r\nConnection: close\r\n{length}\r\n"
+        writer.write(head.encode())
+        writer.write(b"" if status == 204 else body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"

@@ -11,7 +11,7 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
-_COMMAND = [sys.executable, "-c", "from runners.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from runners.cli import main; main()"]
 _KEYS = ("OPENAI_API_KEY", "VLLM_API_KEY", "QIANFAN_API_KEY", "ZHIPUAI_API_KEY")
 
 
@@ -19,7 +19,7 @@ def start(*words: object, cwd: Path, env: Mapping[str, str] | None = None) -> su
     """Starts `coevol` with these words. Keys come from `env` only."""
     inherited = {name: value for name, value in os.environ.items() if name not in _KEYS}
     return subprocess.Popen(
-        [*_COMMAND, *map(str, words)],
+        [*COMMAND, *map(str, words)],
         cwd=cwd,
         env=inherited | {"COLUMNS": "100", "PYTHONPATH": str(EXAMPLES.parent)} | dict(env or {}),
         stdin=subprocess.DEVNULL,

@@ -429,7 +429,7 @@ def test_a_run_stops_when_its_endpoint_stays_away_and_goes_on_when_it_is_back(
     data = written(tmp_path, 30)
     expected, asked = undisturbed(server, data, tmp_path)
     before = len(server.chats())
-    monkeypatch.setattr(program, "_COMMAND", SHORT_SIGHT)
+    monkeypatch.setattr(program, "COMMAND", SHORT_SIGHT)
     process = start(*words(server, data, "run"), cwd=tmp_path, env=server.environment())
     wait_for_calls(server, before + 60, process)
     server.stop()
@@ -452,7 +452,7 @@ def test_a_machine_without_a_network_is_told_so(
     if not shutil.which("unshare") or subprocess.run([*alone, "true"], capture_output=True).returncode:
         pytest.skip("a process cannot be taken off the network here")
     data = written(tmp_path, 3)
-    monkeypatch.setattr(program, "_COMMAND", [*alone, *program._COMMAND])
+    monkeypatch.setattr(program, "COMMAND", [*alone, *program.COMMAND])
     at = ("evolve", data, "-o", "run", "--model", "openai:gpt-4o-mini")
     ended = coevol(*at, "--base-url", url, cwd=tmp_path, env=server.environment(), status=3)
     assert url in ended.stderr

@@ -2,6 +2,11 @@
 
 import asyncio
 import json
+import os
+import resource
+import shlex
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +15,10 @@ import pytest
 from ledger.ledger import Ledger
 from models import door
 from models.failures import CallFailed, RunStopped
+from prompts.pack import Message
 from standin import RETRYABLE, Fault, StandIn
-from tests.doors import MODELS, VLLM_KEY, asking, call, until
-from tests.program import DATA, coevol
+from tests.doors import MODELS, VLLM_KEY, answering, asking, call, until
+from tests.program import COMMAND, DATA, EXAMPLES, coevol
 
 GIVES_UP = {
     "too_long": "too long",
@@ -179,6 +185,177 @@ async def test_a_server_that_goes_away_is_waited_for(monkeypatch: pytest.MonkeyP
             assert isinstance(error, RunStopped)
 
 
+# --- what is not for the single call to answer for
+
+
+PAGE = b"<!doctype html><title>Welcome</title><p>Log in to go on."
+
+
+@pytest.mark.parametrize("count", [1, 40])
+async def test_an_address_without_chat_completions_stops_the_run(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "FIRST_WAIT", 0.01)
+    async with answering(200, PAGE, "text/html") as url, asking(StandIn(), base_url=url) as to:
+        errors = await to.ask(*map(call, range(count)))
+    (said,) = {str(error) for error in errors if isinstance(error, RunStopped)}
+    assert len(errors) == count
+    assert "sent no chat completion (no JSON): Welcome Log in to go on.\n" in said
+    assert "Check that the base URL" in said
+
+
+async def test_what_is_refused_from_the_first_call_on_stops_the_run_and_no_call_fails() -> None:
+    with StandIn("bad_request", latency=0.05) as server:
+        async with asking(server, concurrency=64) as to:
+            errors = await to.ask(*map(call, range(64)))
+            assert all(isinstance(error, RunStopped) for error in errors), errors
+            assert "The request is not valid" in str(errors[0])
+            assert "Each of the first calls of the editor ended so. Check its settings" in str(errors[0])
+            assert len(to.records) == 1
+    with StandIn("bad_request") as server:
+        async with asking(server) as to:
+            one_by_one = [(await to.ask(call(n)))[0] for n in range(6)]
+    assert [type(error) for error in one_by_one] == 4 * [CallFailed] + 2 * [RunStopped]
+
+
+@pytest.mark.parametrize("fault", ["bad_request", "html", "null_choices"])
+async def test_failures_that_come_before_the_first_reply_are_those_of_their_calls(
+    fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "FIRST_WAIT", 0.01)
+    with StandIn(Fault(fault, nth="1/2/3/4/5/6/7/8/9"), latency=0.4) as server:
+        async with asking(server) as to:
+            answers = await to.ask(*map(call, range(20)))
+    failed = [answer for answer in answers if not isinstance(answer, str)]
+    assert len(failed) == (9 if fault == "bad_request" else 0)
+    assert all(isinstance(error, CallFailed) for error in failed)
+
+
+async def test_calls_that_are_throttled_meanwhile_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "FIRST_WAIT", 0.3)
+    with StandIn("bad_request:nth=1/2/3/4/5/6", "429:times=1") as server:
+        async with asking(server) as to:
+            answers = await to.ask(*map(call, range(12)))
+    assert [type(answer) for answer in answers].count(CallFailed) == 6
+    assert [type(answer) for answer in answers].count(str) == 6
+
+
+async def test_what_cannot_be_sent_is_not_the_servers_doing() -> None:
+    half = [Message(role="user", content="half a pair: \ud800")]
+    calls = [replace(call(number), messages=half) for number in range(6)]
+    with StandIn() as server:
+        async with asking(server) as to:
+            (error,) = await to.ask(calls[0])
+            assert isinstance(error, CallFailed)
+            assert error.reason == "cannot be sent"
+            assert "surrogates not allowed" in str(error)
+            assert "after" not in str(error)
+            assert isinstance((await to.ask(call(9)))[0], str)
+        async with asking(server) as to:
+            assert {type(error) for error in await to.ask(*calls)} == {RunStopped}
+        assert len(server.chats()) == 1
+
+
+async def test_a_limit_for_replies_that_the_model_does_not_have_stops_the_run() -> None:
+    with StandIn(vllm_key=VLLM_KEY) as server:
+        async with asking(server, "vllm", max_tokens=100_000) as to:
+            (error,) = await to.ask(call())
+    assert isinstance(error, RunStopped)
+    assert str(error).endswith("cannot be greater than max_model_len=8192.\nLower --max-tokens.")
+
+
+@pytest.mark.parametrize(
+    ("given", "how_long"),
+    [("99999999999", "until 5"), ("99999999999999999999", "for ever"), ("date:200000", "until 2")],
+)
+async def test_a_wait_of_days_is_not_sat_out(given: str, how_long: str) -> None:
+    with StandIn(Fault("429", retry_after=given)) as server:
+        async with asking(server) as to:
+            errors = await to.ask(*map(call, range(3)))
+        assert len(server.chats()) <= 3
+    assert all(isinstance(error, RunStopped) for error in errors)
+    assert f"It asks to wait {how_long}" in str(errors[0])
+    assert "The same command goes on from here then." in str(errors[0])
+
+
+async def test_an_outage_behind_a_gateway_stops_the_run_and_no_call_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(door, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(door, "MOST_ATTEMPTS", 3)
+    monkeypatch.setattr(door, "PATIENCE", 0.5)
+    with StandIn() as server:
+        async with asking(server, concurrency=8) as to:
+            await to.ask(call(0))
+            server.order("502|503|504")
+            asked = asyncio.create_task(to.ask(*map(call, range(1, 9))))
+            await until(lambda: len(server.chats()) > 1 + 3 * 8)  # time counts, and not how often
+            server.order()
+            assert all(isinstance(reply, str) for reply in await asked)
+            server.order("502|503|504")
+            errors = await to.ask(*map(call, range(10, 18)))
+    assert {type(error) for error in errors} == {RunStopped}
+    assert "No call had a reply for 0 minutes." in str(errors[0])
+    assert sum(record.failure is not None for record in to.records) == 1
+
+
+async def test_a_call_that_fails_while_others_succeed_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "FIRST_WAIT", 0.02)
+    monkeypatch.setattr(door, "MOST_ATTEMPTS", 3)
+    with StandIn("502:word=number 3.", latency=0.01) as server:
+        async with asking(server, concurrency=2) as to:
+            answers = await to.ask(*map(call, range(12)))
+    assert [n for n, answer in enumerate(answers) if isinstance(answer, CallFailed)] == [3]
+
+
+async def test_a_call_that_nobody_waits_for_is_not_sent_again() -> None:
+    with StandIn("500:word=number 0.", latency=0.3) as server:
+        async with asking(server) as to:
+            failing = asyncio.create_task(to.ask(call(0)))
+            await until(to.door.waiting)
+            failing.cancel()
+            await asyncio.wait_for(to.door.drain(), 0.2)
+            assert len(server.chats()) == 1
+            # What a model works on is paid for, and gets onto file.
+            working = asyncio.create_task(to.ask(call(1)))
+            await until(lambda: len(server.chats()) == 2)
+            working.cancel()
+            await to.door.drain()
+            assert [record.failure for record in to.records] == [None]
+
+
+def test_a_process_that_may_have_few_files_is_told_so(tmp_path: Path) -> None:
+    words = "evolve", EXAMPLES / "alpaca_en.json", "-o", "run", "--model", "openai:gpt-4o-mini"
+    with StandIn() as server:
+        command = shlex.join(map(str, [*COMMAND, *words, "--base-url", server.base_url("openai")]))
+        for limit, concurrency, status in (("-n", 200, 2), ("-Sn", 200, 0)):
+            ran = subprocess.run(
+                ["sh", "-c", f"ulimit {limit} 60 && exec {command} --concurrency {concurrency}"],
+                cwd=tmp_path,
+                env=os.environ | server.environment() | {"PYTHONPATH": str(EXAMPLES.parent)},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert ran.returncode == status, ran.stderr
+            assert ("raise the limit with `ulimit -n 440`" in ran.stderr) == (status == 2)
+
+
+async def test_a_process_that_has_too_many_files_stops_the_run() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with StandIn() as server:
+        async with asking(server) as to:
+            resource.setrlimit(
+                resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) - 1, limits[1])
+            )
+            try:
+                (error,) = await to.ask(call())
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert isinstance(error, RunStopped)
+    assert "`ulimit -n`" in str(error)
+
+
 def run(server: StandIn, provider: str, folder: Path, *options: str, status: int) -> str:
     return coevol(
         "evolve", DATA / "alpaca_en_300.json", "-o", folder, "--model", f"{provider}:{MODELS[provider]}",
@@ -246,7 +423,7 @@ def test_failed_samples_are_tried_again_when_asked(tmp_path: Path) -> None:
 def test_a_key_that_comes_back_is_nowhere_to_be_found(provider: str, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with StandIn("echo_key", vllm_key=VLLM_KEY) as server:
-        said = run(server, provider, folder, "--stop=5", status=1)
+        said = run(server, provider, folder, "--stop=4", status=1)
         key = server.key(provider)
     assert "failed" in said
     assert key not in said

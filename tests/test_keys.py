@@ -115,7 +115,7 @@ def test_no_signed_token_is_left() -> None:
 def test_any_refusal_has_a_meaning(status: int, body: object, headers: dict[str, str]) -> None:
     endpoint = Endpoint("wenxin", "m", "http://127.0.0.1")
     found = diagnose(AnswerRefused(status, body, headers), endpoint, has_answered=False)
-    assert "wenxin:m" in found.message
+    assert "wenxin:m" in found.told(str)
     assert found.wait is None or 0 <= found.wait < float("inf")
 
 

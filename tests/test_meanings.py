@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 from typing import Any, get_args
 
 import aiohttp
@@ -14,11 +13,22 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 
 from models import door
+from models.budget import Budget
 from models.diagnosis import diagnose, unusable
-from models.failures import CODES, AnswerRefused, CallFailed, Diagnosis, Remedy, RunStopped
+from models.failures import (
+    CODES,
+    GLM_CODES,
+    LONGEST_WORDS,
+    WENXIN_CODES,
+    AnswerRefused,
+    CallFailed,
+    Diagnosis,
+    Remedy,
+    RunStopped,
+)
 from models.settings import Endpoint
 from standin import Fault, StandIn
-from tests.doors import asking, call
+from tests.doors import answering, asking, call
 from tests.recorder import Recorder, Refused
 
 # Of each provider, what its codes call for. GLM's, ERNIE's and Wenxin's are from their own lists of errors.
@@ -68,12 +78,26 @@ WORDS: dict[tuple[int, str], Remedy] = {
     (429, "You exceeded your current quota, please check your plan and billing details."): "stop run",
     (429, "daily limit"): "stop run",
     (429, "Rate limit reached on requests per min"): "slow down",
+    # Gemini, whose words are of billing when a minute's share is used up
+    (429, "You exceeded your current quota, please check your plan and billing. Retry in 9ms."): "slow down",
+    (429, "Rate limit reached on requests per day (RPD). Try again in 8h12m30s."): "stop run",
+    (400, "Unrecognized request argument supplied: foo"): "stop run",
+    (422, "body -> foo: extra fields not permitted"): "stop run",
+    (400, "Unsupported parameter: 'foo' is not supported with this model."): "stop run",
+    (400, "max_tokens=9000 cannot be greater than max_model_len=8192."): "stop run",
+    (400, "max_tokens is too large: 9000. This model's maximum context length is 8192."): "stop run",
+    # which depends on the prompt
+    (400, "'max_tokens' is too large: 9. This model's maximum context length is 8 tokens"): "give up call",
 }
 
 
-def test_the_table_has_no_other_codes() -> None:
+CODES_OF_GLM = {code: meaning for codes in GLM_CODES.values() for code, meaning in codes.items()}
+ALL_CODES = CODES | CODES_OF_GLM | WENXIN_CODES
+
+
+def test_the_tables_have_no_other_codes() -> None:
     placed = [code for of in MEANINGS.values() for codes in of.values() for code in codes.split()]
-    assert sorted(placed) == sorted(CODES)
+    assert sorted(placed) == sorted(ALL_CODES)
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +123,7 @@ async def test_every_code_is_acted_upon(provider: str) -> None:
                 (record,) = to.records
                 assert record.code == code
                 assert record.failure
-                assert record.failure.startswith(f"{CODES[code].name}: ")
+                assert record.failure.startswith(f"{ALL_CODES[code].name}: ")
 
 
 async def test_every_status_is_acted_upon() -> None:
@@ -121,6 +145,105 @@ async def test_every_status_is_acted_upon() -> None:
             status, words, remedy = case
 
 
+@pytest.mark.parametrize(
+    ("status", "error", "remedy"),
+    [
+        # A status that a proxy put into the body
+        (200, {"code": 401, "message": "bad key"}, "stop run"),
+        (200, {"code": 402, "message": "pay"}, "stop run"),
+        (200, {"code": "400", "message": "bad"}, "give up call"),
+        (200, {"code": 429, "message": "slow down"}, "slow down"),
+        (200, {"code": 502, "message": "bad gateway"}, "retry"),
+        (200, {"code": 7, "message": "who knows"}, "retry"),
+        # Numbers that mean something else at Wenxin and at GLM
+        (504, {"code": 4, "message": "deadline exceeded"}, "retry"),
+        (400, {"code": 3, "message": "invalid argument"}, "give up call"),
+        (429, {"code": 1002, "message": "rate limit"}, "slow down"),
+        (400, {"code": "1113", "message": "bad"}, "give up call"),
+        # GLM behind a proxy
+        (401, {"code": "1002", "message": "token"}, "stop run"),
+        (429, {"code": "1113", "message": "overdue"}, "stop run"),
+        (400, {"code": "1301", "message": "unsafe"}, "give up call"),
+    ],
+)
+async def test_a_number_means_what_it_does_where_it_comes_from(
+    status: int, error: dict[str, Any], remedy: Remedy
+) -> None:
+    # Gemini puts its errors into lists.
+    body = {"error": error} if status == 200 else [{"error": error}]
+    async with answering(status, json.dumps(body).encode()) as url, asking(StandIn(), base_url=url) as to:
+        (found,) = await to.ask(call())
+    acted(found, remedy, f"{status} {error}")
+    assert error["message"] in str(found)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"choices": [{"message": {"content": "Yes."}}]},
+        {"choices": [{"message": {"role": "model", "content": "Yes."}, "finish_reason": None}]},
+        {"choices": [{"message": {"content": [{"type": "text", "text": "Yes."}]}}]},
+        {"usage": None, "error": None},
+        {"usage": {"prompt_tokens": None, "completion_tokens": None}},
+        {"usage": {"prompt_tokens": "5", "completion_tokens": 2.0, "completion_tokens_details": "x"}},
+        {"usage": {"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": [1]}},
+    ],
+)
+async def test_replies_with_odd_details_are_replies(changed: dict[str, Any]) -> None:
+    said = {"choices": [{"message": {"role": "assistant", "content": "Yes."}}]}
+    body = json.dumps(said | changed).encode()
+    async with answering(200, body) as url, asking(StandIn(), base_url=url) as to:
+        assert await to.ask(call()) == ["Yes."]
+    (record,) = to.records
+    counts = (5, 2) if (changed.get("usage") or {}).get("prompt_tokens") else (None, None)
+    assert (record.input_tokens, record.output_tokens) == counts
+
+
+@pytest.mark.parametrize(
+    ("changed", "lacks"),
+    [
+        ({"choices": []}, "a reply without choices"),
+        ({"choices": None}, "a reply without choices"),
+        ({"choices": [{"text": "Yes."}]}, "a choice without a message"),
+        ({"choices": [{"message": {"content": 7}}]}, "a reply that cannot be read"),
+    ],
+)
+async def test_what_is_no_reply_is_named_and_what_it_took_counts(changed: dict[str, Any], lacks: str) -> None:
+    usage = {"prompt_tokens": 50, "completion_tokens": 7}
+    budget = Budget(tokens=100_000)
+    body = json.dumps({"id": "what-came", "usage": usage, **changed}).encode()
+    async with answering(200, body) as url, asking(StandIn(), base_url=url, budget=budget) as to:
+        (error,) = await to.ask(call())
+    acted(error, "retry", lacks)
+    assert f"({lacks}" in str(error)
+    assert "what-came" in str(error)
+    assert budget.spent.tokens == 2 * 57
+    assert to.records[0].output_tokens == 7
+
+
+async def test_a_page_is_shown_by_its_words_and_the_advice_stays() -> None:
+    page = "<html><head><title>404 Not Found</title></head><body><!-- pad -->" + "<p>So &amp; so</p>" * 500
+    async with answering(404, page.encode(), "text/html") as url, asking(StandIn(), base_url=url) as to:
+        (error,) = await to.ask(call())
+    first, advice = str(error).splitlines()
+    assert "answered 404: 404 Not Found So & so" in first
+    assert len(first) < 700
+    assert advice == "Check the model's name and the base URL."
+    async with answering(504, page.encode(), "text/html") as url, asking(StandIn(), base_url=url) as to:
+        (error,) = await to.ask(call())
+    assert str(error).endswith("… (after 2 attempts)")
+
+
+async def test_a_key_that_is_cut_in_two_is_not_shown() -> None:
+    key = "sk-secret-0123456789abcdef"
+    words = "x" * (LONGEST_WORDS - 10) + key
+    with Recorder(lambda _, __: refused(words, 400)) as server:
+        keys = {"OPENAI_API_KEY": key}
+        async with asking(StandIn(), base_url=server.base_url, keys=keys) as to:
+            (error,) = await to.ask(call())
+    assert "sk-" not in str(error)
+
+
 def refused(words: str, status: int) -> str:
     raise Refused(words, status)
 
@@ -134,7 +257,7 @@ def acted(error: object, remedy: Remedy, what: str) -> None:
 
 # --- anything else
 
-TEXT = st.text(max_size=20) | st.sampled_from(["context length", "_unsafe", "per day", *CODES])
+TEXT = st.text(max_size=20) | st.sampled_from(["context length", "_unsafe", "per day", *ALL_CODES])
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
     lambda inner: (
@@ -227,7 +350,7 @@ def test_any_end_of_a_reply_has_a_meaning(text: str, finish: str, refusal: Any, 
 
 def means_something(found: Diagnosis) -> None:
     assert found.remedy in get_args(Remedy)
-    assert found.message
+    assert found.told(str)
     assert found.meaning.name
 
 
@@ -243,6 +366,8 @@ NEAR = st.sampled_from(
         {"choices": [{"message": {"role": "assistant", "content": "Yes."}}], "usage": []},
         {"error": None},
         {"error": "busy"},
+        {"error": {"code": 429, "details": [{"retryDelay": "0.01s"}, 7]}},
+        [{"error": {"code": 429, "message": "Please retry in 9ms."}}],
     ]
 )
 BODIES = (JSON | NEAR).map(lambda value: json.dumps(value).encode()) | st.binary(max_size=60)
@@ -256,21 +381,7 @@ def test_any_answer_over_http_is_a_reply_or_a_failure(status: int, body: bytes, 
 
 
 async def _answered(status: int, body: bytes, kind: str) -> None:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        if found := re.search(r"content-length: (\d+)", head, re.IGNORECASE):
-            await reader.readexactly(int(found[1]))
-        length = "" if status == 204 else f"Content-Length: {len(body)}\r\n"
-        writer.write(
-            f"HTTP/1.1 {status} So\r\nContent-Type: {kind}\r\n{length}Connection: close\r\n\r\n".encode()
-        )
-        writer.write(b"" if status == 204 else body)
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server, asking(StandIn(), base_url=f"http://127.0.0.1:{port}/v1") as to:
+    async with answering(status, body, kind) as url, asking(StandIn(), base_url=url) as to:
         (answer,) = await to.ask(call())
     if isinstance(answer, str):
         assert answer.strip()

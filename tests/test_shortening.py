@@ -187,7 +187,7 @@ async def test_a_server_that_was_starting_is_asked_for_its_context_again(
             monkeypatch.setattr(models.room, "ASK_AGAIN", 0)
             _, refusal = await room.fit(long, list)
             assert refusal
-            assert "its context of 2,600" in refusal.message
+            assert "its context of 2,600" in refusal.told(str)
 
 
 @given(st.text("ab .!?\n。」", max_size=900) | st.text(max_size=900), st.integers(LEAST, 900))
