@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from errno import EMFILE, ENFILE
+from math import isnan
 from typing import Any
 
 import aiohttp
@@ -225,20 +226,26 @@ def _seconds(spans: list[tuple[str, str]]) -> float:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
+    if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
+        return milliseconds / 1000
+    given = headers.get("retry-after", "")
+    if (seconds := _number(given)) is not None:
+        return seconds
     try:
-        if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        given = headers.get("retry-after")
-        if given is None:
-            return None
-        if given.replace(".", "", 1).isdigit():
-            return float(given)
         until = parsedate_to_datetime(given).timestamp()
         # The server's own clock, where it tells it, is the one the date was made by.
         now = headers.get("date")
         return max(0.0, until - (parsedate_to_datetime(now).timestamp() if now else time.time()))
     except (ValueError, OverflowError):
         return None
+
+
+def _number(given: str | None) -> float | None:
+    try:
+        seconds = float(given or "")
+    except ValueError:
+        return None
+    return None if isnan(seconds) else max(0.0, seconds)
 
 
 def _until(seconds: float) -> str:

@@ -263,7 +263,7 @@ def _with_retry_after(answer: Answer, hit: Hit | None) -> Answer:
     elif form == "date":
         header = (b"retry-after", formatdate(math.ceil(time.time() + seconds), usegmt=True).encode())
     elif form:
-        header = (b"retry-after", f"{seconds:g}".encode())
+        header = (b"retry-after", f"{seconds:.3f}".rstrip("0").rstrip(".").encode())
     else:
         return answer
     return answer._replace(headers=(*answer.headers, header))

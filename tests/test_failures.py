@@ -6,6 +6,8 @@ import os
 import resource
 import shlex
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -261,7 +263,7 @@ async def test_a_limit_for_replies_that_the_model_does_not_have_stops_the_run() 
         async with asking(server, "vllm", max_tokens=100_000) as to:
             (error,) = await to.ask(call())
     assert isinstance(error, RunStopped)
-    assert str(error).endswith("cannot be greater than max_model_len=8192.\nLower --max-tokens.")
+    assert str(error).endswith("cannot be greater than max_model_len=32768.\nLower --max-tokens.")
 
 
 @pytest.mark.parametrize(
@@ -283,20 +285,19 @@ async def test_an_outage_behind_a_gateway_stops_the_run_and_no_call_fails(
 ) -> None:
     monkeypatch.setattr(door, "FIRST_WAIT", 0.01)
     monkeypatch.setattr(door, "MOST_ATTEMPTS", 3)
-    monkeypatch.setattr(door, "PATIENCE", 0.5)
     with StandIn() as server:
         async with asking(server, concurrency=8) as to:
             await to.ask(call(0))
-            server.order("502|503|504")
+            server.order("502|504")
             asked = asyncio.create_task(to.ask(*map(call, range(1, 9))))
             await until(lambda: len(server.chats()) > 1 + 3 * 8)  # time counts, and not how often
             server.order()
             assert all(isinstance(reply, str) for reply in await asked)
-            server.order("502|503|504")
+            server.order("502|504")
+            monkeypatch.setattr(door, "PATIENCE", 0.1)
             errors = await to.ask(*map(call, range(10, 18)))
     assert {type(error) for error in errors} == {RunStopped}
     assert "No call had a reply for 0 minutes." in str(errors[0])
-    assert sum(record.failure is not None for record in to.records) == 1
 
 
 async def test_a_call_that_fails_while_others_succeed_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,7 +326,7 @@ async def test_a_call_that_nobody_waits_for_is_not_sent_again() -> None:
 
 
 def test_a_process_that_may_have_few_files_is_told_so(tmp_path: Path) -> None:
-    words = "evolve", EXAMPLES / "alpaca_en.json", "-o", "run", "--model", "openai:gpt-4o-mini"
+    words = "evolve", EXAMPLES / "alpaca_en.json", "-o", "run", "--model", "openai:gpt-4o-mini", "--stop", 1
     with StandIn() as server:
         command = shlex.join(map(str, [*COMMAND, *words, "--base-url", server.base_url("openai")]))
         for limit, concurrency, status in (("-n", 200, 2), ("-Sn", 200, 0)):
@@ -342,18 +343,22 @@ def test_a_process_that_may_have_few_files_is_told_so(tmp_path: Path) -> None:
 
 
 async def test_a_process_that_has_too_many_files_stops_the_run() -> None:
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     with StandIn() as server:
         async with asking(server) as to:
-            resource.setrlimit(
-                resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) - 1, limits[1])
-            )
-            try:
+            with no_more_files():
                 (error,) = await to.ask(call())
-            finally:
-                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert isinstance(error, RunStopped)
     assert "`ulimit -n`" in str(error)
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def run(server: StandIn, provider: str, folder: Path, *options: str, status: int) -> str:
