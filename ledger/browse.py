@@ -1,19 +1,18 @@
 """Looking through the results of a run: filtered, sorted and a page at a time.
 
 Filters and orders read the index of the order (`results_by_…`) and no texts, so a million results are quick.
-The search in texts is the exception: it reads the samples one after the other, for half a second, and says
-how far it came.
+The search in texts is the exception: it reads the samples one after the other, see `search`.
 """
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from sqlalchemy import Column, ColumnElement, Select, and_, func, literal_column, select, tuple_
 
 from ledger.decisions import Choice, chosen_by
 from ledger.ledger import PAGE, Ledger, Result
+from ledger.search import Search, mentions, texts_of
 from ledger.tables import GROWTH, NOT_DONE, results
 from samples.sample import Sample
 
@@ -24,9 +23,6 @@ the number of tokens that the new ones have)."""
 
 GREW = 2.0
 """From this ratio of new to old tokens on a response counts as one that grew much."""
-
-PATIENCE = 0.5
-"""Seconds for which a search reads before it shows what it has found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +59,16 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of the results there are.
-
-    `total` counts what the filter lets through, its text aside. `begin` and `end` are the places in that
-    list between which this page was found; `end == total` means that nothing comes after.
-    """
+    """A part of the results there are, from place `begin` on. `total` counts what the filter lets through."""
 
     found: list[Found]
     total: int
     begin: int
-    end: int
+
+    @property
+    def end(self) -> int:
+        """The place after the last of them."""
+        return self.begin + len(self.found)
 
 
 Key = tuple[int, str]
@@ -80,40 +76,53 @@ Key = tuple[int, str]
 
 
 def page(ledger: Ledger, wanted: Filter, order: Order, *, down: bool, begin: int, size: int) -> Page:
-    """The results from place `begin` on, at most `size` of them."""
+    """The results from place `begin` on, at most `size` of them. The filter's text does not matter here."""
+    total = count(ledger, wanted)
+    if begin > total / 2:
+        # Counted from the other end: what is skipped is read all the same.
+        number = max(0, min(size, total - begin))
+        backwards = _ordered(wanted, order, not down).offset(total - begin - number).limit(number)
+        chosen = _keys(ledger, backwards)[::-1]
+    else:
+        chosen = _keys(ledger, _ordered(wanted, order, down).offset(begin).limit(size))
+    return Page(list(_looked_up(ledger, chosen)), total, begin)
+
+
+def count(ledger: Ledger, wanted: Filter) -> int:
+    """How many results there are; the filter's text does not matter here."""
+    query = select(func.count()).select_from(results).where(*_conditions(wanted))
     with ledger.reading() as connection:
-        total = connection.execute(
-            select(func.count()).select_from(results).where(*_conditions(wanted))
-        ).scalar_one()
-    keys = _ordered(wanted, order, down)
-    if not wanted.text:
-        if begin > total / 2:
-            # Counted from the other end: what is skipped is read all the same.
-            count = max(0, min(size, total - begin))
-            backwards = _ordered(wanted, order, not down).offset(total - begin - count).limit(count)
-            chosen = _keys(ledger, backwards)[::-1]
+        number: int = connection.execute(query).scalar_one()
+    return number
+
+
+def search(
+    ledger: Ledger, wanted: Filter, order: Order, *, down: bool, begin: int = 0, key: Key | None = None
+) -> Search[Found]:
+    """A search for the filter's text among the results that it lets through otherwise.
+
+    It goes on from place `begin`, or after the result `key`.
+    """
+    first = key
+
+    def after(last: Found | None) -> list[Found]:
+        keys = _ordered(wanted, order, down)
+        if last or first:
+            beyond = _beyond(ledger, order, down, last.key if last else cast(Key, first))
+            if beyond is None:
+                return []
+            keys = keys.where(*beyond)
         else:
-            chosen = _keys(ledger, keys.offset(begin).limit(size))
-        return Page(list(_looked_up(ledger, chosen)), total, begin, begin + len(chosen))
-    found: list[Found] = []
-    place, until = begin, time.monotonic() + PATIENCE
-    while place < total and len(found) < size and time.monotonic() < until:
-        chosen = _keys(ledger, keys.offset(place).limit(PAGE))
-        if not chosen:
-            break
-        for hit in _looked_up(ledger, chosen):
-            place += 1
-            if _mentions(hit, wanted.text):
-                found.append(hit)
-                if len(found) == size:
-                    break
-    return Page(found, total, begin, place)
+            keys = keys.offset(begin)
+        return list(_looked_up(ledger, _keys(ledger, keys.limit(PAGE))))
+
+    return Search(after, lambda found: mentions(texts_of(found.sample, found.result), wanted.text), begin)
 
 
 def beside(
     ledger: Ledger, wanted: Filter, order: Order, *, down: bool, key: Key
 ) -> tuple[Key | None, Key | None]:
-    """The keys of the results before and after this one, in this order."""
+    """The keys of the results before and after this one, in this order; the filter's text does not matter."""
     return _next(ledger, wanted, order, not down, key), _next(ledger, wanted, order, down, key)
 
 
@@ -131,28 +140,24 @@ def reasons(ledger: Ledger) -> dict[str, int]:
 
 
 def _next(ledger: Ledger, wanted: Filter, order: Order, down: bool, key: Key) -> Key | None:
+    beyond = _beyond(ledger, order, down, key)
+    if beyond is None:
+        return None
+    return next(iter(_keys(ledger, _ordered(wanted, order, down).where(*beyond).limit(1))), None)
+
+
+def _beyond(ledger: Ledger, order: Order, down: bool, key: Key) -> list[ColumnElement[bool]] | None:
+    """The conditions of what comes after a result; None where it is there no more."""
     columns = _columns(order)
-    until = time.monotonic() + PATIENCE / 2
-    while time.monotonic() < until:
-        here = select(*columns).where(results.c.position == key[0], results.c.mode == key[1])
-        with ledger.reading() as connection:
-            values = connection.execute(here).first()
-        if values is None:
-            return None
-        beyond = tuple_(*columns) < tuple_(*values) if down else tuple_(*columns) > tuple_(*values)
-        # Said once more of the first column, since an index of an expression is entered by no row of values.
-        begin = columns[0] <= values[0] if down else columns[0] >= values[0]
-        keys = _ordered(wanted, order, down).where(beyond, begin)
-        chosen = _keys(ledger, keys.limit(PAGE if wanted.text else 1))
-        if not chosen:
-            return None
-        if not wanted.text:
-            return chosen[0]
-        for hit in _looked_up(ledger, chosen):
-            if _mentions(hit, wanted.text):
-                return hit.key
-        key = chosen[-1]
-    return None
+    here = select(*columns).where(results.c.position == key[0], results.c.mode == key[1])
+    with ledger.reading() as connection:
+        values = connection.execute(here).first()
+    if values is None:
+        return None
+    beyond = tuple_(*columns) < tuple_(*values) if down else tuple_(*columns) > tuple_(*values)
+    # Said once more of the first column, since an index of an expression is entered by no row of values.
+    begin = columns[0] <= values[0] if down else columns[0] >= values[0]
+    return [beyond, begin]
 
 
 def _ordered(wanted: Filter, order: Order, down: bool) -> Select[int, str]:
@@ -214,12 +219,3 @@ def _looked_up(ledger: Ledger, keys: list[Key]) -> Iterator[Found]:
         if position in by_position and mode in by_position[position][1]:
             sample, by_mode = by_position[position]
             yield Found(sample, by_mode[mode])
-
-
-def _mentions(found: Found, text: str) -> bool:
-    wanted = text.casefold()
-    sample = found.sample
-    texts = [sample.id]
-    texts += [part for e in sample.exchanges for part in (e.instruction, e.input, e.response)]
-    texts += [exchange["response"] for exchange in found.result.outcome]
-    return any(wanted in part.casefold() for part in texts)

@@ -38,7 +38,8 @@ from sqlalchemy import (
     tuple_,
 )
 
-from ledger.ledger import PAGE, Ledger, reported
+from ledger.ledger import PAGE, Ledger, Result, reported
+from ledger.search import Search, mentions, texts_of
 from samples.sample import Sample
 
 Kind = Literal["all", "differ", "both", "only_a", "only_b", "neither", "failed"]
@@ -79,6 +80,15 @@ class Pair:
     growth_a: float
     growth_b: float
     differ: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A pair, and its sample and result on both sides."""
+
+    pair: Pair
+    a: tuple[Sample, Result]
+    b: tuple[Sample, Result]
 
 
 class Comparison:
@@ -124,6 +134,31 @@ class Comparison:
             return self._part(kind, order, not down, total - begin - count, count)[::-1]
         return self._part(kind, order, down, begin, size)
 
+    def search(
+        self,
+        a: Side,
+        b: Side,
+        kind: Kind,
+        order: Order,
+        wanted: str,
+        *,
+        down: bool,
+        begin: int = 0,
+        position: int | None = None,
+    ) -> Search["Found"]:
+        """A search for a text in the ids, requests, old and new responses of the pairs of a kind.
+
+        It goes on from place `begin`, or after the pair of the sample at `position` in A's data.
+        """
+
+        def after(last: Found | None) -> list[Found]:
+            if last is None and position is None:
+                return _looked_up(a, b, self._part(kind, order, down, begin, PAGE))
+            here = last.pair.position if last else position
+            return _looked_up(a, b, self._after(kind, order, down, here, PAGE))
+
+        return Search(after, lambda found: mentions(_texts(found), wanted), begin)
+
     def at(self, position: int) -> Pair | None:
         """The pair of the sample at this place in A's data; None where there is none."""
         return next(iter(self._found(select(_pairs).where(_pairs.c.position == position))), None)
@@ -138,17 +173,18 @@ class Comparison:
         return self._found(query.offset(begin).limit(size))
 
     def _next(self, kind: Kind, order: Order, down: bool, position: int) -> int | None:
+        return next((pair.position for pair in self._after(kind, order, down, position, 1)), None)
+
+    def _after(self, kind: Kind, order: Order, down: bool, position: int | None, size: int) -> list[Pair]:
         columns = _COLUMNS[order]
-        here = select(*columns).where(_pairs.c.position == position)
         with self._connection() as connection:
-            values = connection.execute(here).first()
-            if values is None:
-                return None
-            beyond = tuple_(*columns) < tuple_(*values) if down else tuple_(*columns) > tuple_(*values)
-            query = select(_pairs.c.position).where(_CONDITIONS[kind], beyond)
-            ordered = query.order_by(*(column.desc() if down else column.asc() for column in columns))
-            found: int | None = connection.execute(ordered.limit(1)).scalar()
-            return found
+            values = connection.execute(select(*columns).where(_pairs.c.position == position)).first()
+        if values is None:
+            return []
+        beyond = tuple_(*columns) < tuple_(*values) if down else tuple_(*columns) > tuple_(*values)
+        query = select(_pairs).where(_CONDITIONS[kind], beyond)
+        ordered = query.order_by(*(column.desc() if down else column.asc() for column in columns))
+        return self._found(ordered.limit(size))
 
     def _found(self, query: Any) -> list[Pair]:
         with self._connection() as connection:
@@ -216,6 +252,26 @@ _COLUMNS: dict[Order, list[ColumnElement[Any]]] = {
     "growth": [_pairs.c.more_growth, _pairs.c.position],
     "accepted": [_pairs.c.more_accepted, _pairs.c.position],
 }
+
+
+def _looked_up(a: Side, b: Side, pairs: list[Pair]) -> list[Found]:
+    here = _results(a, [pair.position for pair in pairs])
+    there = _results(b, [pair.other for pair in pairs])
+    return [
+        Found(pair, here[pair.position], there[pair.other])
+        for pair in pairs
+        if pair.position in here and pair.other in there
+    ]
+
+
+def _results(side: Side, positions: list[int]) -> dict[int, tuple[Sample, Result]]:
+    found = side.ledger.at(positions)
+    return {s.position: (s, by_mode[side.mode]) for s, by_mode in found if side.mode in by_mode}
+
+
+def _texts(found: Found) -> Iterator[str]:
+    for sample, result in (found.a, found.b):
+        yield from texts_of(sample, result)
 
 
 def _nameless() -> sqlite3.Connection:

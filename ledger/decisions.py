@@ -29,6 +29,9 @@ replaced; another draft of the exchange; a text of the person's own."""
 JUDGED = ("max_rounds", "not_accepted")
 """The endings of an exchange in which the judge decided."""
 
+OVERRULED: tuple[Kind, ...] = ("rejected", "chosen")
+"""The decisions in which a person wants what the judge did not."""
+
 Choice = Literal["all", "some", Kind, "disagree", "outdated"]
 CHOICES: tuple[Choice, ...] = ("all", "some", *KINDS, "disagree", "outdated")
 """What results can be chosen by: all of their exchanges are decided, or some are left to decide; some
@@ -54,25 +57,36 @@ Decisions = Mapping[tuple[int, str], Mapping[int, Decision]]
 """Decisions by position and mode, and by exchange."""
 
 
-def kind_of(done: Mapping[str, Any], response: str) -> Kind:
-    """What it means to want this response for an exchange with this outcome."""
+def kind_of(done: Mapping[str, Any], response: str, drafts: Collection[str] = ()) -> Kind:
+    """What it means to want this response for an exchange with this outcome.
+
+    `drafts` are further drafts of it: the outcome of a failed exchange has none.
+    """
     if response == done["response"]:
         return "accepted"
     if response == done["original"]:
         return "rejected"
-    return "chosen" if any(response == each["draft"] for each in done["rounds"]) else "edited"
+    return "chosen" if response in [*drafts, *(each["draft"] for each in done["rounds"])] else "edited"
 
 
 def decide(
-    ledger: Ledger, position: int, result: Result, exchange: int, response: str, note: str = ""
+    ledger: Ledger,
+    position: int,
+    result: Result,
+    exchange: int,
+    response: str,
+    note: str = "",
+    drafts: Collection[str] = (),
 ) -> Decision:
     """Keep a person's decision on an exchange of a result that was shown; an earlier one is replaced.
+
+    `drafts` are those of the exchange that the result does not have, see `kind_of`.
 
     Raises:
         LedgerError: the ledger holds another result by now, or it cannot be written.
     """
     done = next(done for done in result.outcome if done["exchange"] == exchange)
-    decision = Decision(kind_of(done, response), response, note, time.time(), stands=True)
+    decision = Decision(kind_of(done, response, drafts), response, note, time.time(), stands=True)
     row = {
         "position": position,
         "mode": result.mode,
@@ -136,6 +150,23 @@ def last(ledger: Ledger) -> object:
         return tuple(connection.execute(select(func.count(), func.max(decisions.c.decided))).one())
 
 
+def is_chosen(choice: Choice, decision: Decision | None, ending: str) -> bool:
+    """Whether it is for an exchange with this decision and this ending that a result is chosen."""
+    stands = decision is not None and decision.stands
+    match choice:
+        case "all":
+            return False  # which is about all of its exchanges
+        case "some":
+            return not stands
+        case "outdated":
+            return decision is not None and not stands
+        case "disagree":
+            overruled = decision is not None and decision.kind in OVERRULED
+            return stands and overruled and ending in JUDGED
+        case kind:
+            return stands and decision is not None and decision.kind == kind
+
+
 def chosen_by(choice: Choice) -> ColumnElement[bool]:
     """The condition for rows of `results`."""
     # By the number of its row: for a million results that is several times quicker than by position and mode.
@@ -154,7 +185,7 @@ def chosen_by(choice: Choice) -> ColumnElement[bool]:
         case "outdated":
             return result.in_(some.where(~decided.c.stands))
         case "disagree":
-            overruled = decided.c.decision.in_(("rejected", "chosen"))
+            overruled = decided.c.decision.in_(OVERRULED)
             return result.in_(some.where(decided.c.stands, overruled, decided.c.ending.in_(JUDGED)))
         case kind:
             return result.in_(some.where(decided.c.stands, decided.c.decision == kind))

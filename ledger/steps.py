@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
+from ledger.debate import Call, debate
 from ledger.ledger import Ledger
 from ledger.statistics import percentile
 
@@ -14,7 +15,9 @@ class StepCalls:
     """The calls of one step.
 
     `visits` counts the rounds that came to it, `first` those of them that were an exchange's first: a step
-    may make several calls, after a failure or a verdict that cannot be read. Token counts are the
+    may make several calls, after a failure or a verdict that cannot be read. Of one sample they are the
+    rounds of its result; over all samples, where calls alone are counted, also those of an attempt that was
+    given up for another. Token counts are the
     providers' own; latencies are seconds, of each call's last attempt; percentiles over all samples
     are within half a percent.
     """
@@ -35,10 +38,9 @@ def steps(ledger: Ledger, mode: str, sample: str | None = None) -> dict[str, Ste
     Raises:
         LedgerError: the ledger cannot be read.
     """
+    if sample is not None:
+        return _of_sample(ledger, mode, sample)
     with ledger.reading() as connection:
-        if sample is not None:
-            rows = connection.execute(text(_OF_SAMPLE), {"mode": mode, "sample": sample})
-            return {row[0]: StepCalls(*row[1:]) for row in rows}
         latencies: defaultdict[str, Counter[float]] = defaultdict(Counter)
         for step, latency, number in connection.execute(text(_LATENCIES), {"mode": mode}):
             latencies[step][latency] += number
@@ -46,6 +48,33 @@ def steps(ledger: Ledger, mode: str, sample: str | None = None) -> dict[str, Ste
             row[0]: StepCalls(*row[1:], *(percentile(latencies[row[0]], percent) for percent in (50, 95)))
             for row in connection.execute(text(_OF_ALL), {"mode": mode})
         }
+
+
+def _of_sample(ledger: Ledger, mode: str, sample: str) -> dict[str, StepCalls]:
+    calls = [call for call in ledger.calls(sample) if call["mode"] == mode]
+    found = ledger.sample(sample)
+    visits, first = Counter[str](), Counter[str]()
+    for done in found[1][mode].outcome if found and mode in found[1] else []:
+        for number, steps in debate(calls, done).items():
+            came_to = [step for step, said in steps.items() if said.counts]
+            visits.update(came_to)
+            first.update(came_to if number == 1 else [])
+    by_step: defaultdict[str, list[Call]] = defaultdict(list)
+    for call in calls:
+        by_step[call["step"]].append(call)
+    return {
+        step: StepCalls(
+            calls=len(some),
+            visits=visits[step],
+            first=first[step],
+            failed=sum(call["failure"] is not None for call in some),
+            input_tokens=sum(call["input_tokens"] or 0 for call in some),
+            output_tokens=sum(call["output_tokens"] or 0 for call in some),
+            median_latency=percentile(Counter(call["latency"] for call in some), 50),
+            p95_latency=percentile(Counter(call["latency"] for call in some), 95),
+        )
+        for step, some in by_step.items()
+    }
 
 
 def finished_exchanges(ledger: Ledger, mode: str, sample: str | None = None) -> int:
@@ -79,19 +108,3 @@ _OF_ALL = """
 """
 
 _LATENCIES = "SELECT step, latency, calls FROM latency_totals WHERE mode = :mode"
-
-# Median and 95th percentile are nearest ranks.
-_OF_SAMPLE = """
-    WITH placed AS (
-        SELECT step, round, sample || char(0) || exchange || char(0) || round AS visit, failure,
-            input_tokens, output_tokens, latency,
-            row_number() OVER (PARTITION BY step ORDER BY latency) AS place,
-            count(*) OVER (PARTITION BY step) AS number
-        FROM calls WHERE mode = :mode AND sample = :sample
-    )
-    SELECT step, count(*), count(DISTINCT visit), count(DISTINCT CASE WHEN round = 1 THEN visit END),
-        sum(failure IS NOT NULL), coalesce(sum(input_tokens), 0),
-        coalesce(sum(output_tokens), 0), max(CASE WHEN place = (number + 1) / 2 THEN latency END),
-        max(CASE WHEN place = (95 * number + 99) / 100 THEN latency END)
-    FROM placed GROUP BY step
-"""

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ import click
 from rich.text import Text
 
 from graph.modes import JUDGED, MODES
+from ledger.debate import Said, debate
 from ledger.decisions import Decision, Decisions, Kind, on_file
 from ledger.ledger import SKIPPED, Ledger, Result
-from models.call import STEPS
+from models.call import Step
 from runners.folder import RunError, made_by, open_run
 from runners.terminal import Page, printable
 from samples.differences import differences
@@ -22,8 +23,8 @@ from samples.sample import Exchange, Sample
 IDS_SEARCHED = 10_000
 """How many ids are compared with one that there is not."""
 
-_Calls = dict[tuple[str, int, int], list[dict[str, Any]]]
-"""Calls by mode, exchange and round."""
+_Calls = dict[str, list[dict[str, Any]]]
+"""Calls by mode."""
 
 
 @click.command()
@@ -44,7 +45,7 @@ def show(run: Path, sample_id: str, mode: str | None, with_calls: bool) -> None:
     sample, results = the_sample(ledger, run, sample_id)
     calls: _Calls = defaultdict(list)
     for call in ledger.calls(sample_id):
-        calls[call["mode"], call["exchange"], call["round"]].append(call)
+        calls[call["mode"]].append(call)
     decided = on_file(ledger, [sample.position])
     story = _Story(Page(), sample, calls, decided, with_calls)
     story.opening(run)
@@ -125,10 +126,13 @@ class _Story:
     def _exchange(self, mode: str, number: int, exchange: Exchange, outcome: Mapping[str, Any]) -> None:
         self._part("Original response", exchange.response)
         rounds = {done["round"]: done for done in outcome["rounds"]}
-        called = {place[2] for place in self._calls if place[:2] == (mode, number)}
-        for round_number in sorted(rounds.keys() | called):
-            self._page.heading(f"── Round {round_number} ──", "bold")
-            self._round(self._calls.get((mode, number, round_number), []), rounds.get(round_number))
+        said = debate(self._calls.get(mode, []), outcome)
+        for round_number in sorted(rounds.keys() | said.keys()):
+            steps = said.get(round_number, {})
+            # What was said in an attempt that was given up is told with `--calls` only.
+            if round_number in rounds or self._with_calls or any(each.counts for each in steps.values()):
+                self._page.heading(f"── Round {round_number} ──", "bold")
+                self._round(steps, rounds.get(round_number))
         failure = outcome.get("failure")
         if failure:
             self._part("Failed", f"{failure['step']}: {failure['reason']}: {failure['message']}", "red")
@@ -142,20 +146,22 @@ class _Story:
             self._page.heading("What changed", "bold")
             self._page.text(_marked(outcome["original"], outcome["response"]), indent=2)
 
-    def _round(self, calls: Sequence[dict[str, Any]], done: Mapping[str, Any] | None) -> None:
-        for step in STEPS:
-            of_step = [call for call in calls if call["step"] == step]
-            good = [call for call in of_step if call["failure"] is None]
-            # The last one counts: an earlier one was asked something else.
-            for call in of_step if self._with_calls else good[-1:]:
+    def _round(self, steps: Mapping[Step, Said], done: Mapping[str, Any] | None) -> None:
+        for step, said in steps.items():
+            for call, why_not in said.calls:
+                # That a call failed is said at the end of its exchange.
+                if not self._with_calls and (why_not or call["failure"] is not None):
+                    continue
                 text, title = call["reply"], _STEPS[step]
-                if done and call in good[-1:]:
+                if done and not why_not:
                     if step == "editor":
                         text = done["draft"]
                     if step.startswith("judge") and done[step.removeprefix("judge_")]:
                         title = f"{title}: {_verdict(done, step.removeprefix('judge_'))}"
                 if call["shortened_to"] is not None:
                     title = f"{title} (saw at most {call['shortened_to']:,} characters of each speech)"
+                if why_not and call["failure"] is None:
+                    title = f"{title}: did not count, {why_not}"
                 if call["failure"] is not None:
                     title, text = f"{title}: failed", f"{call['failure']}\n{text}".strip()
                 if self._with_calls:

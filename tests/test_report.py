@@ -164,7 +164,9 @@ def test_a_failure_says_why(browser: Browser, failing_run: Path, tmp_path: Path)
     found = Ledger.open(failing_run / "ledger.sqlite").sample("middle")
     assert found
     failure = found[1]["evolve"].outcome[1]["failure"]
-    assert f"{failure['step']}, round {failure['round']}: {failure['message']}" in failed.text
+    assert "http://127.0.0.1" in failure["message"]
+    said = failure["message"].split(" at http")[0], failure["message"].splitlines()[0].split("/v1 ")[1]
+    assert f"{failure['step']}, round {failure['round']}: {' '.join(said)}" in failed.text
 
 
 def test_texts_of_the_data_and_of_models_do_nothing(browser: Browser, odd_run: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from typing import Any
@@ -23,6 +23,7 @@ from viewer.look import BLUE, GREY, ORANGE
 from viewer.numbers import Counting, Numbers
 from viewer.overview import PATIENCE, REFRESH, chart
 from viewer.samples import SIZE, excerpt
+from viewer.searching import first_look, search_field, searched
 from viewer.sides import Side, Sides, View
 
 WAIT = 10.0
@@ -75,12 +76,9 @@ def add(sides: Sides, countings: Mapping[str, Counting]) -> None:
             if compared is None:
                 ui.label("Comparing … Load the page again in a while.").classes("faint")
                 return
-            found = await asyncio.to_thread(_page, view, compared)
+            build = await _rows(view, compared)
             _filters(view, compared)
-            if found:
-                ui.html(_table(view, found), sanitize=False).classes("w-full overflow-x-auto")
-            total = compared.kinds[view.kind]
-            turning(view.begin, view.begin + len(found), total, SIZE, lambda begin: view.link(begin=begin))
+            build()
 
 
 def _choose(sides: Sides, view: View) -> None:
@@ -100,7 +98,7 @@ def _choose(sides: Sides, view: View) -> None:
 
 def _legend(view: View) -> None:
     with ui.row().classes("items-center gap-3"):
-        ui.link("← overview", view.link("", kind=None, order=None, down=None)).classes("faint")
+        ui.link("← overview", view.link("", kind=None, order=None, down=None, text=None)).classes("faint")
         for letter, side in (("a", view.a), ("b", view.b)):
             ui.label(letter.upper()).classes(f"side {letter}")
             ui.label(side.name)
@@ -217,20 +215,42 @@ def _filters(view: View, compared: Comparison) -> None:
     kinds = {kind: f"{name} ({compared.kinds[kind]:,})" for kind, name in KIND_NAMES.items()}
 
     def go(**changes: object) -> None:
-        ui.navigate.to(view.link(**changes))
+        # As in the table of samples.
+        ui.navigate.to(view.link(**{"text": search.value or "", **changes}))
 
     with ui.row().classes("items-center w-full gap-3"):
+        search = search_field(view.text, go)
         choice("Samples", kinds, view.kind, lambda kind: go(kind=kind))
         choice("Order", ORDER_NAMES, view.order, lambda order: go(order=order, down=order != "position"))
         arrow, hint = ("south", "largest first") if view.down else ("north", "smallest first")
         ui.button(icon=arrow, on_click=lambda: go(down=not view.down)).props("flat dense").tooltip(hint)
-        if not compared.kinds[view.kind]:
-            ui.label("no samples").classes("faint small where")
-        else:
-            end = min(view.begin + SIZE, compared.kinds[view.kind])
-            ui.label(f"{view.begin + 1:,} to {end:,} of {compared.kinds[view.kind]:,}").classes(
-                "faint small where"
-            )
+
+
+async def _rows(view: View, compared: Comparison) -> Callable[[], None]:
+    """What builds the part of the table that is wanted."""
+    total, begin = compared.kinds[view.kind], view.begin
+    if view.text:
+        search = view.search(compared, begin=begin)
+        hits = await first_look(search, SIZE)
+        return lambda: searched(
+            search,
+            hits,
+            SIZE,
+            begin=begin,
+            total=total,
+            table=lambda hits: _table(view, [(hit.pair, hit.a[0]) for hit in hits]),
+            link=lambda begin: view.link(begin=begin),
+        )
+    found = await asyncio.to_thread(_page, view, compared)
+
+    def build() -> None:
+        says = f"{begin + 1:,} to {begin + len(found):,} of {total:,}" if found else "no samples"
+        ui.label(says).classes("faint small where")
+        if found:
+            ui.html(_table(view, found), sanitize=False).classes("w-full overflow-x-auto")
+        turning(begin, begin + len(found), total, SIZE, lambda begin: view.link(begin=begin))
+
+    return build
 
 
 def _page(view: View, compared: Comparison) -> list[tuple[Pair, Sample]]:

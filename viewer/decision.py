@@ -1,30 +1,24 @@
 """What a person decides on the result of an exchange: by buttons or by keys, in the ledger at once."""
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 from nicegui import ui
-from nicegui.events import KeyEventArguments
 
-from ledger.decisions import Decision, Kind, decide, take_back
+from ledger.decisions import Decision, decide, take_back
 from ledger.ledger import LedgerError, Result
 from samples.fields import as_text
 from viewer import texts
 from viewer.beside import Column, beside
+from viewer.frame import keys
 from viewer.run import Run
+from viewer.words import DECIDED, decided_tags
 
 LONGEST = 100_000
 """Characters of a text that can be edited here: with each key all of it goes to the server, which takes no
 message of more than 1 MB."""
-
-SAYS: Mapping[Kind, str] = {
-    "accepted": "accepted",
-    "rejected": "rejected: the original is kept",
-    "chosen": "another draft chosen",
-    "edited": "edited",
-}
 
 
 class Panel:
@@ -34,23 +28,30 @@ class Panel:
     """
 
     def __init__(
-        self, run: Run, position: int, result: Result, done: Mapping[str, Any], decision: Decision | None
+        self,
+        run: Run,
+        position: int,
+        result: Result,
+        done: Mapping[str, Any],
+        decision: Decision | None,
+        drafts: Collection[str],
     ) -> None:
         self._run = run
         self._position = position
         self._result = result
         self._done = done
         self._decision = decision
+        self._drafts = drafts
         self._editing = False
         self._writing = asyncio.Lock()
         self._place = ui.column().classes("panel decision")
-        self._keys: dict[str, Callable[[], Awaitable[None] | None]] = {
+        actions: dict[str, Callable[[], Awaitable[None] | None]] = {
             "a": self.accept,
             "r": self.reject,
             "e": self.edit,
             "z": self.take_back,
         }
-        ui.keyboard(on_key=self._pressed, repeating=False)
+        keys({key: partial(self._unless_editing, action) for key, action in actions.items()})
         self._show()
 
     async def accept(self) -> None:
@@ -119,14 +120,14 @@ class Panel:
             ui.notify(words, **how)
 
     async def _decide(self, response: str) -> None:
-        await self._change(decide, self._result, self._done["exchange"], response, self._note.value)
+        await self._change(*self._deciding(response))
 
     async def _change(self, change: Callable[..., Decision | None], *what: Any) -> None:
         async with self._writing:
             if not await self._kept(change, *what):
                 return
         # The panel may be out of sight.
-        self._say(SAYS[self._decision.kind] if self._decision else "taken back", timeout=1500)
+        self._say(DECIDED[self._decision.kind] if self._decision else "taken back", timeout=1500)
         self._close()
 
     async def _noted(self) -> None:
@@ -134,7 +135,12 @@ class Panel:
         async with self._writing:
             decision, note = self._decision, self._note.value
             if decision and decision.stands and note != decision.note:
-                await self._kept(decide, self._result, self._done["exchange"], decision.response, note)
+                await self._kept(*self._deciding(decision.response))
+
+    def _deciding(self, response: str) -> tuple[Callable[..., Decision], *tuple[Any, ...]]:
+        """What is to be done for this to be the response, with the note that stands there."""
+        exchange = self._done["exchange"]
+        return decide, self._result, exchange, response, self._note.value, self._drafts
 
     async def _kept(self, change: Callable[..., Decision | None], *what: Any) -> bool:
         try:
@@ -165,15 +171,7 @@ class Panel:
                 beside([result, wanted], {"Differences": lambda both: texts.marked(*both)})
 
     def _tags(self) -> str:
-        decision = self._decision
-        if decision is None:
-            return '<span class="tag">none yet</span>'
-        says, good = SAYS[decision.kind], "good" if decision.kind == "accepted" else ""
-        at = time.strftime("%Y-%m-%d %H:%M", time.localtime(decision.decided))
-        tags = f'<span class="tag {good}">{says}</span> <span class="faint small">{at}</span>'
-        if not decision.stands:
-            tags += ' <span class="tag bad">on an earlier result: not followed until you decide anew</span>'
-        return tags
+        return decided_tags(self._decision) if self._decision else '<span class="tag">none yet</span>'
 
     def _note_field(self) -> None:
         decision = self._decision
@@ -182,12 +180,8 @@ class Panel:
         # Then the keys work again.
         self._note.on("keydown.enter", js_handler="event => event.target.blur()")
 
-    async def _pressed(self, event: KeyEventArguments) -> None:
-        modified = event.modifiers.ctrl or event.modifiers.alt or event.modifiers.meta
-        action = self._keys.get(str(event.key.name))
-        if not event.action.keydown or modified or self._editing:
-            return
-        if action and (waiting := action()):
+    async def _unless_editing(self, action: Callable[[], Awaitable[None] | None]) -> None:
+        if not self._editing and (waiting := action()):
             await waiting
 
 

@@ -1,11 +1,12 @@
 """What all pages have in common: the bar at the top, the colours, and how texts look."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
-from nicegui import ui
+from nicegui import Client, ui
 from nicegui.events import KeyEventArguments
 
 from viewer import texts
@@ -95,18 +96,32 @@ def turning(begin: int, end: int, total: int, size: int, link: Callable[[int | N
             ui.link("last", link((total - 1) // size * size)).classes("faint")
 
 
-def keyboard(links: Mapping[str, str]) -> None:
-    """Keys that lead to other pages; the arrows to the right and to the left stand for j and k."""
+def keys(actions: Mapping[str, Callable[[], Awaitable[None] | None]]) -> None:
+    """Keys that do something; the arrows to the right and to the left stand for j and k.
+
+    They do nothing while a person is in a field, or a dialog lies over the page that they are about.
+    """
     arrows = {"ArrowRight": "j", "ArrowLeft": "k"}
 
-    def pressed(event: KeyEventArguments) -> None:
+    async def pressed(event: KeyEventArguments) -> None:
         modified = event.modifiers.ctrl or event.modifiers.alt or event.modifiers.meta
+        if not event.action.keydown or modified or _is_covered(event.client):
+            return
         name = str(event.key.name)
-        link = links.get(arrows.get(name, name))
-        if event.action.keydown and not modified and link:
-            ui.navigate.to(link)
+        action = actions.get(arrows.get(name, name))
+        if action and (waiting := action()):
+            await waiting
 
     ui.keyboard(on_key=pressed, repeating=False)
+
+
+def _is_covered(client: Client) -> bool:
+    return any(isinstance(element, ui.dialog) and element.value for element in client.elements.values())
+
+
+def keyboard(links: Mapping[str, str]) -> None:
+    """Keys that lead to other pages; those without an address do nothing."""
+    keys({key: partial(ui.navigate.to, link) for key, link in links.items() if link})
 
 
 def tile(value: str, name: str, hint: str = "") -> None:

@@ -32,6 +32,10 @@ def add(run: Run, counting: Counting) -> None:
             numbers = await counting.latest(PATIENCE)
             if numbers is None or numbers in shown:
                 return
+            if not shown:
+                # Made once: it stays as it is, and open where a person has opened it.
+                with made, ui.expansion("What made this run").classes("w-full panel"):
+                    ui.html(tables.made_by(numbers.report["run"]), sanitize=False).classes("w-full")
             shown[:] = [numbers]
             panel.clear()
             with panel:
@@ -41,6 +45,7 @@ def add(run: Run, counting: Counting) -> None:
             panel = ui.column().classes("w-full gap-4 overview")
             with panel:
                 ui.label("Counting …").classes("faint")
+            made = ui.column().classes("w-full")
         await refresh()
         ui.timer(REFRESH, refresh)
 
@@ -57,8 +62,6 @@ def _overview(run: Run, numbers: Numbers) -> None:
             )
         if numbers.pace:
             chart(charts.pace(numbers.pace))
-    with ui.expansion("What made this run").classes("w-full panel"):
-        ui.html(tables.made_by(numbers.report["run"]), sanitize=False).classes("w-full")
 
 
 def _progress(run: Run, numbers: Numbers) -> None:

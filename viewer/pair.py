@@ -1,19 +1,20 @@
 """One sample on both sides: what was asked, the response it had, and what it became at A and at B."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import Request
 from nicegui import ui
 
+from ledger.comparison import Comparison
 from ledger.ledger import Result
-from samples.sample import Sample
-from viewer import texts
+from viewer import conversation, texts
 from viewer.beside import Column, beside
 from viewer.compare import WAIT
+from viewer.conversation import Chip, Told, chosen, exchanges, mentioning
 from viewer.frame import COMPARE, frame, keyboard, plain_text
-from viewer.sample import request_panel
+from viewer.searching import neighbours, neighbours_searched
 from viewer.sides import Side, Sides, View
 from viewer.words import ENDINGS, brief, outcome_tags
 
@@ -33,44 +34,73 @@ def add(sides: Sides) -> None:
             if compared is None or found is None:
                 ui.label(f"The sample at place {position} of A has no result on both sides yet.")
                 return
-            before, after = await asyncio.to_thread(
-                compared.beside, view.kind, view.order, down=view.down, position=position
-            )
-            links = {
-                "k": view.pair_link(before) if before is not None else "",
-                "j": view.pair_link(after) if after is not None else "",
-                "u": view.link(),
-            }
+            ways = await _ways(view, compared, position)
             here = await asyncio.to_thread(_results, view.a, position)
             there = await asyncio.to_thread(_results, view.b, found.other)
             if here is None or there is None:
                 ui.label("One of its results is being worked on again: load the page anew in a while.")
                 return
-            _title(view, here, there, links)
-            chosen = request.query_params.get("exchange", "")
-            _body(view, here, there, int(chosen) - 1 if chosen.isdecimal() else 0)
+            _title(view, here, there, ways)
+            looked_for = _about(view, here, there)
+            number = chosen(request.query_params, here.sample, looked_for)
+            _body(view, here, there, looked_for, number)
 
 
-def _results(side: Side, position: int) -> tuple[Sample, Result] | None:
+async def _ways(view: View, compared: Comparison, position: int) -> Callable[[], None]:
+    """What builds the ways to the pairs before and after this one."""
+    if view.text:
+        searches = {
+            key: view.search(compared, position=position, back=back)
+            for key, back in (("k", True), ("j", False))
+        }
+        return lambda: neighbours_searched(searches, lambda found: view.pair_link(found.pair.position))
+    found = await asyncio.to_thread(compared.beside, view.kind, view.order, down=view.down, position=position)
+    links = {
+        key: "" if place is None else view.pair_link(place) for key, place in zip("kj", found, strict=True)
+    }
+    return lambda: neighbours(links)
+
+
+def _about(view: View, here: Told, there: Told) -> Sequence[int]:
+    """The exchanges for which the pair is of the kind that the table shows, or in which the text occurs."""
+    if view.text:
+        said = mentioning(view.text, here.sample, here.result, there.result)
+        return sorted(said | mentioning(view.text, there.sample))
+    places = range(len(here.sample.exchanges))
+    pairs = {place: [_done(each.result, place) for each in (here, there)] for place in places}
+    failed = {place: ["failure" in (done or {}) for done in pair] for place, pair in pairs.items()}
+    changed = {
+        place: [bool(done and done["accepted_rounds"]) for done in pair] for place, pair in pairs.items()
+    }
+    match view.kind:
+        case "failed":
+            return [place for place in places if failed[place][0] != failed[place][1]]
+        case "both":
+            return [place for place in places if all(changed[place])]
+        case "only_a" | "only_b":
+            return [place for place in places if any(changed[place])]
+        case _:
+            differ = zip(here.responses, there.responses, strict=False)
+            return [place for place, (a, b) in enumerate(differ) if a != b]
+
+
+def _results(side: Side, position: int) -> Told | None:
     for sample, by_mode in side.run.ledger.at([position]):
         if side.mode in by_mode:
-            return sample, by_mode[side.mode]
+            return Told(sample, by_mode[side.mode])
     return None
 
 
-def _title(
-    view: View, here: tuple[Sample, Result], there: tuple[Sample, Result], links: Mapping[str, str]
-) -> None:
-    keyboard(links)
+def _title(view: View, here: Told, there: Told, ways: Callable[[], None]) -> None:
+    link_back = view.link(begin=view.begin or None)
+    keyboard({"u": link_back})
     with ui.row().classes("items-center w-full gap-3"):
-        ui.link("← table", links["u"]).classes("faint").tooltip("key u")
-        ui.label(here[0].id).classes("text-lg font-semibold sample-id").props("dir=auto")
+        ui.link("← table", link_back).classes("faint").tooltip("key u")
+        ui.label(here.sample.id).classes("text-lg font-semibold sample-id").props("dir=auto")
         ui.space()
-        for key, name in (("k", "previous"), ("j", "next")):
-            if links[key]:
-                ui.link(f"{name} ({key})", links[key]).classes(name)
+        ways()
     with ui.element("div").classes("two"):
-        for letter, side, (sample, result) in (("a", view.a, here), ("b", view.b, there)):
+        for letter, side, (sample, result, _) in (("a", view.a, here), ("b", view.b, there)):
             with ui.row().classes("items-center gap-3"):
                 ui.label(letter.upper()).classes(f"side {letter}")
                 ui.label(side.name).classes("side-name")
@@ -79,19 +109,16 @@ def _title(
                 ui.link("its whole debate", debate).classes(f"debate {letter}")
 
 
-def _body(view: View, here: tuple[Sample, Result], there: tuple[Sample, Result], number: int) -> None:
-    sample, other = here[0], there[0]
-    if number not in range(len(sample.exchanges)):
-        number = 0
-    done = [_done(result, number) for _, result in (here, there)]
-    if len(sample.exchanges) > 1:
-        with ui.row().classes("exchanges"):
-            for place in range(len(sample.exchanges)):
-                a, b = (_says(_done(result, place)) for _, result in (here, there))
-                link = view.pair_link(sample.position, exchange=place + 1)
-                words = f"{place + 1}: {a}" if a == b else f"{place + 1}: A {a}, B {b}"
-                ui.link(words, link).classes("here" if place == number else "")
-    request_panel(sample.exchanges[number])
+def _body(view: View, here: Told, there: Told, looked_for: Sequence[int], number: int) -> None:
+    sample, other = here.sample, there.sample
+    done = [_done(each.result, number) for each in (here, there)]
+    chips = []
+    for place in range(len(sample.exchanges)):
+        a, b = (_says(_done(each.result, place)) for each in (here, there))
+        words = a if a == b else f"A {a}, B {b}"
+        chips.append(Chip(words, view.pair_link(sample.position, exchange=place + 1), place in looked_for))
+    exchanges(chips, number)
+    conversation.request(sample, number, [here._replace(by="A"), there._replace(by="B")])
     for letter, each in zip("AB", done, strict=True):
         if each and "failure" in each:
             with ui.column().classes("panel"):

@@ -4,16 +4,18 @@ It holds no script and loads nothing, and says so to the browser: whatever a tex
 were to smuggle past `viewer.texts` would not run. Its size is bounded by what is chosen: long texts are cut.
 """
 
+import re
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from ledger.debate import Call, debate
+from ledger.decisions import Decision, Decisions, on_file
 from ledger.ledger import SKIPPED, Result
-from models.call import ROLE_OF_STEP, STEPS
+from models.call import ROLE_OF_STEP
 from samples.sample import Exchange, Sample
 from viewer import charts, figures, plots, tables, texts
 from viewer.look import ROLE_COLOURS
@@ -21,7 +23,17 @@ from viewer.numbers import Numbers
 from viewer.picture import svg
 from viewer.run import Run
 from viewer.walk import walked
-from viewer.words import ENDINGS, STEP_NAMES, brief, cost, decision, outcome_tags, verdict
+from viewer.words import (
+    ENDINGS,
+    STEP_NAMES,
+    brief,
+    cost,
+    decided_tags,
+    decision,
+    outcome_tags,
+    record_text,
+    verdict,
+)
 
 MOST = 10_000
 """Characters of a request or a response that are shown."""
@@ -34,8 +46,7 @@ EXCHANGES = 4
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
-_Calls = Mapping[tuple[str, int, int], Mapping[str, list[dict[str, Any]]]]
-"""The calls of a sample by mode, exchange and round, and in it by step."""
+_ADDRESS = re.compile(r" at https?://\S+")
 
 
 def html(run: Run, numbers: Numbers, chosen: Mapping[int, str], notice: str = "") -> Iterator[str]:
@@ -68,7 +79,7 @@ def html(run: Run, numbers: Numbers, chosen: Mapping[int, str], notice: str = ""
         plotted=lambda chart: plots.svg(chart),
         failures=lambda failures: tables.failures(failures),
         bill=tables.bill(numbers.report["calls"]),
-        made_by=tables.made_by(numbers.report["run"]),
+        made_by=tables.made_by(numbers.report["run"], sent_away=True),
         graphs=graphs,
         some=bool(chosen),
         # One at a time: their texts may be long.
@@ -87,11 +98,8 @@ def _charts(mode: str, numbers: Numbers) -> list[charts.Chart]:
 
 def _sample(run: Run, found: tuple[Sample, dict[str, Result]], why: str) -> dict[str, Any]:
     sample, by_mode = found
-    calls: defaultdict[tuple[str, int, int], dict[str, list[dict[str, Any]]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
-    for call in run.ledger.calls(sample.id):
-        calls[call["mode"], call["exchange"], call["round"]][call["step"]].append(call)
+    calls = run.ledger.calls(sample.id)
+    decided = on_file(run.ledger, [sample.position])
     skipped = by_mode.get(SKIPPED)
     results = [by_mode[mode] for mode in run.modes if mode in by_mode]
     shown = _most_telling(sample, results)
@@ -101,9 +109,9 @@ def _sample(run: Run, found: tuple[Sample, dict[str, Result]], why: str) -> dict
         "id": sample.id,
         "why": f"skipped: {skipped.reason}" if skipped else why,
         "outcomes": [(result.mode if len(run.modes) > 1 else "", outcome_tags(result)) for result in results],
-        "record": _plain(str(sample.record), MOST) if skipped else "",
+        "record": _plain(record_text(sample.record), MOST) if skipped else "",
         "system": _plain(sample.system, MOST) if sample.system and shown else "",
-        "exchanges": (_exchange(run, sample, number, results, calls) for number in shown),
+        "exchanges": (_exchange(run, sample, number, results, calls, decided) for number in shown),
         "left_out": f"{left_out:,} more exchanges of this conversation are not shown." if left_out else "",
     }
 
@@ -122,14 +130,23 @@ def _most_telling(sample: Sample, results: Sequence[Result]) -> list[int]:
 
 
 def _exchange(
-    run: Run, sample: Sample, number: int, results: Sequence[Result], calls: _Calls
+    run: Run,
+    sample: Sample,
+    number: int,
+    results: Sequence[Result],
+    calls: Sequence[Call],
+    decided: Decisions,
 ) -> dict[str, Any]:
     exchange = sample.exchanges[number]
     several = len(sample.exchanges) > 1
     return {
         "title": f"Exchange {number + 1} of {len(sample.exchanges)}" if several else "",
         "request": _request(exchange),
-        "outcomes": [_outcome(run, exchange, number, result, calls) for result in results],
+        "outcomes": [
+            _outcome(run, exchange, number, result, calls)
+            | _decided(result, number, decided.get((sample.position, result.mode), {}).get(number))
+            for result in results
+        ],
     }
 
 
@@ -140,7 +157,23 @@ def _request(exchange: Exchange) -> str:
     return request
 
 
-def _outcome(run: Run, exchange: Exchange, number: int, result: Result, calls: _Calls) -> dict[str, Any]:
+def _decided(result: Result, number: int, decision: Decision | None) -> dict[str, Any]:
+    """What a person decided on the result of an exchange."""
+    if decision is None:
+        return {"decision": "", "wanted": "", "note": ""}
+    done = next(done for done in result.outcome if done["exchange"] == number)
+    own = decision.kind in ("chosen", "edited")
+    wanted = texts.marked(done["response"][:MOST], decision.response[:MOST])[1] if own else ""
+    return {
+        "decision": decided_tags(decision),
+        "wanted": _cut(wanted, decision.response, MOST) if own else "",
+        "note": decision.note,
+    }
+
+
+def _outcome(
+    run: Run, exchange: Exchange, number: int, result: Result, calls: Sequence[Call]
+) -> dict[str, Any]:
     done = next((done for done in result.outcome if done["exchange"] == number), None)
     outcome = {
         "mode": result.mode if len(run.modes) > 1 else "",
@@ -159,11 +192,13 @@ def _outcome(run: Run, exchange: Exchange, number: int, result: Result, calls: _
         left, right = texts.marked(old[:MOST], new[:MOST])
         outcome |= {"old": _cut(left, old, MOST), "new": _cut(right, new, MOST)}
     rounds = {each["round"]: each for each in done["rounds"]}
-    called = {place[2] for place in calls if place[:2] == (result.mode, number)}
+    said = debate((call for call in calls if call["mode"] == result.mode), done)
     return outcome | {
         "brief": brief(done),
         "ending": f"ended: {ENDINGS.get(done['ending'], done['ending'])}",
-        "failure": _plain(f"{failure['step']}, round {failure['round']}: {failure['message']}", MOST)
+        "failure": _plain(
+            f"{failure['step']}, round {failure['round']}: {_nowhere(failure['message'])}", MOST
+        )
         if failure
         else "",
         "rounds": [
@@ -171,26 +206,32 @@ def _outcome(run: Run, exchange: Exchange, number: int, result: Result, calls: _
                 "number": round_,
                 "tags": decision(rounds[round_]) if round_ in rounds else "",
                 "calls": [
-                    _call(call, rounds.get(round_))
-                    for step in STEPS
-                    for call in calls[result.mode, number, round_].get(step, [])
+                    _call(call, rounds.get(round_), why_not)
+                    for each in steps.values()
+                    for call, why_not in each.calls
                 ],
             }
-            for round_ in sorted(called)
+            for round_, steps in said.items()
         ],
     }
 
 
-def _call(call: Mapping[str, Any], outcome: Mapping[str, Any] | None) -> dict[str, Any]:
+def _nowhere(failure: str) -> str:
+    """What was said of a failure, without where the model is served."""
+    return _ADDRESS.sub("", failure)
+
+
+def _call(call: Call, outcome: Mapping[str, Any] | None, why_not: str) -> dict[str, Any]:
     step = call["step"]
-    judged = outcome is not None and step.startswith("judge")
-    said = [_plain(call["failure"], MOST_SAID)] if call["failure"] else []
+    judged = outcome is not None and step.startswith("judge") and not why_not
+    said = [_plain(_nowhere(call["failure"]), MOST_SAID)] if call["failure"] else []
     said += [_rendered(call["reply"], MOST_SAID)] if call["reply"] else []
     return {
         "role": ROLE_OF_STEP[step],
         "name": STEP_NAMES[step],
         "tags": verdict(step, outcome) if judged and outcome else "",
         "cost": cost(call),
+        "why_not": why_not,
         "text": "".join(said),
     }
 

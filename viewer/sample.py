@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,21 +11,23 @@ from nicegui import ui
 
 from ledger import browse
 from ledger.browse import Key
+from ledger.debate import ANEW, Call, Debate, Said, debate
 from ledger.decisions import Decision, on_file
 from ledger.ledger import Result
 from models.call import ROLE_OF_STEP, STEPS, Step
+from prompts.cleaning import clean_draft
+from prompts.pack import request_text
 from samples.sample import Exchange, Sample
-from viewer import texts
+from viewer import conversation, texts
 from viewer.beside import Column, beside
+from viewer.conversation import Chip, Told, about, chosen, contradicts, exchanges
 from viewer.decision import Panel
 from viewer.frame import frame, keyboard, plain_text, text
 from viewer.look import seconds
 from viewer.run import Run
 from viewer.samples import View
-from viewer.words import ENDINGS, STEP_NAMES, brief, cost, decision, outcome_tags, verdict
-
-Calls = Mapping[tuple[int, int, str], list[dict[str, Any]]]
-"""The calls of a sample in a mode, by exchange, round and step."""
+from viewer.searching import neighbours, neighbours_searched
+from viewer.words import ENDINGS, STEP_NAMES, brief, cost, decision, outcome_tags, record_text, verdict
 
 
 def add(run: Run) -> None:
@@ -44,23 +45,35 @@ def add(run: Run) -> None:
             mode = request.query_params.get("of", "")
             if mode not in by_mode:
                 mode = next(iter(by_mode))
-            before, after = await asyncio.to_thread(
-                browse.beside, run.ledger, view.wanted, view.order, down=view.down, key=(position, mode)
-            )
-            _title(view, sample, by_mode, mode, before, after)
+            _title(view, sample, by_mode, mode, await _neighbours(view, (position, mode)))
+            if not sample.exchanges:
+                ui.label("The record as it is").classes("faint small")
+                plain_text(record_text(sample.record))
+                return
             calls = await asyncio.to_thread(_calls, run, sample.id, mode)
             decided = (await asyncio.to_thread(on_file, run.ledger, [position])).get((position, mode), {})
-            chosen = request.query_params.get("exchange", "")
-            number = int(chosen) - 1 if chosen.isdecimal() else 0
-            _body(view, sample, by_mode[mode], calls, decided, number)
+            looked_for = about(view.wanted, sample, by_mode[mode], decided)
+            number = chosen(request.query_params, sample, looked_for)
+            _exchanges(view, sample, by_mode[mode], decided, looked_for, number)
+            _body(view, sample, by_mode[mode], calls, decided.get(number), number)
 
 
-def _calls(run: Run, sample_id: str, mode: str) -> Calls:
-    grouped: dict[tuple[int, int, str], list[dict[str, Any]]] = defaultdict(list)
-    for call in run.ledger.calls(sample_id):
-        if call["mode"] == mode:
-            grouped[call["exchange"], call["round"], call["step"]].append(call)
-    return grouped
+def _calls(run: Run, sample_id: str, mode: str) -> list[dict[str, Any]]:
+    return [call for call in run.ledger.calls(sample_id) if call["mode"] == mode]
+
+
+async def _neighbours(view: View, key: Key) -> Callable[[], None]:
+    """What builds the ways to the samples before and after this one."""
+    ledger, wanted, order = view.run.ledger, view.wanted, view.order
+    if wanted.text:
+        searches = {
+            name: browse.search(ledger, wanted, order, down=down, key=key)
+            for name, down in (("k", not view.down), ("j", view.down))
+        }
+        return lambda: neighbours_searched(searches, lambda found: view.sample_link(found.key))
+    found = await asyncio.to_thread(browse.beside, ledger, wanted, order, down=view.down, key=key)
+    links = {name: view.sample_link(each) if each else "" for name, each in zip("kj", found, strict=True)}
+    return lambda: neighbours(links)
 
 
 def _title(
@@ -68,18 +81,13 @@ def _title(
     sample: Sample,
     by_mode: Mapping[str, Result],
     mode: str,
-    before: Key | None,
-    after: Key | None,
+    ways: Callable[[], None],
 ) -> None:
-    links = {
-        "k": view.sample_link(before) if before else "",
-        "j": view.sample_link(after) if after else "",
-        "u": view.link(),
-    }
-    keyboard(links)
+    link_back = view.link(begin=view.begin or None)
+    keyboard({"u": link_back})
     result = by_mode[mode]
     with ui.row().classes("items-center w-full gap-3"):
-        ui.link("← table", links["u"]).classes("faint").tooltip("key u")
+        ui.link("← table", link_back).classes("faint").tooltip("key u")
         ui.label(sample.id).classes("text-lg font-semibold sample-id").props("dir=auto")
         ui.html(outcome_tags(result), sanitize=False)
         for other in by_mode:
@@ -90,9 +98,7 @@ def _title(
             way = view.run.address("/graph", {"mode": mode, "sample": str(sample.position)})
             ui.link("its way", way).classes("faint its-way")
         ui.space()
-        for key, name in (("k", "previous"), ("j", "next")):
-            if links[key]:
-                ui.link(f"{name} ({key})", links[key]).classes(name)
+        ways()
     # Of a single exchange its failure is said below.
     if result.reason and (result.status == "skipped" or len(sample.exchanges) > 1):
         with ui.column().classes("panel"):
@@ -102,91 +108,61 @@ def _title(
             plain_text(result.reason)
 
 
+def _exchanges(
+    view: View,
+    sample: Sample,
+    result: Result,
+    decided: Mapping[int, Decision],
+    looked_for: Sequence[int],
+    number: int,
+) -> None:
+    worked_on = {done["exchange"]: done for done in result.outcome}
+    chips = []
+    for place in range(len(sample.exchanges)):
+        done = worked_on.get(place)
+        says = brief(done) if done else "not worked on"
+        says += ", verdicts contradict" if done and contradicts(done) else ""
+        says += " ✓" if place in decided and decided[place].stands else ""
+        link = view.sample_link((sample.position, result.mode), exchange=place + 1)
+        chips.append(Chip(says, link, place in looked_for))
+    exchanges(chips, number)
+
+
 def _body(
     view: View,
     sample: Sample,
     result: Result,
-    calls: Calls,
-    decided: Mapping[int, Decision],
+    calls: Sequence[Call],
+    decision: Decision | None,
     number: int,
 ) -> None:
-    if not sample.exchanges:
-        ui.label("The record as it is").classes("faint small")
-        plain_text(str(sample.record))
-        return
-    number = number if number in range(len(sample.exchanges)) else 0
-    if len(sample.exchanges) > 1:
-        _exchanges(view, sample, result, decided, number)
     done = next((done for done in result.outcome if done["exchange"] == number), None)
     exchange = sample.exchanges[number]
-    if sample.system:
-        with ui.expansion("System prompt").classes("w-full panel"):
-            plain_text(sample.system)
-    if number:
-        _conversation_before(sample, result, number)
-    request_panel(exchange)
+    conversation.request(sample, number, [Told(sample, result)])
     if done is None:
         ui.label("This exchange was not worked on.").classes("faint")
         with ui.column().classes("panel"):
             ui.label("Response").classes("faint small")
             text(exchange.response)
         return
-    panel = Panel(view.run, sample.position, result, done, decided.get(number))
+    said = debate(calls, done)
+    drafts = _drafts(exchange, done, said)
+    panel = Panel(view.run, sample.position, result, done, decision, set(drafts.values()))
     _responses(exchange.response, done)
-    _rounds(done, calls, panel)
+    _rounds(done, said, drafts, panel)
 
 
-def request_panel(exchange: Exchange) -> None:
-    """What was asked."""
-    with ui.column().classes("panel request"):
-        ui.label("Request").classes("faint small")
-        text(exchange.instruction)
-        if exchange.input:
-            ui.label("Input").classes("faint small")
-            text(exchange.input)
-
-
-def _exchanges(
-    view: View, sample: Sample, result: Result, decided: Mapping[int, Decision], number: int
-) -> None:
-    worked_on = {done["exchange"]: done for done in result.outcome}
-    links = [
-        view.sample_link((sample.position, result.mode), exchange=place + 1)
-        for place in range(len(sample.exchanges))
-    ]
-    with ui.row().classes("exchanges items-center"):
-        for place, link in enumerate(links):
-            done = worked_on.get(place)
-            says = brief(done) if done else "not worked on"
-            mark = " ✓" if place in decided and decided[place].stands else ""
-            ui.link(f"{place + 1}: {says}{mark}", link).classes("here" if place == number else "")
-        ui.label("keys p and n").classes("faint small")
-    around = ["", *links, ""]
-    keyboard({"p": around[number], "n": around[number + 2]})
-
-
-def _conversation_before(sample: Sample, result: Result, number: int) -> None:
-    evolved = {done["exchange"]: done["response"] for done in result.outcome}
-
-    def fill() -> None:
-        # Built when it is opened: most people never do, and it may be long.
-        if not opened.value or filled:
-            return
-        filled.append(True)
-        with opened:
-            for place, exchange in enumerate(sample.exchanges[:number]):
-                _turn(place, exchange, evolved.get(place, exchange.response))
-
-    filled: list[bool] = []
-    opened = ui.expansion(f"The conversation before ({number})", on_value_change=fill).classes("w-full panel")
-
-
-def _turn(place: int, exchange: Exchange, response: str) -> None:
-    ui.label(f"Request {place + 1}").classes("faint small")
-    text(exchange.instruction)
-    ui.label("Response" + (", evolved" if response != exchange.response else "")).classes("faint small")
-    text(response)
-    ui.separator()
+def _drafts(exchange: Exchange, done: Mapping[str, Any], said: Debate) -> dict[int, str]:
+    """The draft of each round. Of a failed exchange its outcome has none; what the editor said is on file."""
+    drafts: dict[int, str] = {each["round"]: each["draft"] for each in done["rounds"]}
+    current, request = exchange.response, request_text(exchange.instruction, exchange.input)
+    for number, steps in said.items():
+        editor = steps.get("editor")
+        if number not in drafts and editor and editor.counts and not editor.counts["failure"]:
+            # As the node does it, whose draft this was.
+            drafts[number] = clean_draft(editor.counts["reply"], request, current)
+        current = drafts.get(number, current)
+    return drafts
 
 
 def _responses(original: str, done: Mapping[str, Any]) -> None:
@@ -213,34 +189,68 @@ def _side_by_side(old: str, new: str, old_name: str, new_name: str) -> None:
     )
 
 
-def _rounds(done: Mapping[str, Any], calls: Calls, panel: Panel) -> None:
+def _rounds(done: Mapping[str, Any], said: Debate, drafts: Mapping[int, str], panel: Panel) -> None:
     outcomes = {each["round"]: each for each in done["rounds"]}
-    numbers = {round_ for exchange, round_, _ in calls if exchange == done["exchange"]} | set(outcomes)
     current = done["original"]
-    for number in sorted(numbers):
-        outcome = outcomes.get(number)
+    for number in sorted(said.keys() | outcomes.keys()):
+        outcome, steps = outcomes.get(number), said.get(number, {})
+        if outcome is None and not any(each.counts for each in steps.values()):
+            _given_up(number, steps, current)
+            continue
         with ui.row().classes("items-center gap-3"):
             ui.label(f"Round {number}").classes("text-lg font-semibold")
             if outcome:
                 ui.html(decision(outcome), sanitize=False)
-                if outcome["draft"] not in (done["response"], done["original"]):
-                    choose = partial(panel.choose, outcome["draft"])
-                    ui.button("use this draft", on_click=choose).props("flat dense no-caps").classes("use")
-        made = {step: calls.get((done["exchange"], number, step), []) for step in STEPS}
+            if number in drafts and drafts[number] not in (done["response"], done["original"]):
+                choose = partial(panel.choose, drafts[number])
+                ui.button("use this draft", on_click=choose).props("flat dense no-caps").classes("use")
         with ui.column().classes("w-full gap-3 round"):
             for step in STEPS[:6]:
-                for call in made[step]:
-                    _bubble(call, current)
+                _said(steps.get(step), current)
             with ui.element("div").classes("two"):
                 for step in STEPS[6:]:
                     with ui.column().classes("w-full"):
-                        for call in made[step]:
-                            _bubble(call, current, outcome)
-        if outcome and outcome["accepted"]:
-            current = outcome["draft"]
+                        _said(steps.get(step), current, outcome)
+        before = [each for said in steps.values() for each in said.others if each[1] == ANEW]
+        if before:
+            _folded(f"An earlier attempt at this round, which did not count ({ANEW})", before, current)
+        # Of a failed exchange it is not on file which drafts were accepted: all that a round came after.
+        if number in drafts and (outcome["accepted"] if outcome else "failure" in done):
+            current = drafts[number]
 
 
-def _bubble(call: dict[str, Any], current: str, outcome: Mapping[str, Any] | None = None) -> None:
+def _said(said: Said | None, current: str, outcome: Mapping[str, Any] | None = None) -> None:
+    if said is None:
+        return
+    if said.counts:
+        _bubble(said.counts, current, outcome)
+    others = [each for each in said.others if each[1] != ANEW]
+    if others:
+        why = "; ".join(dict.fromkeys(why for _, why in others))
+        name = STEP_NAMES[others[0][0]["step"]]
+        _folded(f"{name}: asked before, which did not count ({why})", others, current)
+
+
+def _given_up(number: int, steps: Mapping[Step, Said], current: str) -> None:
+    calls = [each for said in steps.values() for each in said.others]
+    _folded(f"Round {number} of an attempt that did not count ({ANEW})", calls, current)
+
+
+def _folded(title: str, calls: Sequence[tuple[Call, str]], current: str) -> None:
+    """Calls that did not count, out of sight until somebody asks for them."""
+
+    def fill() -> None:
+        if opened.value and not filled:
+            filled.append(True)
+            with opened:
+                for call, _ in calls:
+                    _bubble(call, current)
+
+    filled: list[bool] = []
+    opened = ui.expansion(title, on_value_change=fill).classes("w-full not-counted")
+
+
+def _bubble(call: Call, current: str, outcome: Mapping[str, Any] | None = None) -> None:
     step: Step = call["step"]
     role = ROLE_OF_STEP[step]
     side = "other" if role == "critical" else "wide" if role in ("advisor", "editor", "judge") else ""

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any, get_args
 
@@ -16,11 +16,16 @@ from ledger.decisions import CHOICES, Choice, Decision, Decisions, on_file
 from ledger.ledger import Status
 from samples.sample import Sample
 from viewer.frame import choice, frame, turning
+from viewer.numbers import state
 from viewer.run import Run
+from viewer.searching import first_look, search_field, searched
 from viewer.words import outcome_tags
 
 SIZE = 50
 """Rows of a page."""
+
+REFRESH = 3.0
+"""Seconds between two looks for new results."""
 
 ORDER_NAMES: dict[Order, str] = {
     "position": "place in the data",
@@ -86,7 +91,7 @@ class View:
     def sample_link(self, key: browse.Key, **more: object) -> str:
         """The address of a sample that was reached from here."""
         position, mode = key
-        return self.run.address(f"/sample/{position}", {"of": mode, **self.values(), "begin": None, **more})
+        return self.run.address(f"/sample/{position}", {"of": mode, **self.values(), **more})
 
 
 def add(run: Run) -> None:
@@ -96,35 +101,21 @@ def add(run: Run) -> None:
     async def samples(request: Request) -> None:
         view = View.read(run, request.query_params)
 
-        def look() -> browse.Page:
-            return browse.page(
-                run.ledger, view.wanted, view.order, down=view.down, begin=view.begin, size=SIZE
-            )
-
-        page, reasons = await asyncio.gather(
-            asyncio.to_thread(look),
-            asyncio.to_thread(browse.reasons, run.ledger),
-        )
-        decided = await asyncio.to_thread(on_file, run.ledger, {hit.sample.position for hit in page.found})
+        reasons, rows = await asyncio.gather(asyncio.to_thread(browse.reasons, run.ledger), _rows(view))
         with frame(run, "/samples"):
             _filters(view, reasons)
-            _where(view, page)
-            if page.found:
-                table = _table(view, page.found, decided)
-                ui.html(table, sanitize=False).classes("w-full overflow-x-auto")
-            _turning(view, page)
+            rows()
 
 
 def _filters(view: View, reasons: dict[str, int]) -> None:
     wanted = view.wanted
 
     def go(**changes: Any) -> None:
-        ui.navigate.to(view.link(**changes))
+        # What is in the field counts, also where something else is chosen before it is sent off.
+        ui.navigate.to(view.link(**{"text": search.value or "", **changes}))
 
     with ui.row().classes("items-center w-full gap-2"):
-        search = ui.input("Search in requests and responses", value=wanted.text).classes("w-60")
-        search.props("dense outlined clearable").on("keydown.enter", lambda: go(text=search.value or ""))
-        search.on("clear", lambda: go(text=""))
+        search = search_field(wanted.text, go)
         choice("Mode", {"": "all", **{m: m for m in view.run.modes}}, wanted.mode, lambda v: go(mode=v))
         status = {"": "all", **{s: s for s in get_args(Status)}}
         choice("Outcome", status, wanted.status, lambda v: go(status=v, reason=""))
@@ -150,31 +141,65 @@ def _filters(view: View, reasons: dict[str, int]) -> None:
             ui.button(icon=arrow, on_click=lambda: go(down=not view.down)).props("flat dense").tooltip(hint)
 
 
-def _where(view: View, page: browse.Page) -> None:
-    if view.wanted.text:
-        says = f"{len(page.found):,} found in results {page.begin + 1:,} to {page.end:,} of {page.total:,}"
-        if not page.total:
-            says = "nothing to search"
-    elif not page.found:
+async def _rows(view: View) -> Callable[[], None]:
+    """What builds the part of the table that is wanted."""
+    ledger, wanted, order, begin = view.run.ledger, view.wanted, view.order, view.begin
+    if wanted.text:
+        search = browse.search(ledger, wanted, order, down=view.down, begin=begin)
+        found = await first_look(search, SIZE)
+        total = await asyncio.to_thread(browse.count, ledger, wanted)
+        return lambda: searched(
+            search,
+            found,
+            SIZE,
+            begin=begin,
+            total=total,
+            table=lambda found: _table(view, found, _decided(view, found)),
+            link=lambda begin: view.link(begin=begin),
+        )
+    page = await asyncio.to_thread(browse.page, ledger, wanted, order, down=view.down, begin=begin, size=SIZE)
+    decided = await asyncio.to_thread(_decided, view, page.found)
+    return lambda: _page(view, page, decided)
+
+
+def _decided(view: View, found: Sequence[Found]) -> Decisions:
+    return on_file(view.run.ledger, {hit.sample.position for hit in found})
+
+
+def _page(view: View, page: browse.Page, decided: Decisions) -> None:
+    says = f"{page.begin + 1:,} to {page.end:,} of {page.total:,}"
+    if not page.found:
         says = "no results yet" if view == View(view.run, Filter()) else "nothing matches"
-    else:
-        says = f"{page.begin + 1:,} to {page.end:,} of {page.total:,}"
-    ui.label(says).classes("faint small where")
+    with ui.row().classes("gap-3 faint small"):
+        ui.label(says).classes("where")
+        _more_since(view, page.total)
+    if page.found:
+        ui.html(_table(view, page.found, decided), sanitize=False).classes("w-full overflow-x-auto")
+    turning(page.begin, page.end, page.total, SIZE, lambda begin: view.link(begin=begin))
 
 
-def _turning(view: View, page: browse.Page) -> None:
-    if not view.wanted.text:
-        turning(page.begin, page.end, page.total, SIZE, lambda begin: view.link(begin=begin))
-        return
-    with ui.row().classes("gap-4"):
-        if page.begin:
-            # Where a search before this one began cannot be told from here; its beginning can.
-            ui.link("← to the beginning", view.link())
-        if page.end < page.total:
-            ui.link("search on →", view.link(begin=page.end))
+def _more_since(view: View, shown: int) -> None:
+    """Says when there are more results than a table knows of."""
+
+    seen: object = None
+
+    async def look() -> None:
+        number = await asyncio.to_thread(browse.count, view.run.ledger, view.wanted)
+        more.set_text(f"{number - shown:,} more since: reload" if number > shown else "")
+
+    async def if_anything_is_new() -> None:
+        # Which is found more quickly than how many of the results a filter lets through.
+        nonlocal seen
+        now = await asyncio.to_thread(state, view.run.ledger)
+        if seen is not None and now != seen:
+            await look()
+        seen = now
+
+    more = ui.link("", view.link(begin=view.begin or None)).classes("more")
+    ui.timer(REFRESH, if_anything_is_new)
 
 
-def _table(view: View, found: list[Found], decided: Decisions) -> str:
+def _table(view: View, found: Sequence[Found], decided: Decisions) -> str:
     head = (
         "<tr><th>Id</th><th>Mode</th><th>Request</th><th>Outcome</th><th class=number>Exchanges</th>"
         "<th class=number>Tokens, old → new</th><th class=number>Growth</th></tr>"
@@ -185,7 +210,7 @@ def _table(view: View, found: list[Found], decided: Decisions) -> str:
 
 def _row(view: View, found: Found, decided: Mapping[int, Decision]) -> str:
     sample, result = found.sample, found.result
-    link = escape(replace(view, begin=0).sample_link(found.key))
+    link = escape(view.sample_link(found.key))
     growth = f"{result.final_tokens / result.original_tokens:.2f}×" if result.original_tokens else "–"
     tokens = f"{result.original_tokens:,} → {result.final_tokens:,}" if result.exchanges else "–"
     return (

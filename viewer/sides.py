@@ -6,7 +6,8 @@ from functools import lru_cache
 from typing import Any
 
 from ledger import comparison
-from ledger.comparison import KINDS, ORDERS, Comparison, Kind, Order
+from ledger.comparison import KINDS, ORDERS, Comparison, Found, Kind, Order
+from ledger.search import Search
 from viewer.aside import Aside
 from viewer.frame import COMPARE
 from viewer.numbers import state
@@ -81,6 +82,7 @@ class View:
     order: Order = "position"
     down: bool = False
     begin: int = 0
+    text: str = ""
 
     @classmethod
     def read(cls, sides: Sides, query: Any) -> "View":
@@ -92,6 +94,7 @@ class View:
             order=order if order in ORDERS else "position",
             down="down" in query,
             begin=int(begin) if begin.isdecimal() else 0,
+            text=query.get("text", ""),
         )
 
     def link(self, page: str = "/samples", /, **changes: object) -> str:
@@ -102,9 +105,25 @@ class View:
             "kind": "" if self.kind == "differ" else self.kind,
             "order": "" if self.order == "position" else self.order,
             "down": self.down,
+            "text": self.text,
         }
         return address(COMPARE + page, values | changes)
 
     def pair_link(self, position: int, **more: object) -> str:
         """The address of a pair that was reached from here."""
-        return self.link(f"/sample/{position}", **more)
+        return self.link(f"/sample/{position}", begin=self.begin or None, **more)
+
+    def search(
+        self, compared: Comparison, *, begin: int = 0, position: int | None = None, back: bool = False
+    ) -> Search[Found]:
+        """The search for the text: from a place in the table on, or from a pair on, also backwards."""
+        return compared.search(
+            self.a.results(),
+            self.b.results(),
+            self.kind,
+            self.order,
+            self.text,
+            down=self.down is not back,
+            begin=begin,
+            position=position,
+        )

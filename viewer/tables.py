@@ -1,9 +1,11 @@
 """Tables of a run, as HTML: what failed, what calls took, what made the run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from html import escape
+from pathlib import Path
 from typing import Any
 
+from graph.settings import WHERE_NOT_WHAT
 from viewer.look import ROLE_COLOURS, dollars, seconds
 
 
@@ -46,16 +48,21 @@ def _bill_row(name: str, numbers: Mapping[str, Any], colour: str) -> str:
 _COUNTS = ("calls", "failed", "input_tokens", "cached_tokens", "output_tokens")
 
 
-def made_by(facts: Mapping[str, Any]) -> str:
-    """What made the run: data, models, prompts, settings, versions."""
+def made_by(facts: Mapping[str, Any], *, sent_away: bool = False) -> str:
+    """What made the run: data, models, prompts, the settings that mattered, versions.
+
+    Where it is `sent_away`, without what is nobody's business elsewhere: in which folder the data are, and
+    where the models are served.
+    """
     data = facts["data"]
+    path = Path(data["path"]).name if sent_away else data["path"]
     about = {
-        "data": f"{data['path']}: {data['records']:,} {data['format']} records, {data['layout']}",
+        "data": f"{path}: {data['records']:,} {data['format']} records, {data['layout']}",
         "created": facts["created"],
         "modes": ", ".join(facts["modes"]),
         "models": ", ".join(f"{role}: {model}" for role, model in facts["models"].items()),
         "prompts": facts["prompts"]["pack"],
-        **{name: value for name, value in facts["settings"].items() if not name.endswith("_persona")},
+        **dict(_settings(facts, sent_away=sent_away)),
         **{f"max_tokens since {later['at']}": later["max_tokens"] for later in facts["later"]},
         **facts["versions"],
     }
@@ -65,3 +72,24 @@ def made_by(facts: Mapping[str, Any]) -> str:
         if value not in (None, {}, "")
     )
     return f"<table class=data>{rows}</table>"
+
+
+def _settings(facts: Mapping[str, Any], *, sent_away: bool) -> Iterator[tuple[str, Any]]:
+    left_out = {"model", "role_models", "prompts"}  # which are said before
+    if sent_away:
+        left_out |= WHERE_NOT_WHAT | {"extra_body", "role_extra_body"}
+    if not any(model.startswith("rehearsal:") for model in facts["models"].values()):
+        left_out.add("rehearsal_wins")
+    if facts["data"]["format"] == "alpaca":
+        left_out |= OF_CONVERSATIONS
+    if "evolve" not in facts["modes"]:
+        left_out |= OF_JUDGING
+    for name, value in facts["settings"].items():
+        if name not in left_out and not name.endswith("_persona"):
+            yield name, value
+
+
+OF_CONVERSATIONS = {
+    *("history_window", "conversation_template", "max_exchanges", "max_conversation_tokens"),
+}
+OF_JUDGING = {"max_rounds", "verdict", "judge_retries", "lazy_judge"}

@@ -6,7 +6,7 @@ become links, since showing one would fetch it.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
@@ -49,18 +49,38 @@ def rendered(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """A text as it stands, as HTML."""
-    return escape(as_text(text))
+    """A text as it stands, as HTML; code in it looks like code."""
+    text = as_text(text)
+    return _with_code(text, [(text, "")])
 
 
 def marked(old: str, new: str) -> tuple[str, str]:
     """Both texts as HTML, with the words marked that only one of them has (`<del>` and `<ins>`)."""
-    left, right = [], []
-    for gone, come in differences(as_text(old), as_text(new)):
-        same = gone == come
-        left.append(escape(gone) if same or not gone else f"<del>{escape(gone)}</del>")
-        right.append(escape(come) if same or not come else f"<ins>{escape(come)}</ins>")
-    return "".join(left), "".join(right)
+    old, new = as_text(old), as_text(new)
+    changes = differences(old, new)
+    left = ((gone, "" if gone == come else "del") for gone, come in changes)
+    right = ((come, "" if gone == come else "ins") for gone, come in changes)
+    return _with_code(old, left), _with_code(new, right)
+
+
+_FENCED = re.compile(r"^ {0,3}(`{3,}|~{3,})[^\n]*\n.*?(?:^ {0,3}\1[^\n]*$|\Z)", re.DOTALL | re.MULTILINE)
+
+
+def _with_code(text: str, pieces: Iterable[tuple[str, str]]) -> str:
+    """The pieces of a text as HTML, each in an element of the name beside it, if any; code is in `<code>`."""
+    bounds = [bound for fenced in _FENCED.finditer(text) for bound in fenced.span()]
+    html, place, passed = [], 0, 0
+    for piece, name in pieces:
+        until = place + len(piece)
+        while place < until:
+            while passed < len(bounds) and bounds[passed] <= place:
+                passed += 1
+            stop = min(until, bounds[passed]) if passed < len(bounds) else until
+            part = escape(text[place:stop])
+            part = f"<{name}>{part}</{name}>" if name else part
+            html.append(f"<code>{part}</code>" if passed % 2 else part)
+            place = stop
+    return "".join(html)
 
 
 def code_styles(style: str, where: str) -> str:

@@ -1,10 +1,13 @@
 """What is said of samples, rounds and calls: the same on pages and in reports."""
 
+import json
+import time
 from collections.abc import Mapping
 from html import escape
 from typing import Any, cast
 
 from graph.modes import JUDGED
+from ledger.decisions import Decision, Kind
 from ledger.ledger import SKIPPED, Result
 from models.call import Step
 from nodes.decision import Round, favoured_position
@@ -30,6 +33,24 @@ ENDINGS = {
 }
 
 
+DECIDED: Mapping[Kind, str] = {
+    "accepted": "accepted",
+    "rejected": "rejected: the original is kept",
+    "chosen": "another draft chosen",
+    "edited": "edited",
+}
+
+
+def decided_tags(decision: Decision) -> str:
+    """What a person decided and when, as HTML tags."""
+    good = "good" if decision.kind == "accepted" else ""
+    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(decision.decided))
+    tags = f'<span class="tag {good}">{DECIDED[decision.kind]}</span> <span class="faint small">{at}</span>'
+    if not decision.stands:
+        tags += ' <span class="tag bad">on an earlier result: not followed until it is decided anew</span>'
+    return tags
+
+
 def outcome_tags(result: Result) -> str:
     """What came of a sample, as HTML tags."""
     if result.status != "done":
@@ -46,6 +67,11 @@ def outcome_tags(result: Result) -> str:
     if result.contradictions:
         tags += ' <span class="tag bad">verdicts contradict</span>'
     return tags
+
+
+def record_text(record: Mapping[str, Any]) -> str:
+    """A record as it is, as JSON."""
+    return json.dumps(record, ensure_ascii=False, indent=2)
 
 
 def brief(done: Mapping[str, Any]) -> str:

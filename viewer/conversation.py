@@ -1,0 +1,142 @@
+"""What is around an exchange: the way to the others of its conversation, and what was said before it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+from nicegui import ui
+
+from ledger.browse import Filter
+from ledger.decisions import Decision, is_chosen
+from ledger.ledger import Result
+from ledger.search import mentions
+from nodes.decision import Round, favoured_position
+from samples.sample import Exchange, Sample
+from viewer.frame import keyboard, plain_text, text
+
+
+class Chip(NamedTuple):
+    """The way to an exchange, and what came of it. It stands out where the exchange is looked for."""
+
+    says: str
+    link: str
+    looked_for: bool = False
+
+
+def exchanges(chips: Sequence[Chip], number: int) -> None:
+    """The way to all exchanges of a conversation, of which this one is shown; keys p and n."""
+    if len(chips) == 1:
+        return
+    with ui.row().classes("exchanges items-center"):
+        for place, chip in enumerate(chips):
+            link = ui.link(f"{place + 1}: {chip.says}", chip.link)
+            link.classes(("here " if place == number else "") + ("looked-for" if chip.looked_for else ""))
+        ui.label("keys p and n").classes("faint small")
+    around = ["", *(chip.link for chip in chips), ""]
+    keyboard({"p": around[number], "n": around[number + 2]})
+
+
+def chosen(query: Any, sample: Sample, about: Sequence[int]) -> int:
+    """The exchange that an address asks for; where it asks for none, the first that is looked for."""
+    given = query.get("exchange", "")
+    number = int(given) - 1 if given.isdecimal() else next(iter(about), 0)
+    return number if number in range(len(sample.exchanges)) else 0
+
+
+def about(wanted: Filter, sample: Sample, result: Result, decided: Mapping[int, Decision]) -> Sequence[int]:
+    """The exchanges for which a filter lets a result through; none where it is about the result as a whole.
+
+    Those that have all that is wanted of an exchange; where none has, those that have some of it.
+    """
+    conditions: list[Callable[[Mapping[str, Any]], bool]] = []
+    if wanted.status == "failed":
+        conditions.append(lambda done: "failure" in done)
+    if wanted.reason:
+        conditions.append(lambda done: "failure" in done and done["failure"]["reason"] == wanted.reason)
+    if wanted.accepted is not None:
+        conditions.append(lambda done: "failure" not in done and done["accepted_rounds"] == wanted.accepted)
+    if wanted.contradict:
+        conditions.append(contradicts)
+    if choice := wanted.decided:
+        conditions.append(lambda done: is_chosen(choice, decided.get(done["exchange"]), done["ending"]))
+    parts = [{done["exchange"] for done in result.outcome if has(done)} for has in conditions]
+    if wanted.text:
+        parts.append(mentioning(wanted.text, sample, result))
+    parts = [part for part in parts if part]
+    return sorted(set.intersection(*parts) or set.union(*parts)) if parts else []
+
+
+def mentioning(wanted: str, sample: Sample, *results: Result) -> set[int]:
+    """The exchanges with a text in their request, or in their old or new response."""
+    evolved = [(done["exchange"], done["response"]) for result in results for done in result.outcome]
+    said = [
+        *enumerate(e.instruction for e in sample.exchanges),
+        *enumerate(e.input for e in sample.exchanges),
+    ]
+    said += [*enumerate(e.response for e in sample.exchanges), *evolved]
+    return {number for number, each in said if mentions([each], wanted)}
+
+
+def contradicts(done: Mapping[str, Any]) -> bool:
+    """Whether in a round of an exchange the two orders named opposite winners."""
+    return any(favoured_position(cast(Round, each)) for each in done["rounds"])
+
+
+class Told(NamedTuple):
+    """A conversation as it came out: of a sample, with a result; `by` names it where there are two."""
+
+    sample: Sample
+    result: Result
+    by: str = ""
+
+    @property
+    def responses(self) -> list[str]:
+        """The responses that it has in the end."""
+        evolved = {done["exchange"]: done["response"] for done in self.result.outcome}
+        return [evolved.get(place, each.response) for place, each in enumerate(self.sample.exchanges)]
+
+
+def request(sample: Sample, number: int, told: Sequence[Told]) -> None:
+    """What was asked in an exchange, and what was there before: the system prompt and the conversation."""
+    if sample.system:
+        with ui.expansion("System prompt").classes("w-full panel"):
+            plain_text(sample.system)
+    if number:
+        _before(sample, number, told)
+    exchange = sample.exchanges[number]
+    with ui.column().classes("panel request"):
+        ui.label("Request").classes("faint small")
+        text(exchange.instruction)
+        if exchange.input:
+            ui.label("Input").classes("faint small")
+            text(exchange.input)
+
+
+def _before(sample: Sample, number: int, told: Sequence[Told]) -> None:
+    def fill() -> None:
+        # Built when it is opened: most people never do, and it may be long.
+        if not opened.value or filled:
+            return
+        filled.append(True)
+        with opened:
+            for place, exchange in enumerate(sample.exchanges[:number]):
+                _turn(place, exchange, told)
+
+    filled: list[bool] = []
+    opened = ui.expansion(f"The conversation before ({number})", on_value_change=fill)
+    opened.classes("w-full panel before")
+
+
+def _turn(place: int, exchange: Exchange, told: Sequence[Told]) -> None:
+    ui.label(f"Request {place + 1}").classes("faint small")
+    text(exchange.instruction)
+    if exchange.input:
+        text(exchange.input)
+    came = [(each, each.responses[place]) for each in told]
+    if len({response for _, response in came}) == 1:
+        came = [(came[0][0]._replace(by=""), came[0][1])]
+    for each, response in came:
+        of = f" of {each.by}" if each.by else ""
+        evolved = ", evolved" if response != each.sample.exchanges[place].response else ""
+        ui.label(f"Response{of}{evolved}").classes("faint small")
+        text(response)
+    ui.separator()
