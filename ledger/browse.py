@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
-from sqlalchemy import Column, ColumnElement, Select, and_, func, literal_column, select, tuple_
+from sqlalchemy import Column, ColumnElement, Select, and_, func, literal_column, select, text, tuple_
 
 from ledger.decisions import Choice, chosen_by
 from ledger.ledger import PAGE, Ledger, Result
@@ -29,7 +29,8 @@ GREW = 2.0
 class Filter:
     """Which results are wanted; what is empty or None does not matter.
 
-    `reason` is the short name by which failures are counted, or the reason of a skipped sample; `decided` is
+    `accepted` is how many rounds were accepted in one of the exchanges, which did not fail; `reason` is the
+    short name by which failures are counted, or the reason of a skipped sample; `decided` is
     about what people decided. `text` occurs in the sample's id, its requests, its old or its new responses;
     case does not matter.
     """
@@ -126,6 +127,17 @@ def beside(
     return _next(ledger, wanted, order, not down, key), _next(ledger, wanted, order, down, key)
 
 
+def accepted(ledger: Ledger, mode: str = "") -> dict[int, int]:
+    """How many exchanges of a mode, or of all, had so many rounds accepted; failed ones do not count."""
+    query = text(
+        "SELECT accepted_rounds, sum(exchanges) AS n FROM exchange_totals "
+        "WHERE ending <> 'failed' AND :mode IN ('', mode) "
+        "GROUP BY accepted_rounds HAVING n > 0 ORDER BY accepted_rounds"
+    )
+    with ledger.reading() as connection:
+        return {row[0]: row[1] for row in connection.execute(query, {"mode": mode})}
+
+
 def reasons(ledger: Ledger) -> dict[str, int]:
     """How often samples failed or were skipped, by the short name of the reason."""
     name = _short_reason()
@@ -194,13 +206,22 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
         yield literal_column(NOT_DONE)
         yield _short_reason() == wanted.reason
     if wanted.accepted is not None:
-        yield _plain(results.c.accepted_rounds) == wanted.accepted
+        yield cast(ColumnElement[bool], text(_ACCEPTED).bindparams(accepted=wanted.accepted))
     if wanted.contradict:
         yield results.c.contradictions > 0
     if wanted.grew:
         yield results.c.final_tokens > GREW * results.c.original_tokens
     if wanted.decided:
         yield chosen_by(wanted.decided)
+
+
+# A result cannot have accepted more in one exchange than in all: said in terms of the index, it spares looks.
+_ACCEPTED = """
+    +results.accepted_rounds >= :accepted AND EXISTS (
+        SELECT 1 FROM accepted_exchanges AS one WHERE one.mode = results.mode
+            AND one.accepted_rounds = :accepted AND one.position = results.position
+    )
+"""
 
 
 def _plain(column: Column[Any]) -> ColumnElement[Any]:

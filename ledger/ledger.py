@@ -121,6 +121,7 @@ class Ledger:
             for view in VIEWS:
                 connection.exec_driver_sql(view)
             totals.create(connection)
+            totals.create_accepted(connection)
             connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
             connection.commit()
         return ledger

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = 6
+VERSION = 7
 """The version of these tables, kept in SQLite's `user_version`; `ledger.upgrade` leads to it from others."""
 
 metadata = MetaData()

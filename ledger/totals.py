@@ -188,6 +188,38 @@ def _triggers() -> Iterator[str]:
     yield f"CREATE TRIGGER call_added AFTER INSERT ON calls BEGIN {calls}; END"
 
 
+ACCEPTED = """
+    CREATE TABLE accepted_exchanges (
+        mode TEXT, accepted_rounds INTEGER, position INTEGER, PRIMARY KEY (mode, accepted_rounds, position)
+    ) WITHOUT ROWID
+"""
+"""The results that have an exchange with so many accepted rounds; failed exchanges do not count."""
+
+_ACCEPTED = """
+    SELECT DISTINCT mode, json_extract(exchange.value, '$.accepted_rounds') AS accepted_rounds, position
+    FROM {rows} AS one, json_each(outcome) AS exchange
+    WHERE json_extract(exchange.value, '$.ending') <> 'failed'
+"""
+
+_NOT_ACCEPTED = "DELETE FROM accepted_exchanges WHERE (mode, accepted_rounds, position) IN ({rows})"
+
+
+def create_accepted(connection: Connection) -> None:
+    """Makes the table `accepted_exchanges` and its triggers, and fills it."""
+    columns = ("position", "mode", "outcome")
+    new, old = (_ACCEPTED.format(rows=_row(name, columns)) for name in ("NEW", "OLD"))
+    add = "INSERT OR IGNORE INTO accepted_exchanges " + new
+    take = _NOT_ACCEPTED.format(rows=old)
+    connection.exec_driver_sql(ACCEPTED)
+    connection.exec_driver_sql(f"INSERT INTO accepted_exchanges {_ACCEPTED.format(rows='results')}")
+    for name, event, change in (
+        ("accepted_added", "INSERT", add),
+        ("accepted_removed", "DELETE", take),
+        ("accepted_changed", "UPDATE", f"{take}; {add}"),
+    ):
+        connection.exec_driver_sql(f"CREATE TRIGGER {name} AFTER {event} ON results BEGIN {change}; END")
+
+
 def create(connection: Connection) -> None:
     """Makes the tables and triggers, and counts what is in the ledger so far."""
     for table in TABLES:

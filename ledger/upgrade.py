@@ -32,7 +32,12 @@ def _from_5(connection: Connection) -> None:
     totals.create(connection)
 
 
-STEPS: Mapping[int, Callable[[Connection], None]] = {3: _from_3, 4: _from_4, 5: _from_5}
+def _from_6(connection: Connection) -> None:
+    """Which results have an exchange with so many accepted rounds."""
+    totals.create_accepted(connection)
+
+
+STEPS: Mapping[int, Callable[[Connection], None]] = {3: _from_3, 4: _from_4, 5: _from_5, 6: _from_6}
 """Each step, by the version it starts from.
 
 A step makes what `ledger.tables` says now. Whoever changes that there writes down in the step what it was.

@@ -101,13 +101,17 @@ def add(run: Run) -> None:
     async def samples(request: Request) -> None:
         view = View.read(run, request.query_params)
 
-        reasons, rows = await asyncio.gather(asyncio.to_thread(browse.reasons, run.ledger), _rows(view))
+        reasons, accepted, rows = await asyncio.gather(
+            asyncio.to_thread(browse.reasons, run.ledger),
+            asyncio.to_thread(browse.accepted, run.ledger, view.wanted.mode),
+            _rows(view),
+        )
         with frame(run, "/samples"):
-            _filters(view, reasons)
+            _filters(view, reasons, accepted)
             rows()
 
 
-def _filters(view: View, reasons: dict[str, int]) -> None:
+def _filters(view: View, reasons: Mapping[str, int], accepted: Mapping[int, int]) -> None:
     wanted = view.wanted
 
     def go(**changes: Any) -> None:
@@ -122,12 +126,10 @@ def _filters(view: View, reasons: dict[str, int]) -> None:
         if reasons:
             why = {"": "all", **{name: f"{name[:60]} ({count:,})" for name, count in reasons.items()}}
             choice("Reason", why, wanted.reason, lambda v: go(reason=v))
-        rounds = {"": "all"} | {
-            str(n): str(n) for n in range(int(view.run.made_by["settings"]["max_rounds"]) + 1)
-        }
-        accepted = "" if wanted.accepted is None else str(wanted.accepted)
-        rounds |= {accepted: accepted or "all"}
-        choice("Accepted rounds", rounds, accepted, lambda v: go(accepted=v))
+        rounds = {"": "all", **{str(n): f"{n} ({number:,} exchanges)" for n, number in accepted.items()}}
+        wanted_rounds = "" if wanted.accepted is None else str(wanted.accepted)
+        rounds.setdefault(wanted_rounds, wanted_rounds)
+        choice("Rounds accepted in an exchange", rounds, wanted_rounds, lambda v: go(accepted=v))
         ui.checkbox("verdicts contradict", value=wanted.contradict).on_value_change(
             lambda event: go(contradict=event.value)
         )
