@@ -156,6 +156,9 @@ decided = table(
     *map(column, ("position", "mode", "exchange", "decision", "result", "exchanges", "ending", "stands")),
 )
 
+accepted_exchanges = table("accepted_exchanges", *map(column, ("mode", "accepted_rounds", "position")))
+"""The results that have an exchange with so many accepted rounds, see `ledger.totals`."""
+
 VIEWS = (
     """
     CREATE VIEW prompts AS
