@@ -244,10 +244,31 @@ def test_conversations_of_which_one_failed(browser: Browser, failing_run: Path, 
         browser.one(".data td a").click()
         browser.until(lambda: browser.texts(".sample-id") == ["middle"])
         assert browser.texts(".exchanges a")[1] == "2: A failed, B 1 accepted"
-        browser.all(".exchanges a")[1].click()
-        browser.until(lambda: "exchange=2" in browser.driver.current_url and browser.all(".b ins"))
+        assert browser.texts(".exchanges a.here") == browser.texts(".exchanges a.looked-for")
+        browser.until(lambda: browser.all(".b ins"))
         assert browser.script("return document.querySelector('.panel.a .text').innerText") == "Carrot."
         assert "Why A failed" in browser.one(".page").text
+
+        # What was said before is there, from both, and the keys lead through the conversation.
+        browser.until(lambda: browser.script("return !!window.socket?.connected"))
+        browser.one(".before .q-item").click()
+        browser.until(lambda: "Response of B" in browser.one(".before").text)
+        before = browser.one(".before").text
+        assert "Response of A, evolved" in before
+        assert "Name a fruit." in before
+        browser.press("n")
+        browser.until(lambda: browser.texts(".exchanges a.here")[0].startswith("3:"))
+        browser.until(lambda: browser.script("return !!window.socket?.connected"))
+        browser.press("p")
+        browser.until(lambda: browser.texts(".exchanges a.here")[0].startswith("2:"))
+
+        browser.open(url + "/compare/samples?kind=all")
+        browser.one("input[aria-label='Search in requests and responses']").send_keys("VEGETABLE", Keys.ENTER)
+        browser.until(lambda: "text=VEGETABLE" in browser.driver.current_url)
+        browser.until(lambda: shown_ids(browser) == ["middle"])
+        browser.one(".data td a").click()
+        browser.until(lambda: browser.texts(".exchanges a.here")[0:1] == browser.texts(".looked-for")[0:1])
+        browser.until(lambda: browser.texts(".next-searched") == ["no next one"])
 
 
 def test_other_data_is_matched_by_id_and_request(browser: Browser, one: Path, folder: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from benchmarks.finished import finished_run
+from benchmarks.records import write_lines
 from ledger.ledger import Ledger
 from standin import StandIn
 from tests import program
@@ -83,9 +85,16 @@ def test_overview_follows_a_run_that_goes_on(browser: Browser, runs: Path) -> No
                     return int(text.split()[0].replace(",", ""))
 
                 first = browser.until(finished)
+                browser.until(lambda: browser.all(".q-expansion-item .q-item"))[0].click()
                 assert browser.until(lambda: finished() > first)
+                # What a person opened stays open while the numbers around it change.
+                assert browser.until(lambda: browser.one(".q-expansion-item .data").is_displayed())
+                second = finished()
+                assert browser.until(lambda: finished() > second)
+                assert browser.one(".q-expansion-item .data").is_displayed()
                 browser.open(url + "/samples?order=length&down=1")
                 assert len(shown_ids(browser)) >= first
+                assert browser.until(lambda: "more since: reload" in browser.texts(".more")[0])
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=60)
             assert process.returncode == 3, out + err  # so it was going on all the while
@@ -182,6 +191,75 @@ def test_keys_lead_through_what_the_table_showed(browser: Browser, alpaca: Path,
     browser.until(lambda: browser.script("return !!window.socket?.connected"))
     browser.press("u")
     browser.until(lambda: len(shown_ids(browser)) == len(wanted))
+
+
+def test_the_place_in_the_table_and_what_is_searched_are_kept(browser: Browser, alpaca_pages: str) -> None:
+    browser.open(alpaca_pages + "/samples?begin=50")
+    ids = shown_ids(browser)
+    browser.one(".data tr td a").click()
+    browser.until(lambda: browser.texts(".sample-id") == ids[:1])
+    for key in ("j", "u"):
+        browser.until(lambda: browser.script("return !!window.socket?.connected"))
+        before = browser.driver.current_url
+        browser.press(key)
+        browser.until(lambda before=before: browser.driver.current_url != before)  # type: ignore[misc]
+    browser.until(lambda: shown_ids(browser) == ids)
+    assert browser.texts(".where") == ["51 to 100 of 120"]
+
+    # A text that is not sent off yet is not lost when something else is chosen.
+    browser.until(lambda: browser.script("return !!window.socket?.connected"))
+    browser.one("input[aria-label='Search in requests and responses']").send_keys("the")
+    {box.text: box for box in browser.all(".q-checkbox")}["grew more than 2×"].click()
+    browser.until(lambda: "text=the" in browser.driver.current_url)
+    assert "grew=1" in browser.driver.current_url
+
+
+def test_a_search_goes_on_by_itself(browser: Browser, tmp_path: Path) -> None:
+    count, wanted = 20_000, "19990"  # which is the id of one of the last
+    run = finished_run(tmp_path, write_lines(tmp_path / "data.jsonl", count), count)
+    with viewing(run) as url:
+        browser.open(f"{url}/samples?text={wanted}")
+        browser.until(lambda: shown_ids(browser) == [wanted])
+        browser.until(lambda: browser.texts(".where") == ["1 found in results 1 to 20,000 of 20,000"])
+        # Keys lead to what is found after a while, and say so where nothing is.
+        browser.open(f"{url}/sample/3?of=evolve&text={wanted}")
+        browser.until(lambda: browser.texts(".previous-searched") == ["no previous one"])
+        browser.until(lambda: browser.one("a.next").is_displayed())
+        browser.press("j")
+        browser.until(lambda: browser.texts(".sample-id") == [wanted])
+        browser.until(lambda: browser.texts(".next-searched") == ["no next one"])
+        # A page that is full is enough.
+        browser.open(f"{url}/samples?text=1")
+        browser.until(lambda: len(shown_ids(browser)) == 50)
+        browser.one(".search-on").click()
+        browser.until(lambda: "begin=" in browser.driver.current_url and len(shown_ids(browser)) == 50)
+        assert not browser.complaints()
+
+
+def test_a_bar_leads_to_the_samples_that_it_counts(browser: Browser, runs: Path) -> None:
+    run = runs / "bars"
+    coevol("evolve", program.DATA / "sharegpt_long_90.json", "-o", run, "--stop", 12, cwd=runs)
+    outcomes = {sample.id: results["evolve"].outcome for sample, results in ledger(run).samples()}
+    numbers = {n for outcome in outcomes.values() for done in outcome for n in [done["accepted_rounds"]]}
+    assert len(numbers) > 2
+    found = 0
+    with viewing(run) as url:
+        for number in sorted(numbers):
+            having = {
+                id: [done["exchange"] for done in outcome if done["accepted_rounds"] == number]
+                for id, outcome in outcomes.items()
+            }
+            wanted = [id for id, places in having.items() if places]
+            browser.open(f"{url}/samples?mode=evolve&accepted={number}")
+            assert shown_ids(browser) == wanted
+            found += sum(map(len, having.values()))
+            browser.one(".data td a").click()
+            browser.until(lambda wanted=wanted: browser.texts(".sample-id") == wanted[:1])  # type: ignore[misc]
+            if len(outcomes[wanted[0]]) > 1:
+                chips = browser.all(".exchanges a.looked-for")
+                assert [int(chip.text.split(":")[0]) - 1 for chip in chips] == having[wanted[0]]
+                assert "here" in str(chips[0].get_attribute("class"))
+        assert found == sum(map(len, outcomes.values()))
 
 
 def test_a_conversation_is_shown_exchange_by_exchange(browser: Browser, runs: Path) -> None:
@@ -309,8 +387,9 @@ def test_failed_and_skipped_samples_say_why(browser: Browser, failing_run: Path)
         browser.one(".data td a").click()
         browser.until(lambda: browser.texts(".sample-id") == ["middle"])
         assert browser.texts(".exchanges a") == ["1: 2 accepted", "2: failed", "3: 2 accepted"]
-        browser.all(".exchanges a")[1].click()
-        browser.until(lambda: "exchange=2" in browser.driver.current_url and browser.all(".bubble"))
+        # It opens at the exchange that is looked for.
+        assert browser.texts(".exchanges a.here") == browser.texts(".exchanges a.looked-for") == ["2: failed"]
+        browser.until(lambda: browser.all(".bubble"))
         assert "failed" in browser.texts(".bubble .tag")
         assert "withheld" in browser.one(".bubble").text.lower() or "content" in browser.one(".bubble").text
 

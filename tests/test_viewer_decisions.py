@@ -189,6 +189,24 @@ def _tiles(browser: Browser) -> dict[str, str]:
     return dict(zip(browser.texts(".tile .name"), browser.texts(".tile .value"), strict=True))
 
 
+def test_no_key_acts_behind_a_dialog(browser: Browser, run: Path) -> None:
+    with viewing(run) as url:
+        browser.open(f"{url}/sample/3")
+        browser.one(".bubble .open-messages").click()
+        browser.until(lambda: browser.all(".message"))
+        browser.script("document.activeElement.blur()")
+        for key in ("a", "j", "e", "u"):
+            browser.press(key)
+        browser.press(Keys.ESCAPE)
+        browser.until(lambda: not browser.all(".message"))
+        assert "/sample/3" in browser.driver.current_url
+        assert not browser.all(".editing")
+        assert decisions(run) == {}
+        browser.script("document.activeElement.blur()")
+        press(browser, "a", "accepted")
+        assert list(decisions(run)) == [(3, 0)]
+
+
 def test_each_exchange_of_a_conversation_has_its_decision(browser: Browser, tmp_path: Path) -> None:
     run = tmp_path / "run"
     coevol("evolve", program.DATA / "sharegpt_long_90.json", "-o", run, "--stop", 1, cwd=tmp_path)

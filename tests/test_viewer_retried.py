@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from ledger import browse
+from ledger.browse import Filter
 from ledger.debate import ANEW, FAILED, UNREADABLE, Said, debate
 from ledger.decisions import decide, on_file
 from ledger.ledger import Ledger
@@ -77,6 +79,14 @@ def test_what_was_gone_through_again_is_folded_away(browser: Browser, retried: P
         browser.until(lambda: browser.all(".bubble"))
         (fold,) = browser.texts(".not-counted .q-item")
         assert f"did not count ({FAILED})" in fold
+
+
+def test_what_is_counted_follows_what_was_replaced(retried: Path) -> None:
+    ledger = Ledger.open(retried / "ledger.sqlite")
+    assert browse.accepted(ledger) == {2: 3}
+    found = [browse.count(ledger, Filter(mode="evolve", accepted=number)) for number in (0, 1, 2)]
+    assert found == [0, 0, 1]
+    assert browse.count(ledger, Filter(accepted=2, status="done")) == 1
 
 
 def test_all_tell_the_same(browser: Browser, retried: Path, tmp_path: Path) -> None:

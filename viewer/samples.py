@@ -126,10 +126,13 @@ def _filters(view: View, reasons: Mapping[str, int], accepted: Mapping[int, int]
         if reasons:
             why = {"": "all", **{name: f"{name[:60]} ({count:,})" for name, count in reasons.items()}}
             choice("Reason", why, wanted.reason, lambda v: go(reason=v))
-        rounds = {"": "all", **{str(n): f"{n} ({number:,} exchanges)" for n, number in accepted.items()}}
+        counted = {
+            str(n): f"{n}, in {number:,} exchange{'s' * (number != 1)}" for n, number in accepted.items()
+        }
+        rounds = {"": "all", **counted}
         wanted_rounds = "" if wanted.accepted is None else str(wanted.accepted)
         rounds.setdefault(wanted_rounds, wanted_rounds)
-        choice("Rounds accepted in an exchange", rounds, wanted_rounds, lambda v: go(accepted=v))
+        choice("Accepted rounds", rounds, wanted_rounds, lambda v: go(accepted=v))
         ui.checkbox("verdicts contradict", value=wanted.contradict).on_value_change(
             lambda event: go(contradict=event.value)
         )
