@@ -14,7 +14,9 @@ from ledger.ledger import Ledger
 from standin import StandIn
 from tests import program
 from tests.browser import Browser, viewing
+from tests.conftest import FAILING
 from tests.program import coevol
+from viewer import texts
 
 pytestmark = pytest.mark.skipif(not program.DATA.exists(), reason="the data sets are not at hand")
 
@@ -397,3 +399,14 @@ def test_failed_and_skipped_samples_say_why(browser: Browser, failing_run: Path)
         assert shown_ids(browser) == ["tool"]
         browser.one(".data td a").click()
         browser.until(lambda: "a turn of function_call" in browser.one(".page").text)
+        assert json.loads(browser.texts(".page .text")[-1]) == FAILING[1]
+
+
+def test_code_looks_like_code_where_differences_are_marked() -> None:
+    old = "Do:\n```python\nprint(1)\n```\nthat."
+    new = "Do this:\n```python\nprint(2)\n```\nthat.\n~~~\n<b>"
+    left, right = texts.marked(old, new)
+    assert left == "Do:\n<code>```python\nprint(</code><code><del>1</del></code><code>)\n```</code>\nthat."
+    assert right.startswith("Do<ins> this</ins>:\n<code>```python\nprint(</code><code><ins>2</ins></code>")
+    assert right.endswith("<code><ins>~~~\n&lt;b&gt;</ins></code>")
+    assert texts.plain(old).count("<code>") == 1

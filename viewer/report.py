@@ -6,13 +6,13 @@ were to smuggle past `viewer.texts` would not run. Its size is bounded by what i
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from ledger.debate import Call, debate
+from ledger.debate import ANEW, Call, Said, debate
 from ledger.decisions import Decision, Decisions, on_file
 from ledger.ledger import SKIPPED, Result
 from models.call import ROLE_OF_STEP
@@ -204,7 +204,7 @@ def _outcome(
         "rounds": [
             {
                 "number": round_,
-                "tags": decision(rounds[round_]) if round_ in rounds else "",
+                "tags": _round_tags(rounds.get(round_), steps.values()),
                 "calls": [
                     _call(call, rounds.get(round_), why_not)
                     for each in steps.values()
@@ -214,6 +214,12 @@ def _outcome(
             for round_, steps in said.items()
         ],
     }
+
+
+def _round_tags(outcome: Mapping[str, Any] | None, said: Iterable[Said]) -> str:
+    if outcome:
+        return decision(outcome)
+    return "" if any(each.counts for each in said) else f'<span class="tag">did not count ({ANEW})</span>'
 
 
 def _nowhere(failure: str) -> str:
