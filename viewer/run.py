@@ -52,6 +52,7 @@ class Run:
 
 def address(path: str, values: Mapping[str, object]) -> str:
     """A link to a page with these values; those that are empty are left out, so that links stay short."""
-    given = {name: value for name, value in values.items() if value not in ("", None, False)}
+    # Not by `in`, to which 0 is False: it is a number of accepted rounds.
+    given = {name: value for name, value in values.items() if value not in ("", None) and value is not False}
     query = urlencode({name: 1 if value is True else value for name, value in given.items()})
     return f"{path}?{query}" if query else path
