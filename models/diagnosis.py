@@ -51,13 +51,19 @@ LONGEST_ASKED = 86_400.0
 nobody sits there waiting for it."""
 
 
-def diagnose(error: Exception, endpoint: Endpoint, *, has_answered: bool) -> Diagnosis:
-    """What an attempt failed with. `has_answered` says whether the endpoint ever gave a reply."""
+def diagnose(
+    error: Exception, endpoint: Endpoint, *, has_answered: bool, key: str | None = None
+) -> Diagnosis:
+    """What an attempt failed with.
+
+    `has_answered` says whether the endpoint ever gave a reply; `key` is the variable with the key that it was
+    sent, without which the provider's is meant.
+    """
     where = f"{endpoint.model} at {endpoint.base_url}"
     if isinstance(error, Unsendable):
         return _found(UNSENDABLE, f"the request to {where} cannot be made", endpoint, _plain(str(error)))
     if isinstance(error, openai.APIStatusError | AnswerRefused):
-        return _by_answer(error, where, endpoint, has_answered=has_answered)
+        return _by_answer(error, where, endpoint, has_answered=has_answered, key=key)
     if isinstance(error, openai.APIConnectionError | httpx2.TransportError | aiohttp.ClientError | OSError):
         return _by_connection(error, where + through_proxy(endpoint.base_url), endpoint)
     if isinstance(error, openai.APIError):
@@ -99,13 +105,19 @@ def _found(
     words: str = "",
     code: str | None = None,
     wait: float | None = None,
+    key: str | None = None,
 ) -> Diagnosis:
-    key = KEY_NAMES.get(endpoint.provider, "the environment")
+    key = key or KEY_NAMES.get(endpoint.provider, "the environment")
     return Diagnosis(meaning, said, words, meaning.advice.format(key=key), code, wait)
 
 
 def _by_answer(
-    error: openai.APIStatusError | AnswerRefused, where: str, endpoint: Endpoint, *, has_answered: bool
+    error: openai.APIStatusError | AnswerRefused,
+    where: str,
+    endpoint: Endpoint,
+    *,
+    has_answered: bool,
+    key: str | None,
 ) -> Diagnosis:
     headers = error.headers if isinstance(error, AnswerRefused) else error.response.headers
     body, lacks = _inner(error.body), error.lacks if isinstance(error, AnswerRefused) else ""
@@ -129,11 +141,11 @@ def _by_answer(
     said = f"{where} sent no chat completion ({lacks})" if lacks else f"{where} answered {named}"
     given = code or (None if in_reply else shown)
     if wait is None or wait <= LONGEST_ASKED:
-        return _found(meaning, said, endpoint, words, given, wait)
+        return _found(meaning, said, endpoint, words, given, wait, key)
     if meaning.remedy in ("retry", "slow down"):
         advice = f"It asks to wait {_until(wait)}. The same command goes on from here then."
         return Diagnosis(TOO_LONG_A_WAIT, said, words, advice, given)
-    return _found(meaning, said, endpoint, words, given)
+    return _found(meaning, said, endpoint, words, given, key=key)
 
 
 def _by_connection(error: Exception, where: str, endpoint: Endpoint) -> Diagnosis:

@@ -172,6 +172,7 @@ class Door:
                     standing,
                     identity(endpoint, role, settings),
                     formed(endpoint, role, settings),
+                    keys.variable(endpoint, role),
                 )
             self._replicas[role] = shared.setdefault(endpoints, Replicas(tuple(self._lines[role])))
         name_apart(tuple(self._standings.values()))
@@ -378,7 +379,8 @@ class Door:
     def _diagnosed(self, error: Exception, call: Call, line: Line, effort: "_Effort") -> Diagnosis:
         """What the error means; where that is the end of the run, it is told to stop."""
         standing, replicas = line.standing, self._replicas[call.role]
-        failure = diagnose(error, line.endpoint, has_answered=standing.health.has_answered)
+        has_answered = standing.health.has_answered
+        failure = diagnose(error, line.endpoint, has_answered=has_answered, key=line.key)
         ends = failure.remedy == "stop run" and not replicas.can_spare(standing)
         if line.debut.is_mistake(failure, effort, call.sample):
             failure, ends = never_right(failure, call.role, line.endpoint), True

@@ -103,7 +103,7 @@ class Line:
     """The model of one role at one endpoint and how its messages are shaped.
 
     `identity` and `forms` are what `models.parameters` gives for the role: what identifies its requests, and
-    the body's fields that keep a reply to a form.
+    the body's fields that keep a reply to a form. `key` is the variable with the key that it sends.
     """
 
     def __init__(
@@ -112,12 +112,14 @@ class Line:
         standing: Standing,
         identity: list[Any],
         forms: Mapping[VerdictForm, dict[str, Any]],
+        key: str | None,
     ) -> None:
         self.endpoint = standing.endpoint
         self.model = model
         self.standing = standing
         self.identity = identity
         self.forms = forms
+        self.key = key
         self.debut = Debut()
 
     def fields(self, call: Call) -> dict[str, Any]:

@@ -57,7 +57,7 @@ async def probe(
         model = chat_model(endpoint, role, settings, key, client)
         room = Room(endpoint, key.get_secret_value(), client, settings)
         standing = Standing(endpoint, Traffic(1).lane(), room)
-        line = Line(model, standing, [], formed(endpoint, "judge", settings))
+        line = Line(model, standing, [], formed(endpoint, "judge", settings), keys.variable(endpoint, role))
         # Before the call, which may be refused for it.
         context = None
         if endpoint.base_url and endpoint.provider not in OLD:  # whose keys are not sent as they are
@@ -94,7 +94,7 @@ async def _call(line: Line, settings: ModelSettings, keys: Keys) -> Finding:
         except Exception as error:
             if line.learn(error, sent, formed=False):
                 continue
-            failure = diagnose(error, line.endpoint, has_answered=False)
+            failure = diagnose(error, line.endpoint, has_answered=False, key=line.key)
         else:
             seconds = time.perf_counter() - began
             text = reply_text(message.text)

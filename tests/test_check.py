@@ -89,6 +89,7 @@ def test_a_role_may_have_a_key_of_its_own(tmp_path: Path) -> None:
         others, _, judge = said.partition("(judge)")
         assert "ok  key                  OPENAI_API_KEY\n" in others and "answered in" in others
         assert "ok  key                  OPENAI_API_KEY_JUDGE\n" in judge and "key refused" in judge
+        assert "Check the key in OPENAI_API_KEY_JUDGE." in judge
 
 
 @pytest.mark.parametrize(("provider", "model"), [("wenxin", "ernie-speed-128k"), ("glm-jwt", "glm-4.6")])
