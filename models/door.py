@@ -105,6 +105,8 @@ class Door:
         record: keeps the record of a call; when it returns, the record is safe.
         recall: looks a call up on file.
         budget: what the run may spend.
+        failed_before: whether the samples include all those that failed before. That their calls are refused
+            once more says nothing of the settings.
         tell: told what a person should know of an endpoint, once.
         began_with: the `max_tokens` that the run began with, by which its calls are found on file. As a limit
             it may be another by now.
@@ -124,6 +126,7 @@ class Door:
         rpm: float | None = None,
         tpm: float | None = None,
         budget: Budget | None = None,
+        failed_before: bool = False,
         tell: Callable[[str], None] = lambda _: None,
         began_with: int | None = None,
     ) -> None:
@@ -132,6 +135,7 @@ class Door:
         self._record = record
         self._recall = recall
         self._budget = budget
+        self._failed_before = failed_before
         self._tell = tell
         self._began_with = began_with or settings.max_tokens
         self._counts_tokens = tpm is not None
@@ -382,7 +386,8 @@ class Door:
         has_answered = standing.health.has_answered
         failure = diagnose(error, line.endpoint, has_answered=has_answered, key=line.key)
         ends = failure.remedy == "stop run" and not replicas.can_spare(standing)
-        if line.debut.is_mistake(failure, effort, call.sample):
+        expected = self._failed_before and failure.remedy == "give up call"
+        if not expected and line.debut.is_mistake(failure, effort, call.sample):
             failure, ends = never_right(failure, call.role, line.endpoint), True
         if ends or failure.meaning is TOO_MANY_FILES:
             self.stop(RunStopped(failure.told(self._keys.redact)))

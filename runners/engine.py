@@ -127,6 +127,7 @@ class Engine:
             rpm=options.rpm,
             tpm=options.tpm,
             budget=budget(ledger, settings, options.budget, options.budget_tokens),
+            failed_before=options.retry_failed,
             record=self._record,
             recall=self._recall,
             tell=tell,

@@ -67,14 +67,15 @@ async def asking(
 ) -> AsyncIterator[Asking]:
     """A door to a provider at the stand-in.
 
-    `rpm`, `tpm`, `budget`, `tell` and `keys` are the door's, all else settings.
+    `rpm`, `tpm`, `budget`, `failed_before`, `tell` and `keys` are the door's, all else settings.
     """
     records: list[CallRecord] = []
 
     async def record(made: CallRecord) -> None:
         records.append(made)
 
-    limits = {name: settings.pop(name) for name in ("rpm", "tpm", "budget", "tell") if name in settings}
+    own = ("rpm", "tpm", "budget", "failed_before", "tell")
+    limits = {name: settings.pop(name) for name in own if name in settings}
     id, secret = server.key("wenxin").split(":")
     old = {"QIANFAN_AK": id, "QIANFAN_SK": secret}
     keys = settings.pop("keys", server.environment() | old)

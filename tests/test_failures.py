@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ import pytest
 from ledger.ledger import Ledger
 from models import door
 from models.failures import CallFailed, RunStopped
+from models.line import Waiting
 from prompts.pack import Message
+from runners.engine import Tally
+from runners.progress import line
 from standin import RETRYABLE, Fault, StandIn
 from tests.doors import MODELS, VLLM_KEY, answering, asking, call, until
 from tests.program import COMMAND, DATA, EXAMPLES, coevol
@@ -217,7 +221,11 @@ async def test_what_is_refused_from_the_first_call_on_stops_the_run_and_no_call_
     with StandIn("bad_request") as server:
         async with asking(server) as to:
             one_by_one = [(await to.ask(call(n)))[0] for n in range(6)]
+        # Those that failed before may well do so again.
+        async with asking(server, failed_before=True) as to:
+            again = await to.ask(*map(call, range(8)))
     assert [type(error) for error in one_by_one] == 4 * [CallFailed] + 2 * [RunStopped]
+    assert [type(error) for error in again] == 8 * [CallFailed]
 
 
 @pytest.mark.parametrize("fault", ["bad_request", "html", "null_choices"])
@@ -278,6 +286,18 @@ async def test_a_wait_of_days_is_not_sat_out(given: str, how_long: str) -> None:
     assert all(isinstance(error, RunStopped) for error in errors)
     assert f"It asks to wait {how_long}" in str(errors[0])
     assert "The same command goes on from here then." in str(errors[0])
+
+
+def test_a_wait_beyond_today_is_shown_with_its_day() -> None:
+    now = datetime.now().astimezone()
+    waits = [now, now + timedelta(days=1), now + timedelta(days=40)]
+    held = [Waiting(1, f"wait {n}", at.timestamp() + 5) for n, at in enumerate(waits)]
+    # A cap of next to nothing a minute
+    held.append(Waiting(1, "--rpm 1e-300", 1e300))
+    said = line(Tally(samples=1, modes=("edit",)), 0, held)
+    for at in waits[1:]:
+        assert f"until {at + timedelta(seconds=5):%Y-%m-%d %H:%M})" in said
+    assert "--rpm 1e-300 until 9" in said
 
 
 async def test_an_outage_behind_a_gateway_stops_the_run_and_no_call_fails(
