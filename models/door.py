@@ -32,6 +32,7 @@ from models.call import Call, CallRecord
 from models.chat import chat_model
 from models.diagnosis import diagnose, never_right, unusable
 from models.failures import (
+    GIVEN_UP,
     NEVER_RIGHT,
     TOO_MANY_FILES,
     UNREACHABLE,
@@ -238,6 +239,11 @@ class Door:
         while self._calls:
             await asyncio.wait(self._calls)
 
+    async def landed(self, sample: str) -> None:
+        """Wait until no call of a sample is in flight: one that failed may have left another behind."""
+        if calls := [task for task in self._calls if task.get_name() == sample]:
+            await asyncio.wait(calls)
+
     async def ask(self, call: Call) -> str:
         """The reply to a call, once it is on file.
 
@@ -252,7 +258,7 @@ class Door:
         # A graph cancels a node when the one beside it fails. The call is paid for all the same, so it
         # runs in a task of its own to its end and onto file.
         effort = _Effort()
-        task = asyncio.create_task(self._make(call, request, effort))
+        task = asyncio.create_task(self._make(call, request, effort), name=call.sample)
         self._calls.add(task)
         task.add_done_callback(self._landed)
         try:
@@ -287,6 +293,11 @@ class Door:
                 attempt = await self._paid_attempt(call, line, effort)
             except Elsewhere:
                 continue
+            except asyncio.CancelledError:
+                if effort.given_up:
+                    effort.attempts += 1
+                    await self._put_down(call, request, line, effort.given_up, effort)
+                raise
             effort.attempts += 1
             effort.seconds += attempt.latency
             self._measure(attempt, call.role, line.endpoint)
@@ -358,6 +369,9 @@ class Door:
             line.debut.answered()
             if attempt.output_tokens:
                 standing.learn_output(attempt.output_tokens)
+        except asyncio.CancelledError:
+            effort.given_up, attempt.failure = attempt, Diagnosis(GIVEN_UP, "interrupted twice")
+            raise
         except Exception as error:
             attempt.refused(error)
             attempt.taught = line.learn(error, attempt.messages, formed=bool(attempt.fields))
@@ -430,6 +444,19 @@ class Door:
         words = failure.told(self._keys.redact, effort.attempts) if failure else ""
         if failure and not effort.is_unwanted:
             self._stop_in_outage(failure, call, effort)
+        reply = await self._put_down(call, request, line, attempt, effort)
+        if not failure:
+            return reply
+        if failure.remedy == "give up call" or not self._stopped:
+            raise CallFailed(failure.meaning.name, words, step=call.step, round=call.round)
+        raise self._stopped
+
+    async def _put_down(
+        self, call: Call, request: str, line: Line, attempt: "_Attempt", effort: "_Effort"
+    ) -> str:
+        """Put the call's record on file; gives the reply as it stands there."""
+        failure = attempt.failure
+        words = failure.told(self._keys.redact, effort.attempts) if failure else ""
         record = CallRecord(
             call=replace(call, shortenable=None),
             request=request,
@@ -447,11 +474,7 @@ class Door:
             code=self._keys.redact(failure.code) if failure and failure.code else None,
         )
         await self._record(record)
-        if not failure:
-            return record.reply
-        if failure.remedy == "give up call" or not self._stopped:
-            raise CallFailed(failure.meaning.name, words, step=call.step, round=call.round)
-        raise self._stopped
+        return record.reply
 
     def _stop_in_outage(self, failure: Diagnosis, call: Call, effort: "_Effort") -> None:
         """Stop the run where a call that may pass is given up for what is no fault of its own."""
@@ -485,6 +508,7 @@ class _Effort:
     """What one call took so far: attempts, those of them that count, and seconds.
 
     `is_idle` while nothing is lost if it is given up, `is_unwanted` when nobody waits for its reply.
+    `given_up` is the attempt that was in flight when the run was told to stop at once; it may be billed.
     """
 
     attempts: int = 0
@@ -492,6 +516,7 @@ class _Effort:
     seconds: float = 0.0
     is_idle: bool = False
     is_unwanted: bool = False
+    given_up: "_Attempt | None" = None
     line: Line | None = None
 
     @contextmanager

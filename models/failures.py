@@ -125,6 +125,7 @@ UNSENDABLE = Meaning(
     "give up call", "cannot be sent", "Check the key in {key} and the fields of --extra-body."
 )
 MISTAKE = Meaning("give up call", "mistake of the program")
+GIVEN_UP = Meaning("give up call", "given up")
 
 KEY_REFUSED = Meaning("stop run", "key refused", "Check the key in {key}.")
 NOT_ALLOWED = Meaning("stop run", "not allowed", "Check what the key in {key} is allowed to use.")

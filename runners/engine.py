@@ -219,6 +219,7 @@ class Engine:
         try:
             with self._door.at_work(sample.id):
                 outcome = await evolve_sample(sample, *self._graphs[mode], self._settings, traced)
+                await self._door.landed(sample.id)
         finally:
             self._on_file.pop(key, None)
         return _result(mode, outcome)

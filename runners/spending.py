@@ -11,7 +11,7 @@ from models.prices import cost
 from models.settings import ROLES, Endpoint, Role
 from prompts.pack import Message
 
-UNSEEN = ("timeout", "connection lost", "bad reply", "broken off", "empty reply", "truncated")
+UNSEEN = ("timeout", "connection lost", "bad reply", "broken off", "empty reply", "truncated", "given up")
 """Failures that a provider may bill: it worked on the call, or may have."""
 
 

@@ -6,6 +6,7 @@ The runs here meet real causes: signals, mounted file systems, other processes, 
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -173,6 +174,27 @@ def test_a_run_that_is_killed_while_its_ledger_is_made_begins_anew(tmp_path: Pat
     connection.close()
     look("evolve", data, "-o", "run", cwd=tmp_path)
     assert len(exported(run, tmp_path)) == 2
+
+
+def test_what_was_in_flight_when_a_run_was_ended_at_once_counts_as_spent(tmp_path: Path) -> None:
+    data = written(tmp_path, 40)
+    with StandIn(latency=30) as server:
+        at = (*words(server, data, "run"), "--mode", "edit", "--budget-tokens", 100_000)
+        process = start(*at, cwd=tmp_path, env=server.environment())
+        wait_for_calls(server, CONCURRENCY // 2, process)
+        time.sleep(0.3)
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+        _, said = process.communicate(timeout=20)
+        assert process.returncode == 3, said
+        assert "calls in flight are finished first; once more gives them up" in said
+        assert on_file(tmp_path / "run") == len(server.chats())
+        expected = look(*at, "--dry-run", cwd=tmp_path).stdout
+    # At their worst: each a thousand tokens of reply.
+    spent = re.search(r"Spent.*?([\d,]+) tokens", expected)
+    assert spent, expected
+    assert int(spent[1].replace(",", "")) >= 1000 * CONCURRENCY // 2
 
 
 def hang_up(process: subprocess.Popen[str]) -> None:
