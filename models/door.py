@@ -13,31 +13,27 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import blake2b
-from http import HTTPStatus
 from json import dumps
 from typing import Any, Protocol, Self
 
 from httpx2 import Limits
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage
-from langchain_core.messages.ai import UsageMetadata
 from openai import DefaultAioHttpClient
 from pydantic import SecretStr
 
-from models.answer import answer, usage
+from models.answer import answer
+from models.attempt import Attempt, Effort
 from models.budget import Budget, Reservation, Usage, longest_reply
 from models.call import Call, CallRecord
 from models.chat import chat_model
-from models.diagnosis import diagnose, never_right, unusable
+from models.diagnosis import diagnose, never_right
 from models.failures import (
     GIVEN_UP,
     NEVER_RIGHT,
     TOO_MANY_FILES,
     UNREACHABLE,
-    UNSENDABLE,
-    AnswerRefused,
     CallFailed,
     Diagnosis,
     RunStopped,
@@ -49,10 +45,8 @@ from models.pace import Traffic
 from models.parameters import formed, identity, reply_limit
 from models.pressure import Pressure
 from models.replicas import Elsewhere, Replicas
-from models.reply import reply_text
 from models.room import Room
 from models.settings import ROLES, Endpoint, ModelSettings, Role, located
-from prompts.pack import Message
 from samples.tokens import estimate_tokens
 
 MOST_ATTEMPTS = 12
@@ -257,7 +251,7 @@ class Door:
             return known
         # A graph cancels a node when the one beside it fails. The call is paid for all the same, so it
         # runs in a task of its own to its end and onto file.
-        effort = _Effort()
+        effort = Effort()
         task = asyncio.create_task(self._make(call, request, effort), name=call.sample)
         self._calls.add(task)
         task.add_done_callback(self._landed)
@@ -270,14 +264,14 @@ class Door:
                 task.cancel()
             raise
 
-    async def _make(self, call: Call, request: str, effort: "_Effort") -> str:
+    async def _make(self, call: Call, request: str, effort: Effort) -> str:
         try:
             with self.at_work(call.sample):
                 return await self._insist(call, request, effort, self._replicas[call.role])
         finally:
             effort.leave()
 
-    async def _insist(self, stated: Call, request: str, effort: "_Effort", replicas: Replicas) -> str:
+    async def _insist(self, stated: Call, request: str, effort: Effort, replicas: Replicas) -> str:
         while True:
             # Each time anew: what was learned of the endpoint meanwhile may have changed the messages' form,
             # and the sample may have moved.
@@ -285,7 +279,7 @@ class Door:
             line = self._lines[stated.role][replicas.of(stated.sample, now)]
             call, too_long = await line.standing.room.fit(stated, line.shaped)
             if too_long:
-                unsent = _Attempt(line.shaped(call.messages), {}, time.time(), failure=too_long)
+                unsent = Attempt(line.shaped(call.messages), {}, time.time(), failure=too_long)
                 return await self._conclude(call, request, line, unsent, effort)
             if self._stopped:
                 raise self._stopped
@@ -314,7 +308,7 @@ class Door:
                     raise self._stopped
             return await self._conclude(call, request, line, attempt, effort)
 
-    def _measure(self, attempt: "_Attempt", role: Role, endpoint: Endpoint) -> None:
+    def _measure(self, attempt: Attempt, role: Role, endpoint: Endpoint) -> None:
         """Tell of an endpoint that does not keep to the limit on replies."""
         said, limit = attempt.output_tokens or 0, self._limits[role]
         if limit is None or said <= LONGER * limit or endpoint in self._unlimited:
@@ -325,10 +319,10 @@ class Door:
             f"came, and the limit is {limit:,}. Give it in a field that this server knows with --extra-body"
         )
 
-    async def _paid_attempt(self, call: Call, line: Line, effort: "_Effort") -> "_Attempt":
+    async def _paid_attempt(self, call: Call, line: Line, effort: Effort) -> Attempt:
         if self._budget is None:
             return await self._attempt(call, line, effort)
-        attempt: _Attempt | None = None
+        attempt: Attempt | None = None
         reservation = await self._reserve(self._budget, call, line, effort)
         try:
             if self._stopped:  # while it waited
@@ -339,7 +333,7 @@ class Door:
             # Without an attempt it never left, or the run was given up.
             self._budget.settle(reservation, attempt.usage if attempt else Usage(0, 0, 0))
 
-    async def _reserve(self, budget: Budget, call: Call, line: Line, effort: "_Effort") -> Reservation:
+    async def _reserve(self, budget: Budget, call: Call, line: Line, effort: Effort) -> Reservation:
         try:
             most = longest_reply(self._settings, call.role)
             with effort.idle():
@@ -348,7 +342,7 @@ class Door:
             self.stop(reason)
             raise
 
-    async def _attempt(self, call: Call, line: Line, effort: "_Effort") -> "_Attempt":
+    async def _attempt(self, call: Call, line: Line, effort: Effort) -> Attempt:
         standing, replicas = line.standing, self._replicas[call.role]
         tokens = 0.0
         if self._counts_tokens:
@@ -359,7 +353,7 @@ class Door:
         effort.set_out(line)
         if standing.pressure:
             standing.pressure.watch()
-        attempt = _Attempt(line.shaped(call.messages), line.fields(call), time.time())
+        attempt = Attempt(line.shaped(call.messages), line.fields(call), time.time())
         clock = time.perf_counter()
         try:
             async with asyncio.timeout(self._settings.timeout):
@@ -394,7 +388,7 @@ class Door:
         replicas.heard(standing, failure, call.sample, flight.started, asyncio.get_running_loop().time())
         return attempt
 
-    def _diagnosed(self, error: Exception, call: Call, line: Line, effort: "_Effort") -> Diagnosis:
+    def _diagnosed(self, error: Exception, call: Call, line: Line, effort: Effort) -> Diagnosis:
         """What the error means; where that is the end of the run, it is told to stop."""
         standing, replicas = line.standing, self._replicas[call.role]
         has_answered = standing.health.has_answered
@@ -407,7 +401,7 @@ class Door:
             self.stop(RunStopped(failure.told(self._keys.redact)))
         return failure
 
-    def _worth_another(self, failure: Diagnosis, effort: "_Effort", replicas: Replicas) -> bool:
+    def _worth_another(self, failure: Diagnosis, effort: Effort, replicas: Replicas) -> bool:
         if failure.remedy == "stop run":
             return not self._stopped  # other replicas do its work
         if failure.remedy == "give up call":
@@ -426,7 +420,7 @@ class Door:
         since = replicas.silent_since
         return since is None or asyncio.get_running_loop().time() < since + PATIENCE
 
-    async def _wait(self, failure: Diagnosis, effort: "_Effort", standing: Standing) -> None:
+    async def _wait(self, failure: Diagnosis, effort: Effort, standing: Standing) -> None:
         longest = KNOCK if failure.meaning is UNREACHABLE else LONGEST_WAIT
         # Jitter spreads out the calls that failed together.
         seconds = min(longest, FIRST_WAIT * 2 ** (effort.attempts - 1)) * random.uniform(0.5, 1)  # noqa: S311
@@ -437,9 +431,7 @@ class Door:
         with effort.idle(), standing.resting(failure.meaning.name, seconds), suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
-    async def _conclude(
-        self, call: Call, request: str, line: Line, attempt: "_Attempt", effort: "_Effort"
-    ) -> str:
+    async def _conclude(self, call: Call, request: str, line: Line, attempt: Attempt, effort: Effort) -> str:
         failure = attempt.failure
         words = failure.told(self._keys.redact, effort.attempts) if failure else ""
         if failure and not effort.is_unwanted:
@@ -451,9 +443,7 @@ class Door:
             raise CallFailed(failure.meaning.name, words, step=call.step, round=call.round)
         raise self._stopped
 
-    async def _put_down(
-        self, call: Call, request: str, line: Line, attempt: "_Attempt", effort: "_Effort"
-    ) -> str:
+    async def _put_down(self, call: Call, request: str, line: Line, attempt: Attempt, effort: Effort) -> str:
         """Put the call's record on file; gives the reply as it stands there."""
         failure = attempt.failure
         words = failure.told(self._keys.redact, effort.attempts) if failure else ""
@@ -476,7 +466,7 @@ class Door:
         await self._record(record)
         return record.reply
 
-    def _stop_in_outage(self, failure: Diagnosis, call: Call, effort: "_Effort") -> None:
+    def _stop_in_outage(self, failure: Diagnosis, call: Call, effort: Effort) -> None:
         """Stop the run where a call that may pass is given up for what is no fault of its own."""
         since = self._replicas[call.role].fruitless_since
         if failure.meaning is not UNREACHABLE and failure.remedy in ("retry", "slow down"):
@@ -501,86 +491,3 @@ class Door:
         self._calls.discard(task)
         if not task.cancelled():
             task.exception()  # seen here, in case its node is gone
-
-
-@dataclass(slots=True, eq=False)
-class _Effort:
-    """What one call took so far: attempts, those of them that count, and seconds.
-
-    `is_idle` while nothing is lost if it is given up, `is_unwanted` when nobody waits for its reply.
-    `given_up` is the attempt that was in flight when the run was told to stop at once; it may be billed.
-    """
-
-    attempts: int = 0
-    tries: int = 0
-    seconds: float = 0.0
-    is_idle: bool = False
-    is_unwanted: bool = False
-    given_up: "_Attempt | None" = None
-    line: Line | None = None
-
-    @contextmanager
-    def idle(self) -> Iterator[None]:
-        self.is_idle = True
-        try:
-            yield
-        finally:
-            self.is_idle = False
-
-    def set_out(self, line: Line) -> None:
-        if self.line is not line:
-            self.leave()
-            self.line = line
-        line.debut.begins(self)
-
-    def leave(self) -> None:
-        if self.line:
-            self.line.debut.left(self)
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """One attempt at a call: what was sent, and what came of it.
-
-    `taught` where the error says in which form the endpoint takes the call.
-    """
-
-    messages: list[Message]
-    fields: dict[str, Any]
-    started: float
-    latency: float = 0.0
-    reply: str = ""
-    finish_reason: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cached_tokens: int | None = None
-    failure: Diagnosis | None = None
-    error: Exception | None = None
-    taught: bool = False
-
-    @property
-    def usage(self) -> Usage | None:
-        """What it took; None where nobody knows. What a provider refused took nothing."""
-        if self.input_tokens is not None and self.output_tokens is not None:
-            return Usage(self.input_tokens, self.cached_tokens or 0, self.output_tokens)
-        status = getattr(self.error, "status_code", None)
-        refused = status is not None and status != HTTPStatus.GATEWAY_TIMEOUT
-        spoilt = isinstance(self.error, AnswerRefused) and self.error.lacks
-        unsent = self.failure is not None and self.failure.meaning in (UNREACHABLE, UNSENDABLE)
-        return Usage(0, 0, 0) if (refused and not spoilt) or unsent else None
-
-    def answered(self, message: AIMessage, call: Call, endpoint: Endpoint) -> None:
-        self.reply = reply_text(message.text)
-        self.finish_reason = message.response_metadata.get("finish_reason")
-        self._count(message.usage_metadata)
-        self.failure = unusable(message, self.reply, call, endpoint)
-
-    def refused(self, error: Exception) -> None:
-        self.error = error
-        if isinstance(error, AnswerRefused):
-            self._count(usage(error.body))  # of no use, and paid for all the same
-
-    def _count(self, used: UsageMetadata | None) -> None:
-        if used:
-            self.input_tokens, self.output_tokens = used["input_tokens"], used["output_tokens"]
-            self.cached_tokens = used.get("input_token_details", {}).get("cache_read")
