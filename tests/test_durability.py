@@ -222,7 +222,7 @@ def test_a_run_goes_on_where_nobody_reads_what_it_says(
 ) -> None:
     data = written(tmp_path, 40)
     chatty = "import runners.progress as p; p.IN_LOG = 0.1; from runners.cli import main; main()"
-    monkeypatch.setattr(program, "_COMMAND", [sys.executable, "-c", chatty])
+    monkeypatch.setattr(program, "COMMAND", [sys.executable, "-c", chatty])
     process = start(*words(server, data, "run"), cwd=tmp_path, env=server.environment())
     wait_for_calls(server, 20, process)
     hang_up(process)
