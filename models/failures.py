@@ -155,8 +155,9 @@ NEVER_RIGHT: dict[Meaning, Meaning] = {
 """What a failure means where the first few calls all end so, and none has had a reply: a mistake in the
 settings."""
 
-FINAL = frozenset(meaning.name for meaning in (TOO_LONG, FILTERED, EMPTY, TRUNCATED, REFUSED))
-"""Failures that are an answer: the same call asked again would only be paid for again."""
+FINAL = frozenset(meaning.name for meaning in (TOO_LONG, FILTERED, EMPTY, TRUNCATED))
+"""Failures that come of what was asked: the same call made again would fail again, and mostly be paid for. A
+plain refusal is none of them: it may come of the server, and costs nothing."""
 
 CODES: dict[str, Meaning] = {
     # OpenAI, and most that speak its protocol
