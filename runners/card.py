@@ -194,7 +194,7 @@ def _numbers(run: Mapping[str, Any], mode: str) -> Iterator[tuple[str, str]]:
     if judging := numbers["judging"]:
         yield "judged rounds", f"{judging['rounds']:,}"
         yield "draft accepted", _share(judging["accepted"], judging["rounds"])
-        yield "both orders of judgement agree", _figure(judging["agreement"], ".0%")
+        yield "both orders of judgement agree, where both can be read", _figure(judging["agreement"], ".0%")
         yield "they contradict each other", _share(judging["contradicted"], judging["rounds"])
     if deciding := numbers["deciding"]:
         yield "results accepted by a person", f"{deciding['accepted']:,}"

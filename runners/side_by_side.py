@@ -197,7 +197,7 @@ _NUMBERS: tuple[tuple[str, Callable[[Mapping[str, Any]], Value], Form], ...] = (
     ("  of the median sample", _length("median_ratio"), GROWTH),
     ("  samples that grew more than 2×", _length("doubled"), PERCENT),
     ("judged rounds", _judged("rounds"), _COUNT),
-    ("  both orders agree", _judged("agreement"), PERCENT),
+    ("  both orders agree, where both can be read", _judged("agreement"), PERCENT),
     ("  the orders contradict each other", _contradicted, PERCENT),
     ("calls", _calls("calls"), _COUNT),
     ("  failed", _calls("failed"), _COUNT),

@@ -157,7 +157,7 @@ def _line(series: Series) -> dict[str, Any]:
         "type": "line",
         "name": series.name,
         "data": list(series.values),
-        "showSymbol": False,
+        "showSymbol": len(series.values) == 1,  # no line leads to it
         "color": series.colours,
         "areaStyle": {"opacity": 0.25},
     }

@@ -94,6 +94,9 @@ def _line(chart: Chart) -> Iterator[str]:
         end = LEFT + (points - 1) * step
         yield f'<polygon points="{LEFT},{bottom} {path} {end:.1f},{bottom}" fill="{colour}" opacity="0.25"/>'
         yield f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
+        if points == 1:  # no line leads to it
+            x, _, y = path.partition(",")
+            yield f'<circle cx="{x}" cy="{y}" r="3" fill="{colour}"/>'
     every = max(math.ceil((points - 1) / (NAMES - 1)), 1)
     for place in range(0, points, every):
         anchor = "start" if place == 0 else "end" if place == points - 1 else "middle"
