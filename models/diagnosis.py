@@ -74,7 +74,7 @@ def diagnose(
 def never_right(failure: Diagnosis, role: Role, endpoint: Endpoint) -> Diagnosis:
     """The failure as that of every call of a role so far: one of the settings and not of the call."""
     found = _found(NEVER_RIGHT[failure.meaning], failure.said, endpoint, failure.words, failure.code)
-    return replace(found, advice=f"Each of the first calls of the {role} ended so. {found.advice}")
+    return replace(found, advice=f"Each of the first calls in the role {role} ended so. {found.advice}")
 
 
 def unusable(message: AIMessage, text: str, call: Call, endpoint: Endpoint) -> Diagnosis | None:

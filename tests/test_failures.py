@@ -216,7 +216,7 @@ async def test_what_is_refused_from_the_first_call_on_stops_the_run_and_no_call_
             errors = await to.ask(*map(call, range(64)))
             assert all(isinstance(error, RunStopped) for error in errors), errors
             assert "The request is not valid" in str(errors[0])
-            assert "Each of the first calls of the editor ended so. Check its settings" in str(errors[0])
+            assert "Each of the first calls in the role editor ended so. Check its settings" in str(errors[0])
             assert len(to.records) == 1
     with StandIn("bad_request") as server:
         async with asking(server) as to:
