@@ -214,9 +214,10 @@ def test_a_server_that_keeps_nothing_to_a_form_is_asked_without(model: str, tmp_
         server.order()
         look(*words, cwd=tmp_path)
         assert max(Counter(chat.digest for chat in server.chats() if chat.status == 200).values()) == 1
+    # The call that met the empty balance may be one of these: it is on file, and so is that in its place.
     judged = [call for call in made(tmp_path) if call["step"].startswith("judge")]
-    assert judged
-    assert all(call["failure"] is None for call in judged)
+    assert {call["step"] for call in judged if call["failure"] is None} == {"judge_forward", "judge_reversed"}
+    assert not [call for call in judged if call["failure"] and "no balance" not in call["failure"]]
 
 
 def test_a_prompt_that_is_too_long_is_not_sent(tmp_path: Path) -> None:
