@@ -433,13 +433,13 @@ class Door:
 
     async def _conclude(self, call: Call, request: str, line: Line, attempt: Attempt, effort: Effort) -> str:
         failure = attempt.failure
-        words = failure.told(self._keys.redact, effort.attempts) if failure else ""
         if failure and not effort.is_unwanted:
             self._stop_in_outage(failure, call, effort)
         reply = await self._put_down(call, request, line, attempt, effort)
         if not failure:
             return reply
         if failure.remedy == "give up call" or not self._stopped:
+            words = failure.told(self._keys.redact, effort.attempts)
             raise CallFailed(failure.meaning.name, words, step=call.step, round=call.round)
         raise self._stopped
 
