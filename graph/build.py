@@ -19,7 +19,6 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from graph.conversation import reached_its_end, request_of, turns_of
-from graph.modes import Mode
 from graph.settings import Settings
 from graph.state import (
     AlpacaRecord,
@@ -31,7 +30,7 @@ from graph.state import (
     Failure,
 )
 from models.call import Call, Shortenable, Step, VerdictForm
-from models.failures import CallFailed
+from models.errors.kinds import CallFailed
 from nodes.advisor import advisor
 from nodes.agent import Ask
 from nodes.debater import free, opening
@@ -39,6 +38,7 @@ from nodes.decision import adopt, decide, settled
 from nodes.editor import editor
 from nodes.judge import judge
 from nodes.settings import AgentSettings
+from prompts.method import Mode
 from prompts.pack import Message
 from samples.formats import parse_record
 from samples.sample import DataError

@@ -10,8 +10,8 @@ from weakref import WeakKeyDictionary
 from graph.build import conversation_graph, exchange_graph
 from graph.settings import Settings
 from models.call import Call, CallRecord
-from models.door import Door
-from models.failures import RunStopped
+from models.errors.kinds import RunStopped
+from models.gateway import Door
 from models.keys import Keys
 from models.settings import ModelSettings
 from models.tracing import begin_tracing

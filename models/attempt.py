@@ -9,13 +9,13 @@ from typing import Any
 from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
 
-from models.answer import usage
-from models.budget import Usage
 from models.call import Call
-from models.diagnosis import unusable
-from models.failures import UNREACHABLE, UNSENDABLE, AnswerRefused, Diagnosis
-from models.line import Line
-from models.reply import reply_text
+from models.errors.classify import unusable
+from models.errors.kinds import UNREACHABLE, UNSENDABLE, AnswerRefused, Diagnosis
+from models.limits.budget import Usage
+from models.providers.openai_chat import usage
+from models.providers.reply import reply_text
+from models.routing.endpoint_state import Line
 from models.settings import Endpoint
 from prompts.pack import Message
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
-from models.failures import RunStopped
+from models.errors.kinds import RunStopped
 from models.settings import ROLES, Endpoint, Provider, Role
 
 KEY_NAMES: dict[Provider, str] = {

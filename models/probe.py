@@ -9,17 +9,17 @@ from dataclasses import dataclass
 
 from openai import DefaultAioHttpClient
 
-from models.budget import longest_reply
 from models.call import Call
-from models.chat import chat_model
-from models.diagnosis import diagnose, unusable
-from models.failures import Diagnosis
+from models.errors.classify import diagnose, unusable
+from models.errors.kinds import Diagnosis
 from models.keys import KEY_NAMES, Keys, MissingKey
-from models.line import Line, Standing
-from models.pace import Traffic
-from models.parameters import FORMS, OLD, formed
-from models.reply import reply_text
-from models.room import WAIT, Room, context_length
+from models.limits.budget import longest_reply
+from models.limits.context_window import WAIT, Room, context_length
+from models.limits.rate_limiter import Traffic
+from models.providers.chat_models import chat_model
+from models.providers.parameters import FORMS, OLD, formed
+from models.providers.reply import reply_text
+from models.routing.endpoint_state import Line, Standing
 from models.settings import Endpoint, ModelSettings, Role
 from prompts.pack import Message
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from runners.analysis import RecordedRun
+    from reporting.recorded_run import RecordedRun
 
 __all__ = ["load_run"]
 
@@ -20,6 +20,6 @@ def load_run(folder: str | Path) -> "RecordedRun":
         LedgerError, RunError: the folder holds no run, or one that cannot be read.
     """
     # Every command imports this package, and most need nothing of what this does.
-    from runners.analysis import RecordedRun
+    from reporting.recorded_run import RecordedRun
 
     return RecordedRun(Path(folder))

@@ -9,9 +9,9 @@ from langsmith import tracing_context
 
 from graph.settings import Settings
 from models.keys import Keys
-from models.parameters import notices
 from models.probe import probe
-from models.proxies import need_usable_proxies
+from models.providers.parameters import notices
+from models.providers.proxies import need_usable_proxies
 from models.settings import ROLES, Endpoint, Role, located
 from runners.options import settings_from, settings_options
 

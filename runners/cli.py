@@ -18,7 +18,7 @@ COMMANDS = {
     "export": ("runners.export", "Write the data set with its evolved responses, also for a trainer."),
     "stats": ("runners.stats", "Say what a run amounts to."),
     "show": ("runners.show", "Tell the story of one sample."),
-    "graph": ("runners.draw", "Draw the graph of a mode, or of a run."),
+    "graph": ("runners.graph", "Draw the graph of a mode, or of a run."),
     "view": ("runners.view", "Look at a run in the browser: overview, samples, debates."),
     "report": ("runners.report", "Write what a run amounts to and a choice of its samples into one file."),
 }
@@ -82,9 +82,9 @@ def _told(error: Exception) -> int:
     """Says what ended a command, and gives its exit status; raises what is a mistake of the program."""
     # Loaded only where something went wrong: most commands need little of it.
     from ledger.ledger import LedgerError
-    from models.failures import MissingExtra, RunStopped
+    from models.errors.kinds import MissingExtra, RunStopped
     from models.keys import MissingKey
-    from models.proxies import ProxyUnusable
+    from models.providers.proxies import ProxyUnusable
     from prompts.pack import PackError
     from runners.folder import RunError
     from samples.sample import DataError

@@ -19,20 +19,20 @@ from graph.build import (
     exchange_graph,
     failed_exchange,
 )
-from graph.modes import JUDGED, Mode
 from graph.settings import Settings
 from graph.state import AlpacaRecord, ConversationRecord, ExchangeResult
 from ledger.ledger import SKIPPED, Answer, Ledger, LedgerError, Result
 from ledger.writer import Writer
 from models.call import Call, CallRecord
-from models.door import Door
-from models.failures import FINAL, CallFailed, RunStopped
-from models.health import Outage
+from models.errors.kinds import FINAL, CallFailed, RunStopped
+from models.gateway import Door
 from models.keys import Keys
-from models.line import Waiting
+from models.routing.circuit_breaker import Outage
+from models.routing.endpoint_state import Waiting
 from models.tracing import sample_config
 from nodes.decision import favoured_position
-from runners.spending import budget
+from prompts.method import JUDGED, Mode
+from reporting.cost import budget
 from samples.reader import DataSet
 from samples.sample import DataError, Sample
 from samples.tokens import estimate_tokens

@@ -11,21 +11,21 @@ import click
 from langsmith import tracing_context
 
 from ledger.ledger import LedgerError
-from models.community import need
-from models.failures import RunStopped
+from models.errors.kinds import RunStopped
 from models.keys import Keys
-from models.parameters import notices, unlimited
-from models.proxies import need_usable_proxies
-from models.rehearsal import NOTICE
+from models.providers.langchain_community import need
+from models.providers.parameters import notices, unlimited
+from models.providers.proxies import need_usable_proxies
+from models.providers.rehearsal import NOTICE
 from models.settings import ROLES, located
 from models.tracing import begin_tracing
 from prompts.pack import held_pack
+from reporting.cost import unpriced
 from runners.engine import Engine, Options, Tally
 from runners.folder import began_with, checked_before, facts, in_progress, locked, prepare
 from runners.forecast import forecast, lines
 from runners.options import Number, mode_option, ordered, settings_from, settings_options
 from runners.progress import Progress
-from runners.spending import unpriced
 from samples.reader import open_data
 
 try:

@@ -8,18 +8,18 @@ from typing import Any
 
 import click
 
-from graph.modes import JUDGED, MODES
 from ledger.decisions import Decisions, Kind, on_file
 from ledger.ledger import SKIPPED, Ledger, Result
-from ledger.statistics import statistics
-from models.rehearsal import NOTICE
-from runners.card import Contents
-from runners.companions import check_beside, write_beside
-from runners.decided import DECIDED_BY, DecidedBy, followed, has_new_response
+from models.providers.rehearsal import NOTICE
+from prompts.method import JUDGED, MODES
+from reporting.statistics import statistics
+from runners.data_card import Contents
 from runners.folder import RunError, endpoints, made_by, open_run, refuse_to_overwrite
-from runners.pairs import PAIRS, Pairs, pairs
+from runners.human_decisions import DECIDED_BY, DecidedBy, followed, has_new_response
+from runners.preference_pairs import PAIRS, Pairs, pairs
 from runners.stats import report
 from runners.terminal import printable
+from runners.trainer_files import check_beside, write_beside
 from samples.files import layout_to_write, write_records
 from samples.formats import FORMATS, with_responses
 from samples.sample import DataError, Format, Sample

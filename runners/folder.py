@@ -13,12 +13,12 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from graph.modes import Mode
 from graph.settings import FREE_ON_RESUME, WHERE_NOT_WHAT, Settings
 from ledger.ledger import Ledger
 from models.settings import ROLES, Endpoint, ModelSettings, Role
+from prompts.method import Mode
 from prompts.pack import load_pack
-from runners.spending import nothing_spent
+from reporting.cost import nothing_spent
 from samples.reader import Checked, DataSet
 
 PACKAGES = ("coevol", "langgraph", "langchain-core", "langchain-openai", "openai", "fschat")

@@ -13,17 +13,17 @@ from math import ceil, sqrt
 from statistics import fmean, stdev
 
 from graph.build import conversation_graph, exchange_graph
-from graph.modes import Mode
 from graph.settings import Settings
 from ledger.ledger import Finished, Ledger
-from ledger.spending import reusable
-from models.budget import NOTHING, Amount, Usage, longest_reply, money, priced, prompt_tokens
+from ledger.usage import reusable
 from models.call import Call
-from models.failures import RunStopped
-from models.parameters import unlimited
+from models.errors.kinds import RunStopped
+from models.limits.budget import NOTHING, Amount, Usage, longest_reply, money, priced, prompt_tokens
+from models.providers.parameters import unlimited
 from models.settings import Endpoint
+from prompts.method import Mode
+from reporting.cost import bill, spent, unpriced
 from runners.engine import Options, evolve_sample
-from runners.spending import bill, spent, unpriced
 from samples.reader import DataSet
 from samples.sample import Sample
 

@@ -15,9 +15,9 @@ import click
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from graph.modes import MODES, Mode
 from graph.settings import Settings
 from models.settings import ROLES
+from prompts.method import MODES, Mode
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

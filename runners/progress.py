@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from graph.modes import JUDGED
-from models.health import Outage
-from models.line import Waiting
+from models.routing.circuit_breaker import Outage
+from models.routing.endpoint_state import Waiting
+from prompts.method import JUDGED
 from runners.engine import Engine, Tally
 
 ON_TERMINAL, IN_LOG = 0.5, 30.0

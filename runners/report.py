@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from graph.modes import MODES
-from models.failures import MissingExtra
-from models.rehearsal import NOTICE
+from models.errors.kinds import MissingExtra
+from models.providers.rehearsal import NOTICE
+from prompts.method import MODES
 from runners.folder import RunError, endpoints, made_by, open_run, refuse_to_overwrite
 from runners.show import the_sample
 from samples.files import whole_file
@@ -56,9 +56,9 @@ def report(run: Path, file: Path, ids: tuple[str, ...], number: int | None, mode
     refuse_to_overwrite(file, run, made)
     named = [the_sample(ledger, run, sample_id)[0].position for sample_id in ids]
     try:
-        from viewer.choice import choose
-        from viewer.numbers import counted
-        from viewer.report import html
+        from reporting.html_report import html
+        from reporting.sample_selection import choose
+        from reporting.snapshot import counted
         from viewer.run import Run
     except ModuleNotFoundError as error:
         raise MissingExtra(

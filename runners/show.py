@@ -10,11 +10,11 @@ from typing import Any
 import click
 from rich.text import Text
 
-from graph.modes import JUDGED, MODES
-from ledger.debate import Said, debate
 from ledger.decisions import Decision, Decisions, Kind, on_file
 from ledger.ledger import SKIPPED, Ledger, Result
 from models.call import Step
+from prompts.method import JUDGED, MODES
+from reporting.transcript import Said, debate
 from runners.folder import RunError, made_by, open_run
 from runners.terminal import Page, printable
 from samples.differences import differences

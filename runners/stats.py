@@ -5,12 +5,12 @@ The JSON of `--json` stays as it is from version to version, but for new fields.
 - `run`: what made it: `created`, `data`, `modes`, `models` by role, `prompts`, `settings`, `versions`,
   and `later`: limits on replies that it was gone on with, each with its time (`at`, `max_tokens`).
 - `samples`: `records` in the data, `finished` in at least one mode, `skipped`, and `skipped_by_reason`.
-- `modes`: by mode the fields of `ledger.statistics.ModeStatistics`, with those of `Lengths`, `Judging` (null
+- `modes`: by mode the fields of `reporting.statistics.ModeStatistics`, with those of `Lengths`, `Judging` (null
   in modes without a judge) and `Deciding` (null where no person has decided anything), and `calls`, with
   those of `Calls` but the 95th percentile.
-- `calls`: `total`, `by_role` and `by_model`, each with the fields of `ledger.statistics.Calls`.
+- `calls`: `total`, `by_role` and `by_model`, each with the fields of `reporting.statistics.Calls`.
 
-With OTHER_RUN it is what `runners.side_by_side.beside` gives.
+With OTHER_RUN it is what `reporting.comparison_table.beside` gives.
 
 Calls and modes also have `cost_usd`, null where no price is known, and `cost_complete`: where it is false,
 the price or the tokens of some of the calls are not known, and their cost is not in it.
@@ -30,13 +30,13 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from graph.modes import JUDGED
 from ledger.ledger import Ledger
-from ledger.statistics import Calls, ModeStatistics, Statistics, statistics
-from models.prices import cost
+from models.providers.prices import cost
 from models.settings import Endpoint, Role, split_model
+from prompts.method import JUDGED
+from reporting.comparison_table import beside, open_both, show
+from reporting.statistics import Calls, ModeStatistics, Statistics, statistics
 from runners.folder import endpoints, made_by, open_run
-from runners.side_by_side import beside, open_both, show
 from runners.terminal import Page, printable
 
 

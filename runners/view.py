@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from reporting.comparison_table import open_both
 from runners.folder import made_by, open_run
-from runners.side_by_side import open_both
 
 
 @click.command()

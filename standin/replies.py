@@ -1,4 +1,4 @@
-"""What the models say: each agent of a round is played by the rules of `models.rehearsal`.
+"""What the models say: each agent of a round is played by the rules of `models.providers.rehearsal`.
 
 Which agent is asked is read from the task in the last message, outside of the fences around material. The
 words looked for are those any pack needs in order to say what it wants: a verdict about two assistants or
@@ -11,7 +11,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from models.rehearsal import RehearsalModel
+from models.providers.rehearsal import RehearsalModel
+
 from models.settings import ROLES, Role
 
 _FENCED = re.compile(r"<([a-z_]+(?:-\d+)?)>\n.*?\n</\1>", re.DOTALL)

@@ -117,5 +117,5 @@ def test_the_example_looks_at_a_run(modes_run: Path) -> None:
 
 
 def test_the_command_line_does_not_pay_for_it() -> None:
-    code = "import runners.cli, sys; sys.exit('runners.analysis' in sys.modules)"
+    code = "import runners.cli, sys; sys.exit('reporting.recorded_run' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=EXAMPLES.parent, check=True)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from models.budget import UNKNOWN, Budget, Usage, prompt_tokens, worst_case
-from models.failures import RunStopped
-from models.prices import cost
+from models.errors.kinds import RunStopped
+from models.limits.budget import UNKNOWN, Budget, Usage, prompt_tokens, worst_case
+from models.providers.prices import cost
 from models.settings import Endpoint
 from prompts.pack import Message
 from standin import StandIn
 from tests.conftest import look
-from tests.doors import asking, call
+from tests.gateways import asking, call
 from tests.program import EXAMPLES
 from tests.test_run import records, written
 

@@ -7,7 +7,7 @@ import pytest
 
 from standin import StandIn
 from tests.conftest import look
-from tests.doors import MODELS, VLLM_KEY
+from tests.gateways import MODELS, VLLM_KEY
 from tests.program import EXAMPLES, coevol
 
 

@@ -23,13 +23,13 @@ import pytest
 
 from graph.build import conversation_graph, exchange_graph
 from graph.settings import Settings
-from ledger.charts import pace
 from ledger.ledger import Ledger, LedgerError
 from ledger.tables import VERSION
 from ledger.writer import Writer
 from models.call import Call, CallRecord
-from models.door import Door
+from models.gateway import Door
 from models.keys import Keys
+from reporting.chart_data import pace
 from runners.engine import evolve_sample
 from samples.reader import open_data
 from standin import StandIn
@@ -44,7 +44,7 @@ IN_FLIGHT = 2 * CONCURRENCY
 SHORT_SIGHT = [
     sys.executable,
     "-c",
-    "import models.door as d; d.PATIENCE = 3; from runners.cli import main; main()",
+    "import models.gateway as d; d.PATIENCE = 3; from runners.cli import main; main()",
 ]
 """The program, giving an endpoint up that was gone for three seconds (not five minutes)."""
 

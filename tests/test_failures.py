@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 
 from ledger.ledger import Ledger
-from models import door
-from models.failures import CallFailed, RunStopped
-from models.line import Waiting
+from models import gateway as door
+from models.errors.kinds import CallFailed, RunStopped
+from models.routing.endpoint_state import Waiting
 from prompts.pack import Message
 from runners.engine import Tally
 from runners.progress import line
 from standin import RETRYABLE, Fault, StandIn
-from tests.doors import MODELS, VLLM_KEY, answering, asking, call, until
+from tests.gateways import MODELS, VLLM_KEY, answering, asking, call, until
 from tests.program import COMMAND, DATA, EXAMPLES, coevol
 
 GIVES_UP = {

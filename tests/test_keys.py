@@ -8,12 +8,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from models.diagnosis import diagnose
-from models.failures import AnswerRefused
+from models.errors.classify import diagnose
+from models.errors.kinds import AnswerRefused
 from models.keys import KEY_NAMES, Keys, MissingKey
 from models.settings import Endpoint, Provider
 from standin import StandIn
-from tests.doors import asking, call
+from tests.gateways import asking, call
 
 NAMES = sorted({name for names in KEY_NAMES.values() for name in names.split(" and ")})
 KEY = st.text("abcdefXYZ0123456789-._/+=%:", min_size=8, max_size=40).map(lambda text: f"sk-{text}")

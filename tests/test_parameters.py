@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ledger.ledger import Ledger
-from models.parameters import notices
+from models.providers.parameters import notices
 from models.settings import ModelSettings
 from standin import StandIn
 from tests.conftest import look

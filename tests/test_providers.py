@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from ledger.ledger import Ledger
-from models import community, door
+from models import gateway as door
 from models.keys import KEY_NAMES
+from models.providers import langchain_community as community
 from runners.cli import main
 from standin import RETRYABLE, Fault, StandIn
 from tests.program import DATA

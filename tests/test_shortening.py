@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai import DefaultAioHttpClient
 
-import models.room
+import models.limits.context_window
 from ledger.ledger import Ledger
-from models.room import Room
+from models.limits.context_window import Room
+from models.limits.shortening import LEAST, MARK, shorten_longest, shortened
 from models.settings import Endpoint, ModelSettings
 from prompts.pack import Message
-from prompts.shortening import LEAST, MARK, shorten_longest, shortened
 from samples.tokens import estimate_tokens
 from standin import StandIn
-from tests import doors
+from tests import gateways
 from tests.conftest import look
 
 RECORDS = [
@@ -178,13 +178,13 @@ async def test_a_server_that_was_starting_is_asked_for_its_context_again(
     server = StandIn(context=2600).start()
     server.stop()
     endpoint = Endpoint("vllm", "standin", server.base_url("vllm"))
-    long = replace(doors.call(), messages=[Message(role="user", content="many words " * 4000)])
+    long = replace(gateways.call(), messages=[Message(role="user", content="many words " * 4000)])
     async with DefaultAioHttpClient() as client:
         room = Room(endpoint, "none", client, ModelSettings())
         assert await room.fit(long, list) == (long, None)
         with server:
             assert await room.fit(long, list) == (long, None)  # a moment ago it told nothing
-            monkeypatch.setattr(models.room, "ASK_AGAIN", 0)
+            monkeypatch.setattr(models.limits.context_window, "ASK_AGAIN", 0)
             _, refusal = await room.fit(long, list)
             assert refusal
             assert "its context of 2,600" in refusal.told(str)

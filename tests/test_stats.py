@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from ledger.ledger import Ledger
-from models.prices import cost
+from models.providers.prices import cost
 from models.settings import Endpoint
-from runners.side_by_side import GROWTH, PERCENT, Form, subtracted
+from reporting.comparison_table import GROWTH, PERCENT, Form, subtracted
 from tests.conftest import look
 
 NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)

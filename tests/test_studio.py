@@ -17,8 +17,8 @@ import pytest
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
-from graph.modes import MODES
 from models.settings import ROLES
+from prompts.method import MODES
 from tests.recorder import Messages, Recorder, Refused
 
 ROOT = Path(__file__).parents[1]

@@ -20,7 +20,7 @@ from graph.build import exchange_graph
 from graph.settings import Settings
 from graph.state import AlpacaRecord
 from standin import StandIn
-from tests.doors import asking, until
+from tests.gateways import asking, until
 from tests.program import EXAMPLES, coevol
 from tests.test_studio import ALPACA, Studio
 

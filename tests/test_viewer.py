@@ -11,12 +11,12 @@ from selenium.webdriver.common.keys import Keys
 from benchmarks.finished import finished_run
 from benchmarks.records import write_lines
 from ledger.ledger import Ledger
+from reporting import html_text as texts
 from standin import StandIn
 from tests import program
 from tests.browser import Browser, viewing
 from tests.conftest import FAILING
 from tests.program import coevol
-from viewer import texts
 
 pytestmark = pytest.mark.skipif(not program.DATA.exists(), reason="the data sets are not at hand")
 

@@ -8,10 +8,10 @@ import pytest
 
 from ledger import browse
 from ledger.browse import Filter
-from ledger.debate import ANEW, FAILED, UNREADABLE, Said, debate
 from ledger.decisions import decide, on_file
 from ledger.ledger import Ledger
-from ledger.steps import steps
+from reporting.step_counts import steps
+from reporting.transcript import ANEW, FAILED, UNREADABLE, Said, debate
 from standin import StandIn
 from tests.browser import Browser, viewing
 from tests.conftest import FAILING, look

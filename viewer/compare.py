@@ -10,21 +10,21 @@ from typing import Any
 from fastapi import Request
 from nicegui import ui
 
-from graph.modes import JUDGED
-from ledger.comparison import Comparison, Order, Pair
-from ledger.statistics import ModeStatistics
+from prompts.method import JUDGED
+from reporting import charts
+from reporting.charts import Chart, Series
+from reporting.comparison import Comparison, Order, Pair
+from reporting.comparison_table import GROWTH, KIND_NAMES, rows, subtracted
+from reporting.snapshot import Counting, Numbers
+from reporting.statistics import ModeStatistics
+from reporting.theme import BLUE, GREY, ORANGE
 from runners.folder import differences
-from runners.side_by_side import GROWTH, KIND_NAMES, rows, subtracted
 from samples.sample import Sample
-from viewer import charts
-from viewer.charts import Chart, Series
+from viewer.comparison_links import Side, Sides, View
 from viewer.frame import COMPARE, choice, frame, tile, turning
-from viewer.look import BLUE, GREY, ORANGE
-from viewer.numbers import Counting, Numbers
 from viewer.overview import PATIENCE, REFRESH, chart
 from viewer.samples import SIZE, excerpt
-from viewer.searching import first_look, search_field, searched
-from viewer.sides import Side, Sides, View
+from viewer.search import first_look, search_field, searched
 
 WAIT = 10.0
 """Seconds that a table waits for a comparison, which takes that long for a million samples or more."""

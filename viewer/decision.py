@@ -9,12 +9,12 @@ from nicegui import ui
 
 from ledger.decisions import Decision, decide, take_back
 from ledger.ledger import LedgerError, Result
+from reporting import html_text as texts
+from reporting.labels import DECIDED, decided_tags
 from samples.fields import as_text
-from viewer import texts
-from viewer.beside import Column, beside
+from viewer.diff_view import Column, beside
 from viewer.frame import keys
 from viewer.run import Run
-from viewer.words import DECIDED, decided_tags
 
 LONGEST = 100_000
 """Characters of a text that can be edited here: with each key all of it goes to the server, which takes no

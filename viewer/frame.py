@@ -9,8 +9,8 @@ from typing import Any
 from nicegui import Client, ui
 from nicegui.events import KeyEventArguments
 
-from viewer import texts
-from viewer.look import ROLE_COLOURS
+from reporting import html_text as texts
+from reporting.theme import ROLE_COLOURS
 from viewer.run import Run
 
 PAGES = {"/": "Overview", "/samples": "Samples", "/graph": "Graph"}
@@ -135,7 +135,7 @@ def tile(value: str, name: str, hint: str = "") -> None:
 
 _STYLES = "\n".join(
     [
-        files("viewer").joinpath("style.css").read_text(encoding="utf-8"),
+        files("reporting").joinpath("style.css").read_text(encoding="utf-8"),
         *(f".{role} {{ --role: {colour}; }}" for role, colour in ROLE_COLOURS.items()),
         texts.code_styles("friendly", ".text pre"),
         texts.code_styles("monokai", ".body--dark .text pre"),

@@ -5,10 +5,10 @@ import asyncio
 from fastapi import Request
 from nicegui import ui
 
+from reporting.graph_counts import walked
+from reporting.graph_svg import svg
 from viewer.frame import frame
-from viewer.picture import svg
 from viewer.run import Run
-from viewer.walk import walked
 
 
 def add(run: Run) -> None:

@@ -6,12 +6,14 @@ from html import escape
 
 from nicegui import ui
 
-from ledger.statistics import ModeStatistics
-from viewer import charts, figures, tables
-from viewer.charts import Chart
-from viewer.figures import Figure, progress
+from reporting import charts
+from reporting import headline as figures
+from reporting import html_tables as tables
+from reporting.charts import Chart
+from reporting.headline import Figure, progress
+from reporting.snapshot import Counting, Numbers
+from reporting.statistics import ModeStatistics
 from viewer.frame import frame, tile
-from viewer.numbers import Counting, Numbers
 from viewer.run import Run
 
 REFRESH = 2.0

@@ -11,23 +11,24 @@ from nicegui import ui
 
 from ledger import browse
 from ledger.browse import Key
-from ledger.debate import ANEW, Call, Debate, Said, debate
 from ledger.decisions import Decision, on_file
 from ledger.ledger import Result
 from models.call import ROLE_OF_STEP, STEPS, Step
 from prompts.cleaning import clean_draft
 from prompts.pack import request_text
+from reporting import html_text as texts
+from reporting.labels import ENDINGS, STEP_NAMES, brief, cost, decision, outcome_tags, record_text, verdict
+from reporting.theme import seconds
+from reporting.transcript import ANEW, Call, Debate, Said, debate
 from samples.sample import Exchange, Sample
-from viewer import conversation, texts
-from viewer.beside import Column, beside
+from viewer import conversation
 from viewer.conversation import Chip, Told, about, chosen, contradicts, exchanges
 from viewer.decision import Panel
+from viewer.diff_view import Column, beside
 from viewer.frame import frame, keyboard, plain_text, text
-from viewer.look import seconds
 from viewer.run import Run
 from viewer.samples import View
-from viewer.searching import neighbours, neighbours_searched
-from viewer.words import ENDINGS, STEP_NAMES, brief, cost, decision, outcome_tags, record_text, verdict
+from viewer.search import neighbours, neighbours_searched
 
 
 def add(run: Run) -> None:

@@ -14,12 +14,12 @@ from ledger import browse
 from ledger.browse import Filter, Found, Order
 from ledger.decisions import CHOICES, Choice, Decision, Decisions, on_file
 from ledger.ledger import Status
+from reporting.labels import outcome_tags
+from reporting.snapshot import state
 from samples.sample import Sample
 from viewer.frame import choice, frame, turning
-from viewer.numbers import state
 from viewer.run import Run
-from viewer.searching import first_look, search_field, searched
-from viewer.words import outcome_tags
+from viewer.search import first_look, search_field, searched
 
 SIZE = 50
 """Rows of a page."""

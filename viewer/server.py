@@ -17,10 +17,11 @@ from nicegui import ui
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from viewer import compare, graph, overview, pair, sample, samples
-from viewer.numbers import counting
+from reporting.snapshot import counting
+from viewer import compare, graph, overview, sample, samples
+from viewer import compared_sample as pair
+from viewer.comparison_links import Sides
 from viewer.run import Run
-from viewer.sides import Sides
 
 ADDRESS = "127.0.0.1"
 

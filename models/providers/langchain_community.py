@@ -1,0 +1,266 @@
+"""Old credentials, through langchain-community: Wenxin V1's client id and secret, and GLM's signed tokens.
+
+    wenxin:ENDPOINT   Wenxin V1, by the last part of a chat path (`completions_pro`); QIANFAN_AK, QIANFAN_SK
+    glm-jwt:NAME      a GLM model, with tokens signed by a key of the form `id.secret`; ZHIPUAI_API_KEY
+
+Both libraries are installed by the extra `community` and loaded only when such a model is asked for. What
+they raise becomes one of three errors, which hold no URL: `AnswerRefused`, `Unsendable` for a request that
+cannot be made, or an OSError for the connection.
+
+What it does not cover: Wenxin's library works in threads, at most `MOST_THREADS` at a time, and a thread
+ends with its own time limit, which counts from the last byte that came.
+"""
+
+import asyncio
+import logging
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+import httpx2
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatResult
+from pydantic import Field, SecretStr
+
+from models.errors.kinds import AnswerRefused, MissingExtra, Unsendable
+from models.providers.openai_chat import read
+from models.providers.parameters import parameters
+from models.settings import Endpoint, ModelSettings, Provider, Role
+
+NEEDS: dict[Provider, tuple[str, ...]] = {
+    "wenxin": ("langchain_community", "qianfan"),
+    "glm-jwt": ("langchain_community", "jwt"),
+}
+"""The modules that a provider's models are made of."""
+
+MOST_THREADS = 256
+"""Calls to Wenxin at a time; more of them wait."""
+
+
+def need(provider: Provider) -> None:
+    """Make sure that what a provider needs is installed.
+
+    Raises:
+        MissingExtra: it is not; the message says what to install.
+    """
+    missing = [module for module in NEEDS.get(provider, ()) if find_spec(module) is None]
+    if missing:
+        raise MissingExtra(
+            f"{provider}: models need {' and '.join(missing)}, which the extra `community` brings: "
+            "pip install 'coevol[community]'"
+        )
+
+
+def wenxin(endpoint: Endpoint, role: Role, settings: ModelSettings, key: SecretStr) -> BaseChatModel:
+    """A model of Wenxin V1. `key` is the client id and the secret, with a colon between them.
+
+    Raises:
+        MissingExtra: its library is not installed.
+    """
+    need(endpoint.provider)
+    id, _, secret = key.get_secret_value().partition(":")
+    given = parameters(endpoint, role, settings)
+    make = _wenxin_class()
+    model: BaseChatModel = make(
+        endpoint=endpoint.name,
+        api_key=id,
+        secret_key=secret,
+        temperature=given.temperature,
+        top_p=given.top_p,
+        init_kwargs={"config": _wenxin_config(endpoint)},
+        # The library's own time limit is a whole number of seconds; retries are the door's.
+        model_kwargs={
+            "request_timeout": settings.timeout,
+            "retry_count": 1,
+            **given.body,
+        },
+    )
+    return model
+
+
+def glm_jwt(
+    endpoint: Endpoint,
+    role: Role,
+    settings: ModelSettings,
+    key: SecretStr,
+    client: httpx2.AsyncClient,
+    timeout: httpx2.Timeout,
+) -> BaseChatModel:
+    """A GLM model that is sent signed tokens instead of the key.
+
+    Raises:
+        MissingExtra: its library is not installed.
+    """
+    need(endpoint.provider)
+    given = parameters(endpoint, role, settings)
+    model: BaseChatModel = _glm_class()(
+        model=endpoint.name,
+        api_key=key.get_secret_value(),
+        api_base=f"{endpoint.base_url}/chat/completions",
+        temperature=given.temperature,
+        top_p=given.top_p,
+        http_client=client,
+        further=given.body,
+        timeout=timeout,
+    )
+    return model
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what these libraries are known to warn of on import: one is being sunset, one is old code."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r".*langchain-community.* is being sunset", DeprecationWarning)
+        # A DeprecationWarning up to Python 3.11, then a SyntaxWarning.
+        warnings.filterwarnings("ignore", "invalid escape sequence")
+        yield
+
+
+def _wenxin_config(endpoint: Endpoint) -> Any:
+    import qianfan.config
+
+    return qianfan.config.get_config_with_kwargs(
+        base_url=endpoint.base_url, console_api_base_url=endpoint.base_url, disable_cache=True
+    )
+
+
+@cache
+def _wenxin_class() -> Callable[..., BaseChatModel]:
+    log = logging.getLogger("qianfan")
+    log.disabled = True
+    with _quietly():
+        import qianfan.errors
+        from langchain_community.chat_models.baidu_qianfan_endpoint import QianfanChatEndpoint
+    import requests
+    from requests.adapters import HTTPAdapter
+
+    # It logs whole requests, with the token in their URL. (What sets up logging later may enable it.)
+    log.handlers.clear()
+    log.propagate = False
+    log.setLevel(logging.CRITICAL + 1)
+
+    threads = ThreadPoolExecutor(MOST_THREADS, "wenxin")
+
+    class Wenxin(QianfanChatEndpoint):
+        """Wenxin V1, in threads."""
+
+        def model_post_init(self, context: Any, /) -> None:
+            """Let every thread keep its connection."""
+            adapter = HTTPAdapter(pool_connections=2, pool_maxsize=MOST_THREADS)
+            session = self.client._real._client._client._session
+            session.mount("http://", adapter)
+            session.mount("https://", adapter)
+
+        async def _agenerate(
+            self,
+            messages: list[BaseMessage],
+            stop: list[str] | None = None,
+            run_manager: AsyncCallbackManagerForLLMRun | None = None,
+            **kwargs: Any,
+        ) -> ChatResult:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(threads, self._reply, messages)
+
+        def _reply(self, messages: list[BaseMessage]) -> ChatResult:
+            try:
+                result: ChatResult = self._generate(messages)
+            except qianfan.errors.APIError as error:
+                body = {"error_code": error.error_code, "error_msg": error.error_msg}
+                raise AnswerRefused(200, body) from None
+            except qianfan.errors.AccessTokenExpiredError:
+                # Raised where a new token was refused too; without the provider's words.
+                body = {"error_code": 110, "error_msg": "the access token is invalid or expired"}
+                raise AnswerRefused(200, body) from None
+            except qianfan.errors.AuthError as error:
+                raise AnswerRefused(401, {"message": str(error).partition(" AK/SK should")[0]}) from None
+            except qianfan.errors.RequestError as error:
+                if error.status_code is None:
+                    raise AnswerRefused(200, str(error), lacks="no JSON") from None
+                headers = {str(name).lower(): str(value) for name, value in (error.headers or {}).items()}
+                raise AnswerRefused(error.status_code, _body_in(str(error)), headers) from None
+            except requests.exceptions.ConnectTimeout:
+                raise ConnectionRefusedError("no connection in time") from None
+            except requests.exceptions.Timeout:
+                raise TimeoutError from None
+            except requests.exceptions.ConnectionError as error:
+                unreachable = "NewConnectionError" in str(error) or "NameResolutionError" in str(error)
+                kind = ConnectionRefusedError if unreachable else ConnectionResetError
+                raise kind("connection refused" if unreachable else "it was closed") from None
+            except requests.exceptions.InvalidJSONError as error:
+                raise Unsendable(str(error)) from None
+            except requests.exceptions.RequestException as error:
+                raise ConnectionResetError(type(error).__name__) from None
+            except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+                lacks = f"a reply that cannot be read: {type(error).__name__}"
+                raise AnswerRefused(200, str(error), lacks=lacks) from None
+            message = result.generations[0].message
+            if message.response_metadata.get("need_clear_history"):
+                message.response_metadata["finish_reason"] = "content_filter"
+            return result
+
+    return Wenxin
+
+
+def _body_in(text: str) -> str:
+    """The body of a refusal in the words of Wenxin's library, which hold the whole request too."""
+    found = re.search(r"^response body: '?(.*)", text, re.DOTALL | re.MULTILINE)
+    return found.group(1).strip("'") if found else ""
+
+
+@cache
+def _glm_class() -> Callable[..., BaseChatModel]:
+    with _quietly():
+        from langchain_community.chat_models.zhipuai import ChatZhipuAI, _get_jwt_token
+    from jwt.warnings import InsecureKeyLengthWarning
+
+    def token(key: str) -> str:
+        with warnings.catch_warnings():
+            # GLM's secrets are as long as they are.
+            warnings.simplefilter("ignore", InsecureKeyLengthWarning)
+            return _get_jwt_token(key)
+
+    class SignedGLM(ChatZhipuAI):
+        """GLM with signed tokens, over the run's own client, which has time limits and keeps connections."""
+
+        zhipuai_api_key: str = Field(alias="api_key", repr=False)
+        http_client: Any = Field(repr=False)
+        further: dict[str, Any]
+        timeout: Any
+
+        async def _agenerate(
+            self,
+            messages: list[BaseMessage],
+            stop: list[str] | None = None,
+            run_manager: AsyncCallbackManagerForLLMRun | None = None,
+            stream: bool | None = None,
+            **kwargs: Any,
+        ) -> ChatResult:
+            dicts, params = self._create_message_dicts(messages, stop)
+            body = {**params, "top_p": self.top_p, "messages": dicts, **self.further}
+            try:
+                request = self.http_client.build_request(
+                    "POST",
+                    self.zhipuai_api_base,
+                    json=body,
+                    headers={"Authorization": token(self.zhipuai_api_key)},
+                    timeout=self.timeout,
+                )
+            except (ValueError, TypeError) as error:
+                raise Unsendable(str(error)) from error
+            answer = await self.http_client.send(request)
+            if not answer.is_success:
+                try:
+                    refusal = answer.json()
+                except ValueError:
+                    refusal = answer.text
+                raise AnswerRefused(answer.status_code, refusal, dict(answer.headers))
+            return read(answer, self._create_chat_result)
+
+    return SignedGLM

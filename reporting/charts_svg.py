@@ -1,0 +1,145 @@
+"""The charts of a run as SVG, for where nothing runs: in a report.
+
+Colours of words and lines come from the style sheet around it.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from reporting.charts import MOST_LABELLED, MOST_UPRIGHT, Chart, Series
+
+WIDTH, HEIGHT = 460, 230
+LEFT, RIGHT, TOP = 44, 14, 28
+LETTER = 6.2
+"""Pixels of a letter, about, at the size of the charts' words."""
+
+LINES = 4
+"""Lines across a chart, about."""
+
+NAMES = 6
+"""Names below a line, about: those of all points would stand on each other."""
+
+
+def svg(chart: Chart) -> str:
+    """The chart as a picture that is as wide as its place."""
+    draw = {"columns": _columns, "rows": _rows, "line": _line}[chart.kind]
+    return (
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(chart.title)}">'
+        f"{''.join([*_legend(chart), *draw(chart)])}</svg>"
+    )
+
+
+def _legend(chart: Chart) -> Iterator[str]:
+    x = float(LEFT)
+    for series in chart.series if len(chart.series) > 1 else ():
+        yield f'<rect x="{x:g}" y="4" width="10" height="10" rx="2" fill="{_colour(series, 0)}"/>'
+        yield _words(x + 14, 13, series.name, "start")
+        x += 34 + LETTER * len(series.name)
+
+
+def _columns(chart: Chart) -> Iterator[str]:
+    turned = len(chart.categories) > MOST_UPRIGHT
+    bottom = HEIGHT - (62 if turned else 22)
+    scale = _scale(chart.series, whole=True)
+    yield from _across(scale, bottom)
+    pitch = (WIDTH - LEFT - RIGHT) / max(len(chart.categories), 1)
+    width = min(pitch * 0.76 / len(chart.series), 48)
+    labelled = len(chart.series) * len(chart.categories) <= MOST_LABELLED
+    for place, category in enumerate(chart.categories):
+        middle = LEFT + pitch * (place + 0.5)
+        if turned:
+            yield _words(
+                middle + 4, bottom + 12, category, "end", f"rotate(-40 {middle + 4:g} {bottom + 12})"
+            )
+        else:
+            yield _words(middle, bottom + 16, category)
+        for number, series in enumerate(chart.series):
+            value = series.values[place]
+            x = middle + (number - len(chart.series) / 2) * width
+            height = value / scale[-1] * (bottom - TOP)
+            yield _bar(x + 0.5, bottom - height, width - 1, height, series, place, category)
+            if labelled:
+                yield _words(x + width / 2, bottom - height - 4, f"{value:,}")
+
+
+def _rows(chart: Chart) -> Iterator[str]:
+    (series,) = chart.series
+    left = 12 + LETTER * max(map(len, chart.categories))
+    most = max(*series.values, 1)
+    # The longest bar leaves room for its number.
+    room = WIDTH - left - RIGHT - LETTER * (len(f"{most:,}") + 1)
+    pitch = (HEIGHT - 16) / len(chart.categories)
+    height = min(pitch * 0.66, 22)
+    for place, (category, value) in enumerate(zip(chart.categories, series.values, strict=True)):
+        middle = 8 + pitch * (place + 0.5)
+        length = value / most * room
+        yield _words(left - 8, middle + 4, category, "end")
+        yield _bar(left, middle - height / 2, length, height, series, place, category)
+        yield _words(left + length + 5, middle + 4, f"{value:,}", "start")
+
+
+def _line(chart: Chart) -> Iterator[str]:
+    bottom = HEIGHT - 22
+    scale = _scale(chart.series, whole=False)
+    yield from _across(scale, bottom)
+    points = len(chart.categories)
+    step = (WIDTH - LEFT - RIGHT) / max(points - 1, 1)
+    for series in chart.series:
+        path = " ".join(
+            f"{LEFT + place * step:.1f},{bottom - value / scale[-1] * (bottom - TOP):.1f}"
+            for place, value in enumerate(series.values)
+        )
+        colour = _colour(series, 0)
+        end = LEFT + (points - 1) * step
+        yield f'<polygon points="{LEFT},{bottom} {path} {end:.1f},{bottom}" fill="{colour}" opacity="0.25"/>'
+        yield f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
+        if points == 1:  # no line leads to it
+            x, _, y = path.partition(",")
+            yield f'<circle cx="{x}" cy="{y}" r="3" fill="{colour}"/>'
+    every = max(math.ceil((points - 1) / (NAMES - 1)), 1)
+    for place in range(0, points, every):
+        anchor = "start" if place == 0 else "end" if place == points - 1 else "middle"
+        yield _words(LEFT + place * step, bottom + 16, chart.categories[place], anchor)
+
+
+def _scale(series: Sequence[Series], *, whole: bool) -> list[float]:
+    """Round numbers from 0 to at least the largest value."""
+    most = max((value for each in series for value in each.values), default=0) or 1
+    rough = most / LINES
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * by for by in (1, 2, 5, 10) if power * by >= rough)
+    if whole:
+        step = max(step, 1)
+    return [step * number for number in range(math.ceil(most / step - 1e-9) + 1)]
+
+
+def _across(scale: Sequence[float], bottom: float) -> Iterator[str]:
+    for value in scale:
+        y = bottom - value / scale[-1] * (bottom - TOP)
+        yield f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        yield _words(LEFT - 6, y + 4, _brief(value), "end")
+
+
+def _brief(value: float) -> str:
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if value >= 10 * size:
+            return f"{value / size:,.6g}{letter}"
+    return f"{value:,.6g}"
+
+
+def _bar(x: float, y: float, width: float, height: float, series: Series, place: int, category: str) -> str:
+    says = f"{category}{', ' if series.name else ''}{series.name}: {series.values[place]:,}"
+    return (
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
+        f'fill="{_colour(series, place)}"><title>{escape(says)}</title></rect>'
+    )
+
+
+def _colour(series: Series, place: int) -> str:
+    return series.colours if isinstance(series.colours, str) else series.colours[place]
+
+
+def _words(x: float, y: float, words: str, anchor: str = "middle", turned: str = "") -> str:
+    turn = f' transform="{turned}"' if turned else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{turn}>{escape(words)}</text>'

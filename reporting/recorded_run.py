@@ -1,0 +1,260 @@
+"""A run for people's own analysis: rows, as plain dictionaries and as what data frames take as it is."""
+
+from collections.abc import Callable, Iterator
+from functools import wraps
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from ledger.decisions import on_file
+from ledger.ledger import PAGE
+from nodes.decision import favoured_position
+from reporting.statistics import statistics
+from runners.folder import made_by, open_run
+from runners.stats import report
+from samples.fields import as_text
+
+
+class Rows:
+    """Rows of one kind: dictionaries to go through, read anew each time.
+
+    They are an Arrow stream too, so `polars.DataFrame(rows)`, `pandas.DataFrame.from_arrow(rows)` and
+    `pyarrow.table(rows)` take them with the types that they have, however many rows begin with None.
+    """
+
+    def __init__(self, read: Callable[[], Iterator[dict[str, Any]]], schema: Any) -> None:
+        self._read = read
+        self._schema = schema
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return self._read()
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        reader = pa.RecordBatchReader.from_batches(self._schema, self._batches())
+        return reader.__arrow_c_stream__(requested_schema)
+
+    def _batches(self) -> Iterator[Any]:
+        rows = self._read()
+        while some := list(islice(rows, PAGE)):
+            yield pa.RecordBatch.from_pylist(some, schema=self._schema)
+
+
+_Method = Callable[["RecordedRun"], Iterator[dict[str, Any]]]
+
+
+def _rows(**fields: Any) -> Callable[[_Method], Callable[["RecordedRun"], Rows]]:
+    """Makes of a method that reads rows one that gives `Rows`, whose fields have these types."""
+    schema = pa.schema([(name, _TYPES.get(type, type)) for name, type in fields.items()])
+
+    def made(method: _Method) -> Callable[["RecordedRun"], Rows]:
+        @wraps(method)
+        def rows(run: "RecordedRun") -> Rows:
+            return Rows(lambda: method(run), schema)
+
+        return rows
+
+    return made
+
+
+_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+_MESSAGES = pa.list_(pa.struct({"role": pa.string(), "content": pa.string()}))
+
+
+class RecordedRun:
+    """What is on record of a run. Made by `load_run`.
+
+    Going through rows reads what is finished at that moment, a part at a time. Rows of one kind have the same
+    fields, and `sample` and `mode` join them. `mode` is empty for a sample skipped in all modes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._ledger = open_run(folder)
+        self.made_by = made_by(folder)
+        """What made the run: data, settings, prompts, versions; the object in `run.json`."""
+
+    def __repr__(self) -> str:
+        data = self.made_by["data"]
+        return f"<run of {data['records']:,} records, modes {', '.join(self.made_by['modes'])}>"
+
+    @_rows(
+        sample=str,
+        mode=str,
+        position=int,
+        status=str,
+        reason=str,
+        exchanges=int,
+        accepted_rounds=int,
+        original_tokens=int,
+        final_tokens=int,
+        contradictions=int,
+        finished=float,
+    )
+    def samples(self) -> Iterator[dict[str, Any]]:
+        """A row for each sample and mode.
+
+        `status` is done, failed or skipped, and `reason` says why it is not done. Token counts are estimates
+        over the `exchanges` that were worked on; `contradictions` counts the rounds whose two judgements
+        named opposite winners; `finished` is a Unix time.
+        """
+        for sample, results in self._ledger.samples():
+            for result in results.values():
+                yield {
+                    "sample": sample.id,
+                    "mode": result.mode,
+                    "position": sample.position,
+                    "status": result.status,
+                    "reason": result.reason,
+                    "exchanges": result.exchanges,
+                    "accepted_rounds": result.accepted_rounds,
+                    "original_tokens": result.original_tokens,
+                    "final_tokens": result.final_tokens,
+                    "contradictions": result.contradictions,
+                    "finished": result.finished,
+                }
+
+    @_rows(
+        sample=str,
+        mode=str,
+        exchange=int,
+        instruction=str,
+        input=str,
+        original=str,
+        response=str,
+        ending=str,
+        accepted_rounds=int,
+        failure=str,
+    )
+    def exchanges(self) -> Iterator[dict[str, Any]]:
+        """A row for each exchange that was worked on, with its texts; `exchange` counts from 0.
+
+        `ending` is max_rounds, not_accepted, judge_error, one_pass or failed, and then `failure` says why.
+        """
+        for sample, results in self._ledger.samples():
+            for result in results.values():
+                for done in result.outcome:
+                    asked = sample.exchanges[done["exchange"]]
+                    failure = done.get("failure")
+                    yield {
+                        "sample": sample.id,
+                        "mode": result.mode,
+                        "exchange": done["exchange"],
+                        "instruction": asked.instruction,
+                        "input": asked.input,
+                        "original": done["original"],
+                        "response": done["response"],
+                        "ending": done["ending"],
+                        "accepted_rounds": done["accepted_rounds"],
+                        "failure": failure["message"] if failure else None,
+                    }
+
+    @_rows(
+        sample=str,
+        mode=str,
+        exchange=int,
+        round=int,
+        suggestions=str,
+        draft=str,
+        accepted=bool,
+        points_current=float,
+        points_draft=float,
+        forward_current=float,
+        forward_draft=float,
+        reversed_current=float,
+        reversed_draft=float,
+        favoured_position=int,
+    )
+    def rounds(self) -> Iterator[dict[str, Any]]:
+        """A row for each round of each exchange.
+
+        The points are those of the `draft` and of the `current` response it was compared with: merged, and by
+        order of judgement; None where a verdict could not be read or nothing was judged. Where the two orders
+        contradict each other, `favoured_position` is the place (1 or 2) that both preferred.
+        """
+        for sample, results in self._ledger.samples():
+            for result in results.values():
+                for outcome in result.outcome:
+                    for done in outcome["rounds"]:
+                        points = done["points"] or {}
+                        forward = (done["forward"] or {}).get("points") or (None, None)
+                        reverse = (done["reversed"] or {}).get("points") or (None, None)
+                        yield {
+                            "sample": sample.id,
+                            "mode": result.mode,
+                            "exchange": outcome["exchange"],
+                            "round": done["round"],
+                            "suggestions": done["suggestions"],
+                            "draft": done["draft"],
+                            "accepted": done["accepted"],
+                            "points_current": points.get("current"),
+                            "points_draft": points.get("draft"),
+                            "forward_current": forward[0],
+                            "forward_draft": forward[1],
+                            "reversed_current": reverse[1],
+                            "reversed_draft": reverse[0],
+                            "favoured_position": favoured_position(done),
+                        }
+
+    @_rows(
+        sample=str, mode=str, exchange=int, decision=str, response=str, note=str, decided=float, stands=bool
+    )
+    def decisions(self) -> Iterator[dict[str, Any]]:
+        """A row for each exchange that a person decided on.
+
+        `decision` is accepted (the result), rejected (the original is kept), chosen (another draft) or
+        edited, `response` the text that the person wants, `note` why, or empty; `decided` is a Unix time.
+        Where the result is another one by now, `stands` is false.
+        """
+        decided = on_file(self._ledger)
+        places = sorted(decided)
+        for begin in range(0, len(places), PAGE):
+            some = places[begin : begin + PAGE]
+            ids = {sample.position: sample.id for sample, _ in self._ledger.at({place[0] for place in some})}
+            for position, mode in some:
+                for exchange, decision in decided[position, mode].items():
+                    yield {
+                        "sample": ids[position],
+                        "mode": mode,
+                        "exchange": exchange,
+                        "decision": decision.kind,
+                        "response": as_text(decision.response),
+                        "note": as_text(decision.note),
+                        "decided": decision.decided,
+                        "stands": decision.stands,
+                    }
+
+    @_rows(
+        number=int,
+        sample=str,
+        mode=str,
+        exchange=int,
+        round=int,
+        step=str,
+        asked=int,
+        request=str,
+        model=str,
+        messages=_MESSAGES,
+        reply=str,
+        finish_reason=str,
+        input_tokens=int,
+        output_tokens=int,
+        cached_tokens=int,
+        started=float,
+        latency=float,
+        attempts=int,
+        failure=str,
+        code=str,
+        shortened_to=int,
+    )
+    def calls(self) -> Iterator[dict[str, Any]]:
+        """A row for each model call, in the order in which they finished.
+
+        `messages` is what was sent, a list of {role, content}; `started` is a Unix time, `latency` seconds of
+        the last of `attempts`. Token counts are the provider's own, None where it gave none.
+        """
+        return self._ledger.every_call()
+
+    def stats(self) -> dict[str, Any]:
+        """The whole run in numbers: the object of `coevol stats --json`."""
+        return report(self.made_by, statistics(self._ledger, self.made_by["modes"]))
