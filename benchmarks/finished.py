@@ -19,7 +19,7 @@ from benchmarks.records import records
 from ledger.ledger import Ledger
 from ledger.tables import calls, results, samples, texts
 from ledger.texts import Folder
-from models.call import STEPS
+from prompts.method import STEPS
 from samples.files import to_json
 
 Row = dict[str, Any]
@@ -108,7 +108,8 @@ def _rows(fold: Folder, done: int, first: Row) -> Iterator[tuple[Row, Row]]:
         result = first | {
             "position": position,
             "status": "failed" if failed else "done",
-            "reason": "timeout: no answer" if failed else None,
+            "reason": "no answer" if failed else None,
+            "failure_kind": "timeout" if failed else None,
             "accepted_rounds": accepted,
             "contradictions": int(contradicts and accepted < 3),
             "original_tokens": len(record["output"]) // 5,
@@ -123,7 +124,7 @@ def _rows(fold: Folder, done: int, first: Row) -> Iterator[tuple[Row, Row]]:
 def _calls(of_first: list[Row], some: list[tuple[Row, Row]], each: int) -> Iterator[Row]:
     for sample, _ in some:
         for place in range(each):
-            like, step = of_first[place % len(of_first)], STEPS[place % len(STEPS)]
+            like, step = of_first[place % len(of_first)], [*STEPS][place % len(STEPS)]
             latency = Random(sample["position"] * each + place).lognormvariate(0, 0.5)
             began = like["started"] + sample["position"] / 20
             new = {"sample": sample["id"], "step": step, "started": began, "latency": latency}

@@ -24,6 +24,7 @@ from graph.settings import Settings
 from ledger.ledger import Ledger, Result
 from ledger.writer import Writer
 from models.call import Call, CallRecord
+from prompts.method import MODES
 from runners.engine import evolve_sample
 from samples.reader import open_data
 from samples.sample import Sample
@@ -136,7 +137,8 @@ async def _work(
         await keep(record)
         return reply
 
-    graphs = exchange_graph("evolve", speak), conversation_graph("evolve", speak)
+    evolve = MODES["evolve"]
+    graphs = exchange_graph(evolve, speak), conversation_graph(evolve, speak)
 
     async def worker() -> None:
         for sample in samples:

@@ -8,7 +8,8 @@ An exchange, in mode `evolve`:
 
 With `lazy_judge` the judgements follow one another, and the second is left out where the first decides.
 
-The other modes are parts of it. The order, and what each agent sees, are the method's (arXiv 2406.07054).
+The other modes are parts of it (`prompts.method.MODES`). The order, and what each agent sees, are the
+method's (arXiv 2406.07054).
 """
 
 from collections.abc import Awaitable, Iterator, Mapping
@@ -25,12 +26,12 @@ from graph.state import (
     ConversationRecord,
     ConversationResult,
     ConversationState,
+    ExchangeFailure,
     ExchangeResult,
     ExchangeState,
-    Failure,
 )
-from models.call import Call, Shortenable, Step, VerdictForm
-from models.errors.kinds import CallFailed
+from models.call import Call, Message, Shortenable
+from models.errors.exceptions import CallFailed
 from nodes.advisor import advisor
 from nodes.agent import Ask
 from nodes.debater import free, opening
@@ -38,8 +39,7 @@ from nodes.decision import adopt, decide, settled
 from nodes.editor import editor
 from nodes.judge import judge
 from nodes.settings import AgentSettings
-from prompts.method import Mode
-from prompts.pack import Message
+from prompts.method import DEBATE, Mode, Step
 from samples.formats import parse_record
 from samples.sample import DataError
 
@@ -48,7 +48,7 @@ ConversationGraph = CompiledStateGraph[ConversationState, Settings, Conversation
 
 
 class Speak(Protocol):
-    """The way a graph reaches models: makes a call and gives the reply."""
+    """How a graph reaches models: makes a call and returns the reply."""
 
     def __call__(self, call: Call, settings: Settings) -> Awaitable[str]:
         """Make a call. Raises `CallFailed` where this call cannot be done."""
@@ -56,11 +56,11 @@ class Speak(Protocol):
 
 
 def exchange_graph(mode: Mode, speak: Speak) -> ExchangeGraph:
-    """The graph that works on one exchange.
+    """Build the graph that works on one exchange.
 
-    It takes an Alpaca record and gives an `ExchangeResult`; a call that fails ends it with `CallFailed`.
+    It takes an Alpaca record and returns an `ExchangeResult`; a call that fails ends it with `CallFailed`.
     """
-    ask = _asker(mode, speak)
+    ask = _ask(mode, speak)
     graph = StateGraph(
         ExchangeState,
         context_schema=Settings,
@@ -69,49 +69,37 @@ def exchange_graph(mode: Mode, speak: Speak) -> ExchangeGraph:
     )
     graph.add_node("begin", begin)
     graph.add_edge(START, "begin")
+    first, last = ["editor"], ["begin"]  # the steps that open a round, and those that the next step waits for
 
-    if mode in ("debate", "evolve"):
+    if DEBATE[0] in mode.steps:
         graph.add_node("positive_opening", opening("positive", ask))
         graph.add_node("critical_opening", opening("critical", ask))
         graph.add_node("positive_free", free("positive", ask))
         graph.add_node("critical_free", free("critical", ask))
-        graph.add_edge("begin", "positive_opening")
-        graph.add_edge("begin", "critical_opening")
-        graph.add_edge(["positive_opening", "critical_opening"], "positive_free")
-        graph.add_edge(["positive_opening", "critical_opening"], "critical_free")
+        first = ["positive_opening", "critical_opening"]
+        for node in first:
+            graph.add_edge("begin", node)
+        graph.add_edge(first, "positive_free")
+        graph.add_edge(first, "critical_free")
+        last = ["positive_free", "critical_free"]
 
-    if mode != "edit":
-        debated = mode in ("debate", "evolve")
-        graph.add_node(
-            "advisor",
-            advisor(ask, sees_response=mode != "advise-blind", sees_debate=debated),
-        )
-        if debated:
-            graph.add_edge(["positive_free", "critical_free"], "advisor")
-        else:
-            graph.add_edge("begin", "advisor")
+    if "advisor" in mode.steps:
+        graph.add_node("advisor", advisor(mode, ask))
+        _join(graph, last, "advisor")
+        last = ["advisor"]
 
-    graph.add_node(
-        "editor",
-        editor(
-            ask,
-            sees_response=mode not in ("edit", "advise-blind"),
-            sees_suggestions=mode != "edit",
-        ),
-    )
-    graph.add_edge("begin" if mode == "edit" else "advisor", "editor")
+    graph.add_node("editor", editor(mode, ask))
+    _join(graph, last, "editor")
 
-    if mode == "evolve":
+    if mode.is_judged:
         graph.add_node("judge_forward", judge("forward", ask))
         graph.add_node("judge_reversed", judge("reversed", ask))
         graph.add_node("decide", decide)
         graph.add_edge("editor", "judge_forward")
-        graph.add_conditional_edges("editor", beside_forward, ["judge_reversed"])
+        graph.add_conditional_edges("editor", with_forward, ["judge_reversed"])
         graph.add_conditional_edges("judge_forward", after_forward, ["judge_reversed", "decide"])
         graph.add_edge("judge_reversed", "decide")
-        graph.add_conditional_edges(
-            "decide", after_decision, ["positive_opening", "critical_opening", "finish"]
-        )
+        graph.add_conditional_edges("decide", _after_decision(first), [*first, "finish"])
     else:
         graph.add_node("adopt", adopt)
         graph.add_edge("editor", "adopt")
@@ -119,14 +107,19 @@ def exchange_graph(mode: Mode, speak: Speak) -> ExchangeGraph:
 
     graph.add_node("finish", finish)
     graph.add_edge("finish", END)
-    return graph.compile(name=mode)
+    return graph.compile(name=mode.name)
+
+
+def _join(graph: Any, sources: list[str], target: str) -> None:
+    """Let a node wait for all of these."""
+    graph.add_edge(sources if len(sources) > 1 else sources[0], target)
 
 
 def conversation_graph(mode: Mode, speak: Speak) -> ConversationGraph:
-    """The graph that works on a conversation, exchange by exchange.
+    """Build the graph that works on a conversation, exchange by exchange.
 
-    It takes a ShareGPT record or OpenAI-style messages and gives a `ConversationResult`. An exchange with
-    a call that fails keeps its response, and the conversation goes on with the next one.
+    It takes a ShareGPT record or OpenAI-style messages and returns a `ConversationResult`. An exchange with a
+    call that fails keeps its response, and the conversation continues with the next one.
     """
     exchange = exchange_graph(mode, speak)
 
@@ -158,12 +151,12 @@ def conversation_graph(mode: Mode, speak: Speak) -> ConversationGraph:
 
 
 def begin(state: AlpacaRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
-    """The node that takes the record in.
+    """Take the record in.
 
     Raises:
         ValueError: the graph has no settings, or the method cannot work on this record; the message says why.
     """
-    _need_settings(runtime)
+    _require_settings(runtime)
     try:
         parsed = parse_record({"output": "", **state}, "alpaca")
     except DataError as error:
@@ -184,15 +177,15 @@ def begin(state: AlpacaRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
     }
 
 
-def beside_forward(state: ExchangeState, runtime: Runtime[Settings]) -> list[Literal["judge_reversed"]]:
-    """Both orders are judged side by side, unless `lazy_judge` waits for the first."""
+def with_forward(state: ExchangeState, runtime: Runtime[Settings]) -> list[Literal["judge_reversed"]]:
+    """Judge both orders at once, unless `lazy_judge` waits for the first."""
     return [] if runtime.context.lazy_judge else ["judge_reversed"]
 
 
 def after_forward(state: ExchangeState, runtime: Runtime[Settings]) -> Literal["judge_reversed", "decide"]:
-    """The decision, once all judgements are there that it needs.
+    """Decide once all judgements are there that the decision needs.
 
-    Judged side by side, both end in the same step, so that the decision is made once.
+    Judged at once, both end in the same superstep, so the decision is made once.
     """
     settings = runtime.context
     if settings.lazy_judge and not settled(state["forward"], settings.verdict):
@@ -200,23 +193,22 @@ def after_forward(state: ExchangeState, runtime: Runtime[Settings]) -> Literal["
     return "decide"
 
 
-def after_decision(
-    state: ExchangeState, runtime: Runtime[Settings]
-) -> list[Literal["positive_opening", "critical_opening", "finish"]]:
-    """The loop: another round while the draft was accepted and `max_rounds` allows it."""
-    accepted = state["rounds"][-1]["accepted"]
-    if accepted and state["round"] <= runtime.context.max_rounds:
-        return ["positive_opening", "critical_opening"]
-    return ["finish"]
+def _after_decision(first: list[str]) -> Any:
+    def after_decision(state: ExchangeState, runtime: Runtime[Settings]) -> list[str]:
+        """Loop: another round while the draft was accepted and `max_rounds` allows it."""
+        accepted = state["rounds"][-1]["accepted"]
+        return first if accepted and state["round"] <= runtime.context.max_rounds else ["finish"]
+
+    return after_decision
 
 
 def finish(state: ExchangeState) -> dict[str, Any]:
-    """The node that counts what was accepted."""
+    """Count what was accepted."""
     return {"accepted_rounds": sum(done["accepted"] for done in state["rounds"])}
 
 
 def failed_exchange(number: int, original: str, failure: CallFailed) -> ExchangeResult:
-    """The result of an exchange that could not be finished: its original response, and the reason."""
+    """Return the result of an exchange that could not be finished: its original response, and the reason."""
     return ExchangeResult(
         exchange=number,
         original=original,
@@ -224,22 +216,22 @@ def failed_exchange(number: int, original: str, failure: CallFailed) -> Exchange
         ending="failed",
         accepted_rounds=0,
         rounds=[],
-        failure=Failure(
+        failure=ExchangeFailure(
             step=failure.step,
             round=failure.round,
-            reason=failure.reason,
+            reason=failure.kind,
             message=str(failure),
         ),
     )
 
 
 def read(state: ConversationRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
-    """The node that takes the conversation in.
+    """Take the conversation in.
 
     Raises:
         ValueError: the graph has no settings, or the method cannot work on it; the message says why.
     """
-    _need_settings(runtime)
+    _require_settings(runtime)
     system, turns = turns_of(state)
     return {
         "id": state.get("id", ""),
@@ -253,26 +245,36 @@ def read(state: ConversationRecord, runtime: Runtime[Settings]) -> dict[str, Any
 def after_exchange(
     state: ConversationState, runtime: Runtime[Settings]
 ) -> Literal["exchange_graph", "__end__"]:
-    """The course of a conversation: how far it is worked on."""
+    """Continue with the next exchange, or end the conversation."""
     ended = reached_its_end(state["turns"], state["exchange"], state["system"], runtime.context)
     return "__end__" if ended else "exchange_graph"
 
 
-def _asker(mode: Mode, speak: Speak) -> Ask:
+def _ask(mode: Mode, speak: Speak) -> Ask:
     async def ask(
         step: Step,
         at: Mapping[str, Any],
         settings: AgentSettings,
         messages: list[Message],
         *,
-        whole: bool = False,
         asked: int = 1,
-        form: VerdictForm | None = None,
+        form: str | None = None,
         shortenable: Shortenable | None = None,
     ) -> str:
-        place = at["id"], mode, at["exchange"], at["round"], step
-        parts = tuple(_texts(at))
-        call = Call(*place, messages, whole, parts, asked, form, shortenable)
+        call = Call(
+            sample=at["id"],
+            mode=mode.name,
+            exchange=at["exchange"],
+            round=at["round"],
+            step=step.name,
+            role=step.role,
+            messages=messages,
+            purpose=step.purpose,
+            parts=tuple(_texts(at)),
+            asked=asked,
+            form=form,
+            shortenable=shortenable,
+        )
         # Nodes know the agents' part of the settings only; the context they come from is the whole.
         return await speak(call, cast(Settings, settings))
 
@@ -287,6 +289,6 @@ def _texts(state: Mapping[str, Any]) -> Iterator[str]:
             yield value[-1]["content"]
 
 
-def _need_settings(runtime: Runtime[Settings]) -> None:
+def _require_settings(runtime: Runtime[Settings]) -> None:
     if runtime.context is None:
         raise ValueError("the graph has no settings: invoke it with context=Settings(...)")

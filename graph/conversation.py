@@ -12,14 +12,14 @@ from samples.tokens import estimate_tokens
 
 
 def turns_of(record: ConversationRecord) -> tuple[str, list[Turn]]:
-    """The system prompt and the answered exchanges of a record.
+    """Return the system prompt and the answered exchanges of a record.
 
     Raises:
         ValueError: the method cannot work on this record; the message says why.
     """
     form = detect_format(dict(record))
     if form not in ("sharegpt", "messages"):
-        raise ValueError("this is no conversation: it has neither `conversations` nor `messages`")
+        raise ValueError("this is not a conversation: it has neither `conversations` nor `messages`")
     try:
         parsed = parse_record(dict(record), form)
     except DataError as error:
@@ -32,11 +32,11 @@ def turns_of(record: ConversationRecord) -> tuple[str, list[Turn]]:
 
 
 def request_of(turns: Sequence[Turn], number: int, system: str, settings: Settings) -> AlpacaRecord:
-    """The request of exchange `number` (from 0), as the exchange graph takes it.
+    """Return the request of exchange `number` (from 0) as the exchange graph takes it.
 
-    It is a text in the words of the FastChat template: the `history_window - 1` exchanges before it and
-    the request itself, ending with the assistant's empty turn. A conversation's own system prompt takes
-    the place of the template's. A conversation of one exchange keeps its plain text.
+    It is one text in the form of the FastChat template: the `history_window - 1` exchanges before it and the
+    request itself, ending with the assistant's empty turn. A conversation's own system prompt replaces the
+    template's. A conversation of one exchange keeps its plain text.
     """
     if len(turns) == 1:
         return AlpacaRecord(instruction=turns[0]["request"], system=system)
@@ -50,14 +50,14 @@ def request_of(turns: Sequence[Turn], number: int, system: str, settings: Settin
     template.append_message(user, turns[number]["request"])
     template.append_message(assistant, None)
     text = template.get_prompt()
-    # A few templates have no place for a system prompt; there it stands beside the request.
+    # A few templates have no place for a system prompt; there it stays separate.
     return AlpacaRecord(instruction=text, system="" if system in text else system)
 
 
 def reached_its_end(turns: Sequence[Turn], done: int, system: str, settings: Settings) -> bool:
     """Whether work on a conversation stops after its first `done` exchanges.
 
-    `max_exchanges` decides where it is given, otherwise the length of what has been evolved so far.
+    `max_exchanges` decides where it is given, otherwise the length of the conversation so far.
     """
     if done >= len(turns):
         return True

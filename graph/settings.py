@@ -1,8 +1,8 @@
 """All settings of the method in one frozen model, which is also the graphs' context.
 
-The command line, a TOML file, LangGraph Studio and Python fill the same fields, with the same limits and
-the same messages. The fields stand where they are used: those of the agents in `nodes.settings`, those of
-the models in `models.settings`, those of the loop and of conversations here.
+The command line, a TOML file, LangGraph Studio and Python fill the same fields, with the same bounds and the
+same messages. Each field is declared where it is used: those of the agents in `nodes.settings`, those of the
+models in `models.settings`, those of the loop and of conversations here.
 """
 
 from fastchat.conversation import conv_templates
@@ -13,10 +13,10 @@ from nodes.settings import AgentSettings
 
 WHERE_NOT_WHAT = frozenset({"base_url", "role_base_urls", "timeout", "max_input_tokens"})
 """Fields that change no result: where a model is served, how long to wait for it, and how much can be sent to
-it do not change what an agent states."""
+it."""
 
 FREE_ON_RESUME = WHERE_NOT_WHAT | {"max_tokens"}
-"""Fields that may differ when a run is resumed: besides these the limit on replies, since a reply that ended
+"""Fields that may differ when a run is resumed: these and the limit on replies, since a reply that ended
 within one limit is the same under another."""
 
 
@@ -27,7 +27,7 @@ class Settings(ModelSettings, AgentSettings):
     history_window: int = Field(
         2,
         ge=1,
-        description="In a conversation, how many exchanges make up a request, the one worked on included.",
+        description="In a conversation, how many exchanges make up a request, including the current one.",
     )
     conversation_template: str = Field(
         "vicuna_v1.1",
@@ -53,8 +53,8 @@ class Settings(ModelSettings, AgentSettings):
         try:
             conv_templates[name].get_prompt()
         except ValueError:
-            # FastChat lists some models that are reached by API only; their templates have no text form.
+            # FastChat lists some models that are only served by API; their templates have no text form.
             raise ValueError(
-                f"FastChat's template {name!r} writes no text; vicuna_v1.1, the default, does"
+                f"FastChat's template {name!r} has no text form; use vicuna_v1.1, the default"
             ) from None
         return name

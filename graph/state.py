@@ -1,8 +1,8 @@
 """The state that travels through the graphs; plain JSON types throughout.
 
-What each agent reads of it stands with the agent, in `nodes/`; here is the whole, what goes in and what
-comes out. The types come from typing_extensions because Pydantic, which makes their schemas for Studio, takes
-those of `typing` only from Python 3.12 on.
+What each agent reads of it is declared with the agent, in `nodes/`; here is the whole, its input and its
+output. The types come from typing_extensions because Pydantic, which makes their schemas for Studio, accepts
+those of `typing` only from Python 3.12.
 """
 
 from typing import Any, Literal, NotRequired
@@ -10,13 +10,13 @@ from typing import Any, Literal, NotRequired
 from typing_extensions import TypedDict
 
 from nodes.advisor import AdvisorView
-from nodes.debater import Opened
+from nodes.debater import OpeningsView
 from nodes.decision import Ending, Round
 from nodes.judge import Judgement
 
 
 class AlpacaRecord(TypedDict, total=False):
-    """What a person gives the exchange graph: an Alpaca record."""
+    """The input of the exchange graph: an Alpaca record."""
 
     id: str
     instruction: str
@@ -26,32 +26,30 @@ class AlpacaRecord(TypedDict, total=False):
     exchange: int
 
 
-class Failure(TypedDict):
-    """Why an exchange could not be worked on: at which call, and what went wrong."""
+class ExchangeFailure(TypedDict):
+    """Why an exchange failed."""
 
     step: str
     round: int
     reason: str
+    """The key of the failure's kind."""
     message: str
 
 
 class ExchangeResult(TypedDict):
-    """What came of one exchange.
-
-    `response` is the result: the last accepted draft, or the original where none was. A failed exchange
-    keeps the original and says why in `failure`.
-    """
+    """The outcome of one exchange."""
 
     exchange: int
     original: str
     response: str
+    """The last accepted draft; the original where none was accepted or the exchange failed."""
     ending: Ending | Literal["failed"]
     accepted_rounds: int
     rounds: list[Round]
-    failure: NotRequired[Failure]
+    failure: NotRequired[ExchangeFailure]
 
 
-class ExchangeState(Opened, AdvisorView):
+class ExchangeState(OpeningsView, AdvisorView):
     """The state of the exchange graph."""
 
     output: str
@@ -66,7 +64,7 @@ class ExchangeState(Opened, AdvisorView):
 
 
 class ConversationRecord(TypedDict, total=False):
-    """What a person gives the conversation graph: a ShareGPT record, or OpenAI-style messages."""
+    """The input of the conversation graph: a ShareGPT record, or OpenAI-style messages."""
 
     id: str
     system: str
@@ -75,14 +73,14 @@ class ConversationRecord(TypedDict, total=False):
 
 
 class Turn(TypedDict):
-    """A request and its response, in the course of a conversation."""
+    """A request and its response in a conversation."""
 
     request: str
     response: str
 
 
 class ConversationState(ConversationRecord):
-    """The state of the conversation graph: the exchanges so far evolved, and the one that comes next."""
+    """The state of the conversation graph: the exchanges evolved so far, and the next one."""
 
     turns: list[Turn]
     exchange: int
@@ -90,7 +88,7 @@ class ConversationState(ConversationRecord):
 
 
 class ConversationResult(TypedDict):
-    """What comes out of the conversation graph: a result for each exchange that was worked on."""
+    """The output of the conversation graph: a result for each exchange that was worked on."""
 
     id: str
     results: list[ExchangeResult]

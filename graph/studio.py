@@ -1,7 +1,7 @@
 """What LangGraph Studio loads (`langgraph.json`): each mode's graph, and a conversation in mode `evolve`.
 
 In Studio a person steps through one sample, and the server keeps the states. So these graphs keep no ledger:
-a call made again is a call paid for again.
+a repeated call is billed again.
 """
 
 import asyncio
@@ -10,17 +10,18 @@ from weakref import WeakKeyDictionary
 from graph.build import conversation_graph, exchange_graph
 from graph.settings import Settings
 from models.call import Call, CallRecord
-from models.errors.kinds import RunStopped
-from models.gateway import Door
+from models.errors.exceptions import RunStopped
+from models.gateway import Gateway
 from models.keys import Keys
-from models.settings import ModelSettings
-from models.tracing import begin_tracing
+from models.settings import Limits, ModelSettings
+from models.tracing import start_tracing
+from prompts.method import MODES
 
-CONCURRENCY = 8
-"""Calls in flight for each set of model settings: a person looks at few samples at a time."""
+LIMITS = Limits(concurrency=8)
+"""For each set of model settings: a person looks at few samples at a time."""
 
-# A door belongs to one event loop, and the server may run graphs in several.
-_doors: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Door]] = WeakKeyDictionary()
+# A gateway belongs to one event loop, and the server may run graphs in several.
+_gateways: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Gateway]] = WeakKeyDictionary()
 
 
 async def speak(call: Call, settings: Settings) -> str:
@@ -30,15 +31,15 @@ async def speak(call: Call, settings: Settings) -> str:
         CallFailed: this call cannot be done.
         RunStopped: no call can be done, for instance because a key is missing.
     """
-    doors = _doors.setdefault(asyncio.get_running_loop(), {})
+    gateways = _gateways.setdefault(asyncio.get_running_loop(), {})
     models = settings.model_dump_json(include=set(ModelSettings.model_fields))
-    if models not in doors:
-        doors[models] = Door(settings, Keys.load(), concurrency=CONCURRENCY, record=_record, recall=_recall)
+    if models not in gateways:
+        gateways[models] = Gateway(settings, LIMITS, Keys.load(), record=_record, recall=_recall)
     try:
-        return await doors[models].ask(call)
+        return await gateways[models].ask(call)
     except RunStopped:
-        # Whatever stopped it, a person puts it right and tries again.
-        doors.pop(models, None)
+        # Whatever stopped it, the person corrects it and tries again.
+        gateways.pop(models, None)
         raise
 
 
@@ -50,11 +51,11 @@ def _recall(call: Call, request: str) -> str | None:
     return None
 
 
-begin_tracing(Keys.load())
+start_tracing(Keys.load())
 
-edit = exchange_graph("edit", speak)
-advise_blind = exchange_graph("advise-blind", speak)
-advise = exchange_graph("advise", speak)
-debate = exchange_graph("debate", speak)
-evolve = exchange_graph("evolve", speak)
-conversation = conversation_graph("evolve", speak)
+edit = exchange_graph(MODES["edit"], speak)
+advise_blind = exchange_graph(MODES["advise-blind"], speak)
+advise = exchange_graph(MODES["advise"], speak)
+debate = exchange_graph(MODES["debate"], speak)
+evolve = exchange_graph(MODES["evolve"], speak)
+conversation = conversation_graph(MODES["evolve"], speak)

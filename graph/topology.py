@@ -1,23 +1,30 @@
-"""The graphs as nodes and edges, for whoever draws them."""
+"""The graphs as nodes and edges, for drawings and counts."""
 
-from typing import Literal
+from functools import cache
 
 from langchain_core.runnables.graph import Graph
 
 from graph.build import conversation_graph, exchange_graph
 from graph.settings import Settings
 from models.call import Call
-from prompts.method import Mode
+from prompts.method import MODES
+
+CONVERSATION = "conversation"
+"""What the graph of conversations is called."""
 
 
-def drawing(what: Mode | Literal["conversation"]) -> Graph:
-    """The graph of a mode, or that of conversations around mode `evolve`, the exchange graph shown inside."""
-    made = conversation_graph("evolve", _nobody) if what == "conversation" else exchange_graph(what, _nobody)
-    return made.get_graph(xray=True)
+@cache
+def topology(name: str) -> Graph:
+    """Return the graph of a mode, or that of conversations around mode `evolve` with the exchange graph
+    inside."""
+    if name == CONVERSATION:
+        return conversation_graph(MODES["evolve"], _speak).get_graph(xray=True)
+    return exchange_graph(MODES[name], _speak).get_graph(xray=True)
 
 
 def depths(graph: Graph) -> dict[str, int]:
-    """How many edges lead to each node from the start, at least: an edge that does not go down goes back."""
+    """Return how many edges lead from the start to each node, at least: an edge that does not go down goes
+    back."""
     depth, reached = {"__start__": 0}, ["__start__"]
     for node in reached:
         for edge in graph.edges:
@@ -27,5 +34,5 @@ def depths(graph: Graph) -> dict[str, int]:
     return depth
 
 
-async def _nobody(call: Call, settings: Settings) -> str:
+async def _speak(call: Call, settings: Settings) -> str:
     raise NotImplementedError("a graph that is drawn makes no calls")

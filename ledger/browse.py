@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast, get_args
 
-from sqlalchemy import Column, ColumnElement, Select, and_, exists, func, literal_column, select, text, tuple_
+from sqlalchemy import Column, ColumnElement, Select, exists, func, literal_column, select, text, tuple_
 
-from ledger.decisions import Choice, chosen_by
+from ledger.decisions import DecisionFilter, condition
 from ledger.ledger import PAGE, Ledger, Result
 from ledger.search import Search, mentions, texts_of
 from ledger.tables import GROWTH, NOT_DONE, accepted_exchanges, results
 from samples.sample import Sample
 
-Order = Literal["position", "accepted", "growth", "length"]
-ORDERS: tuple[Order, ...] = get_args(Order)
+SortKey = Literal["position", "accepted", "growth", "length"]
+SORT_KEYS: tuple[SortKey, ...] = get_args(SortKey)
 """By the place in the data; by accepted rounds; by how much longer the new responses are (as a share, and as
 the number of tokens that the new ones have)."""
 
@@ -41,28 +41,28 @@ class Filter:
     accepted: int | None = None
     contradict: bool = False
     grew: bool = False
-    decided: Choice | Literal[""] = ""
+    decided: DecisionFilter | Literal[""] = ""
     text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ResultRow:
     """A result and its sample."""
 
     sample: Sample
     result: Result
 
     @property
-    def key(self) -> "Key":
+    def key(self) -> "ResultKey":
         """Its position and mode."""
         return self.sample.position, self.result.mode
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ResultsPage:
     """A part of the results there are, from place `begin` on. `total` counts what the filter lets through."""
 
-    found: list[Found]
+    found: list[ResultRow]
     total: int
     begin: int
 
@@ -72,11 +72,11 @@ class Page:
         return self.begin + len(self.found)
 
 
-Key = tuple[int, str]
+ResultKey = tuple[int, str]
 """The position and the mode of a result."""
 
 
-def page(ledger: Ledger, wanted: Filter, order: Order, *, down: bool, begin: int, size: int) -> Page:
+def page(ledger: Ledger, wanted: Filter, order: SortKey, *, down: bool, begin: int, size: int) -> ResultsPage:
     """The results from place `begin` on, at most `size` of them. The filter's text does not matter here."""
     total = count(ledger, wanted)
     if begin > total / 2:
@@ -86,7 +86,7 @@ def page(ledger: Ledger, wanted: Filter, order: Order, *, down: bool, begin: int
         chosen = _keys(ledger, backwards)[::-1]
     else:
         chosen = _keys(ledger, _ordered(wanted, order, down).offset(begin).limit(size))
-    return Page(list(_looked_up(ledger, chosen)), total, begin)
+    return ResultsPage(list(_looked_up(ledger, chosen)), total, begin)
 
 
 def count(ledger: Ledger, wanted: Filter) -> int:
@@ -101,18 +101,18 @@ def count(ledger: Ledger, wanted: Filter) -> int:
 
 
 def search(
-    ledger: Ledger, wanted: Filter, order: Order, *, down: bool, begin: int = 0, key: Key | None = None
-) -> Search[Found]:
+    ledger: Ledger, wanted: Filter, order: SortKey, *, down: bool, begin: int = 0, key: ResultKey | None = None
+) -> Search[ResultRow]:
     """A search for the filter's text among the results that it lets through otherwise.
 
     It goes on from place `begin`, or after the result `key`.
     """
     first = key
 
-    def after(last: Found | None) -> list[Found]:
+    def after(last: ResultRow | None) -> list[ResultRow]:
         keys = _ordered(wanted, order, down)
         if last or first:
-            beyond = _beyond(ledger, order, down, last.key if last else cast(Key, first))
+            beyond = _beyond(ledger, order, down, last.key if last else cast(ResultKey, first))
             if beyond is None:
                 return []
             keys = keys.where(*beyond)
@@ -123,9 +123,9 @@ def search(
     return Search(after, lambda found: mentions(texts_of(found.sample, found.result), wanted.text), begin)
 
 
-def beside(
-    ledger: Ledger, wanted: Filter, order: Order, *, down: bool, key: Key
-) -> tuple[Key | None, Key | None]:
+def adjacent(
+    ledger: Ledger, wanted: Filter, order: SortKey, *, down: bool, key: ResultKey
+) -> tuple[ResultKey | None, ResultKey | None]:
     """The keys of the results before and after this one, in this order; the filter's text does not matter."""
     return _next(ledger, wanted, order, not down, key), _next(ledger, wanted, order, down, key)
 
@@ -143,7 +143,7 @@ def accepted(ledger: Ledger, mode: str = "") -> dict[int, int]:
 
 def reasons(ledger: Ledger) -> dict[str, int]:
     """How often samples failed or were skipped, by the short name of the reason."""
-    name = _short_reason()
+    name = _SHORT_REASON
     query = (
         select(name, func.count())
         .where(literal_column(NOT_DONE))
@@ -154,14 +154,14 @@ def reasons(ledger: Ledger) -> dict[str, int]:
         return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def _next(ledger: Ledger, wanted: Filter, order: Order, down: bool, key: Key) -> Key | None:
+def _next(ledger: Ledger, wanted: Filter, order: SortKey, down: bool, key: ResultKey) -> ResultKey | None:
     beyond = _beyond(ledger, order, down, key)
     if beyond is None:
         return None
     return next(iter(_keys(ledger, _ordered(wanted, order, down).where(*beyond).limit(1))), None)
 
 
-def _beyond(ledger: Ledger, order: Order, down: bool, key: Key) -> list[ColumnElement[bool]] | None:
+def _beyond(ledger: Ledger, order: SortKey, down: bool, key: ResultKey) -> list[ColumnElement[bool]] | None:
     """The conditions of what comes after a result; None where it is there no more."""
     columns = _columns(order)
     here = select(*columns).where(results.c.position == key[0], results.c.mode == key[1])
@@ -175,14 +175,14 @@ def _beyond(ledger: Ledger, order: Order, down: bool, key: Key) -> list[ColumnEl
     return [beyond, begin]
 
 
-def _ordered(wanted: Filter, order: Order, down: bool) -> Select[int, str]:
+def _ordered(wanted: Filter, order: SortKey, down: bool) -> Select[int, str]:
     columns = [column.desc() if down else column.asc() for column in _columns(order)]
     return select(results.c.position, results.c.mode).where(*_conditions(wanted)).order_by(*columns)
 
 
-def _columns(order: Order) -> list[ColumnElement[Any]]:
+def _columns(order: SortKey) -> list[ColumnElement[Any]]:
     """What is sorted by; position and mode make it a strict order."""
-    first: dict[Order, list[ColumnElement[Any]]] = {
+    first: dict[SortKey, list[ColumnElement[Any]]] = {
         "position": [],
         "accepted": [results.c.accepted_rounds],
         "growth": [GROWTH],
@@ -191,13 +191,7 @@ def _columns(order: Order) -> list[ColumnElement[Any]]:
     return [*first[order], results.c.position, results.c.mode]
 
 
-def _short_reason() -> ColumnElement[str]:
-    colon = func.instr(results.c.reason, ": ")
-    return func.iif(
-        and_(results.c.status == "failed", colon > 0),
-        func.substr(results.c.reason, 1, colon - 1),
-        results.c.reason,
-    )
+_SHORT_REASON = func.coalesce(results.c.failure_kind, results.c.reason)
 
 
 def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
@@ -207,7 +201,7 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
         yield _plain(results.c.status) == wanted.status
     if wanted.reason:
         yield literal_column(NOT_DONE)
-        yield _short_reason() == wanted.reason
+        yield _SHORT_REASON == wanted.reason
     if wanted.accepted is not None:
         # No result accepts more in one exchange than in all: said in terms of the index, it spares looks.
         yield _plain(results.c.accepted_rounds) >= wanted.accepted
@@ -219,7 +213,7 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
     if wanted.grew:
         yield results.c.final_tokens > GREW * results.c.original_tokens
     if wanted.decided:
-        yield chosen_by(wanted.decided)
+        yield condition(wanted.decided)
 
 
 def _in_table(wanted: Filter) -> Iterator[ColumnElement[bool]]:
@@ -233,14 +227,14 @@ def _plain(column: Column[Any]) -> ColumnElement[Any]:
     return literal_column(f"+{column}", column.type)
 
 
-def _keys(ledger: Ledger, query: Select[int, str]) -> list[Key]:
+def _keys(ledger: Ledger, query: Select[int, str]) -> list[ResultKey]:
     with ledger.reading() as connection:
         return [(row[0], row[1]) for row in connection.execute(query)]
 
 
-def _looked_up(ledger: Ledger, keys: list[Key]) -> Iterator[Found]:
+def _looked_up(ledger: Ledger, keys: list[ResultKey]) -> Iterator[ResultRow]:
     by_position = {sample.position: (sample, by_mode) for sample, by_mode in ledger.at({p for p, _ in keys})}
     for position, mode in keys:
         if position in by_position and mode in by_position[position][1]:
             sample, by_mode = by_position[position]
-            yield Found(sample, by_mode[mode])
+            yield ResultRow(sample, by_mode[mode])

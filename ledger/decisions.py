@@ -21,19 +21,19 @@ from ledger.ledger import Ledger, LedgerError, Result, reported
 from ledger.tables import decided, decisions, results
 from ledger.texts import json_text
 
-Kind = Literal["accepted", "rejected", "chosen", "edited"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+DecisionKind = Literal["accepted", "rejected", "chosen", "edited"]
+KINDS: tuple[DecisionKind, ...] = get_args(DecisionKind)
 """The response that the person wants is the result as it is; the original, which the result would have
 replaced; another draft of the exchange; a text of the person's own."""
 
-JUDGED = ("max_rounds", "not_accepted")
+DECIDED_BY_JUDGE = ("max_rounds", "not_accepted")
 """The endings of an exchange in which the judge decided."""
 
-OVERRULED: tuple[Kind, ...] = ("rejected", "chosen")
+OVERRULED: tuple[DecisionKind, ...] = ("rejected", "chosen")
 """The decisions in which a person wants what the judge did not."""
 
-Choice = Literal["all", "some", Kind, "disagree", "outdated"]
-CHOICES: tuple[Choice, ...] = ("all", "some", *KINDS, "disagree", "outdated")
+DecisionFilter = Literal["all", "some", DecisionKind, "disagree", "outdated"]
+FILTERS: tuple[DecisionFilter, ...] = ("all", "some", *KINDS, "disagree", "outdated")
 """What results can be chosen by: all of their exchanges are decided, or some are left to decide; some
 exchange is decided in this way; in some exchange person and judge disagree; a decision stands no more."""
 
@@ -46,7 +46,7 @@ class Decision:
     `stands` while the result is the one that was decided on.
     """
 
-    kind: Kind
+    kind: DecisionKind
     response: str
     note: str
     decided: float
@@ -57,7 +57,7 @@ Decisions = Mapping[tuple[int, str], Mapping[int, Decision]]
 """Decisions by position and mode, and by exchange."""
 
 
-def kind_of(done: Mapping[str, Any], response: str, drafts: Collection[str] = ()) -> Kind:
+def kind_of(done: Mapping[str, Any], response: str, drafts: Collection[str] = ()) -> DecisionKind:
     """What it means to want this response for an exchange with this outcome.
 
     `drafts` are further drafts of it: the outcome of a failed exchange has none.
@@ -150,7 +150,7 @@ def last(ledger: Ledger) -> object:
         return tuple(connection.execute(select(func.count(), func.max(decisions.c.decided))).one())
 
 
-def is_chosen(choice: Choice, decision: Decision | None, ending: str) -> bool:
+def matches(choice: DecisionFilter, decision: Decision | None, ending: str) -> bool:
     """Whether it is for an exchange with this decision and this ending that a result is chosen."""
     stands = decision is not None and decision.stands
     match choice:
@@ -162,12 +162,12 @@ def is_chosen(choice: Choice, decision: Decision | None, ending: str) -> bool:
             return decision is not None and not stands
         case "disagree":
             overruled = decision is not None and decision.kind in OVERRULED
-            return stands and overruled and ending in JUDGED
+            return stands and overruled and ending in DECIDED_BY_JUDGE
         case kind:
             return stands and decision is not None and decision.kind == kind
 
 
-def chosen_by(choice: Choice) -> ColumnElement[bool]:
+def condition(choice: DecisionFilter) -> ColumnElement[bool]:
     """The condition for rows of `results`."""
     # By the number of its row: for a million results that is several times quicker than by position and mode.
     result: ColumnElement[int] = literal_column("results.rowid")
@@ -186,6 +186,6 @@ def chosen_by(choice: Choice) -> ColumnElement[bool]:
             return result.in_(some.where(~decided.c.stands))
         case "disagree":
             overruled = decided.c.decision.in_(OVERRULED)
-            return result.in_(some.where(decided.c.stands, overruled, decided.c.ending.in_(JUDGED)))
+            return result.in_(some.where(decided.c.stands, overruled, decided.c.ending.in_(DECIDED_BY_JUDGE)))
         case kind:
             return result.in_(some.where(decided.c.stands, decided.c.decision == kind))

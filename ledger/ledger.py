@@ -18,7 +18,7 @@ from sqlalchemy.exc import DatabaseError
 from ledger import totals
 from ledger.tables import VERSION, VIEWS, calls, metadata, results, samples, texts
 from ledger.texts import unfold, unfold_json, unfold_prompt
-from ledger.upgrade import STEPS, upgrade
+from ledger.upgrade import OLDEST, upgrade
 from samples.formats import parse_record
 from samples.sample import Format, Sample
 
@@ -41,29 +41,33 @@ class LedgerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a sample in a mode.
-
-    `outcome` has an entry for each exchange that was worked on. Token counts are estimates over those
-    exchanges; `contradictions` counts the rounds in which the two orders named opposite winners;
-    `finished` is a Unix time.
-    """
+    """The outcome of a sample in a mode."""
 
     mode: str
     status: Status
     reason: str | None
+    """Why it was skipped, or what failed."""
     accepted_rounds: int
     exchanges: int
+    """Those that were worked on."""
     original_tokens: int
+    """An estimate over those exchanges, like `final_tokens`."""
     final_tokens: int
     contradictions: int
+    """Rounds in which the two orders named opposite winners."""
     outcome: list[dict[str, Any]]
+    """An `ExchangeResult` for each exchange that was worked on."""
     finished: float
+    """Unix time."""
+    failure_kind: str | None = None
+    """The key of the failure's kind."""
 
 
-class Answer(NamedTuple):
-    """What a call came to: its reply, and why that was of no use where it was not ("truncated: …")."""
+class RecordedReply(NamedTuple):
+    """The outcome of a recorded call."""
 
     reply: str
+    failure_kind: str | None
     failure: str | None
 
 
@@ -152,7 +156,7 @@ class Ledger:
         version = ledger._version()
         if version is None:
             raise LedgerError(f"{path.parent} is no run yet: its ledger is being made, or that was cut short")
-        if version in STEPS:
+        if OLDEST <= version < VERSION:
             version = ledger._upgraded(version)
         if version != VERSION:
             raise LedgerError(
@@ -208,14 +212,14 @@ class Ledger:
                 found.add(position, mode)
         return found
 
-    def answers(self, sample: str, mode: str) -> dict[tuple[int, int, str, str], Answer]:
+    def replies(self, sample: str, mode: str) -> dict[tuple[int, int, str, str], RecordedReply]:
         """What is on file for a sample in a mode, by exchange, round, step and request.
 
         Where the same was asked several times, it is the last answer.
         """
         address = (calls.c.exchange, calls.c.round, calls.c.step, calls.c.request)
         query = (
-            select(*address, calls.c.reply, calls.c.failure)
+            select(*address, calls.c.reply, calls.c.failure_kind, calls.c.failure)
             .where(calls.c.sample == sample, calls.c.mode == mode)
             .order_by(calls.c.number)
         )
@@ -223,7 +227,9 @@ class Ledger:
             rows = connection.execute(query).all()
             replies = unfold(connection, [row.reply for row in rows])
         return {
-            (row.exchange, row.round, row.step, row.request): Answer(reply, row.failure)
+            (row.exchange, row.round, row.step, row.request): RecordedReply(
+                reply, row.failure_kind, row.failure
+            )
             for row, reply in zip(rows, replies, strict=True)
         }
 
@@ -381,4 +387,5 @@ def _result(row: Any, outcome: list[dict[str, Any]]) -> Result:
         contradictions=row[results.c.contradictions],
         outcome=outcome,
         finished=row[results.c.finished],
+        failure_kind=row[results.c.failure_kind],
     )

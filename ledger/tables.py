@@ -1,8 +1,8 @@
 """The tables of a ledger.
 
-Columns that hold JSON or a reply refer to `texts` for everything long (see `ledger.texts`). For people with
-`sqlite3 RUN/ledger.sqlite` there are views which put the texts in: `prompts`, `replies` and `responses` (the
-result of each exchange); `decided` says of each decision whether it stands or the result is another one now.
+Columns that hold JSON or a reply refer to `texts` for everything long (see `ledger.texts`). For use with `sqlite3
+RUN/ledger.sqlite` there are views that resolve the texts: `prompts`, `replies` and `responses` (the result of each
+exchange); `decided` says of each decision whether it is current or the result has changed since.
 """
 
 from sqlalchemy import (
@@ -20,15 +20,15 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = 7
-"""The version of these tables, kept in SQLite's `user_version`; `ledger.upgrade` leads to it from others."""
+VERSION = 8
+"""The version of these tables, in SQLite's `user_version`; `ledger.upgrade` upgrades older ones."""
 
 metadata = MetaData()
 
 samples = Table(
     "samples",
     metadata,
-    Column("position", Integer, primary_key=True, comment="the record's place in the data, from 0"),
+    Column("position", Integer, primary_key=True, comment="the record's position in the data, from 0"),
     Column("id", String, nullable=False, unique=True),
     Column("format", String, nullable=False),
     Column("record", Text, nullable=False, comment="JSON: the record as it was read"),
@@ -38,7 +38,7 @@ texts = Table(
     "texts",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("sample", String, comment="the id of the sample it belongs to; none for texts of the prompts"),
+    Column("sample", String, comment="the id of its sample; none for texts of the prompts"),
     Column("text", Text, nullable=False),
 )
 
@@ -48,7 +48,7 @@ results = Table(
     Column("position", Integer, primary_key=True),
     Column("mode", String, primary_key=True, comment="empty for a skipped sample"),
     Column("status", String, nullable=False, comment="done, failed or skipped"),
-    Column("reason", String, comment="why it failed or was skipped"),
+    Column("reason", String, comment="why it was skipped, or what failed, for users"),
     Column("accepted_rounds", Integer, nullable=False),
     Column("exchanges", Integer, nullable=False, comment="exchanges worked on"),
     Column("original_tokens", Integer, nullable=False, comment="of those exchanges, estimated"),
@@ -56,14 +56,15 @@ results = Table(
     Column("contradictions", Integer, nullable=False, comment="rounds whose orders named opposite winners"),
     Column("outcome", Text, nullable=False, comment="JSON: a result for each exchange worked on"),
     Column("finished", Float, nullable=False, comment="Unix time"),
+    Column("failure_kind", String, comment="the key of the failure's kind, where it failed"),
 )
 
 GROWTH = literal_column("CAST(final_tokens AS REAL) / max(original_tokens, 1)", Float)
-"""Final over original tokens. An expression, whose columns the index has: with a column that the database
-works out, SQLite would look at the row as well."""
+"""Final over original tokens. An expression over columns of the index: for a generated column SQLite would read the row
+as well."""
 
-# Tables of samples are shown in these orders. Each index holds all that they are filtered by too, so that a
-# million rows need no look at their texts, and no sorting.
+# Tables of samples are shown in these orders. Each index also holds all columns of the filters, so that a million rows
+# are neither read nor sorted.
 _FILTERED_BY = (
     *(results.c.position, results.c.mode, results.c.status, results.c.accepted_rounds),
     *(results.c.contradictions, results.c.original_tokens, results.c.final_tokens),
@@ -79,10 +80,14 @@ BY_ORDER = tuple(
 )
 
 NOT_DONE = "status <> 'done'"
-"""The condition of the index below; a query that is to use it must say it in these words."""
+"""The condition of the index below; a query must repeat it literally to use the index."""
 
-# Few results are failed or skipped, and why they were is asked for often.
-Index("results_not_done", results.c.reason, results.c.status, sqlite_where=text(NOT_DONE))
+# Few results are failed or skipped, and the reasons are queried often.
+Index(
+    "results_not_done",
+    *(results.c.failure_kind, results.c.reason, results.c.status),
+    sqlite_where=text(NOT_DONE),
+)
 
 calls = Table(
     "calls",
@@ -105,18 +110,19 @@ calls = Table(
     Column("started", Float, nullable=False, comment="Unix time"),
     Column("latency", Float, nullable=False, comment="seconds"),
     Column("attempts", Integer, nullable=False),
-    Column("failure", Text, comment="its short name and what was said"),
+    Column("failure", Text, comment="what failed, for users"),
     Column("code", String, comment="the provider's code for the failure"),
     Column("shortened_to", Integer, comment="characters left of the debate's longest speeches, where cut"),
+    Column("failure_kind", String, comment="the key of the failure's kind"),
 )
 Index("calls_of_sample", calls.c.sample)
 
 UNCOUNTED = "input_tokens IS NULL OR output_tokens IS NULL"
-"""As `NOT_DONE`, of calls without token counts, which are few."""
+"""Like `NOT_DONE`, for calls without token counts, which are few."""
 WITHOUT_COUNTS = Index("calls_uncounted", calls.c.number, sqlite_where=text(UNCOUNTED))
 
-# Written by people, one at a time, while the run's one writer may be at work: it holds no references to
-# `texts`, whose ids are that writer's to give.
+# Written by users while the run's one writer may be at work: so it holds no references to `texts`, whose ids only that
+# writer assigns.
 decisions = Table(
     "decisions",
     metadata,
@@ -124,7 +130,7 @@ decisions = Table(
     Column("mode", String, primary_key=True),
     Column("exchange", Integer, primary_key=True),
     Column("decision", String, nullable=False, comment="accepted, rejected, chosen or edited"),
-    Column("response", Text, nullable=False, comment="JSON: the response that the person wants"),
+    Column("response", Text, nullable=False, comment="JSON: the response that the user wants"),
     Column("seen", Text, nullable=False, comment="the result that was decided on"),
     Column("note", Text, nullable=False, comment="JSON: why, or empty"),
     Column("decided", Float, nullable=False, comment="Unix time"),
@@ -141,7 +147,7 @@ RESPONSES = """
             AND texts.id = CAST(substr(json_extract(done.value, '$.response'), 2) AS INTEGER)
 """
 
-# There are few decisions and perhaps a million results: CROSS JOIN begins at the decisions.
+# There are few decisions and perhaps a million results: CROSS JOIN starts at the decisions.
 DECIDED = """
     CREATE VIEW decided AS
     SELECT decisions.position, decisions.mode, decisions.exchange, decisions.decision, decisions.response,

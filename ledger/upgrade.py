@@ -1,62 +1,45 @@
-"""How the tables of an older ledger become those of this version.
+"""Upgrades the tables of an older ledger.
 
-There is a step from each version to the next. Steps only add: a program of the older version may be writing
-to the ledger at that moment, and goes on as if nothing had happened.
+Each file in `upgrades/` holds the SQL from one version to the next, frozen as it was then. An upgrade only adds: a
+program of the older version may be writing to the ledger at that moment, and continues undisturbed.
 """
 
-from collections.abc import Callable, Mapping
+import sqlite3
+from collections.abc import Iterator
+from importlib.resources import files
 
 from sqlalchemy import Connection
 
-from ledger import totals
-from ledger.tables import BY_ORDER, DECIDED, RESPONSES, VERSION, WITHOUT_COUNTS, decisions
+from ledger.tables import VERSION
 
-
-def _from_3(connection: Connection) -> None:
-    """What people decide."""
-    decisions.create(connection)
-    connection.exec_driver_sql(RESPONSES)
-    connection.exec_driver_sql(DECIDED)
-
-
-def _from_4(connection: Connection) -> None:
-    """How far prompts were shortened."""
-    connection.exec_driver_sql("ALTER TABLE calls ADD COLUMN shortened_to INTEGER")
-
-
-def _from_5(connection: Connection) -> None:
-    """Totals, and an index for each order in which results are shown."""
-    for index in (*BY_ORDER, WITHOUT_COUNTS):
-        index.create(connection)
-    connection.exec_driver_sql("DROP INDEX results_at_a_glance")
-    totals.create(connection)
-
-
-def _from_6(connection: Connection) -> None:
-    """Which results have an exchange with so many accepted rounds."""
-    totals.create_accepted(connection)
-
-
-STEPS: Mapping[int, Callable[[Connection], None]] = {3: _from_3, 4: _from_4, 5: _from_5, 6: _from_6}
-"""Each step, by the version it starts from.
-
-A step makes what `ledger.tables` says now. Whoever changes that there writes down in the step what it was.
-"""
+OLDEST = 3
+"""The oldest version that can be upgraded."""
 
 
 def upgrade(connection: Connection) -> int:
-    """Takes a ledger to this version: all of the way, or not a bit of it. Another process may try the same.
+    """Upgrade a ledger to this version, completely or not at all. Another process may try the same.
 
-    Gives the version that it has then: another one than `VERSION` where no steps lead there.
+    Return its version, which is not `VERSION` where no upgrade leads there.
     """
     connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver would begin no transaction for what follows
-    version = found = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
-    while version in STEPS:
-        STEPS[version](connection)
-        version += 1
-    if version != VERSION:
+    found: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    if not OLDEST <= found <= VERSION:
         connection.rollback()
         return found
+    for version in range(found, VERSION):
+        for statement in _statements(version):
+            connection.exec_driver_sql(statement)
     connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
     connection.commit()
     return VERSION
+
+
+def _statements(version: int) -> Iterator[str]:
+    """Yield the statements of an upgrade one by one: run as one script, they would not be one transaction."""
+    sql = files("ledger").joinpath("upgrades", f"{version}_to_{version + 1}.sql").read_text(encoding="utf-8")
+    statement = ""
+    for line in sql.splitlines(keepends=True):
+        statement += line
+        if statement.strip() and sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -22,13 +22,14 @@ class Counted(NamedTuple):
 
 
 class Uncounted(NamedTuple):
-    """A call without token counts: how often it was tried, why it failed if it did, and what was sent."""
+    """A call without token counts."""
 
     step: str
     model: str
     attempts: int
-    failure: str | None
+    failure_kind: str | None
     messages: list[str]
+    """What was sent."""
 
 
 _COUNTED = and_(calls.c.input_tokens.is_not(None), calls.c.output_tokens.is_not(None))
@@ -58,14 +59,14 @@ _TOTALS = """
 
 def uncounted(ledger: Ledger) -> Iterator[Uncounted]:
     """The calls whose tokens are not known, one by one."""
-    query = select(calls.c.number, calls.c.step, calls.c.model, calls.c.attempts, calls.c.failure)
+    query = select(calls.c.number, calls.c.step, calls.c.model, calls.c.attempts, calls.c.failure_kind)
     with ledger.reading() as connection:
-        for number, step, model, attempts, failure in connection.execute(
+        for number, step, model, attempts, failure_kind in connection.execute(
             query.where(literal_column(UNCOUNTED))
         ).all():
             said = text("SELECT content FROM prompts WHERE number = :number")
             sent = [*connection.scalars(said, {"number": number})]
-            yield Uncounted(step, model, attempts, failure, sent)
+            yield Uncounted(step, model, attempts, failure_kind, sent)
 
 
 def reusable(ledger: Ledger, *, but_failed: bool) -> list[Counted]:

@@ -166,6 +166,7 @@ class Writer:
             "started": record.started,
             "latency": record.latency,
             "attempts": record.attempts,
+            "failure_kind": record.failure_kind,
             "failure": record.failure,
             "code": record.code,
         }

@@ -1,5 +1,7 @@
-"""What one call took, and what one attempt at it came to: the door's notes while it works on a call."""
+"""One attempt at a call, and the state of all attempts at it."""
 
+import asyncio
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,60 +11,61 @@ from typing import Any
 from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
 
-from models.call import Call
-from models.errors.classify import unusable
-from models.errors.kinds import UNREACHABLE, UNSENDABLE, AnswerRefused, Diagnosis
+from models.call import Call, Message
+from models.errors.classify import classify_reply
+from models.errors.exceptions import BadResponse
+from models.errors.kinds import UNREACHABLE, UNSENDABLE, Failure
 from models.limits.budget import Usage
+from models.policy import GatewayPolicy
 from models.providers.openai_chat import usage
 from models.providers.reply import reply_text
-from models.routing.endpoint_state import Line
+from models.routing.load_balancer import LoadBalancer
+from models.routing.role_client import RoleClient
 from models.settings import Endpoint
-from prompts.pack import Message
 
 
 @dataclass(slots=True)
 class Attempt:
-    """One attempt at a call: what was sent, and what came of it.
-
-    `taught` where the error says in which form the endpoint takes the call.
-    """
+    """One attempt at a call: what was sent, and what came of it."""
 
     messages: list[Message]
     fields: dict[str, Any]
     started: float
+    """Unix time."""
     latency: float = 0.0
     reply: str = ""
     finish_reason: str | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None
-    failure: Diagnosis | None = None
+    failure: Failure | None = None
     error: Exception | None = None
-    taught: bool = False
+    adapted: bool = False
+    """Whether the error showed in which form the endpoint takes the call, so that it is to be sent again."""
 
     @property
     def usage(self) -> Usage | None:
-        """What it took; None where nobody knows. What a provider refused took nothing."""
+        """What it used; None where that is unknown. What a provider refused used nothing."""
         if self.input_tokens is not None and self.output_tokens is not None:
             return Usage(self.input_tokens, self.cached_tokens or 0, self.output_tokens)
         status = getattr(self.error, "status_code", None)
         refused = status is not None and status != HTTPStatus.GATEWAY_TIMEOUT
-        spoilt = isinstance(self.error, AnswerRefused) and self.error.lacks
-        unsent = self.failure is not None and self.failure.meaning in (UNREACHABLE, UNSENDABLE)
-        return Usage(0, 0, 0) if (refused and not spoilt) or unsent else None
+        defective = isinstance(self.error, BadResponse) and self.error.defect
+        unsent = self.failure is not None and self.failure.kind in (UNREACHABLE, UNSENDABLE)
+        return Usage(0, 0, 0) if (refused and not defective) or unsent else None
 
-    def answered(self, message: AIMessage, call: Call, endpoint: Endpoint) -> None:
-        """A reply came, of use or not."""
+    def received(self, message: AIMessage, call: Call, endpoint: Endpoint) -> None:
+        """Take in a reply, usable or not."""
         self.reply = reply_text(message.text)
         self.finish_reason = message.response_metadata.get("finish_reason")
         self._count(message.usage_metadata)
-        self.failure = unusable(message, self.reply, call, endpoint)
+        self.failure = classify_reply(message, self.reply, call, endpoint)
 
-    def refused(self, error: Exception) -> None:
-        """No reply came."""
+    def failed(self, error: Exception) -> None:
+        """Take in an error."""
         self.error = error
-        if isinstance(error, AnswerRefused):
-            self._count(usage(error.body))  # of no use, and paid for all the same
+        if isinstance(error, BadResponse):
+            self._count(usage(error.body))  # useless, and billed all the same
 
     def _count(self, used: UsageMetadata | None) -> None:
         if used:
@@ -71,38 +74,68 @@ class Attempt:
 
 
 @dataclass(slots=True, eq=False)
-class Effort:
-    """What one call took so far: attempts, those of them that count, and seconds.
+class RetryState:
+    """What one call has taken so far, and whether it is worth another attempt."""
 
-    `is_idle` while nothing is lost if it is given up, `is_unwanted` when nobody waits for its reply.
-    `given_up` is the attempt that was in flight when the run was told to stop at once; it may be billed.
-    """
-
+    policy: GatewayPolicy
     attempts: int = 0
-    tries: int = 0
+    counted: int = 0
+    """The attempts that count towards `max_attempts`."""
     seconds: float = 0.0
     is_idle: bool = False
+    """Whether nothing of it is in flight, so that nothing is lost if it is cancelled."""
     is_unwanted: bool = False
-    given_up: Attempt | None = None
-    line: Line | None = None
+    """Whether the node that asked is gone, so that it is not sent again."""
+    abandoned: Attempt | None = None
+    """The attempt in flight when the run was told to stop at once; it may be billed."""
+    client: RoleClient | None = None
 
     @contextmanager
     def idle(self) -> Iterator[None]:
-        """While the call waits and nothing of it is in flight."""
+        """Mark the call as waiting, with nothing in flight."""
         self.is_idle = True
         try:
             yield
         finally:
             self.is_idle = False
 
-    def set_out(self, line: Line) -> None:
-        """An attempt is about to be sent."""
-        if self.line is not line:
-            self.leave()
-            self.line = line
-        line.debut.begins(self)
+    def sending(self, client: RoleClient) -> None:
+        """Note that an attempt is about to be sent."""
+        if self.client is not client:
+            self.ended()
+            self.client = client
+        client.startup.call_started(self)
 
-    def leave(self) -> None:
-        """The call is concluded, or goes to another server."""
-        if self.line:
-            self.line.debut.left(self)
+    def ended(self) -> None:
+        """Note that the call is finished, or goes to another server."""
+        if self.client:
+            self.client.startup.call_ended(self)
+
+    def is_worthwhile(self, failure: Failure, balancer: LoadBalancer) -> bool:
+        """Whether to try again after a failure that may pass."""
+        policy, now = self.policy, asyncio.get_running_loop().time()
+        if failure.kind is not UNREACHABLE:
+            self.counted += 1
+            if self.counted < policy.max_attempts and self.seconds < policy.max_call_seconds:
+                return True
+            since = balancer.failing_since
+            return since is not None and now < since + policy.outage_patience
+        if balancer.any_up:
+            return True
+        if not balancer.has_replied:
+            return self.attempts < policy.first_contact_attempts
+        # While nothing can be reached, time counts and not the number of attempts.
+        since = balancer.unreachable_since
+        return since is None or now < since + policy.outage_patience
+
+    def next_wait(self, failure: Failure) -> float:
+        """Return the seconds to wait before the next attempt."""
+        policy = self.policy
+        longest = policy.probe_interval if failure.kind is UNREACHABLE else policy.max_wait
+        # Jitter spreads out the calls that failed together.
+        backoff = min(longest, policy.first_wait * 2.0 ** (self.attempts - 1))
+        seconds = backoff * random.uniform(0.5, 1)  # noqa: S311
+        if failure.wait:
+            return max(failure.wait, seconds)
+        self.seconds += seconds
+        return seconds

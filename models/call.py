@@ -1,90 +1,66 @@
-"""A call to a model, as its caller states it and as it went."""
+"""A model call: the request as an agent states it, and the record of what happened."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Self, get_args
+from typing import Literal, Self
+
+from typing_extensions import TypedDict
 
 from models.settings import Role
-from prompts.pack import Message
 
-Step = Literal[
-    "positive_opening",
-    "critical_opening",
-    "positive_free",
-    "critical_free",
-    "advisor",
-    "editor",
-    "judge_forward",
-    "judge_reversed",
-]
-STEPS: tuple[Step, ...] = get_args(Step)
-"""The calls of a round, in the order a person reads them."""
-
-ROLE_OF_STEP: dict[Step, Role] = {
-    "positive_opening": "positive",
-    "critical_opening": "critical",
-    "positive_free": "positive",
-    "critical_free": "critical",
-    "advisor": "advisor",
-    "editor": "editor",
-    "judge_forward": "judge",
-    "judge_reversed": "judge",
-}
+MessageRole = Literal["system", "user", "assistant"]
 
 
-VerdictForm = Literal["compare", "score"]
-"""The form of a reply: the better response, or points for both, in the first line."""
+class Message(TypedDict):
+    """One message of a prompt."""
+
+    role: MessageRole
+    content: str
+
+
+Purpose = Literal["speech", "suggestions", "draft", "verdict"]
+"""What a reply is for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shortenable:
-    """What may be shortened in a prompt that is too long for its model: what other agents said.
-
-    `texts` stand in the call's messages; `messages` makes the messages with others in their place.
-    """
+    """The texts of other agents in a prompt, which may be shortened if it does not fit the context window."""
 
     texts: tuple[str, ...]
     messages: Callable[[Sequence[str]], list[Message]]
+    """Render the prompt with other texts in their place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What an agent wants said to its model, and where in the run it stands.
+    """A request to the model of a role, and where in the run it is made.
 
-    The first five fields and `asked` are the call's address: no two calls of a run share it. `exchange`
-    counts from 0, `round` from 1; `asked` counts, from 1, how often the step was asked for (a judge whose
-    verdict cannot be read is asked again). `whole` means that a reply cut off at its length limit is of no
-    use. `parts` are texts that the messages are made of, so that they can be kept once. `form` is the form
-    that the reply has to have, for models that can be kept to it. `shortenable` says what may be shortened
-    where the prompt does not fit; `shortened_to` is how many characters were left of the longest of these
-    texts, None where all of them are whole.
+    The first five fields and `asked` are its address: no two calls of a run share one.
     """
 
     sample: str
     mode: str
     exchange: int
+    """Counts from 0."""
     round: int
-    step: Step
+    """Counts from 1."""
+    step: str
+    role: Role
     messages: list[Message]
-    whole: bool = False
+    purpose: Purpose = "speech"
+    """A draft that was cut off at the token limit is useless; other replies are used as they are."""
     parts: tuple[str, ...] = ()
+    """Texts that the messages are made of, so that the ledger can store them once."""
     asked: int = 1
-    form: VerdictForm | None = None
+    """Which time this step is asked: a judge whose verdict cannot be read is asked again."""
+    form: str | None = None
+    """A regular expression for the reply, for servers that can constrain their output."""
     shortenable: Shortenable | None = field(default=None, repr=False, compare=False)
     shortened_to: int | None = None
-
-    @property
-    def role(self) -> Role:
-        """The role whose model is asked."""
-        return ROLE_OF_STEP[self.step]
-
-    @property
-    def address(self) -> tuple[str, str, int, int, Step, int]:
-        """The place of the call in the run."""
-        return self.sample, self.mode, self.exchange, self.round, self.step, self.asked
+    """Characters left of the longest shortened text; None where all are whole."""
 
     def shortened(self, texts: Sequence[str], to: int) -> Self:
-        """The call with shorter texts in the place of those that may be shortened."""
+        """Return the call with shorter texts in place of those that may be shortened."""
         if self.shortenable is None:
             raise ValueError("nothing in this call may be shortened")
         messages = self.shortenable.messages(texts)
@@ -93,28 +69,31 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """One finished call: what was sent, what came back, and what it took.
-
-    `request` identifies what was asked (model, parameters and messages, as a hash): the messages as the
-    agent stated them, so that a call is found again whatever was shortened or shaped on its way. `messages`
-    are those that were sent. Token counts are the provider's own and None where it gave none;
-    `cached_tokens` is the part of `input_tokens` that a prefix cache held. `started` is a Unix time in
-    seconds; `latency`, in seconds, is that of the attempt that succeeded (or of the last one). Where the
-    call failed, `failure` says why, `code` is the provider's own for it (or the HTTP status, or the finish
-    reason), and `reply` holds whatever text came.
-    """
+    """One finished call: what was sent, what came back, and what it took."""
 
     call: Call
     request: str
+    """A hash of model, parameters and messages as the agent stated them, so that the call is found again
+    however the prompt was shortened or reshaped before it was sent."""
     model: str
     messages: list[Message]
+    """What was sent."""
     reply: str
+    """Of a failed call, whatever text arrived."""
     finish_reason: str | None
     input_tokens: int | None
+    """The provider's own count, like all token counts here; None where it gave none."""
     output_tokens: int | None
     cached_tokens: int | None
+    """The part of `input_tokens` that came from a prefix cache."""
     started: float
+    """Unix time of the last attempt."""
     latency: float
+    """Seconds that the last attempt took."""
     attempts: int
+    failure_kind: str | None = None
+    """The key of its `FailureKind`; None where the call succeeded."""
     failure: str | None = None
+    """What happened, for users."""
     code: str | None = None
+    """The provider's code for the failure, or the HTTP status or finish reason."""

@@ -1,10 +1,10 @@
 """API keys: where they come from, and that they go nowhere else.
 
-Keys come from the environment or from a `.env` file in the working directory; the environment wins, but
-not with a blank. `openai:` is whoever speaks its protocol, so models of several vendors may share a variable;
-a role has a key of its own in the variable with the role after it, as `OPENAI_API_KEY_JUDGE`.
+Keys come from the environment or from a `.env` file in the working directory; the environment wins unless it
+is blank. `openai:` is any server that speaks its protocol, so models of several vendors may share a variable;
+a role has a key of its own in the variable with the role appended, as in `OPENAI_API_KEY_JUDGE`.
 
-Keys are held here only, and every text that could carry one is passed through `Keys.redact`.
+Only this module holds keys, and every text that could carry one passes through `Keys.redact`.
 """
 
 import os
@@ -16,34 +16,24 @@ from urllib.parse import quote
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
-from models.errors.kinds import RunStopped
-from models.settings import ROLES, Endpoint, Provider, Role
+from models.errors.exceptions import RunStopped
+from models.settings import KEY_NAMES, ROLES, Endpoint, Provider, Role
 
-KEY_NAMES: dict[Provider, str] = {
-    "openai": "OPENAI_API_KEY",
-    "vllm": "VLLM_API_KEY",
-    "ernie": "QIANFAN_API_KEY",
-    "glm": "ZHIPUAI_API_KEY",
-    "glm-jwt": "ZHIPUAI_API_KEY",
-    "wenxin": "QIANFAN_AK and QIANFAN_SK",
-}
-"""The variable that holds a provider's key, or the two that hold its parts."""
+OTHER_KEYS = ("LANGSMITH_API_KEY", "LANGCHAIN_API_KEY")
+"""Variables with keys that we do not use and that must not leak either."""
 
-FURTHER_KEYS = ("LANGSMITH_API_KEY", "LANGCHAIN_API_KEY")
-"""Variables with keys that are not ours to use, and that must not get anywhere either."""
-
-SHORTEST_SECRET = 16
-"""A local server's key may be any word (`lm-studio`, `assistant`), which replies may hold as well, and those
-are data. What is shorter than this, or has not both letters and digits, is no secret and stays in them."""
+MIN_SECRET_LENGTH = 16
+"""A local server's key may be a plain word (`lm-studio`, `assistant`), which replies may contain as data. A
+key that is shorter than this, or lacks letters or digits, is not removed from replies."""
 
 _TOKENS = re.compile(r"\b(access_token|client_id|client_secret)=[^&\s'\"]+|\beyJ[\w-]+\.[\w-]+\.[\w-]+")
-"""What is made from a key and opens the same doors: tokens in URLs, and signed ones (JWT)."""
+"""What is derived from a key and grants the same access: tokens in URLs, and signed tokens (JWT)."""
 
 _NEEDS_NONE: frozenset[Provider] = frozenset({"vllm", "rehearsal"})
 
 
 class MissingKey(RunStopped):
-    """A model needs a key, and there is none that can be used."""
+    """A model needs a key, and there is no usable one."""
 
 
 class Keys:
@@ -54,7 +44,7 @@ class Keys:
         of_roles = (_of_role(name, role) for name in singly for role in ROLES)
         self._values = {
             name: value.strip()
-            for name in (*singly, *of_roles, *FURTHER_KEYS)
+            for name in (*singly, *of_roles, *OTHER_KEYS)
             if (value := variables.get(name)) and value.strip()
         }
         self._names = {spelled: name for name, value in self._values.items() for spelled in _spellings(value)}
@@ -64,10 +54,8 @@ class Keys:
 
     @classmethod
     def load(cls) -> "Keys":
-        """The keys in the environment, and in `.env` those that the environment lacks.
-
-        Raises:
-            MissingKey: there is a `.env`, and it cannot be read.
+        """X
+        MissingKey: there is a `.env` that cannot be read.
         """
         try:
             in_file = dotenv_values(Path(".env"), encoding="utf-8-sig")
@@ -78,7 +66,7 @@ class Keys:
         return cls({**in_file, **{name: value for name, value in os.environ.items() if value.strip()}})
 
     def variable(self, endpoint: Endpoint, role: Role) -> str | None:
-        """The variable with a role's key, or the two with the parts of it; None where none is set."""
+        """Return the variable with a role's key, or the two with its parts; None where none is set."""
         names = KEY_NAMES.get(endpoint.provider, "")
         for variable in (_of_role(names, role), names):
             if self._values.keys() >= set(variable.split(" and ")):
@@ -86,10 +74,10 @@ class Keys:
         return None
 
     def of(self, endpoint: Endpoint, role: Role) -> SecretStr:
-        """The key for a role's endpoint; a placeholder where the provider asks for none.
+        """Return the key for a role's endpoint; a placeholder where the provider needs none.
 
         Raises:
-            MissingKey: there is none, or it is no key; the message names the variable to set.
+            MissingKey: it is not set, or not a key; the message names the variable to set.
         """
         variable = self.variable(endpoint, role)
         if variable is None:
@@ -101,24 +89,24 @@ class Keys:
                 f"put {name.replace(' and', '=… and')}=… into the environment or into a file named .env here"
             )
         for name in variable.split(" and "):
-            # A header holds nothing else, and a line end in it would begin another one.
+            # A line end in a header would begin another one.
             if not (self._values[name].isascii() and self._values[name].isprintable()):
-                raise MissingKey(f"{name} is no key: it holds a line end or letters that no key has")
+                raise MissingKey(f"{name} is not a key: it holds a line end or characters that no key has")
         key = ":".join(self._values[name] for name in variable.split(" and "))
         if endpoint.provider == "glm-jwt" and key.count(".") != 1:
             raise MissingKey(
-                f"{endpoint.model} signs its tokens with a key of the form id.secret, and that in "
-                f"{variable} is none: use glm:{endpoint.name}"
+                f"{endpoint.model} signs its tokens with a key of the form id.secret, which the key in "
+                f"{variable} is not: use glm:{endpoint.name}"
             )
         return SecretStr(key)
 
     def redact(self, text: str) -> str:
-        """The text without any of the keys, also where a server echoed one in a URL or in JSON."""
+        """Remove all keys from a text, also where a server echoed one in a URL or in JSON."""
         text = self._found.sub(self._name, text)
         return _TOKENS.sub(lambda found: f"{found[1]}=[token]" if found[1] else "[token]", text)
 
     def redact_reply(self, text: str) -> str:
-        """A model's reply without any of the keys, save those that may be words (`SHORTEST_SECRET`)."""
+        """Remove all keys from a model's reply, except those that may be words (`MIN_SECRET_LENGTH`)."""
         return self._found_secret.sub(self._name, text)
 
     def _name(self, found: re.Match[str]) -> str:
@@ -131,7 +119,7 @@ def _of_role(names: str, role: Role) -> str:
 
 def _is_secret(value: str) -> bool:
     mixed = any(letter.isalpha() for letter in value) and any(letter.isdigit() for letter in value)
-    return mixed and len(value) >= SHORTEST_SECRET
+    return mixed and len(value) >= MIN_SECRET_LENGTH
 
 
 def _any_of(texts: Iterable[str]) -> re.Pattern[str]:

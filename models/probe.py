@@ -1,4 +1,4 @@
-"""Tries a model out with one real call, to find what would stop a run before it starts."""
+"""Tries a model with one real call, to find what would stop a run before it starts."""
 
 import asyncio
 import re
@@ -9,19 +9,21 @@ from dataclasses import dataclass
 
 from openai import DefaultAioHttpClient
 
-from models.call import Call
-from models.errors.classify import diagnose, unusable
-from models.errors.kinds import Diagnosis
-from models.keys import KEY_NAMES, Keys, MissingKey
+from models.call import Call, Message
+from models.errors.classify import classify, classify_reply
+from models.errors.kinds import Failure
+from models.keys import Keys, MissingKey
 from models.limits.budget import longest_reply
-from models.limits.context_window import WAIT, Room, context_length
-from models.limits.rate_limiter import Traffic
+from models.limits.context_window import QUERY_TIMEOUT, context_length
+from models.limits.rate_limiter import ConcurrencyPool
+from models.policy import GatewayPolicy
 from models.providers.chat_models import chat_model
-from models.providers.parameters import FORMS, OLD, formed
+from models.providers.parameters import OLD
+from models.providers.proxies import through_proxy
 from models.providers.reply import reply_text
-from models.routing.endpoint_state import Line, Standing
-from models.settings import Endpoint, ModelSettings, Role
-from prompts.pack import Message
+from models.routing.role_client import RoleClient
+from models.routing.router import endpoint_state, role_client
+from models.settings import KEY_NAMES, Endpoint, ModelSettings, Role
 
 QUESTION = [
     Message(role="system", content="You answer in one word."),
@@ -31,19 +33,21 @@ QUESTION = [
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. `ok` is None where it matters to no run by itself."""
+    """One thing that was checked."""
 
     subject: str
     ok: bool | None
+    """None where it would stop no run by itself."""
     text: str
 
 
 async def probe(
-    endpoint: Endpoint, roles: Sequence[Role], settings: ModelSettings, keys: Keys
+    endpoint: Endpoint, roles: Sequence[Role], settings: ModelSettings, keys: Keys, form: str
 ) -> AsyncIterator[Finding]:
-    """Call a model once as these roles would, which ask it in the same way, and tell what there is to know.
+    """Call a model once as these roles would, which ask it in the same way, and report what was found.
 
-    What depends on something that failed is not looked at. No finding holds a key.
+    What depends on something that failed is not checked. `form` is the regular expression of a verdict. No
+    finding holds a key.
     """
     role = roles[0]
     try:
@@ -53,17 +57,13 @@ async def probe(
         return
     if endpoint.provider in KEY_NAMES:
         yield Finding("key", True, keys.variable(endpoint, role) or "none, and none is needed")
-    async with DefaultAioHttpClient() as client:
-        model = chat_model(endpoint, role, settings, key, client)
-        room = Room(endpoint, key.get_secret_value(), client, settings)
-        standing = Standing(endpoint, Traffic(1).lane(), room)
-        line = Line(model, standing, [], formed(endpoint, "judge", settings), keys.variable(endpoint, role))
-        # Before the call, which may be refused for it.
+    async with DefaultAioHttpClient() as http:
+        # Before the call, which may be refused for it. Old credentials are not sent as they are.
         context = None
-        if endpoint.base_url and endpoint.provider not in OLD:  # whose keys are not sent as they are
+        if endpoint.base_url and endpoint.provider not in OLD:
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(WAIT, settings.timeout)):
-                    context = await context_length(endpoint, key.get_secret_value(), client)
+                async with asyncio.timeout(min(QUERY_TIMEOUT, settings.timeout)):
+                    context = await context_length(endpoint, key.get_secret_value(), http)
         if context is not None:
             most = longest_reply(settings, role)
             fits = context > most
@@ -71,65 +71,69 @@ async def probe(
             yield Finding("context", fits, f"{context:,} tokens{advice}")
             if not fits:
                 return
-        finding = await _call(line, settings, keys)
+        state = endpoint_state(endpoint, key, settings, http, ConcurrencyPool(1).limiter(), GatewayPolicy())
+        model = chat_model(endpoint, role, settings, key, http)
+        client = role_client(model, state, role, settings, keys)
+        finding = await _call(client, role, settings, keys)
         yield finding
         if not finding.ok or endpoint.provider == "rehearsal":
             return
-        if line.standing.knows_system:
+        if client.state.accepts_system_role:
             yield Finding("system role", True, "accepted")
         else:
             yield Finding("system role", None, "not accepted: its text goes into the first user message")
         if endpoint.provider == "vllm" and "judge" in roles:
-            yield await _structured(line, settings)
+            yield await _structured(client, settings, form)
 
 
-async def _call(line: Line, settings: ModelSettings, keys: Keys) -> Finding:
-    call = Call("check", "", 0, 1, "advisor", QUESTION)
+async def _call(client: RoleClient, role: Role, settings: ModelSettings, keys: Keys) -> Finding:
+    call = Call("check", "", 0, 1, "check", role, QUESTION)
     while True:
         began = time.perf_counter()
-        sent = line.shaped(call.messages)
+        sent = client.shape(call.messages)
         try:
             async with asyncio.timeout(settings.timeout):
-                message = await line.model.ainvoke([dict(m) for m in sent])
+                message = await client.model.ainvoke([dict(m) for m in sent])
         except Exception as error:
-            if line.learn(error, sent, formed=False):
+            if client.adapt(error, sent, with_form=False):
                 continue
-            failure = diagnose(error, line.endpoint, has_answered=False, key=line.key)
+            proxy = through_proxy(client.endpoint.base_url)
+            failure = classify(error, client.endpoint, has_replied=False, key=client.key, proxy=proxy)
         else:
             seconds = time.perf_counter() - began
             text = reply_text(message.text)
-            found = unusable(message, text, call, line.endpoint)
+            found = classify_reply(message, text, call, client.endpoint)
             if found is None:
-                said = " ".join(keys.redact_reply(text).split())[:60]
-                return Finding("call", True, f"answered in {seconds:.2f} s: “{said}”")
+                reply = " ".join(keys.redact_reply(text).split())[:60]
+                return Finding("call", True, f"answered in {seconds:.2f} s: “{reply}”")
             failure = found
-        words = f"{failure.meaning.name}: {failure.told(keys.redact)}"
-        return Finding("call", False, words + _better_address(failure, line.endpoint))
+        description = f"{failure.kind.key}: {failure.describe(keys.redact)}"
+        return Finding("call", False, description + _suggested_address(failure, client.endpoint))
 
 
-def _better_address(failure: Diagnosis, endpoint: Endpoint) -> str:
-    """What to try where nothing is found at an address without a version."""
+def _suggested_address(failure: Failure, endpoint: Endpoint) -> str:
+    """Return what to try where nothing is found at an address without a version."""
     url = endpoint.base_url or ""
     if failure.code != "404" or endpoint.provider not in ("openai", "vllm") or re.search(r"/v\d", url):
         return ""
     return f"\nMost servers have their API below /v1: try --base-url {url}/v1"
 
 
-async def _structured(line: Line, settings: ModelSettings) -> Finding:
-    """Whether the server keeps a verdict to its form, though the question is for another reply.
+async def _structured(client: RoleClient, settings: ModelSettings, form: str) -> Finding:
+    """Check whether the server holds a verdict to its form, though the question asks for another reply.
 
-    Older ones ignore the field and say nothing. A server that refuses it is asked without it in a run.
+    Older servers ignore the field silently. One that refuses it is asked without it in a run.
     """
-    subject, otherwise = "structured verdicts", "verdicts are read from what the judge says freely"
-    call = Call("check", "", 0, 1, "judge_forward", QUESTION[1:], form="compare")
-    fields = line.fields(call)
+    subject, otherwise = "structured verdicts", "verdicts are read from the judge's free text"
+    call = Call("check", "", 0, 1, "check", "judge", QUESTION[1:], "verdict", form=form)
+    fields = client.fields(call)
     if not fields:
         return Finding(subject, None, f"`extra_body` asks for a form of its own: {otherwise}")
     try:
         async with asyncio.timeout(settings.timeout):
-            message = await line.model.ainvoke([dict(m) for m in call.messages], **fields)
+            message = await client.model.ainvoke([dict(m) for m in call.messages], **fields)
     except Exception as error:
-        return Finding(subject, None, f"not there ({type(error).__name__}): {otherwise}")
-    if re.match(FORMS["compare"], reply_text(message.text)):
-        return Finding(subject, True, "kept to the form")
-    return Finding(subject, None, f"not there, this server ignores `structured_outputs`: {otherwise}")
+        return Finding(subject, None, f"not supported ({type(error).__name__}): {otherwise}")
+    if re.match(form, reply_text(message.text)):
+        return Finding(subject, True, "held to the form")
+    return Finding(subject, None, f"this server ignores `structured_outputs`: {otherwise}")

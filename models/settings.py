@@ -1,4 +1,4 @@
-"""Which chat models play the roles, and how they are asked."""
+"""Which chat models play the roles, how they are asked, and how much is asked of them."""
 
 from json import dumps
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
@@ -31,18 +31,27 @@ BASE_URLS: dict[Provider, str] = {
 }
 """Where a provider serves its models, unless the settings say otherwise."""
 
+KEY_NAMES: dict[Provider, str] = {
+    "openai": "OPENAI_API_KEY",
+    "vllm": "VLLM_API_KEY",
+    "ernie": "QIANFAN_API_KEY",
+    "glm": "ZHIPUAI_API_KEY",
+    "glm-jwt": "ZHIPUAI_API_KEY",
+    "wenxin": "QIANFAN_AK and QIANFAN_SK",
+}
+"""The variable that holds a provider's key, or the two that hold its parts."""
+
 
 def split_model(model: str) -> tuple[Provider, str]:
-    """The provider and the name in `PROVIDER:NAME`.
-
-    Only the first colon separates: names may hold more of them. `rehearsal:` needs no name.
+    """Split `PROVIDER:NAME` at its first colon; names may hold more of them. `rehearsal` needs neither name
+    nor colon.
 
     Raises:
         ValueError: the provider is unknown or the name is missing.
     """
     head, colon, name = model.partition(":")
     provider = next((known for known in PROVIDERS if known == head), None)
-    if provider is None or not colon:
+    if provider is None or not (colon or provider == "rehearsal"):
         known = ", ".join(f"{provider}:" for provider in PROVIDERS)
         raise ValueError(f"{model!r} is not a model: write PROVIDER:NAME, with one of {known}")
     if not name and provider != "rehearsal":
@@ -51,20 +60,21 @@ def split_model(model: str) -> tuple[Provider, str]:
 
 
 class Endpoint(NamedTuple):
-    """A model, and the base URL it was given; without one the provider's own is meant."""
+    """A model and where it is served."""
 
     provider: Provider
     name: str
     base_url: str | None
+    """None means the provider's own address."""
 
     @property
     def model(self) -> str:
-        """The model as it is written in the settings, `PROVIDER:NAME`."""
+        """The model as the settings write it, `PROVIDER:NAME`."""
         return f"{self.provider}:{self.name}"
 
 
 def located(endpoint: Endpoint) -> Endpoint:
-    """The endpoint with the address it is reached at."""
+    """Return the endpoint with the address it is reached at."""
     return endpoint._replace(base_url=endpoint.base_url or BASE_URLS.get(endpoint.provider))
 
 
@@ -73,7 +83,7 @@ def _addresses(given: object) -> tuple[str, ...]:
         return ()
     urls = [given] if isinstance(given, str) else given
     if not isinstance(urls, list | tuple) or not all(isinstance(url, str) for url in urls):
-        raise ValueError(f"{given!r} is neither an address nor a list of them")
+        raise ValueError(f"{given!r} is neither an address nor a list of addresses")
     addresses = tuple(map(_http_address, urls))
     for url in addresses:
         if addresses.count(url) > 1:
@@ -90,30 +100,31 @@ Addresses = Annotated[
     BeforeValidator(_addresses, json_schema_input_type=str | list[str] | None),
     PlainSerializer(_written, return_type=str | list[str] | None),
 ]
-"""Where a model is served: one base URL or several, written as a text or as a list."""
+"""Where a model is served: one base URL or several, written as a string or a list."""
 
 
 class ModelSettings(BaseModel):
-    """The part of the settings that says which models are called, and with which parameters."""
+    """The settings that say which models are called, and with which parameters."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     model: str = Field(
         "rehearsal:",
-        description="The model of every role that has none of its own, as PROVIDER:NAME. Providers: "
+        description="The model of every role without one of its own, as PROVIDER:NAME. Providers: "
         "openai (and every OpenAI-compatible endpoint), vllm, ernie, glm, rehearsal (built in, no network); "
         "wenxin and glm-jwt take old credentials.",
     )
     base_url: Addresses = Field(
         (),
-        description="Where `model` is served, for instance http://localhost:8000/v1; without it the "
+        description="Where `model` is served, for instance http://localhost:8000/v1. Default: the "
         "provider's own address. Several are replicas, which share the samples.",
     )
     role_models: dict[Role, str] = Field(
-        default_factory=dict, description="Models of single roles, which take the place of `model`."
+        default_factory=dict, description="Models of single roles, used instead of `model`."
     )
     role_base_urls: dict[Role, Addresses] = Field(
-        default_factory=dict, description="Where the models in `role_models` are served, one or several each."
+        default_factory=dict,
+        description="Where the models in `role_models` are served, one address or several each.",
     )
     temperature: float = Field(0.0, ge=0, le=2, description="Sampling temperature.")
     top_p: float = Field(1.0, gt=0, le=1, description="Nucleus sampling: the share of probability kept.")
@@ -121,43 +132,40 @@ class ModelSettings(BaseModel):
     max_input_tokens: int | None = Field(
         None,
         ge=1,
-        description="The longest prompt, in tokens: estimated, or counted by a vLLM server, whose context is "
-        "a limit anyway. In a longer one the debate is shortened; a sample that needs more even so fails "
+        description="The longest prompt, in tokens: estimated, or counted by a vLLM server, whose context "
+        "limits it anyway. In a longer prompt the debate is shortened; a sample that needs more even so fails "
         "without a call.",
     )
     seed: int | None = Field(
-        None, ge=0, description="For sampling that can be repeated, where the provider knows seeds."
+        None, ge=0, description="The seed for repeatable sampling, where the provider supports seeds."
     )
     thinking: Literal["default", "on", "off"] = Field(
         "default", description="Whether models think before they reply, where that can be switched."
     )
     extra_body: dict[str, Any] = Field(
         default_factory=dict,
-        description="Further fields of each request, as the provider names them; they win over the settings.",
+        description="Further fields of each request, as the provider names them; they override the settings.",
     )
     role_extra_body: dict[Role, dict[str, Any]] = Field(
-        default_factory=dict, description="Further fields for single roles, on top of `extra_body`."
+        default_factory=dict, description="Further fields for single roles, in addition to `extra_body`."
     )
     timeout: float = Field(120.0, gt=0, description="How long one attempt at a call may take, in seconds.")
     rehearsal_wins: float = Field(
         0.5,
         ge=0,
         le=1,
-        description="How often the judge that `rehearsal:` plays prefers the draft, as a share.",
+        description="How often the judge that `rehearsal` plays prefers the draft, as a share.",
     )
 
     @field_validator("model")
     @classmethod
     def _model_is_named(cls, model: str) -> str:
-        split_model(model)
-        return model
+        return ":".join(split_model(model))
 
     @field_validator("role_models")
     @classmethod
     def _models_are_named(cls, models: dict[Role, str]) -> dict[Role, str]:
-        for model in models.values():
-            split_model(model)
-        return models
+        return {role: ":".join(split_model(model)) for role, model in models.items()}
 
     @field_validator("extra_body")
     @classmethod
@@ -180,45 +188,45 @@ class ModelSettings(BaseModel):
         return self
 
     def replicas(self, role: Role) -> tuple[Endpoint, ...]:
-        """The model that plays a role at each address where it is served."""
+        """Return the model that plays a role, at each address where it is served."""
         own = role in self.role_models
         named = split_model(self.role_models[role] if own else self.model)
         urls = self.role_base_urls.get(role, ()) if own else self.base_url
         return tuple(Endpoint(*named, url) for url in urls or (None,))
 
     def endpoint(self, role: Role) -> Endpoint:
-        """The model that plays a role and where it is served; of several addresses the first.
+        """Return the model that plays a role, at the first of its addresses.
 
-        Replicas differ in nothing but the address, so this one stands for what all are asked and cost.
+        Replicas differ only in the address, so this one represents what all are asked and cost.
         """
         return self.replicas(role)[0]
 
     def further(self, role: Role) -> dict[str, Any]:
-        """The further fields of a role's requests."""
+        """Return the further fields of a role's requests."""
         return {**self.extra_body, **self.role_extra_body.get(role, {})}
 
 
-_TAKEN = frozenset({"messages", "model", "n", "stream"})
+_RESERVED = frozenset({"messages", "model", "n", "stream"})
 
 
 def _free(fields: dict[str, Any]) -> dict[str, Any]:
-    if taken := sorted(_TAKEN & fields.keys()):
-        raise ValueError(f"{taken[0]!r} is not to be set here: it is no matter of how a model is asked")
+    if reserved := sorted(_RESERVED & fields.keys()):
+        raise ValueError(f"{reserved[0]!r} cannot be set here: coevol sets it itself")
     for name, value in fields.items():
         try:
             dumps(value, allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError):
-            raise ValueError(f"{name!r} holds what cannot be sent as JSON") from None
+            raise ValueError(f"{name!r} holds a value that cannot be sent as JSON") from None
     return fields
 
 
 def _http_address(url: str) -> str:
     scheme, there, rest = url.partition("://")
     if "@" in (rest if there else url).partition("/")[0]:
-        # Not shown: it would be on file and in messages for all to see.
+        # Not shown: it would be recorded and appear in messages.
         raise ValueError(
             "an address with a user name or a password in it cannot be used: "
-            "give the provider's key in its variable"
+            "put the provider's key into its variable"
         )
     if scheme not in ("http", "https") or not there:
         raise ValueError(f"{url!r} is not an address: it starts with http:// or https://")
@@ -231,8 +239,34 @@ def _http_address(url: str) -> str:
         raise ValueError(f"{url!r} is not an address: write http://HOST:PORT/PATH")
     url = url.rstrip("/")
     if url.endswith(_CALLS):
-        raise ValueError(f"{url} is where calls go, and not the base URL: write {url.removesuffix(_CALLS)}")
+        raise ValueError(f"{url} is where calls go, not the base URL: write {url.removesuffix(_CALLS)}")
     return url
 
 
 _CALLS = "/chat/completions"
+
+
+class Limits(BaseModel):
+    """How much a run may ask of the models at a time and in all. None of it changes what they are asked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    concurrency: int = Field(64, ge=1, description="The most calls in flight.")
+    rpm: float | None = Field(
+        None,
+        gt=0,
+        description="The most calls a minute to each endpoint (a model and where it is served, each replica "
+        "by itself).",
+    )
+    tpm: float | None = Field(
+        None, gt=0, description="The most tokens a minute to each endpoint, of prompts and replies."
+    )
+    budget: float | None = Field(
+        None, gt=0, description="The most that the run may spend in all, in US dollars at list prices."
+    )
+    budget_tokens: int | None = Field(
+        None, ge=1, description="The most tokens that the run may use in all, of prompts and replies."
+    )
+    max_failures: float = Field(
+        0.5, ge=0, le=1, description="The share of failed samples above which the run stops itself."
+    )

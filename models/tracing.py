@@ -1,7 +1,7 @@
 """Tracing with LangSmith, where its own variables ask for it (LANGSMITH_TRACING, LANGSMITH_API_KEY, …).
 
-What is traced is LangChain's and LangGraph's doing. Here is what they cannot know: by what one filters the
-traces of a data set, what must not be in them, and that a run goes on whatever becomes of them.
+LangChain and LangGraph write the traces. Added here is what they cannot know: tags to filter the traces of a
+data set by, what must not be in them, and that a run continues whatever becomes of them.
 """
 
 import logging
@@ -16,48 +16,49 @@ from langsmith.utils import tracing_is_enabled
 from models.call import Call
 from models.keys import Keys
 
-LAST_WORDS = 10.0
-"""Seconds that a finished run waits for LangSmith to take the traces that are left."""
+FLUSH_SECONDS = 10.0
+"""How long a finished run waits for LangSmith to accept the remaining traces."""
 
-LONGEST_WORDS = 200
-"""Characters kept of what LangSmith says of a failure."""
+MAX_MESSAGE_CHARS = 200
+"""Characters kept of LangSmith's error message."""
 
 
-def begin_tracing(keys: Keys, tell: Callable[[str], None] | None = None) -> Callable[[], None]:
-    """Keep keys out of traces; does nothing where no traces are wanted.
+def start_tracing(keys: Keys, notify: Callable[[str], None] | None = None) -> Callable[[], None]:
+    """Keep keys out of traces; do nothing where tracing is off.
 
-    With `tell`, the first failure to deliver a trace is told there, once, and the library's own log of them
-    is silent. At most 10,000 parts of traces wait to be delivered (LANGSMITH_TRACING_QUEUE_MAX_SIZE); more
-    are dropped. What it gives is for the end of a run: it lets the last traces go, for a few seconds at most.
+    With `notify`, the first failure to deliver a trace is reported there, once, and the library's own log of
+    them is silent. At most 10,000 parts of traces wait for delivery (LANGSMITH_TRACING_QUEUE_MAX_SIZE); more
+    are dropped. Call the returned function at the end of a run: it delivers the last traces, for a few
+    seconds at most.
     """
     if not tracing_is_enabled():
         return lambda: None
     # A thread that waits for an answer must not keep the finished program alive.
     os.environ.setdefault("LANGSMITH_USE_DAEMON", "true")
-    told = False
+    notified = False
 
     def failed(error: Exception) -> None:
-        nonlocal told
-        if tell and not told:
-            told = True
-            words = " ".join(keys.redact(str(error)).split())[:LONGEST_WORDS]
-            tell(f"LangSmith does not take the traces, and the run goes on without: {words}")
+        nonlocal notified
+        if notify and not notified:
+            notified = True
+            message = " ".join(keys.redact(str(error)).split())[:MAX_MESSAGE_CHARS]
+            notify(f"LangSmith does not accept the traces; the run continues without them: {message}")
 
-    if tell:
+    if notify:
         logging.getLogger("langsmith").setLevel(logging.CRITICAL)
     client = Client(anonymizer=_without(keys), tracing_error_callback=failed)
     configure(client=client)
 
     def end() -> None:
-        client.close(LAST_WORDS)
+        client.close(FLUSH_SECONDS)
         if client.tracing_queue is not None and client.tracing_queue.unfinished_tasks:
-            failed(TimeoutError(f"some were left after {LAST_WORDS:g} seconds at the end"))
+            failed(TimeoutError(f"some were left after {FLUSH_SECONDS:g} seconds"))
 
     return end
 
 
 def sample_config(run: str, sample: str, mode: str) -> RunnableConfig:
-    """The name, tags and metadata of one sample's trace; nothing where no traces are wanted."""
+    """Return the name, tags and metadata of one sample's trace; nothing where tracing is off."""
     if not tracing_is_enabled():
         return RunnableConfig()
     return RunnableConfig(
@@ -68,7 +69,7 @@ def sample_config(run: str, sample: str, mode: str) -> RunnableConfig:
 
 
 def call_config(call: Call) -> RunnableConfig:
-    """The name, tags and metadata of one call's trace, besides those of its sample."""
+    """Return the name, tags and metadata of one call's trace, in addition to its sample's."""
     return RunnableConfig(
         run_name=call.step,
         tags=[f"sample:{call.sample}", f"role:{call.role}"],
@@ -87,8 +88,8 @@ def call_config(call: Call) -> RunnableConfig:
 def _without(keys: Keys) -> Callable[[Any], Any]:
     def redacted(value: Any) -> Any:
         match value:
-            case {"error": str(words)} if len(value) == 1:
-                return {"error": keys.redact(words)}
+            case {"error": str(message)} if len(value) == 1:
+                return {"error": keys.redact(message)}
             case str():
                 return keys.redact_reply(value)
             case dict():

@@ -1,6 +1,6 @@
 """The advisor: turns the debate, or the bare record, into at most three writing suggestions.
 
-Where all of it is too long for its model, the debate may be shortened; request and response are not.
+Where that is too long for its model, the debate may be shortened; request and response are not.
 """
 
 from collections.abc import Sequence
@@ -8,36 +8,34 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from models.call import Shortenable
-from nodes.agent import Ask, MaterialWithResponse, Node, renderer
-from nodes.debater import Debated, contributions
+from models.call import Message, Shortenable
+from nodes.agent import Ask, Node, ResponseView, renderer
+from nodes.debater import DebateView, contributions
 from nodes.settings import AgentSettings
-from prompts.pack import Message
+from prompts.method import STEPS, Mode
 
 
-class AdvisorView(Debated, MaterialWithResponse):
+class AdvisorView(DebateView, ResponseView):
     """What the advisor can see; a mode may show it less."""
 
 
-def advisor(ask: Ask, *, sees_response: bool, sees_debate: bool) -> Node[AdvisorView]:
-    """The node that writes the suggestions."""
+def advisor(mode: Mode, ask: Ask) -> Node[AdvisorView]:
+    """Create the node that writes the suggestions."""
+    step = STEPS["advisor"]
+    shown = mode.shown(step.name)
 
     async def node(state: AdvisorView, *, runtime: Runtime[Any]) -> dict[str, Any]:
         settings: AgentSettings = runtime.context
-        render = await renderer(
-            "advisor",
-            settings,
-            state,
-            persona=settings.advisor_persona,
-            response=state["response"] if sees_response else None,
-        )
+        response = state["response"] if "response" in shown else None
+        persona = settings.persona("advisor")
+        render = await renderer(step.name, settings, state, persona=persona, response=response)
 
         def messages(debate: Sequence[str] | None) -> list[Message]:
             return render(debate=debate)
 
-        debate = contributions(state) if sees_debate else None
+        debate = contributions(state) if "debate" in shown else None
         shortenable = Shortenable(tuple(debate), messages) if debate else None
-        reply = await ask("advisor", state, settings, messages(debate), shortenable=shortenable)
+        reply = await ask(step, state, settings, messages(debate), shortenable=shortenable)
         return {"suggestions": reply.strip()}
 
     return node

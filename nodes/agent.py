@@ -1,4 +1,4 @@
-"""What all agents have in common: what they can see of a record, and how they speak to their model."""
+"""What all agents have in common: what they see of a record, and how they ask their model."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -7,26 +7,26 @@ from typing import Any, Protocol, TypeVar
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
-from models.call import Shortenable, Step, VerdictForm
+from models.call import Message, Shortenable
 from nodes.settings import AgentSettings
-from prompts.pack import Message, current_pack, request_text
+from prompts.method import Step
+from prompts.pack import current_pack, request_text
 
 
-class Material(TypedDict):
-    """The part of the state that every agent sees: the request, and where in the run it stands.
-
-    `system` and `input` are empty where the record has none.
-    """
+class RequestView(TypedDict):
+    """The part of the state that every agent sees: the request, and where in the run it is."""
 
     id: str
     exchange: int
     round: int
     system: str
+    """Empty where the record has none."""
     instruction: str
     input: str
+    """Empty where the record has none."""
 
 
-class MaterialWithResponse(Material):
+class ResponseView(RequestView):
     """The request and the current response."""
 
     response: str
@@ -36,18 +36,18 @@ View_contra = TypeVar("View_contra", contravariant=True)
 
 
 class Node(Protocol[View_contra]):
-    """A node of a graph: reads its view of the state, makes one call, gives an update of the state.
+    """A node of a graph: reads its view of the state, makes one call, returns an update of the state.
 
     The runtime's context is the settings.
     """
 
     async def __call__(self, state: View_contra, *, runtime: Runtime[Any]) -> dict[str, Any]:
-        """Work once."""
+        """Run the node."""
         ...
 
 
 class Ask(Protocol):
-    """The way a node speaks to the model of its role."""
+    """How a node asks the model of its role."""
 
     async def __call__(
         self,
@@ -56,22 +56,21 @@ class Ask(Protocol):
         settings: AgentSettings,
         messages: list[Message],
         *,
-        whole: bool = False,
         asked: int = 1,
-        form: VerdictForm | None = None,
+        form: str | None = None,
         shortenable: Shortenable | None = None,
     ) -> str:
-        """Make the call of a step, for the place in the run that the state `at` names; give the reply.
+        """Make the call of a step at the point of the run that the state `at` names, and return the reply.
 
-        `whole`, `asked`, `form` and `shortenable` are those of `models.call.Call`.
+        `asked`, `form` and `shortenable` are those of `models.call.Call`.
         """
         ...
 
 
 async def prompt(
-    template: str, settings: AgentSettings, state: Material, *, persona: str, **values: Any
+    template: str, settings: AgentSettings, state: RequestView, *, persona: str, **values: Any
 ) -> list[Message]:
-    """The messages of a template: the request in `state`, the persona, and what else the agent sees.
+    """Render a template with the request in `state`, the persona, and what else the agent sees.
 
     Raises:
         PackError: the prompt pack of the settings cannot be used.
@@ -80,19 +79,19 @@ async def prompt(
 
 
 async def renderer(
-    template: str, settings: AgentSettings, state: Material, *, persona: str, **values: Any
+    template: str, settings: AgentSettings, state: RequestView, *, persona: str, **values: Any
 ) -> Callable[..., list[Message]]:
-    """What makes the messages of a template; it takes the values that are not given here.
+    """Return a function that renders a template; it takes the values that are missing here.
 
     Raises:
         PackError: the prompt pack of the settings cannot be used.
     """
     pack = await current_pack(settings.prompts)
-    return partial(pack.render, template, persona=persona, **shown(state), **values)
+    return partial(pack.render, template, persona=persona, **request_values(state), **values)
 
 
-def shown(state: Material) -> dict[str, str]:
-    """The request as the variables of a prompt."""
+def request_values(state: RequestView) -> dict[str, str]:
+    """Return the request as the variables of a template."""
     instruction, given = state["instruction"], state["input"]
     return {
         "system": state["system"],

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
-from models.call import VerdictForm
-from nodes.agent import MaterialWithResponse
+from nodes.agent import ResponseView
 from nodes.judge import GREATEST_LEAD, Judgement
+from nodes.settings import VerdictForm
 
 Ending = Literal["max_rounds", "not_accepted", "judge_error", "one_pass"]
 """Why the rounds ended: the limit was reached, the draft was not preferred, neither judgement could be read,
@@ -17,29 +17,27 @@ or the mode has one pass and no judge."""
 
 
 class Points(TypedDict):
-    """What a round's judgements give to the response it started from and to its draft."""
+    """The points of a round's judgements for the response it started from and for its draft."""
 
     current: float
     draft: float
 
 
 class Round(TypedDict):
-    """What came of one round. In modes without debate, advice or judgement those fields are None.
-
-    `reversed` alone is None where `forward` decided and `lazy_judge` spared the second judgement.
-    """
+    """The outcome of one round. In modes without debate, advice or judgement those fields are None."""
 
     round: int
     suggestions: str | None
     draft: str
     forward: Judgement | None
     reversed: Judgement | None
+    """None also where `forward` decided and `lazy_judge` saved the second judgement."""
     points: Points | None
     accepted: bool
 
 
-class Judged(MaterialWithResponse):
-    """What the decision is made from."""
+class DecisionView(ResponseView):
+    """What the decision is based on."""
 
     suggestions: str
     draft: str
@@ -49,10 +47,10 @@ class Judged(MaterialWithResponse):
 
 
 def merge(forward: Judgement, reverse: Judgement | None) -> Points | None:
-    """The average of both orders, for the current response and for the draft.
+    """Average both orders, for the current response and for the draft.
 
-    The current response is response 1 in forward order and response 2 in reversed order. Where one of
-    the replies cannot be read, or was not asked for, the other alone counts; None means that neither can.
+    The current response is response 1 in forward order and response 2 in reversed order. Where one reply
+    cannot be read, or was not asked for, the other alone counts; None means that neither can be read.
     """
     current, draft = [], []
     if forward["points"]:
@@ -67,7 +65,7 @@ def merge(forward: Judgement, reverse: Judgement | None) -> Points | None:
 
 
 def settled(forward: Judgement, form: VerdictForm) -> bool:
-    """Whether the forward judgement decides the round, whatever the reversed one would say.
+    """Whether the forward judgement decides the round, whatever the reversed one would be.
 
     Let f be the draft's lead (its points less those of the current response) in forward order, r its lead in
     reversed order, and g the greatest lead there is: 1 under `compare`, 9 under `score`. By the merge rule
@@ -77,7 +75,7 @@ def settled(forward: Judgement, form: VerdictForm) -> bool:
     - f > 0, where only the forward judgement can;
     - r > 0, where only the reversed one can.
 
-    The forward judgement decides where all that may follow leads to the same:
+    The forward judgement decides where everything that may follow leads to the same:
 
     - It cannot be read: r > 0 accepts, r ≤ 0 does not. Nothing is decided.
     - f + g ≤ 0, which means f = -g, since no lead is greater: f + r ≤ f + g ≤ 0 for every r, and f < 0. The
@@ -85,10 +83,11 @@ def settled(forward: Judgement, form: VerdictForm) -> bool:
     - -g < f ≤ 0: r = g accepts, an unreadable one does not. Nothing is decided.
     - f > 0: an unreadable one accepts, and r = -g does not, as f - g ≤ 0. Nothing is decided.
 
-    So it decides where the draft loses by as much as can be: `assistant 1` under `compare`, `10 1` under
-    `score`. An acceptance is never decided by one order. The round's ending is the same too (a judgement was
-    read). What is not the same is the record: merged points are those of the forward judgement, and a
-    second judgement that would have contradicted it, or whose call would have failed, is not known of.
+    So it decides where the draft loses by the greatest lead: `assistant 1` under `compare`, `10 1` under
+    `score`. One order never decides an acceptance. The round's ending is the same too (a judgement was read).
+    What differs is the
+    record: merged points are those of the forward judgement, and a second judgement that would have
+    contradicted it, or whose call would have failed, remains unknown.
     """
     if not forward["points"]:
         return False
@@ -97,10 +96,10 @@ def settled(forward: Judgement, form: VerdictForm) -> bool:
 
 
 def favoured_position(done: Round) -> Literal[1, 2] | None:
-    """The place, 1 or 2, that both orders of a round preferred, whichever response stood there.
+    """Return the position, 1 or 2, that both orders of a round preferred, whichever response was there.
 
-    Then the two judgements contradict each other. None where they do not: they name the same winner,
-    either sees a tie, cannot be read or was not asked for, or nothing was judged.
+    Then the two judgements contradict each other. None where they do not: they name the same winner, one of
+    them is a tie, cannot be read or was not asked for, or nothing was judged.
     """
     forward, reverse = done["forward"], done["reversed"]
     if not (forward and reverse and forward["points"] and reverse["points"]):
@@ -111,8 +110,8 @@ def favoured_position(done: Round) -> Literal[1, 2] | None:
     return None
 
 
-def decide(state: Judged) -> dict[str, Any]:
-    """The node that ends a round of mode `evolve`: the draft must have more points, a tie is not enough."""
+def decide(state: DecisionView) -> dict[str, Any]:
+    """End a judged round: the draft must have more points, a tie is not enough."""
     points = merge(state["forward"], state["reversed"])
     accepted = points is not None and points["draft"] > points["current"]
     done = Round(
@@ -132,15 +131,15 @@ def decide(state: Judged) -> dict[str, Any]:
     return update
 
 
-class Written(MaterialWithResponse, total=False):
-    """What a mode without a judge leaves."""
+class DraftView(ResponseView, total=False):
+    """What a mode without a judge ends with."""
 
     suggestions: str
     draft: str
 
 
-def adopt(state: Written) -> dict[str, Any]:
-    """The node that ends the modes without a judge: the draft is the result."""
+def adopt(state: DraftView) -> dict[str, Any]:
+    """End a round without a judge: the draft is the result."""
     done = Round(
         round=state["round"],
         suggestions=state.get("suggestions"),

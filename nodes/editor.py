@@ -4,32 +4,35 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from nodes.agent import Ask, MaterialWithResponse, Node, prompt, shown
+from nodes.agent import Ask, Node, ResponseView, prompt, request_values
 from nodes.settings import AgentSettings
 from prompts.cleaning import clean_draft
+from prompts.method import STEPS, Mode
 
 
-class EditorView(MaterialWithResponse):
+class EditorView(ResponseView):
     """What the editor can see; a mode may show it less."""
 
     suggestions: str
 
 
-def editor(ask: Ask, *, sees_response: bool, sees_suggestions: bool) -> Node[EditorView]:
-    """The node that writes the draft. A draft that was cut off is of no use: the call then fails."""
+def editor(mode: Mode, ask: Ask) -> Node[EditorView]:
+    """Create the node that writes the draft."""
+    step = STEPS["editor"]
+    shown = mode.shown(step.name)
 
     async def node(state: EditorView, *, runtime: Runtime[Any]) -> dict[str, Any]:
         settings: AgentSettings = runtime.context
-        response = state["response"] if sees_response else None
+        response = state["response"] if "response" in shown else None
         messages = await prompt(
-            "editor",
+            step.name,
             settings,
             state,
-            persona=settings.editor_persona,
+            persona=settings.persona("editor"),
             response=response,
-            suggestions=state["suggestions"] if sees_suggestions else None,
+            suggestions=state["suggestions"] if "suggestions" in shown else None,
         )
-        reply = await ask("editor", state, settings, messages, whole=True)
-        return {"draft": clean_draft(reply, shown(state)["request"], response)}
+        reply = await ask(step, state, settings, messages)
+        return {"draft": clean_draft(reply, request_values(state)["request"], response)}
 
     return node

@@ -1,41 +1,43 @@
 """The judge: compares the current response with the draft, once in each order.
 
-A judgement is two things: what the judge is asked, and how its reply is read.
+A judge is two things: how it is asked (`judge`), and how its reply is read (`read_verdict`):
+
+    >>> read_verdict("assistant 2\nIt gives an example.", "compare")
+    [0.0, 1.0]
+    >>> read_verdict("Both have their merits.", "compare")
 """
 
 import re
-from typing import Any, Literal
+from typing import Any
 
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
-from models.call import Step, VerdictForm
-from nodes.agent import Ask, MaterialWithResponse, Node, prompt
-from nodes.settings import AgentSettings
-from prompts.pack import Message
-
-Order = Literal["forward", "reversed"]
+from models.call import Message
+from nodes.agent import Ask, Node, ResponseView, prompt
+from nodes.settings import AgentSettings, Order, VerdictForm
+from prompts.method import STEPS
 
 
 class Judgement(TypedDict):
-    """What the judge said, and the points it gave to response 1 and response 2.
-
-    `points` is None where the reply could not be read; a judge that was asked again said the last `reply`.
-    """
+    """What the judge said, and the points it gave to response 1 and response 2."""
 
     reply: str
+    """Of a judge that was asked again, the last reply."""
     points: list[float] | None
+    """None where the reply could not be read."""
 
 
-class JudgeView(MaterialWithResponse):
+class JudgeView(ResponseView):
     """What the judge sees; the order decides which of the two responses comes first."""
 
     draft: str
 
 
 def judge(order: Order, ask: Ask) -> Node[JudgeView]:
-    """The node that judges in one order: forward shows the current response first, reversed the draft."""
-    step: Step = "judge_forward" if order == "forward" else "judge_reversed"
+    """Create the node that judges in one order: forward shows the current response first, reversed the
+    draft."""
+    step = STEPS[f"judge_{order}"]
 
     async def node(state: JudgeView, *, runtime: Runtime[Any]) -> dict[str, Any]:
         settings: AgentSettings = runtime.context
@@ -46,27 +48,35 @@ def judge(order: Order, ask: Ask) -> Node[JudgeView]:
             f"judge_{settings.verdict}",
             settings,
             state,
-            persona=settings.judge_persona,
+            persona=settings.persona("judge"),
             response_1=first,
             response_2=second,
         )
-        form = settings.verdict
+        form = REPLY_FORMS[settings.verdict]
         reply = await ask(step, state, settings, messages, form=form)
         points = read_verdict(reply, settings.verdict)
         for retry in range(settings.judge_retries):
             if points:
                 break
-            said = Message(role="assistant", content=reply)
-            messages = [*messages, said, Message(role="user", content=REMINDERS[settings.verdict])]
+            answer = Message(role="assistant", content=reply)
+            messages = [*messages, answer, Message(role="user", content=REMINDERS[settings.verdict])]
             reply = await ask(step, state, settings, messages, asked=retry + 2, form=form)
             points = read_verdict(reply, settings.verdict)
         update: dict[str, Any] = {order: Judgement(reply=reply, points=points)}
         if order == "forward" and settings.lazy_judge:
-            update["reversed"] = None  # not asked for so far; the state may hold that of the round before
+            update["reversed"] = None  # not asked so far; the state may hold that of the round before
         return update
 
     return node
 
+
+REPLY_FORMS: dict[VerdictForm, str] = {
+    "compare": r"(assistant 1|assistant 2|equal)\n[^\s][\s\S]*",
+    "score": r"(10|[1-9](\.5)?) (10|[1-9](\.5)?)\n[^\s][\s\S]*",
+}
+"""A verdict and its explanation as a regex, for servers that can constrain their output. The explanation
+begins with a visible character and ends where the model or the limit for replies ends it. (A bound here, as
+in `{0,1500}`, costs vLLM's xgrammar up to 100 ms for each token; this takes microseconds.)"""
 
 REMINDERS: dict[VerdictForm, str] = {
     "compare": "The first line of your reply has to be the verdict alone, and it is not. Reply again: first "
@@ -75,15 +85,14 @@ REMINDERS: dict[VerdictForm, str] = {
     "one line with two numbers from 1 to 10, separated by a space (the score of response 1, then the score "
     "of response 2), then your explanation.",
 }
-"""What a judge is told whose verdict cannot be read."""
+"""What a judge is asked whose verdict cannot be read."""
 
 
 def read_verdict(reply: str, form: VerdictForm) -> list[float] | None:
-    """The points for response 1 and response 2 in a judge's reply; None where it cannot be read.
+    """Return the points for response 1 and response 2 in a judge's reply; None where it cannot be read.
 
-    Only the first line counts that says something; what follows is the explanation. A label such as
-    "Output:" before the answer, marks of emphasis and the case of letters do not matter. A reply that can be
-    taken in two ways is not read.
+    Only the first line with content counts; the rest is the explanation. A label such as "Output:" before the
+    answer, emphasis and case do not matter. An ambiguous reply is not read.
     """
     lines = (line.translate(_EMPHASIS).strip() for line in reply.lower().splitlines())
     line = next((line for line in lines if _LABEL.sub("", line)), "")
@@ -91,7 +100,7 @@ def read_verdict(reply: str, form: VerdictForm) -> list[float] | None:
 
 
 _EMPHASIS = str.maketrans("’", "'", '*_`#"“”‘「」[]')
-# Up to four words and a colon. A word that is an answer, or announces the explanation, is no label.
+# Up to four words and a colon. A word that is an answer, or announces the explanation, is not a label.
 _LABEL = re.compile(
     r"^(?!(?:equal|tie|explanation|reason|reasoning|analysis)\b)[^\W\d]+(?: [^\W\d]+){0,3}\s*[:：]\s*"
 )
@@ -109,7 +118,7 @@ GREATEST_LEAD: dict[VerdictForm, float] = {"compare": 1.0, "score": _HIGHEST - _
 
 
 def _compared(line: str) -> list[float] | None:
-    # A line that names both, or that denies what it names, does not say which one is better.
+    # A line that names both, or denies what it names, does not say which one is better.
     named = {number or "equal" for number, _ in _NAME.findall(line)}
     if len(named) != 1 or _DENIAL.search(line):
         return None

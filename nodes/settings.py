@@ -1,17 +1,28 @@
-"""What the agents are told about themselves and how they work."""
+"""The settings of the agents: who they are and how they work."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.call import VerdictForm
+from models.settings import Role
 from prompts import personas
+from prompts.method import STEPS
+
+VerdictForm = Literal["compare", "score"]
+"""The form of a verdict: the better response, or points for both, in the first line."""
+
+Order = Literal["forward", "reversed"]
+"""The order of judgement: the current response first, or the draft."""
 
 
-def _persona(text: str, *nodes: str) -> Any:
-    # The two keys are what LangGraph Studio reads to show a field as an editable prompt at its nodes.
-    hints: dict[str, Any] = {"langgraph_nodes": list(nodes), "langgraph_type": "prompt"}
-    return Field(text, description="Who this agent is.", json_schema_extra=hints)
+def _at(*roles: Role) -> dict[str, Any]:
+    """Return the key by which Studio shows a field at the nodes of these roles."""
+    return {"langgraph_nodes": [step.name for step in STEPS.values() if step.role in roles]}
+
+
+def _persona(text: str, role: Role) -> Any:
+    extra = {**_at(role), "langgraph_type": "prompt"}
+    return Field(text, description=f"Who the {role} agent is.", json_schema_extra=extra)
 
 
 class AgentSettings(BaseModel):
@@ -26,29 +37,33 @@ class AgentSettings(BaseModel):
     verdict: VerdictForm = Field(
         "compare",
         description="What the judge is asked for: the better response, or points for both.",
-        json_schema_extra={"langgraph_nodes": ["judge_forward", "judge_reversed"]},
+        json_schema_extra=_at("judge"),
     )
     judge_retries: int = Field(
         1,
         ge=0,
-        description="How often a judge whose verdict cannot be read is asked for it once more; 0 is the "
-        "method of the paper.",
-        json_schema_extra={"langgraph_nodes": ["judge_forward", "judge_reversed"]},
+        description="How often a judge is asked again whose verdict cannot be read; 0 is the method of the paper.",
+        json_schema_extra=_at("judge"),
     )
     lazy_judge: bool = Field(
         False,
-        description="Ask the judge in the second order only where the first leaves something to decide. The "
-        "responses that come out are the same; the second judgement is not on record.",
-        json_schema_extra={"langgraph_nodes": ["judge_forward", "judge_reversed"]},
+        description="Ask the judge in the second order only where the first leaves the decision open. The "
+        "responses are the same; the second judgement is then not on record.",
+        json_schema_extra=_at("judge"),
     )
     memory_window: int = Field(
         0,
         ge=0,
         description="How many of its own latest messages a debater sees in the free debate; 0 is all.",
-        json_schema_extra={"langgraph_nodes": ["positive_free", "critical_free"]},
+        json_schema_extra={"langgraph_nodes": [step.name for step in STEPS.values() if step.continues]},
     )
-    positive_persona: str = _persona(personas.POSITIVE, "positive_opening", "positive_free")
-    critical_persona: str = _persona(personas.CRITICAL, "critical_opening", "critical_free")
+    positive_persona: str = _persona(personas.POSITIVE, "positive")
+    critical_persona: str = _persona(personas.CRITICAL, "critical")
     advisor_persona: str = _persona(personas.ADVISOR, "advisor")
     editor_persona: str = _persona(personas.EDITOR, "editor")
-    judge_persona: str = _persona(personas.JUDGE, "judge_forward", "judge_reversed")
+    judge_persona: str = _persona(personas.JUDGE, "judge")
+
+    def persona(self, role: Role) -> str:
+        """Return the persona of a role."""
+        text: str = getattr(self, f"{role}_persona")
+        return text

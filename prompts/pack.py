@@ -1,9 +1,9 @@
-"""Prompt packs: folders of Jinja2 templates that say what each agent is told.
+"""Prompt packs: folders of Jinja2 templates with what each agent is asked.
 
-What a pack may use is the table `TEMPLATES`; loading, trial renderings and documents all follow it.
-What a data set holds is only ever a value of a template, never a part of one, and `fence` sets it apart
-from what the pack itself says. A pack is read once, as a whole: what renders is what `digest` names, and
-rendering touches no file. Not covered: whether a model understands the pack.
+What a pack may use follows from `prompts.method.TEMPLATES`. The texts of a data set are only ever values of a
+template, never part of one, and `fence` sets them apart from the pack's own text. A pack is read once, as a
+whole: what renders is what `digest` names, and rendering touches no file. Not covered: whether a model
+understands the pack.
 """
 
 import asyncio
@@ -17,72 +17,28 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template, TemplateError, nodes
 from jinja2.exceptions import TemplateSyntaxError
 from jinja2.meta import find_referenced_templates, find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from typing_extensions import TypedDict
 
-Role = Literal["system", "user", "assistant"]
-
-
-class Message(TypedDict):
-    """One message of a model call."""
-
-    role: Role
-    content: str
+from models.call import Message, MessageRole
+from prompts.method import DEBATE, TEMPLATES, Contributions
 
 
 class PackError(ValueError):
     """A pack cannot be used. The message names the file, what is wrong with it, and what to do."""
 
 
-class Debate(NamedTuple):
-    """The four contributions, in the order in which the advisor sees them."""
-
-    positive_opening: str
-    critical_opening: str
-    positive_free: str
-    critical_free: str
-
-
-# Known to every template. `system` is the record's own system prompt and `input` the second part of an
-# Alpaca request, each "" where there is none; `request` is the instruction and, after a blank line, the
-# input.
 COMMON = ("persona", "system", "instruction", "input", "request")
+"""Known to every template. `system` is the record's own system prompt and `input` the second part of an
+Alpaca request, each "" where there is none; `request` is the instruction and, after a blank line, the
+input."""
 
 
-@dataclass(frozen=True)
-class Needs:
-    """What one template is given beside `COMMON`, and in which cases.
-
-    `cases` lists, for each way the modes use the template, which of `variables` hold something; the others
-    are None then. What holds something must be shown by the template, because what an agent sees is part of
-    the method. `opens` is false where the messages follow an earlier conversation, which holds the record.
-    """
-
-    variables: tuple[str, ...]
-    cases: tuple[tuple[str, ...], ...]
-    opens: bool = True
-
-
-TEMPLATES: Mapping[str, Needs] = {
-    "positive_opening": Needs(("response",), (("response",),)),
-    "critical_opening": Needs(("response",), (("response",),)),
-    # The node puts the debater's own opening, prompt and reply, before these messages.
-    "positive_free": Needs(("response", "other_opening"), (("response", "other_opening"),), opens=False),
-    "critical_free": Needs(("response", "other_opening"), (("response", "other_opening"),), opens=False),
-    # advise-blind; advise; debate and evolve
-    "advisor": Needs(("response", "debate"), ((), ("response",), ("response", "debate"))),
-    # edit; advise-blind; advise, debate and evolve
-    "editor": Needs(("suggestions", "response"), ((), ("suggestions",), ("suggestions", "response"))),
-    "judge_compare": Needs(("response_1", "response_2"), (("response_1", "response_2"),)),
-    "judge_score": Needs(("response_1", "response_2"), (("response_1", "response_2"),)),
-}
-
-BLOCKS: Mapping[str, Role] = {
+BLOCKS: Mapping[str, MessageRole] = {
     "system_message": "system",
     "user_message": "user",
     "assistant_message": "assistant",
@@ -92,8 +48,8 @@ BUILT_IN = ("default", "classic")
 
 _ENDING = ".jinja"
 
-# What an expression in a template can end with, beside Jinja's own errors.
-_TEMPLATE_MISTAKES = (
+# What an expression in a template can raise besides Jinja's own errors.
+_EXPRESSION_ERRORS = (
     ArithmeticError,
     AttributeError,
     LookupError,
@@ -104,15 +60,15 @@ _TEMPLATE_MISTAKES = (
 
 
 def request_text(instruction: str, input: str) -> str:
-    """The request as one text: the instruction and, after a blank line, the input where there is one."""
+    """Return the request as one text: the instruction and, after a blank line, the input if there is one."""
     return f"{instruction}\n\n{input}" if input else instruction
 
 
 def fence(tag: str, text: str) -> str:
     """Put text between `<tag>` and `</tag>`, each on a line of its own, without changing it.
 
-    Where the text holds that closing tag itself, in whatever spelling, the tag is numbered (`tag-2`, ...), so
-    that a record cannot end its own fence. The same text always gets the same tag.
+    Where the text holds that closing tag itself, in any spelling, the tag is numbered (`tag-2`, …), so that a
+    record cannot end its own fence. The same text always gets the same tag.
     """
     closings = re.findall(rf"<\s*/\s*{re.escape(tag)}(?:-(\d+))?(?![\w-])", text, re.IGNORECASE)
     taken = {number or "1" for number in closings}
@@ -123,47 +79,49 @@ def fence(tag: str, text: str) -> str:
 
 @dataclass(frozen=True)
 class Pack:
-    """A loaded prompt pack. `digest` is the SHA-256 of its files, for the record of what made a run."""
+    """A loaded prompt pack."""
 
     name: str
     folder: Path
     digest: str
+    """The SHA-256 of its files, for the run's manifest."""
     _templates: Mapping[str, Template] = field(repr=False)
 
     def render(self, template: str, **values: Any) -> list[Message]:
-        """The messages of one template.
+        """Render the messages of one template.
 
-        The values are those `TEMPLATES` and `COMMON` name, all of them; only `request` may be left out and is
-        made from instruction and input then. `debate` is a list of the four contributions in the order of
-        `Debate`. Blank space around a message is the template's and is removed.
+        The values are those that `TEMPLATES` and `COMMON` name, all of them; only `request` may be left out,
+        which is then made from instruction and input. `debate` is a list of the contributions in the order of
+        `DEBATE`. White space around a message is the template's and is removed.
 
-        Raises PackError where the messages that come out are no prompt (text beside them, the last one not
-        the user's), and TypeError where a value is missing or not known: that is the caller's mistake.
+        Raises:
+            PackError: the result is no prompt (text outside of messages, or the last one is not the user's).
+            TypeError: a value is missing or unknown, which is the caller's error.
         """
-        needs = TEMPLATES[template]
+        contract = TEMPLATES[template]
         values.setdefault("request", request_text(values["instruction"], values["input"]))
-        expected = {*COMMON, *needs.variables}
+        expected = {*COMMON, *contract.variables}
         if values.keys() != expected:
             raise TypeError(f"{template}: values differ: {sorted(values.keys() ^ expected)}")
         if values.get("debate") is not None:
-            values["debate"] = Debate(*values["debate"])
+            values["debate"] = Contributions(*values["debate"])
         file = f"{self.folder / template}{_ENDING}"
         messages: list[Message] = []
-        # The blocks are made for this rendering, so that renderings side by side share nothing.
+        # The blocks belong to this rendering, so that parallel renderings share nothing.
         for block, role in BLOCKS.items():
             values[block] = _collector(messages, role)
         try:
-            beside = self._templates[template].render(values)
-        except (TemplateError, *_TEMPLATE_MISTAKES) as error:
+            outside = self._templates[template].render(values)
+        except (TemplateError, *_EXPRESSION_ERRORS) as error:
             raise PackError(f"{_place(error, self.folder, file)}: {error}") from error
-        if beside.strip():
+        if outside.strip():
             raise PackError(
-                f"{file}: text outside of a message: {beside.strip()[:60]!r}; put it into "
+                f"{file}: text outside of a message: {outside.strip()[:60]!r}; put it into "
                 "{% call user_message() %} ... {% endcall %}"
             )
         if not messages or messages[-1]["role"] != "user":
             raise PackError(f"{file}: the last message must be a user_message()")
-        if not needs.opens and any(message["role"] == "system" for message in messages):
+        if contract.continues and any(message["role"] == "system" for message in messages):
             raise PackError(
                 f"{file}: no system_message() here: these messages follow the debater's opening, "
                 "which has one already"
@@ -172,11 +130,14 @@ class Pack:
 
 
 def load_pack(name_or_folder: str) -> Pack:
-    """A built-in pack by its name (default, classic) or any folder with the templates of one.
+    """Load a built-in pack by its name (default, classic) or any folder with the templates of one.
 
-    The pack is checked as a whole: every template there, no unknown variable, and each rendering that a mode
-    can ask for is tried once. A folder that has not changed since is not loaded again; finding that out reads
-    its listing. Raises PackError, naming file and variable.
+    The pack is checked as a whole: every template is there, no variable is unknown, and each rendering that a
+    mode can ask for is tried once. An unchanged folder is not loaded again; finding that out reads its
+    listing.
+
+    Raises:
+        PackError: the pack cannot be used; the message names file and variable.
     """
     if name_or_folder in BUILT_IN:
         folder = Path(__file__).parent / name_or_folder
@@ -189,25 +150,25 @@ def load_pack(name_or_folder: str) -> Pack:
     state = _state(folder)
     known = _loaded.get(folder)
     if known is None or known[0] != state:
-        # Concurrent first calls may both load; they come to the same pack.
+        # Concurrent first calls may both load, with the same result.
         known = _loaded[folder] = (state, _load(folder))
     return known[1]
 
 
 async def current_pack(name_or_folder: str) -> Pack:
-    """`load_pack` for a node: never blocks its event loop, and looks for changes at most once a second."""
-    looked, pack = _current.get(name_or_folder, (-math.inf, None))
-    if pack is None or time.monotonic() - looked > 1:
-        looked, pack = time.monotonic(), await asyncio.to_thread(load_pack, name_or_folder)
-        _current[name_or_folder] = (looked, pack)
+    """Load a pack for a node: without blocking its event loop, checking for changes at most once a second."""
+    checked, pack = _current.get(name_or_folder, (-math.inf, None))
+    if pack is None or time.monotonic() - checked > 1:
+        checked, pack = time.monotonic(), await asyncio.to_thread(load_pack, name_or_folder)
+        _current[name_or_folder] = (checked, pack)
     return pack
 
 
 @contextmanager
 def held_pack(name_or_folder: str) -> Iterator[None]:
-    """Until it is left, nodes are given the pack as it is now.
+    """Give nodes the pack as it is now until the context ends.
 
-    A run's prompts are part of what made it, whoever works on the templates meanwhile.
+    A run keeps the prompts it began with, even if the templates are edited meanwhile.
     """
     _current[name_or_folder] = (math.inf, load_pack(name_or_folder))
     try:
@@ -217,7 +178,7 @@ def held_pack(name_or_folder: str) -> Iterator[None]:
 
 
 _current: dict[str, tuple[float, Pack]] = {}
-"""When each pack was looked at last, by the monotonic clock; infinity for one that is held."""
+"""When each pack was last checked, by the monotonic clock; infinity for one that is held."""
 
 _State = tuple[tuple[str, int, int], ...]
 _loaded: dict[Path, tuple[_State, Pack]] = {}
@@ -261,7 +222,7 @@ def _read(folder: Path) -> dict[str, str]:
 
 
 def _environment(folder: Path, sources: Mapping[str, str]) -> Environment:
-    """A sandbox that knows the pack's files as they were read, and nothing else on the disk."""
+    """Create a sandbox that knows the pack's files as they were read, and nothing else on the disk."""
 
     def source(name: str) -> tuple[str, str, Callable[[], bool]] | None:
         return (sources[name], str(folder / name), lambda: True) if name in sources else None
@@ -275,7 +236,7 @@ def _environment(folder: Path, sources: Mapping[str, str]) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    # Chance has no place in a prompt: a call is known again by its text.
+    # Prompts must not be random: a call is found in the record by its text.
     del environment.globals["lipsum"], environment.filters["random"]
     environment.globals["fence"] = fence
     return environment
@@ -284,7 +245,7 @@ def _environment(folder: Path, sources: Mapping[str, str]) -> Environment:
 def _check_variables(
     environment: Environment, folder: Path, sources: Mapping[str, str], template: str
 ) -> None:
-    """Refuse names that no rendering knows, in the template and in every file it includes or imports."""
+    """Refuse names that no rendering knows, in the template and every file it includes or imports."""
     known = {*COMMON, *TEMPLATES[template].variables, *BLOCKS, *environment.globals}
     used: dict[str, set[str]] = {}
     waiting = [template + _ENDING]
@@ -316,16 +277,16 @@ def _check_variables(
 
 def _try(pack: Pack, template: str) -> None:
     """Render every case the modes can ask for, with and without input and system prompt."""
-    needs = TEMPLATES[template]
-    for case, system, input in itertools.product(needs.cases, ("", "The system."), ("", "The input.")):
-        given: dict[str, Any] = {name: f"The {name}." for name in needs.variables if name in case}
+    contract = TEMPLATES[template]
+    for case, system, input in itertools.product(contract.cases, ("", "The system."), ("", "The input.")):
+        given: dict[str, Any] = {name: f"The {name}." for name in contract.variables if name in case}
         if "debate" in given:
-            given["debate"] = [f"The {name}." for name in Debate._fields]
-        values = dict.fromkeys(needs.variables) | given
+            given["debate"] = [f"The {name}." for name in DEBATE]
+        values = dict.fromkeys(contract.variables) | given
         record = {"instruction": "The instruction.", "input": input}
         messages = pack.render(template, persona="The persona.", system=system, **record, **values)
         text = "\n".join(message["content"] for message in messages)
-        shown = {**record, **given} if needs.opens else {"other_opening": given["other_opening"]}
+        shown = {**record, **given} if not contract.continues else {"other_opening": given["other_opening"]}
         for name, value in shown.items():
             if any(part not in text for part in ([value] if isinstance(value, str) else value)):
                 raise PackError(
@@ -336,7 +297,7 @@ def _try(pack: Pack, template: str) -> None:
             raise PackError(f"{pack.folder / template}{_ENDING}: a message is empty; leave it out")
 
 
-def _collector(messages: list[Message], role: Role) -> Callable[..., str]:
+def _collector(messages: list[Message], role: MessageRole) -> Callable[..., str]:
     def collect(*, caller: Callable[[], str]) -> str:
         messages.append({"role": role, "content": caller().strip()})
         return ""
@@ -345,24 +306,7 @@ def _collector(messages: list[Message], role: Role) -> Callable[..., str]:
 
 
 def _place(error: Exception, folder: Path, file: str) -> str:
-    """The template file and line an error comes from, as far as Jinja tells."""
+    """Return the template file and line an error comes from, as far as Jinja knows."""
     frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     inside = [f"{name}, line {line}" for name, line in frames if Path(name).parent == folder]
     return inside[-1] if inside else file
-
-
-__all__ = [
-    "BUILT_IN",
-    "COMMON",
-    "TEMPLATES",
-    "Debate",
-    "Message",
-    "Needs",
-    "Pack",
-    "PackError",
-    "current_pack",
-    "fence",
-    "held_pack",
-    "load_pack",
-    "request_text",
-]

@@ -1,4 +1,4 @@
-"""What charts of a run are drawn from: how long responses are, and how the calls came in over time."""
+"""The data of a run's charts: how long responses are, and how fast calls finished."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ INTERVALS = 60
 
 
 def classes() -> list[str]:
-    """The names of the classes of lengths, from the shortest on."""
+    """Return the names of the length classes, shortest first."""
     pairs = zip((0, *LENGTHS), LENGTHS, strict=False)
     return [f"{low:,}–{high - 1:,}" for low, high in pairs] + [f"{LENGTHS[-1]:,}+"]
 
 
 def lengths(ledger: Ledger, mode: str) -> tuple[list[int], list[int]]:
-    """How many finished samples of a mode have old and new responses in each class of length.
+    """Count the finished samples of a mode by the length class of their old and of their new responses.
 
     A sample's length is that of all its responses that were worked on, in estimated tokens.
     """
@@ -37,16 +37,18 @@ def lengths(ledger: Ledger, mode: str) -> tuple[list[int], list[int]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How many calls finished in each interval of `width` seconds; `begin` is a Unix time."""
+class Throughput:
+    """How many calls finished in each interval."""
 
     begin: float
+    """Unix time."""
     width: float
+    """Seconds."""
     calls: list[int]
 
 
-def pace(ledger: Ledger) -> Pace | None:
-    """The calls of a run over time, None where there are none. A pause in the run shows as a gap."""
+def throughput(ledger: Ledger) -> Throughput | None:
+    """Return the calls of a run over time; None where there are none. A pause in the run shows as a gap."""
     ended = calls.c.started + calls.c.latency
     with ledger.reading() as connection:
         # Calls are numbered in the order in which they finish.
@@ -60,13 +62,13 @@ def pace(ledger: Ledger) -> Pace | None:
         width = max((last - first) / INTERVALS, 1.0)
         counted: Counter[int] = Counter()
         for second, number in connection.execute(text("SELECT second, calls FROM second_totals")):
-            # A clock that was set back or forth may put calls before the first or far after the last.
+            # A clock that was set may put calls before the first or far after the last.
             counted[min(max(0, int((second - first) / width)), INTERVALS)] += number
-    return Pace(first, width, [counted[place] for place in range(max(counted) + 1)])
+    return Throughput(first, width, [counted[place] for place in range(max(counted) + 1)])
 
 
 def finished(ledger: Ledger) -> dict[str, int]:
-    """How many results there are, by status."""
+    """Count the results by status."""
     with ledger.reading() as connection:
         query = text("SELECT status, sum(results) AS n FROM result_totals GROUP BY status HAVING n > 0")
         return {row[0]: row[1] for row in connection.execute(query)}

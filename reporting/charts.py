@@ -1,7 +1,6 @@
-"""The charts of a run: what is drawn, whoever draws it.
+"""The charts of a run, as data.
 
-`options` gives a chart in the terms of ECharts, which draws those of the pages; `reporting.charts_svg` draws those of
-reports.
+`echarts` turns a chart into options for ECharts, which draws the pages; `reporting.charts_svg` draws reports.
 """
 
 import time
@@ -9,103 +8,98 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from reporting import chart_data as charts
+from reporting import chart_data
+from reporting.labels import DECISIONS, JUDGING, OUTDATED
 from reporting.statistics import Deciding, Judging
 from reporting.theme import BLUE, GREEN, GREY, ORANGE, RED
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A number for each category. One colour for all of them, or one for each."""
+    """A number for each category."""
 
     values: Sequence[float]
     colours: str | Sequence[str]
+    """One for all categories, or one for each."""
     name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart: `columns` from left to right, `rows` from top to bottom, or a `line`.
-
-    `name` is short, for programs; `title` says what is counted by what.
-    """
+    """A chart."""
 
     name: str
+    """A short name for style sheets."""
     title: str
+    """What is counted by what."""
     kind: Literal["columns", "rows", "line"]
+    """Columns from left to right, rows from top to bottom, or a line."""
     categories: Sequence[str]
     series: Sequence[Series]
 
 
 def accepted(rounds: dict[int, int]) -> Chart:
-    """How many exchanges had so many rounds accepted."""
+    """Return the chart of exchanges by accepted rounds."""
     numbers = range(max(rounds, default=0) + 1)
     series = Series([rounds.get(number, 0) for number in numbers], GREEN)
     return Chart("accepted", "Exchanges by accepted rounds", "columns", [*map(str, numbers)], [series])
 
 
 def lengths(old: Sequence[int], new: Sequence[int]) -> Chart:
-    """How many samples have old and new responses in each class of length."""
+    """Return the chart of samples by the length of old and new responses."""
     title = "Samples by length of responses, in tokens"
     series = [Series(old, GREY, "old"), Series(new, BLUE, "new")]
-    return Chart("lengths", title, "columns", charts.classes(), series)
+    return Chart("lengths", title, "columns", chart_data.classes(), series)
 
 
 def judging(judging: Judging) -> Chart:
-    """How the two orders of judgement went together."""
-    parts = {
-        "same verdict": (judging.agreed, GREEN),
-        "one sees a tie": (judging.one_tie, ORANGE),
-        "both prefer the first shown": (judging.favoured_first, RED),
-        "both prefer the second shown": (judging.favoured_second, "#a33e8a"),
-        "one cannot be read": (judging.one_unreadable, GREY),
-        "neither can be read": (judging.both_unreadable, "#5b6472"),
+    """Return the chart of rounds by how the two orders of judgement compare."""
+    colours = {
+        "agreed": GREEN,
+        "one_tie": ORANGE,
+        "favoured_first": RED,
+        "favoured_second": "#a33e8a",
+        "one_unreadable": GREY,
+        "both_unreadable": "#5b6472",
     }
     if judging.calls_saved:
-        parts["the first decided: a call saved"] = (judging.calls_saved, BLUE)
-    numbers, colours = zip(*parts.values(), strict=True)
-    title = "Rounds by how the judge's two orders agree"
-    return Chart("judging", title, "rows", list(parts), [Series(numbers, colours)])
+        colours["calls_saved"] = BLUE
+    names = [JUDGING[field] for field in colours]
+    series = Series([getattr(judging, field) for field in colours], list(colours.values()))
+    return Chart("judging", "Rounds by how the judge's two orders compare", "rows", names, [series])
 
 
 def deciding(deciding: Deciding) -> Chart:
-    """What people decided."""
-    parts = {
-        "accepted": (deciding.accepted, GREEN),
-        "rejected: the original kept": (deciding.rejected, RED),
-        "another draft chosen": (deciding.chosen, ORANGE),
-        "edited": (deciding.edited, BLUE),
-        "on an earlier result": (deciding.outdated, GREY),
-    }
-    numbers, colours = zip(*parts.values(), strict=True)
-    return Chart(
-        "deciding", "Results by what a person decided", "rows", list(parts), [Series(numbers, colours)]
-    )
+    """Return the chart of what users decided."""
+    names = [*DECISIONS.values(), OUTDATED]
+    numbers = [getattr(deciding, kind) for kind in (*DECISIONS, "outdated")]
+    series = Series(numbers, [GREEN, RED, ORANGE, BLUE, GREY])
+    return Chart("deciding", "Results by what a user decided", "rows", names, [series])
 
 
-def pace(pace: charts.Pace) -> Chart:
-    """Calls a second over time."""
-    day = len(pace.calls) * pace.width > 86_400
+def throughput(found: chart_data.Throughput) -> Chart:
+    """Return the chart of calls a second over time."""
+    day = len(found.calls) * found.width > 86_400
     form = "%m-%d %H:%M" if day else "%H:%M:%S"
     times = [
-        time.strftime(form, time.localtime(pace.begin + place * pace.width))
-        for place in range(len(pace.calls))
+        time.strftime(form, time.localtime(found.begin + place * found.width))
+        for place in range(len(found.calls))
     ]
-    series = Series([round(number / pace.width, 2) for number in pace.calls], BLUE)
-    return Chart("pace", "Calls a second over time", "line", times, [series])
+    series = Series([round(number / found.width, 2) for number in found.calls], BLUE)
+    return Chart("throughput", "Calls a second over time", "line", times, [series])
 
 
-MOST_UPRIGHT = 8
-"""Categories from left to right whose names find room; those of more are turned."""
+MAX_UPRIGHT = 8
+"""Categories from left to right whose names fit upright; those of more are rotated."""
 
-MOST_LABELLED = 16
-"""Bars that have their numbers at them; those of more would stand on each other."""
+MAX_LABELLED = 16
+"""Bars that show their numbers; those of more would overlap."""
 
 
-def options(chart: Chart) -> dict[str, Any]:
-    """The chart in the terms of ECharts."""
+def echarts(chart: Chart) -> dict[str, Any]:
+    """Return a chart as options for ECharts."""
     several = len(chart.series) > 1
-    labelled = len(chart.series) * len(chart.categories) <= MOST_LABELLED
+    labelled = len(chart.series) * len(chart.categories) <= MAX_LABELLED
     names = _axis(type="category", data=list(chart.categories))
     values = _axis(type="value")
     if chart.kind != "line":
@@ -114,7 +108,7 @@ def options(chart: Chart) -> dict[str, Any]:
         names["inverse"] = True
     elif chart.kind == "line":
         names["boundaryGap"] = False
-    elif len(chart.categories) > MOST_UPRIGHT:
+    elif len(chart.categories) > MAX_UPRIGHT:
         names["axisLabel"] = {"rotate": 40, "color": GREY}
     across, along = (values, names) if chart.kind == "rows" else (names, values)
     return {
@@ -157,7 +151,7 @@ def _line(series: Series) -> dict[str, Any]:
         "type": "line",
         "name": series.name,
         "data": list(series.values),
-        "showSymbol": len(series.values) == 1,  # no line leads to it
+        "showSymbol": len(series.values) == 1,  # a single point has no line
         "color": series.colours,
         "areaStyle": {"opacity": 0.25},
     }

@@ -1,28 +1,28 @@
-"""The charts of a run as SVG, for where nothing runs: in a report.
+"""Draws the charts of a run as SVG, for reports, which run no script.
 
-Colours of words and lines come from the style sheet around it.
+Colours of text and lines come from the style sheet.
 """
 
 import math
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from reporting.charts import MOST_LABELLED, MOST_UPRIGHT, Chart, Series
+from reporting.charts import MAX_LABELLED, MAX_UPRIGHT, Chart, Series
 
 WIDTH, HEIGHT = 460, 230
 LEFT, RIGHT, TOP = 44, 14, 28
 LETTER = 6.2
-"""Pixels of a letter, about, at the size of the charts' words."""
+"""Approximate width of a letter in pixels, at the charts' font size."""
 
 LINES = 4
-"""Lines across a chart, about."""
+"""Grid lines of a chart, about."""
 
 NAMES = 6
-"""Names below a line, about: those of all points would stand on each other."""
+"""Names below a line, about: those of all points would overlap."""
 
 
-def svg(chart: Chart) -> str:
-    """The chart as a picture that is as wide as its place."""
+def chart_svg(chart: Chart) -> str:
+    """Draw a chart that is as wide as its container."""
     draw = {"columns": _columns, "rows": _rows, "line": _line}[chart.kind]
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(chart.title)}">'
@@ -39,13 +39,13 @@ def _legend(chart: Chart) -> Iterator[str]:
 
 
 def _columns(chart: Chart) -> Iterator[str]:
-    turned = len(chart.categories) > MOST_UPRIGHT
+    turned = len(chart.categories) > MAX_UPRIGHT
     bottom = HEIGHT - (62 if turned else 22)
     scale = _scale(chart.series, whole=True)
     yield from _across(scale, bottom)
     pitch = (WIDTH - LEFT - RIGHT) / max(len(chart.categories), 1)
     width = min(pitch * 0.76 / len(chart.series), 48)
-    labelled = len(chart.series) * len(chart.categories) <= MOST_LABELLED
+    labelled = len(chart.series) * len(chart.categories) <= MAX_LABELLED
     for place, category in enumerate(chart.categories):
         middle = LEFT + pitch * (place + 0.5)
         if turned:

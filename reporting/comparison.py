@@ -1,11 +1,10 @@
-"""What came of the same samples twice: in two runs over the same data, or in two modes of one run.
+"""Compares the results of the same samples in two runs, or in two modes of one run.
 
-The two results of a sample are a pair. All pairs are brought together once, as of one moment, in a database
-of numbers that is nobody else's and goes away with the comparison; so a million of them are filtered and
-sorted without a look at their texts, and no ledger is held up by someone who reads.
+The two results of a sample are a pair. All pairs are collected once, at one moment, in a private temporary database of
+numbers; so a million of them are filtered and sorted without reading their texts, and readers do not block a ledger.
 
-Where both runs read the same file, a sample is known by its place in it. Otherwise it is the same sample if
-it has the same id and the same requests; numbered records of two unrelated files share ids and nothing else.
+Where both runs read the same file, samples match by position. Otherwise by id and requests; numbered records of two
+unrelated files share ids and nothing else.
 """
 
 import sqlite3
@@ -40,39 +39,45 @@ from sqlalchemy import (
 
 from ledger.ledger import PAGE, Ledger, Result, reported
 from ledger.search import Search, mentions, texts_of
+from reporting.run import Run
 from samples.sample import Sample
 
-Kind = Literal["all", "differ", "both", "only_a", "only_b", "neither", "failed"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-"""What pairs can be asked for: all; those whose responses differ; those of which both results, only one or
-neither have an accepted draft; those of which one result failed."""
+PairFilter = Literal["all", "differ", "both", "only_a", "only_b", "neither", "failed"]
+PAIR_FILTERS: tuple[PairFilter, ...] = get_args(PairFilter)
+"""Which pairs are wanted: all; those whose responses differ; those in which both results, only one or neither have an
+accepted draft; those of which one result failed."""
 
-Order = Literal["position", "growth", "accepted"]
-ORDERS: tuple[Order, ...] = get_args(Order)
-"""By the place in A's data; by how much more B grew than A; by how many more rounds B accepted."""
+PairSortKey = Literal["position", "growth", "accepted"]
+PAIR_SORT_KEYS: tuple[PairSortKey, ...] = get_args(PairSortKey)
+"""By position in A's data; by how much more B grew than A; by how many more rounds B accepted."""
 
-AT_ONCE = 20_000
-"""Positions that are compared in one look at the ledgers: the writer of a run that goes on is to find a
-moment without readers, at which its write-ahead log can start anew."""
+BATCH = 20_000
+"""Positions that are compared in one read of the ledgers: the writer of a running run needs moments without readers, in
+which its write-ahead log can restart."""
 
 
-class Side(NamedTuple):
-    """One of the two: a mode of a run. `data` is the hash of the file that the run read."""
+class ModeResults(NamedTuple):
+    """One side of a comparison: a mode of a run."""
 
     ledger: Ledger
     mode: str
     data: str
+    """The hash of the file that the run read."""
+
+
+def mode_results(run: Run, mode: str) -> ModeResults:
+    """Return a mode of a run as one side of a comparison."""
+    return ModeResults(run.ledger, mode, run.manifest["data"]["sha256"])
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """The numbers of a sample's two results, A's and B's.
-
-    `position` is its place in A's data and `other` in B's. A growth is a ratio of new to old tokens.
-    """
+class ResultPair:
+    """The numbers of a sample's two results, A's and B's. A growth is a ratio of new to old tokens."""
 
     position: int
+    """In A's data."""
     other: int
+    """In B's data."""
     accepted_a: int
     accepted_b: int
     failed_a: bool
@@ -83,10 +88,10 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ComparedSample:
     """A pair, and its sample and result on both sides."""
 
-    pair: Pair
+    pair: ResultPair
     a: tuple[Sample, Result]
     b: tuple[Sample, Result]
 
@@ -94,16 +99,16 @@ class Found:
 class Comparison:
     """The pairs of two sides.
 
-    `kinds` counts those of each kind. `alone_a` and `alone_b` count the results that have no
-    partner: it is not finished yet, or the other run has no such sample.
+    `kinds` counts the pairs by filter. `alone_a` and `alone_b` count the results without a partner: it is not finished
+    yet, or the other run has no such sample.
 
     Raises:
         LedgerError: one of the ledgers cannot be read.
     """
 
-    def __init__(self, a: Side, b: Side) -> None:
+    def __init__(self, a: ModeResults, b: ModeResults) -> None:
         self._lock = threading.Lock()
-        # A file without a name: SQLite keeps it in memory while it is small, and removes it when closed.
+        # An unnamed file: SQLite keeps it in memory while it is small, and removes it when closed.
         self._engine = create_engine("sqlite://", creator=_nameless, poolclass=StaticPool)
         with self._connection() as connection:
             _metadata.create_all(connection)
@@ -118,40 +123,42 @@ class Comparison:
             connection.commit()
             connection.exec_driver_sql("DETACH a")
             connection.exec_driver_sql("DETACH b")
-            self.kinds: dict[Kind, int] = {
+            self.kinds: dict[PairFilter, int] = {
                 kind: connection.execute(
                     select(func.count()).select_from(_pairs).where(_CONDITIONS[kind])
                 ).scalar_one()
-                for kind in KINDS
+                for kind in PAIR_FILTERS
             }
 
-    def page(self, kind: Kind, order: Order, *, down: bool, begin: int, size: int) -> list[Pair]:
+    def page(
+        self, kind: PairFilter, order: PairSortKey, *, down: bool, begin: int, size: int
+    ) -> list[ResultPair]:
         """The pairs of a kind from place `begin` on, at most `size` of them."""
         total = self.kinds[kind]
         if begin > total / 2:
-            # Counted from the other end: what is skipped is read all the same.
+            # From the other end: what is skipped is read all the same.
             count = max(0, min(size, total - begin))
             return self._part(kind, order, not down, total - begin - count, count)[::-1]
         return self._part(kind, order, down, begin, size)
 
     def search(
         self,
-        a: Side,
-        b: Side,
-        kind: Kind,
-        order: Order,
+        a: ModeResults,
+        b: ModeResults,
+        kind: PairFilter,
+        order: PairSortKey,
         wanted: str,
         *,
         down: bool,
         begin: int = 0,
         position: int | None = None,
-    ) -> Search["Found"]:
+    ) -> Search["ComparedSample"]:
         """A search for a text in the ids, requests, old and new responses of the pairs of a kind.
 
         It goes on from place `begin`, or after the pair of the sample at `position` in A's data.
         """
 
-        def after(last: Found | None) -> list[Found]:
+        def after(last: ComparedSample | None) -> list[ComparedSample]:
             if last is None and position is None:
                 return _looked_up(a, b, self._part(kind, order, down, begin, PAGE))
             here = last.pair.position if last else position
@@ -159,23 +166,29 @@ class Comparison:
 
         return Search(after, lambda found: mentions(_texts(found), wanted), begin)
 
-    def at(self, position: int) -> Pair | None:
+    def at(self, position: int) -> ResultPair | None:
         """The pair of the sample at this place in A's data; None where there is none."""
         return next(iter(self._found(select(_pairs).where(_pairs.c.position == position))), None)
 
-    def beside(self, kind: Kind, order: Order, *, down: bool, position: int) -> tuple[int | None, int | None]:
+    def adjacent(
+        self, kind: PairFilter, order: PairSortKey, *, down: bool, position: int
+    ) -> tuple[int | None, int | None]:
         """The places of the pairs before and after this one, in this order."""
         return self._next(kind, order, not down, position), self._next(kind, order, down, position)
 
-    def _part(self, kind: Kind, order: Order, down: bool, begin: int, size: int) -> list[Pair]:
+    def _part(
+        self, kind: PairFilter, order: PairSortKey, down: bool, begin: int, size: int
+    ) -> list[ResultPair]:
         columns = [column.desc() if down else column.asc() for column in _COLUMNS[order]]
         query = select(_pairs).where(_CONDITIONS[kind]).order_by(*columns)
         return self._found(query.offset(begin).limit(size))
 
-    def _next(self, kind: Kind, order: Order, down: bool, position: int) -> int | None:
+    def _next(self, kind: PairFilter, order: PairSortKey, down: bool, position: int) -> int | None:
         return next((pair.position for pair in self._after(kind, order, down, position, 1)), None)
 
-    def _after(self, kind: Kind, order: Order, down: bool, position: int | None, size: int) -> list[Pair]:
+    def _after(
+        self, kind: PairFilter, order: PairSortKey, down: bool, position: int | None, size: int
+    ) -> list[ResultPair]:
         columns = _COLUMNS[order]
         with self._connection() as connection:
             values = connection.execute(select(*columns).where(_pairs.c.position == position)).first()
@@ -186,10 +199,10 @@ class Comparison:
         ordered = query.order_by(*(column.desc() if down else column.asc() for column in columns))
         return self._found(ordered.limit(size))
 
-    def _found(self, query: Any) -> list[Pair]:
+    def _found(self, query: Any) -> list[ResultPair]:
         with self._connection() as connection:
             rows = connection.execute(query).mappings().all()
-        return [Pair(**{name: row[name] for name in Pair.__dataclass_fields__}) for row in rows]
+        return [ResultPair(**{name: row[name] for name in ResultPair.__dataclass_fields__}) for row in rows]
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
@@ -237,7 +250,7 @@ _partner = Table(
 
 _CHANGED_A, _CHANGED_B = _pairs.c.accepted_a > 0, _pairs.c.accepted_b > 0
 
-_CONDITIONS: dict[Kind, ColumnElement[bool]] = {
+_CONDITIONS: dict[PairFilter, ColumnElement[bool]] = {
     "all": true(),
     "differ": _pairs.c.differ,
     "both": and_(_CHANGED_A, _CHANGED_B),
@@ -247,29 +260,29 @@ _CONDITIONS: dict[Kind, ColumnElement[bool]] = {
     "failed": _pairs.c.failed_a != _pairs.c.failed_b,
 }
 
-_COLUMNS: dict[Order, list[ColumnElement[Any]]] = {
+_COLUMNS: dict[PairSortKey, list[ColumnElement[Any]]] = {
     "position": [_pairs.c.position],
     "growth": [_pairs.c.more_growth, _pairs.c.position],
     "accepted": [_pairs.c.more_accepted, _pairs.c.position],
 }
 
 
-def _looked_up(a: Side, b: Side, pairs: list[Pair]) -> list[Found]:
+def _looked_up(a: ModeResults, b: ModeResults, pairs: list[ResultPair]) -> list[ComparedSample]:
     here = _results(a, [pair.position for pair in pairs])
     there = _results(b, [pair.other for pair in pairs])
     return [
-        Found(pair, here[pair.position], there[pair.other])
+        ComparedSample(pair, here[pair.position], there[pair.other])
         for pair in pairs
         if pair.position in here and pair.other in there
     ]
 
 
-def _results(side: Side, positions: list[int]) -> dict[int, tuple[Sample, Result]]:
+def _results(side: ModeResults, positions: list[int]) -> dict[int, tuple[Sample, Result]]:
     found = side.ledger.at(positions)
     return {s.position: (s, by_mode[side.mode]) for s, by_mode in found if side.mode in by_mode}
 
 
-def _texts(found: Found) -> Iterator[str]:
+def _texts(found: ComparedSample) -> Iterator[str]:
     for sample, result in (found.a, found.b):
         yield from texts_of(sample, result)
 
@@ -293,7 +306,7 @@ def _requests(sample: Sample) -> list[tuple[str, str]]:
 
 def _note_partners(connection: Connection, a: Ledger, b: Ledger) -> None:
     found = _partners(a, b)
-    while some := list(islice(found, AT_ONCE)):
+    while some := list(islice(found, BATCH)):
         rows = [{"position": position, "other": other} for position, other in some]
         connection.execute(insert(_partner), rows)
 
@@ -305,8 +318,8 @@ def _bring_together(connection: Connection, mode_a: str, mode_b: str, same_data:
     differ = f"{_other_response('a', 'b')} OR {_other_response('b', 'a')}"
     query = text(_PAIRS.format(place=place, same_data=int(same_data), differ=differ))
     last = connection.execute(text("SELECT max(position) FROM a.results")).scalar()
-    for begin in range(0, (-1 if last is None else last) + 1, AT_ONCE):
-        connection.execute(query, modes | {"begin": begin, "end": begin + AT_ONCE})
+    for begin in range(0, (-1 if last is None else last) + 1, BATCH):
+        connection.execute(query, modes | {"begin": begin, "end": begin + BATCH})
         connection.commit()
     alone_a, alone_b = connection.execute(text(_ALONE), modes).one()
     return alone_a, alone_b

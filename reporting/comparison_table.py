@@ -1,85 +1,55 @@
-"""Two modes beside each other, of one run or of two: the numbers of both, and by how much they differ."""
+"""Compares two modes, of one run or of two: the numbers of both, and by how much they differ."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich.table import Table
-from rich.text import Text
-
-from ledger.ledger import Ledger
-from reporting.comparison import Comparison, Kind, Side, is_comparable
-from runners.folder import RunError, differences, made_by, open_run
-from runners.terminal import Page, printable
+from reporting.comparison import Comparison, PairFilter, is_comparable, mode_results
+from reporting.labels import AGREEMENT, JUDGING
+from reporting.manifest import RunError, differences
+from reporting.run import Run, open_run
+from reporting.summary import summary
 
 Value = float | None
 
 
-class Opened(NamedTuple):
-    """A run: its ledger, and what made it."""
-
-    ledger: Ledger
-    made: dict[str, Any]
-
-
-def open_both(run: Path, other: Path) -> tuple[Opened, Opened]:
-    """Two runs to be compared.
+def open_both(folder: Path, other: Path) -> tuple[Run, Run]:
+    """Open two runs to be compared.
 
     Raises:
-        RunError: they are one, or have no sample in common; the message says what to do.
+        RunError: they are the same, or have no sample in common; the message says what to do.
         LedgerError: one of them cannot be read.
     """
-    a, b = (Opened(open_run(folder), made_by(folder)) for folder in (run, other))
-    if run.samefile(other):
-        raise RunError(f"{run} and {other} are one run: name another")
-    if a.made["data"]["sha256"] != b.made["data"]["sha256"] and not is_comparable(a.ledger, b.ledger):
+    a, b = open_run(folder), open_run(other)
+    if folder.samefile(other):
+        raise RunError(f"{folder} and {other} are the same run; choose another one")
+    data_a, data_b = a.manifest["data"], b.manifest["data"]
+    if data_a["sha256"] != data_b["sha256"] and not is_comparable(a.ledger, b.ledger):
         raise RunError(
-            f"{run} and {other} cannot be compared: they read different data "
-            f"({a.made['data']['path']} and {b.made['data']['path']}), and no finished sample of one "
-            "has the id and the requests of one of the other"
+            f"{folder} and {other} cannot be compared: they read different data ({data_a['path']} and "
+            f"{data_b['path']}), and no finished sample of one has the id and the requests of one of the other"
         )
     return a, b
 
 
-def beside(a: Opened, b: Opened, reports: tuple[Mapping[str, Any], Mapping[str, Any]]) -> dict[str, Any]:
-    """The object of `coevol stats RUN OTHER_RUN --json`, from that of each of them.
+def compare(a: Run, b: Run) -> dict[str, Any]:
+    """Return the object of `coevol stats RUN OTHER_RUN --json`.
 
-    `differences` says what they were made with where that is not the same; `samples` counts, for each mode
-    that both have, the samples in both by the kinds of `reporting.comparison.Kind`, and those that are in one
-    alone (`alone_a`, `alone_b`).
+    `a` and `b` are their summaries, `differences` is how they were made differently; `samples` counts, for each mode
+    that both have, the samples in both by `reporting.comparison.PairFilter`, and those in one alone (`alone_a`,
+    `alone_b`).
     """
     samples: dict[str, dict[str, int]] = {}
-    for mode in a.made["modes"]:
-        if mode in b.made["modes"]:
-            compared = Comparison(*(Side(run.ledger, mode, run.made["data"]["sha256"]) for run in (a, b)))
+    for mode in a.modes:
+        if mode in b.modes:
+            compared = Comparison(mode_results(a, mode), mode_results(b, mode))
             samples[mode] = {"alone_a": compared.alone_a, "alone_b": compared.alone_b}
             samples[mode].update(compared.kinds.items())
-    different = [{"name": n, "a": one, "b": other} for n, one, other in differences(a.made, b.made)]
-    return {"a": reports[0], "b": reports[1], "differences": different, "samples": samples}
+    different = [{"name": n, "a": one, "b": other} for n, one, other in differences(a.manifest, b.manifest)]
+    return {"a": summary(a), "b": summary(b), "differences": different, "samples": samples}
 
 
-def show(a: Path, b: Path, compared: Mapping[str, Any]) -> None:
-    """Print what `beside` gives."""
-    page = Page()
-    page.text(f"A {a}\nB {b}", "bold")
-    page.heading("What was different")
-    table = _table("", "A", "B")
-    for each in compared["differences"]:
-        table.add_row(*(Text(printable(each[key])) for key in ("name", "a", "b")))
-    page.table(table) if table.row_count else page.text("nothing")
-    for mode, kinds in compared["samples"].items():
-        page.heading(f"Mode {mode}")
-        table = _table("", "A", "B", "B − A")
-        for row in rows(compared["a"]["modes"][mode], compared["b"]["modes"][mode]):
-            table.add_row(*row)
-        page.table(table)
-        words = ", ".join(f"{kinds[kind]:,} {name}" for kind, name in KIND_NAMES.items() if kind != "all")
-        page.text(f"\n{kinds['all']:,} samples in both: {words}")
-    if not compared["samples"]:
-        page.text("\nThey have no mode in common: `coevol stats` of each, or `coevol view` of both.")
-
-
-KIND_NAMES: dict[Kind, str] = {
+PAIR_FILTERS: dict[PairFilter, str] = {
     "all": "in both",
     "differ": "responses differ",
     "both": "changed in both",
@@ -88,19 +58,11 @@ KIND_NAMES: dict[Kind, str] = {
     "neither": "changed in neither",
     "failed": "failed in one",
 }
-"""How the kinds of pairs are called."""
-
-
-def _table(*names: str) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in names:
-        numbers = bool(name) and "B − A" in names
-        table.add_column(name, justify="right" if numbers else "left", no_wrap=numbers)
-    return table
+"""The labels of the filters of pairs."""
 
 
 class Row(NamedTuple):
-    """A number of both sides and its difference, B less A, for people to read."""
+    """A number of both sides and its difference, B − A, as text."""
 
     name: str
     a: str
@@ -109,7 +71,7 @@ class Row(NamedTuple):
 
 
 def rows(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Row]:
-    """What came of two modes, each from `modes` of the object of `coevol stats --json`."""
+    """Compare two modes, each from `modes` of a summary."""
     for name, value, form in _NUMBERS:
         one, other = value(a), value(b)
         if one is None and other is None:
@@ -122,7 +84,7 @@ def rows(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Row]:
 
 
 class Form(NamedTuple):
-    """How a number is written: with so many decimals, and what stands around it and around a difference."""
+    """How a number is written."""
 
     digits: int
     unit: str = ""
@@ -132,9 +94,9 @@ class Form(NamedTuple):
 
 
 def subtracted(a: float, b: float, form: Form) -> tuple[str, str, str]:
-    """A, B and B less A for people to read, as the two numbers say that stand there.
+    """Return A, B and B − A as text, the difference being that of the rounded numbers.
 
-    Rounded one by one, 6.4 and 6.6 would be 6, 7, and 0 the difference. Such rows have one decimal more.
+    Rounded one by one, 6.4 and 6.6 would be 6 and 7 with a difference of 0. Such rows have one more decimal.
     """
     for digits in (form.digits, form.digits + 1):
         one, other, between = (round(form.times * each, digits) for each in (a, b, b - a))
@@ -197,8 +159,8 @@ _NUMBERS: tuple[tuple[str, Callable[[Mapping[str, Any]], Value], Form], ...] = (
     ("  of the median sample", _length("median_ratio"), GROWTH),
     ("  samples that grew more than 2×", _length("doubled"), PERCENT),
     ("judged rounds", _judged("rounds"), _COUNT),
-    ("  both orders agree, where both can be read", _judged("agreement"), PERCENT),
-    ("  the orders contradict each other", _contradicted, PERCENT),
+    (f"  {AGREEMENT}", _judged("agreement"), PERCENT),
+    (f"  {JUDGING['contradicted']}", _contradicted, PERCENT),
     ("calls", _calls("calls"), _COUNT),
     ("  failed", _calls("failed"), _COUNT),
     ("  input tokens", _calls("input_tokens"), _COUNT),
@@ -206,4 +168,4 @@ _NUMBERS: tuple[tuple[str, Callable[[Mapping[str, Any]], Value], Form], ...] = (
     ("  seconds of one, on average", _calls("mean_latency"), _SECONDS),
     ("  known cost", lambda mode: mode["cost_usd"], _DOLLARS),
 )
-"""Name, the number, and how it is written."""
+"""The name of each row, its number, and how it is written."""

@@ -1,57 +1,74 @@
 """What a run has spent, from its ledger, and whether its models have prices."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from graph.settings import Settings
 from ledger.ledger import Ledger
 from ledger.usage import Counted, Uncounted, counted, uncounted
-from models.call import ROLE_OF_STEP
+from models.call import Message
+from models.errors import kinds
 from models.limits.budget import Amount, Budget, longest_reply, prompt_tokens, worst_case
-from models.providers.prices import cost
-from models.settings import ROLES, Endpoint, Role
-from prompts.pack import Message
+from models.providers import prices
+from models.settings import ROLES, Endpoint, Limits, ModelSettings, Role, split_model
+from prompts.method import STEPS
 
-UNSEEN = ("timeout", "connection lost", "bad reply", "broken off", "empty reply", "truncated", "given up")
+MAYBE_BILLED = frozenset(
+    kind.key
+    for kind in (
+        *(kinds.TIMEOUT, kinds.CONNECTION_LOST, kinds.BAD_REPLY, kinds.CUT_SHORT),
+        *(kinds.EMPTY, kinds.TRUNCATED, kinds.ABANDONED),
+    )
+)
 """Failures that a provider may bill: it worked on the call, or may have."""
 
 
-def unpriced(settings: Settings) -> list[Endpoint]:
-    """The models of a run that have no known price where they are served, each once."""
+def cost(endpoints: Mapping[Role, Endpoint], line: Counted) -> float | None:
+    """Return the price of some calls in US dollars, at the prices of their time; None where it is unknown.
+
+    `endpoints` says where the models of the run are served.
+    """
+    endpoint = endpoints[STEPS[line.step].role]
+    if endpoint.model != line.model:
+        endpoint = Endpoint(*split_model(line.model), None)
+    tokens = line.input_tokens, line.cached_tokens, line.output_tokens
+    return prices.cost(endpoint, line.calls, *tokens, datetime.fromtimestamp(line.at, UTC))
+
+
+def unpriced(settings: ModelSettings) -> list[Endpoint]:
+    """Return the models of a run that have no known price where they are served, each once."""
     endpoints = dict.fromkeys(endpoint for role in ROLES for endpoint in settings.replicas(role))
     now = datetime.now(UTC)
-    return [endpoint for endpoint in endpoints if cost(endpoint, 1, 1000, 0, 1000, now) is None]
+    return [endpoint for endpoint in endpoints if prices.cost(endpoint, 1, 1000, 0, 1000, now) is None]
 
 
-def bill(line: Counted, settings: Settings) -> Amount:
-    """What these calls took, at the prices of their time; 0 dollars where there are none."""
-    tokens = line.input_tokens, line.cached_tokens, line.output_tokens
-    at = datetime.fromtimestamp(line.at, UTC)
-    dollars = cost(settings.endpoint(_role(line.step)), line.calls, *tokens, at)
+def amount(line: Counted, settings: ModelSettings) -> Amount:
+    """Return what these calls took; 0 dollars where no price is known."""
+    dollars = cost({role: settings.endpoint(role) for role in ROLES}, line)
     return Amount(line.input_tokens + line.output_tokens, dollars or 0.0)
 
 
-def spent(ledger: Ledger, settings: Settings) -> Amount:
-    """What the calls on file took, at the prices of their time; 0 dollars for models without a price.
+def spent(ledger: Ledger, settings: ModelSettings) -> Amount:
+    """Return what the recorded calls took, at the prices of their time; 0 dollars for models without a price.
 
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    whole = Amount()
+    total = Amount()
     for line in counted(ledger):
-        whole = whole.plus(bill(line, settings))
+        total = total.plus(amount(line, settings))
     for call in uncounted(ledger):
         if not _may_be_billed(call):
             continue
         prompt = prompt_tokens([Message(role="user", content=content) for content in call.messages])
-        role = _role(call.step)
+        role = STEPS[call.step].role
         worst = worst_case(settings.endpoint(role), prompt, longest_reply(settings, role))
-        # Of a call that failed this way in the end, the attempts before it most likely did so as well.
-        whole = whole.plus(worst, call.attempts if call.failure else 1)
-    return whole
+        # If a call failed this way in the end, the attempts before it most likely did so as well.
+        total = total.plus(worst, call.attempts if call.failure_kind else 1)
+    return total
 
 
 def nothing_spent(ledger: Ledger) -> bool:
-    """Whether no call on file has cost anything.
+    """Whether no recorded call has cost anything.
 
     Raises:
         LedgerError: the ledger cannot be read.
@@ -59,17 +76,12 @@ def nothing_spent(ledger: Ledger) -> bool:
     return not counted(ledger) and not any(map(_may_be_billed, uncounted(ledger)))
 
 
-def budget(ledger: Ledger, settings: Settings, dollars: float | None, tokens: int | None) -> Budget | None:
-    """The budget of a run, less what it has spent; None where there is no limit."""
-    if dollars is None and tokens is None:
+def budget(ledger: Ledger, settings: ModelSettings, limits: Limits) -> Budget | None:
+    """Return the budget of a run, less what it has spent; None where there is no limit."""
+    if limits.budget is None and limits.budget_tokens is None:
         return None
-    return Budget(dollars=dollars, tokens=tokens, spent=spent(ledger, settings))
+    return Budget(dollars=limits.budget, tokens=limits.budget_tokens, spent=spent(ledger, settings))
 
 
 def _may_be_billed(call: Uncounted) -> bool:
-    reason, _, _ = (call.failure or "").partition(":")
-    return not call.failure or reason in UNSEEN
-
-
-def _role(step: str) -> Role:
-    return next(role for known, role in ROLE_OF_STEP.items() if known == step)
+    return call.failure_kind is None or call.failure_kind in MAYBE_BILLED

@@ -1,68 +1,159 @@
 """A graph with what happened on it: the calls at its nodes, and how often each edge was taken."""
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from langchain_core.runnables.graph import Graph
+from sqlalchemy import text
 
-from graph.topology import drawing
+from graph.topology import depths, topology
 from ledger.ledger import Ledger
-from prompts.method import MODES
-from reporting.step_counts import StepCalls, finished_exchanges, steps
+from prompts.method import STEPS
+from reporting.statistics import percentile
+from reporting.transcript import CallRow, transcript
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
-    """A graph, and by node and by edge what happened there. Of a graph alone, not of a run, nothing is known.
+class StepCounts:
+    """The calls of one step, of all samples or of one.
 
-    Nothing in it comes from a model or a data set.
+    Token counts are the providers' own; latencies are seconds of each call's last attempt. Percentiles over all samples
+    are within half a percent.
     """
 
+    calls: int
+    visits: int
+    """Rounds that reached the step, which may make several calls after a failure or an unreadable verdict. Over all
+    samples, also those of attempts that were superseded."""
+    first_visits: int
+    """Those of them that were an exchange's first round."""
+    failed: int
+    input_tokens: int
+    output_tokens: int
+    median_latency: float
+    p95_latency: float
+
+
+@dataclass(frozen=True, slots=True)
+class GraphCounts:
+    """A graph, and by node and edge what happened there. Nothing in it comes from a model or a data set."""
+
     graph: Graph
-    calls: Mapping[str, StepCalls] = field(default_factory=dict)
+    calls: Mapping[str, StepCounts] = field(default_factory=dict)
     taken: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Empty for a graph alone, without a run."""
 
 
-def walked(ledger: Ledger, mode: str, *, lazy: bool, sample: str | None = None) -> Walk:
-    """How the samples of a run went through the graph of a mode, or how one of them did.
+def graph_counts(ledger: Ledger, mode: str, *, lazy: bool, sample: str | None = None) -> GraphCounts:
+    """Count how the samples of a run, or one of them, went through the graph of a mode.
 
-    `lazy` says whether the run judged with `lazy_judge`: it decides which edges lead to the second judgement.
+    `lazy` says whether the run judged with `lazy_judge`, which decides which edges lead to the second judgement.
 
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    graph = drawing(next(known for known in MODES if known == mode))
-    calls = steps(ledger, mode, sample)
-    finished = finished_exchanges(ledger, mode, sample)
-    taken = {
-        (edge.source, edge.target): _times(edge.source, edge.target, calls, finished, lazy=lazy)
-        for edge in graph.edges
-    }
-    return Walk(graph, calls, taken)
+    graph = topology(mode)
+    calls = _of_all(ledger, mode) if sample is None else _of_sample(ledger, mode, sample)
+    finished = _finished_exchanges(ledger, mode, sample)
+    return GraphCounts(graph, calls, _taken(graph, calls, finished, lazy=lazy))
 
 
-def _times(source: str, target: str, calls: Mapping[str, StepCalls], finished: int, *, lazy: bool) -> int:
-    visits = {step: numbers.visits for step, numbers in calls.items()}
+def _taken(
+    graph: Graph, calls: Mapping[str, StepCounts], finished: int, *, lazy: bool
+) -> dict[tuple[str, str], int]:
+    visits = {step: counts.visits for step, counts in calls.items()}
+    first = {step: counts.first_visits for step, counts in calls.items()}
+    depth = depths(graph)
     # A round begins where an exchange does, or where a draft was accepted.
-    first = {step: numbers.first for step, numbers in calls.items()}
-    opening = "positive_opening"
-    decided = finished + visits.get(opening, 0) - first.get(opening, 0)
+    repeats = {step: visits[step] - first[step] for step in calls}
+    looped = {edge.target for edge in graph.edges if depth[edge.target] < depth[edge.source]}
+    decided = finished + max((repeats.get(step, 0) for step in looped), default=0)
     at_once = max(decided - visits.get("judge_reversed", 0), 0) if lazy else 0
-    match source, target:
-        case "__start__", _:
-            return max(first.values(), default=0)
-        case "begin", _:
-            return first.get(target, 0)
-        case "decide", "positive_opening" | "critical_opening":
-            return visits.get(target, 0) - first.get(target, 0)
-        case "judge_forward", "decide":
-            return at_once if lazy else decided
-        case "judge_reversed", "decide":
-            return decided - at_once
-        case ("editor", "judge_reversed") if lazy:
-            return 0
-        case ("judge_forward", "judge_reversed") if not lazy:
-            return 0
-        case _, "adopt" | "finish" | "__end__":
-            return finished
-    return visits.get(target, 0)
+
+    def times(source: str, target: str) -> int:
+        match source, target:
+            case "__start__", _:
+                return max(first.values(), default=0)
+            case "begin", _:
+                return first.get(target, 0)
+            case "judge_forward", "decide":
+                return at_once if lazy else decided
+            case "judge_reversed", "decide":
+                return decided - at_once
+            case ("editor", "judge_reversed") if lazy:
+                return 0
+            case ("judge_forward", "judge_reversed") if not lazy:
+                return 0
+        if depth[target] < depth[source]:
+            return repeats.get(target, 0)
+        return visits.get(target, 0) if target in STEPS else finished
+
+    return {(edge.source, edge.target): times(edge.source, edge.target) for edge in graph.edges}
+
+
+def _of_all(ledger: Ledger, mode: str) -> dict[str, StepCounts]:
+    with ledger.reading() as connection:
+        latencies: defaultdict[str, Counter[float]] = defaultdict(Counter)
+        for step, latency, number in connection.execute(text(_LATENCIES), {"mode": mode}):
+            latencies[step][latency] += number
+        return {
+            row[0]: StepCounts(*row[1:], *(percentile(latencies[row[0]], percent) for percent in (50, 95)))
+            for row in connection.execute(text(_CALLS), {"mode": mode})
+        }
+
+
+def _of_sample(ledger: Ledger, mode: str, sample: str) -> dict[str, StepCounts]:
+    calls = [call for call in ledger.calls(sample) if call["mode"] == mode]
+    found = ledger.sample(sample)
+    visits, first = Counter[str](), Counter[str]()
+    for done in found[1][mode].outcome if found and mode in found[1] else []:
+        for number, steps in transcript(calls, done, mode).items():
+            reached = [step for step, step_calls in steps.items() if step_calls.counted]
+            visits.update(reached)
+            first.update(reached if number == 1 else [])
+    by_step: defaultdict[str, list[CallRow]] = defaultdict(list)
+    for call in calls:
+        by_step[call["step"]].append(call)
+    return {
+        step: StepCounts(
+            calls=len(some),
+            visits=visits[step],
+            first_visits=first[step],
+            failed=sum(call["failure"] is not None for call in some),
+            input_tokens=sum(call["input_tokens"] or 0 for call in some),
+            output_tokens=sum(call["output_tokens"] or 0 for call in some),
+            median_latency=percentile(Counter(call["latency"] for call in some), 50),
+            p95_latency=percentile(Counter(call["latency"] for call in some), 95),
+        )
+        for step, some in by_step.items()
+    }
+
+
+def _finished_exchanges(ledger: Ledger, mode: str, sample: str | None) -> int:
+    """Count the exchanges that did not fail, of all samples or of one."""
+    query = _ALL_FINISHED if sample is None else _FINISHED
+    with ledger.reading() as connection:
+        number: int = connection.execute(
+            text(query), {"mode": mode} | ({} if sample is None else {"sample": sample})
+        ).scalar_one()
+    return number
+
+
+_ALL_FINISHED = """
+    SELECT coalesce(sum(exchanges), 0) FROM exchange_totals WHERE mode = :mode AND ending <> 'failed'
+"""
+
+_FINISHED = """
+    SELECT count(*) FROM results, json_each(results.outcome) AS exchange
+    WHERE mode = :mode AND position = (SELECT position FROM samples WHERE id = :sample)
+        AND json_extract(exchange.value, '$.ending') <> 'failed'
+"""
+
+_CALLS = """
+    SELECT step, sum(calls), sum(visits), sum(first_visits), sum(failed), sum(input_tokens),
+        sum(output_tokens)
+    FROM call_totals WHERE mode = :mode GROUP BY step
+"""
+
+_LATENCIES = "SELECT step, latency, calls FROM latency_totals WHERE mode = :mode"

@@ -1,8 +1,8 @@
-"""A graph as a picture: SVG written here, and PNG made from it.
+"""Draws a graph as SVG, and PNG from it.
 
-Nodes stand in layers from top to bottom, by how many steps lead to them. An edge goes down to the next layer,
-aside to a neighbour, or back up through a lane of its own at the left or the right. No edge of our graphs
-leaves a layer out; one that did would pass behind what is between.
+Nodes are in layers from top to bottom, by how many steps lead to them. An edge goes down to the next layer, sideways to a
+neighbour, or back up through a lane of its own at the left or the right. No edge of our graphs skips a layer; one that
+did would pass behind what is between.
 """
 
 from collections import defaultdict
@@ -14,31 +14,28 @@ from importlib.resources import files
 from langchain_core.runnables.graph import Edge
 
 from graph.topology import depths
-from models.call import ROLE_OF_STEP
-from models.errors.kinds import MissingExtra
-from reporting.graph_counts import Walk
-from reporting.step_counts import StepCalls
-from reporting.theme import GREY, ROLE_COLOURS, seconds
+from models.errors.exceptions import MissingExtra
+from prompts.method import STEPS
+from reporting.graph_counts import GraphCounts, StepCounts
+from reporting.labels import plural, seconds
+from reporting.theme import GREY, ROLE_COLOURS
 
 INK, FAINT, SOFT, PAPER = "#1b2330", "#667180", "#f4f6f9", "#ffffff"
 
 NUMBERS, AGENT, OTHER = (236, 88), (168, 40), (96, 34)
-"""Width and height of a node with numbers, of an agent's without, and of the others; in pixels, as all
-lengths here."""
+"""Width and height of a node with numbers, of an agent's without, and of the others; in pixels, like all lengths here."""
 
 GAP = 64
-"""Between two layers: room for the numbers at the edges."""
+"""Between two layers, with room for the numbers at the edges."""
 
-ASIDE = 72
+SIDEWAYS = 72
 """Between two nodes of a layer."""
 
 LANE = 44
 """Between the nodes and an edge that goes back, and between two of those."""
 
 EDGE = 32
-"""Between the drawing and the rim of the picture, or the frame around a graph within the graph."""
-
-_ROLES = {str(step): role for step, role in ROLE_OF_STEP.items()}
+"""Between the drawing and the border of the picture, or the frame around a nested graph."""
 
 
 @dataclass(slots=True)
@@ -62,17 +59,16 @@ class _Node:
         return self.y + self.height / 2
 
 
-def svg(walk: Walk, title: str) -> str:
-    """The picture; `title` is what is read aloud to people who cannot see it.
+def graph_svg(counts: GraphCounts, title: str) -> str:
+    """Draw a graph; screen readers read the `title`.
 
-    Colours stand in attributes, which the style sheet of a page wins over. Text is in the font of whoever
-    shows it.
+    Colours are attributes, which the style sheet of a page overrides. Text is in the viewer's font.
     """
-    depth = depths(walk.graph)
-    nodes = _placed(walk, depth)
-    forward = [e for e in walk.graph.edges if depth[e.target] > depth[e.source]]
-    aside = [e for e in walk.graph.edges if depth[e.target] == depth[e.source]]
-    back = [e for e in walk.graph.edges if depth[e.target] < depth[e.source]]
+    depth = depths(counts.graph)
+    nodes = _placed(counts, depth)
+    forward = [e for e in counts.graph.edges if depth[e.target] > depth[e.source]]
+    sideways = [e for e in counts.graph.edges if depth[e.target] == depth[e.source]]
+    back = [e for e in counts.graph.edges if depth[e.target] < depth[e.source]]
     # The shorter ones are inside.
     back.sort(key=lambda edge: depth[edge.source] - depth[edge.target])
     _spread(nodes, forward)
@@ -81,15 +77,15 @@ def svg(walk: Walk, title: str) -> str:
     shapes: list[str] = []
     labels: list[str] = []
     for edge in forward:
-        shapes.append(_down(nodes, edge, walk, labels))
-    for edge in aside:
-        shapes.append(_aside(nodes, edge, walk, labels))
+        shapes.append(_down(nodes, edge, counts, labels))
+    for edge in sideways:
+        shapes.append(_sideways(nodes, edge, counts, labels))
     lanes = {-1: half, 1: half}
     for edge in back:
         side = -1 if nodes[edge.target].x < 0 else 1
         lanes[side] += LANE
-        shapes.append(_back(nodes, edge, walk, side * lanes[side], labels))
-    boxes = [_box(node, faded=_passed_by(walk, name)) for name, node in nodes.items()]
+        shapes.append(_back(nodes, edge, counts, side * lanes[side], labels))
+    boxes = [_box(node, faded=_was_skipped(counts, name)) for name, node in nodes.items()]
     reach = max(lanes.values()) + 24
     frames = list(_frames(nodes, reach))
     half_width = reach + EDGE * (1 + bool(frames))
@@ -111,8 +107,8 @@ def svg(walk: Walk, title: str) -> str:
     )
 
 
-def png(picture: str) -> bytes:
-    """A picture as PNG, at twice its size, so that it is sharp on screens of today and in print.
+def graph_png(svg: str) -> bytes:
+    """Render a drawing as PNG, at twice its size, so that it is sharp on high-resolution screens and in print.
 
     Raises:
         MissingExtra: the libraries for it are not installed.
@@ -122,36 +118,34 @@ def png(picture: str) -> bytes:
 
         fonts = files("font_lato").joinpath("files")
     except ModuleNotFoundError as error:
-        raise MissingExtra(
-            f"PNG needs {error.name}, which is not installed: pip install 'coevol[view]'"
-        ) from None
+        raise MissingExtra("PNG", error.name, "view") from None
     faces = [str(fonts.joinpath(f"Lato-{face}.ttf")) for face in ("Regular", "Bold")]
-    # The same picture on every machine, on one without fonts too.
+    # The same drawing on every machine, including one without fonts.
     drawn: bytes = resvg_py.svg_to_bytes(
-        svg_string=picture, zoom=2, skip_system_fonts=True, font_files=faces, sans_serif_family="Lato"
+        svg_string=svg, zoom=2, skip_system_fonts=True, font_files=faces, sans_serif_family="Lato"
     )
     return drawn
 
 
-def lines(step: StepCalls) -> list[str]:
-    """The numbers of a step's calls, in the lines under its name."""
+def lines(step: StepCounts) -> list[str]:
+    """Return the numbers of a step's calls as lines below its name."""
     failed = f", {step.failed:,} failed" if step.failed else ""
     return [
-        f"{step.calls:,} call{'s' * (step.calls != 1)}{failed}",
+        f"{plural(step.calls, 'call')}{failed}",
         f"{step.input_tokens:,} + {step.output_tokens:,} tokens",
         f"median {seconds(step.median_latency)}, p95 {seconds(step.p95_latency)}",
     ]
 
 
-def _placed(walk: Walk, depth: Mapping[str, int]) -> dict[str, _Node]:
+def _placed(counts: GraphCounts, depth: Mapping[str, int]) -> dict[str, _Node]:
     layers: defaultdict[int, list[str]] = defaultdict(list)
-    for name in walk.graph.nodes:
+    for name in counts.graph.nodes:
         layers[depth[name]].append(name)
     nodes: dict[str, _Node] = {}
     top = float(EDGE)
     for _, names in sorted(layers.items()):
-        made = [_node(name, walk) for name in names]
-        pitch = max(node.width for node in made) + ASIDE
+        made = [_node(name, counts) for name in names]
+        pitch = max(node.width for node in made) + SIDEWAYS
         for place, (name, node) in enumerate(zip(names, made, strict=True)):
             node.x = (place - (len(made) - 1) / 2) * pitch
             node.y = top
@@ -160,21 +154,22 @@ def _placed(walk: Walk, depth: Mapping[str, int]) -> dict[str, _Node]:
     return nodes
 
 
-def _node(name: str, walk: Walk) -> _Node:
+def _node(name: str, counts: GraphCounts) -> _Node:
     words = name.rpartition(":")[2].strip("_").replace("_", " ")
-    role = _ROLES.get(words.replace(" ", "_"), "")
-    if role and walk.taken:
-        below = lines(walk.calls[name]) if name in walk.calls else ["no calls"]
+    step = STEPS.get(words.replace(" ", "_"))
+    role = step.role if step else ""
+    if role and counts.taken:
+        below = lines(counts.calls[name]) if name in counts.calls else ["no calls"]
         return _Node(words, below, role, *NUMBERS)
     return _Node(words, [], role, *(AGENT if role else OTHER))
 
 
-def _passed_by(walk: Walk, name: str) -> bool:
-    return bool(walk.taken) and not any(times and name in edge for edge, times in walk.taken.items())
+def _was_skipped(counts: GraphCounts, name: str) -> bool:
+    return bool(counts.taken) and not any(times and name in edge for edge, times in counts.taken.items())
 
 
 def _spread(nodes: Mapping[str, _Node], edges: list[Edge]) -> None:
-    """Gives edges that share a node places beside each other at its side, in the order of where they lead."""
+    """Spread edges that share a node along its side, in the order of where they lead."""
     for name, node in nodes.items():
         for ends, others in (
             (node.down, [edge.target for edge in edges if edge.source == name]),
@@ -186,41 +181,41 @@ def _spread(nodes: Mapping[str, _Node], edges: list[Edge]) -> None:
                 ends[other] = node.x + (place - (len(others) - 1) / 2) * step
 
 
-def _down(nodes: Mapping[str, _Node], edge: Edge, walk: Walk, labels: list[str]) -> str:
+def _down(nodes: Mapping[str, _Node], edge: Edge, counts: GraphCounts, labels: list[str]) -> str:
     source, target = nodes[edge.source], nodes[edge.target]
     x1, y1, x2, y2 = source.down[edge.target], source.bottom, target.up[edge.source], target.y
     bend = (y2 - y1) / 2
-    # Where edges cross or meet their numbers must not: each stands near the end that is its own.
+    # Edges may cross or meet, their numbers must not: each is near the end that is its own.
     share = 0.5 if len(source.down) == len(target.up) == 1 else 0.3 if len(target.up) > 1 else 0.7
     x = _bezier(x1, x1, x2, x2, share)
     y = _bezier(y1, y1 + bend, y2 - bend, y2, share)
-    _label(edge, walk, x, y, labels)
+    _label(edge, counts, x, y, labels)
     path = f"M{x1:g} {y1:g}C{x1:g} {y1 + bend:g} {x2:g} {y2 - bend:g} {x2:g} {y2 - 6:g}"
-    return _line(edge, walk, path) + _tip(edge, walk, x2, y2, "down")
+    return _line(edge, counts, path) + _tip(edge, counts, x2, y2, "down")
 
 
-def _aside(nodes: Mapping[str, _Node], edge: Edge, walk: Walk, labels: list[str]) -> str:
+def _sideways(nodes: Mapping[str, _Node], edge: Edge, counts: GraphCounts, labels: list[str]) -> str:
     source, target = nodes[edge.source], nodes[edge.target]
     way = 1 if target.x > source.x else -1
     x1, x2 = source.x + way * source.width / 2, target.x - way * target.width / 2
-    _label(edge, walk, (x1 + x2) / 2, source.middle - 14, labels)
-    line = _line(edge, walk, f"M{x1:g} {source.middle:g}H{x2 - way * 6:g}")
-    return line + _tip(edge, walk, x2, target.middle, "right" if way > 0 else "left")
+    _label(edge, counts, (x1 + x2) / 2, source.middle - 14, labels)
+    line = _line(edge, counts, f"M{x1:g} {source.middle:g}H{x2 - way * 6:g}")
+    return line + _tip(edge, counts, x2, target.middle, "right" if way > 0 else "left")
 
 
-def _back(nodes: Mapping[str, _Node], edge: Edge, walk: Walk, lane: float, labels: list[str]) -> str:
+def _back(nodes: Mapping[str, _Node], edge: Edge, counts: GraphCounts, lane: float, labels: list[str]) -> str:
     source, target = nodes[edge.source], nodes[edge.target]
     way = 1 if lane > 0 else -1
     x1, x2 = source.x + way * source.width / 2, target.x + way * target.width / 2
     y1, y2, r = source.middle, target.middle, 14
-    _label(edge, walk, lane, (y1 + y2) / 2, labels)
+    _label(edge, counts, lane, (y1 + y2) / 2, labels)
     line = _line(
         edge,
-        walk,
+        counts,
         f"M{x1:g} {y1:g}H{lane - way * r:g}Q{lane:g} {y1:g} {lane:g} {y1 - r:g}V{y2 + r:g}"
         f"Q{lane:g} {y2:g} {lane - way * r:g} {y2:g}H{x2 + way * 6:g}",
     )
-    return line + _tip(edge, walk, x2, y2, "left" if way > 0 else "right")
+    return line + _tip(edge, counts, x2, y2, "left" if way > 0 else "right")
 
 
 def _bezier(a: float, b: float, c: float, d: float, t: float) -> float:
@@ -228,31 +223,31 @@ def _bezier(a: float, b: float, c: float, d: float, t: float) -> float:
     return s**3 * a + 3 * s * s * t * b + 3 * s * t * t * c + t**3 * d
 
 
-def _line(edge: Edge, walk: Walk, path: str) -> str:
+def _line(edge: Edge, counts: GraphCounts, path: str) -> str:
     dashes = ' stroke-dasharray="5 4"' if edge.conditional else ""
     drawn = f'd="{path}" fill="none" stroke="{GREY}" stroke-width="1.5"{dashes}'
-    return f'<path class="edge" {drawn}{_faded(edge, walk)}/>'
+    return f'<path class="edge" {drawn}{_faded(edge, counts)}/>'
 
 
-def _tip(edge: Edge, walk: Walk, x: float, y: float, way: str) -> str:
+def _tip(edge: Edge, counts: GraphCounts, x: float, y: float, way: str) -> str:
     ends = {"down": "l-4.5 -8h9z", "right": "l-8 -4.5v9z", "left": "l8 -4.5v9z"}
-    return f'<path class="tip" d="M{x:g} {y:g}{ends[way]}" fill="{GREY}"{_faded(edge, walk)}/>'
+    return f'<path class="tip" d="M{x:g} {y:g}{ends[way]}" fill="{GREY}"{_faded(edge, counts)}/>'
 
 
-def _faded(edge: Edge, walk: Walk) -> str:
-    return _FADED if walk.taken and not walk.taken[edge.source, edge.target] else ""
+def _faded(edge: Edge, counts: GraphCounts) -> str:
+    return _FADED if counts.taken and not counts.taken[edge.source, edge.target] else ""
 
 
 _FADED = ' opacity="0.35"'
-"""What was not come to: no sample, or not this one, went there."""
+"""Where no sample, or not this one, went."""
 
 
-def _label(edge: Edge, walk: Walk, x: float, y: float, labels: list[str]) -> None:
-    if walk.taken:
-        words = f"{walk.taken[edge.source, edge.target]:,}×"
+def _label(edge: Edge, counts: GraphCounts, x: float, y: float, labels: list[str]) -> None:
+    if counts.taken:
+        words = f"{counts.taken[edge.source, edge.target]:,}×"
         width = 7 * len(words) + 8
         labels.append(
-            f'<g class="times"{_faded(edge, walk)}><rect class="paper" x="{x - width / 2:g}" y="{y - 9:g}" '
+            f'<g class="times"{_faded(edge, counts)}><rect class="paper" x="{x - width / 2:g}" y="{y - 9:g}" '
             f'width="{width}" height="18" rx="9" fill="{PAPER}"/>'
             f'<text class="ink" x="{x:g}" y="{y + 4:g}" text-anchor="middle" font-size="12" fill="{INK}">'
             f"{words}</text></g>"
@@ -283,7 +278,7 @@ def _text(x: float, y: float, words: str, style: str, colour: str, size: float, 
 
 
 def _frames(nodes: Mapping[str, _Node], reach: float) -> Iterator[str]:
-    """The frame around each graph within the graph, with its name."""
+    """Draw the frame around each nested graph, with its name."""
     inside: defaultdict[str, list[_Node]] = defaultdict(list)
     for name, node in nodes.items():
         if ":" in name:

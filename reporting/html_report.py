@@ -1,7 +1,7 @@
-"""A report: one file with what a run amounts to and a choice of its samples, to send to a colleague.
+"""The HTML report: one file with the summary of a run and some of its samples, to send to a colleague.
 
-It holds no script and loads nothing, and says so to the browser: whatever a text of a model or of a data set
-were to smuggle past `reporting.html_text` would not run. Its size is bounded by what is chosen: long texts are cut.
+It holds no script and loads nothing, and tells the browser so: whatever a text of a model or a data set might smuggle
+past `reporting.html_text` would not run. Its size is bounded: long texts are cut.
 """
 
 import re
@@ -14,38 +14,24 @@ from jinja2 import Environment, StrictUndefined
 
 from ledger.decisions import Decision, Decisions, on_file
 from ledger.ledger import SKIPPED, Result
-from models.call import ROLE_OF_STEP
-from reporting import charts
-from reporting import charts_svg as plots
-from reporting import headline as figures
-from reporting import html_tables as tables
-from reporting import html_text as texts
-from reporting.graph_counts import walked
-from reporting.graph_svg import svg
-from reporting.labels import (
-    ENDINGS,
-    STEP_NAMES,
-    brief,
-    cost,
-    decided_tags,
-    decision,
-    outcome_tags,
-    record_text,
-    verdict,
-)
-from reporting.snapshot import Numbers
+from prompts.method import STEPS
+from reporting import charts, headline, html_tables, html_tags, html_text, labels
+from reporting.charts_svg import chart_svg
+from reporting.graph_counts import graph_counts
+from reporting.graph_svg import graph_svg
+from reporting.run import Run
+from reporting.snapshot import Snapshot
 from reporting.theme import ROLE_COLOURS
-from reporting.transcript import ANEW, Call, Said, debate
+from reporting.transcript import REPEATED, CallRow, StepCalls, transcript
 from samples.sample import Exchange, Sample
-from viewer.run import Run
 
-MOST = 10_000
+MAX_CHARS = 10_000
 """Characters of a request or a response that are shown."""
 
-MOST_SAID = 4_000
-"""Characters of what an agent said that are shown."""
+MAX_CALL_CHARS = 4_000
+"""Characters of an agent's reply that are shown."""
 
-EXCHANGES = 4
+MAX_EXCHANGES = 4
 """Exchanges of a conversation that are shown: those that failed or changed come first."""
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -53,37 +39,36 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-a
 _ADDRESS = re.compile(r" at https?://\S+")
 
 
-def html(run: Run, numbers: Numbers, chosen: Mapping[int, str], notice: str = "") -> Iterator[str]:
-    """The report, in parts; the notice stands at its top. `chosen` are samples by position, and why they are.
+def html_report(run: Run, snapshot: Snapshot, chosen: Mapping[int, str], notice: str = "") -> Iterator[str]:
+    """Yield the report in parts, the notice at its top. `chosen` are samples by position, and why they were selected.
 
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    finished, expected = figures.progress(numbers, run)
-    pace = numbers.pace
+    finished, expected = headline.progress(snapshot, run)
     graphs = {
-        mode: svg(walked(run.ledger, mode, lazy=run.lazy), f"The graph of mode {mode}")
-        for mode, found in numbers.statistics.modes.items()
+        mode: graph_svg(graph_counts(run.ledger, mode, lazy=run.lazy), f"The graph of mode {mode}")
+        for mode, found in snapshot.statistics.modes.items()
         if found.finished
     }
     yield from _TEMPLATE.generate(
         policy=POLICY,
         styles=_STYLES,
         run=run,
-        facts=numbers.report["run"],
-        as_of=time.strftime("%Y-%m-%d %H:%M", time.localtime(numbers.counted)),
+        facts=snapshot.summary["run"],
+        as_of=time.strftime("%Y-%m-%d %H:%M", time.localtime(snapshot.counted)),
         notice=notice,
         finished=finished,
         expected=expected,
         share=round(min(100 * finished / expected, 100) if expected else 100, 2),
-        numbers=numbers,
-        figures=figures,
-        charts={mode: _charts(mode, numbers) for mode in numbers.statistics.modes},
-        pace=charts.pace(pace) if pace else None,
-        plotted=lambda chart: plots.svg(chart),
-        failures=lambda failures: tables.failures(failures),
-        bill=tables.bill(numbers.report["calls"]),
-        made_by=tables.made_by(numbers.report["run"], sent_away=True),
+        snapshot=snapshot,
+        headline=headline,
+        charts={mode: _charts(mode, snapshot) for mode in snapshot.statistics.modes},
+        throughput=charts.throughput(snapshot.throughput) if snapshot.throughput else None,
+        chart_svg=chart_svg,
+        failures=html_tables.failures,
+        bill=html_tables.bill(snapshot.summary["calls"]),
+        manifest=html_tables.manifest(snapshot.summary["run"], for_others=True),
         graphs=graphs,
         some=bool(chosen),
         # One at a time: their texts may be long.
@@ -91,9 +76,9 @@ def html(run: Run, numbers: Numbers, chosen: Mapping[int, str], notice: str = ""
     )
 
 
-def _charts(mode: str, numbers: Numbers) -> list[charts.Chart]:
-    found = numbers.statistics.modes[mode]
-    lengths = charts.lengths(*numbers.lengths[mode])
+def _charts(mode: str, snapshot: Snapshot) -> list[charts.Chart]:
+    found = snapshot.statistics.modes[mode]
+    lengths = charts.lengths(*snapshot.lengths[mode])
     deciding = [charts.deciding(found.deciding)] if found.deciding else []
     if not found.judging:
         return [lengths, *deciding]
@@ -112,16 +97,19 @@ def _sample(run: Run, found: tuple[Sample, dict[str, Result]], why: str) -> dict
         "position": sample.position,
         "id": sample.id,
         "why": f"skipped: {skipped.reason}" if skipped else why,
-        "outcomes": [(result.mode if len(run.modes) > 1 else "", outcome_tags(result)) for result in results],
-        "record": _plain(record_text(sample.record), MOST) if skipped else "",
-        "system": _plain(sample.system, MOST) if sample.system and shown else "",
+        "outcomes": [
+            (result.mode if len(run.modes) > 1 else "", html_tags.sample_outcome(result))
+            for result in results
+        ],
+        "record": _plain(labels.record_text(sample.record), MAX_CHARS) if skipped else "",
+        "system": _plain(sample.system, MAX_CHARS) if sample.system and shown else "",
         "exchanges": (_exchange(run, sample, number, results, calls, decided) for number in shown),
         "left_out": f"{left_out:,} more exchanges of this conversation are not shown." if left_out else "",
     }
 
 
 def _most_telling(sample: Sample, results: Sequence[Result]) -> list[int]:
-    """The exchanges to show: of many those that failed, then those that changed, then the first ones."""
+    """Return the exchanges to show: of many those that failed, then those that changed, then the first ones."""
     failed = {done["exchange"] for result in results for done in result.outcome if "failure" in done}
     changed = {
         done["exchange"]
@@ -130,7 +118,7 @@ def _most_telling(sample: Sample, results: Sequence[Result]) -> list[int]:
         if done["response"] != done["original"]
     }
     numbers = range(len(sample.exchanges)) if results else ()
-    return sorted(sorted(numbers, key=lambda n: (n not in failed, n not in changed, n))[:EXCHANGES])
+    return sorted(sorted(numbers, key=lambda n: (n not in failed, n not in changed, n))[:MAX_EXCHANGES])
 
 
 def _exchange(
@@ -138,7 +126,7 @@ def _exchange(
     sample: Sample,
     number: int,
     results: Sequence[Result],
-    calls: Sequence[Call],
+    calls: Sequence[CallRow],
     decided: Decisions,
 ) -> dict[str, Any]:
     exchange = sample.exchanges[number]
@@ -155,28 +143,28 @@ def _exchange(
 
 
 def _request(exchange: Exchange) -> str:
-    request = _rendered(exchange.instruction, MOST)
+    request = _rendered(exchange.instruction, MAX_CHARS)
     if exchange.input:
-        request += '<div class="faint small">Input</div>' + _rendered(exchange.input, MOST)
+        request += '<div class="faint small">Input</div>' + _rendered(exchange.input, MAX_CHARS)
     return request
 
 
 def _decided(result: Result, number: int, decision: Decision | None) -> dict[str, Any]:
-    """What a person decided on the result of an exchange."""
+    """Return what a user decided on the result of an exchange."""
     if decision is None:
         return {"decision": "", "wanted": "", "note": ""}
     done = next(done for done in result.outcome if done["exchange"] == number)
     own = decision.kind in ("chosen", "edited")
-    wanted = texts.marked(done["response"][:MOST], decision.response[:MOST])[1] if own else ""
+    wanted = html_text.marked(done["response"][:MAX_CHARS], decision.response[:MAX_CHARS])[1] if own else ""
     return {
-        "decision": decided_tags(decision),
-        "wanted": _cut(wanted, decision.response, MOST) if own else "",
+        "decision": html_tags.decision(decision),
+        "wanted": _cut(wanted, decision.response, MAX_CHARS) if own else "",
         "note": decision.note,
     }
 
 
 def _outcome(
-    run: Run, exchange: Exchange, number: int, result: Result, calls: Sequence[Call]
+    run: Run, exchange: Exchange, number: int, result: Result, calls: Sequence[CallRow]
 ) -> dict[str, Any]:
     done = next((done for done in result.outcome if done["exchange"] == number), None)
     outcome = {
@@ -184,7 +172,7 @@ def _outcome(
         "brief": "",
         "ending": "not worked on",
         "failure": "",
-        "old": _plain(exchange.response, MOST),
+        "old": _plain(exchange.response, MAX_CHARS),
         "new": "",
         "rounds": [],
     }
@@ -193,18 +181,14 @@ def _outcome(
     failure = done.get("failure")
     old, new = exchange.response, done["response"]
     if new != old:
-        left, right = texts.marked(old[:MOST], new[:MOST])
-        outcome |= {"old": _cut(left, old, MOST), "new": _cut(right, new, MOST)}
+        left, right = html_text.marked(old[:MAX_CHARS], new[:MAX_CHARS])
+        outcome |= {"old": _cut(left, old, MAX_CHARS), "new": _cut(right, new, MAX_CHARS)}
     rounds = {each["round"]: each for each in done["rounds"]}
-    said = debate((call for call in calls if call["mode"] == result.mode), done)
+    said = transcript((call for call in calls if call["mode"] == result.mode), done, result.mode)
     return outcome | {
-        "brief": brief(done),
-        "ending": f"ended: {ENDINGS.get(done['ending'], done['ending'])}",
-        "failure": _plain(
-            f"{failure['step']}, round {failure['round']}: {_nowhere(failure['message'])}", MOST
-        )
-        if failure
-        else "",
+        "brief": labels.exchange_outcome(done),
+        "ending": f"ended: {labels.ENDINGS.get(done['ending'], done['ending'])}",
+        "failure": _plain(_without_address(labels.failure_line(failure)), MAX_CHARS) if failure else "",
         "rounds": [
             {
                 "number": round_,
@@ -212,7 +196,7 @@ def _outcome(
                 "calls": [
                     _call(call, rounds.get(round_), why_not)
                     for each in steps.values()
-                    for call, why_not in each.calls
+                    for call, why_not in each.all
                 ],
             }
             for round_, steps in said.items()
@@ -220,42 +204,44 @@ def _outcome(
     }
 
 
-def _round_tags(outcome: Mapping[str, Any] | None, said: Iterable[Said]) -> str:
+def _round_tags(outcome: Mapping[str, Any] | None, said: Iterable[StepCalls]) -> str:
     if outcome:
-        return decision(outcome)
-    return "" if any(each.counts for each in said) else f'<span class="tag">did not count ({ANEW})</span>'
+        return html_tags.round_outcome(outcome)
+    return (
+        "" if any(each.counted for each in said) else f'<span class="tag">did not count ({REPEATED})</span>'
+    )
 
 
-def _nowhere(failure: str) -> str:
-    """What was said of a failure, without where the model is served."""
+def _without_address(failure: str) -> str:
+    """Remove from a failure where the model is served."""
     return _ADDRESS.sub("", failure)
 
 
-def _call(call: Call, outcome: Mapping[str, Any] | None, why_not: str) -> dict[str, Any]:
+def _call(call: CallRow, outcome: Mapping[str, Any] | None, why_not: str) -> dict[str, Any]:
     step = call["step"]
-    judged = outcome is not None and step.startswith("judge") and not why_not
-    said = [_plain(_nowhere(call["failure"]), MOST_SAID)] if call["failure"] else []
-    said += [_rendered(call["reply"], MOST_SAID)] if call["reply"] else []
+    judged = outcome is not None and STEPS[step].purpose == "verdict" and not why_not
+    said = [_plain(_without_address(call["failure"]), MAX_CALL_CHARS)] if call["failure"] else []
+    said += [_rendered(call["reply"], MAX_CALL_CHARS)] if call["reply"] else []
     return {
-        "role": ROLE_OF_STEP[step],
-        "name": STEP_NAMES[step],
-        "tags": verdict(step, outcome) if judged and outcome else "",
-        "cost": cost(call),
+        "role": STEPS[step].role,
+        "name": STEPS[step].label,
+        "tags": html_tags.verdict(step, outcome) if judged and outcome else "",
+        "summary": labels.call_summary(call),
         "why_not": why_not,
         "text": "".join(said),
     }
 
 
 def _rendered(text: str, most: int) -> str:
-    return _cut(texts.rendered(text[:most]), text, most, "text")
+    return _cut(html_text.rendered(text[:most]), text, most, "text")
 
 
 def _plain(text: str, most: int) -> str:
-    return _cut(texts.plain(text[:most]), text, most)
+    return _cut(html_text.plain(text[:most]), text, most)
 
 
 def _cut(html: str, text: str, most: int, style: str = "text plain") -> str:
-    """A text as HTML, made from its first `most` characters; says how much of it is left out."""
+    """Return a text as HTML, made from its first `most` characters, with a note about what is left out."""
     more = (
         f'<p class="faint small">… and {len(text) - most:,} more characters</p>' if len(text) > most else ""
     )
@@ -264,15 +250,18 @@ def _cut(html: str, text: str, most: int, style: str = "text plain") -> str:
 
 _STYLES = "\n".join(
     [
-        *(files("reporting").joinpath(name).read_text(encoding="utf-8") for name in ("style.css", "report.css")),
+        *(
+            files("reporting").joinpath(name).read_text(encoding="utf-8")
+            for name in ("style.css", "html_report.css")
+        ),
         *(f".{role} {{ --role: {colour}; }}" for role, colour in ROLE_COLOURS.items()),
-        texts.code_styles("friendly", ".text pre"),
+        html_text.code_styles("friendly", ".text pre"),
         "@media screen and (prefers-color-scheme: dark) {",
-        texts.code_styles("monokai", ".text pre"),
+        html_text.code_styles("monokai", ".text pre"),
         "}",
     ]
 )
 
 _TEMPLATE = Environment(
     autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-).from_string(files("reporting").joinpath("report.jinja").read_text(encoding="utf-8"))
+).from_string(files("reporting").joinpath("html_report.jinja").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Tables of a run, as HTML: what failed, what calls took, what made the run."""
+"""Tables of a run as HTML: failures, the bill, the manifest."""
 
 from collections.abc import Callable, Iterator, Mapping
 from html import escape
@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from graph.settings import WHERE_NOT_WHAT
-from reporting.theme import ROLE_COLOURS, dollars, seconds
+from reporting.labels import dollars, failure_label, seconds
+from reporting.theme import ROLE_COLOURS
 
 
 def failures(failures: Mapping[str, int], link: Callable[[str], str] | None = None) -> str:
-    """Failed exchanges by reason; `link` gives the address of the samples with a reason."""
+    """Return failed exchanges by reason; `link` returns the address of the samples with a reason."""
     rows = "".join(
         f"<tr><td>{_linked(reason, link)}</td><td class=number>{number:,}</td></tr>"
         for reason, number in failures.items()
@@ -18,12 +19,13 @@ def failures(failures: Mapping[str, int], link: Callable[[str], str] | None = No
     return f"<table class=data>{rows}</table>"
 
 
-def _linked(words: str, link: Callable[[str], str] | None) -> str:
-    return f'<a href="{escape(link(words))}">{escape(words)}</a>' if link else escape(words)
+def _linked(kind: str, link: Callable[[str], str] | None) -> str:
+    label = escape(failure_label(kind))
+    return f'<a href="{escape(link(kind))}">{label}</a>' if link else label
 
 
 def bill(calls: Mapping[str, Any]) -> str:
-    """Calls, tokens, latencies and cost by role, and by model where there are several."""
+    """Return calls, tokens, latencies and cost by role, and by model where there are several."""
     names = ("", "calls", "failed", "input", "cached", "output", "mean", "p95", "cost")
     head = "".join(f"<th class=number>{name}</th>" for name in names)
     rows = [
@@ -48,21 +50,20 @@ def _bill_row(name: str, numbers: Mapping[str, Any], colour: str) -> str:
 _COUNTS = ("calls", "failed", "input_tokens", "cached_tokens", "output_tokens")
 
 
-def made_by(facts: Mapping[str, Any], *, sent_away: bool = False) -> str:
-    """What made the run: data, models, prompts, the settings that mattered, versions.
+def manifest(facts: Mapping[str, Any], *, for_others: bool = False) -> str:
+    """Return what made the run: data, models, prompts, the settings that mattered, versions.
 
-    Where it is `sent_away`, without what is nobody's business elsewhere: in which folder the data are, and
-    where the models are served.
+    A table `for_others` leaves out in which folder the data is and where the models are served.
     """
     data = facts["data"]
-    path = Path(data["path"]).name if sent_away else data["path"]
+    path = Path(data["path"]).name if for_others else data["path"]
     about = {
         "data": f"{path}: {data['records']:,} {data['format']} records, {data['layout']}",
         "created": facts["created"],
         "modes": ", ".join(facts["modes"]),
         "models": ", ".join(f"{role}: {model}" for role, model in facts["models"].items()),
         "prompts": facts["prompts"]["pack"],
-        **dict(_settings(facts, sent_away=sent_away)),
+        **dict(_settings(facts, for_others=for_others)),
         **{f"max_tokens since {later['at']}": later["max_tokens"] for later in facts["later"]},
         **facts["versions"],
     }
@@ -74,9 +75,9 @@ def made_by(facts: Mapping[str, Any], *, sent_away: bool = False) -> str:
     return f"<table class=data>{rows}</table>"
 
 
-def _settings(facts: Mapping[str, Any], *, sent_away: bool) -> Iterator[tuple[str, Any]]:
-    left_out = {"model", "role_models", "prompts"}  # which are said before
-    if sent_away:
+def _settings(facts: Mapping[str, Any], *, for_others: bool) -> Iterator[tuple[str, Any]]:
+    left_out = {"model", "role_models", "prompts"}  # shown above
+    if for_others:
         left_out |= WHERE_NOT_WHAT | {"extra_body", "role_extra_body"}
     if not any(model.startswith("rehearsal:") for model in facts["models"].values()):
         left_out.add("rehearsal_wins")

@@ -1,81 +1,104 @@
-"""What is said of samples, rounds and calls: the same on pages and in reports."""
+"""What users read: one wording for steps, endings, failures, verdicts and decisions, for commands, pages and reports.
+
+Stored keys and shown labels are separate, so that the wording can change without the ledger.
+"""
 
 import json
 import time
 from collections.abc import Mapping
-from html import escape
 from typing import Any, cast
 
-from ledger.decisions import Decision, Kind
+from ledger.decisions import KINDS, Decision, DecisionFilter, DecisionKind
 from ledger.ledger import SKIPPED, Result
-from models.call import Step
 from nodes.decision import Round, favoured_position
-from prompts.method import JUDGED
-from reporting.theme import seconds
-
-STEP_NAMES: dict[Step, str] = {
-    "positive_opening": "Positive debater · opening",
-    "critical_opening": "Critical debater · opening",
-    "positive_free": "Positive debater · free debate",
-    "critical_free": "Critical debater · free debate",
-    "advisor": "Advisor · suggestions",
-    "editor": "Editor · draft",
-    "judge_forward": "Judge · current response first",
-    "judge_reversed": "Judge · draft first",
-}
+from prompts.method import MODES
 
 ENDINGS = {
-    "max_rounds": "all rounds used",
-    "not_accepted": "the draft was not preferred",
-    "judge_error": "no judgement could be read",
-    "one_pass": "one pass, no judge",
+    "not_accepted": "the last draft was not accepted",
+    "max_rounds": "the limit of rounds was reached",
+    "judge_error": "no verdict could be read",
+    "one_pass": "rewritten, without a judge",
     "failed": "failed",
 }
+"""How exchanges end."""
 
+JUDGING = {
+    "accepted": "draft accepted",
+    "agreed": "both orders agree",
+    "one_tie": "one order sees a tie, the other none",
+    "contradicted": "the orders contradict each other",
+    "favoured_first": "both prefer the first shown",
+    "favoured_second": "both prefer the second shown",
+    "one_unreadable": "one verdict unreadable",
+    "both_unreadable": "both verdicts unreadable",
+    "calls_saved": "decided by the first order, a call saved",
+}
+"""Judged rounds, by the fields of `reporting.statistics.Judging`; their shares are of all judged rounds."""
 
-DECIDED: Mapping[Kind, str] = {
+AGREEMENT = "agreement of readable verdicts"
+"""`Judging.agreement`: of the rounds in which both orders can be read, the share in which they agree."""
+
+DECISIONS: Mapping[DecisionKind, str] = {
     "accepted": "accepted",
-    "rejected": "rejected: the original is kept",
+    "rejected": "rejected, the original kept",
     "chosen": "another draft chosen",
     "edited": "edited",
 }
+"""What users decide."""
+
+OUTDATED = "on an earlier result"
+
+DECISION_FILTERS: Mapping[DecisionFilter, str] = {
+    "all": "decided",
+    "some": "undecided",
+    **{kind: DECISIONS[kind] for kind in KINDS},
+    "disagree": "user and judge disagree",
+    "outdated": OUTDATED,
+}
+
+_FAILURES = {
+    "broken off": "cut short",
+    "cannot be sent": "unsendable request",
+    "given up": "abandoned",
+    "mistake of the program": "internal error",
+    "not found": "model not found",
+}
+"""Labels of failure kinds whose keys are not what users should read."""
 
 
-def decided_tags(decision: Decision) -> str:
-    """What a person decided and when, as HTML tags."""
-    good = "good" if decision.kind == "accepted" else ""
-    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(decision.decided))
-    tags = f'<span class="tag {good}">{DECIDED[decision.kind]}</span> <span class="faint small">{at}</span>'
-    if not decision.stands:
-        tags += ' <span class="tag bad">on an earlier result: not followed until it is decided anew</span>'
-    return tags
+def failure_label(kind: str) -> str:
+    """Return the label of a failure's kind, or of any other reason."""
+    return _FAILURES.get(kind, kind)
 
 
-def outcome_tags(result: Result) -> str:
-    """What came of a sample, as HTML tags."""
+def failure_line(failure: Mapping[str, Any]) -> str:
+    """Describe the failure of an exchange."""
+    kind = failure_label(failure["reason"])
+    return f"{failure['step']}, round {failure['round']}: {kind}: {failure['message']}"
+
+
+def is_judged(mode: str) -> bool:
+    """Whether drafts of this mode are judged; results of a skipped sample have no mode."""
+    return mode in MODES and MODES[mode].is_judged
+
+
+def sample_outcome(result: Result) -> str:
+    """Describe the outcome of a sample in a word or two."""
     if result.status != "done":
-        reason = result.reason or ""
-        # Of a failure its short name: all of it is long, and stands with the sample.
-        brief = reason.partition(": ")[0] if result.status == "failed" else reason
-        return f'<span class="tag bad">{escape(result.status)}: {escape(brief[:60])}</span>'
-    if result.mode == SKIPPED:
-        return ""
-    rounds = result.accepted_rounds
-    accepted = f"{rounds} accepted" if result.mode == JUDGED else "rewritten"
-    word = accepted if rounds else "kept"
-    tags = f'<span class="tag {"good" if rounds else ""}">{word}</span>'
-    if result.contradictions:
-        tags += ' <span class="tag bad">verdicts contradict</span>'
-    return tags
+        reason = failure_label(result.failure_kind) if result.failure_kind else result.reason or ""
+        return f"{result.status}: {reason[:60]}"
+    if result.mode == SKIPPED or not result.accepted_rounds:
+        return "" if result.mode == SKIPPED else "kept"
+    return accepted(result.accepted_rounds, result.mode)
 
 
-def record_text(record: Mapping[str, Any]) -> str:
-    """A record as it is, as JSON."""
-    return json.dumps(record, ensure_ascii=False, indent=2)
+def accepted(rounds: int, mode: str) -> str:
+    """Describe accepted rounds."""
+    return f"{rounds} accepted" if is_judged(mode) else "rewritten"
 
 
-def brief(done: Mapping[str, Any]) -> str:
-    """What came of an exchange, in a word or two."""
+def exchange_outcome(done: Mapping[str, Any]) -> str:
+    """Describe the outcome of an exchange in a word or two."""
     if "failure" in done:
         return "failed"
     if not done["accepted_rounds"]:
@@ -83,42 +106,82 @@ def brief(done: Mapping[str, Any]) -> str:
     return "rewritten" if done["ending"] == "one_pass" else f"{done['accepted_rounds']} accepted"
 
 
-def decision(outcome: Mapping[str, Any]) -> str:
-    """How a round was decided, as HTML tags."""
-    points: Any = outcome["points"]
-    if outcome["forward"] is None:
-        return '<span class="tag">not judged</span>'
+def round_outcome(done: Mapping[str, Any]) -> str:
+    """Describe how a round was decided, with the points of draft and current response."""
+    points = done["points"]
+    if done["forward"] is None:
+        return "not judged"
     score = f" {points['draft']:g} : {points['current']:g}" if points else ""
-    word = "draft accepted" if outcome["accepted"] else "current response kept"
-    tags = f'<span class="tag {"good" if outcome["accepted"] else ""}">{word}{score}</span>'
-    if outcome["reversed"] is None:
-        tags += ' <span class="tag">the first judgement decides, no second was asked for</span>'
-    favoured = favoured_position(cast(Round, outcome))
-    if favoured:
-        place = "first" if favoured == 1 else "second"
-        tags += f' <span class="tag bad">verdicts contradict: both prefer the {place} shown</span>'
-    return tags
+    return f"{'draft accepted' if done['accepted'] else 'current response kept'}{score}"
 
 
-def verdict(step: Step, outcome: Mapping[str, Any]) -> str:
-    """What a judgement says, as an HTML tag."""
-    judgement: Any = outcome["forward" if step == "judge_forward" else "reversed"]
+def round_remarks(done: Mapping[str, Any]) -> list[str]:
+    """Describe what is unusual about the judgements of a round."""
+    remarks = []
+    if done["forward"] and done["reversed"] is None:
+        remarks.append("decided by the first judgement, the second was not asked for")
+    if favoured := favoured_position(cast(Round, done)):
+        remarks.append(f"verdicts contradict: both prefer the {'first' if favoured == 1 else 'second'} shown")
+    return remarks
+
+
+def verdict(order: str, done: Mapping[str, Any]) -> str:
+    """Describe a judgement of a round, with the points of draft and current response; empty where there is none."""
+    judgement = done[order]
     if not judgement:
         return ""
     if not judgement["points"]:
-        return '<span class="tag bad">cannot be read</span>'
-    current, draft = judgement["points"] if step == "judge_forward" else reversed(judgement["points"])
+        return "cannot be read"
+    current, draft = judgement["points"] if order == "forward" else reversed(judgement["points"])
     word = (
         "prefers the draft" if draft > current else "prefers the current one" if draft < current else "a tie"
     )
-    return f'<span class="tag {"good" if draft > current else ""}">{word} {draft:g} : {current:g}</span>'
+    return f"{word} {draft:g} : {current:g}"
 
 
-def cost(call: Mapping[str, Any]) -> str:
-    """Who made a call and what it took."""
-    tokens = [
-        f"{call[name]:,}" if call[name] is not None else "?" for name in ("input_tokens", "output_tokens")
+def decision(made: Decision) -> str:
+    """Describe what a user decided and when."""
+    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(made.decided))
+    return f"{DECISIONS[made.kind]} ({at})"
+
+
+def call_summary(call: Mapping[str, Any]) -> str:
+    """Describe which model answered a call and what it took."""
+
+    def tokens(name: str) -> str:
+        return "?" if call[name] is None else f"{call[name]:,}"
+
+    cached = f" ({call['cached_tokens']:,} cached)" if call["cached_tokens"] else ""
+    parts = [
+        call["model"],
+        f"{tokens('input_tokens')}{cached} + {tokens('output_tokens')} tokens",
+        seconds(call["latency"]),
     ]
-    says = f"{call['model']} · {' + '.join(tokens)} tokens · {seconds(call['latency'])}"
-    says += " · debate shortened to fit" if call["shortened_to"] is not None else ""
-    return says + (f" · {call['attempts']} attempts" if call["attempts"] > 1 else "")
+    if call["shortened_to"] is not None:
+        parts.append(f"debate shortened to {call['shortened_to']:,} characters a speech")
+    if call["attempts"] > 1:
+        parts.append(f"{call['attempts']} attempts")
+    return " · ".join(parts)
+
+
+def seconds(value: float) -> str:
+    """Format a latency."""
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
+
+
+def dollars(numbers: Mapping[str, Any]) -> str:
+    """Format a cost of `coevol stats --json`."""
+    known = numbers["cost_usd"]
+    if known is None:
+        return "unknown"
+    return f"{'' if numbers['cost_complete'] else '≥ '}${known:,.4f}"
+
+
+def record_text(record: Mapping[str, Any]) -> str:
+    """Format a record as JSON."""
+    return json.dumps(record, ensure_ascii=False, indent=2)
+
+
+def plural(number: int, noun: str) -> str:
+    """Format a count with its noun."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -1,4 +1,4 @@
-"""A run for people's own analysis: rows, as plain dictionaries and as what data frames take as it is."""
+"""A run as rows, for analysis with pandas, Polars or plain Python."""
 
 from collections.abc import Callable, Iterator
 from functools import wraps
@@ -11,17 +11,17 @@ import pyarrow as pa
 from ledger.decisions import on_file
 from ledger.ledger import PAGE
 from nodes.decision import favoured_position
-from reporting.statistics import statistics
-from runners.folder import made_by, open_run
-from runners.stats import report
+from reporting.manifest import Manifest
+from reporting.run import open_run
+from reporting.summary import summary
 from samples.fields import as_text
 
 
 class Rows:
-    """Rows of one kind: dictionaries to go through, read anew each time.
+    """Rows of one kind: dictionaries, read again with each iteration.
 
     They are an Arrow stream too, so `polars.DataFrame(rows)`, `pandas.DataFrame.from_arrow(rows)` and
-    `pyarrow.table(rows)` take them with the types that they have, however many rows begin with None.
+    `pyarrow.table(rows)` take them with their types, however many rows begin with None.
     """
 
     def __init__(self, read: Callable[[], Iterator[dict[str, Any]]], schema: Any) -> None:
@@ -45,7 +45,7 @@ _Method = Callable[["RecordedRun"], Iterator[dict[str, Any]]]
 
 
 def _rows(**fields: Any) -> Callable[[_Method], Callable[["RecordedRun"], Rows]]:
-    """Makes of a method that reads rows one that gives `Rows`, whose fields have these types."""
+    """Turn a method that reads rows into one that returns `Rows` with fields of these types."""
     schema = pa.schema([(name, _TYPES.get(type, type)) for name, type in fields.items()])
 
     def made(method: _Method) -> Callable[["RecordedRun"], Rows]:
@@ -63,26 +63,28 @@ _MESSAGES = pa.list_(pa.struct({"role": pa.string(), "content": pa.string()}))
 
 
 class RecordedRun:
-    """What is on record of a run. Made by `load_run`.
+    """The record of a run, as `coevol.load_run` returns it.
 
-    Going through rows reads what is finished at that moment, a part at a time. Rows of one kind have the same
-    fields, and `sample` and `mode` join them. `mode` is empty for a sample skipped in all modes.
+    Iterating over rows reads what is finished at that moment, a batch at a time. Rows of one kind have the same fields;
+    `sample` and `mode` join them. `mode` is empty for a sample that was skipped.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._ledger = open_run(folder)
-        self.made_by = made_by(folder)
+        self._run = open_run(folder)
+        self._ledger = self._run.ledger
+        self.manifest: Manifest = self._run.manifest
         """What made the run: data, settings, prompts, versions; the object in `run.json`."""
 
     def __repr__(self) -> str:
-        data = self.made_by["data"]
-        return f"<run of {data['records']:,} records, modes {', '.join(self.made_by['modes'])}>"
+        data = self.manifest["data"]
+        return f"<run of {data['records']:,} records, modes {', '.join(self._run.modes)}>"
 
     @_rows(
         sample=str,
         mode=str,
         position=int,
         status=str,
+        failure_kind=str,
         reason=str,
         exchanges=int,
         accepted_rounds=int,
@@ -92,11 +94,11 @@ class RecordedRun:
         finished=float,
     )
     def samples(self) -> Iterator[dict[str, Any]]:
-        """A row for each sample and mode.
+        """Return a row for each sample and mode.
 
-        `status` is done, failed or skipped, and `reason` says why it is not done. Token counts are estimates
-        over the `exchanges` that were worked on; `contradictions` counts the rounds whose two judgements
-        named opposite winners; `finished` is a Unix time.
+        `status` is done, failed or skipped; `reason` says why it was skipped or what failed, `failure_kind` is the kind
+        of the failure. Token counts are estimates over the `exchanges` that were worked on; `contradictions` counts the
+        rounds whose two judgements named opposite winners; `finished` is a Unix time.
         """
         for sample, results in self._ledger.samples():
             for result in results.values():
@@ -105,6 +107,7 @@ class RecordedRun:
                     "mode": result.mode,
                     "position": sample.position,
                     "status": result.status,
+                    "failure_kind": result.failure_kind,
                     "reason": result.reason,
                     "exchanges": result.exchanges,
                     "accepted_rounds": result.accepted_rounds,
@@ -124,12 +127,13 @@ class RecordedRun:
         response=str,
         ending=str,
         accepted_rounds=int,
+        failure_kind=str,
         failure=str,
     )
     def exchanges(self) -> Iterator[dict[str, Any]]:
-        """A row for each exchange that was worked on, with its texts; `exchange` counts from 0.
+        """Return a row for each exchange that was worked on, with its texts; `exchange` counts from 0.
 
-        `ending` is max_rounds, not_accepted, judge_error, one_pass or failed, and then `failure` says why.
+        `ending` is max_rounds, not_accepted, judge_error, one_pass or failed; then `failure` says what failed.
         """
         for sample, results in self._ledger.samples():
             for result in results.values():
@@ -146,6 +150,7 @@ class RecordedRun:
                         "response": done["response"],
                         "ending": done["ending"],
                         "accepted_rounds": done["accepted_rounds"],
+                        "failure_kind": failure["reason"] if failure else None,
                         "failure": failure["message"] if failure else None,
                     }
 
@@ -166,11 +171,11 @@ class RecordedRun:
         favoured_position=int,
     )
     def rounds(self) -> Iterator[dict[str, Any]]:
-        """A row for each round of each exchange.
+        """Return a row for each round of each exchange.
 
         The points are those of the `draft` and of the `current` response it was compared with: merged, and by
         order of judgement; None where a verdict could not be read or nothing was judged. Where the two orders
-        contradict each other, `favoured_position` is the place (1 or 2) that both preferred.
+        contradict each other, `favoured_position` is the position (1 or 2) that both preferred.
         """
         for sample, results in self._ledger.samples():
             for result in results.values():
@@ -200,11 +205,11 @@ class RecordedRun:
         sample=str, mode=str, exchange=int, decision=str, response=str, note=str, decided=float, stands=bool
     )
     def decisions(self) -> Iterator[dict[str, Any]]:
-        """A row for each exchange that a person decided on.
+        """Return a row for each exchange that a user decided on.
 
-        `decision` is accepted (the result), rejected (the original is kept), chosen (another draft) or
-        edited, `response` the text that the person wants, `note` why, or empty; `decided` is a Unix time.
-        Where the result is another one by now, `stands` is false.
+        `decision` is accepted (the result), rejected (the original is kept), chosen (another draft) or edited, `response`
+        the text that the user wants, `note` why, or empty; `decided` is a Unix time. Where the result has changed since,
+        `stands` is false.
         """
         decided = on_file(self._ledger)
         places = sorted(decided)
@@ -246,15 +251,16 @@ class RecordedRun:
         failure=str,
         code=str,
         shortened_to=int,
+        failure_kind=str,
     )
     def calls(self) -> Iterator[dict[str, Any]]:
-        """A row for each model call, in the order in which they finished.
+        """Return a row for each model call, in the order in which they finished.
 
-        `messages` is what was sent, a list of {role, content}; `started` is a Unix time, `latency` seconds of
-        the last of `attempts`. Token counts are the provider's own, None where it gave none.
+        `messages` is what was sent, a list of {role, content}; `started` is a Unix time, `latency` the seconds of the last
+        of `attempts`. Token counts are the provider's own, None where it gave none.
         """
         return self._ledger.every_call()
 
     def stats(self) -> dict[str, Any]:
-        """The whole run in numbers: the object of `coevol stats --json`."""
-        return report(self.made_by, statistics(self._ledger, self.made_by["modes"]))
+        """Summarize the run: the object of `coevol stats --json`."""
+        return summary(self._run)

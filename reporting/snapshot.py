@@ -1,4 +1,4 @@
-"""The numbers of a run, counted aside: a million samples take longer than anyone waits for a page."""
+"""A snapshot of a run: all numbers that its overview and its report show, counted at one moment."""
 
 import time
 from dataclasses import dataclass
@@ -6,27 +6,26 @@ from typing import Any
 
 from ledger import decisions
 from ledger.ledger import Ledger
-from reporting import chart_data as charts
+from reporting import chart_data
+from reporting.run import Run
 from reporting.statistics import Statistics, statistics
-from runners.stats import report
-from viewer.background_refresh import Aside
-from viewer.run import Run
+from reporting.summary import summarize
 
 
 @dataclass(frozen=True, slots=True)
-class Numbers:
-    """What a run amounted to when it was counted.
-
-    `results` counts the results by status, `lengths` the samples by the length of old and new responses, for
-    each mode; `report` is what `coevol stats --json` prints; `counted` is a Unix time.
-    """
+class Snapshot:
+    """The numbers of a run at one moment."""
 
     results: dict[str, int]
+    """Results by status."""
     statistics: Statistics
-    report: dict[str, Any]
+    summary: dict[str, Any]
+    """The object of `coevol stats --json`."""
     lengths: dict[str, tuple[list[int], list[int]]]
-    pace: charts.Pace | None
+    """By mode, the samples by the length of old and of new responses."""
+    throughput: chart_data.Throughput | None
     counted: float
+    """Unix time."""
 
     @property
     def finished(self) -> int:
@@ -34,34 +33,25 @@ class Numbers:
         return sum(self.results.values())
 
 
-Counting = Aside[Numbers]
-"""Counts a run."""
-
-
-def counting(run: Run) -> Counting:
-    """What counts this run."""
-    return Aside(lambda: state(run.ledger), lambda: counted(run))
-
-
 def state(ledger: Ledger) -> object:
-    """Something that changes with whatever is added to a ledger, and is found quickly."""
+    """Return a value that changes with every addition to a ledger and is found quickly."""
     # The first two are found in an index, and decisions are few.
-    return charts.finished(ledger), ledger.last_call(), decisions.last(ledger)
+    return chart_data.finished(ledger), ledger.last_call(), decisions.last(ledger)
 
 
-def counted(run: Run) -> Numbers:
-    """Counts a run.
+def snapshot(run: Run) -> Snapshot:
+    """Count a run.
 
     Raises:
         LedgerError: the ledger cannot be read.
     """
     ledger = run.ledger
     found = statistics(ledger, run.modes)
-    return Numbers(
-        results=charts.finished(ledger),
+    return Snapshot(
+        results=chart_data.finished(ledger),
         statistics=found,
-        report=report(run.made_by, found),
-        lengths={mode: charts.lengths(ledger, mode) for mode in run.modes},
-        pace=charts.pace(ledger),
+        summary=summarize(run.manifest, found),
+        lengths={mode: chart_data.lengths(ledger, mode) for mode in run.modes},
+        throughput=chart_data.throughput(ledger),
         counted=time.time(),
     )

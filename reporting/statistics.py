@@ -1,6 +1,6 @@
-"""What a run amounts to, from the totals that its ledger keeps (`ledger.totals`): at once at any length.
+"""The numbers of a run, from the totals that its ledger keeps (`ledger.totals`), in constant time.
 
-What people decided is counted anew each time: they decide one by one.
+Users' decisions are counted each time: there are few.
 """
 
 from collections import Counter, defaultdict
@@ -10,178 +10,178 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select, text
 
-from ledger.decisions import JUDGED, KINDS
+from ledger.decisions import DECIDED_BY_JUDGE, KINDS
 from ledger.ledger import Ledger
 from ledger.tables import GROWTH, NOT_DONE, decided, decisions
-from models.call import ROLE_OF_STEP
-from models.settings import Role
+from ledger.usage import Counted
+from models.settings import ROLES, Role
+from prompts.method import STEPS
 
 
 @dataclass(slots=True)
 class Lengths:
-    """How long responses were and became, over the samples of a mode that did not fail.
+    """How long responses were and became, over the samples of a mode that did not fail, in estimated tokens.
 
-    Tokens are estimates. A sample's length is that of all its responses that were worked on, and a ratio is
-    its new length over its old one; samples whose old length is 0 have none. `median_ratio` is over all
-    samples with a ratio, and `doubled` is the share of them that grew to more than twice their length.
+    A sample's length is that of all its responses that were worked on; a ratio is new length over old length, and samples
+    whose old length is 0 have none.
     """
 
     average_original_tokens: float | None
     average_evolved_tokens: float | None
     ratio_of_averages: float | None
     median_ratio: float | None
+    """Over all samples with a ratio."""
     median_ratio_of_changed: float | None
     doubled: float | None
+    """The share of them that grew to more than twice their length."""
 
 
 @dataclass(slots=True)
 class Judging:
-    """How the two orders of judgement went together, counted over all judged rounds.
-
-    Both orders of a round can be read and name the same winner, or the same tie (`agreed`); name opposite
-    winners (`contradicted`, and then both favoured the response shown `favoured_first` or
-    `favoured_second`); or one names a winner and the other a tie (`one_tie`). Otherwise one verdict could
-    not be read, or neither could. `calls_saved` counts the rounds that the first order decided, so that the
-    second was not asked for (`lazy_judge`); they say nothing of agreement. `agreement` is the share of
-    `agreed` in the rounds where both orders could be read.
-    """
+    """How the two orders of judgement compare, over all judged rounds."""
 
     rounds: int
     accepted: int
     agreed: int
+    """Both orders name the same winner, or both a tie."""
     one_tie: int
+    """One order names a winner and the other a tie."""
     contradicted: int
+    """The orders name opposite winners: both favoured the response shown first, or both the one shown second."""
     favoured_first: int
     favoured_second: int
     one_unreadable: int
     both_unreadable: int
     calls_saved: int
+    """Rounds that the first order decided, so that the second was not asked for (`lazy_judge`)."""
 
     @property
     def agreement(self) -> float | None:
-        """The share of agreement, from 0 to 1."""
+        """The share of `agreed` in the rounds where both orders could be read, from 0 to 1."""
         return _ratio(self.agreed, self.agreed + self.one_tie + self.contradicted)
 
 
 @dataclass(slots=True)
 class Deciding:
-    """What people decided on the results of exchanges, and how often it is what the judge decided.
-
-    Each decision that stands counts as `decided` and by its kind (`ledger.decisions.KINDS`); where the result
-    is another one by now it counts as `outdated` alone. `agreement` is the share of `accepted` among the
-    `compared`: exchanges in which the judge decided and so did a person, for one of the texts that the judge
-    had before it. Where people write a text of their own, they answer another question. It is None where
-    nothing was compared, and in modes without a judge.
-    """
+    """What users decided on the results of exchanges."""
 
     decided: int
+    """Decisions that are current; by kind in the next four (`ledger.decisions.KINDS`)."""
     accepted: int
     rejected: int
     chosen: int
     edited: int
     outdated: int
+    """Decisions on a result that has changed since."""
     compared: int
+    """Exchanges in which the judge decided and so did a user, for one of the texts that the judge had before it: who
+    writes a text of their own answers another question."""
     agreement: float | None
+    """The share of `accepted` among them; None in modes without a judge, or where nothing was compared."""
 
 
 @dataclass(slots=True)
 class ModeStatistics:
-    """What came of one mode.
-
-    `finished` samples were worked on in this mode (skipped ones were not), `failed` of them have at least one
-    exchange that failed, `changed` have at least one with a new response. `exchanges` counts those worked on,
-    `changed_exchanges` those of them with a new response, `accepted_rounds` how many of them, failed ones
-    left out, had so many rounds accepted (1 where a mode without a judge rewrote them), `endings` how they
-    ended, and `failures` the failed ones by reason. `deciding` is None where nobody has decided anything.
-    """
+    """The outcome of one mode."""
 
     finished: int
+    """Samples that were worked on, skipped ones not included."""
     failed: int
+    """Those of them with at least one failed exchange."""
     changed: int
+    """Those of them with at least one new response."""
     exchanges: int
+    """Exchanges that were worked on."""
     changed_exchanges: int
     accepted_rounds: dict[int, int]
+    """Exchanges by accepted rounds, failed ones left out; 1 where a mode without a judge rewrote the response."""
     endings: dict[str, int]
     failures: dict[str, int]
+    """Failed exchanges by the key of the failure's kind."""
     lengths: Lengths
     judging: Judging | None
     deciding: Deciding | None
+    """None where nothing was decided."""
 
 
 @dataclass(slots=True)
-class Calls:
-    """Calls that were made, and what they took.
-
-    `failed` ones had no usable reply. `attempts` counts how often a model was asked, which is more than
-    `calls` where something was tried again. Token counts are the providers' own, over the calls they gave
-    them for; for `without_usage` calls they did not. `cached_tokens` is the part of `input_tokens` that a
-    prefix cache held. In the prompts of `shortened` calls the debate was shortened to fit. Latencies are
-    seconds, of each call's last attempt; the percentile is within half a percent.
-    """
+class CallTotals:
+    """Calls, and what they took."""
 
     calls: int = 0
     failed: int = 0
+    """Those without a usable reply."""
     attempts: int = 0
     input_tokens: int = 0
+    """The provider's own count, like all tokens here, over the calls that have one."""
     cached_tokens: int = 0
+    """The part of `input_tokens` that came from a prefix cache."""
     output_tokens: int = 0
     without_usage: int = 0
+    """Calls without token counts."""
     shortened: int = 0
+    """Calls in whose prompts the debate was shortened to fit."""
     latency_sum: float = 0.0
+    """Seconds, of each call's last attempt."""
+    started_sum: float = 0.0
+    """Of the Unix times of the calls with token counts."""
     p95_latency: float | None = None
+    """Within half a percent."""
 
     @property
     def mean_latency(self) -> float | None:
         """The average latency."""
         return _ratio(self.latency_sum, self.calls)
 
-    def __iadd__(self, other: "Calls") -> "Calls":
-        self.calls += other.calls
-        self.failed += other.failed
-        self.attempts += other.attempts
-        self.input_tokens += other.input_tokens
-        self.cached_tokens += other.cached_tokens
-        self.output_tokens += other.output_tokens
-        self.without_usage += other.without_usage
-        self.shortened += other.shortened
-        self.latency_sum += other.latency_sum
+    def counted(self, step: str, model: str) -> Counted | None:
+        """Return the calls with token counts as a line of a bill; None where there are none."""
+        calls = self.calls - self.without_usage
+        if not calls:
+            return None
+        tokens = self.input_tokens, self.cached_tokens, self.output_tokens
+        return Counted(step, model, calls, *tokens, self.started_sum / calls)
+
+    def __iadd__(self, other: "CallTotals") -> "CallTotals":
+        for name in _SUMMED:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
         return self
+
+
+_SUMMED = [name for name in CallTotals.__slots__ if name != "p95_latency"]
 
 
 @dataclass(slots=True)
 class Statistics:
-    """What a run amounts to at one moment.
-
-    `skipped` counts skipped samples by reason, the most frequent `REASONS` of them; `modes` follows the order
-    it was asked for. `lines` are the calls by mode, role and model, without their 95th percentiles, which
-    only `calls`, `by_role` and `by_model` have.
-    """
+    """The numbers of a run at one moment."""
 
     samples: int
     skipped: dict[str, int]
+    """Skipped samples by reason, the most frequent `MAX_REASONS` of them."""
     modes: dict[str, ModeStatistics]
-    calls: Calls = field(default_factory=Calls)
-    by_role: dict[Role, Calls] = field(default_factory=dict)
-    by_model: dict[str, Calls] = field(default_factory=dict)
-    lines: dict[tuple[str, Role, str], Calls] = field(default_factory=dict)
+    """In the order asked for."""
+    calls: CallTotals = field(default_factory=CallTotals)
+    by_role: dict[Role, CallTotals] = field(default_factory=dict)
+    by_model: dict[str, CallTotals] = field(default_factory=dict)
+    lines: dict[tuple[str, str, str], CallTotals] = field(default_factory=dict)
+    """By mode, step and model; without 95th percentiles."""
 
-    def calls_of(self, mode: str) -> Calls:
-        """The calls of a mode, without their 95th percentile."""
-        sums = Calls()
+    def calls_of(self, mode: str) -> CallTotals:
+        """Return the calls of a mode, without their 95th percentile."""
+        sums = CallTotals()
         for line, some in self.lines.items():
             if line[0] == mode:
                 sums += some
         return sums
 
 
-REASONS = 50
-"""How many different reasons are counted one by one; the rest of them is counted as `OTHER_REASONS`."""
+MAX_REASONS = 50
+"""How many different reasons are counted separately; the others count as `OTHER_REASONS`."""
 
 OTHER_REASONS = "other reasons"
 
 
 def statistics(ledger: Ledger, modes: Sequence[str]) -> Statistics:
-    """What is in the ledger, for these modes.
+    """Count what is in the ledger, for these modes.
 
     Raises:
         LedgerError: the ledger cannot be read.
@@ -276,7 +276,7 @@ def _deciding(connection: Connection, mode: str) -> Deciding | None:
     made = connection.execute(select(number).where(decisions.c.mode == mode)).scalar_one()
     kinds: Counter[str] = Counter()
     compared: Counter[str] = Counter()
-    judged = decided.c.ending.in_(JUDGED)
+    judged = decided.c.ending.in_(DECIDED_BY_JUDGE)
     standing = select(decided.c.decision, judged, number).where(decided.c.mode == mode, decided.c.stands)
     for kind, by_judge, count in connection.execute(standing.group_by(decided.c.decision, judged)):
         kinds[kind] += count
@@ -301,7 +301,7 @@ _LENGTHS = """
     FROM result_totals WHERE mode = :mode AND status = 'done'
 """
 
-# In the order of the index by growth, which holds all that is asked for: nothing is sorted.
+# In the order of the index by growth, which covers the query: nothing is sorted.
 _MEDIAN = f"""
     SELECT avg(growth) FROM (
         SELECT {GROWTH} AS growth FROM results INDEXED BY results_by_growth
@@ -325,7 +325,7 @@ def _lengths(connection: Connection, mode: str) -> Lengths:
 
 
 def _median(connection: Connection, mode: str, accepted: int, number: int) -> float | None:
-    """The median growth, over so many samples with at least this number of accepted rounds."""
+    """Return the median growth over so many samples with at least this number of accepted rounds."""
     place = {"middle": 2 - number % 2, "before": max(number - 1, 0) // 2}
     found = connection.execute(text(_MEDIAN), {"mode": mode, "accepted": accepted, **place})
     median: float | None = found.scalar_one()
@@ -333,17 +333,15 @@ def _median(connection: Connection, mode: str, accepted: int, number: int) -> fl
 
 
 def _add_calls(connection: Connection, found: Statistics) -> None:
-    by_role: defaultdict[Role, Calls] = defaultdict(Calls)
-    by_model: defaultdict[str, Calls] = defaultdict(Calls)
-    lines: defaultdict[tuple[str, Role, str], Calls] = defaultdict(Calls)
+    by_role: defaultdict[Role, CallTotals] = defaultdict(CallTotals)
+    by_model: defaultdict[str, CallTotals] = defaultdict(CallTotals)
     for mode, step, model, *counts in connection.execute(text(_CALLS)):
-        role = ROLE_OF_STEP[step]
-        some = Calls(*counts)
-        for sums in (found.calls, by_role[role], by_model[model], lines[mode, role, model]):
+        some = found.lines[mode, step, model] = CallTotals(*counts)
+        for sums in (found.calls, by_role[STEPS[step].role], by_model[model]):
             sums += some
     latencies: defaultdict[tuple[str, Any], Counter[float]] = defaultdict(Counter)
     for step, model, latency, number in connection.execute(text(_LATENCIES)):
-        for group in (("all", ""), ("role", ROLE_OF_STEP[step]), ("model", model)):
+        for group in (("all", ""), ("role", STEPS[step].role), ("model", model)):
             latencies[group][latency] += number
     if found.calls.calls:
         found.calls.p95_latency = percentile(latencies["all", ""], 95)
@@ -351,15 +349,13 @@ def _add_calls(connection: Connection, found: Statistics) -> None:
         calls.p95_latency = percentile(latencies["role", role], 95)
     for model, calls in by_model.items():
         calls.p95_latency = percentile(latencies["model", model], 95)
-    roles = dict.fromkeys(ROLE_OF_STEP.values())
-    found.by_role = {role: by_role[role] for role in roles if role in by_role}
+    found.by_role = {role: by_role[role] for role in ROLES if role in by_role}
     found.by_model = dict(sorted(by_model.items()))
-    found.lines = dict(lines)
 
 
 _CALLS = """
     SELECT mode, step, model, calls, failed, attempts, input_tokens, cached_tokens, output_tokens, uncounted,
-        shortened, latency
+        shortened, latency, started
     FROM call_totals
 """
 
@@ -367,7 +363,7 @@ _LATENCIES = "SELECT step, model, latency, sum(calls) FROM latency_totals GROUP 
 
 
 def percentile(counted: Mapping[float, int], percent: int) -> float:
-    """A percentile, by the nearest rank, of values that are there so many times each."""
+    """Return a percentile, by nearest rank, of values that occur so many times each."""
     rank = -(-percent * sum(counted.values()) // 100)
     for value in sorted(counted):
         rank -= counted[value]
@@ -379,7 +375,7 @@ def percentile(counted: Mapping[float, int], percent: int) -> float:
 def _reasons(rows: Iterable[Any]) -> dict[str, int]:
     counted: Counter[str] = Counter()
     for number, (reason, count) in enumerate(rows):
-        counted[reason if number < REASONS else OTHER_REASONS] += count
+        counted[reason if number < MAX_REASONS else OTHER_REASONS] += count
     return dict(counted)
 
 

@@ -1,69 +1,57 @@
-"""What was said over an exchange: which of the calls on file its result was made from.
+"""The debate over an exchange: which of the recorded calls its result was made from.
 
-The record keeps every call, and a place in a debate may have several: a call failed, or a verdict could not
-be read and was asked for again, or the sample was worked on anew and an exchange before this one came out
-differently, so that everything was said once more. Whoever tells the story of a sample asks here.
+The ledger keeps every call, and a step may have several: a call failed, or a verdict could not be read and was asked for
+again, or the sample was worked on again and an earlier exchange came out differently, so that everything was asked
+again. Everything that shows a debate gets it here.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
-from models.call import STEPS, Step
+from graph.topology import depths, topology
+from prompts.method import STEPS
 
-Call = Mapping[str, Any]
-"""A call as `ledger.ledger.Ledger.calls` gives it."""
+CallRow = Mapping[str, Any]
+"""A call as `ledger.ledger.Ledger.calls` returns it."""
 
 
-class Said(NamedTuple):
-    """What was said in one place of a debate.
+class StepCalls(NamedTuple):
+    """The calls of one step of a round."""
 
-    `counts` is the call that the result was made from, or that it failed at; None where there is none.
-    `others` are the calls that do not count, in the order they finished, and why not.
-    """
-
-    counts: Call | None
-    others: list[tuple[Call, str]]
+    counted: CallRow | None
+    """The call that the result was made from, or that it failed at; None where there is none."""
+    superseded: list[tuple[CallRow, str]]
+    """The calls that do not count, in the order they finished, and why not."""
 
     @property
-    def calls(self) -> list[tuple[Call, str]]:
-        """All of them in the order they finished; the one that counts has nothing said against it."""
-        return [*self.others, *([(self.counts, "")] if self.counts else [])]
+    def all(self) -> list[tuple[CallRow, str]]:
+        """All calls in the order they finished; the one that counts has an empty reason."""
+        return [*self.superseded, *([(self.counted, "")] if self.counted else [])]
 
 
-Debate = Mapping[int, Mapping[Step, Said]]
-"""What was said, by round and step, both in the order a person reads them."""
+Transcript = Mapping[int, Mapping[str, StepCalls]]
+"""The calls by round and step, both in the order in which they are read."""
 
 FAILED = "it failed"
 UNREADABLE = "the verdict could not be read"
-ANEW = "the sample was worked on again"
-
-_TOGETHER: Mapping[Step, int] = {
-    "positive_opening": 0,
-    "critical_opening": 0,
-    "positive_free": 1,
-    "critical_free": 1,
-    "advisor": 2,
-    "editor": 3,
-    "judge_forward": 4,
-    "judge_reversed": 4,
-}
-"""The steps that are asked for at the same time have the same number; those that follow have a higher one."""
+REPEATED = "the sample was worked on again"
 
 
-def debate(calls: Iterable[Call], done: Mapping[str, Any]) -> Debate:
-    """What was said over an exchange with this outcome; `calls` are those of its mode, as they finished.
+def transcript(calls: Iterable[CallRow], done: Mapping[str, Any], mode: str) -> Transcript:
+    """Return the debate over an exchange with this outcome; `calls` are those of its mode, as they finished.
 
-    In each place the last call counts: what was asked before was asked of another state of things. Where
-    the result was made without coming to a place, no call there counts.
+    In each step the last call counts, since earlier ones were asked in another state of things. Where the result was made
+    without reaching a step, no call counts there.
     """
-    found: defaultdict[int, defaultdict[Step, list[Call]]] = defaultdict(lambda: defaultdict(list))
+    found: defaultdict[int, defaultdict[str, list[CallRow]]] = defaultdict(lambda: defaultdict(list))
     for call in calls:
         if call["exchange"] == done["exchange"]:
             found[call["round"]][call["step"]].append(call)
     return {
         number: {
-            step: _said(found[number][step], came_to=_came_to(number, step, done))
+            step: _calls(found[number][step], was_reached=_was_reached(number, step, done, mode))
             for step in STEPS
             if step in found[number]
         }
@@ -71,22 +59,29 @@ def debate(calls: Iterable[Call], done: Mapping[str, Any]) -> Debate:
     }
 
 
-def _came_to(number: int, step: Step, done: Mapping[str, Any]) -> bool:
+def _was_reached(number: int, step: str, done: Mapping[str, Any], mode: str) -> bool:
     failure = done.get("failure")
     if failure:
-        here = number, _TOGETHER[step]
-        return here <= (failure["round"], _TOGETHER[failure["step"]])
+        here = number, _stages(mode)[step]
+        return here <= (failure["round"], _stages(mode)[failure["step"]])
     round_ = next((each for each in done["rounds"] if each["round"] == number), None)
     if round_ is None:
         return False
-    return not step.startswith("judge_") or round_[step.removeprefix("judge_")] is not None
+    return STEPS[step].purpose != "verdict" or round_[step.removeprefix("judge_")] is not None
 
 
-def _said(calls: list[Call], *, came_to: bool) -> Said:
-    others: list[tuple[Call, str]] = []
+@cache
+def _stages(mode: str) -> dict[str, int]:
+    """Number the steps of a mode so that those asked at the same time share a number."""
+    return depths(topology(mode))
+
+
+def _calls(calls: list[CallRow], *, was_reached: bool) -> StepCalls:
+    superseded: list[tuple[CallRow, str]] = []
     for call, after in zip(calls, [*calls[1:], None], strict=True):
-        if after is None and came_to:
-            return Said(call, others)
-        again = after is not None and after["asked"] > call["asked"]
-        others.append((call, FAILED if call["failure"] else UNREADABLE if again else ANEW))
-    return Said(None, others)
+        if after is None and was_reached:
+            return StepCalls(call, superseded)
+        asked_again = after is not None and after["asked"] > call["asked"]
+        why = FAILED if call["failure"] else UNREADABLE if asked_again else REPEATED
+        superseded.append((call, why))
+    return StepCalls(None, superseded)

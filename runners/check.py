@@ -11,8 +11,9 @@ from graph.settings import Settings
 from models.keys import Keys
 from models.probe import probe
 from models.providers.parameters import notices
-from models.providers.proxies import need_usable_proxies
+from models.providers.proxies import check_proxies
 from models.settings import ROLES, Endpoint, Role, located
+from nodes.judge import REPLY_FORMS
 from runners.options import settings_from, settings_options
 
 MARKS = {True: "ok", False: "NO", None: "--"}
@@ -21,19 +22,19 @@ MARKS = {True: "ok", False: "NO", None: "--"}
 @click.command()
 @settings_options
 def check(**given: Any) -> int:
-    """Call each model once, in each way that a role asks it, and tell whether a run can use it.
+    """Call each model once, in each way that a role asks it, and report whether a run can use it.
 
-    Takes the options of `coevol evolve` that say which models play the roles and how they are asked. Exit
-    status: 0 all can be used, 2 one of them cannot.
+    Takes the options of `coevol evolve` that say which models play the roles and how they are asked. Exit status: 0 all
+    can be used, 2 one of them cannot.
     """
-    settings = settings_from(given)
-    need_usable_proxies()
-    with tracing_context(enabled=False):  # a question about lemons is nothing to look at
+    settings, _ = settings_from(given)
+    check_proxies()
+    with tracing_context(enabled=False):  # a question about lemons is not worth a trace
         return 0 if asyncio.run(_check(settings, Keys.load())) else 2
 
 
 async def _check(settings: Settings, keys: Keys) -> bool:
-    # A role's further fields and its key make its requests others, which may be refused where these are not.
+    # Requests with other fields or another key may be refused where these are not.
     forms: dict[tuple[Endpoint, str, str | None], list[Role]] = {}
     for role in ROLES:
         fields = dumps(settings.further(role), sort_keys=True)
@@ -46,7 +47,7 @@ async def _check(settings: Settings, keys: Keys) -> bool:
         where = f" at {endpoint.base_url}" if endpoint.base_url else ""
         everyone = "all roles" if len(played) == len(ROLES) else ", ".join(played)
         click.echo(f"{endpoint.model}{where} ({everyone})")
-        async for finding in probe(endpoint, played, settings, keys):
+        async for finding in probe(endpoint, played, settings, keys, REPLY_FORMS[settings.verdict]):
             usable = usable and finding.ok is not False
             text = finding.text.replace("\n", "\n" + " " * 26)
             click.echo(f"  {MARKS[finding.ok]}  {finding.subject:<20} {text}")

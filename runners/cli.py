@@ -1,7 +1,7 @@
 """The command line. Each command stands in a file of its own.
 
-Exit status: 0 all done; 1 done, and some samples failed (they keep their responses); 2 wrong usage or
-unusable input, nothing was started; 3 stopped early, and the same command goes on from there.
+Exit status: 0 all done; 1 done, and some samples failed (they keep their responses); 2 wrong usage or unusable input,
+nothing was started; 3 stopped early, and the same command resumes the run.
 """
 
 import os
@@ -12,32 +12,32 @@ from importlib import import_module
 import click
 
 COMMANDS = {
-    "check": ("runners.check", "Call each model once, and tell whether a run can use it."),
+    "check": ("runners.check", "Call each model once, and report whether a run can use it."),
     "serve": ("runners.serve", "Serve a model with vLLM, for runs on this machine."),
     "evolve": ("runners.evolve", "Improve the responses of a data set."),
     "export": ("runners.export", "Write the data set with its evolved responses, also for a trainer."),
-    "stats": ("runners.stats", "Say what a run amounts to."),
-    "show": ("runners.show", "Tell the story of one sample."),
+    "stats": ("runners.stats", "Summarize a run."),
+    "show": ("runners.show", "Show the whole story of one sample."),
     "graph": ("runners.graph", "Draw the graph of a mode, or of a run."),
-    "view": ("runners.view", "Look at a run in the browser: overview, samples, debates."),
-    "report": ("runners.report", "Write what a run amounts to and a choice of its samples into one file."),
+    "view": ("runners.view", "View a run in the browser: overview, samples, debates."),
+    "report": ("runners.report", "Write the summary of a run and some of its samples into one file."),
 }
-"""Each command, the module that has it under the same name, and what it does."""
+"""Each command, the module that holds it under the same name, and what it does."""
 
 
 UNREAD = 141
-"""The exit status where nobody reads what a command writes: a shell's for a program that SIGPIPE ended."""
+"""The exit status where the reader of a command's output is gone: a shell's for a program that SIGPIPE ended."""
 
 
 class Commands(click.Group):
-    """Loads a command's module when the command is wanted: most need a fraction of what `evolve` does."""
+    """Loads a command's module only when it is used: most need a fraction of what `evolve` does."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """The commands, in the order in which a person meets them."""
+        """Return the commands, in the order in which users need them."""
         return list(COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """The command of this name."""
+        """Return the command of this name."""
         if name not in COMMANDS:
             return None
         module, _ = COMMANDS[name]
@@ -45,7 +45,7 @@ class Commands(click.Group):
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands in `--help`, which loads none of them."""
+        """Write the list of commands in `--help`, which loads none of them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
@@ -60,7 +60,7 @@ def coevol() -> None:
 
 
 def main() -> None:
-    """Runs a command and ends the process with its exit status."""
+    """Run a command and end the process with its exit status."""
     try:
         status = coevol(prog_name="coevol", standalone_mode=False)
     except click.ClickException as error:
@@ -70,35 +70,37 @@ def main() -> None:
     except click.Abort:
         status = 3
     except BrokenPipeError:
-        # Whoever read what a command writes has enough, `head` for one.
+        # The reader of the output, `head` for one, has enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = UNREAD
     except Exception as error:
-        status = _told(error)
+        status = _report(error)
     sys.exit(status or 0)
 
 
-def _told(error: Exception) -> int:
-    """Says what ended a command, and gives its exit status; raises what is a mistake of the program."""
-    # Loaded only where something went wrong: most commands need little of it.
+def _report(error: Exception) -> int:
+    """Print what ended a command and return its exit status; raise an internal error."""
+    # Loaded only if something went wrong: most commands need little of it.
     from ledger.ledger import LedgerError
-    from models.errors.kinds import MissingExtra, RunStopped
+    from models.errors.exceptions import MissingExtra, RunStopped
     from models.keys import MissingKey
     from models.providers.proxies import ProxyUnusable
     from prompts.pack import PackError
-    from runners.folder import RunError
+    from reporting.manifest import RunError
     from samples.sample import DataError
 
-    # What a person can put right before anything was started; some of it also stops a run.
-    unusable = (DataError, PackError, RunError, LedgerError, MissingKey, MissingExtra, ProxyUnusable)
-    if isinstance(error, unusable):
+    # What a user can correct before anything was started; some of it also stops a run.
+    classify_reply = (DataError, PackError, RunError, LedgerError, MissingKey, MissingExtra, ProxyUnusable)
+    if isinstance(error, classify_reply):
         return _ended(f"coevol: {error}", 2)
     if isinstance(error, RunStopped):
         return _ended(f"coevol: stopped: {error}", 3)
     raise error
 
 
-def _ended(words: str, status: int) -> int:
-    with suppress(OSError):  # the status is true also where nobody reads the words
-        click.echo(words, err=True)
+def _ended(message: str, status: int) -> int:
+    from runners.terminal import printable
+
+    with suppress(OSError):  # the status is right even if the message cannot be written
+        click.echo(printable(message), err=True)
     return status

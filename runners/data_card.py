@@ -1,4 +1,4 @@
-"""The data card beside a trainer's file: where its records come from, and how far they can be trusted."""
+"""The data card of a trainer's file: where its records come from, and how far they can be trusted."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,11 +8,11 @@ from typing import Any
 from urllib.parse import quote
 
 from graph.settings import WHERE_NOT_WHAT
-from ledger.decisions import Kind
+from ledger.decisions import DecisionKind
 from models.providers.rehearsal import NOTICE
 from models.settings import ModelSettings
-from prompts.method import JUDGED
-from runners.folder import Later, RunError, endpoints
+from reporting.labels import AGREEMENT, DECISIONS, JUDGING, is_judged, plural
+from reporting.manifest import LaterLimit, RunError, is_rehearsed
 from runners.terminal import printable
 from samples.files import layout_to_write
 from samples.trainers import DpoTrainer, SftTrainer
@@ -20,14 +20,15 @@ from samples.trainers import DpoTrainer, SftTrainer
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What is in a file, in words, and how many exchanges are as a person decided, by kind of decision."""
+    """What a file holds."""
 
     summary: str
-    decided: Mapping[Kind, int]
+    decided: Mapping[DecisionKind, int]
+    """Exchanges as a user decided them, by kind of decision."""
 
 
 def card_path(file: Path) -> Path:
-    """Where the card of a file stands: `README.md` beside it, or `FILE-README.md` where that is another's.
+    """Return where the card of a file goes: `README.md` next to it, or `FILE-README.md` where that is another's.
 
     Raises:
         RunError: both are another's.
@@ -35,13 +36,15 @@ def card_path(file: Path) -> Path:
     for path in (file.with_name("README.md"), file.with_name(f"{file.name}-README.md")):
         if not path.exists() or (path.is_file() and _mark(file).encode() in path.read_bytes()):
             return path
-    raise RunError(f"{path} would be the card of {file.name}, and is another file: move it, or name another")
+    raise RunError(
+        f"{path} is needed for the card of {file.name} and is another file: move it, or choose another"
+    )
 
 
 def card(
     file: Path, to: SftTrainer | DpoTrainer, mode: str, contents: Contents, run: Mapping[str, Any], use: str
 ) -> str:
-    """The card as Markdown. `run` is the object of `stats --json`."""
+    """Return the card as Markdown. `run` is the object of `stats --json`."""
     made = run["run"]
     parts = [
         f"---\nconfigs:\n- config_name: default\n  data_files: {json.dumps(file.name)}\ntags:\n- coevol\n---",
@@ -49,7 +52,7 @@ def card(
         f"Instruction data in the layout of {_code(to)}. Its responses were revised by language models, in "
         f"mode {_code(mode)} of coevol (the method of CoEvol, arXiv 2406.07054){_people(contents.decided)}.",
     ]
-    if any(endpoint.provider == "rehearsal" for endpoint in endpoints(made).values()):
+    if is_rehearsed(made):
         parts.append(f"**Not for training.** {NOTICE[0].upper()}{NOTICE[1:]}")
     parts += [
         f"## Contents\n\n{_inline(contents.summary[0].upper() + contents.summary[1:])}.",
@@ -60,13 +63,13 @@ def card(
         _table("Settings", [*_settings(made["settings"]), *_later(made["later"])]),
         _table(f"The whole run in mode {mode}", _numbers(run, mode)),
         "## Licence\n\nNot stated here. It depends on the licence of the source and on the terms of the "
-        "models; whoever passes the file on states it.",
+        "models; state it when you pass the file on.",
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def usage(file: Path, to: SftTrainer | DpoTrainer) -> str:
-    """How the trainer is given the file, as Markdown."""
+    """Describe how to give the file to the trainer, as Markdown."""
     loader = "parquet" if layout_to_write(file) == "Parquet" else "json"
     load = f'load_dataset("{loader}", data_files={json.dumps(file.name, ensure_ascii=False)}, split="train")'
     match to:
@@ -93,12 +96,12 @@ def usage(file: Path, to: SftTrainer | DpoTrainer) -> str:
 
 
 def axolotl_path(file: Path) -> Path:
-    """Where the lines for Axolotl's configuration stand."""
+    """Return where the lines for Axolotl's configuration go."""
     return file.with_name(f"{file.name}.axolotl.yaml")
 
 
 _PAIR_FIELDS = (
-    "Beside the conversation so far, `chosen` and `rejected`: `id` of the sample and number of the "
+    "Besides the conversation so far, `chosen` and `rejected`: `id` of the sample and number of the "
     "`exchange`; `pair` says what was compared: `final` (the result against the original), `step` (a draft "
     "against the response it replaced), `rejected` (a response against a draft the judge liked less) or "
     "`overruled` (what a person wants against the judge's result); `round` is that of the draft, 0 where a "
@@ -117,19 +120,18 @@ _FIELDS: dict[SftTrainer | DpoTrainer, str] = {
 }
 
 
-_DECIDED: Mapping[Kind, str] = {
+_DECIDED: Mapping[DecisionKind, str] = {
     "accepted": "with the result accepted",
     "rejected": "with the original kept",
     "chosen": "with another draft chosen",
-    "edited": "with a text that the person wrote",
+    "edited": "with a text that the user wrote",
 }
 
 
-def _people(decided: Mapping[Kind, int]) -> str:
+def _people(decided: Mapping[DecisionKind, int]) -> str:
     kinds = ", ".join(f"{decided[kind]:,} {words}" for kind, words in _DECIDED.items() if decided.get(kind))
-    number = sum(decided.values())
-    exchanges = f"{number:,} exchange{'s' * (number != 1)}"
-    return f", and by people, who decided on {exchanges}: {kinds}" if kinds else ""
+    exchanges = plural(sum(decided.values()), "exchange")
+    return f", and by users, who decided on {exchanges}: {kinds}" if kinds else ""
 
 
 def _python(load: str) -> str:
@@ -142,12 +144,12 @@ def _mark(file: Path) -> str:
 
 def _source(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     data = made["data"]
-    # Not the whole path, which is nobody's business where the file goes.
+    # Not the whole path, which should not leave this machine.
     yield "data", _code(Path(data["path"]).name)
     yield "SHA-256", _code(data["sha256"])
     yield "records", f"{data['records']:,} {data['format']}"
     yield "prompts", _code(made["prompts"]["pack"])
-    yield "run begun", made["created"]
+    yield "run created", made["created"]
     yield "coevol", made["versions"]["coevol"]
 
 
@@ -163,7 +165,7 @@ def _settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, _code(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
-def _later(limits: Sequence[Later]) -> Iterator[tuple[str, str]]:
+def _later(limits: Sequence[LaterLimit]) -> Iterator[tuple[str, str]]:
     for limit in limits:
         yield f"max_tokens since {limit['at']}", _code(str(limit["max_tokens"]))
 
@@ -178,7 +180,7 @@ def _numbers(run: Mapping[str, Any], mode: str) -> Iterator[tuple[str, str]]:
     exchanges = numbers["exchanges"]
     yield "exchanges worked on", f"{exchanges:,}"
     yield "exchanges with a new response", _share(numbers["changed_exchanges"], exchanges)
-    if mode == JUDGED:
+    if is_judged(mode):
         for rounds, count in numbers["accepted_rounds"].items():
             yield f"exchanges with accepted rounds: {rounds}", _share(count, exchanges)
     if failed := numbers["endings"].get("failed"):
@@ -193,15 +195,13 @@ def _numbers(run: Mapping[str, Any], mode: str) -> Iterator[tuple[str, str]]:
     yield "samples that grew more than 2×", _figure(lengths["doubled"], ".0%")
     if judging := numbers["judging"]:
         yield "judged rounds", f"{judging['rounds']:,}"
-        yield "draft accepted", _share(judging["accepted"], judging["rounds"])
-        yield "both orders of judgement agree, where both can be read", _figure(judging["agreement"], ".0%")
-        yield "they contradict each other", _share(judging["contradicted"], judging["rounds"])
+        yield JUDGING["accepted"], _share(judging["accepted"], judging["rounds"])
+        yield AGREEMENT, _figure(judging["agreement"], ".0%")
+        yield JUDGING["contradicted"], _share(judging["contradicted"], judging["rounds"])
     if deciding := numbers["deciding"]:
-        yield "results accepted by a person", f"{deciding['accepted']:,}"
-        yield "rejected, the original kept", f"{deciding['rejected']:,}"
-        yield "replaced by another draft", f"{deciding['chosen']:,}"
-        yield "edited", f"{deciding['edited']:,}"
-        yield "person and judge agree", _figure(deciding["agreement"], ".0%")
+        for kind, label in DECISIONS.items():
+            yield f"by users: {label}", f"{deciding[kind]:,}"
+        yield "user and judge agree", _figure(deciding["agreement"], ".0%")
     yield "model calls (all modes)", f"{calls['calls']:,}"
     yield "tokens in and out", f"{calls['input_tokens']:,} and {calls['output_tokens']:,}"
 
@@ -212,12 +212,12 @@ def _table(title: str, rows: Iterator[tuple[str, str]] | Sequence[tuple[str, str
 
 
 def _code(text: str) -> str:
-    """A text as code, whatever it holds."""
+    """Format a text as code, whatever it holds."""
     return "`" + _line(text).replace("`", "'").replace("|", "\\|") + "`"
 
 
 def _inline(text: str) -> str:
-    """A text that Markdown is to read as no more than text."""
+    """Escape a text so that Markdown reads it as plain text."""
     return "".join(f"\\{letter}" if letter in "\\`*_[]<>|#&" else letter for letter in _line(text))
 
 

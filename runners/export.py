@@ -8,18 +8,20 @@ from typing import Any
 
 import click
 
-from ledger.decisions import Decisions, Kind, on_file
+from ledger.decisions import DecisionKind, Decisions, on_file
 from ledger.ledger import SKIPPED, Ledger, Result
 from models.providers.rehearsal import NOTICE
-from prompts.method import JUDGED, MODES
-from reporting.statistics import statistics
+from prompts.method import MODES
+from reporting.labels import is_judged, plural
+from reporting.manifest import RunError, is_rehearsed
+from reporting.run import open_run
+from reporting.summary import summary
 from runners.data_card import Contents
-from runners.folder import RunError, endpoints, made_by, open_run, refuse_to_overwrite
+from runners.folder import refuse_to_overwrite
 from runners.human_decisions import DECIDED_BY, DecidedBy, followed, has_new_response
 from runners.preference_pairs import PAIRS, Pairs, pairs
-from runners.stats import report
 from runners.terminal import printable
-from runners.trainer_files import check_beside, write_beside
+from runners.trainer_files import check_trainer_files, write_trainer_files
 from samples.files import layout_to_write, write_records
 from samples.formats import FORMATS, with_responses
 from samples.sample import DataError, Format, Sample
@@ -61,14 +63,14 @@ from samples.trainers import (
     help="For trl-dpo and llamafactory-dpo: each result against its original (final, the default), each "
     "accepted draft against the response before it (steps), or both and rejected drafts too (all).",
 )
-@click.option("--mode", type=click.Choice(MODES), help="Only the results of this mode, in FILE itself.")
+@click.option("--mode", type=click.Choice(list(MODES)), help="Only the results of this mode, in FILE itself.")
 @click.option("--only-accepted", is_flag=True, help="Leave out samples without a new response.")
 @click.option(
     "--decided-by",
     type=click.Choice(DECIDED_BY),
     default="judge",
-    help="Whose decision counts where a person decided in `coevol view`: the judge's (the default), or the "
-    "person's; where nobody decided, it is the judge's.",
+    help="Whose decision counts where a user decided in `coevol view`: the judge's (the default), or the "
+    "user's; elsewhere it is the judge's.",
 )
 def export(
     run: Path,
@@ -79,58 +81,55 @@ def export(
     only_accepted: bool,
     decided_by: DecidedBy,
 ) -> None:
-    """Write the data set with its evolved responses, for people or for a trainer.
+    """Write the data set with its evolved responses, as data or for a trainer.
 
-    Records keep their order and their other fields. What failed keeps its response, and skipped records
-    stay as they were; in another format (--to) the few that it cannot express are left out. Of a run that
-    is going on, what is finished is written.
+    Records keep their order and their other fields. Failed samples keep their responses, and skipped records stay as
+    they were; in another format (--to) the few that it cannot express are left out. For a run in progress, finished
+    samples are written.
 
-    For a trainer, records hold what it documents and nothing else; skipped ones and those with an empty
-    response are left out, and a data card is written beside the file. The -dpo formats hold pairs of a better
-    and a worse response: of mode evolve, which has a judge, and of what people decided in any mode.
+    For a trainer, records hold what it documents and nothing else; skipped ones and those with an empty response are
+    left out, and a data card is written next to the file. The -dpo formats hold pairs of a better and a worse response:
+    of modes with a judge, and of users' decisions in any mode.
     """
-    ledger, made = open_run(run), made_by(run)
+    opened = open_run(run)
+    ledger, records = opened.ledger, opened.manifest["data"]["records"]
     layout_to_write(file)
-    by_people = on_file(ledger)
-    decisions = by_people if decided_by == "human" else {}
-    modes = [mode] if mode else made["modes"]
-    if mode is not None and mode not in made["modes"]:
-        raise RunError(f"{run} has no results of mode {mode}; its modes: {', '.join(made['modes'])}")
+    by_users = on_file(ledger)
+    decisions = by_users if decided_by == "human" else {}
+    modes = [opened.mode(mode)] if mode else opened.modes
     if form in DPO_TRAINERS:
         decided = {mode for _, mode in decisions}
-        if not (modes := [name for name in modes if name == JUDGED or name in decided]):
+        if not (modes := [name for name in modes if is_judged(name) or name in decided]):
+            judged = ", ".join(name for name in MODES if is_judged(name))
             raise RunError(
-                f"{form} needs pairs of which a judge preferred one: only mode {JUDGED} has a judge; in "
-                "others it takes --decided-by human, and a person who decided"
+                f"{form} needs pairs of which a judge preferred one: only mode {judged} has a judge; others "
+                "need --decided-by human and a user's decisions"
             )
     elif wanted:
-        raise RunError(f"--pairs goes with --to {' or '.join(DPO_TRAINERS)}")
+        raise RunError(f"--pairs needs --to {' or '.join(DPO_TRAINERS)}")
     targets = {chosen: file.with_suffix(f".{chosen}{file.suffix}") for chosen in modes}
     if len(modes) == 1:
         targets[modes[0]] = file
     for target in targets.values():
-        refuse_to_overwrite(target, run, made)
+        refuse_to_overwrite(target, opened)
         if form in SFT_TRAINERS or form in DPO_TRAINERS:
-            check_beside(target, form)
-    if any(endpoint.provider == "rehearsal" for endpoint in endpoints(made).values()):
+            check_trainer_files(target, form)
+    if is_rehearsed(opened.manifest):
         click.echo(NOTICE, err=True)
-    if by_people and decided_by == "judge":
-        number = sum(map(len, by_people.values()))
-        said = _number(number, "decision")
-        click.echo(f"{said} of people on file; --decided-by human follows them", err=True)
+    if by_users and decided_by == "judge":
+        number = plural(sum(map(len, by_users.values())), "decision")
+        click.echo(f"{number} by users; --decided-by human follows them", err=True)
     for chosen, target in targets.items():
         work = Export(ledger, chosen, form, only_accepted, wanted or "final", decisions)
-        records = work.records()
-        first = next(records, None)
+        stream = work.records()
+        first = next(stream, None)
         if first is None:
-            raise RunError(f"nothing to write to {target}: {work.summary(made['data']['records'])}")
-        write_records(target, chain([first], records))
-        summary = work.summary(made["data"]["records"])
-        click.echo(f"{target}: {summary}", err=True)
+            raise RunError(f"nothing to write to {target}: {work.summary(records)}")
+        write_records(target, chain([first], stream))
+        contents = Contents(work.summary(records), work.decided)
+        click.echo(f"{target}: {contents.summary}", err=True)
         if form in SFT_TRAINERS or form in DPO_TRAINERS:
-            numbers = report(made, statistics(ledger, [chosen]))
-            contents = Contents(summary, work.decided)
-            for line in write_beside(target, form, chosen, contents, numbers):
+            for line in write_trainer_files(target, form, chosen, contents, summary(opened, [chosen])):
                 click.echo(line, err=True)
         if form == "openai" and work.written < OPENAI_LEAST:
             click.echo(f"{target}: OpenAI accepts no fewer than {OPENAI_LEAST} records", err=True)
@@ -157,11 +156,11 @@ class Export:
         self._count: Counter[str] = Counter()
         self._pairs: Counter[PairKind] = Counter()
         self._inexpressible = ""
-        self.decided: Counter[Kind] = Counter()
-        """The exchanges in the file as a person decided them, by the kind of the decision."""
+        self.decided: Counter[DecisionKind] = Counter()
+        """The exchanges in the file as a user decided them, by the kind of the decision."""
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """The finished records with their responses, in the data's order, as a stream."""
+        """Yield the finished records with their responses, in the data's order."""
         for sample, results in self._ledger.samples():
             result = results.get(SKIPPED) or results.get(self._mode)
             if result is None:
@@ -169,7 +168,7 @@ class Export:
             self._count["finished"] += 1
             decisions = self._decisions.get((sample.position, result.mode), {})
             judged, result = result, followed(result, decisions)
-            self._count["by a person"] += sum("decision" in done for done in result.outcome)
+            self._count["by users"] += sum("decision" in done for done in result.outcome)
             self._count["outdated"] += sum(not decision.stands for decision in decisions.values())
             changed = has_new_response(result)
             if self._only_accepted and not changed:
@@ -195,7 +194,7 @@ class Export:
 
     @property
     def written(self) -> int:
-        """How many records have been given out."""
+        """How many records have been yielded."""
         return self._count["records"]
 
     @property
@@ -205,7 +204,7 @@ class Export:
     def _record_of(
         self, sample: Sample, result: Result, to: Format | SftTrainer | None
     ) -> list[dict[str, Any]]:
-        """The record of a sample; none where it cannot be expressed."""
+        """Return the record of a sample; none where it cannot be expressed."""
         texts = responses(sample, result)
         try:
             match to:
@@ -222,11 +221,10 @@ class Export:
     def _pairs_of(
         self, sample: Sample, result: Result, judged: Result, to: DpoTrainer
     ) -> list[dict[str, Any]]:
-        """The records of a sample's pairs, but for those that cannot be expressed.
+        """Return the records of a sample's pairs, except those that cannot be expressed.
 
-        The conversation before a pair is that of the `judged` result: after it the pair's responses were
-        written, and there they were compared, by the judge and by the person who saw the result. What the
-        person then decided in an earlier exchange is nothing that they answer.
+        The conversation before a pair is that of the `judged` result: its responses were written and compared after it, by
+        the judge and by the user who saw the result. What the user decided in an earlier exchange is not what they answer.
         """
         before = responses(sample, judged)
         decided = {done["exchange"]: done["decision"] for done in result.outcome if "decision" in done}
@@ -247,28 +245,28 @@ class Export:
         self._inexpressible = self._inexpressible or printable(str(error))
 
     def summary(self, of: int) -> str:
-        """What is in the file and what is not, for a person; `of` is the number of records in the data."""
+        """Describe what is in the file and what is not; `of` is the number of records in the data."""
         count = self._count
-        others = "judged" if self._mode == JUDGED else "rewritten"
-        exchanges = _number(self.decided.total(), "exchange")
-        by_person = f"{exchanges} as a person decided, the others as they were {others}"
+        others = "judged" if is_judged(self._mode) else "rewritten"
+        exchanges = plural(self.decided.total(), "exchange")
+        by_user = f"{exchanges} as a user decided, the others as they were {others}"
         parts = [f"{count['written']:,} of {of:,} records, {count['changed']:,} with new responses"]
         if self._to in DPO_TRAINERS:
-            parts = [f"{_number(count['records'], 'pair')} from {count['written']:,} of {of:,} records"]
+            parts = [f"{plural(count['records'], 'pair')} from {count['written']:,} of {of:,} records"]
             if self._pairs:
                 kinds = ", ".join(f"{self._pairs[kind]:,} {kind}" for kind in PAIR_KINDS if self._pairs[kind])
                 parts.append(f"--pairs {self._wanted}: {kinds}")
             if count["without a pair"]:
                 parts.append(f"{count['without a pair']:,} without a pair")
-            exchanges = _number(count["by a person"], "exchange")
-            by_person = f"{exchanges} decided by a person, {self.decided.total():,} of them with pairs here"
+            exchanges = plural(count["by users"], "exchange")
+            by_user = f"{exchanges} decided by users, {self.decided.total():,} of them with pairs here"
         elif count["failed"]:
             parts.append(f"{count['failed']:,} with a failure, where the response is the old one")
-        if count["by a person"]:
-            parts.append(by_person)
+        if count["by users"]:
+            parts.append(by_user)
         if count["outdated"]:
-            outdated = _number(count["outdated"], "decision")
-            parts.append(f"{outdated} passed over, made on an earlier result")
+            outdated = plural(count["outdated"], "decision")
+            parts.append(f"{outdated} ignored, made on an earlier result")
         if count["skipped"]:
             parts.append(f"{count['skipped']:,} skipped and as they were")
         if count["skipped and left out"]:
@@ -278,7 +276,7 @@ class Export:
         if count["inexpressible"]:
             what = "pair" if self._to in DPO_TRAINERS else "record"
             parts.append(
-                f"{_number(count['inexpressible'], what)} left out because {self._to} cannot express them "
+                f"{plural(count['inexpressible'], what)} left out because {self._to} cannot express them "
                 f"(the first: {self._inexpressible})"
             )
         if count["finished"] < of:
@@ -286,12 +284,8 @@ class Export:
         return "; ".join(parts)
 
 
-def _number(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"
-
-
 def responses(sample: Sample, result: Result) -> list[str]:
-    """The response of each exchange after a run: the evolved one where it was worked on, or the old one."""
+    """Return the response of each exchange after a run: the evolved one where it was worked on, or the old one."""
     texts = [exchange.response for exchange in sample.exchanges]
     for done in result.outcome:
         texts[done["exchange"]] = done["response"]

@@ -1,4 +1,4 @@
-"""`coevol graph [MODE|RUN [ID]]`: draws a graph, that of a run with what happened on it."""
+"""`coevol graph [MODE|RUN [ID]]`: draws a graph; that of a run with what happened on it."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -8,20 +8,19 @@ from typing import Literal, get_args
 import click
 from langchain_core.runnables.graph import Graph
 
-from graph.topology import depths, drawing
-from prompts.method import MODES, Mode
-from reporting.graph_counts import Walk, walked
-from reporting.graph_svg import png, svg
-from reporting.step_counts import StepCalls
-from reporting.theme import seconds
-from runners.folder import RunError, made_by, open_run, refuse_to_overwrite
-from runners.show import the_sample
+from graph.topology import CONVERSATION, depths, topology
+from prompts.method import MODES
+from reporting.graph_counts import GraphCounts, StepCounts, graph_counts
+from reporting.graph_svg import graph_png, graph_svg
+from reporting.labels import seconds
+from reporting.run import open_run
+from runners.folder import refuse_to_overwrite
 from runners.terminal import printable
 from samples.files import whole_file
 
 Format = Literal["mermaid", "ascii", "svg", "png"]
 
-_DRAWN: tuple[Mode | Literal["conversation"], ...] = (*MODES, "conversation")
+_GRAPHS = (*MODES, CONVERSATION)
 
 _ENDINGS: dict[str, Format] = {
     ".mmd": "mermaid",
@@ -35,7 +34,9 @@ _ENDINGS: dict[str, Format] = {
 @click.command()
 @click.argument("what", default="evolve", metavar="[MODE|conversation|RUN]")
 @click.argument("sample_id", required=False, metavar="[ID]")
-@click.option("--mode", type=click.Choice(MODES), help="Of a run of several modes. Default: its last one.")
+@click.option(
+    "--mode", type=click.Choice(list(MODES)), help="Of a run of several modes. Default: its last one."
+)
 @click.option(
     "--format",
     "form",
@@ -54,20 +55,19 @@ def graph(what: str, sample_id: str | None, mode: str | None, form: Format | Non
     """
     form = form or _format(file)
     if form == "png" and file is None and sys.stdout.isatty():
-        raise click.UsageError("a PNG is nothing for a terminal: name a file with -o")
-    drawn = next((name for name in _DRAWN if name == what), None)
-    if drawn is None:
-        walk, title = _of_run(Path(what), sample_id, mode, file)
+        raise click.UsageError("a PNG cannot be shown in a terminal: name a file with -o")
+    if what not in _GRAPHS:
+        counts, title = _of_run(Path(what), sample_id, mode, file)
     elif sample_id is not None or mode is not None:
-        raise click.UsageError(f"ID and --mode go with a run; {what} is a mode, ./{what} a folder")
+        raise click.UsageError(f"ID and --mode need a run; {what} is a mode, ./{what} a folder")
     else:
-        walk, title = Walk(drawing(drawn)), f"the graph of {drawn}"
-    picture = _drawn(walk, form, title)
+        counts, title = GraphCounts(topology(what)), f"the graph of {what}"
+    drawing = _drawn(counts, form, title)
     if file is None:
-        click.echo(picture, nl=form in ("mermaid", "ascii"))
+        click.echo(drawing, nl=form in ("mermaid", "ascii"))
         return
     with whole_file(file) as output:
-        output.write(picture if isinstance(picture, bytes) else (picture.rstrip() + "\n").encode())
+        output.write(drawing if isinstance(drawing, bytes) else (drawing.rstrip() + "\n").encode())
     click.echo(f"{file}: {title}", err=True)
 
 
@@ -79,48 +79,48 @@ def _format(file: Path | None) -> Format:
     return _ENDINGS[file.suffix.lower()]
 
 
-def _of_run(run: Path, sample_id: str | None, mode: str | None, file: Path | None) -> tuple[Walk, str]:
-    if not run.is_dir():
-        names = ", ".join(map(repr, _DRAWN))
-        raise click.UsageError(f"{run} is no folder with a run, and none of {names}")
-    ledger, made = open_run(run), made_by(run)
-    if mode is not None and mode not in made["modes"]:
-        raise RunError(f"{run} has no results of mode {mode}; its modes: {', '.join(made['modes'])}")
+def _of_run(
+    folder: Path, sample_id: str | None, mode: str | None, file: Path | None
+) -> tuple[GraphCounts, str]:
+    if not folder.is_dir():
+        names = ", ".join(map(repr, _GRAPHS))
+        raise click.UsageError(f"{folder} is not the folder of a run, and none of {names}")
+    run = open_run(folder)
+    chosen = run.mode(mode)
     if file is not None:
-        refuse_to_overwrite(file, run, made)
+        refuse_to_overwrite(file, run)
     if sample_id is not None:
-        the_sample(ledger, run, sample_id)
-    chosen = mode or made["modes"][-1]
-    walk = walked(ledger, chosen, lazy=bool(made["settings"].get("lazy_judge")), sample=sample_id)
-    return walk, f"the graph of mode {chosen} in {printable(str(run))}"
+        run.sample(sample_id)
+    counts = graph_counts(run.ledger, chosen, lazy=run.lazy, sample=sample_id)
+    return counts, f"the graph of mode {chosen} in {printable(str(folder))}"
 
 
-def _drawn(walk: Walk, form: Format, title: str) -> str | bytes:
+def _drawn(counts: GraphCounts, form: Format, title: str) -> str | bytes:
     match form:
         case "mermaid":
-            return _labelled(walk).draw_mermaid()
+            return _labelled(counts).draw_mermaid()
         case "ascii":
-            return "\n".join(_in_letters(walk))
+            return "\n".join(_ascii(counts))
         case "svg":
-            return svg(walk, title)
+            return graph_svg(counts, title)
         case "png":
-            return png(svg(walk, title))
+            return graph_png(graph_svg(counts, title))
 
 
-def _labelled(walk: Walk) -> Graph:
-    """The graph with its numbers where LangChain's drawing in Mermaid takes them from."""
+def _labelled(counts: GraphCounts) -> Graph:
+    """Return the graph with its numbers where LangChain's Mermaid drawing expects them."""
     nodes = {
-        name: node._replace(metadata=_named(walk.calls[name])) if name in walk.calls else node
-        for name, node in walk.graph.nodes.items()
+        name: node._replace(metadata=_named(counts.calls[name])) if name in counts.calls else node
+        for name, node in counts.graph.nodes.items()
     }
     edges = [
-        edge._replace(data=f"{walk.taken[edge.source, edge.target]:,}×") if walk.taken else edge
-        for edge in walk.graph.edges
+        edge._replace(data=f"{counts.taken[edge.source, edge.target]:,}×") if counts.taken else edge
+        for edge in counts.graph.edges
     ]
     return Graph(nodes, edges)
 
 
-def _named(step: StepCalls) -> dict[str, str]:
+def _named(step: StepCounts) -> dict[str, str]:
     return {
         "calls": f"{step.calls:,}",
         "failed": f"{step.failed:,}",
@@ -131,15 +131,15 @@ def _named(step: StepCalls) -> dict[str, str]:
     }
 
 
-def _in_letters(walk: Walk) -> Iterable[str]:
-    """The graph from top to bottom; below it what would tangle the drawing: edges aside and back, numbers."""
-    drawn = walk.graph
+def _ascii(counts: GraphCounts) -> Iterable[str]:
+    """Draw the graph from top to bottom; below it what would tangle the drawing: sideways and back edges, numbers."""
+    drawn = counts.graph
     depth = depths(drawn)
     left_out = [(e.source, e.target) for e in drawn.edges if depth[e.target] <= depth[e.source]]
     names = {node.id: node.id.rpartition(":")[2] for node in drawn.nodes.values()}
     forward = Graph(drawn.nodes, [e for e in drawn.edges if (e.source, e.target) not in left_out])
     yield from (line.rstrip() for line in forward.draw_ascii().splitlines())
-    for title, higher in (("and aside:", False), ("and back:", True)):
+    for title, higher in (("and sideways:", False), ("and back:", True)):
         targets: dict[str, list[str]] = {}
         for source, target in left_out:
             if (depth[target] < depth[source]) == higher:
@@ -147,15 +147,15 @@ def _in_letters(walk: Walk) -> Iterable[str]:
         if targets:
             yield from ("", title)
             yield from (f"  {source} ···> {' and '.join(those)}" for source, those in targets.items())
-    if not walk.taken:
+    if not counts.taken:
         return
-    rows = {name: _named(walk.calls[name]) for name in drawn.nodes if name in walk.calls}
+    rows = {name: _named(counts.calls[name]) for name in drawn.nodes if name in counts.calls}
     if rows:
         head = next(iter(rows.values()))
         yield from ("", *_aligned([["", *head], *([name, *row.values()] for name, row in rows.items())]))
     order = list(drawn.nodes)
-    edges = sorted(walk.taken, key=lambda edge: (order.index(edge[0]), order.index(edge[1])))
-    yield from ("", *_aligned([[f"{s} ···> {t}", f"{walk.taken[s, t]:,}×"] for s, t in edges]))
+    edges = sorted(counts.taken, key=lambda edge: (order.index(edge[0]), order.index(edge[1])))
+    yield from ("", *_aligned([[f"{s} ···> {t}", f"{counts.taken[s, t]:,}×"] for s, t in edges]))
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterable[str]:

@@ -1,23 +1,22 @@
 """The settings on the command line and in a TOML file.
 
-Every field of `Settings` is an option of the same name; the limits and the messages are the fields' own.
+Every field of `Settings` and `Limits` is an option of the same name; the bounds and the messages are the fields' own.
 """
 
 import json
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import click
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from graph.settings import Settings
-from models.settings import ROLES
-from prompts.method import MODES, Mode
+from models.settings import ROLES, Limits
+from prompts.method import MODES
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -26,19 +25,8 @@ class SettingsError(click.UsageError):
     """A setting cannot be used. The message names it, its value, and what it may be."""
 
 
-class Number(click.FloatRange):
-    """A number in a range. `nan` and `inf` are none, though Python reads them as such."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The value as a number."""
-        number = super().convert(value, param, ctx)
-        if not isfinite(number):
-            self.fail(f"{value!r} is not a number that can be used.", param, ctx)
-        return number
-
-
 def model_options(command: Command) -> Command:
-    """Adds `--model`, `--base-url` and `--extra-body`, each for all roles or for one, and `--settings`."""
+    """Add `--model`, `--base-url` and `--extra-body`, each for all roles or for one, and `--settings`."""
     return _with(
         [
             click.option(
@@ -48,15 +36,15 @@ def model_options(command: Command) -> Command:
                 metavar="[ROLE=]PROVIDER:NAME",
                 help="The model of all roles, or of one: " + ", ".join(ROLES) + ". "
                 "Providers: openai, vllm, ernie, glm, rehearsal; wenxin and glm-jwt for old credentials. "
-                "Default: rehearsal:.",
+                "Default: rehearsal.",
             ),
             click.option(
                 "--base-url",
                 "base_urls",
                 multiple=True,
                 metavar="[ROLE=]URL",
-                help="Where the model of --model, or the role's own, is served. Given several times it names "
-                "replicas, which share the samples evenly.",
+                help="Where the model of --model, or the role's own, is served. Repeat it for replicas, which "
+                "share the samples evenly.",
             ),
             click.option(
                 "--extra-body",
@@ -71,7 +59,7 @@ def model_options(command: Command) -> Command:
                 "settings_file",
                 type=click.Path(path_type=Path),
                 metavar="FILE",
-                help="A TOML file of settings; options given here win over it.",
+                help="A TOML file of settings; options given here override it.",
             ),
         ],
         command,
@@ -79,41 +67,49 @@ def model_options(command: Command) -> Command:
 
 
 def settings_options(command: Command) -> Command:
-    """Adds an option for each setting."""
+    """Add an option for each setting."""
+    return model_options(_with(_field_options(Settings), command))
+
+
+def limits_options(command: Command) -> Command:
+    """Add an option for each limit."""
+    return _with(_field_options(Limits), command)
+
+
+def _field_options(model: type[BaseModel]) -> list[Callable[[Any], Any]]:
     own = {"model", "base_url", "role_models", "role_base_urls", "extra_body", "role_extra_body"}
-    fields = [
+    return [
         click.option(
             _flag(name, info),
             name,
-            default=None,  # so that a value in the file is known from one given here
+            default=None,  # to tell a value in the file from one given here
             metavar=_metavar(info),
             help=_help(name, info),
         )
-        for name, info in Settings.model_fields.items()
+        for name, info in model.model_fields.items()
         if name not in own
     ]
-    return model_options(_with(fields, command))
 
 
 def mode_option(command: Command) -> Command:
-    """Adds `--mode`, which may be given several times."""
+    """Add `--mode`, which may be repeated."""
     return _with(
         [
             click.option(
                 "--mode",
                 "modes",
                 multiple=True,
-                type=click.Choice(MODES),
+                type=click.Choice(list(MODES)),
                 default=("evolve",),
-                help="Which agents take part; several modes give a result each. Default: evolve.",
+                help="Which agents take part; each of several modes gives a result of its own. Default: evolve.",
             )
         ],
         command,
     )
 
 
-def settings_from(given: Mapping[str, Any]) -> Settings:
-    """The settings that the options of a command give, over those of the TOML file where one is named.
+def settings_from(given: Mapping[str, Any]) -> tuple[Settings, Limits]:
+    """Return the settings and limits of a command's options, over those of the TOML file if one is named.
 
     Raises:
         SettingsError: a value cannot be used, or the file cannot be read.
@@ -124,13 +120,13 @@ def settings_from(given: Mapping[str, Any]) -> Settings:
     models = _once_by_role("--model", given["models"])
     base_urls = _by_role("--base-url", given["base_urls"])
     if "" in models:
-        # The address in the file belongs to the model in the file.
+        # The address in the file belongs to the file's model.
         values.pop("base_url", None)
         values["model"] = models.pop("")
     if "" in base_urls:
         values["base_url"] = base_urls.pop("")
     if models:
-        # So it is for roles.
+        # The same for roles.
         urls = _table(values, "role_base_urls")
         values["role_base_urls"] = {role: urls[role] for role in urls if role not in models}
         values["role_models"] = {**_table(values, "role_models"), **models}
@@ -144,29 +140,33 @@ def settings_from(given: Mapping[str, Any]) -> Settings:
         values["extra_body"] = extras.pop("")
     if extras:
         values["role_extra_body"] = {**_table(values, "role_extra_body"), **extras}
-    values |= {name: given[name] for name in Settings.model_fields if given.get(name) is not None}
-    try:
-        settings = Settings(**values)
-    except ValidationError as error:
-        raise SettingsError("\n".join(_complaints(error))) from None
+    fields = (*Settings.model_fields, *Limits.model_fields)
+    values |= {name: given[name] for name in fields if given.get(name) is not None}
+    limits = {name: values.pop(name) for name in Limits.model_fields if name in values}
+    settings = _validated(Settings, values)
     for endpoint in (replica for role in ROLES for replica in settings.replicas(role)):
         if endpoint.provider == "vllm" and endpoint.base_url and not urlsplit(endpoint.base_url).path:
             raise SettingsError(
                 f"{endpoint.base_url} is not where vLLM has its API: write {endpoint.base_url}/v1"
             )
-    return settings
+    return settings, _validated(Limits, limits)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _validated(model: type[Model], values: Mapping[str, Any]) -> Model:
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_complaints(error))) from None
 
 
 def _table(values: Mapping[str, Any], name: str) -> dict[str, Any]:
     table = values.get(name, {})
     if not isinstance(table, dict):
-        raise SettingsError(f"{name}: a table of roles and what is theirs, not {table!r}")
+        raise SettingsError(f"{name}: expected a table by role, not {table!r}")
     return table
-
-
-def ordered(modes: Iterable[str]) -> list[Mode]:
-    """Each of these modes once, in the order of their numbers."""
-    return [mode for mode in MODES if mode in set(modes)]
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -191,10 +191,10 @@ def _by_role(option: str, values: Iterable[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for value in values:
         head, sign, rest = value.partition("=")
-        # A URL or a name may hold an equals sign of its own; a role holds neither colon nor slash.
+        # A URL or a name may hold an equals sign; a role holds neither colon nor slash.
         role, text = (head, rest) if sign and head.isalpha() else ("", value)
         if role and role not in ROLES:
-            raise SettingsError(f"{option} {value}: {role!r} is no role; roles are {', '.join(ROLES)}")
+            raise SettingsError(f"{option} {value}: unknown role {role!r}; roles are {', '.join(ROLES)}")
         found.setdefault(role, []).append(text)
     return found
 
@@ -205,7 +205,7 @@ def _json_object(where: str, text: str) -> dict[str, Any]:
     except ValueError as error:
         raise SettingsError(f"{where}: not JSON ({error})") from None
     if not isinstance(value, dict):
-        raise SettingsError(f"{where}: not a JSON object of fields and their values")
+        raise SettingsError(f"{where}: not a JSON object of fields and values")
     return value
 
 
@@ -214,7 +214,8 @@ def _complaints(error: ValidationError) -> Iterable[str]:
         name = ".".join(str(part) for part in complaint["loc"]) or "settings"
         says = complaint["msg"].removeprefix("Value error, ")
         if complaint["type"] == "extra_forbidden":
-            yield f"{name} is not a setting; settings are {', '.join(Settings.model_fields)}"
+            names = ", ".join((*Settings.model_fields, *Limits.model_fields))
+            yield f"{name} is not a setting; settings are {names}"
         elif complaint["type"] == "value_error":
             yield f"{name}: {says}"
         else:

@@ -1,4 +1,4 @@
-"""The display of a run's progress: a live line on a terminal, a line now and then in a log."""
+"""Shows the progress of a run: a live line on a terminal, a line now and then in a log."""
 
 import asyncio
 import time
@@ -10,28 +10,29 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from models.limits.rate_limiter import WaitReason
 from models.routing.circuit_breaker import Outage
-from models.routing.endpoint_state import Waiting
-from prompts.method import JUDGED
+from prompts.method import MODES
+from reporting.labels import failure_label
 from runners.engine import Engine, Tally
 
 ON_TERMINAL, IN_LOG = 0.5, 30.0
 """Seconds between two lines."""
 
 LAST = 253_370_000_000.0
-"""A Unix time in the year 9998: a cap of next to no calls a minute can make one wait for longer."""
+"""A Unix time in the year 9998: a cap of nearly no calls a minute can make one wait for longer."""
 
 
 class _Display(Console):
-    """Standard error. A display that cannot be written is not worth a run."""
+    """Standard error. A display that cannot be written must not end a run."""
 
     def on_broken_pipe(self) -> None:
-        """Nobody reads it any more: rich's own answer is to end the program."""
+        """Stop writing; rich itself would end the program."""
         self.quiet = True
 
 
 class Progress:
-    """Shows a run's tally while it goes on, on standard error. An async context manager."""
+    """Shows a run's tally on standard error while it runs. An async context manager."""
 
     def __init__(self, tally: Tally, engine: Engine) -> None:
         self._tally = tally
@@ -46,10 +47,10 @@ class Progress:
     async def __aexit__(self, *_: object) -> None:
         self._showing.cancel()
         await asyncio.gather(self._showing, return_exceptions=True)
-        self.tell(self._line())
+        self.print(self._line())
 
-    def tell(self, text: str) -> None:
-        """Shows a line that stays, above the live one."""
+    def print(self, text: str) -> None:
+        """Print a line that stays, above the live one."""
         with suppress(OSError):
             self._console.print(text, soft_wrap=True)
 
@@ -69,15 +70,15 @@ class Progress:
 
 
 def line(
-    tally: Tally, in_flight: int, waiting: Sequence[Waiting] = (), outages: Sequence[Outage] = ()
+    tally: Tally, in_flight: int, waiting: Sequence[WaitReason] = (), outages: Sequence[Outage] = ()
 ) -> str:
-    """The run so far, on one line."""
+    """Describe the run so far on one line."""
     seconds = time.monotonic() - tally.began
     finished = tally.earlier + tally.finished
     parts = [f"{finished:,}/{tally.samples:,} samples"]
-    if JUDGED in tally.modes:
+    if any(MODES[mode].is_judged for mode in tally.modes):
         parts.append(f"{tally.accepted_rounds:,} rounds accepted")
-    if any(mode != JUDGED for mode in tally.modes):
+    if any(not MODES[mode].is_judged for mode in tally.modes):
         parts.append(f"{tally.rewritten:,} responses rewritten")
     if tally.skipped:
         parts.append(f"{tally.skipped:,} skipped")
@@ -85,12 +86,12 @@ def line(
         f"{tally.failed:,} failed",
         f"{tally.calls:,} calls, {in_flight} in flight",
         *(f"{held.calls} waiting ({_reason(held)})" for held in waiting),
-        *(f"{out.name} down since {_clock(out.since)} ({out.reason})" for out in outages),
+        *(f"{out.name} down since {_clock(out.since)} ({failure_label(out.reason)})" for out in outages),
         f"{tally.input_tokens:,} + {tally.output_tokens:,} tokens",
         f"{tally.calls / max(seconds, 0.001):.1f} calls/s",
     ]
-    if tally.on_file:
-        parts.insert(-1, f"{tally.on_file:,} from the ledger")
+    if tally.recorded:
+        parts.insert(-1, f"{tally.recorded:,} from the ledger")
     left = tally.samples - finished
     if tally.finished and left > 0:
         parts.append(f"{_duration(left * seconds / tally.finished)} left")
@@ -99,8 +100,8 @@ def line(
     return " · ".join(parts)
 
 
-def _reason(held: Waiting) -> str:
-    # What is over in a moment needs no time of day.
+def _reason(held: WaitReason) -> str:
+    # A short wait needs no time of day.
     if held.until is None or held.until < time.time() + 2:
         return held.reason
     return f"{held.reason} until {_clock(held.until)}"

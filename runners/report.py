@@ -4,15 +4,19 @@ from pathlib import Path
 
 import click
 
-from models.errors.kinds import MissingExtra
+from models.errors.exceptions import MissingExtra
 from models.providers.rehearsal import NOTICE
 from prompts.method import MODES
-from runners.folder import RunError, endpoints, made_by, open_run, refuse_to_overwrite
-from runners.show import the_sample
+from reporting.labels import plural
+from reporting.manifest import RunError, is_rehearsed
+from reporting.run import open_run
+from reporting.sample_selection import select_samples
+from reporting.snapshot import snapshot
+from runners.folder import refuse_to_overwrite
 from samples.files import whole_file
 
 SAMPLES = 12
-"""How many samples are chosen where nothing is said."""
+"""How many samples are selected by default."""
 
 
 @click.command()
@@ -31,47 +35,42 @@ SAMPLES = 12
     "ids",
     multiple=True,
     metavar="ID",
-    help="A sample to show; may be repeated. None but these are shown, unless --samples is given too.",
+    help="A sample to show; may be repeated. Only these are shown, unless --samples is given too.",
 )
 @click.option(
     "--samples",
     "number",
     type=click.IntRange(0, 200),
     metavar="NUMBER",
-    help=f"How many samples to choose: some that failed, whose verdicts contradict each other, that changed "
+    help=f"How many samples to select: some that failed, whose verdicts contradict each other, that changed "
     f"most, and some of the others. Default: {SAMPLES}.",
 )
-@click.option("--mode", type=click.Choice(MODES), help="The mode to choose by. Default: the run's last one.")
+@click.option(
+    "--mode", type=click.Choice(list(MODES)), help="The mode to select by. Default: the run's last one."
+)
 def report(run: Path, file: Path, ids: tuple[str, ...], number: int | None, mode: str | None) -> None:
-    """Write what a run amounts to and a choice of its samples into one file.
+    """Write the summary of a run and some of its samples into one file.
 
-    The file needs no server and no network, runs no script, and prints well. Each sample is there with its
-    request, what changed in its response, and its debate. Also of a run that is going on.
+    The file needs no server and no network, runs no script, and prints well. Each sample is there with its request, what
+    changed in its response, and its debate. Also for a run in progress.
     """
-    ledger, made = open_run(run), made_by(run)
-    if mode is not None and mode not in made["modes"]:
-        raise RunError(f"{run} has no results of mode {mode}; its modes: {', '.join(made['modes'])}")
+    opened = open_run(run)
+    chosen_mode = opened.mode(mode)
     if file.suffix.lower() not in (".html", ".htm"):
         raise RunError(f"{file}: expected a name that ends in .html")
-    refuse_to_overwrite(file, run, made)
-    named = [the_sample(ledger, run, sample_id)[0].position for sample_id in ids]
+    refuse_to_overwrite(file, opened)
+    named = [opened.sample(sample_id)[0].position for sample_id in ids]
     try:
-        from reporting.html_report import html
-        from reporting.sample_selection import choose
-        from reporting.snapshot import counted
-        from viewer.run import Run
+        from reporting.html_report import html_report
     except ModuleNotFoundError as error:
-        raise MissingExtra(
-            f"a report needs {error.name}, which is not installed: pip install 'coevol[view]'"
-        ) from None
+        raise MissingExtra("a report", error.name, "view") from None
     if number is None:
         number = 0 if ids else SAMPLES
     chosen = dict.fromkeys(named, "asked for")
     if number:
-        chosen |= choose(ledger, mode or made["modes"][-1], number, but=named)
-    about = Run(run.resolve().name, ledger, made)
-    rehearsed = any(endpoint.provider == "rehearsal" for endpoint in endpoints(made).values())
+        chosen |= select_samples(opened.ledger, chosen_mode, number, exclude=named)
+    notice = NOTICE if is_rehearsed(opened.manifest) else ""
     with whole_file(file) as output:
-        for part in html(about, counted(about), chosen, notice=NOTICE if rehearsed else ""):
+        for part in html_report(opened, snapshot(opened), chosen, notice):
             output.write(part.encode(errors="backslashreplace"))
-    click.echo(f"{file}: {len(chosen)} sample{'s' * (len(chosen) != 1)}", err=True)
+    click.echo(f"{file}: {plural(len(chosen), 'sample')}", err=True)

@@ -1,4 +1,4 @@
-"""`coevol serve MODEL`: serves a model with vLLM, set up for this work."""
+"""`coevol serve MODEL`: serves a model with vLLM, with the options that suit a run."""
 
 import os
 import shlex
@@ -11,12 +11,12 @@ import click
 FLAGS = (
     # Calls of a round share most of their prompts, and calls of a run their beginnings.
     "--enable-prefix-caching",
-    # Without it no reply says how much of its prompt was cached.
+    # Without it replies do not report how much of their prompt was cached.
     "--enable-prompt-tokens-details",
-    # A line for each of a hundred thousand calls helps nobody.
+    # A line for each of a hundred thousand calls is useless.
     "--disable-uvicorn-access-log",
 )
-"""What suits a run, whatever the model."""
+"""Suitable for a run with any model."""
 
 
 @click.command()
@@ -32,9 +32,8 @@ FLAGS = (
 def serve(model: str, port: int, options: tuple[str, ...]) -> int:
     """Serve MODEL (a name at Hugging Face, or a folder) with vLLM, for runs on this machine.
 
-    Everything after -- goes to `vllm serve` and wins over what is set here, for instance
-    `-- --tensor-parallel-size 4`. With VLLM_API_KEY in the environment, the server asks for that key and
-    the other commands send it. Ctrl+C ends it.
+    Everything after -- goes to `vllm serve` and overrides what is set here, for instance `-- --tensor-parallel-size 4`.
+    With VLLM_API_KEY in the environment, the server requires that key and the other commands send it. Ctrl+C ends it.
     """
     program = _vllm()
     command = [program, "serve", model, "--host", "127.0.0.1", "--port", str(port), *FLAGS, *options]
@@ -44,23 +43,23 @@ def serve(model: str, port: int, options: tuple[str, ...]) -> int:
         f"--base-url http://127.0.0.1:{port}/v1"
     )
     sys.stdout.flush()
-    os.execv(program, command)  # noqa: S606 - the very command that was asked for
+    os.execv(program, command)  # noqa: S606 - the command that was asked for
 
 
 def _vllm() -> str:
-    """The `vllm` command of this environment, or else the one on PATH."""
+    """Return the `vllm` command of this environment, or else the one on PATH."""
     beside = Path(sys.executable).with_name("vllm")
     found = str(beside) if os.access(beside, os.X_OK) else shutil.which("vllm")
     if found is None:
         raise click.UsageError(
-            "vllm is not installed: pip install 'coevol[vllm]' here, "
+            "vllm is not installed: run `pip install -e '.[vllm]'` in the folder of coevol, "
             "or install it in an environment of its own and put that on PATH"
         )
     return found
 
 
 def _name(model: str, options: tuple[str, ...]) -> str:
-    """The name the model is served under."""
+    """Return the name the model is served under."""
     for place, option in enumerate(options):
         flag, sign, value = option.partition("=")
         if flag == "--served-model-name":

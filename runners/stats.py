@@ -1,28 +1,7 @@
-"""`coevol stats RUN [OTHER_RUN]`: what a run amounts to, as tables or as JSON; or two beside each other.
-
-The JSON of `--json` stays as it is from version to version, but for new fields. It is one object:
-
-- `run`: what made it: `created`, `data`, `modes`, `models` by role, `prompts`, `settings`, `versions`,
-  and `later`: limits on replies that it was gone on with, each with its time (`at`, `max_tokens`).
-- `samples`: `records` in the data, `finished` in at least one mode, `skipped`, and `skipped_by_reason`.
-- `modes`: by mode the fields of `reporting.statistics.ModeStatistics`, with those of `Lengths`, `Judging` (null
-  in modes without a judge) and `Deciding` (null where no person has decided anything), and `calls`, with
-  those of `Calls` but the 95th percentile.
-- `calls`: `total`, `by_role` and `by_model`, each with the fields of `reporting.statistics.Calls`.
-
-With OTHER_RUN it is what `reporting.comparison_table.beside` gives.
-
-Calls and modes also have `cost_usd`, null where no price is known, and `cost_complete`: where it is false,
-the price or the tokens of some of the calls are not known, and their cost is not in it.
-
-Shares and ratios are plain numbers (0.5 is half, a ratio of 2 is twice), latencies are seconds; what cannot
-be said (an average of nothing) is null.
-"""
+"""`coevol stats RUN [OTHER_RUN]`: the summary of a run, as tables or as JSON; or of two, compared."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +9,21 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from ledger.ledger import Ledger
-from models.providers.prices import cost
-from models.settings import Endpoint, Role, split_model
-from prompts.method import JUDGED
-from reporting.comparison_table import beside, open_both, show
-from reporting.statistics import Calls, ModeStatistics, Statistics, statistics
-from runners.folder import endpoints, made_by, open_run
-from runners.terminal import Page, printable
+from reporting.comparison_table import PAIR_FILTERS, compare, open_both, rows
+from reporting.labels import (
+    AGREEMENT,
+    DECISIONS,
+    ENDINGS,
+    JUDGING,
+    OUTDATED,
+    dollars,
+    failure_label,
+    is_judged,
+    plural,
+)
+from reporting.run import open_run
+from reporting.summary import summary
+from runners.terminal import Output, printable
 
 
 @click.command()
@@ -45,126 +31,59 @@ from runners.terminal import Page, printable
 @click.argument("other_run", type=click.Path(path_type=Path), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 def stats(run: Path, other_run: Path | None, as_json: bool) -> None:
-    """Say what a run amounts to.
+    """Summarize a run.
 
-    How many drafts were accepted, how responses grew, how far the judge can be trusted, and what the calls
-    took. Also of a run that is going on. With OTHER_RUN, A and B beside each other: what they were made
-    with, the numbers of the modes that both have, and how their responses differ.
+    How many drafts were accepted, how responses grew, how far the judge can be trusted, and what the calls took. Also
+    for a run in progress. With OTHER_RUN, compare A and B: what they were made with, the numbers of the modes that both
+    have, and how their responses differ.
     """
-    if other_run is not None:
-        a, b = open_both(run, other_run)
-        compared = beside(a, b, (_report(*a), _report(*b)))
-        click.echo(json.dumps(compared, indent=2)) if as_json else show(run, other_run, compared)
-        return
-    numbers = _report(open_run(run), made_by(run))
+    found = summary(open_run(run)) if other_run is None else compare(*open_both(run, other_run))
     if as_json:
-        click.echo(json.dumps(numbers, indent=2))
+        click.echo(json.dumps(found, indent=2))
+    elif other_run is None:
+        _print_summary(run, found)
     else:
-        _print(run, numbers)
+        _print_comparison(run, other_run, found)
 
 
-def _report(ledger: Ledger, made: Mapping[str, Any]) -> dict[str, Any]:
-    return report(made, statistics(ledger, made["modes"]))
+def _print_comparison(a: Path, b: Path, compared: Mapping[str, Any]) -> None:
+    output = Output()
+    output.text(f"A {a}\nB {b}", "bold")
+    output.heading("What was different")
+    table = _table("", "A", "B")
+    for each in compared["differences"]:
+        table.add_row(*(_text(each[key]) for key in ("name", "a", "b")))
+    output.table(table) if table.row_count else output.text("nothing")
+    for mode, kinds in compared["samples"].items():
+        output.heading(f"Mode {mode}")
+        table = _table("", "A", "B", "B − A")
+        for row in rows(compared["a"]["modes"][mode], compared["b"]["modes"][mode]):
+            table.add_row(*row)
+        output.table(table)
+        words = ", ".join(f"{kinds[kind]:,} {name}" for kind, name in PAIR_FILTERS.items() if kind != "all")
+        output.text(f"\n{kinds['all']:,} samples in both: {words}")
+    if not compared["samples"]:
+        output.text("\nThey have no mode in common: run `coevol stats` on each, or `coevol view` on both.")
 
 
-def report(made: Mapping[str, Any], found: Statistics) -> dict[str, Any]:
-    """The object of `--json`, from what made the run and what was counted in it."""
-    models = endpoints(made)
-    bill = _Bill(models, datetime.fromisoformat(made["created"]), found.lines)
-    return {
-        "run": {
-            "created": made["created"],
-            "data": made["data"],
-            "modes": made["modes"],
-            "models": {role: endpoint.model for role, endpoint in models.items()},
-            "prompts": made["prompts"],
-            "settings": made["settings"],
-            "versions": made["versions"],
-            "later": made.get("later", []),
-        },
-        "samples": {
-            "records": made["data"]["records"],
-            "finished": found.samples,
-            "skipped": sum(found.skipped.values()),
-            "skipped_by_reason": found.skipped,
-        },
-        "modes": {
-            mode: _mode(numbers, found.calls_of(mode), bill.of(mode=mode))
-            for mode, numbers in found.modes.items()
-        },
-        "calls": {
-            "total": _calls(found.calls) | bill.of(),
-            "by_role": {role: _calls(calls) | bill.of(role=role) for role, calls in found.by_role.items()},
-            "by_model": {
-                model: _calls(calls) | bill.of(model=model) for model, calls in found.by_model.items()
-            },
-        },
-    }
-
-
-class _Bill:
-    """What the calls of a run cost, in all and in part."""
-
-    def __init__(
-        self, models: Mapping[Role, Endpoint], at: datetime, lines: Mapping[tuple[str, Role, str], Calls]
-    ) -> None:
-        self._costs: dict[tuple[str, Role, str], tuple[float | None, bool]] = {}
-        self._lines = lines
-        for (mode, role, model), calls in lines.items():
-            endpoint = models[role]
-            if endpoint.model != model:
-                endpoint = Endpoint(*split_model(model), None)
-            counted = calls.calls - calls.without_usage
-            tokens = calls.input_tokens, calls.cached_tokens, calls.output_tokens
-            known = cost(endpoint, counted, *tokens, at)
-            self._costs[mode, role, model] = known, known is not None and not calls.without_usage
-
-    def of(
-        self, *, mode: str | None = None, role: Role | None = None, model: str | None = None
-    ) -> dict[str, Any]:
-        """The fields `cost_usd` and `cost_complete` of the calls that these name."""
-        part = [
-            price
-            for line, price in self._costs.items()
-            if mode in (None, line[0]) and role in (None, line[1]) and model in (None, line[2])
-        ]
-        known = [price for price, _ in part if price is not None]
-        return {"cost_usd": sum(known) if known else None, "cost_complete": all(whole for _, whole in part)}
-
-
-def _mode(numbers: ModeStatistics, calls: Calls, price: dict[str, Any]) -> dict[str, Any]:
-    fields = asdict(numbers)
-    if numbers.judging:
-        fields["judging"]["agreement"] = numbers.judging.agreement
-    of_calls = _calls(calls)
-    del of_calls["p95_latency"]  # which is not counted by mode
-    return fields | price | {"calls": of_calls}
-
-
-def _calls(calls: Calls) -> dict[str, Any]:
-    fields = asdict(calls)
-    del fields["latency_sum"]
-    return fields | {"mean_latency": calls.mean_latency}
-
-
-def _print(run: Path, report: Mapping[str, Any]) -> None:
-    page = Page()
-    page.text(f"Run {run}", "bold")
-    page.table(_facts(report))
-    page.heading("Results")
-    page.table(_results(report["modes"]))
-    page.heading("Calls")
-    page.table(_bill(report["calls"]))
+def _print_summary(run: Path, report: Mapping[str, Any]) -> None:
+    output = Output()
+    output.text(f"Run {run}", "bold")
+    output.table(_manifest(report))
+    output.heading("Results")
+    output.table(_results(report["modes"]))
+    output.heading("Calls")
+    output.table(_bill(report["calls"]))
     total = report["calls"]["total"]
     if total["without_usage"]:
-        page.text(f"For {total['without_usage']:,} calls no token counts were given.")
+        output.text(f"{plural(total['without_usage'], 'call')} came back without token counts.")
     if total["shortened"]:
-        page.text(f"In {total['shortened']:,} prompts the debate was shortened, so that they fit.")
+        output.text(f"The debate was shortened to fit in {plural(total['shortened'], 'prompt')}.")
     if not total["cost_complete"]:
-        page.text("Cost not known: no price list has this model at the address where it was called.")
+        output.text("Unknown cost: no price list has this model at the address where it was called.")
 
 
-def _facts(report: Mapping[str, Any]) -> Table:
+def _manifest(report: Mapping[str, Any]) -> Table:
     made, samples = report["run"], report["samples"]
     data, models = made["data"], made["models"]
     names = list(dict.fromkeys(models.values()))
@@ -184,7 +103,7 @@ def _facts(report: Mapping[str, Any]) -> Table:
             f"at most {settings['max_rounds']} rounds"
         ),
     )
-    table.add_row("begun", _text(f"{made['created']} with coevol {made['versions']['coevol']}"))
+    table.add_row("created", _text(f"{made['created']} with coevol {made['versions']['coevol']}"))
     finished = f"{samples['finished']:,} of {samples['records']:,} finished"
     if samples["skipped"]:
         finished += f", {samples['skipped']:,} of them skipped"
@@ -211,21 +130,21 @@ def _results(modes: Mapping[str, Any]) -> Table:
     counts("  with a failure", [mode["failed"] for mode in each], worked_on)
     row("exchanges worked on", (f"{number:,}" for number in exchanges))
     counts("  with a new response", [mode["changed_exchanges"] for mode in each], exchanges)
-    accepted = [numbers["accepted_rounds"] if mode == JUDGED else {} for mode, numbers in modes.items()]
+    accepted = [numbers["accepted_rounds"] if is_judged(mode) else {} for mode, numbers in modes.items()]
     for rounds in sorted({rounds for of in accepted for rounds in of}):
-        name = f"  {rounds} round{'s' * (rounds != 1)} accepted"
+        name = f"  {plural(rounds, 'round')} accepted"
         row(
             name,
             (_share(of.get(rounds, 0), n) if of else "" for of, n in zip(accepted, exchanges, strict=True)),
         )
     table.add_row()
     row("how they ended", ())
-    for ending, words in _ENDINGS.items():
+    for ending, words in ENDINGS.items():
         numbers = [mode["endings"].get(ending, 0) for mode in each]
         if any(numbers):
             counts(f"  {words}", numbers, exchanges)
     for reason in dict.fromkeys(reason for mode in each for reason in mode["failures"]):
-        counts(f"    {reason}", [mode["failures"].get(reason, 0) for mode in each], exchanges)
+        counts(f"    {failure_label(reason)}", [mode["failures"].get(reason, 0) for mode in each], exchanges)
     table.add_row()
     row("tokens of a response, on average (estimated)", ())
     lengths = [mode["lengths"] for mode in each]
@@ -238,54 +157,30 @@ def _results(modes: Mapping[str, Any]) -> Table:
     if any(mode["judging"] for mode in each):
         table.add_row()
         row("judged rounds", (f"{mode['judging']['rounds']:,}" if mode["judging"] else "" for mode in each))
-        for name, words in _JUDGING.items():
+        for name, words in JUDGING.items():
             if name == "calls_saved" and not any(mode["judging"] and mode["judging"][name] for mode in each):
                 continue
             values = (
                 _share(mode["judging"][name], mode["judging"]["rounds"]) if mode["judging"] else ""
                 for mode in each
             )
-            row(f"  {words}", values)
+            row(f"{_INDENTED.get(name, '  ')}{words}", values)
+        row(f"  {AGREEMENT}", (_percent((mode["judging"] or {}).get("agreement")) for mode in each))
     if any(mode["deciding"] for mode in each):
         table.add_row()
         deciding = [
-            mode["deciding"] or dict.fromkeys(("decided", *_DECIDING, "outdated"), 0) for mode in each
+            mode["deciding"] or dict.fromkeys(("decided", *DECISIONS, "outdated"), 0) for mode in each
         ]
-        row("decided by a person", (f"{of['decided']:,}" for of in deciding))
-        for name, words in _DECIDING.items():
+        row("decided by a user", (f"{of['decided']:,}" for of in deciding))
+        for name, words in DECISIONS.items():
             counts(f"  {words}", [of[name] for of in deciding], [of["decided"] for of in deciding])
-        row("  person and judge agree", (_percent(of.get("agreement")) for of in deciding))
+        row("  user and judge agree", (_percent(of.get("agreement")) for of in deciding))
         if any(of["outdated"] for of in deciding):
-            row("decided on an earlier result", (f"{of['outdated']:,}" for of in deciding))
+            row(f"decided {OUTDATED}", (f"{of['outdated']:,}" for of in deciding))
     return table
 
 
-_ENDINGS = {
-    "not_accepted": "the last draft was not accepted",
-    "max_rounds": "the limit of rounds was reached",
-    "judge_error": "no verdict could be read",
-    "one_pass": "rewritten, without a judge",
-    "failed": "failed",
-}
-
-_JUDGING = {
-    "accepted": "draft accepted",
-    "agreed": "both orders agree",
-    "one_tie": "one order sees a tie, the other none",
-    "contradicted": "the orders contradict each other",
-    "favoured_first": "  for whichever is shown first",
-    "favoured_second": "  for whichever is shown second",
-    "one_unreadable": "one verdict unreadable",
-    "both_unreadable": "both verdicts unreadable",
-    "calls_saved": "decided by the first order, a call saved",
-}
-
-_DECIDING = {
-    "accepted": "the result accepted",
-    "rejected": "rejected, the original kept",
-    "chosen": "another draft chosen",
-    "edited": "edited",
-}
+_INDENTED = {"favoured_first": "    ", "favoured_second": "    "}
 
 
 def _bill(calls: Mapping[str, Any]) -> Table:
@@ -301,15 +196,12 @@ def _bill(calls: Mapping[str, Any]) -> Table:
 
 def _add_calls(table: Table, name: str, some: Mapping[str, Any]) -> None:
     counts = ("calls", "failed", "attempts", "input_tokens", "cached_tokens", "output_tokens")
-    price = "not known"
-    if some["cost_usd"] is not None:
-        price = f"{'' if some['cost_complete'] else 'at least '}${some['cost_usd']:,.4f}"
     table.add_row(
         _text(name),
         *(f"{some[count]:,}" for count in counts),
         _number(some["mean_latency"], 2),
         _number(some["p95_latency"], 2),
-        price,
+        dollars(some),
     )
 
 

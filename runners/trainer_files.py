@@ -1,60 +1,60 @@
-"""What a trainer needs beside the file with its records: a data card, and how the trainer finds the file."""
+"""Writes what a trainer needs besides its records: a data card, and how the trainer finds the file."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from reporting.manifest import RunError
 from runners.data_card import Contents, axolotl_path, card, card_path, usage
-from runners.folder import RunError
 from samples.files import write_text
 from samples.trainers import DpoTrainer, SftTrainer, axolotl_lines, check_layout, llamafactory_entry
 
 _AXOLOTL_MARK = "# Written by coevol export."
 
 
-def check_beside(file: Path, to: SftTrainer | DpoTrainer) -> None:
-    """Makes sure that what belongs beside a file can stand there, without taking another's place.
+def check_trainer_files(file: Path, to: SftTrainer | DpoTrainer) -> None:
+    """Make sure that a file's companions can be written without overwriting others.
 
     Raises:
-        RunError: it cannot; the message says what is in the way.
+        RunError: they cannot; the message says what is in the way.
         DataError: the trainer takes no such file.
     """
     check_layout(file, to)
     card_path(file)
     if to in ("llamafactory", "llamafactory-dpo"):
-        _known_to_llamafactory(file)
+        _llamafactory_entries(file)
     if to == "axolotl":
         path = axolotl_path(file)
         if path.exists() and not path.read_bytes().startswith(_AXOLOTL_MARK.encode()):
-            raise RunError(f"{path} is where the lines for Axolotl would stand, and is another file: move it")
+            raise RunError(f"{path} is needed for the lines for Axolotl and is another file: move it")
 
 
-def write_beside(
+def write_trainer_files(
     file: Path, to: SftTrainer | DpoTrainer, mode: str, contents: Contents, run: Mapping[str, Any]
 ) -> list[str]:
-    """Writes what belongs beside a file, and says what a person has to know of it, in lines.
+    """Write a file's companions; return what a user should know, line by line.
 
     `run` is the object of `stats --json`.
     """
     path = card_path(file)
     write_text(path, card(file, to, mode, contents, run, usage(file, to)))
-    said = [f"{path}: its data card"]
+    notes = [f"{path}: its data card"]
     if to in ("llamafactory", "llamafactory-dpo"):
-        known = _known_to_llamafactory(file)
+        known = _llamafactory_entries(file)
         known[file.stem] = llamafactory_entry(file.name, to)
         index = file.with_name("dataset_info.json")
         write_text(index, json.dumps(known, indent=2, ensure_ascii=False) + "\n")
-        said.append(f"{index}: its entry, under the name {file.stem}")
+        notes.append(f"{index}: its entry, under the name {file.stem}")
     if to == "axolotl":
         lines = axolotl_lines(file)
         write_text(axolotl_path(file), f"{_AXOLOTL_MARK} The path is as seen from where it ran.\n{lines}")
-        said.append(f"{axolotl_path(file)}: the lines for Axolotl's configuration:\n{lines}")
-    return said
+        notes.append(f"{axolotl_path(file)}: the lines for Axolotl's configuration:\n{lines}")
+    return notes
 
 
-def _known_to_llamafactory(file: Path) -> dict[str, Any]:
-    """The entries in the `dataset_info.json` beside a file."""
+def _llamafactory_entries(file: Path) -> dict[str, Any]:
+    """Return the entries in the `dataset_info.json` next to a file."""
     index = file.with_name("dataset_info.json")
     try:
         known = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {}
@@ -64,5 +64,5 @@ def _known_to_llamafactory(file: Path) -> dict[str, Any]:
         raise RunError(f"{index} cannot take an entry: expected a JSON object")
     other = known.get(file.stem)
     if other is not None and (not isinstance(other, dict) or other.get("file_name") != file.name):
-        raise RunError(f"{index} has another data set under the name {file.stem}: name the file differently")
+        raise RunError(f"{index} has another data set named {file.stem}; choose another file name")
     return known

@@ -1,8 +1,8 @@
 """Alpaca records: `instruction`, `input`, `output`, and optionally `system` and `history`.
 
-`history` is LLaMA-Factory's: a list of earlier (request, response) pairs. It is written where a
-conversation becomes an Alpaca record; a record that comes with one is skipped, since the method
-takes an Alpaca record to be one exchange.
+`history` is LLaMA-Factory's list of earlier (request, response) pairs. It is written when a conversation is
+converted to Alpaca; input records that have it are skipped, since the method treats an Alpaca record as one
+exchange.
 """
 
 from collections.abc import Sequence
@@ -14,25 +14,26 @@ from samples.fields import (
     NOT_TEXT,
     Parsed,
     Turn,
-    is_text,
-    kind,
-    media,
-    names,
+    field_names,
+    is_encodable,
+    json_type,
+    media_reason,
     optional_text,
 )
 from samples.sample import DataError, Exchange
 
 FIELDS = ("instruction", "input", "output", "system", "history")
 
-# What the tools of the original Alpaca write into prompts, and some data sets into `input`, for
-# none.
+# Placeholders for "no input" in the original Alpaca prompts and in some data sets.
 _NO_INPUT = {"<noinput>", "<no input>"}
 
 
 def check(record: dict[str, Any]) -> None:
-    """Raises DataError where a field is missing or of the wrong type."""
+    """Raise DataError if a field is missing or has the wrong type."""
     if "instruction" not in record or "output" not in record:
-        raise DataError(f'expected an Alpaca record with "instruction" and "output", found {names(record)}')
+        raise DataError(
+            f'expected an Alpaca record with "instruction" and "output", found {field_names(record)}'
+        )
     optional_text(record, "instruction")
     _input(record)
     optional_text(record, "output")
@@ -40,10 +41,10 @@ def check(record: dict[str, Any]) -> None:
 
 
 def parse(record: dict[str, Any]) -> Parsed:
-    """The one exchange of an Alpaca record.
+    """Return the one exchange of an Alpaca record.
 
-    An empty `output` is a response that can be improved; a null one is no response, and skipped.
-    Raises DataError as `check` does.
+    An empty `output` is a response to improve; a null one is no response, so the record is skipped. Raises
+    DataError under the same conditions as `check`.
     """
     check(record)
     instruction = optional_text(record, "instruction")
@@ -54,27 +55,27 @@ def parse(record: dict[str, Any]) -> Parsed:
         # Some records hold the whole request in `input`.
         instruction, input_text = input_text, ""
 
-    skip = media(record)
+    skip = media_reason(record)
     if record.get("history"):
         skip = skip or 'earlier exchanges in "history"'
     if not instruction:
         skip = skip or NO_REQUEST
     if record["output"] is None:
         skip = skip or NO_RESPONSE
-    if not all(map(is_text, (instruction, input_text, output, system))):
+    if not all(map(is_encodable, (instruction, input_text, output, system))):
         skip = skip or NOT_TEXT
     if skip is not None:
         return Parsed(system, (), skip)
     return Parsed(system, (Exchange(instruction, input_text, output),), None)
 
 
-def answered(record: dict[str, Any], responses: Sequence[str]) -> dict[str, Any]:
-    """A copy of the record with its response replaced; without responses, the record as it is."""
+def with_responses(record: dict[str, Any], responses: Sequence[str]) -> dict[str, Any]:
+    """Return a copy of the record with its response replaced, or unchanged if there are no responses."""
     return {**record, "output": responses[0]} if responses else dict(record)
 
 
 def read_turns(record: dict[str, Any]) -> list[Turn]:
-    """The record as turns. Raises DataError where `history` is not a list of pairs of texts."""
+    """Return the record as turns. Raises DataError if `history` is not a list of pairs of strings."""
     turns = []
     if system := optional_text(record, "system"):
         turns.append(Turn("system", system, {}))
@@ -93,11 +94,11 @@ def read_turns(record: dict[str, Any]) -> list[Turn]:
 
 
 def write_turns(turns: Sequence[Turn]) -> dict[str, Any]:
-    """The fields of an Alpaca record that hold the turns.
+    """Return the Alpaca fields that hold the turns.
 
-    The last exchange is instruction and output, earlier ones are `history`. Alpaca has no place for
-    a last request without an answer, nor for a turn's other fields: both are left out. Raises
-    DataError where the turns are not pairs of request and response.
+    The last exchange becomes instruction and output, earlier ones become `history`. An unanswered last
+    request and the extra fields of turns are dropped: Alpaca cannot hold them. Raises DataError if the turns
+    are not pairs of request and response.
     """
     system = ""
     if turns and turns[0].role == "system":
@@ -107,15 +108,15 @@ def write_turns(turns: Sequence[Turn]) -> dict[str, Any]:
     if not turns:
         raise DataError("it has no answered request")
     if [turn.role for turn in turns] != ["user", "assistant"] * (len(turns) // 2):
-        raise DataError("its turns are not pairs of request and response")
+        raise DataError("its turns do not alternate between request and response")
 
     texts = [turn.text for turn in turns]
-    pairs = [list(pair) for pair in zip(texts[::2], texts[1::2], strict=True)]
-    fields: dict[str, Any] = {"instruction": pairs[-1][0], "input": "", "output": pairs[-1][1]}
+    *history, last = [list(pair) for pair in zip(texts[::2], texts[1::2], strict=True)]
+    fields: dict[str, Any] = {"instruction": last[0], "input": "", "output": last[1]}
     if system:
         fields["system"] = system
-    if pairs[:-1]:
-        fields["history"] = pairs[:-1]
+    if history:
+        fields["history"] = history
     return fields
 
 
@@ -124,6 +125,6 @@ def _input(record: dict[str, Any]) -> str:
     if not value:
         return ""
     if not isinstance(value, str):
-        raise DataError(f'expected text in "input", found {kind(value)}')
+        raise DataError(f'expected a string in "input", found {json_type(value)}')
     stripped = value.strip()
     return "" if not stripped or stripped.lower() in _NO_INPUT else value

@@ -1,9 +1,9 @@
-"""The records of a JSON array, many at a time, where the file is written as programs write them.
+"""Fast reader for JSON arrays that are laid out as programs usually write them.
 
-A piece of the file that ends where a record ends is an array of its own between brackets, and a decoder in C
-takes it whole. Where a record ends is guessed: before the last place that looks like the beginning of the
-first record. A guess that is wrong cannot be taken for right, since what it cuts is no JSON; whatever is not
-as expected is left to `json_files.read_array`, which reads anything and says what is wrong, and where.
+Each piece of the file that ends at a record boundary is wrapped in brackets and decoded in C as an array of
+its own. The boundary is guessed: it is just before the last text that looks like the start of the first
+record. A wrong guess is harmless, since the piece it cuts is not valid JSON; anything unexpected is left to
+`json_files.read_array`, which reads every valid array and reports errors with their position.
 """
 
 import codecs
@@ -13,22 +13,22 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from samples.json_files import REFUSALS, decode, read_array
+from samples.json_files import DECODE_ERRORS, decode, read_array
 
 _CHUNK_BYTES = 256 * 1024
 
-_MOST_BYTES = 16 * 1024 * 1024
-"""Of a record that is read here; there are few larger ones, and `read_array` knows their limit."""
+_MAX_RECORD_BYTES = 16 * 1024 * 1024
+"""Larger records are rare and left to `read_array`, which has a limit of its own."""
 
 _OPENING = re.compile(rb'\s*\[\s*(\{\s*"[^"\\]*")')
 
 
 def array_records(path: Path, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[dict[str, Any]]:
-    """The records of a JSON array. Raises DataError that names file, line and record."""
+    """Yield the records of a JSON array. Raises DataError naming the file, line and record."""
     count = 0
     batches = _batches(path, chunk_bytes)
     while (batch := next(batches, None)) is not None:
-        if not batch:  # the end
+        if not batch:  # end of the array
             return
         count += len(batch)
         yield from batch
@@ -36,7 +36,7 @@ def array_records(path: Path, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[dict[
 
 
 def _batches(path: Path, chunk_bytes: int) -> Iterator[list[dict[str, Any]]]:
-    """The records in some order of batches, an empty one at the end; it stops short at what is unusual."""
+    """Yield the records in batches, then an empty batch; stop without it at anything unexpected."""
     with path.open("rb") as file:
         text = file.read(chunk_bytes).removeprefix(codecs.BOM_UTF8)
         opening = _OPENING.match(text)
@@ -45,24 +45,23 @@ def _batches(path: Path, chunk_bytes: int) -> Iterator[list[dict[str, Any]]]:
         text = text[opening.start(1) :]
         while more := file.read(max(chunk_bytes, len(text))):
             text += more
-            end = _end(text, opening[1])
+            end = _boundary(text, opening[1])
             if not end:
-                if len(text) > _MOST_BYTES:
+                if len(text) > _MAX_RECORD_BYTES:
                     return
                 continue
-            batch = _records(b"[" + text[: end + 1] + b"]")
+            batch = _decode_records(b"[" + text[: end + 1] + b"]")
             if not batch:
                 return
             yield batch
             text = text[text.index(b",", end) + 1 :]
-        batch = _records(b"[" + text)
-        if batch:
+        if batch := _decode_records(b"[" + text):
             yield batch
             yield []
 
 
-def _end(text: bytes, opening: bytes) -> int:
-    """Where the last record but one ends in a text, 0 where that is not seen."""
+def _boundary(text: bytes, opening: bytes) -> int:
+    """Return the index of the brace that closes the last record but one, or 0 if there seems to be none."""
     before = text[: max(text.rfind(opening), 0)].rstrip()
     if not before.endswith(b","):
         return 0
@@ -70,10 +69,10 @@ def _end(text: bytes, opening: bytes) -> int:
     return len(before) - 1 if before.endswith(b"}") else 0
 
 
-def _records(text: bytes) -> list[dict[str, Any]]:
-    """The records of an array, none where it is none of records alone."""
+def _decode_records(text: bytes) -> list[dict[str, Any]]:
+    """Decode an array of records; return an empty list if it is anything else."""
     try:
         found = decode(text)
-    except REFUSALS:
+    except DECODE_ERRORS:
         return []
     return found if all(type(record) is dict for record in found) else []

@@ -1,9 +1,8 @@
-"""ShareGPT and OpenAI-style `messages` records: both are a list of turns under different names.
+"""ShareGPT and OpenAI-style `messages` records: the same list of turns under different names.
 
-ShareGPT's turns are {from, value}, OpenAI's {role, content}; data sets mix the two, so each turn
-may use either pair whatever the record's format. A record with anything but a conversation in text,
-request and response in turn, is skipped; a last request without a response is not an exchange and
-stays as it is.
+ShareGPT's turns are {from, value}, OpenAI's {role, content}. Data sets mix the two, so a turn may use either
+pair in both formats. A record is skipped unless it is plain text with alternating requests and responses. An
+unanswered last request is not an exchange and is left unchanged.
 """
 
 from collections.abc import Sequence
@@ -16,10 +15,10 @@ from samples.fields import (
     Parsed,
     Turn,
     brief,
-    is_text,
-    kind,
-    media,
-    names,
+    field_names,
+    is_encodable,
+    json_type,
+    media_reason,
     optional_text,
 )
 from samples.sample import DataError, Exchange
@@ -28,7 +27,7 @@ ConversationFormat = Literal["sharegpt", "messages"]
 
 LIST_FIELD: dict[ConversationFormat, str] = {"sharegpt": "conversations", "messages": "messages"}
 
-# Who speaks, under the names found in published data sets.
+# Role names found in published data sets.
 _ROLES = {
     "human": "user",
     "user": "user",
@@ -49,19 +48,19 @@ _WRITTEN_ROLES: dict[ConversationFormat, dict[str, str]] = {
 
 
 def fields(format: ConversationFormat) -> tuple[str, ...]:
-    """The fields of a record that make up its conversation."""
+    """Return the names of the fields that make up a record's conversation."""
     return (LIST_FIELD[format], "system")
 
 
 def parse(record: dict[str, Any], format: ConversationFormat) -> Parsed:
-    """The answered exchanges of a conversation.
+    """Return the answered exchanges of a conversation.
 
-    The system prompt is the text of the field `system`, of a system turn at the beginning, or of
-    both. An empty response can be improved; an empty request is a reason to skip the record. Raises
-    DataError where a field is missing or of the wrong type.
+    The system prompt is the field `system`, the text of a leading system turn, or both joined. An empty
+    response is one to improve; an empty request means the record is skipped. Raises DataError if a field is
+    missing or has the wrong type.
     """
     system = optional_text(record, "system")
-    skip = media(record)
+    skip = media_reason(record)
     exchanges: list[Exchange] = []
     request: str | None = None
     turns = _turns(record, format)
@@ -69,19 +68,18 @@ def parse(record: dict[str, Any], format: ConversationFormat) -> Parsed:
         name, _, text, obstacle = _read(turn, index)
         role = _role(name)
         if skip is not None:
-            # The remaining turns are only looked at for wrong types.
-            continue
+            continue  # the remaining turns are only type-checked, by `_read`
         if role is None:
             skip = f"a turn of {brief(name)}"
         elif obstacle is not None or text is None:
             skip = obstacle
         elif role == "system":
             if index == 0:
-                system = _joined(system, text)
+                system = _join_distinct(system, text)
             else:
-                skip = "a system turn after the beginning"
+                skip = "a system turn after the first turn"
         elif role == "user":
-            skip = "a request after a request" if request is not None else None
+            skip = "two requests in a row" if request is not None else None
             request = text
         elif request is None:
             skip = "a response without a request"
@@ -94,21 +92,22 @@ def parse(record: dict[str, Any], format: ConversationFormat) -> Parsed:
     if skip is None and not exchanges:
         skip = NO_RESPONSE if turns else "an empty conversation"
     if skip is None and not (
-        is_text(system) and all(is_text(e.instruction) and is_text(e.response) for e in exchanges)
+        is_encodable(system)
+        and all(is_encodable(e.instruction) and is_encodable(e.response) for e in exchanges)
     ):
         skip = NOT_TEXT
     return Parsed(system, () if skip else tuple(exchanges), skip)
 
 
-def answered(
+def with_responses(
     record: dict[str, Any],
     format: ConversationFormat,
     exchanges: Sequence[Exchange],
     responses: Sequence[str],
 ) -> dict[str, Any]:
-    """A copy of the record with the responses of its exchanges replaced, in order.
+    """Return a copy of the record with the responses of its exchanges replaced, in order.
 
-    A turn whose response is unchanged stays as it is, also where its text comes in several parts.
+    A turn whose response is unchanged is kept as is, even if its text is split into parts.
     """
     if not exchanges:
         return dict(record)
@@ -120,12 +119,12 @@ def answered(
             continue
         exchange, response = next(pairs)
         if response != exchange.response:
-            turns[index] = {**turn, content_field: _shaped_like(turn[content_field], response)}
+            turns[index] = {**turn, content_field: _in_same_shape(turn[content_field], response)}
     return {**record, LIST_FIELD[format]: turns}
 
 
 def read_turns(record: dict[str, Any], format: ConversationFormat) -> list[Turn]:
-    """The record as turns of text. Raises DataError where one is something else."""
+    """Return the record as turns. Raises DataError if one is not plain text or has an unknown role."""
     turns = []
     for index, turn in enumerate(_turns(record, format)):
         name, content_field, text, obstacle = _read(turn, index)
@@ -134,20 +133,20 @@ def read_turns(record: dict[str, Any], format: ConversationFormat) -> list[Turn]
             raise DataError(f"it has a turn of {brief(name)}")
         if obstacle is not None or text is None:
             raise DataError(f"it has {obstacle}")
-        spoken = (content_field, "from" if content_field == "value" else "role")
-        extra = {key: value for key, value in turn.items() if key not in spoken}
+        known = (content_field, "from" if content_field == "value" else "role")
+        extra = {key: value for key, value in turn.items() if key not in known}
         turns.append(Turn(role, text, extra))
 
     if system := optional_text(record, "system"):
         if turns and turns[0].role == "system":
-            turns[0] = Turn("system", _joined(system, turns[0].text), turns[0].extra)
+            turns[0] = Turn("system", _join_distinct(system, turns[0].text), turns[0].extra)
         else:
             turns.insert(0, Turn("system", system, {}))
     return turns
 
 
 def write_turns(turns: Sequence[Turn], format: ConversationFormat) -> dict[str, Any]:
-    """The field of a record that holds the turns."""
+    """Return the record field that holds the turns."""
     role, content = ("from", "value") if format == "sharegpt" else ("role", "content")
     roles = _WRITTEN_ROLES[format]
     written = [{role: roles[turn.role], content: turn.text, **turn.extra} for turn in turns]
@@ -157,50 +156,50 @@ def write_turns(turns: Sequence[Turn], format: ConversationFormat) -> dict[str, 
 def _turns(record: dict[str, Any], format: ConversationFormat) -> list[dict[str, Any]]:
     field = LIST_FIELD[format]
     if field not in record:
-        kind_of_record = "a ShareGPT record" if format == "sharegpt" else "an OpenAI-style record"
-        raise DataError(f'expected {kind_of_record} with "{field}", found {names(record)}')
+        expected = "a ShareGPT record" if format == "sharegpt" else "an OpenAI-style record"
+        raise DataError(f'expected {expected} with "{field}", found {field_names(record)}')
     turns = record[field]
     if not isinstance(turns, list):
-        raise DataError(f'expected a list of turns in "{field}", found {kind(turns)}')
+        raise DataError(f'expected a list of turns in "{field}", found {json_type(turns)}')
     return turns
 
 
 def _read(turn: Any, index: int) -> tuple[str, str, str | None, str | None]:
-    """Who speaks, the field with the text, the text, or why the turn is not plain text."""
+    """Return a turn's role name, text field and text; or, in place of the text, why it has no plain text."""
     if not isinstance(turn, dict):
-        raise DataError(f"turn {index + 1}: expected an object, found {kind(turn)}")
+        raise DataError(f"turn {index + 1}: expected an object, found {json_type(turn)}")
     role_field, content_field = ("from", "value") if "from" in turn else ("role", "content")
     if role_field not in turn:
-        raise DataError(
-            f'turn {index + 1}: expected "from" and "value" or "role" and "content", found {names(turn)}'
-        )
+        expected = '"from" and "value" or "role" and "content"'
+        raise DataError(f"turn {index + 1}: expected {expected}, found {field_names(turn)}")
     name = turn[role_field]
     if not isinstance(name, str):
-        raise DataError(f'turn {index + 1}: expected text in "{role_field}", found {kind(name)}')
-    # A message that only calls a tool need not have any content.
+        raise DataError(f'turn {index + 1}: expected a string in "{role_field}", found {json_type(name)}')
+    # A message that only calls a tool may have no content.
     if turn.get("tool_calls") or turn.get("function_call"):
         return name, content_field, None, "a tool call"
     if content_field not in turn:
-        raise DataError(f'turn {index + 1}: expected "{content_field}", found {names(turn)}')
+        raise DataError(f'turn {index + 1}: expected "{content_field}", found {field_names(turn)}')
     content = turn[content_field]
     if isinstance(content, str):
         return name, content_field, content, None
     if content is None:
         return name, content_field, None, "a turn without text"
     if not isinstance(content, list):
-        raise DataError(f'turn {index + 1}: expected text in "{content_field}", found {kind(content)}')
+        raise DataError(
+            f'turn {index + 1}: expected a string in "{content_field}", found {json_type(content)}'
+        )
     texts = []
     for part in content:
         match part:
             case {"type": "text", "text": str(text)}:
                 texts.append(text)
             case {"type": str(other)} if other != "text":
-                return name, content_field, None, f"a part that is not text ({brief(other)})"
+                return name, content_field, None, f"a non-text part ({brief(other)})"
             case _:
-                raise DataError(
-                    f"turn {index + 1}: expected parts with "
-                    f'"type" and "text" in "{content_field}", found {_part(part)}'
-                )
+                found = field_names(part) if isinstance(part, dict) else json_type(part)
+                expected = f'parts with "type" and "text" in "{content_field}"'
+                raise DataError(f"turn {index + 1}: expected {expected}, found {found}")
     return name, content_field, "\n".join(texts), None
 
 
@@ -208,18 +207,14 @@ def _role(name: str) -> str | None:
     return _ROLES.get(name) or _ROLES.get(name.lower())
 
 
-def _part(part: Any) -> str:
-    return names(part) if isinstance(part, dict) else kind(part)
-
-
-def _shaped_like(content: Any, response: str) -> Any:
-    """The new response in the shape of the old: a text, or a list with one part of text."""
+def _in_same_shape(content: Any, response: str) -> Any:
+    """Return the response in the shape of the old content: a string, or a list with one text part."""
     if not isinstance(content, list):
         return response
     first = content[0] if content else {"type": "text"}
     return [{**first, "text": response}]
 
 
-def _joined(one: str, other: str) -> str:
-    """Both texts, or the one there is, where they are the same or one is empty."""
+def _join_distinct(one: str, other: str) -> str:
+    """Join two texts, leaving out empty ones and duplicates."""
     return "\n\n".join(dict.fromkeys(filter(None, (one, other))))

@@ -1,4 +1,4 @@
-"""The difference between two texts, by words.
+"""Word-level diff of two texts.
 
 >>> differences("Say the word.", "Say a kind word.")
 [Change(old='Say ', new='Say '), Change(old='the', new='a kind'), Change(old=' word.', new=' word.')]
@@ -9,63 +9,63 @@ from typing import NamedTuple
 
 import regex
 
-MOST_COMPARED = 4_000_000
-"""Words of one text times words of the other, above which what lies between the first and the last difference
-counts as changed as a whole: comparing takes time in proportion to it, at worst."""
+MAX_COMPARISONS = 4_000_000
+"""Limit on the product of the two word counts, to which the time of a comparison is proportional at worst.
+Above it, everything between the first and the last difference counts as one change."""
 
-# Between words in these scripts stand no spaces: there each letter counts as one.
-_LONE = r"\p{Han}\p{Thai}\p{Lao}\p{Myanmar}\p{Khmer}\u3040-\u30ff\uff66-\uff9f"
-_LETTER = rf"[[\p{{L}}\p{{N}}_]--[{_LONE}]]"
-# Marks (vowels, accents) and what joins letters or keeps them apart belong to the word they stand in.
-_MORE = rf"[[\p{{L}}\p{{N}}\p{{M}}_\u200c\u200d]--[{_LONE}]]"
+# Scripts written without spaces between words: each letter counts as a word.
+_UNSPACED = r"\p{Han}\p{Thai}\p{Lao}\p{Myanmar}\p{Khmer}\u3040-\u30ff\uff66-\uff9f"
+_LETTER = rf"[[\p{{L}}\p{{N}}_]--[{_UNSPACED}]]"
+# Combining marks, joiners and non-joiners are part of the word they occur in.
+_INNER = rf"[[\p{{L}}\p{{N}}\p{{M}}_\u200c\u200d]--[{_UNSPACED}]]"
 _WORD = regex.compile(
     rf"""
     \n
     | [^\S\n]+ (?!\p{{M}})
-    | {_LETTER} {_MORE}* (?: ['’] (?={_LETTER}) {_MORE}+ | (?<=\p{{N}}) [.,] (?=\p{{N}}) {_MORE}+ )*
-    | \X  # a letter of those scripts, a sign or an emoji, with all that belongs to it
+    | {_LETTER} {_INNER}* (?: ['’] (?={_LETTER}) {_INNER}+ | (?<=\p{{N}}) [.,] (?=\p{{N}}) {_INNER}+ )*
+    | \X  # one unspaced letter, symbol or emoji, with its combining characters
     """,
     regex.VERBOSE | regex.VERSION1,
 )
 
 
 class Change(NamedTuple):
-    """A piece of the old text and what stands in its place in the new one; where they agree both are it."""
+    """A piece of the old text and its counterpart in the new one; the two are equal if nothing changed."""
 
     old: str
     new: str
 
 
 def differences(old: str, new: str) -> list[Change]:
-    """Both texts, in pieces, in order."""
+    """Split both texts into corresponding pieces, in order."""
     a, b = _WORD.findall(old), _WORD.findall(new)
-    begin = 0
-    while begin < min(len(a), len(b)) and a[begin] == b[begin]:
-        begin += 1
-    end = 0
-    while end < min(len(a), len(b)) - begin and a[-1 - end] == b[-1 - end]:
-        end += 1
-    inner_a, inner_b = a[begin : len(a) - end], b[begin : len(b) - end]
-    pieces = [(a[:begin], a[:begin])]
-    if len(inner_a) * len(inner_b) > MOST_COMPARED:
+    prefix = 0
+    while prefix < min(len(a), len(b)) and a[prefix] == b[prefix]:
+        prefix += 1
+    suffix = 0
+    while suffix < min(len(a), len(b)) - prefix and a[-1 - suffix] == b[-1 - suffix]:
+        suffix += 1
+    inner_a, inner_b = a[prefix : len(a) - suffix], b[prefix : len(b) - suffix]
+    pieces = [(a[:prefix], a[:prefix])]
+    if len(inner_a) * len(inner_b) > MAX_COMPARISONS:
         pieces.append((inner_a, inner_b))
     else:
         for _, i, j, k, m in SequenceMatcher(None, inner_a, inner_b).get_opcodes():
             pieces.append((inner_a[i:j], inner_b[k:m]))
-    pieces.append((a[len(a) - end :], a[len(a) - end :]))
-    return _joined([Change("".join(x), "".join(y)) for x, y in pieces])
+    pieces.append((a[len(a) - suffix :], a[len(a) - suffix :]))
+    return _merge_adjacent([Change("".join(x), "".join(y)) for x, y in pieces])
 
 
-def _joined(pieces: list[Change]) -> list[Change]:
-    """Changes with nothing but a space between them, as one."""
-    joined: list[Change] = []
+def _merge_adjacent(pieces: list[Change]) -> list[Change]:
+    """Merge changes that have at most spaces between them."""
+    merged: list[Change] = []
     for number, (old, new) in enumerate(pieces):
         if not old and not new:
             continue
         after = pieces[number + 1] if number + 1 < len(pieces) else Change("", "")
         between = old == new and not old.strip(" ") and after.old != after.new
-        if joined and joined[-1].old != joined[-1].new and (old != new or between):
-            joined[-1] = Change(joined[-1].old + old, joined[-1].new + new)
+        if merged and merged[-1].old != merged[-1].new and (old != new or between):
+            merged[-1] = Change(merged[-1].old + old, merged[-1].new + new)
         else:
-            joined.append(Change(old, new))
-    return joined
+            merged.append(Change(old, new))
+    return merged

@@ -1,4 +1,4 @@
-"""What the readers of all formats share: what they hand back, and how they look at a field."""
+"""What the parsers of all formats share: their result types and their checks of single fields."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,49 +6,41 @@ from typing import Any
 
 from samples.sample import DataError, Exchange
 
-# Fields by which LLaMA-Factory, LLaVA and their like attach material that a text model cannot see.
+# Fields in which LLaMA-Factory, LLaVA and similar tools attach media, which a text model cannot process.
 MEDIA_FIELDS = frozenset({"images", "image", "videos", "video", "audios", "audio"})
 
 NO_REQUEST = "an empty request"
 NO_RESPONSE = "no answered request"
-NOT_TEXT = "text with half a surrogate pair, which no model can be sent"
+NOT_TEXT = "text with an unpaired surrogate, which cannot be sent to a model"
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What the method needs of one record.
-
-    `exchanges` holds the answered requests in order; it is empty where `skip` says why the method
-    cannot work on the record.
-    """
+    """The parts of one record that the method works on."""
 
     system: str
-    exchanges: tuple[Exchange, ...]
-    skip: str | None
+    exchanges: tuple[Exchange, ...]  # the answered requests in order; empty if the record is skipped
+    skip: str | None  # why the method cannot work on the record
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn on its way from one format to another.
+    """One turn of a conversation that is being converted to another format."""
 
-    `role` is "system", "user" or "assistant". `extra` holds the turn's fields that are neither role
-    nor text.
-    """
-
-    role: str
+    role: str  # "system", "user" or "assistant"
     text: str
-    extra: Mapping[str, Any]
+    extra: Mapping[str, Any]  # the turn's fields other than role and text
 
 
-def kind(value: object) -> str:
-    """The JSON type of a value, in words for an error message."""
+def json_type(value: object) -> str:
+    """Describe the JSON type of a value for an error message."""
     match value:
         case None:
             return "null"
         case bool():
             return "true" if value else "false"
         case str():
-            return "text"
+            return "a string"
         case int() | float():
             return "a number"
         case list() | tuple():
@@ -59,43 +51,43 @@ def kind(value: object) -> str:
             return f"a value of type {type(value).__name__}"
 
 
-def names(record: Mapping[str, Any]) -> str:
-    """The names of a record's fields, shortened, for an error message."""
+def field_names(record: Mapping[str, Any]) -> str:
+    """List the names of a record's first fields for an error message."""
     if not record:
-        return "an object without fields"
+        return "an empty object"
     shown = ", ".join(brief(name) for name in list(record)[:8])
     return f"the fields {shown}" + (", …" if len(record) > 8 else "")
 
 
 def brief(text: str) -> str:
-    """At most 40 characters of a text that may be long and hold anything, for a message."""
+    """Shorten a text to 40 characters and escape control characters, for a message."""
     shown = text if len(text) <= 40 else text[:39] + "…"
     return shown if shown.isprintable() else ascii(shown)[1:-1]
 
 
 def optional_text(record: Mapping[str, Any], name: str) -> str:
-    """The text of a field that may be missing or null, both of which are an empty text.
+    """Return the text of a field, or an empty string if it is missing or null.
 
-    Raises DataError where the field holds something else.
+    Raises DataError if the field holds anything else.
     """
     value = record.get(name)
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise DataError(f'expected text in "{name}", found {kind(value)}')
+        raise DataError(f'expected a string in "{name}", found {json_type(value)}')
     return value
 
 
-def media(record: Mapping[str, Any]) -> str | None:
-    """Why a record with pictures, films or sound is skipped; None where it has none."""
+def media_reason(record: Mapping[str, Any]) -> str | None:
+    """Return why a record with images, video or audio is skipped; None if it has none of these."""
     if MEDIA_FIELDS.isdisjoint(record):
         return None
     attached = [name for name in record if name in MEDIA_FIELDS and record[name]]
-    return f'material that is not text, in "{attached[0]}"' if attached else None
+    return f'non-text content in "{attached[0]}"' if attached else None
 
 
-def is_text(text: str) -> bool:
-    """Whether the text can be written as UTF-8; half a surrogate pair (JSON has them) cannot."""
+def is_encodable(text: str) -> bool:
+    """Return whether the text can be encoded as UTF-8. An unpaired surrogate, which JSON allows, cannot."""
     if text.isascii():
         return True
     try:
@@ -106,5 +98,5 @@ def is_text(text: str) -> bool:
 
 
 def as_text(text: str) -> str:
-    """The text without halves of surrogate pairs, for what takes UTF-8 only: a browser, a data frame."""
+    """Replace unpaired surrogates, for consumers that only accept UTF-8: a browser, a data frame."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,7 +1,7 @@
-"""Files of records: JSON arrays, JSON lines and Parquet, in and out.
+"""Read and write files of records: JSON arrays, JSON lines and Parquet.
 
-Files are read and written as streams: memory does not grow with the number of records. What a file
-is, is told by its content when it is read, and by its ending when it is written.
+Files are streamed, so memory does not grow with the number of records. The layout of a file is detected from
+its content when reading and from its extension when writing.
 """
 
 import os
@@ -20,7 +20,7 @@ __all__ = [
     "Layout",
     "find_layout",
     "layout_to_write",
-    "place",
+    "locate",
     "read_json",
     "read_records",
     "records",
@@ -31,28 +31,24 @@ __all__ = [
 
 Layout = Literal["JSON array", "JSON lines", "Parquet"]
 
-_LAYOUT_OF_ENDING: dict[str, Layout] = {
-    ".json": "JSON array",
-    ".jsonl": "JSON lines",
-    ".parquet": "Parquet",
-}
+_LAYOUTS: dict[str, Layout] = {".json": "JSON array", ".jsonl": "JSON lines", ".parquet": "Parquet"}
 _UTF8_BOM = b"\xef\xbb\xbf"
-_LOOKED_AT = 64 * 1024
+_SNIFFED_BYTES = 64 * 1024
 
 
 def find_layout(path: Path) -> Layout:
-    """What kind of file this is, by its first bytes.
+    """Detect the layout of a file from its first bytes.
 
-    Raises DataError where it cannot be read, is empty, or is none of the known kinds.
+    Raises DataError if the file cannot be read, is empty, or has an unknown layout.
     """
     try:
         if path.is_dir():
             raise DataError(f"{path} is a folder; expected a file")
-        # Data is read twice (checked, then worked on), which a pipe does not allow.
+        # Data is read twice, once to check it and once to process it; a pipe can only be read once.
         if not path.is_file():
-            raise DataError(f"{path} " + ("is not a plain file" if path.exists() else "does not exist"))
+            raise DataError(f"{path} " + ("is not a regular file" if path.exists() else "does not exist"))
         with path.open("rb") as file:
-            beginning = file.read(_LOOKED_AT)
+            beginning = file.read(_SNIFFED_BYTES)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
@@ -62,7 +58,7 @@ def find_layout(path: Path) -> Layout:
     if beginning.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError(f"{path}, line 1: expected UTF-8, found UTF-16 (byte offset 0)")
     if beginning.startswith(b"\x1f\x8b"):
-        raise DataError(f"{path} is compressed with gzip; {expected}")
+        raise DataError(f"{path} is gzip-compressed; decompress it first")
     text = beginning.removeprefix(_UTF8_BOM).lstrip()
     match text[:1]:
         case b"[":
@@ -77,20 +73,17 @@ def find_layout(path: Path) -> Layout:
 
 
 def records(path: Path, layout: Layout) -> Iterator[dict[str, Any]]:
-    """The records of a file as they are.
-
-    Raises DataError that names the place where the file is broken.
-    """
+    """Yield the records of a file. Raises DataError naming the position at which the file is broken."""
     if layout == "JSON array":
         return array_records(path)
     return (record for _, record in read_records(path, layout))
 
 
 def read_records(path: Path, layout: Layout) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The records of a file as they are, each with its number, which takes longer.
+    """Yield each record of a file with its number, from 1; slower than `records`.
 
-    That is the number of the line it begins on, or of the Parquet row, from 1. Raises DataError
-    that names the place where the file is broken.
+    The number is that of the Parquet row, or of the line on which the record starts. Raises DataError naming
+    the position at which the file is broken.
     """
     match layout:
         case "JSON array":
@@ -98,35 +91,34 @@ def read_records(path: Path, layout: Layout) -> Iterator[tuple[int, dict[str, An
         case "JSON lines":
             return read_lines(path)
         case "Parquet":
-            # Only what reads or writes such a file waits for the library.
+            # Imported here, since pyarrow is slow to load.
             from samples.parquet_files import read_rows
 
             return read_rows(path)
 
 
-def place(path: Path, layout: Layout, position: int) -> str:
-    """Where the record at a position (from 0) is, for a message: the file is read up to there once more."""
-    from_there = islice(read_records(path, layout), position, None)
-    number = next((number for number, _ in from_there), position + 1)
+def locate(path: Path, layout: Layout, position: int) -> str:
+    """Describe where the record at a position (from 0) is, for a message. Reads the file up to there."""
+    rest = islice(read_records(path, layout), position, None)
+    number = next((number for number, _ in rest), position + 1)
     if layout == "Parquet":
         return f"{path}, row {number}"
     return f"{path}, line {number} (record {position + 1})"
 
 
 def layout_to_write(path: Path) -> Layout:
-    """The kind of file that the path's ending asks for. Raises DataError where it is not known."""
-    layout = _LAYOUT_OF_ENDING.get(path.suffix.lower())
+    """Return the layout for a path's extension. Raises DataError if the extension is unknown."""
+    layout = _LAYOUTS.get(path.suffix.lower())
     if layout is None:
-        raise DataError(f"{path}: expected a name that ends in {', '.join(_LAYOUT_OF_ENDING)}")
+        raise DataError(f"{path}: expected a name that ends in {', '.join(_LAYOUTS)}")
     return layout
 
 
 def write_records(path: Path, records: Iterable[dict[str, Any]]) -> None:
-    """Write records to a file, as JSON array, JSON lines or Parquet by its ending.
+    """Write records to a file, as JSON array, JSON lines or Parquet depending on its extension.
 
-    The file appears, or takes the place of an older one, only when all is written. Raises DataError
-    where the ending is not known, the folder is missing or not writable, or a record cannot be
-    written.
+    The file appears, or replaces an older one, only once it is complete. Raises DataError if the extension is
+    unknown, the folder is missing or not writable, or a record cannot be written.
     """
     layout = layout_to_write(path)
     with whole_file(path) as file:
@@ -142,17 +134,17 @@ def write_records(path: Path, records: Iterable[dict[str, Any]]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text to a file in UTF-8, whole or not at all. Raises DataError as `write_records` does."""
+    """Write a text to a file as UTF-8, atomically. Raises DataError as `write_records` does."""
     with whole_file(path) as file:
         file.write(text.encode(errors="backslashreplace"))
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to, which takes its place at the end of the block, and only where that ends well.
+    """Open a temporary file that replaces `path` when the block ends without an error.
 
     Raises:
-        DataError: from the block, where it cannot be written.
+        DataError: the file cannot be written, or the block raised OSError or DataError.
     """
     target = path.resolve()
     unfinished = target.with_name(f".{uuid4().hex}.unfinished")

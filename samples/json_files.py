@@ -1,8 +1,7 @@
-"""Records in JSON files, an array or one object a line (JSON lines), in and out as a stream.
+"""Read and write records as streams of JSON: an array, or one object per line (JSON lines).
 
-What is kept exactly: texts (half surrogate pairs too), whole numbers of any size, the order of
-fields. Not kept: how a number was written (`1.50` is 1.5), and the first of two fields with the
-same name.
+Strings (even with unpaired surrogates), integers of any size and the order of fields are kept exactly. The
+spelling of a number is not (`1.50` becomes 1.5), nor is the first of two fields with the same name.
 """
 
 import codecs
@@ -20,10 +19,10 @@ from uuid import UUID
 
 import msgspec
 
-from samples.fields import kind
+from samples.fields import json_type
 from samples.sample import DataError
 
-# A record larger than this is a file that is not what it seems, not a sample.
+# Anything larger is not a sample but a misread or malformed file.
 MAX_RECORD_BYTES = 256 * 1024 * 1024
 
 _CHUNK_BYTES = 1024 * 1024
@@ -32,24 +31,24 @@ _NOT_BLANK = re.compile(r"[^ \t\r\n]")
 _COMMA = re.compile(r"[ \t\r\n]*,[ \t\r\n]*")
 
 decode = msgspec.json.Decoder().decode
-"""Bytes as the value that Python's own decoder makes of them, in a third of the time.
+"""Decode bytes to the same value as Python's own decoder, in a third of the time.
 
-It refuses some texts that are JSON, such as those with half a surrogate pair, and says less of what is
-broken: what it refuses is for Python's decoder to read, or to explain.
+It rejects some valid JSON, such as unpaired surrogates, and its error messages say less; so whatever it
+rejects is passed to Python's decoder.
 """
 
-REFUSALS = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What `decode` raises."""
+DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
+"""The exceptions that `decode` raises."""
 
-# The longest thing at whose first character a decoder reports an error when its end is cut off:
+# If the end of a token is cut off, a decoder reports the error at its start. This is the longest such token:
 # a surrogate pair written as two escapes.
 _LONGEST_TOKEN = len(r"\ud83d\ude00")
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The records of a JSON lines file, each with the number of its line, from 1.
+    """Yield each record of a JSON lines file with its line number, from 1.
 
-    Blank lines are passed over. Raises DataError that names file, line and record.
+    Blank lines are skipped. Raises DataError naming the file, line and record.
     """
     with path.open("rb") as file:
         record_number = 1
@@ -59,7 +58,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 line = line.removeprefix(codecs.BOM_UTF8)
             try:
                 record = decode(line)
-            except REFUSALS:
+            except DECODE_ERRORS:
                 record = None
             if type(record) is dict:
                 yield line_number, record
@@ -71,12 +70,12 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     continue
                 record, end = _DECODER.raw_decode(text)
             except (ValueError, RecursionError) as error:
-                message = _broken_line(error, line, line_number, file.tell())
+                message = _explain_line(error, line, line_number, file.tell())
             else:
                 if end != len(text):
-                    message = f"expected one JSON object a line, found {text[end : end + 20]!a} after it"
+                    message = f"{_ONE_PER_LINE}, found {text[end : end + 20]!a} after it"
                 elif type(record) is not dict:
-                    message = f"expected an object, found {kind(record)}"
+                    message = f"expected an object, found {json_type(record)}"
                 else:
                     yield line_number, record
                     record_number += 1
@@ -85,9 +84,9 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def read_array(path: Path, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The records of a JSON array, each with the number of the line it begins on, from 1.
+    """Yield each record of a JSON array with the number of the line on which it starts, from 1.
 
-    The file is read `chunk_bytes` at a time. Raises DataError that names file, line and record.
+    The file is read `chunk_bytes` at a time. Raises DataError naming the file, line and record.
     """
     with path.open("rb") as file:
         text = _Window(path, file, chunk_bytes)
@@ -103,21 +102,21 @@ def read_array(path: Path, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[tuple[in
         while True:
             text.record_number += 1
             if text.peek() != "{":
-                text.fail(f"expected an object, found {text.what()}")
+                text.fail(f"expected an object, found {text.describe_next()}")
             while True:
                 try:
                     record, end = _DECODER.raw_decode(text.buffer, text.position)
                     break
                 except json.JSONDecodeError as error:
-                    if not _is_cut(error, text.buffer):
+                    if not _may_be_truncated(error, text.buffer):
                         text.fail_at(error)
-                    if text.more():
+                    if text.read_more():
                         continue
                     if error.pos < len(text.buffer) and not _is_unterminated(error):
                         text.fail_at(error)
-                    text.fail("the file ends inside this record, which begins here")
+                    text.fail("the file ends inside the record that starts here")
                 except (ValueError, RecursionError) as error:
-                    text.fail(_broken(error))
+                    text.fail(_explain(error))
             line = text.line()
             text.position = end
             yield line, record
@@ -126,14 +125,14 @@ def read_array(path: Path, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[tuple[in
             if comma and comma.end() < len(text.buffer):
                 text.position = comma.end()
                 continue
-            # The array ends here, or what follows is not in memory yet.
+            # Either the array ends here, or the rest is not in memory yet.
             text.skip_blank()
             if text.peek() == "]":
                 text.position += 1
                 text.expect_end()
                 return
             if text.peek() != ",":
-                text.fail(f"expected a comma or ] after this record, found {text.what()}")
+                text.fail(f"expected a comma or ] after this record, found {text.describe_next()}")
             text.position += 1
             text.skip_blank()
 
@@ -141,53 +140,52 @@ def read_array(path: Path, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[tuple[in
 def write_lines(file: BinaryIO, records: Iterable[dict[str, Any]]) -> None:
     """Write records as JSON lines in UTF-8."""
     for record in records:
-        file.write(_bytes(to_json(record)) + b"\n")
+        file.write(_utf8(to_json(record)) + b"\n")
 
 
 def write_array(file: BinaryIO, records: Iterable[dict[str, Any]]) -> None:
-    """Write records as a JSON array in UTF-8, each field on a line of its own."""
-    # Encoding the record as an array of one gives it the indentation it has in the whole.
-    before = b"[\n"
+    """Write records as an indented JSON array in UTF-8."""
+    # Encoding the record as an array of one gives it the indentation of an array element.
+    separator = b"[\n"
     for record in records:
-        file.write(before + _bytes(_encoded([record], _INDENTED)[2:-2]))
-        before = b",\n"
-    file.write(b"\n]\n" if before == b",\n" else b"[]\n")
+        file.write(separator + _utf8(_encode([record], _INDENTED)[2:-2]))
+        separator = b",\n"
+    file.write(b"\n]\n" if separator == b",\n" else b"[]\n")
 
 
 def read_json(text: str) -> Any:
-    """What `to_json` wrote."""
+    """Decode the output of `to_json`."""
     try:
         return decode(text)
-    except REFUSALS:
+    except DECODE_ERRORS:
         return json.loads(text)
 
 
 def to_json(value: Any) -> str:
-    """The value as JSON on one line, in the way records are written.
+    """Encode a value as JSON on one line, as records are written.
 
-    Values that Parquet brings and JSON does not know become text: dates and times as in ISO 8601,
-    durations in seconds ("1.5 s"), decimals and UUIDs as they print, bytes as base64. Numbers that
-    are not finite become null. The result may hold half surrogate pairs; encode with
-    errors="backslashreplace", which turns them into the escapes that JSON has for them. Raises
-    DataError where the value is nested too deeply or of another type.
+    Parquet values that JSON lacks become strings: ISO 8601 for dates and times, seconds ("1.5 s") for
+    durations, `str` for decimals and UUIDs, base64 for bytes. NaN and infinities become null. The result may
+    contain unpaired surrogates: encode it with errors="backslashreplace", which turns them into JSON escapes.
+    Raises DataError if the value is nested too deeply or has another type.
     """
-    return _encoded(value, _COMPACT)
+    return _encode(value, _COMPACT)
 
 
-def _encoded(value: Any, encoder: json.JSONEncoder) -> str:
+def _encode(value: Any, encoder: json.JSONEncoder) -> str:
     try:
         return encoder.encode(value)
     except RecursionError as error:
         raise DataError("a record is nested too deeply to be written as JSON") from error
     except ValueError:
-        return encoder.encode(_finite_only(value))
+        return encoder.encode(_replace_non_finite(value))
 
 
-def _bytes(text: str) -> bytes:
+def _utf8(text: str) -> bytes:
     return text.encode(errors="backslashreplace")
 
 
-def _as_text(value: Any) -> str:
+def _to_string(value: Any) -> str:
     match value:
         case datetime.date() | datetime.time():
             return value.isoformat()
@@ -201,79 +199,77 @@ def _as_text(value: Any) -> str:
             raise DataError(f"a value of type {type(value).__name__} cannot be written as JSON")
 
 
-def _finite_only(value: Any) -> Any:
+def _replace_non_finite(value: Any) -> Any:
     match value:
         case float():
             return value if math.isfinite(value) else None
         case list() | tuple():
-            return [_finite_only(item) for item in value]
+            return [_replace_non_finite(item) for item in value]
         case dict():
-            return {key: _finite_only(item) for key, item in value.items()}
+            return {key: _replace_non_finite(item) for key, item in value.items()}
         case _:
             return value
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON value")
 
 
-def _finite_float(digits: str) -> float:
+def _parse_float(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
         raise ValueError(f"the number {digits[:40]} is too large")
     return number
 
 
-_DECODER = json.JSONDecoder(parse_float=_finite_float, parse_constant=_refuse_constant)
-_COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_as_text)
-_INDENTED = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_as_text, indent=1)
+_DECODER = json.JSONDecoder(parse_float=_parse_float, parse_constant=_reject_constant)
+_COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_to_string)
+_INDENTED = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_to_string, indent=1)
+_ONE_PER_LINE = "expected one JSON object per line"
 _TOO_LARGE = f"the record is larger than {MAX_RECORD_BYTES // 1024**2} MiB"
 
 
-def _broken(error: ValueError | RecursionError) -> str:
-    """What is wrong with the text of a record, as far as it can be said."""
+def _explain(error: ValueError | RecursionError) -> str:
+    """Explain why a record could not be decoded."""
     match error:
         case RecursionError():
             return "the record is nested too deeply"
         case json.JSONDecodeError():
             near = error.doc[error.pos : error.pos + 20]
-            return f"not JSON: {error.msg}" + (f" near {near!a}" if near else "")
+            return f"invalid JSON: {error.msg}" + (f" near {near!a}" if near else "")
         case _:
-            return f"not JSON: {error}"
+            return f"invalid JSON: {error}"
 
 
-def _broken_line(error: ValueError | RecursionError, line: bytes, line_number: int, end_offset: int) -> str:
-    """What is wrong with a line of JSON lines that ends at an offset of the file."""
+def _explain_line(error: ValueError | RecursionError, line: bytes, line_number: int, end_offset: int) -> str:
+    """Explain why a line, which ends at an offset in the file, could not be decoded."""
     if len(line) > MAX_RECORD_BYTES:
         return _TOO_LARGE
     if isinstance(error, UnicodeDecodeError):
         return _not_utf8(line[error.start], end_offset - len(line) + error.start)
-    if isinstance(error, json.JSONDecodeError) and _is_cut(error, error.doc):
+    if isinstance(error, json.JSONDecodeError) and _may_be_truncated(error, error.doc):
         if not line.endswith(b"\n"):
-            return "the file ends inside this record; expected one JSON object a line"
+            return f"the file ends inside this record; {_ONE_PER_LINE}"
         if line_number == 1:
-            return (
-                "an object begins here and does not end on the same line; "
-                "expected an array of records, or one JSON object a line"
-            )
-    return f"{_broken(error)}; expected one JSON object a line"
+            return f"the object that starts here does not end on this line; {_ONE_PER_LINE}, or a JSON array"
+    return f"{_explain(error)}; {_ONE_PER_LINE}"
 
 
 def _not_utf8(byte: int, offset: int) -> str:
-    return f"expected UTF-8, found the byte 0x{byte:02x} at offset {offset} of the file"
+    return f"expected UTF-8, found byte 0x{byte:02x} at file offset {offset}"
 
 
 def _is_unterminated(error: json.JSONDecodeError) -> bool:
     return error.msg.startswith("Unterminated string")
 
 
-def _is_cut(error: json.JSONDecodeError, text: str) -> bool:
-    """Whether the error may come from the text's end being missing."""
+def _may_be_truncated(error: json.JSONDecodeError, text: str) -> bool:
+    """Return whether the error may be due to the missing end of the text."""
     return _is_unterminated(error) or error.pos >= len(text) - _LONGEST_TOKEN
 
 
 class _Window:
-    """The part of a JSON file that is in memory, and where in it the reading stands."""
+    """The part of a JSON file that is in memory, with the current reading position."""
 
     def __init__(self, path: Path, file: BinaryIO, chunk_bytes: int) -> None:
         self.path = path
@@ -283,19 +279,18 @@ class _Window:
         self.buffer = ""
         self.position = 0
         self.record_number = 0
-        # Lines are counted up to here only, and on from here when a line number is needed.
+        # Lines are counted only up to here until a line number is needed.
         self.counted_to = 0
         self.counted_lines = 1
 
-    def more(self) -> bool:
-        """Read on, letting go of the text before the position. False at the end of the file."""
+    def read_more(self) -> bool:
+        """Read the next chunk and drop the text before the position. Return False at the end of the file."""
         unread = len(self.buffer) - self.position
         if unread > MAX_RECORD_BYTES:
             self.fail(_TOO_LARGE)
         self.line()
-        # A record that is longer than a chunk is decoded again from its beginning each time more of
-        # it arrives; reading as much again as there is keeps the sum of that work proportional to
-        # its length.
+        # A record longer than a chunk is decoded again from its start after each read. Doubling what is in
+        # memory each time keeps the total work proportional to the record's length.
         wanted = max(self.chunk_bytes, unread)
         text = ""
         at_end = False
@@ -313,62 +308,60 @@ class _Window:
         return True
 
     def skip_blank(self) -> None:
-        """Move on past white space."""
+        """Advance past white space."""
         while True:
             if found := _NOT_BLANK.search(self.buffer, self.position):
                 self.position = found.start()
                 return
             self.position = len(self.buffer)
-            if not self.more():
+            if not self.read_more():
                 return
 
     def peek(self) -> str:
-        """The next character, or nothing at the end of the file."""
+        """Return the next character, or an empty string at the end of the file."""
         return self.buffer[self.position : self.position + 1]
 
-    def what(self) -> str:
-        """What begins at the position, in words for an error message."""
+    def describe_next(self) -> str:
+        """Describe what starts at the position, for an error message."""
         match self.peek():
             case "":
                 return "the end of the file"
             case '"':
-                return "text"
+                return "a string"
             case "[":
                 return "a list"
             case "{":
-                return "another one"
+                return "another object"
             case character if character in "-0123456789":
                 return "a number"
             case _:
                 return ascii(self.buffer[self.position : self.position + 20])
 
     def line(self) -> int:
-        """The number of the line the position is on, from 1."""
+        """Return the line number of the position, from 1."""
         self.counted_lines += self.buffer.count("\n", self.counted_to, self.position)
         self.counted_to = self.position
         return self.counted_lines
 
     def expect_end(self) -> None:
-        """Fail where anything but white space follows."""
+        """Fail if anything but white space follows."""
         self.skip_blank()
         if self.peek():
-            self.fail(f"expected nothing after the array's end, found {self.what()}")
+            self.fail(f"expected nothing after the array, found {self.describe_next()}")
 
     def fail_at(self, error: json.JSONDecodeError) -> NoReturn:
-        """Raise DataError for JSON that is broken somewhere after the position."""
+        """Raise DataError for a JSON error after the position."""
         self.position = error.pos
-        self.fail(_broken(error))
+        self.fail(_explain(error))
 
     def fail(self, message: str) -> NoReturn:
-        """Raise DataError for the position."""
-        place = f"line {self.line()}"
-        if self.record_number:
-            place += f" (record {self.record_number})"
-        raise DataError(f"{self.path}, {place}: {message}")
+        """Raise DataError naming the position."""
+        record = f" (record {self.record_number})" if self.record_number else ""
+        raise DataError(f"{self.path}, line {self.line()}{record}: {message}")
 
     def _fail_decoding(self, error: UnicodeDecodeError) -> NoReturn:
-        # The decoder had kept the bytes of a character cut off before, so `error.object` begins
-        # earlier than the last read did, and ends with it.
+        # `error.object` also contains the bytes of a character that the previous read cut off, so it starts
+        # before the last read and ends with it.
         offset = self.file.tell() - len(error.object) + error.start
         line = self.counted_lines + self.buffer.count("\n", self.counted_to)
         line += error.object.count(b"\n", 0, error.start)

@@ -1,4 +1,4 @@
-"""A data set in a file: what it is, whether all of it is sound, and its samples one by one."""
+"""Open a data set file, check all of it, and stream its samples."""
 
 from array import array
 from collections.abc import Callable, Iterator
@@ -9,124 +9,115 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from samples.fields import kind, names
-from samples.files import Layout, find_layout, place, records
-from samples.formats import Parsed, check_record, detect_format, parse_record
+from samples.fields import field_names, json_type
+from samples.files import Layout, find_layout, locate, records
+from samples.formats import check_record, detect_format, parse_record
 from samples.sample import DataError, Format, Sample
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a full pass over a data set found: how many records, and the hash of the file."""
+    """The result of a full pass over a data set."""
 
-    count: int
-    sha256: str
+    count: int  # number of records
+    sha256: str  # of the file
 
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """Records of one format in one file. Made by `open_data`.
+    """Records of one format in one file, as opened by `open_data`.
 
-    `check` looks at all of it and is to be called before any work is done; `samples` takes for
-    granted that ids are unique. `written` is when the file was written to last, and its size.
+    Call `check` before any work is done: `samples` relies on unique ids.
     """
 
     path: Path
     format: Format
     layout: Layout
-    written: tuple[int, int] | None
+    stamp: tuple[int, int] | None
+    """The file's modification time in nanoseconds and its size when it was opened; None if it was gone."""
 
     def describe(self) -> str:
-        """What the data set is, for the screen, such as "alpaca records in a JSON array"."""
+        """Describe the data set for display, such as "alpaca records in a JSON array"."""
         return f"{self.format} records in {_IN_LAYOUT[self.layout]}"
 
     def check(self, known: Checked | None = None) -> Checked:
-        """Read everything once: check each record and that ids are unique, and hash the file.
+        """Read the file once: check every record, check that ids are unique, and hash the file.
 
-        A file that has the hash of one `known` to be sound is sound: no record is looked at. Takes 8
-        bytes of memory a record. Raises DataError for the first thing that is wrong.
+        If the hash equals that of a `known` valid file, the records are not checked again. Takes 8 bytes of
+        memory per record. Raises DataError for the first error found.
         """
-        # Hashing needs no interpreter lock: the two passes over the file run side by side.
-        with ThreadPoolExecutor(max_workers=1) as aside:
-            sha256 = aside.submit(_sha256, self.path)
+        # Hashing releases the GIL, so it runs in parallel with the checks.
+        with ThreadPoolExecutor(max_workers=1) as executor:
+            sha256 = executor.submit(_sha256, self.path)
             if known and sha256.result() == known.sha256:
                 return known
-            return Checked(self._checked(), sha256.result())
+            return Checked(self._check_records(), sha256.result())
 
     def samples(
         self,
         start: int = 0,
         stop: int | None = None,
-        passed_over: Callable[[int], bool] = lambda position: False,
+        exclude: Callable[[int], bool] = lambda position: False,
     ) -> Iterator[Sample]:
-        """The samples from position `start` up to, not including, `stop`, as a stream.
+        """Yield the samples from position `start` up to but not including `stop`.
 
-        Positions that are `passed_over` are left out. Raises DataError where the file is broken, or was
-        written to since it was opened: what comes then is not what was checked.
+        Positions for which `exclude` is true are left out. Raises DataError if the file is broken or was
+        modified since it was opened, and so may differ from what was checked.
         """
         for position, record in islice(enumerate(self._records()), start, stop):
-            if passed_over(position):
+            if exclude(position):
                 continue
-            self._refuse_other()
-            parsed = self._parsed(position, record)
+            self._refuse_modified()
+            try:
+                parsed = parse_record(record, self.format)
+            except DataError as error:
+                raise self._error(position, error) from error
             sample_id = self._id(position, record)
             yield Sample(
-                position,
-                sample_id,
-                self.format,
-                record,
-                parsed.system,
-                parsed.exchanges,
-                parsed.skip,
+                position, sample_id, self.format, record, parsed.system, parsed.exchanges, parsed.skip
             )
-        self._refuse_other()  # it may have been cut
+        self._refuse_modified()  # the file may have been truncated
 
     def _records(self) -> Iterator[dict[str, Any]]:
         return records(self.path, self.layout)
 
-    def _checked(self) -> int:
-        """How many records there are, all of them sound."""
+    def _check_records(self) -> int:
+        """Check every record and return how many there are."""
         count = 0
-        # Hashes are 8 bytes each, where a million ids would be 100 MB. While no record has an id of its
-        # own there are none: places are all different.
-        ids = array("q")
+        # Hashes take 8 bytes each; a million ids would take 100 MB. None are needed until a record has an id
+        # of its own, since positions are unique.
+        hashes = array("q")
         for position, record in enumerate(self._records()):
             try:
                 check_record(record, self.format)
             except DataError as error:
-                raise self._wrong(position, error) from error
+                raise self._error(position, error) from error
             own = record.get("id")
             if own is not None and own != "":
-                ids = ids or array("q", (hash(str(earlier)) for earlier in range(position)))
-                ids.append(hash(self._id(position, record)))
-            elif ids:
-                ids.append(hash(str(position)))
+                hashes = hashes or array("q", (hash(str(earlier)) for earlier in range(position)))
+                hashes.append(hash(self._id(position, record)))
+            elif hashes:
+                hashes.append(hash(str(position)))
             count += 1
-        if ids:
-            self._refuse_duplicates(ids)
+        if hashes:
+            self._refuse_duplicates(hashes)
         return count
-
-    def _parsed(self, position: int, record: dict[str, Any]) -> Parsed:
-        try:
-            return parse_record(record, self.format)
-        except DataError as error:
-            raise self._wrong(position, error) from error
 
     def _id(self, position: int, record: dict[str, Any]) -> str:
         value = record.get("id")
         if value is None or value == "":
             return str(position)
         if type(value) is str:
-            # An id is used in places that take text only, which half a surrogate pair is not.
+            # Consumers of ids need valid UTF-8, so an unpaired surrogate is escaped.
             return value if value.isascii() else value.encode(errors="backslashreplace").decode()
         if type(value) is int:
             return str(value)
-        raise self._wrong(position, f'expected text or a whole number in "id", found {kind(value)}')
+        raise self._error(position, f'expected a string or an integer in "id", found {json_type(value)}')
 
     def _refuse_duplicates(self, hashes: "array[int]") -> None:
-        import pyarrow as pa  # takes a tenth of a second, and many data sets have no ids
+        import pyarrow as pa  # slow to load (0.1 s), and many data sets have no ids
 
-        # The ids are only read again where two hashes are the same.
+        # The ids are only read again if two hashes are equal.
         column = pa.Array.from_buffers(pa.int64(), len(hashes), [None, pa.py_buffer(hashes)])
         if len(column.unique()) == len(column):
             return
@@ -138,19 +129,17 @@ class DataSet:
             if hash(sample_id) not in suspects:
                 continue
             if sample_id in seen:
-                other = place(self.path, self.layout, seen[sample_id])
-                raise self._wrong(
-                    position,
-                    f"the id {sample_id[:40]!a} is that of {other} too; "
-                    "expected a different one for each record",
+                other = locate(self.path, self.layout, seen[sample_id])
+                raise self._error(
+                    position, f"the id {sample_id[:40]!a} is already used at {other}; ids must be unique"
                 )
             seen[sample_id] = position
 
-    def _wrong(self, position: int, what: object) -> DataError:
-        return DataError(f"{place(self.path, self.layout, position)}: {what}")
+    def _error(self, position: int, message: object) -> DataError:
+        return DataError(f"{locate(self.path, self.layout, position)}: {message}")
 
-    def _refuse_other(self) -> None:
-        if _written(self.path) not in (self.written, None):
+    def _refuse_modified(self) -> None:
+        if _stamp(self.path) not in (self.stamp, None):
             raise DataError(f"{self.path} was written to while it was worked on")
 
 
@@ -162,28 +151,27 @@ _IN_LAYOUT: dict[Layout, str] = {
 
 
 def open_data(path: Path, format: Format | Literal["auto"] = "auto") -> DataSet:
-    """The data set in a file; with "auto" its format is that of its first record.
+    """Open the data set in a file. With "auto", its format is detected from the first record.
 
-    Only the beginning of the file is read. Raises DataError where that is not a data set.
+    Reads only the beginning of the file. Raises DataError if that is not a data set.
     """
-    layout, written = find_layout(path), _written(path)
+    layout, stamp = find_layout(path), _stamp(path)
     first = next(records(path, layout), None)
     if first is None:
-        raise DataError(f"{path}: expected records, found none")
+        raise DataError(f"{path} contains no records")
     if format == "auto":
         detected = detect_format(first)
         if detected is None:
             raise DataError(
-                f"{place(path, layout, 0)}: expected a record of one format, with "
-                "instruction (Alpaca), conversations (ShareGPT) or messages (OpenAI-style), "
-                f"found {names(first)}"
+                f"{locate(path, layout, 0)}: cannot detect the format; expected exactly one of instruction "
+                f"(Alpaca), conversations (ShareGPT) and messages (OpenAI-style), found {field_names(first)}"
             )
         format = detected
-    return DataSet(path, format, layout, written)
+    return DataSet(path, format, layout, stamp)
 
 
-def _written(path: Path) -> tuple[int, int] | None:
-    """When a file was written to last, and its size; None where it is gone, which harms no reader."""
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return the modification time and size of a file, or None if it is gone; open readers keep working."""
     try:
         found = path.stat()
     except FileNotFoundError:

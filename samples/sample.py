@@ -1,7 +1,6 @@
-"""What a data set is made of: samples, each of one or more exchanges.
+"""The parts of a data set: samples, each with one or more exchanges.
 
-A sample is a record as it was read, and beside it what the method needs of it. The record itself is
-never changed: what comes out of a run is made from it by `samples.formats.with_responses`.
+A run never changes a sample's record; `samples.formats.with_responses` builds the output record from it.
 """
 
 from dataclasses import dataclass
@@ -11,37 +10,28 @@ Format = Literal["alpaca", "sharegpt", "messages"]
 
 
 class DataError(Exception):
-    """The data set cannot be used. The message names file, place and what was expected."""
+    """The data set cannot be used. The message names the file and position, and what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request and its response.
-
-    The request of an Alpaca record has two parts, `instruction` and (often empty) `input`. Every
-    other request is an `instruction` alone.
-    """
+    """A request and its response."""
 
     instruction: str
+    """The whole request, except where an Alpaca record adds an `input`."""
     input: str
+    """The second part of an Alpaca request; often empty, and always empty in other formats."""
     response: str
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One record of a data set.
+    """One record of a data set, with the parts of it that the method works on."""
 
-    `position` counts the records of the file from 0 and stays the same whatever part of it is
-    worked on; `id` is the record's own, or its position as text where it has none. `system` is the
-    record's system prompt or empty. `skip` says why the method cannot work on the record; it is
-    None where it can. `exchanges` holds the answered ones only: a last request without an answer is
-    left in the record.
-    """
-
-    position: int
-    id: str
+    position: int  # index of the record in the file, from 0, whichever part of the file a run covers
+    id: str  # the record's own id, or its position as text
     format: Format
-    record: dict[str, Any]
-    system: str
-    exchanges: tuple[Exchange, ...]
-    skip: str | None = None
+    record: dict[str, Any]  # as read
+    system: str  # the system prompt, or empty
+    exchanges: tuple[Exchange, ...]  # the answered ones; an unanswered last request is only in `record`
+    skip: str | None = None  # why the method cannot work on the record; None if it can

@@ -1,21 +1,21 @@
-"""The records that trainers take: what `coevol export --to` writes for each of them.
+"""Build the records that `coevol export --to` writes for each trainer.
 
-Each is made from what the method knows of a sample (system prompt, requests, responses) and does not carry
-along the record's other fields: trainers tell the kind of a data set by its columns. What each one documents:
+They contain the system prompt, requests and responses of a sample but not the record's other fields, since
+trainers infer the type of a data set from its columns. The documented formats:
 
-- `trl-sft`: TRL, "Dataset formats and types": conversational language modeling is `messages`, a list of
-  {role, content}. Further columns are passed over. The loss is over all turns unless `SFTConfig` has
+- `trl-sft`: TRL, "Dataset formats and types": conversational language modeling uses `messages`, a list of
+  {role, content}. Other columns are ignored. The loss covers all turns unless `SFTConfig` sets
   `assistant_only_loss=True`.
-- `trl-dpo`: the same page: conversational preference is `prompt`, `chosen` and `rejected`, all three lists of
-  messages; the answers hold only what follows the prompt.
-- `llamafactory`, `llamafactory-dpo`: LLaMA-Factory, `data/README.md`: `formatting` sharegpt takes
-  `conversations` of {from, value} by human and gpt in turn, and `system` as a column; with `ranking`, the
-  conversation ends with the request, and `chosen` and `rejected` are one turn each. A data set is known by
-  its entry in `dataset_info.json`.
-- `axolotl`: Axolotl, "Conversation": type `chat_template` takes `messages` of {role, content}; only the
-  assistant's turns are trained on.
-- `openai`: OpenAI, "Supervised fine-tuning": JSON lines, each an object of `messages` alone, at least
-  `OPENAI_LEAST` of them.
+- `trl-dpo`: same page: conversational preference uses `prompt`, `chosen` and `rejected`, each a list of
+  messages; the last two contain only what follows the prompt.
+- `llamafactory`, `llamafactory-dpo`: LLaMA-Factory, `data/README.md`: the sharegpt `formatting` uses
+  `conversations` of {from, value}, human and gpt in turn, and a `system` column; with `ranking`, the
+  conversation ends with the request, and `chosen` and `rejected` are one turn each. A data set is registered
+  in `dataset_info.json`.
+- `axolotl`: Axolotl, "Conversation": type `chat_template` uses `messages` of {role, content}; only assistant
+  turns are trained on.
+- `openai`: OpenAI, "Supervised fine-tuning": JSON lines: at least `OPENAI_LEAST` objects, each with
+  `messages` only.
 """
 
 import json
@@ -33,7 +33,7 @@ SFT_TRAINERS: tuple[SftTrainer, ...] = get_args(SftTrainer)
 DPO_TRAINERS: tuple[DpoTrainer, ...] = get_args(DpoTrainer)
 
 OPENAI_LEAST = 10
-"""The fewest examples that OpenAI accepts for a fine-tuning job."""
+"""The minimum number of examples in an OpenAI fine-tuning job."""
 
 PairKind = Literal["final", "step", "rejected", "overruled"]
 PAIR_KINDS: tuple[PairKind, ...] = get_args(PairKind)
@@ -41,26 +41,21 @@ PAIR_KINDS: tuple[PairKind, ...] = get_args(PairKind)
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two responses to the request of one exchange, the first of them preferred.
+    """A preferred and a rejected response to the request of one exchange."""
 
-    `kind` says which they are: the result against the original, a draft against the response that its round
-    started from, that response against a draft the judge liked less, or what a person wants against the
-    judge's result. `round` is the round of the draft (the last accepted one for the result), 0 where a person
-    decided otherwise than the judge. The scores are the judge's points for these two, averaged over both
-    orders; None where it never compared them directly, as a result of several rounds against the original.
-    """
-
-    exchange: int
+    exchange: int  # its index in the sample, from 0
     kind: PairKind
-    round: int
+    """final: result over original; step: accepted draft over the response its round started from; rejected:
+    that response over a draft the judge scored lower; overruled: a human's choice over the judge's result."""
+    round: int  # of the draft (the last accepted one for a result); 0 if a human overruled the judge
     chosen: str
     rejected: str
-    score_chosen: float | None
-    score_rejected: float | None
+    score_chosen: float | None  # the judge's, averaged over both orders; None if it never compared the two
+    score_rejected: float | None  # likewise
 
 
 def check_layout(path: Path, to: SftTrainer | DpoTrainer) -> Layout:
-    """The kind of file that the path's ending asks for. Raises DataError where the trainer takes no such."""
+    """Return the layout for a path's extension. Raises DataError if the trainer does not support it."""
     layout = layout_to_write(path)
     if to == "openai" and layout != "JSON lines":
         raise DataError(f"{path}: openai takes JSON lines: give the file a name that ends in .jsonl")
@@ -68,9 +63,9 @@ def check_layout(path: Path, to: SftTrainer | DpoTrainer) -> Layout:
 
 
 def sft_record(sample: Sample, responses: Sequence[str], to: SftTrainer) -> dict[str, Any]:
-    """The sample with one response for each of its exchanges, to learn from.
+    """Build a training record from a sample and one response for each of its exchanges.
 
-    A last request without an answer is left out. Raises DataError where a response is empty.
+    An unanswered last request is left out. Raises DataError if a response is empty.
     """
     turns = _turns(sample, responses, to)
     match to:
@@ -83,10 +78,10 @@ def sft_record(sample: Sample, responses: Sequence[str], to: SftTrainer) -> dict
 
 
 def pair_record(sample: Sample, responses: Sequence[str], pair: Pair, to: DpoTrainer) -> dict[str, Any]:
-    """A pair with the conversation before it, whose exchanges have these responses.
+    """Build a preference record: the pair and the conversation before it, with these responses.
 
-    They are to be those that the two responses of the pair were written after, and compared after. Raises
-    DataError where one of them, or one of the two, is empty.
+    `responses` must be those that preceded the pair when it was written and judged. Raises DataError if one
+    of them, or one of the pair, is empty.
     """
     if not (pair.chosen.strip() and pair.rejected.strip()):
         raise _empty(sample, to)
@@ -109,7 +104,7 @@ def pair_record(sample: Sample, responses: Sequence[str], pair: Pair, to: DpoTra
 
 
 def llamafactory_entry(file_name: str, to: SftTrainer | DpoTrainer) -> dict[str, Any]:
-    """What `dataset_info.json` says of a file with records for LLaMA-Factory."""
+    """Return the `dataset_info.json` entry for a file of LLaMA-Factory records."""
     entry: dict[str, Any] = {"file_name": file_name, "formatting": "sharegpt"}
     columns = {"messages": "conversations", "system": "system"}
     if to == "llamafactory-dpo":
@@ -119,7 +114,7 @@ def llamafactory_entry(file_name: str, to: SftTrainer | DpoTrainer) -> dict[str,
 
 
 def axolotl_lines(file: Path) -> str:
-    """The lines of an Axolotl configuration that name a file."""
+    """Return the lines of an Axolotl configuration that refer to a file."""
     kind = "parquet" if layout_to_write(file) == "Parquet" else "json"
     return (
         "datasets:\n"
@@ -132,7 +127,7 @@ def axolotl_lines(file: Path) -> str:
 
 
 def _turns(sample: Sample, responses: Sequence[str], to: str) -> list[tuple[str, str]]:
-    """The first exchanges with these responses, as (role, text)."""
+    """Return the leading exchanges as (role, text), one for each of the responses."""
     turns = []
     for exchange, response in zip(sample.exchanges, responses, strict=False):
         if not response.strip():
@@ -146,7 +141,7 @@ def _empty(sample: Sample, to: str) -> DataError:
 
 
 def _request(exchange: Exchange) -> str:
-    # The two parts of an Alpaca request are joined as LLaMA-Factory does.
+    # LLaMA-Factory joins the two parts of an Alpaca request in the same way.
     return "\n".join(filter(None, (exchange.instruction, exchange.input)))
 
 

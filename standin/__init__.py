@@ -1,4 +1,4 @@
-"""A server on this machine that stands in for the model providers, in fair weather and foul.
+"""A local server that imitates the model providers, including their failures.
 
     from standin import Fault, StandIn
 
@@ -7,23 +7,22 @@
         server.key("openai")            # the key it accepts
         server.environment()            # {"OPENAI_API_KEY": …, …} for coevol's own process
         …
-        server.order("no_balance")      # from now on
-        server.order()                  # fair weather
-        server.requests                 # every request: see standin.app.Request
-        server.chats("openai")          # those to a model
+        server.order("no_balance")      # replace the faults from here on
+        server.order()                  # no faults
+        server.requests                 # every request as a standin.app.Request
+        server.chats("openai")          # only the chat requests to one provider
 
-It speaks the protocols of OpenAI, GLM, Qianfan V2 (`ernie`), Wenxin V1 (`wenxin`) and vLLM side by side,
-refuses what the real ones refuse, answers as an agent of this project would, from the request's text alone,
-and lets things go wrong to order (`standin.faults`). Everything else that can be set is in
-`standin.options.Options`, by keyword: `StandIn(slots=8, latency=0.5, context=4096)`. Where its work must not
-slow down what is measured, `StandIn(own_process=True)` does the same from another process; by hand that is
-`python -m standin` (`--help`).
+It serves the protocols of OpenAI, GLM, Qianfan V2 (`ernie`), Wenxin V1 (`wenxin`) and vLLM on one port,
+rejects what the real APIs reject, replies as coevol's agents based on the request text alone, and injects
+faults on demand (`standin.faults`). All other settings are keyword arguments, described in
+`standin.options.Options`: `StandIn(slots=8, latency=0.5, context=4096)`. When the server's CPU time must not
+affect a measurement, use `StandIn(own_process=True)`, or run `python -m standin` by hand (see `--help`).
 
-A fault at a rate is drawn from a request's content and its attempt, so a run meets the same faults each time,
-and every request gets through in the end; `StandIn(f"{RETRYABLE}:rate=0.3")` is everything that can be tried
-again. A fault `nth=100-` hits every request from the hundredth on: a balance that runs out.
+Faults with a rate depend on a request's content and attempt number, so every run meets the same faults and
+every request eventually succeeds; `StandIn(f"{RETRYABLE}:rate=0.3")` injects every retryable kind. A fault
+with `nth=100-` hits the hundredth request and all later ones, like a balance that runs out.
 
-What it does not cover: streaming, several replies to a request, tools, images, TLS.
+Not supported: streaming, several replies per request, tools, images, TLS.
 """
 
 from standin.app import Request

@@ -1,4 +1,4 @@
-"""`python -m standin`: the stand-in as a server in a process of its own."""
+"""`python -m standin`: run the stand-in server in its own process."""
 
 import signal
 from contextlib import suppress
@@ -25,14 +25,14 @@ def _faults(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> tu
         raise click.BadParameter(str(error)) from None
 
 
-@click.command(epilog=f"Faults: {', '.join(KINDS)}. Those worth trying again: {RETRYABLE}")
-@click.option("--port", default=8123, show_default=True, help="Where it listens on 127.0.0.1; 0 for any.")
+@click.command(epilog=f"Fault kinds: {', '.join(KINDS)}. All retryable kinds: {RETRYABLE}")
+@click.option("--port", default=8123, show_default=True, help="Port on 127.0.0.1; 0 picks a free one.")
 @click.option(
     "--provider",
     "shown",
     type=click.Choice(list(_EXAMPLES)),
     multiple=True,
-    help="Whose example is printed; all are served. Default: each.",
+    help="Print an example for this provider only (repeatable). All providers are served either way.",
 )
 @click.option(
     "--fault",
@@ -40,25 +40,25 @@ def _faults(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> tu
     multiple=True,
     callback=_faults,
     metavar="KIND[:NAME=VALUE,…]",
-    help="What goes wrong, for instance 429:rate=0.3,seed=7 or hang:word=poem or no_balance:nth=100-. "
-    "Several times: the first that hits.",
+    help="Inject a fault, e.g. 429:rate=0.3,seed=7 or hang:word=poem or no_balance:nth=100-. "
+    "Repeatable; the first match applies.",
 )
-@click.option("--latency", default=0.0, metavar="SECONDS", help="How long a reply takes (the median).")
-@click.option("--latency-sigma", default=0.0, help="The sigma of its lognormal spread.")
-@click.option("--rps", "requests_per_second", type=float, help="Requests a second; 429 above.")
-@click.option("--tpm", "tokens_per_minute", type=int, help="Tokens a minute; 429 above.")
-@click.option("--slots", type=int, help="Requests worked on at a time; the others wait.")
-@click.option("--max-num-queued-reqs", "max_queued", type=int, help="vLLM: requests in all; 503 above.")
-@click.option("--context", type=int, metavar="TOKENS", help="The context length of all models.")
-@click.option("--wins", default=0.6, show_default=True, help="The share of comparisons the draft wins.")
-@click.option("--points", default=0, help="The most points that a debater makes, each in a line.")
-@click.option("--vllm-key", default="", help="The key that vLLM asks for.")
-@click.option("--token-life", default=2_592_000.0, help="Wenxin V1: seconds that a token is good for.")
-@click.option("--log", default="", metavar="FILE", help="Write a line of JSON for each request.")
+@click.option("--latency", default=0.0, metavar="SECONDS", help="Median time to reply.")
+@click.option("--latency-sigma", default=0.0, help="Sigma of the lognormal latency distribution.")
+@click.option("--rps", "requests_per_second", type=float, help="Requests per second before 429.")
+@click.option("--tpm", "tokens_per_minute", type=int, help="Tokens per minute before 429.")
+@click.option("--slots", type=int, help="Requests processed at once; the rest wait.")
+@click.option("--max-num-queued-reqs", "max_queued", type=int, help="vLLM: running and waiting before 503.")
+@click.option("--context", type=int, metavar="TOKENS", help="Context length of every model.")
+@click.option("--wins", default=0.6, show_default=True, help="Share of comparisons the draft wins.")
+@click.option("--points", default=0, help="Maximum points a debater makes, one per line.")
+@click.option("--vllm-key", default="", help="Key that vLLM requires.")
+@click.option("--token-life", default=2_592_000.0, help="Wenxin V1: access token lifetime in seconds.")
+@click.option("--log", default="", metavar="FILE", help="Append one JSON line per request to this file.")
 def main(port: int, shown: tuple[str, ...], **options: object) -> None:
-    """Stand in for the model providers on this machine.
+    """Run a local server that imitates the model providers.
 
-    No key, no cost, and texts that are no improvement.
+    It needs no real API key and costs nothing. Its replies do not improve any text.
     """
     app = App(Options(keep=False, **options))  # type: ignore[arg-type]
     try:
@@ -66,7 +66,7 @@ def main(port: int, shown: tuple[str, ...], **options: object) -> None:
     except OSError as error:
         raise click.ClickException(f"cannot listen on port {port}: {error.strerror}") from None
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    click.echo(f"The stand-in listens on {url}; Ctrl-C stops it. For example:")
+    click.echo(f"Stand-in server listening on {url}; press Ctrl-C to stop. Examples:")
     for name in shown or _EXAMPLES:
         provider = app.provider(name)
         key = "" if provider.key == "none" else f"{KEY_VARIABLES[name]}={provider.key} "
@@ -75,7 +75,7 @@ def main(port: int, shown: tuple[str, ...], **options: object) -> None:
             f"--model {_EXAMPLES[name]} --base-url {url}{provider.base_url}"
         )
     if not shown:
-        click.echo(f"  Wenxin V1: {url}/wenxin, client id and secret {app.provider('wenxin').key}")
+        click.echo(f"  Wenxin V1: {url}/wenxin, client ID and secret {app.provider('wenxin').key}")
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     with suppress(KeyboardInterrupt):
         Server(app).run([listener])

@@ -1,7 +1,7 @@
-"""The server's application: one plain ASGI function, because it has to be quicker than what is measured.
+"""The ASGI application, without a framework because it must be faster than what it measures.
 
-A chat request goes through these in turn: the key, the fault ordered for it, the rate limits, the rules of
-the provider, the queue, the time a reply takes, the reply.
+A chat request passes the key check, the fault to inject, the provider's rules, the rate limits, the queue and
+the latency before it gets its reply.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from random import Random
 from typing import Any, Self, TextIO, cast, get_args
 
 from standin.ernie import Ernie
-from standin.faults import Fault, Forecast, Hit, waited
+from standin.faults import Fault, FaultPlan, Hit, parse_retry_after
 from standin.glm import GLM
 from standin.openai import OpenAI
 from standin.options import Options
@@ -45,76 +45,78 @@ PROVIDERS: tuple[type[Provider], ...] = (OpenAI, GLM, Ernie, Wenxin, VLLM)
 
 @dataclass(slots=True)
 class Request:
-    """One request as it came and went.
-
-    `number` counts all requests from 1. `key` says whether the key was right; the key itself is nowhere.
-    `attempt` counts requests with this very body to this provider, which `digest` names. `role` is the
-    agent that answered, `fault` the kind of the ordered fault. Times are Unix times in seconds; `finished`
-    and `status` are None while it is in work, and `status` is 0 where the connection ended without an answer.
-    """
+    """A recorded request; times are Unix times in seconds."""
 
     number: int
+    """The position among all requests, from 1."""
     provider: str
     method: str
     path: str
     raw: bytes = field(repr=False)
     headers: dict[str, str] = field(repr=False)
     key: bool
+    """Whether the key was right; the key itself is never recorded."""
     arrived: float
     digest: str = ""
+    """A digest of the body and the provider."""
     attempt: int = 0
+    """The number of requests so far with the same digest."""
     chat: bool = False
     model: str = ""
     asked: int = 0
+    """The tokens in the prompt."""
     role: str = ""
+    """The agent that replied."""
     fault: str = ""
+    """The kind of the injected fault."""
     status: int | None = None
+    """None while in flight, 0 if the connection ended without an answer."""
     finished: float | None = None
 
     @property
     def body(self) -> Any:
-        """The body, from JSON; None where there is none."""
+        """The parsed body, None if empty."""
         return json.loads(self.raw) if self.raw else None
 
     def line(self) -> str:
-        """The request as a line of JSON."""
+        """Return the request as a line of JSON."""
         values = {name: getattr(self, name) for name in self.__slots__}
         values["raw"] = self.raw.decode("utf-8", "replace")
         return json.dumps(values, ensure_ascii=False)
 
     @classmethod
     def from_line(cls, line: str) -> Self:
-        """The request that a line of JSON holds."""
+        """Return the request in a line of JSON."""
         values = json.loads(line)
         return cls(**values | {"raw": values["raw"].encode()})
 
 
 class App:
-    """The ASGI application. `connections` are the server's, each with its client's address and transport."""
+    """The ASGI application."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
         self.providers = [provider(options) for provider in PROVIDERS]
-        self.connections: Collection[Any] = ()
+        self.connections: Collection[Any] = ()  # set by the server
         self.requests: list[Request] = []
-        self.in_work: Counter[str] = Counter()
+        self.in_work: Counter[str] = Counter()  # requests in flight by provider
         self.most_in_work: Counter[str] = Counter()
         self._agents = Agents(options.wins, options.points)
-        self._forecast = Forecast(options.faults)
+        self._faults = FaultPlan(options.faults)
         self._seen: Counter[bytes] = Counter()
         self._count = 0
 
     def provider(self, name: str) -> Provider:
-        """The provider of this name."""
+        """Return the provider with this name."""
         found = next((provider for provider in self.providers if provider.name == name), None)
         if found is None:
             names = ", ".join(provider.name for provider in self.providers)
-            raise KeyError(f"{name!r} is no provider; providers are {names}")
+            raise KeyError(f"unknown provider {name!r}; choose from {names}")
         return found
 
     def order(self, faults: tuple[Fault, ...]) -> None:
-        """Put other faults in the place of those ordered before."""
-        self._forecast = Forecast(faults)
+        """Replace the faults to inject."""
+        self._faults = FaultPlan(faults)
 
     @cached_property
     def _log(self) -> TextIO | None:
@@ -128,16 +130,15 @@ class App:
         path: str = scope["path"]
         provider = next((p for p in self.providers if path.startswith(p.prefix + "/")), None)
         if provider is None:
-            await _send(send, _NOTHING_THERE)
+            await _send(send, _NOT_FOUND)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         query = scope["query_string"].decode("latin-1")
         incoming = Incoming(scope["method"], path[len(provider.prefix) :], query, headers, raw)
         self._count += 1
-        request = Request(
-            self._count, provider.name, incoming.method, path, raw, {}, provider.knows(incoming), time.time()
-        )
-        request.headers = {n: v for n, v in headers.items() if n != "authorization"}
+        recorded = {n: v for n, v in headers.items() if n != "authorization"}
+        key = provider.is_authorized(incoming)
+        request = Request(self._count, provider.name, incoming.method, path, raw, recorded, key, time.time())
         if self.options.keep:
             self.requests.append(request)
         self.in_work[provider.name] += 1
@@ -145,7 +146,7 @@ class App:
         connection = _Connection(scope, receive, send, self.connections)
         try:
             answer = await self._answer(provider, incoming, request, connection)
-            # On record before it is sent, so that whoever has the answer finds the request.
+            # Record it before sending, so that a client with the answer finds the request.
             self._finish(request, answer.status if answer else 0)
             if answer:
                 await _send(send, answer)
@@ -167,31 +168,31 @@ class App:
             if not request.key:
                 raise Refused("invalid_key")
             if not provider.is_chat(incoming):
-                return provider.other(incoming) or _NOTHING_THERE
+                return provider.answer_other(incoming) or _NOT_FOUND
             digest = blake2b(incoming.raw, digest_size=12, person=provider.name.encode()).digest()
             self._seen[digest] += 1
             request.chat, request.digest, request.attempt = True, digest.hex(), self._seen[digest]
-            hit = self._forecast.hit(provider.name, incoming.raw, digest, request.attempt)
+            hit = self._faults.hit(provider.name, incoming.raw, digest, request.attempt)
             if hit:
                 request.fault = hit.kind
                 if hit.kind in ("reset", "hang", "html"):
-                    return await self._instead(hit, connection)
+                    return await self._replace(hit, connection)
                 if hit.kind == "error_in_200":
-                    return provider.failure_in_200()
+                    return provider.error_in_200()
                 if hit.kind in _REFUSALS:
-                    raise _ordered(hit, incoming)
-            chat = provider.read(incoming)
-            request.model, request.asked = chat.model, chat.asked
-            if provider.refuses_rates:
-                provider.limits.take(max(chat.asked, chat.limit or 0))
-            if provider.refuses_queues and provider.queue.length >= (self.options.max_queued or math.inf):
+                    raise _injected(hit, incoming)
+            chat = provider.read_chat(incoming)
+            request.model, request.asked = chat.model, chat.prompt_tokens
+            if provider.has_rate_limits:
+                provider.limits.take(max(chat.prompt_tokens, chat.limit or 0))
+            if provider.has_queue_limit and provider.queue.length >= (self.options.max_queued or math.inf):
                 raise Refused("overloaded")
             async with provider.queue:
-                await self._take_time(digest, hit)
-            said = self._agents.say(chat.messages)
-            request.role = said.role
-            chat.say(provider.phrased(chat, said.text))
-            answer = _told(hit, chat, provider)
+                await self._sleep(digest, hit)
+            reply = self._agents.say(chat.messages)
+            request.role = reply.role
+            chat.set_reply(provider.shape(chat, reply.text))
+            answer = _reply(hit, chat, provider)
             if hit and hit.kind == "cut":
                 await connection.cut(answer)
                 return None
@@ -203,8 +204,8 @@ class App:
             model = request.model or _model(incoming)
             return _with_retry_after(provider.refuse(refused, incoming, model), hit)
 
-    async def _instead(self, hit: Hit, connection: "_Connection") -> Answer | None:
-        """What comes in the place of any answer."""
+    async def _replace(self, hit: Hit, connection: "_Connection") -> Answer | None:
+        """Inject a fault that replaces the provider's answer."""
         if hit.kind == "html":
             return Answer(200, _PAGE, type=b"text/html; charset=utf-8")
         if hit.kind == "reset":
@@ -213,10 +214,10 @@ class App:
         await connection.hang(hit.fault.seconds)
         return None
 
-    async def _take_time(self, digest: bytes, hit: Hit | None) -> None:
+    async def _sleep(self, digest: bytes, hit: Hit | None) -> None:
         seconds = self.options.latency
         if seconds and self.options.latency_sigma:
-            seconds *= math.exp(Random(digest).gauss(0, self.options.latency_sigma))  # noqa: S311 - no secret
+            seconds *= math.exp(Random(digest).gauss(0, self.options.latency_sigma))  # noqa: S311 - not cryptographic
         if hit and hit.kind == "latency":
             seconds += 0.5 if hit.fault.seconds is None else hit.fault.seconds
         if seconds:
@@ -224,31 +225,31 @@ class App:
 
 
 _REFUSALS = frozenset({*get_args(Failure), "echo_key"})
-_NOTHING_THERE = Answer(404, b'{"detail":"Not Found"}')
+_NOT_FOUND = Answer(404, b'{"detail":"Not Found"}')
 
 
-def _ordered(hit: Hit, incoming: Incoming) -> Refused:
+def _injected(hit: Hit, incoming: Incoming) -> Refused:
     if hit.kind == "echo_key":
-        words = f"The credential '{incoming.bearer or incoming.query}' cannot be used for this request."
-        return Refused("bad_request", words, code=hit.fault.code)
+        message = f"The credential '{incoming.bearer or incoming.query}' cannot be used for this request."
+        return Refused("bad_request", message, code=hit.fault.code)
     return Refused(cast(Failure, hit.kind), code=hit.fault.code)
 
 
-def _told(hit: Hit | None, chat: Chat, provider: Provider) -> Answer:
-    """The reply, spoilt as ordered."""
+def _reply(hit: Hit | None, chat: Chat, provider: Provider) -> Answer:
+    """Return the reply, altered by the fault if there is one."""
     kind = hit.kind if hit else ""
     if kind == "truncated":
-        chat.cut("length")
+        chat.halve("length")
     elif kind == "context_full":
-        chat.cut(provider.full)
+        chat.halve(provider.finish_context)
     elif kind == "unlimited":
-        chat.said = 9 * (chat.limit or chat.said)
+        chat.text_tokens = 9 * (chat.limit or chat.text_tokens)
     elif kind == "empty":
-        chat.end("stop")
+        chat.clear("stop")
     elif kind == "withheld":
-        chat.end(provider.withheld)
+        chat.clear(provider.finish_filtered)
     elif kind == "network_error":
-        chat.end("network_error")
+        chat.clear("network_error")
     answer = provider.reply(chat, usage=kind != "no_usage")
     if kind == "null_choices":
         body = json.loads(answer.body)
@@ -257,12 +258,12 @@ def _told(hit: Hit | None, chat: Chat, provider: Provider) -> Answer:
 
 
 def _with_retry_after(answer: Answer, hit: Hit | None) -> Answer:
-    form, seconds = waited(hit.fault.retry_after) if hit else ("", 0.0)
-    if form == "ms":
+    kind, seconds = parse_retry_after(hit.fault.retry_after) if hit else ("", 0.0)
+    if kind == "ms":
         header = (b"retry-after-ms", f"{seconds:g}".encode())
-    elif form == "date":
+    elif kind == "date":
         header = (b"retry-after", formatdate(math.ceil(time.time() + seconds), usegmt=True).encode())
-    elif form:
+    elif kind:
         header = (b"retry-after", f"{seconds:.3f}".rstrip("0").rstrip(".").encode())
     else:
         return answer
@@ -276,7 +277,7 @@ def _model(incoming: Incoming) -> str:
 
 
 class _Connection:
-    """The connection below a request, for faults that no HTTP answer can express."""
+    """The connection of a request, for faults below HTTP."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, connections: Collection[Any]) -> None:
         self._client = scope["client"]
@@ -291,39 +292,39 @@ class _Connection:
 
     async def reset(self) -> None:
         """Reset the connection (TCP RST) without an answer."""
-        # Lingering for no time at all is what makes closing a reset.
+        # Closing with a linger time of zero sends a RST.
         sock = self._transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
-        await self._gone()
+        await self._until_disconnect()
 
     async def cut(self, answer: Answer) -> None:
-        """Send half of an answer and close."""
+        """Send half of an answer, then close."""
         half = answer.body[: len(answer.body) // 2]
-        await self._send(_start(answer))
+        await self._send(_response_start(answer))
         await self._send({"type": "http.response.body", "body": half, "more_body": True})
         self._transport.close()
-        await self._gone()
+        await self._until_disconnect()
 
     async def drip(self, answer: Answer) -> None:
-        """Send an answer byte by byte, ten a second, as long as the client waits."""
-        await self._send(_start(answer))
+        """Send an answer at ten bytes per second until the client disconnects."""
+        await self._send(_response_start(answer))
         for at in range(len(answer.body)):
             byte = answer.body[at : at + 1]
             await self._send({"type": "http.response.body", "body": byte, "more_body": True})
             with suppress(TimeoutError):
-                return await asyncio.wait_for(self._gone(), 0.1)
+                return await asyncio.wait_for(self._until_disconnect(), 0.1)
         await self._send({"type": "http.response.body", "body": b""})
 
     async def hang(self, seconds: float | None) -> None:
-        """Say nothing until the client has gone, or for some seconds; then close."""
+        """Send nothing until the client disconnects or this time is over, then close."""
         try:
-            await asyncio.wait_for(self._gone(), seconds)
+            await asyncio.wait_for(self._until_disconnect(), seconds)
         except TimeoutError:
             self._transport.abort()
-            await self._gone()
+            await self._until_disconnect()
 
-    async def _gone(self) -> None:
+    async def _until_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
@@ -338,7 +339,7 @@ async def _body(receive: Receive) -> bytes:
     return b"".join(parts)
 
 
-def _start(answer: Answer) -> MutableMapping[str, Any]:
+def _response_start(answer: Answer) -> MutableMapping[str, Any]:
     headers: Sequence[tuple[bytes, bytes]] = (
         (b"content-type", answer.type),
         (b"content-length", str(len(answer.body)).encode()),
@@ -348,5 +349,5 @@ def _start(answer: Answer) -> MutableMapping[str, Any]:
 
 
 async def _send(send: Send, answer: Answer) -> None:
-    await send(_start(answer))
+    await send(_response_start(answer))
     await send({"type": "http.response.body", "body": answer.body})

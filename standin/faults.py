@@ -1,8 +1,7 @@
-"""Faults to order: which, how often, and for which requests.
+"""Fault injection: which faults, how often, and for which requests.
 
-A fault at a rate is decided by the request's content and by how often this content has been seen, not by
-the order in which requests arrive: the same run meets the same faults however many calls are in flight, and
-a request that is tried again is not lost for ever.
+A fault with a rate depends on a request's content and on how often that content has arrived, not on the order
+of arrival: a run meets the same faults at any concurrency, and a retried request eventually succeeds.
 """
 
 import itertools
@@ -11,18 +10,18 @@ from hashlib import blake2b
 from typing import Literal, Self, get_args
 
 Kind = Literal[
-    # the connection
+    # connection faults
     "latency",
     "reset",
     "cut",
     "drip",
     "hang",
-    # a status of 200 with a body that is no chat completion
+    # status 200 with a body that is not a complete chat completion
     "html",
     "null_choices",
     "error_in_200",
     "no_usage",
-    # refusals, each in the provider's own words
+    # refusals, each in the provider's own format
     "429",
     "500",
     "502",
@@ -37,7 +36,7 @@ Kind = Literal[
     "no_balance",
     "quota",
     "unknown_model",
-    # replies that are not what was asked for
+    # replies other than the one requested
     "truncated",
     "unlimited",
     "empty",
@@ -48,73 +47,63 @@ Kind = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 RETRYABLE = "429|overloaded|500|502|503|504|reset|cut|html|null_choices|error_in_200"
-"""Every kind after which the same request may succeed, except `hang`, which takes the client's time limit."""
+"""Every kind after which a retry may succeed, except `hang`, which lasts until the client times out."""
 
-TIMES = 4
-"""How many attempts at one request a fault at a rate below 1 may hit, so that a retry succeeds in the end."""
+DEFAULT_TIMES = 4
+"""Attempts of one request that a fault with a rate below 1 may hit, so that a retry eventually succeeds."""
 
 
 class FaultError(ValueError):
-    """A fault that cannot be ordered. The message says what is wrong with it."""
+    """An invalid fault specification."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault, ordered for some of the chat requests.
-
-    Args:
-        kind: one of `KINDS`, or several with `|` between them, of which the request's content draws one.
-        rate: the share of requests it hits.
-        seed: another seed hits other requests.
-        nth: which of the requests it may hit, counted from 1 as they arrive, among those that `word` and
-            `provider` leave: `3`, `3/5`, or `100-` for the hundredth and all after it.
-        word: hits only requests whose body holds this text.
-        provider: hits only requests to this provider.
-        times: how many attempts at one request it may hit; without it `TIMES` where `rate` is below 1, and
-            any number where it is 1.
-        seconds: how long `latency` (0.5 where it is not given) and `hang` (until the client gives up) last.
-        retry_after: the header Retry-After of a refusal: `7` (seconds), `date:7` (the HTTP date in seven
-            seconds) or `ms:200` (the header retry-after-ms).
-        code: takes the place of the provider's code for it, such as `1305` for GLM.
-    """
+    """A fault to inject into some of the chat requests."""
 
     kind: str
+    """One of `KINDS`, or several separated by `|`, from which the request's content selects one."""
     rate: float = 1.0
+    """Share of requests it hits."""
     seed: int = 0
+    """A different seed hits different requests."""
     nth: str = ""
+    """Requests it may hit, by arrival among those that match, from 1: `3`, `3/5` or `100-` (100 and on)."""
     word: str = ""
+    """Match only requests whose body contains this text."""
     provider: str = ""
+    """Match only requests to this provider."""
     times: int | None = None
+    """Attempts of one request it may hit; None means `DEFAULT_TIMES` if `rate` is below 1, else no limit."""
     seconds: float | None = None
+    """Duration of `latency` (default 0.5) and `hang` (default: until the client disconnects)."""
     retry_after: str = ""
+    """Retry-After of a refusal: `7` (seconds), `date:7` (date in 7 seconds) or `ms:200` (retry-after-ms)."""
     code: str = ""
+    """Error code to send instead of the provider's usual one, such as `1305` for GLM."""
 
     def __post_init__(self) -> None:
         for kind in self.kinds:
             if kind not in KINDS:
-                raise FaultError(f"{kind!r} is no fault; faults are {', '.join(KINDS)}")
+                raise FaultError(f"unknown fault {kind!r}; choose from {', '.join(KINDS)}")
         if not 0 <= self.rate <= 1:
-            raise FaultError(f"{self.kind}: rate is a share from 0 to 1, not {self.rate}")
+            raise FaultError(f"{self.kind}: rate must be from 0 to 1, not {self.rate}")
         try:
-            list(_numbers(self.nth))
-            waited(self.retry_after)
+            _parse_nth(self.nth)
+            parse_retry_after(self.retry_after)
         except ValueError:
             raise FaultError(
-                f"{self.kind}: nth is written 3, 3/5 or 100-, and retry_after 7, date:7 or ms:200"
+                f"{self.kind}: nth must look like 3, 3/5 or 100-, and retry_after like 7, date:7 or ms:200"
             ) from None
 
     @property
     def kinds(self) -> list[str]:
-        """The kinds it is drawn from."""
+        """The kinds to select from."""
         return self.kind.split("|")
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The fault written as `KIND[:NAME=VALUE,…]`, for instance `429|500:rate=0.3,seed=7`.
-
-        Raises:
-            FaultError: the text is not written so, or names what there is not.
-        """
+        """Parse `KIND[:NAME=VALUE,…]`, such as `429|500:rate=0.3,seed=7`. Raises FaultError if invalid."""
         kind, _, rest = text.partition(":")
         types = {"rate": float, "seed": int, "times": int, "seconds": float}
         values: dict[str, object] = {}
@@ -122,15 +111,15 @@ class Fault:
             name, sign, value = part.partition("=")
             if not sign or name not in {field.name for field in fields(cls)} - {"kind"}:
                 names = ", ".join(field.name for field in fields(cls) if field.name != "kind")
-                raise FaultError(f"{part!r} is not NAME=VALUE with one of the names {names}")
+                raise FaultError(f"{part!r} is not NAME=VALUE; valid names are {names}")
             try:
                 values[name] = types.get(name, str)(value)
             except ValueError:
-                raise FaultError(f"{name} is a number, not {value!r}") from None
+                raise FaultError(f"{name} must be a number, not {value!r}") from None
         return replace(cls(kind), **values)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
-        """The text that `parse` reads."""
+        """Return the text form that `parse` reads."""
         given = [
             f"{field.name}={getattr(self, field.name)}"
             for field in fields(self)
@@ -141,56 +130,57 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A fault that a request meets: the kind drawn, and the order it came from."""
+    """A fault that applies to a request."""
 
     kind: str
+    """The kind selected for this request."""
     fault: Fault
 
 
-class Forecast:
-    """Says which fault a request meets. The first fault of the list that hits is the one."""
+class FaultPlan:
+    """Decides which fault applies to a request: the first one in the list that hits it."""
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         self._faults = faults
         self._counters = [itertools.count(1) for _ in faults]
 
     def hit(self, provider: str, body: bytes, digest: bytes, attempt: int) -> Hit | None:
-        """The fault for a request: its provider, its body and the digest of it, and the attempt (from 1)."""
+        """Return the fault for a request with this body digest and attempt number (from 1)."""
         found: Hit | None = None
         for fault, counter in zip(self._faults, self._counters, strict=True):
             if fault.provider and fault.provider != provider:
                 continue
-            if fault.word and not _holds(body, fault.word):
+            if fault.word and not _contains(body, fault.word):
                 continue
             number = next(counter)
-            if found is None and self._meets(fault, number, digest, attempt):
+            if found is None and self._applies(fault, number, digest, attempt):
                 kinds = fault.kinds
-                drawn = int(_share(digest, fault.seed, attempt, "kind") * len(kinds))
-                found = Hit(kinds[drawn], fault)
+                index = int(_draw(digest, fault.seed, attempt, "kind") * len(kinds))
+                found = Hit(kinds[index], fault)
         return found
 
-    def _meets(self, fault: Fault, number: int, digest: bytes, attempt: int) -> bool:
-        if fault.nth and not any(first <= number <= last for first, last in _numbers(fault.nth)):
+    def _applies(self, fault: Fault, number: int, digest: bytes, attempt: int) -> bool:
+        if fault.nth and not any(first <= number <= last for first, last in _parse_nth(fault.nth)):
             return False
         times = fault.times
         if times is None and fault.rate < 1:
-            times = TIMES
+            times = DEFAULT_TIMES
         if times is not None and attempt > times:
             return False
-        return fault.rate == 1 or _share(digest, fault.seed, attempt, fault.kind) < fault.rate
+        return fault.rate == 1 or _draw(digest, fault.seed, attempt, fault.kind) < fault.rate
 
 
-def waited(retry_after: str) -> tuple[str, float]:
-    """The form (`seconds`, `date`, `ms` or none) and the number in a fault's `retry_after`."""
+def parse_retry_after(retry_after: str) -> tuple[str, float]:
+    """Return the kind (`seconds`, `date`, `ms` or empty) and the number of a fault's `retry_after`."""
     if not retry_after:
         return "", 0.0
-    form, colon, number = retry_after.rpartition(":")
-    if colon and form not in ("date", "ms"):
+    kind, colon, number = retry_after.rpartition(":")
+    if colon and kind not in ("date", "ms"):
         raise ValueError(retry_after)
-    return form or "seconds", float(number)
+    return kind or "seconds", float(number)
 
 
-def _numbers(nth: str) -> list[tuple[int, float]]:
+def _parse_nth(nth: str) -> list[tuple[int, float]]:
     spans: list[tuple[int, float]] = []
     for part in filter(None, nth.split("/")):
         number = int(part.removesuffix("-"))
@@ -198,11 +188,12 @@ def _numbers(nth: str) -> list[tuple[int, float]]:
     return spans
 
 
-def _holds(body: bytes, word: str) -> bool:
-    # Clients write JSON with and without escapes.
+def _contains(body: bytes, word: str) -> bool:
+    # Some clients escape non-ASCII characters in JSON, others do not.
     return word.encode() in body or word.encode("ascii", "backslashreplace") in body
 
 
-def _share(digest: bytes, seed: int, attempt: int, about: str) -> float:
-    drawn = blake2b(digest + f"\0{seed}\0{attempt}\0{about}".encode(), digest_size=8).digest()
+def _draw(digest: bytes, seed: int, attempt: int, purpose: str) -> float:
+    """Return a number from 0 to 1 that depends on the arguments alone."""
+    drawn = blake2b(digest + f"\0{seed}\0{attempt}\0{purpose}".encode(), digest_size=8).digest()
     return int.from_bytes(drawn, "big") / 2**64

@@ -1,4 +1,4 @@
-"""How much a provider takes: rates that it refuses to go beyond, and slots that requests wait for."""
+"""Capacity of a provider: rate limits that reject requests, and slots that requests wait for."""
 
 import asyncio
 import time
@@ -9,10 +9,10 @@ from standin.wire import Refused
 
 
 class Limits:
-    """The rate limits of one account, as buckets that fill evenly.
+    """The rate limits of one account, as token buckets.
 
-    The bucket of requests holds what one second brings, that of tokens what ten seconds bring; both are full
-    at the start. A refused request takes nothing out.
+    The request bucket holds one second's worth, the token bucket ten seconds' worth; both start full.
+    A rejected request consumes nothing.
     """
 
     def __init__(self, options: Options) -> None:
@@ -21,7 +21,7 @@ class Limits:
         self.tokens = _Bucket(tokens / 60, tokens / 6) if tokens else None
 
     def take(self, tokens: int) -> None:
-        """Let a request of so many tokens in. Raises Refused where it is too much."""
+        """Admit a request of this many tokens. Raises Refused above a limit."""
         if self.requests and not self.requests.has(1):
             raise Refused("429")
         if self.tokens and not self.tokens.has(tokens):
@@ -33,39 +33,39 @@ class Limits:
 
 
 class _Bucket:
-    def __init__(self, a_second: float, most: float) -> None:
-        self._a_second, self._most, self.a_minute = a_second, most, a_second * 60
-        self.left, self._at = most, time.monotonic()
+    def __init__(self, per_second: float, capacity: float) -> None:
+        self._per_second, self._capacity, self.per_minute = per_second, capacity, per_second * 60
+        self.left, self._updated = capacity, time.monotonic()
 
     def has(self, amount: float) -> bool:
         now = time.monotonic()
-        self.left = min(self._most, self.left + (now - self._at) * self._a_second)
-        self._at = now
-        # What is larger than the bucket passes when it is full, or it never would.
-        return self.left >= min(amount, self._most)
+        self.left = min(self._capacity, self.left + (now - self._updated) * self._per_second)
+        self._updated = now
+        # A request larger than the bucket passes when it is full; otherwise it never would.
+        return self.left >= min(amount, self._capacity)
 
     def take(self, amount: float) -> None:
         self.left -= amount
 
 
 class Queue:
-    """The places at which a provider works; whoever finds none free waits in order of arrival."""
+    """The slots in which a provider processes requests; requests wait for one in order of arrival."""
 
     def __init__(self, slots: int | None) -> None:
-        self._places = asyncio.Semaphore(slots) if slots else None
+        self._slots = asyncio.Semaphore(slots) if slots else None
         self.running = 0
         self.waiting = 0
 
     @property
     def length(self) -> int:
-        """The requests in work and waiting."""
+        """The number of requests running and waiting."""
         return self.running + self.waiting
 
     async def __aenter__(self) -> Self:
-        if self._places:
+        if self._slots:
             self.waiting += 1
             try:
-                await self._places.acquire()
+                await self._slots.acquire()
             finally:
                 self.waiting -= 1
         self.running += 1
@@ -73,5 +73,5 @@ class Queue:
 
     async def __aexit__(self, *_: object) -> None:
         self.running -= 1
-        if self._places:
-            self._places.release()
+        if self._slots:
+            self._slots.release()

@@ -1,4 +1,4 @@
-"""What can be set of a stand-in, the same in Python and on the command line."""
+"""Settings of a stand-in server, the same in Python and on the command line."""
 
 from dataclasses import dataclass
 
@@ -7,39 +7,33 @@ from standin.faults import Fault
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How the server behaves.
-
-    Args:
-        faults: what goes wrong, see `Fault`; the first that hits a request is the one it meets.
-        latency: the seconds a reply takes; its median where there is a sigma.
-        latency_sigma: the sigma of a lognormal spread, drawn from the request's content.
-        requests_per_second: how many requests each provider takes, 429 above, without Retry-After;
-            vLLM knows no such limit.
-        tokens_per_minute: how many tokens (of the prompt, or the reply's limit where that is larger).
-        slots: how many requests each provider works on at a time; the others wait in order of arrival, so
-            that latency grows with what waits.
-        max_queued: the most requests at vLLM, those in work included; 503 above.
-        context: the context length of all models, in tokens.
-        wins: the share of comparisons that the draft wins.
-        points: the most points that a debater makes, each in a line; real ones speak at greater length than
-            the stand-in does by itself.
-        vllm_key: the key vLLM was started with; without one it takes any.
-        token_life: how long a token of Wenxin's is good for, in seconds.
-        keep: whether requests are kept in memory for `StandIn.requests`.
-        log: a file to which one line of JSON is written for each request.
-    """
+    """How the server behaves."""
 
     faults: tuple[Fault, ...] = ()
+    """Faults to inject; a request meets the first one that matches."""
     latency: float = 0.0
+    """Seconds per reply; the median if `latency_sigma` is set."""
     latency_sigma: float = 0.0
+    """Sigma of a lognormal latency distribution, drawn from the request's content."""
     requests_per_second: float | None = None
+    """Limit per provider, 429 without Retry-After above it; vLLM has no rate limits."""
     tokens_per_minute: int | None = None
+    """Limit per provider; a request counts as its prompt or its reply limit, whichever is larger."""
     slots: int | None = None
+    """Requests each provider processes at once; the rest wait in order of arrival."""
     max_queued: int | None = None
+    """Requests running and waiting at vLLM, 503 above it."""
     context: int | None = None
+    """Context length of every model, in tokens."""
     wins: float = 0.6
+    """Share of comparisons that the draft wins."""
     points: int = 0
+    """Maximum points a debater makes, one per line, since real debaters write more than the stand-in does."""
     vllm_key: str = ""
+    """Key that vLLM requires; empty accepts any."""
     token_life: float = 2_592_000.0
+    """Lifetime of a Wenxin access token, in seconds."""
     keep: bool = True
+    """Whether to keep requests in memory for `StandIn.requests`."""
     log: str = ""
+    """File to append one JSON line per request to."""

@@ -1,4 +1,4 @@
-"""What a provider is to the stand-in, and what most of them share: OpenAI's form of a chat completion."""
+"""The base class of the imitated providers, with OpenAI's chat completion format that most of them share."""
 
 import hmac
 from abc import ABC, abstractmethod
@@ -11,31 +11,36 @@ from samples.tokens import estimate_tokens
 from standin.limits import Limits, Queue
 from standin.options import Options
 from standin.replies import Message
-from standin.wire import Answer, Incoming, Refused, as_json
+from standin.wire import Answer, Incoming, Refused, json_answer, read_messages, refuse_unsupported
 
 CREATED = 1_790_000_000
-"""The time that replies give as theirs: always the same, so that replies are."""
+"""The creation time of every reply, constant to keep replies reproducible."""
 
 
 class Provider(ABC):
-    """A provider as the stand-in plays it.
-
-    `prefix` is where it stands on the server, `base_url` the path that clients are given, `accepts` the key
-    it takes. `withheld` and `full` are its words for a reply that a content filter kept back, and for one
-    that ended where the context did.
-    """
+    """A provider as the stand-in imitates it."""
 
     name: ClassVar[str]
     prefix: ClassVar[str]
+    """The path under which the provider is served."""
     base_url: ClassVar[str]
+    """The path that clients use as their base URL."""
     chat_path: ClassVar[str] = "/v1/chat/completions"
-    accepts: ClassVar[str] = ""
+    models_path: ClassVar[str] = "/v1/models"
+    """The path of the model list, empty if the API has none."""
+    accepted_key: ClassVar[str] = ""
     models: ClassVar[Mapping[str, int]]
-    """The models it knows, and the context length of each in tokens."""
-    withheld: ClassVar[str] = "content_filter"
-    full: ClassVar[str] = "length"
-    refuses_rates: ClassVar[bool] = True
-    refuses_queues: ClassVar[bool] = False
+    """The context length of each model, in tokens."""
+    roles: ClassVar[Sequence[str]] = ("system", "user", "assistant")
+    messages_code: ClassVar[str] = ""
+    """The error code for invalid messages; empty means that of any bad request."""
+    ignores_n: ClassVar[bool] = False
+    finish_filtered: ClassVar[str] = "content_filter"
+    """The finish reason of a reply withheld by a content filter."""
+    finish_context: ClassVar[str] = "length"
+    """The finish reason of a reply that reached the end of the context."""
+    has_rate_limits: ClassVar[bool] = True
+    has_queue_limit: ClassVar[bool] = False
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -46,112 +51,122 @@ class Provider(ABC):
     @property
     def key(self) -> str:
         """The key it accepts."""
-        return self.accepts
+        return self.accepted_key
 
-    def knows(self, incoming: Incoming) -> bool:
-        """Whether the request carries the right key."""
+    def is_authorized(self, incoming: Incoming) -> bool:
+        """Return whether the request carries the right key."""
         return hmac.compare_digest(incoming.bearer.encode(), self.key.encode())
 
     def is_chat(self, incoming: Incoming) -> bool:
-        """Whether this is a request that a model answers."""
+        """Return whether this is a chat request."""
         return incoming.method == "POST" and incoming.path == self.chat_path
 
-    def other(self, incoming: Incoming) -> Answer | None:
-        """The answer to any other request; None where there is nothing at its path."""
-        if incoming.path == "/v1/models":
+    def answer_other(self, incoming: Incoming) -> Answer | None:
+        """Answer a request other than chat; None if the path does not exist."""
+        if incoming.path == self.models_path:
             data = [{"id": name, "object": "model", "owned_by": "standin"} for name in self.models]
-            return as_json({"object": "list", "data": data})
+            return json_answer({"object": "list", "data": data})
         return None
 
     @abstractmethod
-    def read(self, incoming: Incoming) -> "Chat":
-        """The chat request. Raises Refused where the real API refuses it."""
+    def read_chat(self, incoming: Incoming) -> "Chat":
+        """Parse a chat request. Raises Refused if the real API refuses it."""
 
     @abstractmethod
     def reply(self, chat: "Chat", *, usage: bool) -> Answer:
-        """The reply to a chat request, with its usage or without."""
+        """Return the reply to a chat request, with or without its token usage."""
 
     @abstractmethod
     def refuse(self, refused: Refused, incoming: Incoming, model: str) -> Answer:
-        """A refusal in the form of this API."""
+        """Return a refusal in this API's format."""
 
-    def failure_in_200(self) -> Answer:
-        """An error that comes with status 200, as a proxy may hand it on."""
+    def error_in_200(self) -> Answer:
+        """Return an error with status 200, as some proxies do."""
         error = {"message": "The upstream model failed.", "type": "server_error", "param": None, "code": None}
-        return as_json({"error": error})
+        return json_answer({"error": error})
 
-    def phrased(self, chat: "Chat", text: str) -> str:
-        """What was said, in the way of the model."""
+    def shape(self, chat: "Chat", text: str) -> str:
+        """Return the reply text as the model writes it."""
         return text
 
     def context(self, model: str) -> int:
-        """The context length of a model, in tokens."""
+        """Return the context length of a model, in tokens."""
         return self.options.context or self.models[model]
 
-    def opened(self, body: Mapping[str, Any], messages: list[Message], limit: int | None) -> "Chat":
-        """A chat request whose model is known. Raises Refused where the prompt is longer than the context."""
-        chat = Chat(str(body["model"]), messages, limit, dict(body), prompt_tokens(messages))
+    def read_body(self, incoming: Incoming) -> tuple[dict[str, Any], str, list[Message]]:
+        """Return the body, model and messages of a request in OpenAI's format."""
+        body = incoming.json()
+        model = self.read_model(body)
+        messages = read_messages(body, self.roles, self.messages_code)
+        refuse_unsupported(body, ignore_n=self.ignores_n)
+        return body, model, messages
+
+    def read_model(self, body: Mapping[str, Any]) -> str:
+        """Return the model of a request. Raises Refused if it does not exist."""
+        model = body.get("model")
+        if not isinstance(model, str) or model not in self.models:
+            raise Refused("unknown_model")
+        return model
+
+    def new_chat(self, body: dict[str, Any], messages: list[Message], limit: int | None) -> "Chat":
+        """Return a chat for a known model. Raises Refused if the prompt exceeds the context."""
+        chat = Chat(body["model"], messages, limit, body, count_prompt_tokens(messages))
         context = self.context(chat.model)
-        if chat.asked > context:
-            raise too_long(context, chat.asked)
-        chat.cached = self.cache.look(messages, chat.asked)
+        if chat.prompt_tokens > context:
+            raise Refused("too_long", lengths=(context, chat.prompt_tokens))
+        chat.cached_tokens = self.cache.look_up(messages, chat.prompt_tokens)
         return chat
-
-
-def too_long(context: int, asked: int) -> Refused:
-    """The refusal of a prompt that is longer than the context; its words give both lengths in tokens."""
-    return Refused("too_long", numbers=(context, asked))
 
 
 @dataclass(slots=True)
 class Chat:
-    """A chat request that the provider accepts, and the reply on its way.
-
-    `limit` is the longest reply in tokens, None where there is no limit but the context. `finish` is the
-    provider's word for how the reply ended, `text` and `thoughts` what was said, token counts as reported.
-    """
+    """An accepted chat request and its reply; token counts are those reported to the client."""
 
     model: str
     messages: list[Message]
     limit: int | None
+    """The longest reply in tokens; None if only the context limits it."""
     body: dict[str, Any]
-    asked: int
-    cached: int = 0
+    prompt_tokens: int
+    cached_tokens: int = 0
     text: str = ""
     thoughts: str = ""
     finish: str = "stop"
-    said: int = 0
-    thought: int = 0
+    """The provider's finish reason."""
+    text_tokens: int = 0
+    thought_tokens: int = 0
 
-    def say(self, text: str) -> None:
-        """Put a reply in, cut off where it is longer than the limit allows."""
-        self.text, self.said = text, estimate_tokens(text)
-        self.thought = estimate_tokens(self.thoughts)
-        if self.limit is None or self.said + self.thought <= self.limit:
+    def set_reply(self, text: str) -> None:
+        """Set the reply, truncated to the limit."""
+        self.text, self.text_tokens = text, estimate_tokens(text)
+        self.thought_tokens = estimate_tokens(self.thoughts)
+        if self.limit is None or self.text_tokens + self.thought_tokens <= self.limit:
             return
         self.finish = "length"
-        room = max(self.limit - self.thought, 0)
-        self.text = text[: len(text) * room // max(self.said, 1)]
-        self.said, self.thought = room, min(self.thought, self.limit)
+        room = max(self.limit - self.thought_tokens, 0)
+        self.text = text[: len(text) * room // max(self.text_tokens, 1)]
+        self.text_tokens, self.thought_tokens = room, min(self.thought_tokens, self.limit)
 
-    def cut(self, finish: str) -> None:
-        """Break the reply off in the middle, for this reason."""
-        self.text, self.said, self.finish = self.text[: len(self.text) // 2], self.said // 2, finish
+    def halve(self, finish: str) -> None:
+        """Drop the second half of the reply and set the finish reason."""
+        self.text, self.text_tokens, self.finish = (
+            self.text[: len(self.text) // 2],
+            self.text_tokens // 2,
+            finish,
+        )
 
-    def end(self, finish: str) -> None:
-        """End it with nothing said, for this reason."""
-        self.text, self.thoughts, self.said, self.thought, self.finish = "", "", 0, 0, finish
+    def clear(self, finish: str) -> None:
+        """Drop the whole reply and set the finish reason."""
+        self.text, self.thoughts, self.text_tokens, self.thought_tokens, self.finish = "", "", 0, 0, finish
 
 
-def prompt_tokens(messages: Sequence[Message]) -> int:
-    """The tokens of a prompt, four for the frame of each message included."""
+def count_prompt_tokens(messages: Sequence[Message]) -> int:
+    """Return the number of tokens in a prompt, including four of overhead per message."""
     return estimate_tokens("\n".join(m["content"] for m in messages)) + 4 * len(messages)
 
 
-def completion(
-    chat: Chat, *, id: str, usage: bool, extra: Mapping[str, Any], details: bool
-) -> dict[str, Any]:
-    """A chat completion in OpenAI's form; `extra` goes into the message."""
+def completion(chat: Chat, *, id: str, usage: bool, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a chat completion in OpenAI's format; `extra` is added to the message."""
     body: dict[str, Any] = {
         "id": id,
         "object": "chat.completion",
@@ -166,34 +181,33 @@ def completion(
         ],
     }
     if usage:
-        said = chat.said + chat.thought
-        counts: dict[str, Any] = {
-            "prompt_tokens": chat.asked,
-            "completion_tokens": said,
-            "total_tokens": chat.asked + said,
+        tokens = chat.text_tokens + chat.thought_tokens
+        body["usage"] = {
+            "prompt_tokens": chat.prompt_tokens,
+            "completion_tokens": tokens,
+            "total_tokens": chat.prompt_tokens + tokens,
+            "prompt_tokens_details": {"cached_tokens": chat.cached_tokens},
+            "completion_tokens_details": {"reasoning_tokens": chat.thought_tokens},
         }
-        if details:
-            counts["prompt_tokens_details"] = {"cached_tokens": chat.cached}
-            counts["completion_tokens_details"] = {"reasoning_tokens": chat.thought}
-        body["usage"] = counts
     return body
 
 
 @dataclass
 class PrefixCache:
-    """What a server remembers of the beginnings of prompts, in blocks of 64 characters (16 tokens or so).
+    """A server's prefix cache, in blocks of 64 characters (about 16 tokens).
 
-    Like a real one it depends on what was asked before, so cached counts are the one part of a reply that
-    follows from the order of requests. `queries` and `hits` are in tokens.
+    As on a real server, cached counts are the one part of a reply that depends on the order of requests.
     """
 
     blocks: int = 100_000
     queries: int = 0
+    """Tokens looked up."""
     hits: int = 0
+    """Tokens found."""
     _known: OrderedDict[int, None] = field(default_factory=OrderedDict)
 
-    def look(self, messages: Sequence[Message], tokens: int) -> int:
-        """How many of a prompt's tokens are known; from now on all are."""
+    def look_up(self, messages: Sequence[Message], tokens: int) -> int:
+        """Return how many of a prompt's tokens are cached, then cache them all."""
         text = "\0".join(message["content"] for message in messages)
         known, blocks, link, unbroken = self._known, 0, 0, True
         for start in range(0, len(text) - 63, 64):

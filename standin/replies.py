@@ -1,19 +1,17 @@
-"""What the models say: each agent of a round is played by the rules of `models.providers.rehearsal`.
+"""What the models reply: each coevol agent is played by `models.providers.rehearsal`.
 
-Which agent is asked is read from the task in the last message, outside of the fences around material. The
-words looked for are those any pack needs in order to say what it wants: a verdict about two assistants or
-two numbers, at most three suggestions, a debate and its side. A message with none of them but with a
-response or suggestions in it asks for an edited response; any other gets a short answer.
+The role is recognized from the task in the last message, ignoring fenced material. The patterns match what
+any prompt pack must say: a verdict on two assistants or two numbers, at most three suggestions, a debate and
+its side. Any other message gets an edited response if it contains material to edit, or else a short answer.
 """
 
 import random
 import re
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
 
 from models.providers.rehearsal import RehearsalModel
-
-from models.settings import ROLES, Role
+from models.settings import Role
 
 _FENCED = re.compile(r"<([a-z_]+(?:-\d+)?)>\n.*?\n</\1>", re.DOTALL)
 _JUDGE = re.compile(r"assistant 1\b.*assistant 2\b|two numbers", re.DOTALL)
@@ -25,58 +23,64 @@ _AGAINST = re.compile(r"\bnot accurate\b|\binaccurate\b|\bagainst the response\b
 _POINT = "The request asks for this, and the response deals with it in its own way. One may see it so or so."
 _MATERIAL = re.compile(r"<(?:response|suggestions|request)(?:-\d+)?>\n")
 
+_PURPOSES: Mapping[Role, Literal["speech", "suggestions", "draft", "verdict"]] = {
+    "positive": "speech",
+    "critical": "speech",
+    "advisor": "suggestions",
+    "editor": "draft",
+    "judge": "verdict",
+}
+
 Message = dict[str, str]
 
 
-class Said(NamedTuple):
-    """The reply to a conversation, and who gave it: a role, or `other`."""
+class Reply(NamedTuple):
+    """The reply to a conversation."""
 
     role: str
+    """The agent that replies, or `other`."""
     text: str
 
 
 class Agents:
-    """The models behind the server.
-
-    `wins` is the share of comparisons that the draft is to win, `points` the most that a debater makes.
-    """
+    """The models behind the server; `wins` and `points` are those of `Options`."""
 
     def __init__(self, wins: float, points: int = 0) -> None:
         self._points = points
-        self._models = {role: RehearsalModel(role=role, wins=wins) for role in ROLES}
+        self._model = RehearsalModel(wins=wins)
 
-    def say(self, messages: Sequence[Message]) -> Said:
-        """The reply to these messages, which follows from them alone."""
+    def say(self, messages: Sequence[Message]) -> Reply:
+        """Return the reply to these messages, determined by them alone."""
         text = "\n\n".join(message["content"] for message in messages)
-        role = role_asked(messages[-1]["content"])
+        role = find_role(messages[-1]["content"])
         if role is None:
-            return Said("other", "Ready.")
-        reply = self._models[role].reply(text)
+            return Reply("other", "Ready.")
+        reply = self._model.reply(text, _PURPOSES[role], role)
         if role == "judge" and len(messages) > 2 and any(m["role"] == "assistant" for m in messages):
-            # Asked again for a verdict that could not be read: this time it can.
+            # The judge's first verdict was unreadable; a repeated request gets a readable one.
             reply = reply if reply[:1] in "ae123456789" else "equal\nThere is little between them."
-            if _scored(messages[0]["content"]) and reply.startswith("equal"):
+            if _asks_for_scores(messages[0]["content"]) and reply.startswith("equal"):
                 reply = "7 7\nThere is little between them."
         elif role in ("positive", "critical") and self._points:
-            made = random.Random(text).randint(1, self._points)  # noqa: S311 - no secret
-            reply = "\n".join([reply, *(f"{number}. {_POINT}" for number in range(1, made + 1))])
-        return Said(role, reply)
+            points = random.Random(text).randint(1, self._points)  # noqa: S311 - not cryptographic
+            reply = "\n".join([reply, *(f"{number}. {_POINT}" for number in range(1, points + 1))])
+        return Reply(role, reply)
 
 
-def role_asked(prompt: str) -> Role | None:
-    """The agent that a prompt speaks to, None where it is for none of them."""
+def find_role(prompt: str) -> Role | None:
+    """Return the agent that a prompt addresses, None if it addresses none."""
     task = _FENCED.sub("", prompt).lower()
     if _JUDGE.search(task):
         return "judge"
     if _ADVISOR.search(task):
         return "advisor"
     if _FREE.search(task):
-        # Whoever weighs what was said for the response is the one who speaks against it.
+        # The agent that weighs the arguments for the response is the one that argues against it.
         return "critical" if _FOR_THE_RESPONSE.search(task) else "positive"
     if _OPENING.search(task):
         return "critical" if _AGAINST.search(task) else "positive"
     return "editor" if _MATERIAL.search(prompt) else None
 
 
-def _scored(prompt: str) -> bool:
+def _asks_for_scores(prompt: str) -> bool:
     return "two numbers" in _FENCED.sub("", prompt).lower()

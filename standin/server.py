@@ -1,4 +1,4 @@
-"""The stand-in as a running server: in a thread of whoever asks for it, or in a process of its own."""
+"""Run the stand-in server, in a thread of this process or in a separate process."""
 
 import socket
 import subprocess
@@ -16,7 +16,7 @@ from standin.faults import Fault
 from standin.options import Options
 
 BACKLOG = 8192
-"""Connections that may wait to be accepted: a client may open thousands at once."""
+"""Connections waiting to be accepted; a client may open thousands at once."""
 
 KEY_VARIABLES = {
     "openai": "OPENAI_API_KEY",
@@ -24,18 +24,18 @@ KEY_VARIABLES = {
     "ernie": "QIANFAN_API_KEY",
     "vllm": "VLLM_API_KEY",
 }
-"""Where coevol looks for the key of a provider; see `models.keys`."""
+"""The environment variable of each provider's key, as in `models.keys`."""
 
 
 class StandIn:
-    """A server that stands in for the model providers, while the context lasts.
+    """A context manager that runs a server imitating the model providers.
 
     Args:
-        *faults: what goes wrong: `Fault`s, or texts such as `429:rate=0.3,seed=7`.
-        port: where it listens on 127.0.0.1; 0 takes a free port.
-        own_process: whether it runs in a process of its own, which takes no time from this one. Its requests
-            are then known when they are finished, and `order` is not possible.
-        **options: those of `standin.options.Options`.
+        *faults: faults to inject, as `Fault` or as text such as `429:rate=0.3,seed=7`.
+        port: the port on 127.0.0.1; 0 picks a free one.
+        own_process: run in a separate process, which takes no CPU time from this one. `requests` then holds
+            finished requests only, and `order` is not available.
+        **options: fields of `standin.options.Options`.
     """
 
     def __init__(
@@ -49,39 +49,39 @@ class StandIn:
 
     @property
     def url(self) -> str:
-        """The server's own address."""
+        """The server's address."""
         return f"http://127.0.0.1:{self.port}"
 
     def base_url(self, provider: str) -> str:
-        """What a client of a provider is given as its base URL."""
+        """Return the base URL for clients of a provider."""
         return self.url + self.app.provider(provider).base_url
 
     def key(self, provider: str) -> str:
-        """The key that a provider accepts."""
+        """Return the key that a provider accepts."""
         return self.app.provider(provider).key
 
     def environment(self) -> dict[str, str]:
-        """The environment variables in which coevol looks for the keys."""
+        """Return the environment variables from which coevol reads the keys."""
         return {variable: self.key(provider) for provider, variable in KEY_VARIABLES.items()}
 
     @property
     def requests(self) -> list[Request]:
         """The requests so far, in order of arrival."""
-        apart = self._running.requests() if isinstance(self._running, _Process) else []
-        return self.app.requests + apart
+        separate = self._running.requests() if isinstance(self._running, _Process) else []
+        return self.app.requests + separate
 
     def chats(self, provider: str = "") -> list[Request]:
-        """The chat requests so far (to one provider), in order of arrival."""
+        """Return the chat requests so far (to one provider, if given), in order of arrival."""
         return [r for r in self.requests if r.chat and provider in ("", r.provider)]
 
     def order(self, *faults: Fault | str) -> None:
-        """Put these faults in the place of those ordered before; none at all for fair weather."""
+        """Replace the faults to inject; without arguments, inject none."""
         if self._own_process:
-            raise RuntimeError("a stand-in in a process of its own keeps the faults it was started with")
+            raise RuntimeError("faults are fixed when the stand-in runs in its own process")
         self.app.order(_parsed(faults))
 
     def start(self) -> Self:
-        """Listen. What was recorded before is kept."""
+        """Start listening; requests recorded earlier are kept."""
         if self._own_process:
             self._running = _Process(self.port, self.options)
             self.port = self._running.port
@@ -92,7 +92,7 @@ class StandIn:
         return self
 
     def stop(self) -> None:
-        """Reset all connections and stop listening; `start` begins again on the same port."""
+        """Reset all connections and stop listening; `start` reuses the port."""
         if self._running:
             self.app.requests += self._running.stop()
             self._running = None
@@ -105,7 +105,7 @@ class StandIn:
 
 
 def listen(port: int) -> socket.socket:
-    """A socket that listens on this machine only."""
+    """Return a socket that listens on 127.0.0.1."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -127,7 +127,7 @@ class _Thread:
         self._thread = threading.Thread(target=self._server.run, args=([listener],), daemon=True)
         self._thread.start()
         if not self._server.ready.wait(10):
-            raise RuntimeError("the stand-in did not start within ten seconds")
+            raise RuntimeError("the stand-in did not start within 10 seconds")
 
     def stop(self) -> list[Request]:
         self._server.force_exit = self._server.should_exit = True
@@ -154,17 +154,17 @@ class _Process:
                 arguments += [f"--fault={fault}" for fault in value]
             elif field.name not in ("log", "keep") and value != field.default:
                 arguments.append(f"{_FLAGS.get(field.name, '--' + field.name.replace('_', '-'))}={value}")
-        self._process = subprocess.Popen(  # noqa: S603 - this very program
+        self._process = subprocess.Popen(  # noqa: S603 - runs this package
             [sys.executable, "-m", "standin", *arguments],
             cwd=Path(__file__).parents[1],
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert self._process.stdout is not None  # noqa: S101 - for the type
+        assert self._process.stdout is not None  # noqa: S101 - narrows the type
         first = self._process.stdout.readline()
         if "http://" not in first:
             self.stop()
-            raise RuntimeError("the stand-in did not start; what it says stands above")
+            raise RuntimeError("the stand-in did not start; see its error output above")
         self.port = int(first.partition("127.0.0.1:")[2].partition(";")[0])
 
     def requests(self) -> list[Request]:
@@ -186,7 +186,7 @@ class _Process:
 
 
 class Server(uvicorn.Server):
-    """uvicorn, set up for this application."""
+    """uvicorn, configured for this application."""
 
     def __init__(self, app: App) -> None:
         super().__init__(
@@ -205,12 +205,12 @@ class Server(uvicorn.Server):
         self.ready = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and say so."""
+        """Start and set `ready`."""
         await super().startup(sockets)
         self.ready.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop, without waiting for anybody."""
+        """Stop without waiting for clients."""
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         await super().shutdown(sockets)

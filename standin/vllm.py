@@ -1,13 +1,12 @@
-"""vLLM 0.32 as `vllm serve` runs it: no account and no rates, but a queue, a context and a chat template.
+"""vLLM 0.32 as `vllm serve` runs it: no accounts or rate limits, but a queue and chat templates.
 
-A gateway in front of it may refuse what vLLM itself never does (rates, balance); such a fault is answered in
-vLLM's form. Its models differ in their templates and in how they think: `standin` takes any conversation,
-`standin-plain` has a template without a system role whose turns must alternate, `standin-thinks` leaves its
-thoughts in the text, `standin-reasons` runs with a reasoning parser, and `standin-diffuses` and
-`standin-mistral` refuse structured outputs, each in vLLM's words for its kind.
+Faults that come from a proxy rather than vLLM itself (rates, balance) use vLLM's error format all the same.
+The models: `standin` accepts any conversation, `standin-plain` has a chat template without a system role and
+with strict turns, `standin-thinks` leaves its thoughts in the text, `standin-reasons` runs with a reasoning
+parser, and `standin-diffuses` and `standin-mistral` refuse structured outputs with vLLM's message for models
+of their kind.
 
-What it does not cover: structured outputs by JSON schema or grammar, and a text for any regex whatever (see
-`_matching`).
+Not supported: structured outputs by JSON schema or grammar, and arbitrary regexes (see `_constrain`).
 """
 
 import hmac
@@ -15,23 +14,22 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from standin.provider import Chat, Provider, completion, prompt_tokens
+from standin.provider import Chat, Provider, completion, count_prompt_tokens
 from standin.replies import Message
 from standin.wire import (
     Answer,
     Failure,
     Incoming,
     Refused,
-    as_json,
-    count,
-    messages_of,
-    number,
-    only_plain,
+    json_answer,
+    read_count,
+    read_messages,
+    read_number,
 )
 
 _THOUGHTS = "Let me weigh what the request asks for against what the response gives."
 
-# Status, type and words.
+# Status, type and message.
 _REFUSALS: dict[Failure, tuple[int, str, str]] = {
     "invalid_key": (401, "Unauthorized", "Unauthorized"),
     "no_balance": (402, "PaymentRequired", "The balance is empty."),
@@ -51,16 +49,15 @@ _REFUSALS: dict[Failure, tuple[int, str, str]] = {
     "too_long": (
         400,
         "BadRequestError",
-        "This model's maximum context length is {context} tokens. However, your prompt contains {asked} "
+        "This model's maximum context length is {context} tokens. However, your prompt contains {tokens} "
         "input tokens, which exceeds this limit even without any output tokens.",
     ),
     "content_filter": (403, "Forbidden", "The content was refused."),
     "bad_request": (400, "BadRequestError", "The request is not valid."),
 }
 
-
-# What vLLM 0.32 answers where it cannot keep a reply to a form.
-_FORMLESS = {
+# vLLM 0.32's messages for models without structured outputs.
+_NO_STRUCTURED_OUTPUTS = {
     "standin-diffuses": "Structured outputs are not yet supported for diffusion language models. Remove the "
     "structured output constraint (e.g. `response_format`, `structured_outputs`) from the request.",
     "standin-mistral": "Non-tekken Mistral tokenizers are not supported for the 'guidance' structured output "
@@ -70,7 +67,7 @@ _FORMLESS = {
 
 
 class VLLM(Provider):
-    """A vLLM server; without `vllm_key` in the options it takes any key and none."""
+    """A vLLM server; unless the options set `vllm_key`, it needs no key."""
 
     name = "vllm"
     prefix = "/vllm"
@@ -83,17 +80,17 @@ class VLLM(Provider):
         "standin-diffuses": 32_768,
         "standin-mistral": 32_768,
     }
-    withheld = "abort"
-    refuses_rates = False
-    refuses_queues = True
+    finish_filtered = "abort"
+    has_rate_limits = False
+    has_queue_limit = True
 
     @property
     def key(self) -> str:
-        """The key it was started with."""
+        """The key the server was started with, `none` without one."""
         return self.options.vllm_key or "none"
 
-    def knows(self, incoming: Incoming) -> bool:
-        """Whether the request carries the key, where there is one; only paths below /v1 ask for it."""
+    def is_authorized(self, incoming: Incoming) -> bool:
+        """Return whether the request carries the key, if one is set; only paths under /v1 need it."""
         expected = self.options.vllm_key
         return (
             not expected
@@ -101,98 +98,83 @@ class VLLM(Provider):
             or hmac.compare_digest(incoming.bearer.encode(), expected.encode())
         )
 
-    def other(self, incoming: Incoming) -> Answer | None:
-        """Models, health, metrics and token counts."""
+    def answer_other(self, incoming: Incoming) -> Answer | None:
+        """Answer with models, health, version, metrics or token counts."""
         match incoming.method, incoming.path:
             case "GET", "/v1/models":
+                fields = {"object": "model", "owned_by": "vllm"}
                 data = [
-                    {
-                        "id": name,
-                        "object": "model",
-                        "owned_by": "vllm",
-                        "root": name,
-                        "max_model_len": self.context(name),
-                    }
+                    {"id": name, **fields, "root": name, "max_model_len": self.context(name)}
                     for name in self.models
                 ]
-                return as_json({"object": "list", "data": data})
+                return json_answer({"object": "list", "data": data})
             case "GET", "/health":
                 return Answer(200, b"")
             case "GET", "/version":
-                return as_json({"version": "0.32.0"})
+                return json_answer({"version": "0.32.0"})
             case "GET", "/metrics":
                 return Answer(200, self._metrics().encode(), type=b"text/plain; version=0.0.4; charset=utf-8")
             case "POST", "/tokenize":
-                return self._tokenized(incoming)
+                return self._tokenize(incoming)
         return None
 
-    def read(self, incoming: Incoming) -> Chat:
-        """The chat request."""
-        body = incoming.json()
-        model = self._model(body)
-        messages = messages_of(body)
-        only_plain(body)
-        number(body, "temperature", 0, float("inf"))
-        number(body, "top_p", 0, 1, open_low=True)
-        limit = count(body, "max_completion_tokens") or count(body, "max_tokens")
+    def read_chat(self, incoming: Incoming) -> Chat:
+        """Parse a chat request."""
+        body, model, messages = self.read_body(incoming)
+        read_number(body, "temperature", 0, float("inf"))
+        read_number(body, "top_p", 0, 1, open_low=True)
+        limit = read_count(body, "max_completion_tokens") or read_count(body, "max_tokens")
         context = self.context(model)
         if limit and limit > context:
             name = "max_completion_tokens" if "max_completion_tokens" in body else "max_tokens"
-            words = f"{name}={limit} cannot be greater than max_model_len={context}."
-            raise Refused("bad_request", words, param=name)
-        _templated(model, messages)
-        if _constraint(body) and model in _FORMLESS:
-            raise Refused("bad_request", _FORMLESS[model])
-        chat = self.opened(body, messages, limit)
-        # What is asked for beyond the context is cut in silence; without a limit the context is the limit.
-        chat.limit = min(limit or context, context - chat.asked)
+            message = f"{name}={limit} cannot be greater than max_model_len={context}."
+            raise Refused("bad_request", message, param=name)
+        _check_template(model, messages)
+        if _read_constraint(body) and model in _NO_STRUCTURED_OUTPUTS:
+            raise Refused("bad_request", _NO_STRUCTURED_OUTPUTS[model])
+        chat = self.new_chat(body, messages, limit)
+        # vLLM silently truncates a reply at the end of the context.
+        chat.limit = min(limit or context, context - chat.prompt_tokens)
         if model == "standin-reasons":
             chat.thoughts = _THOUGHTS
         return chat
 
-    def phrased(self, chat: Chat, text: str) -> str:
-        """The reply under its constraint, or with the thoughts before it."""
-        constraint = _constraint(chat.body)
+    def shape(self, chat: Chat, text: str) -> str:
+        """Return the text constrained to the structured output, or preceded by thoughts."""
+        constraint = _read_constraint(chat.body)
         if constraint:
-            return _matching(text, *constraint)
+            return _constrain(text, *constraint)
         return f"<think>\n{_THOUGHTS}\n</think>\n\n{text}" if chat.model == "standin-thinks" else text
 
     def reply(self, chat: Chat, *, usage: bool) -> Answer:
-        """The reply; prompt tokens that were cached are told as with --enable-prompt-tokens-details."""
+        """Return the reply, with cached prompt tokens as under --enable-prompt-tokens-details."""
         extra = {"refusal": None, "reasoning": chat.thoughts or None}
-        body = completion(chat, id="chatcmpl-standin", usage=usage, extra=extra, details=True)
-        return as_json(body)
+        return json_answer(completion(chat, id="chatcmpl-standin", usage=usage, extra=extra))
 
     def refuse(self, refused: Refused, incoming: Incoming, model: str) -> Answer:
-        """A refusal; codes are numbers."""
-        status, kind, words = _REFUSALS[refused.failure]
+        """Return a refusal; codes are numbers."""
+        status, kind, template = _REFUSALS[refused.failure]
         if refused.failure == "invalid_key":
-            return as_json({"error": "Unauthorized"}, status)
-        words = words.format(model=model, asked=refused.asked, context=refused.context)
+            return json_answer({"error": "Unauthorized"}, status)
         error: dict[str, Any] = {
-            "message": refused.words or words,
+            "message": refused.text(template, model=model),
             "type": kind,
             "param": refused.param or ("input_tokens" if refused.failure == "too_long" else None),
             "code": int(refused.code) if refused.code.isdigit() else status,
         }
-        return as_json({"error": error}, status)
+        return json_answer({"error": error}, status)
 
-    def _model(self, body: Mapping[str, Any]) -> str:
-        model = body.get("model")
-        if not isinstance(model, str) or model not in self.models:
-            raise Refused("unknown_model")
-        return model
-
-    def _tokenized(self, incoming: Incoming) -> Answer:
+    def _tokenize(self, incoming: Incoming) -> Answer:
         body = incoming.json()
-        model = self._model(body)
+        model = self.read_model(body)
         if isinstance(body.get("prompt"), str):
             messages: list[Message] = [{"role": "user", "content": body["prompt"]}]
         else:
-            messages = messages_of(body)
-            _templated(model, messages)
-        tokens = prompt_tokens(messages)
-        return as_json({"count": tokens, "max_model_len": self.context(model), "tokens": list(range(tokens))})
+            messages = read_messages(body, self.roles)
+            _check_template(model, messages)
+        count = count_prompt_tokens(messages)
+        tokens = list(range(count))
+        return json_answer({"count": count, "max_model_len": self.context(model), "tokens": tokens})
 
     def _metrics(self) -> str:
         used = min(1.0, self.queue.running / (self.options.slots or 256))
@@ -210,19 +192,19 @@ class VLLM(Provider):
         )
 
 
-def _templated(model: str, messages: Sequence[Message]) -> None:
-    """Refuse what the model's chat template refuses, in the words that such templates use."""
+def _check_template(model: str, messages: Sequence[Message]) -> None:
+    """Refuse what the model's chat template refuses, with the messages of real templates."""
     if model != "standin-plain":
         return
     if messages[0]["role"] == "system":
         raise Refused("bad_request", "System role not supported")
-    if any(m["role"] != ("assistant" if place % 2 else "user") for place, m in enumerate(messages)):
-        words = "Conversation roles must alternate user/assistant/user/assistant/..."
-        raise Refused("bad_request", words)
+    if any(m["role"] != ("assistant" if index % 2 else "user") for index, m in enumerate(messages)):
+        message = "Conversation roles must alternate user/assistant/user/assistant/..."
+        raise Refused("bad_request", message)
 
 
-def _constraint(body: Mapping[str, Any]) -> tuple[str, Any] | None:
-    """What the reply has to be: a choice or a regex. The older guided_* fields are ignored."""
+def _read_constraint(body: Mapping[str, Any]) -> tuple[str, Any] | None:
+    """Return the kind and value of the structured output; the older guided_* fields are ignored."""
     given = body.get("structured_outputs")
     if given is None:
         return None
@@ -236,20 +218,25 @@ def _constraint(body: Mapping[str, Any]) -> tuple[str, Any] | None:
             return kind, re.compile(value)
         except re.error as error:
             raise Refused("bad_request", f"structured_outputs: the regex is not valid ({error})") from None
-    raise Refused("bad_request", f"The stand-in does not know structured outputs by {kind!r}.")
+    raise Refused("bad_request", f"The stand-in does not support structured outputs by {kind!r}.")
 
 
-def _matching(text: str, kind: str, value: Any) -> str:
-    """The text under a constraint.
+def _constrain(text: str, kind: str, value: Any) -> str:
+    """Return a text that satisfies a constraint.
 
-    A choice is the one the text begins with, or the last one. For a regex the longest beginning of the text
-    that matches is taken, or of a few verdicts; no other texts are tried.
+    Of choices it is the longest that the text starts with, or else the last. For a regex it is the longest
+    matching prefix of the text, or else of a few fixed verdicts. Raises Refused if none matches.
     """
     if kind == "choice":
-        begun = (choice for choice in value if text.lower().startswith(choice.lower()))
-        return max(begun, key=len, default=str(value[-1]))
-    for tried in (text, "equal\nThere is little between them.", "7 7\nThere is little between them.", "7, 7"):
-        for end in range(len(tried), 0, -1):
-            if value.fullmatch(tried[:end]):
-                return tried[:end]
-    raise Refused("bad_request", "The stand-in knows no text that matches this regex.")
+        matches = (choice for choice in value if text.lower().startswith(choice.lower()))
+        return max(matches, key=len, default=str(value[-1]))
+    for candidate in (
+        text,
+        "equal\nThere is little between them.",
+        "7 7\nThere is little between them.",
+        "7, 7",
+    ):
+        for end in range(len(candidate), 0, -1):
+            if value.fullmatch(candidate[:end]):
+                return candidate[:end]
+    raise Refused("bad_request", "The stand-in has no text that matches this regex.")

@@ -1,4 +1,4 @@
-"""What the providers' protocols have in common: requests as they come in, answers as they go out."""
+"""What the provider protocols share: parsing requests and building answers."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ Failure = Literal[
     "content_filter",
     "bad_request",
 ]
-"""What a provider may refuse a request for; each has its own words and numbers for it."""
+"""Reasons to refuse a request; each provider maps them to its own codes and messages."""
 
 
 class Answer(NamedTuple):
@@ -36,45 +36,52 @@ class Answer(NamedTuple):
 
 
 class Refused(Exception):
-    """The provider refuses the request: for what, and in which words and code (its own where empty).
+    """The provider refuses the request; an empty message or code means the provider's own.
 
-    `numbers` are the context's length and the prompt's where it is too long.
+    `lengths` are the context length and the length of a prompt that is too long, in tokens.
     """
 
     def __init__(
         self,
         failure: Failure,
-        words: str = "",
+        message: str = "",
         *,
         param: str | None = None,
         code: str = "",
-        numbers: tuple[int, int] = (8192, 9001),
+        lengths: tuple[int, int] = (8192, 9001),
     ) -> None:
-        super().__init__(words)
-        self.context, self.asked = numbers
+        super().__init__(message)
         self.failure: Failure = failure
-        self.words = words
+        self.message = message
         self.param = param
         self.code = code
+        self._lengths = lengths
+
+    def text(self, template: str, **values: str) -> str:
+        """Return this refusal's message, or the provider's template filled in."""
+        context, tokens = self._lengths
+        return self.message or template.format(context=context, tokens=tokens, **values)
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A request: `path` without the provider's prefix, names of headers in lower case."""
+    """An HTTP request."""
 
     method: str
     path: str
+    """The path without the provider's prefix."""
     query: str
     headers: Mapping[str, str]
+    """Headers by lower-case name."""
     raw: bytes
 
     @property
     def bearer(self) -> str:
-        """The key in the header Authorization."""
+        """The key in the Authorization header."""
         return self.headers.get("authorization", "").removeprefix("Bearer ").strip()
 
     def json(self) -> dict[str, Any]:
-        """The body. Raises Refused where it is no JSON object."""
+        """Return the parsed body. Raises Refused if it is not a JSON object."""
         try:
             body = json.loads(self.raw)
         except ValueError:
@@ -84,33 +91,31 @@ class Incoming:
         return body
 
 
-def messages_of(
-    body: Mapping[str, Any], roles: Sequence[str] = ("system", "user", "assistant")
-) -> list[Message]:
-    """The messages of a request with their text. Raises Refused where they are not such messages."""
+def read_messages(body: Mapping[str, Any], roles: Sequence[str], code: str = "") -> list[Message]:
+    """Return the messages with their content as text. Raises Refused with this code if they are invalid."""
     given = body.get("messages")
     if not isinstance(given, list) or not given:
-        raise Refused("bad_request", "'messages' must be an array that is not empty.", param="messages")
+        raise Refused("bad_request", "'messages' must be a non-empty array.", param="messages", code=code)
     messages: list[Message] = []
     for number, message in enumerate(given):
         role = message.get("role") if isinstance(message, dict) else None
         if not isinstance(role, str) or role not in roles:
-            words = f"Invalid value: {role!r}. Supported values are: {', '.join(map(repr, roles))}."
-            raise Refused("bad_request", words, param=f"messages[{number}].role")
+            text = f"Invalid value: {role!r}. Supported values are: {', '.join(map(repr, roles))}."
+            raise Refused("bad_request", text, param=f"messages[{number}].role", code=code)
         content = message.get("content")
         if isinstance(content, list):
             content = "".join(part.get("text", "") for part in content if isinstance(part, dict))
         if not isinstance(content, str):
-            words = "Invalid type for 'content': a string or an array of parts is expected."
-            raise Refused("bad_request", words, param=f"messages[{number}].content")
+            text = "Invalid type for 'content': expected a string or an array of parts."
+            raise Refused("bad_request", text, param=f"messages[{number}].content", code=code)
         messages.append({"role": role, "content": content})
     return messages
 
 
-def number(
+def read_number(
     body: Mapping[str, Any], name: str, low: float, high: float, *, open_low: bool = False
 ) -> float | None:
-    """A numeric field within its limits, None where it is not given. Raises Refused where it is not."""
+    """Return a numeric field, None if absent. Raises Refused if it is not a number in the range."""
     value = body.get(name)
     if value is None:
         return None
@@ -118,13 +123,13 @@ def number(
         raise Refused("bad_request", f"Invalid type for '{name}': expected a number.", param=name)
     if not low <= value <= high or (open_low and value == low):
         bracket = "(" if open_low else "["
-        words = f"Invalid '{name}': {value} is not in the range {bracket}{low}, {high}]."
-        raise Refused("bad_request", words, param=name)
+        text = f"Invalid '{name}': {value} is not in the range {bracket}{low}, {high}]."
+        raise Refused("bad_request", text, param=name)
     return value
 
 
-def count(body: Mapping[str, Any], name: str) -> int | None:
-    """A field that is a whole number from 1, None where it is not given. Raises Refused otherwise."""
+def read_count(body: Mapping[str, Any], name: str) -> int | None:
+    """Return a positive integer field, None if absent. Raises Refused if it is anything else."""
     value = body.get(name)
     if value is None:
         return None
@@ -133,14 +138,14 @@ def count(body: Mapping[str, Any], name: str) -> int | None:
     return value
 
 
-def only_plain(body: Mapping[str, Any]) -> None:
-    """Refuse what this server does not speak, in words of its own."""
+def refuse_unsupported(body: Mapping[str, Any], *, ignore_n: bool = False) -> None:
+    """Refuse features that the real APIs offer and this server does not."""
     if body.get("stream"):
         raise Refused("bad_request", "The stand-in does not stream replies.", param="stream")
-    if body.get("n") not in (None, 1):
-        raise Refused("bad_request", "The stand-in gives one reply to a request.", param="n")
+    if not ignore_n and body.get("n") not in (None, 1):
+        raise Refused("bad_request", "The stand-in returns one reply per request.", param="n")
 
 
-def as_json(body: object, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Answer:
-    """An answer of JSON."""
+def json_answer(body: object, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Answer:
+    """Return an answer with a JSON body."""
     return Answer(status, json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"), headers)

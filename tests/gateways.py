@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from models.call import Call, CallRecord
-from models.errors.kinds import CallFailed, RunStopped
-from models.gateway import Door
+from models.call import Call, CallRecord, Message
+from models.errors.exceptions import CallFailed, RunStopped
+from models.gateway import Gateway
 from models.keys import Keys
 from models.settings import ModelSettings
-from prompts.pack import Message
 from standin import StandIn
 
 MODELS = {
@@ -45,7 +44,7 @@ async def until(condition: Callable[[], object]) -> None:
 class Asking:
     """A door, and the records of what went through it."""
 
-    def __init__(self, door: Door, records: list[CallRecord]) -> None:
+    def __init__(self, door: Gateway, records: list[CallRecord]) -> None:
         self.door = door
         self.records = records
 
@@ -81,7 +80,7 @@ async def asking(
     keys = settings.pop("keys", server.environment() | old)
     model = (MODELS | OLD)[provider]
     given = {"model": f"{provider}:{model}", "base_url": server.base_url(provider), **settings}
-    door = Door(
+    door = Gateway(
         ModelSettings(**given),
         Keys(keys),
         concurrency=concurrency,

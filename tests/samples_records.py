@@ -1,4 +1,4 @@
-"""Records as hypothesis makes them up, for the tests of samples."""
+"""Hypothesis strategies for records, for the tests of samples."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 REQUESTS = TEXTS.filter(str.strip)
 NAMES = st.text("abcxyz_", min_size=1, max_size=4)
 
-# Whole numbers beyond 64 bits, and decimals, as JSON has them.
+# JSON allows integers beyond 64 bits.
 SCALARS = (
     st.none()
     | st.booleans()
@@ -26,7 +26,7 @@ EXTRAS = st.dictionaries(NAMES, VALUES, max_size=3)
 
 @st.composite
 def alpaca(draw: st.DrawFn) -> dict[str, Any]:
-    """A sound Alpaca record."""
+    """A valid Alpaca record."""
     record: dict[str, Any] = {"instruction": draw(REQUESTS), "output": draw(TEXTS)}
     if draw(st.booleans()):
         record["input"] = draw(TEXTS)
@@ -37,13 +37,13 @@ def alpaca(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def sharegpt(draw: st.DrawFn) -> dict[str, Any]:
-    """A sound ShareGPT record."""
+    """A valid ShareGPT record."""
     return {"conversations": draw(_turns("from", "value", "human", "gpt"))} | draw(EXTRAS)
 
 
 @st.composite
 def messages(draw: st.DrawFn) -> dict[str, Any]:
-    """A sound record of OpenAI's messages."""
+    """A valid OpenAI-style messages record."""
     return {"messages": draw(_turns("role", "content", "user", "assistant"))} | draw(EXTRAS)
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from models.errors.kinds import RunStopped
+from models.call import Message
+from models.errors.exceptions import RunStopped
 from models.limits.budget import UNKNOWN, Budget, Usage, prompt_tokens, worst_case
 from models.providers.prices import cost
 from models.settings import Endpoint
-from prompts.pack import Message
 from standin import StandIn
 from tests.conftest import look
 from tests.gateways import asking, call

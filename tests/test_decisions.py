@@ -14,7 +14,7 @@ import pytest
 
 from ledger import browse
 from ledger.browse import Filter
-from ledger.decisions import CHOICES, Choice, decide, last, on_file, take_back
+from ledger.decisions import FILTERS, DecisionFilter, decide, last, on_file, take_back
 from ledger.ledger import Ledger, LedgerError, Result
 from runners import load_run
 from samples.sample import Sample
@@ -228,7 +228,7 @@ def test_decisions_are_rows_for_data_frames(run: Path, decided: dict[str, tuple[
 
 
 def test_results_are_found_by_what_was_decided(run: Path, decided: dict[str, tuple[str, str]]) -> None:
-    def found(choice: Choice) -> list[str]:
+    def found(choice: DecisionFilter) -> list[str]:
         wanted = Filter(mode="evolve", decided=choice)
         page = browse.page(opened(run), wanted, "position", down=False, begin=0, size=50)
         assert page.total == len(page.found)
@@ -276,7 +276,7 @@ def test_a_decision_does_not_pass_to_another_result(tmp_path: Path) -> None:
     deciding = json.loads(look("stats", run, "--json", cwd=run).stdout)["modes"]["evolve"]["deciding"]
     assert (deciding["accepted"], deciding["outdated"]) == (2, 1)
     assert "This was another result, so it is not followed." in look("show", run, "middle", cwd=run).stdout
-    expected: dict[Choice, int] = {"outdated": 1, "some": 1, "all": 0, "accepted": 1}
+    expected: dict[DecisionFilter, int] = {"outdated": 1, "some": 1, "all": 0, "accepted": 1}
     for choice, total in expected.items():
         wanted = Filter(decided=choice)
         assert browse.page(opened(run), wanted, "position", down=False, begin=0, size=9).total == total
@@ -340,7 +340,7 @@ def test_decisions_cannot_be_kept_in_a_folder_that_is_read_only(run: Path, disk:
 
 
 def test_every_choice_is_one_that_the_database_knows(modes_run: Path) -> None:
-    for choice in CHOICES:
+    for choice in FILTERS:
         wanted = Filter(decided=choice)
         total = browse.page(opened(modes_run), wanted, "growth", down=True, begin=0, size=5).total
         assert total == (24 if choice == "some" else 0)

@@ -27,7 +27,7 @@ from ledger.ledger import Ledger, LedgerError
 from ledger.tables import VERSION
 from ledger.writer import Writer
 from models.call import Call, CallRecord
-from models.gateway import Door
+from models.gateway import Gateway
 from models.keys import Keys
 from reporting.chart_data import pace
 from runners.engine import evolve_sample
@@ -595,11 +595,11 @@ async def test_a_sample_takes_itself_settings_and_calls_on_record(server: StandI
         def recall(call: Call, request: str, known: dict[Any, str] = replies) -> str | None:
             return known.get((*call.address, request))
 
-        async with Door(
+        async with Gateway(
             settings, Keys(server.environment()), concurrency=4, record=keep, recall=recall
         ) as door:
 
-            def speak(call: Call, settings: Settings, door: Door = door) -> Awaitable[str]:
+            def speak(call: Call, settings: Settings, door: Gateway = door) -> Awaitable[str]:
                 return door.ask(call)
 
             graphs = exchange_graph("evolve", speak), conversation_graph("evolve", speak)

@@ -13,18 +13,9 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 
 from models import gateway as door
-from models.errors.classify import diagnose, unusable
-from models.errors.kinds import (
-    CODES,
-    GLM_CODES,
-    LONGEST_WORDS,
-    WENXIN_CODES,
-    AnswerRefused,
-    CallFailed,
-    Diagnosis,
-    Remedy,
-    RunStopped,
-)
+from models.errors.classify import classify, classify_reply
+from models.errors.exceptions import BadResponse, CallFailed, RunStopped
+from models.errors.kinds import CODES, GLM_CODES, LONGEST_WORDS, WENXIN_CODES, Failure, Remedy
 from models.limits.budget import Budget
 from models.settings import Endpoint
 from standin import Fault, StandIn
@@ -304,7 +295,7 @@ PLAIN: list[type[Exception]] = [
 ]
 ANY_ERROR = st.one_of(
     *map(of_status, (openai.APIStatusError, openai.BadRequestError, openai.RateLimitError)),
-    st.builds(AnswerRefused, st.integers(), JSON, st.dictionaries(TEXT, TEXT, max_size=2)),
+    st.builds(BadResponse, st.integers(), JSON, st.dictionaries(TEXT, TEXT, max_size=2)),
     st.builds(lambda kind, value: kind(value), st.sampled_from(PLAIN), TEXT | JSON),
     st.builds(lambda kind: kind(), st.sampled_from(PLAIN[:13])),
     st.builds(
@@ -322,7 +313,7 @@ ANY_ERROR = st.one_of(
 
 @given(ANY_ERROR, st.booleans())
 def test_any_error_at_all_has_a_meaning(error: Exception, has_answered: bool) -> None:
-    found = diagnose(error, HERE, has_answered=has_answered)
+    found = classify(error, HERE, has_answered=has_answered)
     means_something(found)
     assert found.code is None or isinstance(found.code, str)
     assert found.wait is None or found.wait >= 0
@@ -340,7 +331,7 @@ def test_any_end_of_a_reply_has_a_meaning(text: str, finish: str, refusal: Any, 
     message = AIMessage(
         text, response_metadata={"finish_reason": finish}, additional_kwargs={"refusal": refusal}
     )
-    found = unusable(message, text, call(whole=whole), HERE)
+    found = classify_reply(message, text, call(whole=whole), HERE)
     if found is None:
         assert text.strip()
         assert not (whole and finish == "length")
@@ -348,7 +339,7 @@ def test_any_end_of_a_reply_has_a_meaning(text: str, finish: str, refusal: Any, 
         means_something(found)
 
 
-def means_something(found: Diagnosis) -> None:
+def means_something(found: Failure) -> None:
     assert found.remedy in get_args(Remedy)
     assert found.told(str)
     assert found.meaning.name

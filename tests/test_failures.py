@@ -17,9 +17,9 @@ import pytest
 
 from ledger.ledger import Ledger
 from models import gateway as door
-from models.errors.kinds import CallFailed, RunStopped
-from models.routing.endpoint_state import Waiting
-from prompts.pack import Message
+from models.call import Message
+from models.errors.exceptions import CallFailed, RunStopped
+from models.routing.endpoint_state import WaitReason
 from runners.engine import Tally
 from runners.progress import line
 from standin import RETRYABLE, Fault, StandIn
@@ -291,9 +291,9 @@ async def test_a_wait_of_days_is_not_sat_out(given: str, how_long: str) -> None:
 def test_a_wait_beyond_today_is_shown_with_its_day() -> None:
     now = datetime.now().astimezone()
     waits = [now, now + timedelta(days=1), now + timedelta(days=40)]
-    held = [Waiting(1, f"wait {n}", at.timestamp() + 5) for n, at in enumerate(waits)]
+    held = [WaitReason(1, f"wait {n}", at.timestamp() + 5) for n, at in enumerate(waits)]
     # A cap of next to nothing a minute
-    held.append(Waiting(1, "--rpm 1e-300", 1e300))
+    held.append(WaitReason(1, "--rpm 1e-300", 1e300))
     said = line(Tally(samples=1, modes=("edit",)), 0, held)
     for at in waits[1:]:
         assert f"until {at + timedelta(seconds=5):%Y-%m-%d %H:%M})" in said

@@ -11,8 +11,8 @@ from bisect import bisect_left
 
 import pytest
 
-from models.errors.kinds import RunStopped
-from models.limits.rate_limiter import Lane, Traffic
+from models.errors.exceptions import RunStopped
+from models.limits.rate_limiter import ConcurrencyPool, RateLimiter
 from standin import StandIn
 from tests.clock import on_a_clock
 from tests.gateways import asking, call, until
@@ -122,7 +122,7 @@ class Server:
         self._tokens -= 1
         return True
 
-    async def work(self, lane: Lane, concurrency: int, seconds: float, tokens: float = 0) -> None:
+    async def work(self, lane: RateLimiter, concurrency: int, seconds: float, tokens: float = 0) -> None:
         """Calls without end, each tried again until it is admitted."""
         loop = asyncio.get_running_loop()
 
@@ -172,7 +172,7 @@ def test_a_rate_that_a_server_keeps_to_itself_is_found_and_used(
 ) -> None:
     async def work() -> None:
         server = Server(latency, rate=rate, spread=spread)
-        await server.work(Traffic(concurrency).lane(), concurrency, 300)
+        await server.work(ConcurrencyPool(concurrency).lane(), concurrency, 300)
         used, refused = server.between(30, 300)
         assert used >= 0.9 * rate
         assert refused < 0.05
@@ -183,7 +183,7 @@ def test_a_rate_that_a_server_keeps_to_itself_is_found_and_used(
 def test_a_number_of_calls_that_a_server_works_on_is_found() -> None:
     async def work() -> None:
         server = Server(0.3, slots=8)
-        await server.work(Traffic(64).lane(), 64, 300)
+        await server.work(ConcurrencyPool(64).lane(), 64, 300)
         used, refused = server.between(30, 300)
         assert used >= 0.85 * 8 / 0.31
         assert refused < 0.05
@@ -194,7 +194,7 @@ def test_a_number_of_calls_that_a_server_works_on_is_found() -> None:
 def test_refusals_by_chance_do_not_bring_a_run_to_a_halt() -> None:
     async def work() -> None:
         server = Server(1.0, chance=0.08)
-        await server.work(Traffic(64).lane(), 64, 600)
+        await server.work(ConcurrencyPool(64).lane(), 64, 600)
         used, _ = server.between(300, 600)
         assert used > 25
 
@@ -205,7 +205,7 @@ def test_refusals_by_chance_do_not_bring_a_run_to_a_halt() -> None:
 def test_calls_a_minute_are_held_over_any_minute(rpm: float) -> None:
     async def work() -> None:
         server = Server(0.2, chance=1e-9)
-        await server.work(Traffic(64).lane(rpm=rpm), 64, 300)
+        await server.work(ConcurrencyPool(64).lane(rpm=rpm), 64, 300)
         starts = sorted(server.admitted)
         for first, start in enumerate(starts):
             if start < 240:
@@ -218,7 +218,7 @@ def test_calls_a_minute_are_held_over_any_minute(rpm: float) -> None:
 def test_tokens_a_minute_are_held_over_any_minute() -> None:
     async def work() -> None:
         server = Server(0.2, chance=1e-9)
-        await server.work(Traffic(64).lane(tpm=60_000), 64, 300, tokens=250)
+        await server.work(ConcurrencyPool(64).lane(tpm=60_000), 64, 300, tokens=250)
         for start in range(0, 240, 5):
             used, _ = server.between(start, start + 60)
             assert 0.97 * 60_000 <= used * 60 * 250 <= 1.02 * 60_000
@@ -228,7 +228,7 @@ def test_tokens_a_minute_are_held_over_any_minute() -> None:
 
 def test_calls_are_let_in_in_order_and_those_tried_again_first() -> None:
     async def work() -> None:
-        lane, order = Traffic(1).lane(), []
+        lane, order = ConcurrencyPool(1).lane(), []
 
         async def one(name: str, again: bool) -> None:
             flight = await lane.enter(0, again=again)
@@ -245,7 +245,7 @@ def test_calls_are_let_in_in_order_and_those_tried_again_first() -> None:
 
 def test_a_throttled_endpoint_holds_up_no_other() -> None:
     async def work() -> None:
-        traffic = Traffic(8)
+        traffic = ConcurrencyPool(8)
         slow, quick = traffic.lane(rpm=0.5), traffic.lane()
         server = Server(0.1, chance=1e-9)
         waiting = [asyncio.create_task(slow.enter(0)) for _ in range(50)]

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from models.errors.classify import diagnose
-from models.errors.kinds import AnswerRefused
-from models.keys import KEY_NAMES, Keys, MissingKey
-from models.settings import Endpoint, Provider
+from models.errors.classify import classify
+from models.errors.exceptions import BadResponse
+from models.keys import Keys, MissingKey
+from models.settings import KEY_NAMES, Endpoint, Provider
 from standin import StandIn
 from tests.gateways import asking, call
 
@@ -114,7 +114,7 @@ def test_no_signed_token_is_left() -> None:
 @example(429, {}, {"retry-after": "Sun, 99 Nov 2026 99:00:00 GMT"})
 def test_any_refusal_has_a_meaning(status: int, body: object, headers: dict[str, str]) -> None:
     endpoint = Endpoint("wenxin", "m", "http://127.0.0.1")
-    found = diagnose(AnswerRefused(status, body, headers), endpoint, has_answered=False)
+    found = classify(BadResponse(status, body, headers), endpoint, has_answered=False)
     assert "wenxin:m" in found.told(str)
     assert found.wait is None or 0 <= found.wait < float("inf")
 

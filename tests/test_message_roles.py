@@ -7,9 +7,8 @@ from typing import Literal
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from models.call import Call
+from models.call import Call, Message
 from models.providers.message_roles import alternating, without_system
-from prompts.pack import Message
 from standin import StandIn
 from tests.gateways import VLLM_KEY, asking, call
 

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.call import Message
 from prompts import personas
-from prompts.pack import BUILT_IN, TEMPLATES, Message, Pack, PackError, current_pack, fence, load_pack
+from prompts.pack import BUILT_IN, TEMPLATES, Pack, PackError, current_pack, fence, load_pack
 
 RECORD = {"persona": "You are somebody.", "system": "", "instruction": "Name a river.", "input": ""}
 DEBATE = ["It names one.", "It names no country.", "Not asked for.", "It is a river."]

@@ -1,3 +1,5 @@
+from models.settings import KEY_NAMES
+
 """Whole runs over every provider's protocol, in fair weather and foul.
 
 What is worth trying again leaves no mark on the results; what is not ends the call or the run, and loses
@@ -15,7 +17,6 @@ import pytest
 
 from ledger.ledger import Ledger
 from models import gateway as door
-from models.keys import KEY_NAMES
 from models.providers import langchain_community as community
 from runners.cli import main
 from standin import RETRYABLE, Fault, StandIn

@@ -1,4 +1,4 @@
-"""Files of records: what is read is what was written, and what is broken is named."""
+"""Files of records: they round-trip, and errors name the position of what is broken."""
 
 import base64
 import contextlib
@@ -169,7 +169,7 @@ def test_parquet_is_known_by_its_content(tmp_path: Path) -> None:
 
 
 EXPECTED = "expected a JSON array of records, JSON lines, or Parquet"
-ONE_A_LINE = "expected one JSON object a line"
+ONE_PER_LINE = "expected one JSON object per line"
 
 
 @pytest.mark.parametrize(
@@ -179,52 +179,52 @@ ONE_A_LINE = "expected one JSON object a line"
         (b"\xef\xbb\xbf \n", f" is empty; {EXPECTED}"),
         (b"\n instruction,output\n", f", line 2: {EXPECTED}, found 'instruction,output\\n'"),
         (b'"text"', f", line 1: {EXPECTED}, found '\"text\"'"),
-        (b"\x1f\x8b\x08", f" is compressed with gzip; {EXPECTED}"),
+        (b"\x1f\x8b\x08", " is gzip-compressed; decompress it first"),
         ("[]".encode("utf-16"), ", line 1: expected UTF-8, found UTF-16 (byte offset 0)"),
         # JSON lines
         (
             b'{"a": 1}\n{"a": }\n',
-            f", line 2 (record 2): not JSON: Expecting value near '}}'; {ONE_A_LINE}",
+            f", line 2 (record 2): invalid JSON: Expecting value near '}}'; {ONE_PER_LINE}",
         ),
         (
             b'{"a": 1}\n\n{"a": "tex',
-            f", line 3 (record 2): the file ends inside this record; {ONE_A_LINE}",
+            f", line 3 (record 2): the file ends inside this record; {ONE_PER_LINE}",
         ),
         (
             b'{\n "a": 1\n}\n',
-            ", line 1 (record 1): an object begins here and does not end on the same line; "
-            "expected an array of records, or one JSON object a line",
+            ", line 1 (record 1): the object that starts here does not end on this line; "
+            f"{ONE_PER_LINE}, or a JSON array",
         ),
         (b'{"a": 1}\n[1]\n', ", line 2 (record 2): expected an object, found a list"),
         (b'{"a": 1}\nnull\n', ", line 2 (record 2): expected an object, found null"),
-        (b'{"a": 1}, {}\n', f", line 1 (record 1): {ONE_A_LINE}, found ', {{}}' after it"),
+        (b'{"a": 1}, {}\n', f", line 1 (record 1): {ONE_PER_LINE}, found ', {{}}' after it"),
         (
             b'{"a": NaN}\n',
-            f", line 1 (record 1): not JSON: NaN is not a JSON value; {ONE_A_LINE}",
+            f", line 1 (record 1): invalid JSON: NaN is not a JSON value; {ONE_PER_LINE}",
         ),
         (
             b'{"a": 1e999}\n',
-            f", line 1 (record 1): not JSON: the number 1e999 is too large; {ONE_A_LINE}",
+            f", line 1 (record 1): invalid JSON: the number 1e999 is too large; {ONE_PER_LINE}",
         ),
         (
             b'{"a": 1}\n{"a": "\xe4"}\n',
-            ", line 2 (record 2): expected UTF-8, found the byte 0xe4 at offset 16 of the file",
+            ", line 2 (record 2): expected UTF-8, found byte 0xe4 at file offset 16",
         ),
         (
             b'\xef\xbb\xbf{"a": "\xff"}\n',
-            ", line 1 (record 1): expected UTF-8, found the byte 0xff at offset 10 of the file",
+            ", line 1 (record 1): expected UTF-8, found byte 0xff at file offset 10",
         ),
         (
             b'{"a": ' + b"[" * 100_000 + b"\n",
-            f", line 1 (record 1): the record is nested too deeply; {ONE_A_LINE}",
+            f", line 1 (record 1): the record is nested too deeply; {ONE_PER_LINE}",
         ),
         # arrays
-        (b'[{"a": 1},\n"text"]', ", line 2 (record 2): expected an object, found text"),
+        (b'[{"a": 1},\n"text"]', ", line 2 (record 2): expected an object, found a string"),
         (b"[{}, 12]", ", line 1 (record 2): expected an object, found a number"),
         (b"[[{}]]", ", line 1 (record 1): expected an object, found a list"),
         (b"[{}, null]", ", line 1 (record 2): expected an object, found 'null]'"),
         (b"[{},\n]", ", line 2 (record 2): expected an object, found ']'"),
-        (b"[{} {}]", ", line 1 (record 1): expected a comma or ] after this record, found another"),
+        (b"[{} {}]", ", line 1 (record 1): expected a comma or ] after this record, found another object"),
         (b"[", ", line 1 (record 1): expected an object, found the end of the file"),
         (
             b"[{}",
@@ -233,26 +233,26 @@ ONE_A_LINE = "expected one JSON object a line"
         (b"[{},\n", ", line 2 (record 2): expected an object, found the end of the file"),
         (
             b'[{},\n{"a":\n"te',
-            ", line 2 (record 2): the file ends inside this record, which begins here",
+            ", line 2 (record 2): the file ends inside the record that starts here",
         ),
         (
             b'[{"a": 1},\n{"a": 1\n "b": 2}]',
-            ", line 3 (record 2): not JSON: Expecting ',' delimiter near '\"b\": 2}]'",
+            ", line 3 (record 2): invalid JSON: Expecting ',' delimiter near '\"b\": 2}]'",
         ),
-        (b"[{}]\n[{}]", ", line 2 (record 1): expected nothing after the array's end, found a list"),
-        (b'[{"a": -Infinity}]', ", line 1 (record 1): not JSON: -Infinity is not a JSON value"),
+        (b"[{}]\n[{}]", ", line 2 (record 1): expected nothing after the array, found a list"),
+        (b'[{"a": -Infinity}]', ", line 1 (record 1): invalid JSON: -Infinity is not a JSON value"),
         (
             b'[{"a": "b"},\n{"a": "\xc3("}]',
-            ", line 2: expected UTF-8, found the byte 0xc3 at offset 20 of the file",
+            ", line 2: expected UTF-8, found byte 0xc3 at file offset 20",
         ),
         (
             b'[{"a": "\xe4\xbd',
-            ", line 1: expected UTF-8, found the byte 0xe4 at offset 8 of the file",
+            ", line 1: expected UTF-8, found byte 0xe4 at file offset 8",
         ),
         (b"[" + b'{"a":' * 100_000, ", line 1 (record 1): the record is nested too deeply"),
-        (b'[{"a": ' + b"9" * 5000 + b"}]", ", line 1 (record 1): not JSON: Exceeds the limit"),
+        (b'[{"a": ' + b"9" * 5000 + b"}]", ", line 1 (record 1): invalid JSON: Exceeds the limit"),
         # Parquet
-        (b"PAR1 and nothing more", ": not a sound Parquet file, at the beginning: "),
+        (b"PAR1 and nothing more", ": broken Parquet file (at the beginning): "),
     ],
 )
 def test_a_broken_file_is_named_with_the_place_and_what_was_expected(
@@ -269,7 +269,7 @@ def test_a_broken_file_is_named_with_the_place_and_what_was_expected(
 def test_the_place_of_a_bad_byte_does_not_depend_on_the_pieces(tmp_path: Path, chunk_bytes: int) -> None:
     path = tmp_path / "data.json"
     path.write_bytes('[{"a": "中文"},\n'.encode() + b'{"a": "\xe4("}]')
-    with pytest.raises(DataError, match=r"line 2: .* the byte 0xe4 at offset 25 of the file"):
+    with pytest.raises(DataError, match=r"line 2: .* found byte 0xe4 at file offset 25"):
         list(json_files.read_array(path, chunk_bytes))
 
 
@@ -278,7 +278,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
         find_layout(tmp_path / "nothing.json")
     with pytest.raises(DataError, match=r"is a folder; expected a file$"):
         find_layout(tmp_path)
-    with pytest.raises(DataError, match=r"/dev/null is not a plain file$"):
+    with pytest.raises(DataError, match=r"/dev/null is not a regular file$"):
         find_layout(Path("/dev/null"))
 
 
@@ -323,9 +323,9 @@ def test_half_a_surrogate_pair_goes_through_json(tmp_path: Path) -> None:
 
 def test_parquet_refuses_half_a_surrogate_pair(tmp_path: Path) -> None:
     path = tmp_path / "data.parquet"
-    with pytest.raises(DataError, match=r'the field "a" holds text with half a surrogate pair'):
+    with pytest.raises(DataError, match=r'the field "a" has an unpaired surrogate'):
         write_records(path, [{"a": "\ud83d"}])
-    with pytest.raises(DataError, match="half a surrogate pair"):
+    with pytest.raises(DataError, match="unpaired surrogate"):
         write_records(path, [{"a": [{"b": "\ud83d"}]}])
     assert list(tmp_path.iterdir()) == []
 
@@ -363,7 +363,7 @@ def test_parquet_takes_records_that_differ(tmp_path: Path) -> None:
 )
 def test_parquet_names_the_field_it_cannot_hold(tmp_path: Path, records: list[dict[str, Any]]) -> None:
     path = tmp_path / "data.parquet"
-    with pytest.raises(DataError, match=r'the field "odd" .*JSON lines \(\.jsonl\) can'):
+    with pytest.raises(DataError, match=r'the field "odd" .*write JSON lines \(\.jsonl\) instead'):
         write_records(path, records)
     assert list(tmp_path.iterdir()) == []
 
@@ -372,7 +372,7 @@ def test_parquet_refuses_what_is_nested_too_deeply(tmp_path: Path) -> None:
     deep: list[Any] = []
     for _ in range(700):
         deep = [deep]
-    with pytest.raises(DataError, match=r"JSON lines \(\.jsonl\) can"):
+    with pytest.raises(DataError, match=r"write JSON lines \(\.jsonl\) instead"):
         write_records(tmp_path / "data.parquet", [{"a": deep}])
     write_records(tmp_path / "data.jsonl", [{"a": deep}])
     assert read(tmp_path / "data.jsonl") == [{"a": deep}]
@@ -418,7 +418,7 @@ def test_a_truncated_parquet_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "data.parquet"
     write_records(path, [{"a": "x" * 1000}] * 10)
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(DataError, match="not a sound Parquet file"):
+    with pytest.raises(DataError, match="broken Parquet file"):
         read(path)
 
 
@@ -426,7 +426,7 @@ def test_columns_of_the_same_name_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "data.parquet"
     column = pa.array(["x"])
     pq.write_table(pa.Table.from_arrays([column, column], names=["a", "a"]), path)
-    with pytest.raises(DataError, match=r"expected columns of different names, found \['a', 'a'\]"):
+    with pytest.raises(DataError, match=r"expected unique column names, found \['a', 'a'\]"):
         read(path)
 
 

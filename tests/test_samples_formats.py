@@ -1,4 +1,4 @@
-"""The formats a record can have, and the record with new responses."""
+"""Record formats: parsing records and writing new responses into them."""
 
 import copy
 from typing import Any
@@ -108,23 +108,23 @@ def test_both_places_of_a_system_prompt() -> None:
         ),
         (
             {"instruction": "q", "output": "a", "images": ["x.png"]},
-            'material that is not text, in "images"',
+            'non-text content in "images"',
         ),
         (
             {"instruction": "q", "output": "\ud83d"},
-            "text with half a surrogate pair, which no model can be sent",
+            "text with an unpaired surrogate, which cannot be sent to a model",
         ),
         ({"conversations": []}, "an empty conversation"),
         ({"conversations": [HUMAN]}, "no answered request"),
         ({"conversations": [{"from": "system", "value": "s"}]}, "no answered request"),
         ({"conversations": [GPT, HUMAN, GPT]}, "a response without a request"),
         ({"conversations": [HUMAN, GPT, GPT]}, "a response without a request"),
-        ({"conversations": [HUMAN, HUMAN, GPT]}, "a request after a request"),
+        ({"conversations": [HUMAN, HUMAN, GPT]}, "two requests in a row"),
         ({"conversations": turns("q", "a", "  ", "b")}, "an empty request"),
         ({"conversations": turns("q", None)}, "a turn without text"),
         (
             {"conversations": [HUMAN, GPT, {"from": "system", "value": "s"}]},
-            "a system turn after the beginning",
+            "a system turn after the first turn",
         ),
         (
             {"conversations": [HUMAN, {"from": "function_call", "value": "{}"}]},
@@ -137,11 +137,11 @@ def test_both_places_of_a_system_prompt() -> None:
         ({"conversations": [{"from": "a\nb", "value": "x"}]}, "a turn of a\\nb"),
         (
             {"image": "x.png", "conversations": [HUMAN, GPT]},
-            'material that is not text, in "image"',
+            'non-text content in "image"',
         ),
         (
             {"system": "\ude00", "conversations": [HUMAN, GPT]},
-            "text with half a surrogate pair, which no model can be sent",
+            "text with an unpaired surrogate, which cannot be sent to a model",
         ),
         (
             {"messages": [{"role": "user", "content": "q"}, {"role": "tool", "content": "{}"}]},
@@ -162,7 +162,7 @@ def test_both_places_of_a_system_prompt() -> None:
         ),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
-            "a part that is not text (image_url)",
+            "a non-text part (image_url)",
         ),
     ],
 )
@@ -199,27 +199,27 @@ MESSAGE = {"role": "user", "content": "q"}
         (
             {"instruction": 7, "output": "a"},
             "alpaca",
-            'expected text in "instruction", found a number',
+            'expected a string in "instruction", found a number',
         ),
         (
             {"instruction": "q", "output": ["a"]},
             "alpaca",
-            'expected text in "output", found a list',
+            'expected a string in "output", found a list',
         ),
         (
             {"instruction": "q", "input": {"a": 1}, "output": "a"},
             "alpaca",
-            'expected text in "input", found an object',
+            'expected a string in "input", found an object',
         ),
         (
             {"instruction": "q", "output": "a", "system": True},
             "alpaca",
-            'expected text in "system", found true',
+            'expected a string in "system", found true',
         ),
         (
             {},
             "sharegpt",
-            'expected a ShareGPT record with "conversations", found an object without fields',
+            'expected a ShareGPT record with "conversations", found an empty object',
         ),
         (
             {"conversations": [], "id": 1},
@@ -229,7 +229,7 @@ MESSAGE = {"role": "user", "content": "q"}
         (
             {"conversations": "q"},
             "sharegpt",
-            'expected a list of turns in "conversations", found text',
+            'expected a list of turns in "conversations", found a string',
         ),
         (
             {"messages": None},
@@ -239,7 +239,7 @@ MESSAGE = {"role": "user", "content": "q"}
         (
             {"conversations": [HUMAN, "a"]},
             "sharegpt",
-            "turn 2: expected an object, found text",
+            "turn 2: expected an object, found a string",
         ),
         (
             {"conversations": [HUMAN, {"speaker": "gpt"}]},
@@ -254,18 +254,18 @@ MESSAGE = {"role": "user", "content": "q"}
         (
             {"conversations": [{"from": None, "value": "q"}]},
             "sharegpt",
-            'turn 1: expected text in "from", found null',
+            'turn 1: expected a string in "from", found null',
         ),
         # A record that is to be skipped anyway is checked to its end.
         (
             {"conversations": [GPT, {"from": "human", "value": 7}]},
             "sharegpt",
-            'turn 2: expected text in "value", found a number',
+            'turn 2: expected a string in "value", found a number',
         ),
         (
             {"messages": [{"role": "user", "content": ["q"]}]},
             "messages",
-            'turn 1: expected parts with "type" and "text" in "content", found text',
+            'turn 1: expected parts with "type" and "text" in "content", found a string',
         ),
         (
             {"messages": [{"role": "user", "content": [{"type": "text"}]}]},
@@ -428,7 +428,7 @@ def test_skipped_records_are_translated_where_that_is_possible(
         (
             {"conversations": [GPT, HUMAN, GPT]},
             "alpaca",
-            "its turns are not pairs of request and response",
+            "its turns do not alternate between request and response",
         ),
         (
             {"conversations": [HUMAN, {"from": "function_call", "value": "{}"}]},
@@ -457,5 +457,5 @@ def test_what_another_format_cannot_express_is_refused(
 
 
 def test_each_exchange_needs_its_response() -> None:
-    with pytest.raises(ValueError, match="sample 7: 1 exchanges, 2 responses"):
+    with pytest.raises(ValueError, match="sample 7: 2 responses, 1 exchanges"):
         with_responses(sample_of({"instruction": "q", "output": "a"}), ["b", "c"])

@@ -1,4 +1,4 @@
-"""Data sets: what is seen in a file, what is refused before any work, and the samples that come out."""
+"""Data sets: detection, the check before any work, and the stream of samples."""
 
 import hashlib
 import json
@@ -109,13 +109,13 @@ def test_ids_are_kept_and_numbered_where_there_are_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ids", "message"),
     [
-        (["a", "b", "a"], ", line 3 (record 3): the id 'a' is that of {}, line 1 (record 1) too"),
-        ([1, "1"], ", line 2 (record 2): the id '1' is that of {}, line 1 (record 1) too"),
-        (["2", "b", None], ", line 3 (record 3): the id '2' is that of {}, line 1 (record 1) too"),
-        ([None, "0"], ", line 2 (record 2): the id '0' is that of {}, line 1 (record 1) too"),
+        (["a", "b", "a"], ", line 3 (record 3): the id 'a' is already used at {}, line 1 (record 1)"),
+        ([1, "1"], ", line 2 (record 2): the id '1' is already used at {}, line 1 (record 1)"),
+        (["2", "b", None], ", line 3 (record 3): the id '2' is already used at {}, line 1 (record 1)"),
+        ([None, "0"], ", line 2 (record 2): the id '0' is already used at {}, line 1 (record 1)"),
         (
             ["\ud83d", "\\ud83d"],
-            ", line 2 (record 2): the id '\\\\ud83d' is that of {}, line 1 (record 1) too",
+            ", line 2 (record 2): the id '\\\\ud83d' is already used at {}, line 1 (record 1)",
         ),
     ],
 )
@@ -123,14 +123,13 @@ def test_two_samples_with_the_same_id_are_refused(tmp_path: Path, ids: list[Any]
     path = written(tmp_path, [{"id": id, **ALPACA} for id in ids])
     with pytest.raises(DataError) as raised:
         open_data(path).check()
-    expected = "; expected a different one for each record"
-    assert str(raised.value) == f"{path}{message.format(path)}{expected}"
+    assert str(raised.value) == f"{path}{message.format(path)}; ids must be unique"
 
 
 @pytest.mark.parametrize("id", [1.5, True, ["a"], {"a": 1}])
 def test_an_id_that_is_none_is_refused(tmp_path: Path, id: Any) -> None:
     path = written(tmp_path, [ALPACA, {"id": id, **ALPACA}])
-    with pytest.raises(DataError, match=r'record 2\): expected text or a whole number in "id"'):
+    with pytest.raises(DataError, match=r'record 2\): expected a string or an integer in "id"'):
         open_data(path).check()
 
 
@@ -164,7 +163,7 @@ def test_a_record_unlike_the_first_is_refused(tmp_path: Path) -> None:
     ("record", "found"),
     [
         ({"prompt": "q", "completion": "a"}, "the fields prompt, completion"),
-        ({}, "an object without fields"),
+        ({}, "an empty object"),
     ],
 )
 def test_a_format_that_is_not_known_is_refused(tmp_path: Path, record: dict[str, Any], found: str) -> None:
@@ -172,14 +171,14 @@ def test_a_format_that_is_not_known_is_refused(tmp_path: Path, record: dict[str,
     with pytest.raises(DataError) as raised:
         open_data(path)
     assert str(raised.value) == (
-        f"{path}, line 1 (record 1): expected a record of one format, with instruction (Alpaca), "
-        f"conversations (ShareGPT) or messages (OpenAI-style), found {found}"
+        f"{path}, line 1 (record 1): cannot detect the format; expected exactly one of instruction (Alpaca), "
+        f"conversations (ShareGPT) and messages (OpenAI-style), found {found}"
     )
 
 
 def test_a_record_that_could_be_of_two_formats_needs_a_word(tmp_path: Path) -> None:
     path = written(tmp_path, [ALPACA | MESSAGES])
-    with pytest.raises(DataError, match="expected a record of one format, with"):
+    with pytest.raises(DataError, match="cannot detect the format; expected exactly one of"):
         open_data(path)
     assert open_data(path, "messages").check().count == 1
     assert open_data(path, "alpaca").check().count == 1
@@ -190,7 +189,7 @@ def test_no_records_are_refused(tmp_path: Path) -> None:
     write_records(array, [])
     pq.write_table(pa.table({"instruction": pa.array([], pa.string())}), table)
     for path in (array, table):
-        with pytest.raises(DataError, match=r"expected records, found none$"):
+        with pytest.raises(DataError, match=r"data\.\w+ contains no records$"):
             open_data(path)
 
 

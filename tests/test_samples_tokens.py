@@ -1,4 +1,4 @@
-"""The estimate of tokens, against what tokenizers were measured to make of such texts."""
+"""Token estimates, compared with what tokenizers produce for similar texts."""
 
 import pytest
 from hypothesis import given

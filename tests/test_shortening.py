@@ -14,10 +14,10 @@ from openai import DefaultAioHttpClient
 
 import models.limits.context_window
 from ledger.ledger import Ledger
-from models.limits.context_window import Room
+from models.call import Message
+from models.limits.context_window import ContextWindow
 from models.limits.shortening import LEAST, MARK, shorten_longest, shortened
 from models.settings import Endpoint, ModelSettings
-from prompts.pack import Message
 from samples.tokens import estimate_tokens
 from standin import StandIn
 from tests import gateways
@@ -180,7 +180,7 @@ async def test_a_server_that_was_starting_is_asked_for_its_context_again(
     endpoint = Endpoint("vllm", "standin", server.base_url("vllm"))
     long = replace(gateways.call(), messages=[Message(role="user", content="many words " * 4000)])
     async with DefaultAioHttpClient() as client:
-        room = Room(endpoint, "none", client, ModelSettings())
+        room = ContextWindow(endpoint, "none", client, ModelSettings())
         assert await room.fit(long, list) == (long, None)
         with server:
             assert await room.fit(long, list) == (long, None)  # a moment ago it told nothing

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reporting.step_counts import steps
 
 from ledger import browse
 from ledger.browse import Filter
 from ledger.decisions import decide, on_file
 from ledger.ledger import Ledger
-from reporting.step_counts import steps
 from reporting.transcript import ANEW, FAILED, UNREADABLE, Said, debate
 from standin import StandIn
 from tests.browser import Browser, viewing

@@ -10,8 +10,8 @@ import httpx2
 import pytest
 
 from models.limits import vllm_queue as pressure
-from models.limits.rate_limiter import Lane, Traffic
-from models.limits.vllm_queue import AT_FIRST, SHORT, SHORTEST, Pressure
+from models.limits.rate_limiter import ConcurrencyPool, RateLimiter
+from models.limits.vllm_queue import AT_FIRST, SHORT, SHORTEST, VllmQueueControl
 from models.settings import Endpoint
 from standin import StandIn
 from tests.clock import on_a_clock
@@ -67,12 +67,12 @@ class Server:
         await asyncio.sleep(0.01)
         return loop.time() - came, tokens
 
-    async def work(self, concurrency: int, seconds: float) -> Lane:
+    async def work(self, concurrency: int, seconds: float) -> RateLimiter:
         """Calls without end from this program, and from the other client."""
         loop = asyncio.get_running_loop()
-        lane = Traffic(concurrency).lane()
+        lane = ConcurrencyPool(concurrency).lane()
         async with httpx2.AsyncClient(transport=httpx2.MockTransport(self.metrics)) as client:
-            watched = Pressure(ENDPOINT, "none", client, lane)
+            watched = VllmQueueControl(ENDPOINT, "none", client, lane)
 
             async def worker() -> None:
                 while True:

@@ -1,7 +1,7 @@
-"""What takes longer to make than anyone waits for a page, made aside.
+"""Recomputes slow page data in the background.
 
-A page shows what was made last and asks for more. At most one is being made, and while the run goes on that
-is followed by a pause several times as long.
+A page shows what was computed last and asks for more. At most one computation runs at a time, and while the run is in
+progress it is followed by a pause several times as long.
 """
 
 import asyncio
@@ -9,37 +9,40 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-Made = TypeVar("Made")
+from reporting.snapshot import Snapshot, snapshot, state
+from viewer.run import RunPages
+
+Data = TypeVar("Data")
 
 PAUSE = 4
-"""How many times as long as the making the pause after it is: a fifth of one core at most goes into it."""
+"""The pause after a computation, as a multiple of its time: it takes a fifth of one core at most."""
 
-SHORTEST_PAUSE = 2.0
-"""Seconds between two looks at least."""
+MIN_PAUSE = 2.0
+"""Seconds."""
 
 
-class Aside(Generic[Made]):
-    """Makes something when asked to, as often as is reasonable, in a thread of its own.
+class BackgroundRefresh(Generic[Data]):
+    """Computes something when asked to, as often as is reasonable, in a thread of its own.
 
-    `state` tells whether there is anything new: where it gives what it gave before, nothing is made.
+    `state` tells whether there is anything new: while it returns the same, nothing is computed.
     """
 
-    def __init__(self, state: Callable[[], object], make: Callable[[], Made]) -> None:
+    def __init__(self, state: Callable[[], object], compute: Callable[[], Data]) -> None:
         self._state = state
-        self._make = make
-        self._latest: Made | None = None
+        self._compute = compute
+        self._latest: Data | None = None
         self._seen: object = None
         self._not_before = 0.0
         self._task: asyncio.Task[None] | None = None
 
-    async def latest(self, patience: float) -> Made | None:
-        """What was made last; waits for a new one `patience` seconds at most. None where there is none yet.
+    async def latest(self, patience: float) -> Data | None:
+        """Return the latest data, waiting at most `patience` seconds for newer; None where there is none yet.
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
         if self._task is None and time.monotonic() >= self._not_before:
-            self._task = asyncio.create_task(self._renew())
+            self._task = asyncio.create_task(self._refresh())
         task = self._task
         if task is not None:
             done, _ = await asyncio.wait([task], timeout=patience)
@@ -49,10 +52,15 @@ class Aside(Generic[Made]):
                 task.result()
         return self._latest
 
-    async def _renew(self) -> None:
+    async def _refresh(self) -> None:
         began = time.monotonic()
         state = await asyncio.to_thread(self._state)
         if state != self._seen:
-            self._latest, self._seen = await asyncio.to_thread(self._make), state
+            self._latest, self._seen = await asyncio.to_thread(self._compute), state
         took = time.monotonic() - began
-        self._not_before = time.monotonic() + max(SHORTEST_PAUSE, PAUSE * took)
+        self._not_before = time.monotonic() + max(MIN_PAUSE, PAUSE * took)
+
+
+def snapshots(run: RunPages) -> BackgroundRefresh[Snapshot]:
+    """Return the snapshots of a run."""
+    return BackgroundRefresh(lambda: state(run.ledger), lambda: snapshot(run))

@@ -1,4 +1,4 @@
-"""Two sides beside each other: what they were made with, what came of them, and the samples they share."""
+"""Compares two sides: what they were made with, their results, and the samples they share."""
 
 import asyncio
 import time
@@ -10,17 +10,18 @@ from typing import Any
 from fastapi import Request
 from nicegui import ui
 
-from prompts.method import JUDGED
 from reporting import charts
 from reporting.charts import Chart, Series
-from reporting.comparison import Comparison, Order, Pair
-from reporting.comparison_table import GROWTH, KIND_NAMES, rows, subtracted
-from reporting.snapshot import Counting, Numbers
+from reporting.comparison import Comparison, PairSortKey, ResultPair
+from reporting.comparison_table import GROWTH, PAIR_FILTERS, rows, subtracted
+from reporting.labels import accepted as accepted_label
+from reporting.manifest import differences
+from reporting.snapshot import Snapshot
 from reporting.statistics import ModeStatistics
 from reporting.theme import BLUE, GREY, ORANGE
-from runners.folder import differences
 from samples.sample import Sample
-from viewer.comparison_links import Side, Sides, View
+from viewer.background_refresh import BackgroundRefresh
+from viewer.comparison_links import ComparisonQuery, Side, Sides
 from viewer.frame import COMPARE, choice, frame, tile, turning
 from viewer.overview import PATIENCE, REFRESH, chart
 from viewer.samples import SIZE, excerpt
@@ -29,27 +30,27 @@ from viewer.search import first_look, search_field, searched
 WAIT = 10.0
 """Seconds that a table waits for a comparison, which takes that long for a million samples or more."""
 
-ORDER_NAMES: dict[Order, str] = {
-    "position": "place in the data",
-    "growth": "growth, B less A",
-    "accepted": "accepted rounds, B less A",
+SORT_LABELS: dict[PairSortKey, str] = {
+    "position": "position in the data",
+    "growth": "growth, B − A",
+    "accepted": "accepted rounds, B − A",
 }
 
 
-def add(sides: Sides, countings: Mapping[str, Counting]) -> None:
-    """Adds the pages, the table of pairs too. `countings` count the runs, by where their pages begin."""
+def add(sides: Sides, snapshots: Mapping[str, BackgroundRefresh[Snapshot]]) -> None:
+    """Add the pages, including the table of pairs. `snapshots` are those of the runs, by where their pages begin."""
 
     @ui.page(COMPARE, title="Compare · coevol", response_timeout=30)
     async def compare(request: Request) -> None:
-        view = View.read(sides, request.query_params)
+        view = ComparisonQuery.read(sides, request.query_params)
         a, b = view.a, view.b
         shown: list[object] = []
 
         async def refresh() -> None:
             compared, one, other = await asyncio.gather(
                 sides.compared(a, b).latest(PATIENCE),
-                countings[a.run.prefix].latest(PATIENCE),
-                countings[b.run.prefix].latest(PATIENCE),
+                snapshots[a.run.prefix].latest(PATIENCE),
+                snapshots[b.run.prefix].latest(PATIENCE),
             )
             found = [compared, one, other]
             if compared is None or one is None or other is None or found == shown:
@@ -69,19 +70,19 @@ def add(sides: Sides, countings: Mapping[str, Counting]) -> None:
 
     @ui.page(f"{COMPARE}/samples", title="Samples compared · coevol", response_timeout=30)
     async def table(request: Request) -> None:
-        view = View.read(sides, request.query_params)
+        view = ComparisonQuery.read(sides, request.query_params)
         compared = await sides.compared(view.a, view.b).latest(WAIT)
         with frame(view.a.run, COMPARE):
             _legend(view)
             if compared is None:
-                ui.label("Comparing … Load the page again in a while.").classes("faint")
+                ui.label("Comparing … Reload the page in a moment.").classes("faint")
                 return
             build = await _rows(view, compared)
             _filters(view, compared)
             build()
 
 
-def _choose(sides: Sides, view: View) -> None:
+def _choose(sides: Sides, view: ComparisonQuery) -> None:
     names = {key: side.name for key, side in sides.all.items()}
 
     def go(a: str, b: str) -> None:
@@ -93,10 +94,10 @@ def _choose(sides: Sides, view: View) -> None:
         ui.label("B").classes("side b")
         choice("B", names, view.b.key, lambda key: go(view.a.key, key))
         swap = ui.button(icon="swap_horiz", on_click=lambda: go(view.b.key, view.a.key))
-        swap.props("flat dense").tooltip("the other way round")
+        swap.props("flat dense").tooltip("swap A and B")
 
 
-def _legend(view: View) -> None:
+def _legend(view: ComparisonQuery) -> None:
     with ui.row().classes("items-center gap-3"):
         ui.link("← overview", view.link("", kind=None, order=None, down=None, text=None)).classes("faint")
         for letter, side in (("a", view.a), ("b", view.b)):
@@ -104,13 +105,13 @@ def _legend(view: View) -> None:
             ui.label(side.name)
 
 
-def _overview(view: View, compared: Comparison, one: Numbers, other: Numbers) -> None:
+def _overview(view: ComparisonQuery, compared: Comparison, one: Snapshot, other: Snapshot) -> None:
     _pairs(view, compared, min(one.counted, other.counted))
     a, b = view.a, view.b
     with ui.element("div").classes("two"):
         with ui.column().classes("panel numbers"):
-            beside = rows(one.report["modes"][a.mode], other.report["modes"][b.mode])
-            cells = [(row.name, row.a, row.b, row.difference) for row in beside]
+            compared_rows = rows(one.summary["modes"][a.mode], other.summary["modes"][b.mode])
+            cells = [(row.name, row.a, row.b, row.difference) for row in compared_rows]
             ui.html(_numbers(("", "A", "B", "B − A"), cells), sanitize=False).classes("w-full")
         with ui.column().classes("gap-3 min-w-0"):
             _made_differently(a, b)
@@ -123,21 +124,21 @@ def _overview(view: View, compared: Comparison, one: Numbers, other: Numbers) ->
             chart(each)
 
 
-def _pairs(view: View, compared: Comparison, counted: float) -> None:
+def _pairs(view: ComparisonQuery, compared: Comparison, counted: float) -> None:
     with ui.row().classes("items-center w-full"):
         ui.label(_matched(view, compared)).classes("matched")
         ui.space()
         ui.label(f"counted at {time.strftime('%H:%M:%S', time.localtime(counted))}").classes("faint small")
     with ui.row().classes("tiles"):
-        for kind, name in KIND_NAMES.items():
+        for kind, name in PAIR_FILTERS.items():
             with ui.link(target=view.link(kind=kind)).classes("plain-link"):
                 tile(f"{compared.kinds[kind]:,}", name if kind != "all" else "samples in both")
 
 
-def _matched(view: View, compared: Comparison) -> str:
+def _matched(view: ComparisonQuery, compared: Comparison) -> str:
     says = "Both read the same data."
     if view.a.results().data != view.b.results().data:
-        says = "The runs read different data: samples are the same where id and requests are."
+        says = "The runs read different data: samples match by id and requests."
     alone = [
         f"{number:,} of {letter}"
         for letter, number in (("A", compared.alone_a), ("B", compared.alone_b))
@@ -153,11 +154,11 @@ def _made_differently(a: Side, b: Side) -> None:
         if a.run is b.run:
             ui.label("Two modes of one run, made with the same settings").classes("faint small")
             return
-        different = [row for row in differences(a.run.made_by, b.run.made_by) if row[0] != "modes"]
+        different = [row for row in differences(a.run.manifest, b.run.manifest) if row[0] != "modes"]
         if a.mode != b.mode:
             different.insert(0, ("mode", a.mode, b.mode))
-        for package, version in a.run.made_by["versions"].items():
-            other = b.run.made_by["versions"].get(package, "–")
+        for package, version in a.run.manifest["versions"].items():
+            other = b.run.manifest["versions"].get(package, "–")
             if version != other:
                 different.append((package, version, other))
         if not different:
@@ -202,7 +203,7 @@ def _charts(found: tuple[ModeStatistics, ModeStatistics], lengths: tuple[Any, An
 
 
 def _together(a: Chart, b: Chart) -> Chart:
-    """Two charts of the same kind as one, in the colours of A and B."""
+    """Combine two charts of the same kind, in the colours of A and B."""
     categories = list(dict.fromkeys([*a.categories, *b.categories]))
     series = []
     for each, colour, name in ((a, BLUE, "A"), (b, ORANGE, "B")):
@@ -211,8 +212,8 @@ def _together(a: Chart, b: Chart) -> Chart:
     return replace(a, categories=categories, series=series)
 
 
-def _filters(view: View, compared: Comparison) -> None:
-    kinds = {kind: f"{name} ({compared.kinds[kind]:,})" for kind, name in KIND_NAMES.items()}
+def _filters(view: ComparisonQuery, compared: Comparison) -> None:
+    kinds = {kind: f"{name} ({compared.kinds[kind]:,})" for kind, name in PAIR_FILTERS.items()}
 
     def go(**changes: object) -> None:
         # As in the table of samples.
@@ -221,13 +222,13 @@ def _filters(view: View, compared: Comparison) -> None:
     with ui.row().classes("items-center w-full gap-3"):
         search = search_field(view.text, go)
         choice("Samples", kinds, view.kind, lambda kind: go(kind=kind))
-        choice("Order", ORDER_NAMES, view.order, lambda order: go(order=order, down=order != "position"))
+        choice("Order", SORT_LABELS, view.order, lambda order: go(order=order, down=order != "position"))
         arrow, hint = ("south", "largest first") if view.down else ("north", "smallest first")
         ui.button(icon=arrow, on_click=lambda: go(down=not view.down)).props("flat dense").tooltip(hint)
 
 
-async def _rows(view: View, compared: Comparison) -> Callable[[], None]:
-    """What builds the part of the table that is wanted."""
+async def _rows(view: ComparisonQuery, compared: Comparison) -> Callable[[], None]:
+    """Return a function that builds the wanted part of the table."""
     total, begin = compared.kinds[view.kind], view.begin
     if view.text:
         search = view.search(compared, begin=begin)
@@ -253,14 +254,14 @@ async def _rows(view: View, compared: Comparison) -> Callable[[], None]:
     return build
 
 
-def _page(view: View, compared: Comparison) -> list[tuple[Pair, Sample]]:
+def _page(view: ComparisonQuery, compared: Comparison) -> list[tuple[ResultPair, Sample]]:
     pairs = compared.page(view.kind, view.order, down=view.down, begin=view.begin, size=SIZE)
     ledger = view.a.run.ledger
     samples = {sample.position: sample for sample, _ in ledger.at({pair.position for pair in pairs})}
     return [(pair, samples[pair.position]) for pair in pairs if pair.position in samples]
 
 
-def _table(view: View, found: Sequence[tuple[Pair, Sample]]) -> str:
+def _table(view: ComparisonQuery, found: Sequence[tuple[ResultPair, Sample]]) -> str:
     head = (
         "<tr><th>Id</th><th>Request</th><th>A</th><th>B</th><th class=number>Growth of A</th>"
         "<th class=number>of B</th><th class=number>B − A</th><th></th></tr>"
@@ -268,7 +269,7 @@ def _table(view: View, found: Sequence[tuple[Pair, Sample]]) -> str:
     return f"<table class=data>{head}{''.join(_row(view, *hit) for hit in found)}</table>"
 
 
-def _row(view: View, pair: Pair, sample: Sample) -> str:
+def _row(view: ComparisonQuery, pair: ResultPair, sample: Sample) -> str:
     link = escape(view.pair_link(pair.position))
     growth_a, growth_b, more = subtracted(pair.growth_a, pair.growth_b, GROWTH)
     return (
@@ -283,8 +284,8 @@ def _row(view: View, pair: Pair, sample: Sample) -> str:
 
 
 def came(side: Side, accepted: int, *, failed: bool) -> str:
-    """What came of a sample on a side, as an HTML tag."""
+    """Return the outcome of a sample on a side, as an HTML tag."""
     if failed:
         return '<span class="tag bad">failed</span>'
-    word = "rewritten" if side.mode != JUDGED else f"{accepted} accepted"
+    word = accepted_label(accepted, side.mode)
     return f'<span class="tag good">{word}</span>' if accepted else "<span class=tag>kept</span>"

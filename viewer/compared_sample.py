@@ -1,4 +1,4 @@
-"""One sample on both sides: what was asked, the response it had, and what it became at A and at B."""
+"""One sample on both sides: the request, the original response, and the results at A and B."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -8,38 +8,37 @@ from fastapi import Request
 from nicegui import ui
 
 from ledger.ledger import Result
-from reporting import html_text as texts
+from reporting import html_tags, html_text, labels
 from reporting.comparison import Comparison
-from reporting.labels import ENDINGS, brief, outcome_tags
 from viewer import conversation
 from viewer.compare import WAIT
-from viewer.comparison_links import Side, Sides, View
-from viewer.conversation import Chip, Told, chosen, exchanges, mentioning
-from viewer.diff_view import Column, beside
+from viewer.comparison_links import ComparisonQuery, Side, Sides
+from viewer.conversation import Chip, ConversationResult, chosen, exchanges, mentioning
+from viewer.diff_view import Column, diff_view
 from viewer.frame import COMPARE, frame, keyboard, plain_text
 from viewer.search import neighbours, neighbours_searched
 
 Done = Mapping[str, Any] | None
-"""What came of an exchange, None where it was not worked on."""
+"""The outcome of an exchange, None where it was not worked on."""
 
 
 def add(sides: Sides) -> None:
-    """Adds the page."""
+    """Add the page."""
 
     @ui.page(f"{COMPARE}/sample/{{position}}", title="Sample compared · coevol", response_timeout=30)
     async def pair(request: Request, position: int) -> None:
-        view = View.read(sides, request.query_params)
+        view = ComparisonQuery.read(sides, request.query_params)
         compared = await sides.compared(view.a, view.b).latest(WAIT)
         found = compared.at(position) if compared else None
         with frame(view.a.run, COMPARE):
             if compared is None or found is None:
-                ui.label(f"The sample at place {position} of A has no result on both sides yet.")
+                ui.label(f"The sample at position {position} of A has no result on both sides yet.")
                 return
             ways = await _ways(view, compared, position)
             here = await asyncio.to_thread(_results, view.a, position)
             there = await asyncio.to_thread(_results, view.b, found.other)
             if here is None or there is None:
-                ui.label("One of its results is being worked on again: load the page anew in a while.")
+                ui.label("One of its results is being replaced: reload the page in a moment.")
                 return
             _title(view, here, there, ways)
             looked_for = _about(view, here, there)
@@ -47,23 +46,25 @@ def add(sides: Sides) -> None:
             _body(view, here, there, looked_for, number)
 
 
-async def _ways(view: View, compared: Comparison, position: int) -> Callable[[], None]:
-    """What builds the ways to the pairs before and after this one."""
+async def _ways(view: ComparisonQuery, compared: Comparison, position: int) -> Callable[[], None]:
+    """Return a function that builds the links to the pairs before and after this one."""
     if view.text:
         searches = {
             key: view.search(compared, position=position, back=back)
             for key, back in (("k", True), ("j", False))
         }
         return lambda: neighbours_searched(searches, lambda found: view.pair_link(found.pair.position))
-    found = await asyncio.to_thread(compared.beside, view.kind, view.order, down=view.down, position=position)
+    found = await asyncio.to_thread(
+        compared.adjacent, view.kind, view.order, down=view.down, position=position
+    )
     links = {
         key: "" if place is None else view.pair_link(place) for key, place in zip("kj", found, strict=True)
     }
     return lambda: neighbours(links)
 
 
-def _about(view: View, here: Told, there: Told) -> Sequence[int]:
-    """The exchanges for which the pair is of the kind that the table shows, or in which the text occurs."""
+def _about(view: ComparisonQuery, here: ConversationResult, there: ConversationResult) -> Sequence[int]:
+    """Return the exchanges for which the pair matches the table's filter, or in which the text occurs."""
     if view.text:
         said = mentioning(view.text, here.sample, here.result, there.result)
         return sorted(said | mentioning(view.text, there.sample))
@@ -85,14 +86,16 @@ def _about(view: View, here: Told, there: Told) -> Sequence[int]:
             return [place for place, (a, b) in enumerate(differ) if a != b]
 
 
-def _results(side: Side, position: int) -> Told | None:
+def _results(side: Side, position: int) -> ConversationResult | None:
     for sample, by_mode in side.run.ledger.at([position]):
         if side.mode in by_mode:
-            return Told(sample, by_mode[side.mode])
+            return ConversationResult(sample, by_mode[side.mode])
     return None
 
 
-def _title(view: View, here: Told, there: Told, ways: Callable[[], None]) -> None:
+def _title(
+    view: ComparisonQuery, here: ConversationResult, there: ConversationResult, ways: Callable[[], None]
+) -> None:
     link_back = view.link(begin=view.begin or None)
     keyboard({"u": link_back})
     with ui.row().classes("items-center w-full gap-3"):
@@ -105,12 +108,18 @@ def _title(view: View, here: Told, there: Told, ways: Callable[[], None]) -> Non
             with ui.row().classes("items-center gap-3"):
                 ui.label(letter.upper()).classes(f"side {letter}")
                 ui.label(side.name).classes("side-name")
-                ui.html(outcome_tags(result), sanitize=False)
+                ui.html(html_tags.sample_outcome(result), sanitize=False)
                 debate = side.run.address(f"/sample/{sample.position}", {"of": side.mode})
                 ui.link("its whole debate", debate).classes(f"debate {letter}")
 
 
-def _body(view: View, here: Told, there: Told, looked_for: Sequence[int], number: int) -> None:
+def _body(
+    view: ComparisonQuery,
+    here: ConversationResult,
+    there: ConversationResult,
+    looked_for: Sequence[int],
+    number: int,
+) -> None:
     sample, other = here.sample, there.sample
     done = [_done(each.result, number) for each in (here, there)]
     chips = []
@@ -123,18 +132,17 @@ def _body(view: View, here: Told, there: Told, looked_for: Sequence[int], number
     for letter, each in zip("AB", done, strict=True):
         if each and "failure" in each:
             with ui.column().classes("panel"):
-                failure = each["failure"]
                 ui.label(f"Why {letter} failed").classes("faint small")
-                plain_text(f"{failure['step']}, round {failure['round']}: {failure['message']}")
+                plain_text(labels.failure_line(each["failure"]))
     originals = [each.exchanges[number].response for each in (sample, other)]
     columns = [Column("Original", originals[0], "original")]
     if originals[0] != originals[1]:
         columns = [Column(f"Original of {x}", t, "original") for x, t in zip("AB", originals, strict=True)]
     for letter, original, each in zip("AB", originals, done, strict=True):
-        ending = ENDINGS.get(each["ending"], each["ending"]) if each else "not worked on"
+        ending = labels.ENDINGS[each["ending"]] if each else "not worked on"
         response = each["response"] if each else original
         columns.append(Column(f"{letter}, {ending}", response, letter.lower()))
-    beside(columns, _WAYS)
+    diff_view(columns, _MARKINGS)
 
 
 def _done(result: Result, number: int) -> Done:
@@ -142,18 +150,18 @@ def _done(result: Result, number: int) -> Done:
 
 
 def _says(done: Done) -> str:
-    return brief(done) if done else "not worked on"
+    return labels.exchange_outcome(done) if done else "not worked on"
 
 
 def _each_other(contents: Sequence[str]) -> list[str]:
     *originals, a, b = contents
-    return [*map(texts.plain, originals), *texts.marked(a, b)]
+    return [*map(html_text.plain, originals), *html_text.marked(a, b)]
 
 
 def _the_original(contents: Sequence[str]) -> list[str]:
     *originals, a, b = contents
-    new = texts.marked(originals[0], a)[1], texts.marked(originals[-1], b)[1]
-    return [*map(texts.plain, originals), *new]
+    new = html_text.marked(originals[0], a)[1], html_text.marked(originals[-1], b)[1]
+    return [*map(html_text.plain, originals), *new]
 
 
-_WAYS = {"A against B": _each_other, "Against the original": _the_original}
+_MARKINGS = {"A against B": _each_other, "Against the original": _the_original}

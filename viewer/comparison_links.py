@@ -1,4 +1,4 @@
-"""What is compared: two sides, A and B, each a mode of a run. Which they are stands in the address."""
+"""The two sides of a comparison, A and B, each a mode of a run, as the address names them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,59 +6,67 @@ from functools import lru_cache
 from typing import Any
 
 from ledger.search import Search
-from reporting import comparison
-from reporting.comparison import KINDS, ORDERS, Comparison, Found, Kind, Order
+from reporting.comparison import (
+    PAIR_FILTERS,
+    PAIR_SORT_KEYS,
+    ComparedSample,
+    Comparison,
+    ModeResults,
+    PairFilter,
+    PairSortKey,
+    mode_results,
+)
 from reporting.snapshot import state
-from viewer.background_refresh import Aside
+from viewer.background_refresh import BackgroundRefresh
 from viewer.frame import COMPARE
-from viewer.run import Run, address
+from viewer.run import RunPages, address
 
-REMEMBERED = 4
-"""How many comparisons are kept: a person goes back and forth between a few, and one of a million samples
-takes 100 MB."""
+CACHED = 4
+"""How many comparisons are kept: users go back and forth between a few, and one of a million samples takes 100 MB."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Side:
-    """A mode of a run. `key` stands for it in addresses."""
+    """A mode of a run."""
 
     key: str
-    run: Run
+    """Its name in addresses."""
+    run: RunPages
     mode: str
 
     @property
     def name(self) -> str:
-        """What it is called on pages."""
+        """Its name on pages."""
         return f"{self.run.name} · {self.mode}" if self.run.shown else self.mode
 
-    def results(self) -> comparison.Side:
-        """Its results in the ledger."""
-        return comparison.Side(self.run.ledger, self.mode, self.run.made_by["data"]["sha256"])
+    def results(self) -> ModeResults:
+        """Return its results in the ledger."""
+        return mode_results(self.run, self.mode)
 
 
 class Sides:
     """All that can be compared."""
 
-    def __init__(self, runs: Sequence[Run]) -> None:
+    def __init__(self, runs: Sequence[RunPages]) -> None:
         self.all = {
             f"{number}-{mode}": Side(f"{number}-{mode}", run, mode)
             for number, run in enumerate(runs, 1)
             for mode in run.modes
         }
         self._first, self._second = _defaults(runs)
-        self._compared = lru_cache(REMEMBERED)(_compared)
+        self._compared = lru_cache(CACHED)(_compared)
 
     def chosen(self, query: Any) -> tuple[Side, Side]:
-        """The two that an address names; where it names none, those that a person most likely means."""
+        """Return the two that an address names, or else the most likely ones."""
         a, b = (self.all.get(query.get(name, "")) for name in ("a", "b"))
         return a or self.all[self._first], b or self.all[self._second]
 
-    def compared(self, a: Side, b: Side) -> Aside[Comparison]:
-        """What compares these two."""
+    def compared(self, a: Side, b: Side) -> BackgroundRefresh[Comparison]:
+        """Return the comparison of these two."""
         return self._compared(a, b)
 
 
-def _defaults(runs: Sequence[Run]) -> tuple[str, str]:
+def _defaults(runs: Sequence[RunPages]) -> tuple[str, str]:
     if len(runs) == 1:
         return f"1-{runs[0].modes[0]}", f"1-{runs[0].modes[-1]}"
     one, other = (run.modes for run in runs)
@@ -66,39 +74,39 @@ def _defaults(runs: Sequence[Run]) -> tuple[str, str]:
     return f"1-{same or one[-1]}", f"2-{same or other[-1]}"
 
 
-def _compared(a: Side, b: Side) -> Aside[Comparison]:
-    return Aside(
+def _compared(a: Side, b: Side) -> BackgroundRefresh[Comparison]:
+    return BackgroundRefresh(
         lambda: (state(a.run.ledger), state(b.run.ledger)), lambda: Comparison(a.results(), b.results())
     )
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """What an address of the pages of comparison asks for."""
+class ComparisonQuery:
+    """What an address of the comparison pages asks for."""
 
     a: Side
     b: Side
-    kind: Kind = "differ"
-    order: Order = "position"
+    kind: PairFilter = "differ"
+    order: PairSortKey = "position"
     down: bool = False
     begin: int = 0
     text: str = ""
 
     @classmethod
-    def read(cls, sides: Sides, query: Any) -> "View":
-        """What is in an address; values that make no sense count as not given."""
+    def read(cls, sides: Sides, query: Any) -> "ComparisonQuery":
+        """Read an address; invalid values count as not given."""
         kind, order, begin = query.get("kind"), query.get("order"), query.get("begin", "")
         return cls(
             *sides.chosen(query),
-            kind=kind if kind in KINDS else "differ",
-            order=order if order in ORDERS else "position",
+            kind=kind if kind in PAIR_FILTERS else "differ",
+            order=order if order in PAIR_SORT_KEYS else "position",
             down="down" in query,
             begin=int(begin) if begin.isdecimal() else 0,
             text=query.get("text", ""),
         )
 
     def link(self, page: str = "/samples", /, **changes: object) -> str:
-        """The address of one of the pages with some of this changed, from the table's beginning on."""
+        """Return the address of a page with some of this changed, from the table's beginning."""
         values = {
             "a": self.a.key,
             "b": self.b.key,
@@ -110,13 +118,13 @@ class View:
         return address(COMPARE + page, values | changes)
 
     def pair_link(self, position: int, **more: object) -> str:
-        """The address of a pair that was reached from here."""
+        """Return the address of a pair that was reached from here."""
         return self.link(f"/sample/{position}", begin=self.begin or None, **more)
 
     def search(
         self, compared: Comparison, *, begin: int = 0, position: int | None = None, back: bool = False
-    ) -> Search[Found]:
-        """The search for the text: from a place in the table on, or from a pair on, also backwards."""
+    ) -> Search[ComparedSample]:
+        """Search for the text: from a position in the table, or from a pair, also backwards."""
         return compared.search(
             self.a.results(),
             self.b.results(),

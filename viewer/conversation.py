@@ -1,4 +1,4 @@
-"""What is around an exchange: the way to the others of its conversation, and what was said before it."""
+"""The context of an exchange: links to the others of its conversation, and what came before it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, cast
 from nicegui import ui
 
 from ledger.browse import Filter
-from ledger.decisions import Decision, is_chosen
+from ledger.decisions import Decision, matches
 from ledger.ledger import Result
 from ledger.search import mentions
 from nodes.decision import Round, favoured_position
@@ -15,15 +15,16 @@ from viewer.frame import keyboard, plain_text, text
 
 
 class Chip(NamedTuple):
-    """The way to an exchange, and what came of it. It stands out where the exchange is looked for."""
+    """A link to an exchange."""
 
     says: str
     link: str
     looked_for: bool = False
+    """Whether it matches the filter, and is highlighted."""
 
 
 def exchanges(chips: Sequence[Chip], number: int) -> None:
-    """The way to all exchanges of a conversation, of which this one is shown; keys p and n."""
+    """Show links to all exchanges of a conversation, of which this one is shown; keys p and n."""
     if len(chips) == 1:
         return
     with ui.row().classes("exchanges items-center"):
@@ -36,16 +37,16 @@ def exchanges(chips: Sequence[Chip], number: int) -> None:
 
 
 def chosen(query: Any, sample: Sample, about: Sequence[int]) -> int:
-    """The exchange that an address asks for; where it asks for none, the first that is looked for."""
+    """Return the exchange that an address asks for, or else the first that matches the filter."""
     given = query.get("exchange", "")
     number = int(given) - 1 if given.isdecimal() else next(iter(about), 0)
     return number if number in range(len(sample.exchanges)) else 0
 
 
 def about(wanted: Filter, sample: Sample, result: Result, decided: Mapping[int, Decision]) -> Sequence[int]:
-    """The exchanges for which a filter lets a result through; none where it is about the result as a whole.
+    """Return the exchanges because of which a result matches a filter; none where it is about the result as a whole.
 
-    Those that have all that is wanted of an exchange; where none has, those that have some of it.
+    Those that meet all its conditions; if none does, those that meet some.
     """
     conditions: list[Callable[[Mapping[str, Any]], bool]] = []
     if wanted.status == "failed":
@@ -57,7 +58,7 @@ def about(wanted: Filter, sample: Sample, result: Result, decided: Mapping[int, 
     if wanted.contradict:
         conditions.append(contradicts)
     if choice := wanted.decided:
-        conditions.append(lambda done: is_chosen(choice, decided.get(done["exchange"]), done["ending"]))
+        conditions.append(lambda done: matches(choice, decided.get(done["exchange"]), done["ending"]))
     parts = [{done["exchange"] for done in result.outcome if has(done)} for has in conditions]
     if wanted.text:
         parts.append(mentioning(wanted.text, sample, result))
@@ -77,31 +78,32 @@ def mentioning(wanted: str, sample: Sample, *results: Result) -> set[int]:
 
 
 def contradicts(done: Mapping[str, Any]) -> bool:
-    """Whether in a round of an exchange the two orders named opposite winners."""
+    """Whether the two orders named opposite winners in a round of an exchange."""
     return any(favoured_position(cast(Round, each)) for each in done["rounds"])
 
 
-class Told(NamedTuple):
-    """A conversation as it came out: of a sample, with a result; `by` names it where there are two."""
+class ConversationResult(NamedTuple):
+    """A conversation as it came out."""
 
     sample: Sample
     result: Result
     by: str = ""
+    """Names the side where there are two."""
 
     @property
     def responses(self) -> list[str]:
-        """The responses that it has in the end."""
+        """Its final responses."""
         evolved = {done["exchange"]: done["response"] for done in self.result.outcome}
         return [evolved.get(place, each.response) for place, each in enumerate(self.sample.exchanges)]
 
 
-def request(sample: Sample, number: int, told: Sequence[Told]) -> None:
-    """What was asked in an exchange, and what was there before: the system prompt and the conversation."""
+def request(sample: Sample, number: int, conversations: Sequence[ConversationResult]) -> None:
+    """Show the request of an exchange, and what came before: the system prompt and the conversation."""
     if sample.system:
         with ui.expansion("System prompt").classes("w-full panel"):
             plain_text(sample.system)
     if number:
-        _before(sample, number, told)
+        _before(sample, number, conversations)
     exchange = sample.exchanges[number]
     with ui.column().classes("panel request"):
         ui.label("Request").classes("faint small")
@@ -111,27 +113,27 @@ def request(sample: Sample, number: int, told: Sequence[Told]) -> None:
             text(exchange.input)
 
 
-def _before(sample: Sample, number: int, told: Sequence[Told]) -> None:
+def _before(sample: Sample, number: int, conversations: Sequence[ConversationResult]) -> None:
     def fill() -> None:
-        # Built when it is opened: most people never do, and it may be long.
+        # Built when opened: few users do, and it may be long.
         if not opened.value or filled:
             return
         filled.append(True)
         with opened:
             for place, exchange in enumerate(sample.exchanges[:number]):
-                _turn(place, exchange, told)
+                _turn(place, exchange, conversations)
 
     filled: list[bool] = []
     opened = ui.expansion(f"The conversation before ({number})", on_value_change=fill)
     opened.classes("w-full panel before")
 
 
-def _turn(place: int, exchange: Exchange, told: Sequence[Told]) -> None:
+def _turn(place: int, exchange: Exchange, conversations: Sequence[ConversationResult]) -> None:
     ui.label(f"Request {place + 1}").classes("faint small")
     text(exchange.instruction)
     if exchange.input:
         text(exchange.input)
-    came = [(each, each.responses[place]) for each in told]
+    came = [(each, each.responses[place]) for each in conversations]
     if len({response for _, response in came}) == 1:
         came = [(came[0][0]._replace(by=""), came[0][1])]
     for each, response in came:

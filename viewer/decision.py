@@ -1,4 +1,4 @@
-"""What a person decides on the result of an exchange: by buttons or by keys, in the ledger at once."""
+"""The user's decision on the result of an exchange: by buttons or keys, stored in the ledger at once."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -9,27 +9,27 @@ from nicegui import ui
 
 from ledger.decisions import Decision, decide, take_back
 from ledger.ledger import LedgerError, Result
-from reporting import html_text as texts
-from reporting.labels import DECIDED, decided_tags
+from reporting import html_tags, html_text
+from reporting.labels import DECISIONS
 from samples.fields import as_text
-from viewer.diff_view import Column, beside
+from viewer.diff_view import Column, diff_view
 from viewer.frame import keys
-from viewer.run import Run
+from viewer.run import RunPages
 
-LONGEST = 100_000
-"""Characters of a text that can be edited here: with each key all of it goes to the server, which takes no
-message of more than 1 MB."""
+MAX_CHARS = 100_000
+"""Characters of a text that can be edited here: each key press sends all of it to the server, which takes no message of
+more than 1 MB."""
 
 
 class Panel:
-    """The decision on one exchange of a result as it is shown, and all that changes it.
+    """The decision on one exchange of a result as shown, and what changes it.
 
     Its keys are a (accept), r (reject), e (edit) and z (take back).
     """
 
     def __init__(
         self,
-        run: Run,
+        run: RunPages,
         position: int,
         result: Result,
         done: Mapping[str, Any],
@@ -55,50 +55,50 @@ class Panel:
         self._show()
 
     async def accept(self) -> None:
-        """The result is right."""
+        """Accept the result."""
         await self.choose(self._done["response"])
 
     async def reject(self) -> None:
-        """The original response is better."""
+        """Keep the original response."""
         if self._done["response"] == self._done["original"]:
             self._say("The result is the original response: there is nothing to reject")
         else:
             await self.choose(self._done["original"])
 
     async def choose(self, response: str) -> None:
-        """This is to be the response; not while another one is being written."""
+        """Choose this response, unless another one is being written."""
         if self._editing:
-            self._say("Save or cancel the text that you are writing first")
+            self._say("Save or cancel the text you are writing first")
         else:
             await self._decide(response)
 
     async def take_back(self) -> None:
-        """Nothing is decided any more."""
+        """Withdraw the decision."""
         if self._decision:
             await self._change(take_back, self._result.mode, self._done["exchange"])
 
     def edit(self) -> None:
-        """Open the text that counts at the moment for editing."""
+        """Open the current text for editing."""
         current = self._decision.response if self._decision else self._done["response"]
-        if len(current) > LONGEST:
-            self._say(f"A response of more than {LONGEST:,} characters cannot be edited here")
+        if len(current) > MAX_CHARS:
+            self._say(f"A response of more than {MAX_CHARS:,} characters cannot be edited here")
             return
         self._editing = True
         self._place.clear()
         with self._place:
-            # A page that is left by mistake would take the text with it: the browser asks first.
+            # Leaving the page would lose the text: the browser asks first.
             ui.run_javascript("window.onbeforeunload = () => true")
             ui.label("The response as you want it").classes("faint small")
             area = ui.textarea(value=as_text(current)).classes("w-full editing")
-            area.props(f"outlined autogrow autofocus maxlength={LONGEST} dir=auto")
+            area.props(f"outlined autogrow autofocus maxlength={MAX_CHARS} dir=auto")
 
             async def save() -> None:
                 text = area.value or ""
-                # No trainer learns from it; who wants an original that is empty rejects the result.
+                # No trainer learns from it; to keep an empty original, reject the result.
                 if text.strip():
                     await self._decide(text)
                 else:
-                    self._say("An empty text is no response: write one, or cancel", type="negative")
+                    self._say("An empty text is not a response: write one, or cancel", type="negative")
 
             area.on("keydown.ctrl.enter", save).on("keydown.meta.enter", save)
             area.on("keydown.esc", self._close)
@@ -115,7 +115,7 @@ class Panel:
         self._show()
 
     def _say(self, words: str, **how: Any) -> None:
-        # The button that was clicked may be gone by now; the panel is not.
+        # The clicked button may be gone by now; the panel is not.
         with self._place:
             ui.notify(words, **how)
 
@@ -127,7 +127,7 @@ class Panel:
             if not await self._kept(change, *what):
                 return
         # The panel may be out of sight.
-        self._say(DECIDED[self._decision.kind] if self._decision else "taken back", timeout=1500)
+        self._say(DECISIONS[self._decision.kind] if self._decision else "taken back", timeout=1500)
         self._close()
 
     async def _noted(self) -> None:
@@ -138,7 +138,7 @@ class Panel:
                 await self._kept(*self._deciding(decision.response))
 
     def _deciding(self, response: str) -> tuple[Callable[..., Decision], *tuple[Any, ...]]:
-        """What is to be done for this to be the response, with the note that stands there."""
+        """Return the change that makes this the response, with the current note."""
         exchange = self._done["exchange"]
         return decide, self._result, exchange, response, self._note.value, self._drafts
 
@@ -146,7 +146,9 @@ class Panel:
         try:
             self._decision = await asyncio.to_thread(change, self._run.ledger, self._position, *what)
         except LedgerError as error:
-            self._say(f"Not kept: {error}", type="negative", multi_line=True, timeout=0, close_button="Close")
+            self._say(
+                f"Not saved: {error}", type="negative", multi_line=True, timeout=0, close_button="Close"
+            )
             return False
         return True
 
@@ -167,15 +169,15 @@ class Panel:
                     _button("Take back (z)", self.take_back, "take-back")
             if decision and (decision.kind in ("chosen", "edited") or not decision.stands):
                 result = Column("The result", self._done["response"], "judged")
-                wanted = Column("The response that you want", decision.response, "wanted")
-                beside([result, wanted], {"Differences": lambda both: texts.marked(*both)})
+                wanted = Column("The response you want", decision.response, "wanted")
+                diff_view([result, wanted], {"Differences": lambda both: html_text.marked(*both)})
 
     def _tags(self) -> str:
-        return decided_tags(self._decision) if self._decision else '<span class="tag">none yet</span>'
+        return html_tags.decision(self._decision) if self._decision else '<span class="tag">none yet</span>'
 
     def _note_field(self) -> None:
         decision = self._decision
-        self._note = ui.input(placeholder="why, if you like", value=decision.note if decision else "")
+        self._note = ui.input(placeholder="why (optional)", value=decision.note if decision else "")
         self._note.props("dense outlined dir=auto maxlength=1000").classes("grow note")
         # Then the keys work again.
         self._note.on("keydown.enter", js_handler="event => event.target.blur()")

@@ -1,4 +1,4 @@
-"""Texts beside each other: as they stand with their differences marked, or rendered."""
+"""Shows texts side by side: as they are with their differences marked, or rendered."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -6,27 +6,28 @@ from typing import NamedTuple
 
 from nicegui import ui
 
-from reporting import html_text as texts
+from reporting import html_text
 from viewer.frame import more, text
 
 
 class Column(NamedTuple):
-    """A text, what it is, and the class by which its differences are coloured."""
+    """A text to show."""
 
     name: str
     content: str
     style: str
+    """The CSS class that colours its differences."""
 
 
 Marking = Callable[[Sequence[str]], Sequence[str]]
-"""Gives the texts of all columns as HTML, with differences marked."""
+"""Returns the texts of all columns as HTML, with differences marked."""
 
 RENDERED = "Rendered"
 
 
-def beside(columns: Sequence[Column], ways: Mapping[str, Marking]) -> None:
-    """The columns, and a choice of the ways in which differences are marked."""
-    names = [*ways, RENDERED]
+def diff_view(columns: Sequence[Column], markings: Mapping[str, Marking]) -> None:
+    """Show the columns and a choice of how differences are marked."""
+    names = [*markings, RENDERED]
     how = ui.toggle(names, value=names[0]).props("dense no-caps flat").classes("how")
     places = []
     with ui.element("div").classes("beside"):
@@ -43,8 +44,8 @@ def beside(columns: Sequence[Column], ways: Mapping[str, Marking]) -> None:
                 with place:
                     text(column.content)
             return
-        shortened = [column.content[: texts.MOST] for column in columns]
-        marked = await asyncio.to_thread(ways[str(how.value)], shortened)
+        shortened = [column.content[: html_text.MOST] for column in columns]
+        marked = await asyncio.to_thread(markings[str(how.value)], shortened)
         for place, html, column in zip(places, marked, columns, strict=True):
             with place:
                 _marked(html, column.content)
@@ -55,10 +56,10 @@ def beside(columns: Sequence[Column], ways: Mapping[str, Marking]) -> None:
 
 def _marked(html: str, content: str) -> None:
     part = ui.html(html, sanitize=False).classes("text plain").props("dir=auto")
-    if len(content) > texts.MOST:
+    if len(content) > html_text.MOST:
 
         def show_all() -> None:
-            part.set_content(texts.plain(content))
+            part.set_content(html_text.plain(content))
             button.delete()
 
         button = more(content, show_all)

@@ -1,4 +1,4 @@
-"""What all pages have in common: the bar at the top, the colours, and how texts look."""
+"""What all pages have in common: the bar at the top, colours, and how texts look."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,9 +9,9 @@ from typing import Any
 from nicegui import Client, ui
 from nicegui.events import KeyEventArguments
 
-from reporting import html_text as texts
+from reporting import html_text
 from reporting.theme import ROLE_COLOURS
-from viewer.run import Run
+from viewer.run import RunPages
 
 PAGES = {"/": "Overview", "/samples": "Samples", "/graph": "Graph"}
 """The pages of each run."""
@@ -21,8 +21,8 @@ COMPARE = "/compare"
 
 
 @contextmanager
-def frame(run: Run, current: str) -> Iterator[None]:
-    """The page around its content; `current` is the path of the page in the bar."""
+def frame(run: RunPages, current: str) -> Iterator[None]:
+    """Show the page around its content; `current` is the path of the page in the bar."""
     ui.add_css(_STYLES)
     ui.colors(primary="#2f7fd1")
     with ui.header().classes("bar items-center"):
@@ -42,51 +42,51 @@ def frame(run: Run, current: str) -> Iterator[None]:
         yield
 
 
-def text(content: str, *, style: str = "", most: int = texts.MOST) -> None:
-    """A text of the data or of a model as Markdown; one that is long is cut until all of it is asked for.
+def text(content: str, *, style: str = "", most: int = html_text.MOST) -> None:
+    """Show a text of the data or a model as Markdown; a long one is cut, with a button for all of it.
 
-    All of a long text is shown as it stands, not rendered: that takes the same time whatever it holds.
+    All of a long text is shown as it is, not rendered, so that the time does not depend on its content.
     """
     classes = f"text {style}"
     if len(content) <= most:
-        ui.html(texts.rendered(content), sanitize=False).classes(classes).props("dir=auto")
+        ui.html(html_text.rendered(content), sanitize=False).classes(classes).props("dir=auto")
         return
-    part = ui.html(texts.rendered(content[:most]), sanitize=False).classes(classes).props("dir=auto")
+    part = ui.html(html_text.rendered(content[:most]), sanitize=False).classes(classes).props("dir=auto")
 
     def show_all() -> None:
-        part.classes(add="plain").set_content(texts.plain(content))
+        part.classes(add="plain").set_content(html_text.plain(content))
         button.delete()
 
     button = more(content, show_all)
 
 
-def plain_text(content: str, *, style: str = "", most: int = texts.MOST) -> None:
-    """A text exactly as it stands, cut like `text`."""
-    shown = ui.html(texts.plain(content[:most]), sanitize=False).classes(f"text plain {style}")
+def plain_text(content: str, *, style: str = "", most: int = html_text.MOST) -> None:
+    """Show a text exactly as it is, cut like `text`."""
+    shown = ui.html(html_text.plain(content[:most]), sanitize=False).classes(f"text plain {style}")
     shown.props("dir=auto")
     if len(content) > most:
 
         def show_all() -> None:
-            shown.set_content(texts.plain(content))
+            shown.set_content(html_text.plain(content))
             button.delete()
 
         button = more(content, show_all)
 
 
 def more(content: str, show_all: Callable[[], None]) -> ui.button:
-    """The button under a text that is cut."""
+    """Show the button under a text that is cut."""
     return ui.button(f"Show all {len(content):,} characters", on_click=show_all).props("flat dense no-caps")
 
 
 def choice(name: str, options: Mapping[Any, str], value: Any, chosen: Callable[[Any], None]) -> None:
-    """A choice among values, by their names."""
+    """Show a choice among values, by their names."""
     select = ui.select(dict(options), label=name, value=value if value in options else None)
     select.props("dense outlined options-dense").classes("min-w-36")
     select.on_value_change(lambda event: chosen(event.value))
 
 
 def turning(begin: int, end: int, total: int, size: int, link: Callable[[int | None], str]) -> None:
-    """The way from one part of a table to the others: it shows the rows from `begin` to `end` of `total`."""
+    """Show links to the other parts of a table, which shows the rows from `begin` to `end` of `total`."""
     with ui.row().classes("gap-4"):
         if begin:
             ui.link("← previous", link(max(0, begin - size) or None))
@@ -97,9 +97,9 @@ def turning(begin: int, end: int, total: int, size: int, link: Callable[[int | N
 
 
 def keys(actions: Mapping[str, Callable[[], Awaitable[None] | None]]) -> None:
-    """Keys that do something; the arrows to the right and to the left stand for j and k.
+    """Bind keys to actions; the right and left arrows stand for j and k.
 
-    They do nothing while a person is in a field, or a dialog lies over the page that they are about.
+    They do nothing while a field has the focus, or a dialog covers the page.
     """
     arrows = {"ArrowRight": "j", "ArrowLeft": "k"}
 
@@ -120,12 +120,12 @@ def _is_covered(client: Client) -> bool:
 
 
 def keyboard(links: Mapping[str, str]) -> None:
-    """Keys that lead to other pages; those without an address do nothing."""
+    """Bind keys to links; those without an address do nothing."""
     keys({key: partial(ui.navigate.to, link) for key, link in links.items() if link})
 
 
 def tile(value: str, name: str, hint: str = "") -> None:
-    """A number with its name."""
+    """Show a number with its name."""
     with ui.column().classes("tile"):
         ui.label(value).classes("value")
         ui.label(name).classes("name")
@@ -137,7 +137,7 @@ _STYLES = "\n".join(
     [
         files("reporting").joinpath("style.css").read_text(encoding="utf-8"),
         *(f".{role} {{ --role: {colour}; }}" for role, colour in ROLE_COLOURS.items()),
-        texts.code_styles("friendly", ".text pre"),
-        texts.code_styles("monokai", ".body--dark .text pre"),
+        html_text.code_styles("friendly", ".text pre"),
+        html_text.code_styles("monokai", ".body--dark .text pre"),
     ]
 )

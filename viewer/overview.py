@@ -1,4 +1,4 @@
-"""The run at a glance: how far it is, what came out of it, whether the judge can be trusted, what it cost."""
+"""The overview of a run: progress, results, whether the judge can be trusted, cost."""
 
 import time
 from collections.abc import Iterable
@@ -6,42 +6,42 @@ from html import escape
 
 from nicegui import ui
 
-from reporting import charts
-from reporting import headline as figures
-from reporting import html_tables as tables
+from reporting import charts, headline, html_tables
 from reporting.charts import Chart
-from reporting.headline import Figure, progress
-from reporting.snapshot import Counting, Numbers
+from reporting.headline import Metric, progress
+from reporting.snapshot import Snapshot
 from reporting.statistics import ModeStatistics
+from viewer.background_refresh import BackgroundRefresh
 from viewer.frame import frame, tile
-from viewer.run import Run
+from viewer.run import RunPages
 
 REFRESH = 2.0
-"""Seconds between two looks at a run that is going on."""
+"""Seconds between two updates of a run in progress."""
 
 PATIENCE = 0.5
 """Seconds a page waits for numbers before it is shown without them."""
 
 
-def add(run: Run, counting: Counting) -> None:
-    """Adds the page."""
+def add(run: RunPages, snapshots: BackgroundRefresh[Snapshot]) -> None:
+    """Add the page."""
 
     @ui.page(run.address("/"), title=f"Overview · {run.name}")
     async def overview() -> None:
-        shown: list[Numbers] = []
+        shown: list[Snapshot] = []
 
         async def refresh() -> None:
-            numbers = await counting.latest(PATIENCE)
-            if numbers is None or numbers in shown:
+            snapshot = await snapshots.latest(PATIENCE)
+            if snapshot is None or snapshot in shown:
                 return
             if not shown:
-                # Made once: it stays as it is, and open where a person has opened it.
+                # Built once: it never changes, and stays open if it was opened.
                 with made, ui.expansion("What made this run").classes("w-full panel"):
-                    ui.html(tables.made_by(numbers.report["run"]), sanitize=False).classes("w-full")
-            shown[:] = [numbers]
+                    manifest = html_tables.manifest(snapshot.summary["run"])
+                    ui.html(manifest, sanitize=False).classes("w-full")
+            shown[:] = [snapshot]
             panel.clear()
             with panel:
-                _overview(run, numbers)
+                _overview(run, snapshot)
 
         with frame(run, "/"):
             panel = ui.column().classes("w-full gap-4 overview")
@@ -52,53 +52,53 @@ def add(run: Run, counting: Counting) -> None:
         ui.timer(REFRESH, refresh)
 
 
-def _overview(run: Run, numbers: Numbers) -> None:
-    _progress(run, numbers)
-    for mode, found in numbers.statistics.modes.items():
-        _mode(run, mode, found, numbers)
+def _overview(run: RunPages, snapshot: Snapshot) -> None:
+    _progress(run, snapshot)
+    for mode, found in snapshot.statistics.modes.items():
+        _mode(run, mode, found, snapshot)
     ui.html("<h2>Calls</h2>", sanitize=False)
     with ui.element("div").classes("two"):
         with ui.column().classes("panel"):
-            ui.html(tables.bill(numbers.report["calls"]), sanitize=False).classes(
+            ui.html(html_tables.bill(snapshot.summary["calls"]), sanitize=False).classes(
                 "w-full overflow-x-auto bill"
             )
-        if numbers.pace:
-            chart(charts.pace(numbers.pace))
+        if snapshot.throughput:
+            chart(charts.throughput(snapshot.throughput))
 
 
-def _progress(run: Run, numbers: Numbers) -> None:
-    finished, expected = progress(numbers, run)
+def _progress(run: RunPages, snapshot: Snapshot) -> None:
+    finished, expected = progress(snapshot, run)
     share = min(finished / expected, 1.0) if expected else 1.0
     with ui.column().classes("w-full gap-1"):
         with ui.row().classes("w-full items-center"):
             ui.label(f"{finished:,} of {expected:,} results").classes("font-semibold progress")
             ui.space()
-            at = time.strftime("%H:%M:%S", time.localtime(numbers.counted))
+            at = time.strftime("%H:%M:%S", time.localtime(snapshot.counted))
             ui.label(f"counted at {at}").classes("faint small")
         ui.linear_progress(share, show_value=False, size="6px").props("rounded instant-feedback")
-    _tiles(run, figures.of_run(numbers))
+    _tiles(run, headline.of_run(snapshot))
 
 
-def _mode(run: Run, mode: str, found: ModeStatistics, numbers: Numbers) -> None:
+def _mode(run: RunPages, mode: str, found: ModeStatistics, snapshot: Snapshot) -> None:
     judging, deciding = found.judging, found.deciding
     ui.html(f"<h2>Mode {escape(mode)}</h2>", sanitize=False)
     if not found.finished:
         ui.label("nothing finished yet").classes("faint")
         return
-    _tiles(run, figures.of_mode(mode, found))
+    _tiles(run, headline.of_mode(mode, found))
     with ui.element("div").classes("three"):
         if judging:
             drawn = chart(charts.accepted(found.accepted_rounds))
             drawn.on_point_click(
                 lambda event: ui.navigate.to(run.address("/samples", {"mode": mode, "accepted": event.name}))
             )
-        chart(charts.lengths(*numbers.lengths[mode]))
+        chart(charts.lengths(*snapshot.lengths[mode]))
         if judging:
             link = run.address("/samples", {"mode": mode, "contradict": 1}) if judging.contradicted else ""
             chart(charts.judging(judging), "samples whose verdicts contradict each other", link)
         if deciding:
             link = run.address("/samples", {"mode": mode, "decided": "some"})
-            left = f"{deciding.decided:,} of {found.exchanges:,} decided: see what is left"
+            left = f"{deciding.decided:,} of {found.exchanges:,} decided: show the others"
             chart(charts.deciding(deciding), left, link)
     if found.failures:
 
@@ -107,24 +107,26 @@ def _mode(run: Run, mode: str, found: ModeStatistics, numbers: Numbers) -> None:
 
         with ui.column().classes("panel"):
             ui.label("Failures by reason").classes("faint small")
-            ui.html(tables.failures(found.failures, by_reason), sanitize=False).classes("w-full failures")
+            ui.html(html_tables.failures(found.failures, by_reason), sanitize=False).classes(
+                "w-full failures"
+            )
 
 
-def _tiles(run: Run, figures: Iterable[Figure]) -> None:
+def _tiles(run: RunPages, metrics: Iterable[Metric]) -> None:
     with ui.row().classes("tiles"):
-        for figure in figures:
-            if not figure.samples:
-                tile(figure.value, figure.name, figure.hint)
+        for metric in metrics:
+            if not metric.samples:
+                tile(metric.value, metric.name, metric.hint)
                 continue
-            with ui.link(target=run.address("/samples", figure.samples)).classes("plain-link"):
-                tile(figure.value, figure.name, figure.hint)
+            with ui.link(target=run.address("/samples", metric.samples)).classes("plain-link"):
+                tile(metric.value, metric.name, metric.hint)
 
 
 def chart(chart: Chart, more: str = "", link: str = "") -> ui.echart:
-    """A chart in a panel of its own, below it a link to `more` where there is one."""
+    """Show a chart in a panel of its own, with a link to `more` below if there is one."""
     with ui.column().classes(f"panel {chart.name}"):
         ui.label(chart.title).classes("faint small")
-        drawn = ui.echart(charts.options(chart)).classes("w-full h-56")
+        drawn = ui.echart(charts.echarts(chart)).classes("w-full h-56")
         if link:
             ui.link(more, link).classes("small")
     return drawn

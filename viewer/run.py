@@ -1,44 +1,22 @@
-"""The runs that the pages are about."""
+"""The runs that the pages show."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlencode
 
-from ledger.ledger import Ledger
+from reporting.run import Run
 
 PREFIXES = ("", "/other")
 """Where the pages of the first and of the second run begin."""
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """A run: its ledger, and what made it, as its folder notes it down.
+class RunPages(Run):
+    """A run and where its pages are."""
 
-    Its pages begin at `prefix`. `shown` are the names of all runs that are looked at together, this one among
-    them, and where their pages begin; it is empty where there is only this one.
-    """
-
-    name: str
-    ledger: Ledger
-    made_by: Mapping[str, Any]
     prefix: str = PREFIXES[0]
     shown: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def modes(self) -> list[str]:
-        """The modes it was made with."""
-        return list(self.made_by["modes"])
-
-    @property
-    def expected(self) -> int:
-        """How many results there will be when it is finished: one for each record and mode."""
-        return int(self.made_by["data"]["records"]) * len(self.modes)
-
-    @property
-    def lazy(self) -> bool:
-        """Whether the second judgement was left out where the first decided."""
-        return bool(self.made_by["settings"].get("lazy_judge"))
+    """The names of both runs and where their pages begin; empty where there is only one."""
 
     @property
     def is_compared(self) -> bool:
@@ -46,12 +24,24 @@ class Run:
         return len(self.shown) > 1 or len(self.modes) > 1
 
     def address(self, path: str, values: Mapping[str, object] | None = None) -> str:
-        """A link to a page of this run, see `address`."""
+        """Return the link to a page of this run, see `address`."""
         return address(self.prefix + path, values or {})
 
 
+def run_pages(runs: Sequence[Run]) -> list[RunPages]:
+    """Return the pages of one run, or of two that are compared. Runs of the same name are shown with their path."""
+    names = [run.name for run in runs]
+    if len(set(names)) < len(names):
+        names = [str(run.folder.resolve()) for run in runs]
+    shown = dict(zip(names, PREFIXES, strict=False)) if len(runs) > 1 else {}
+    return [
+        RunPages(run.folder, name, run.ledger, run.manifest, prefix, shown)
+        for run, name, prefix in zip(runs, names, PREFIXES, strict=False)
+    ]
+
+
 def address(path: str, values: Mapping[str, object]) -> str:
-    """A link to a page with these values; those that are empty are left out, so that links stay short."""
+    """Return the link to a page with these values; empty ones are left out, so that links stay short."""
     # Not by `in`, to which 0 is False: it is a number of accepted rounds.
     given = {name: value for name, value in values.items() if value not in ("", None) and value is not False}
     query = urlencode({name: 1 if value is True else value for name, value in given.items()})

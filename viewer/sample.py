@@ -1,4 +1,4 @@
-"""One sample: what was asked, the old and the new response, and how the agents got from one to the other."""
+"""One sample: the request, the old and the new response, and how the agents got from one to the other."""
 
 import asyncio
 import time
@@ -10,37 +10,35 @@ from fastapi import Request
 from nicegui import ui
 
 from ledger import browse
-from ledger.browse import Key
+from ledger.browse import ResultKey
 from ledger.decisions import Decision, on_file
 from ledger.ledger import Result
-from models.call import ROLE_OF_STEP, STEPS, Step
 from prompts.cleaning import clean_draft
+from prompts.method import STEPS
 from prompts.pack import request_text
-from reporting import html_text as texts
-from reporting.labels import ENDINGS, STEP_NAMES, brief, cost, decision, outcome_tags, record_text, verdict
-from reporting.theme import seconds
-from reporting.transcript import ANEW, Call, Debate, Said, debate
+from reporting import html_tags, html_text, labels
+from reporting.transcript import REPEATED, CallRow, StepCalls, Transcript, transcript
 from samples.sample import Exchange, Sample
 from viewer import conversation
-from viewer.conversation import Chip, Told, about, chosen, contradicts, exchanges
+from viewer.conversation import Chip, ConversationResult, about, chosen, contradicts, exchanges
 from viewer.decision import Panel
-from viewer.diff_view import Column, beside
+from viewer.diff_view import Column, diff_view
 from viewer.frame import frame, keyboard, plain_text, text
-from viewer.run import Run
-from viewer.samples import View
+from viewer.run import RunPages
+from viewer.samples import SamplesQuery
 from viewer.search import neighbours, neighbours_searched
 
 
-def add(run: Run) -> None:
-    """Adds the page."""
+def add(run: RunPages) -> None:
+    """Add the page."""
 
     @ui.page(run.address("/sample/{position}"), title=f"Sample · {run.name}", response_timeout=30)
     async def sample(request: Request, position: int) -> None:
-        view = View.read(run, request.query_params)
+        view = SamplesQuery.read(run, request.query_params)
         found = await asyncio.to_thread(run.ledger.at, [position])
         with frame(run, "/samples"):
             if not found:
-                ui.label(f"There is no result for the sample at place {position} yet.")
+                ui.label(f"There is no result for the sample at position {position} yet.")
                 return
             sample, by_mode = found[0]
             mode = request.query_params.get("of", "")
@@ -49,7 +47,7 @@ def add(run: Run) -> None:
             _title(view, sample, by_mode, mode, await _neighbours(view, (position, mode)))
             if not sample.exchanges:
                 ui.label("The record as it is").classes("faint small")
-                plain_text(record_text(sample.record))
+                plain_text(labels.record_text(sample.record))
                 return
             calls = await asyncio.to_thread(_calls, run, sample.id, mode)
             decided = (await asyncio.to_thread(on_file, run.ledger, [position])).get((position, mode), {})
@@ -59,12 +57,12 @@ def add(run: Run) -> None:
             _body(view, sample, by_mode[mode], calls, decided.get(number), number)
 
 
-def _calls(run: Run, sample_id: str, mode: str) -> list[dict[str, Any]]:
+def _calls(run: RunPages, sample_id: str, mode: str) -> list[dict[str, Any]]:
     return [call for call in run.ledger.calls(sample_id) if call["mode"] == mode]
 
 
-async def _neighbours(view: View, key: Key) -> Callable[[], None]:
-    """What builds the ways to the samples before and after this one."""
+async def _neighbours(view: SamplesQuery, key: ResultKey) -> Callable[[], None]:
+    """Return a function that builds the links to the samples before and after this one."""
     ledger, wanted, order = view.run.ledger, view.wanted, view.order
     if wanted.text:
         searches = {
@@ -72,13 +70,13 @@ async def _neighbours(view: View, key: Key) -> Callable[[], None]:
             for name, down in (("k", not view.down), ("j", view.down))
         }
         return lambda: neighbours_searched(searches, lambda found: view.sample_link(found.key))
-    found = await asyncio.to_thread(browse.beside, ledger, wanted, order, down=view.down, key=key)
+    found = await asyncio.to_thread(browse.adjacent, ledger, wanted, order, down=view.down, key=key)
     links = {name: view.sample_link(each) if each else "" for name, each in zip("kj", found, strict=True)}
     return lambda: neighbours(links)
 
 
 def _title(
-    view: View,
+    view: SamplesQuery,
     sample: Sample,
     by_mode: Mapping[str, Result],
     mode: str,
@@ -90,17 +88,17 @@ def _title(
     with ui.row().classes("items-center w-full gap-3"):
         ui.link("← table", link_back).classes("faint").tooltip("key u")
         ui.label(sample.id).classes("text-lg font-semibold sample-id").props("dir=auto")
-        ui.html(outcome_tags(result), sanitize=False)
+        ui.html(html_tags.sample_outcome(result), sanitize=False)
         for other in by_mode:
             if len(by_mode) > 1:
                 link = ui.link(other, view.sample_link((sample.position, other)))
                 link.classes("tag" if other != mode else "tag here")
         if result.outcome:
             way = view.run.address("/graph", {"mode": mode, "sample": str(sample.position)})
-            ui.link("its way", way).classes("faint its-way")
+            ui.link("its path", way).classes("faint its-path")
         ui.space()
         ways()
-    # Of a single exchange its failure is said below.
+    # The failure of a single exchange is shown below.
     if result.reason and (result.status == "skipped" or len(sample.exchanges) > 1):
         with ui.column().classes("panel"):
             ui.label("Why it was skipped" if result.status == "skipped" else "Why it failed").classes(
@@ -110,7 +108,7 @@ def _title(
 
 
 def _exchanges(
-    view: View,
+    view: SamplesQuery,
     sample: Sample,
     result: Result,
     decided: Mapping[int, Decision],
@@ -121,7 +119,7 @@ def _exchanges(
     chips = []
     for place in range(len(sample.exchanges)):
         done = worked_on.get(place)
-        says = brief(done) if done else "not worked on"
+        says = labels.exchange_outcome(done) if done else "not worked on"
         says += ", verdicts contradict" if done and contradicts(done) else ""
         says += " ✓" if place in decided and decided[place].stands else ""
         link = view.sample_link((sample.position, result.mode), exchange=place + 1)
@@ -130,51 +128,49 @@ def _exchanges(
 
 
 def _body(
-    view: View,
+    view: SamplesQuery,
     sample: Sample,
     result: Result,
-    calls: Sequence[Call],
+    calls: Sequence[CallRow],
     decision: Decision | None,
     number: int,
 ) -> None:
     done = next((done for done in result.outcome if done["exchange"] == number), None)
     exchange = sample.exchanges[number]
-    conversation.request(sample, number, [Told(sample, result)])
+    conversation.request(sample, number, [ConversationResult(sample, result)])
     if done is None:
         ui.label("This exchange was not worked on.").classes("faint")
         with ui.column().classes("panel"):
             ui.label("Response").classes("faint small")
             text(exchange.response)
         return
-    said = debate(calls, done)
+    said = transcript(calls, done, result.mode)
     drafts = _drafts(exchange, done, said)
     panel = Panel(view.run, sample.position, result, done, decision, set(drafts.values()))
     _responses(exchange.response, done)
     _rounds(done, said, drafts, panel)
 
 
-def _drafts(exchange: Exchange, done: Mapping[str, Any], said: Debate) -> dict[int, str]:
-    """The draft of each round. Of a failed exchange its outcome has none; what the editor said is on file."""
+def _drafts(exchange: Exchange, done: Mapping[str, Any], said: Transcript) -> dict[int, str]:
+    """Return the draft of each round. The outcome of a failed exchange has none; the editor's replies are recorded."""
     drafts: dict[int, str] = {each["round"]: each["draft"] for each in done["rounds"]}
     current, request = exchange.response, request_text(exchange.instruction, exchange.input)
     for number, steps in said.items():
         editor = steps.get("editor")
-        if number not in drafts and editor and editor.counts and not editor.counts["failure"]:
-            # As the node does it, whose draft this was.
-            drafts[number] = clean_draft(editor.counts["reply"], request, current)
+        if number not in drafts and editor and editor.counted and not editor.counted["failure"]:
+            # As the editor's node does.
+            drafts[number] = clean_draft(editor.counted["reply"], request, current)
         current = drafts.get(number, current)
     return drafts
 
 
 def _responses(original: str, done: Mapping[str, Any]) -> None:
     new = done["response"]
-    ui.label(f"Ended: {ENDINGS.get(done['ending'], done['ending'])}.").classes("faint small ending")
+    ui.label(f"Ended: {labels.ENDINGS[done['ending']]}.").classes("faint small ending")
     if "failure" in done:
         with ui.column().classes("panel"):
             ui.label("Why it failed").classes("faint small")
-            plain_text(
-                f"{done['failure']['step']}, round {done['failure']['round']}: {done['failure']['message']}"
-            )
+            plain_text(labels.failure_line(done["failure"]))
     if new == original:
         with ui.column().classes("panel"):
             ui.label("Response, unchanged").classes("faint small")
@@ -184,61 +180,63 @@ def _responses(original: str, done: Mapping[str, Any]) -> None:
 
 
 def _side_by_side(old: str, new: str, old_name: str, new_name: str) -> None:
-    beside(
+    diff_view(
         [Column(old_name, old, "old"), Column(new_name, new, "new")],
-        {"Differences": lambda both: texts.marked(*both)},
+        {"Differences": lambda both: html_text.marked(*both)},
     )
 
 
-def _rounds(done: Mapping[str, Any], said: Debate, drafts: Mapping[int, str], panel: Panel) -> None:
+def _rounds(done: Mapping[str, Any], said: Transcript, drafts: Mapping[int, str], panel: Panel) -> None:
     outcomes = {each["round"]: each for each in done["rounds"]}
     current = done["original"]
     for number in sorted(said.keys() | outcomes.keys()):
         outcome, steps = outcomes.get(number), said.get(number, {})
-        if outcome is None and not any(each.counts for each in steps.values()):
-            _given_up(number, steps, current)
+        if outcome is None and not any(each.counted for each in steps.values()):
+            _superseded(number, steps, current)
             continue
         with ui.row().classes("items-center gap-3"):
             ui.label(f"Round {number}").classes("text-lg font-semibold")
             if outcome:
-                ui.html(decision(outcome), sanitize=False)
+                ui.html(html_tags.round_outcome(outcome), sanitize=False)
             if number in drafts and drafts[number] not in (done["response"], done["original"]):
                 choose = partial(panel.choose, drafts[number])
                 ui.button("use this draft", on_click=choose).props("flat dense no-caps").classes("use")
         with ui.column().classes("w-full gap-3 round"):
-            for step in STEPS[:6]:
-                _said(steps.get(step), current)
+            for step in STEPS.values():
+                if step.purpose != "verdict":
+                    _calls_of(steps.get(step.name), current)
             with ui.element("div").classes("two"):
-                for step in STEPS[6:]:
-                    with ui.column().classes("w-full"):
-                        _said(steps.get(step), current, outcome)
-        before = [each for said in steps.values() for each in said.others if each[1] == ANEW]
+                for step in STEPS.values():
+                    if step.purpose == "verdict":
+                        with ui.column().classes("w-full"):
+                            _calls_of(steps.get(step.name), current, outcome)
+        before = [each for said in steps.values() for each in said.superseded if each[1] == REPEATED]
         if before:
-            _folded(f"An earlier attempt at this round, which did not count ({ANEW})", before, current)
-        # Of a failed exchange it is not on file which drafts were accepted: all that a round came after.
+            _folded(f"An earlier attempt at this round, not counted ({REPEATED})", before, current)
+        # Which drafts of a failed exchange were accepted is not recorded: all those that a round followed.
         if number in drafts and (outcome["accepted"] if outcome else "failure" in done):
             current = drafts[number]
 
 
-def _said(said: Said | None, current: str, outcome: Mapping[str, Any] | None = None) -> None:
+def _calls_of(said: StepCalls | None, current: str, outcome: Mapping[str, Any] | None = None) -> None:
     if said is None:
         return
-    if said.counts:
-        _bubble(said.counts, current, outcome)
-    others = [each for each in said.others if each[1] != ANEW]
+    if said.counted:
+        _bubble(said.counted, current, outcome)
+    others = [each for each in said.superseded if each[1] != REPEATED]
     if others:
         why = "; ".join(dict.fromkeys(why for _, why in others))
-        name = STEP_NAMES[others[0][0]["step"]]
-        _folded(f"{name}: asked before, which did not count ({why})", others, current)
+        name = STEPS[others[0][0]["step"]].label
+        _folded(f"{name}: earlier calls, not counted ({why})", others, current)
 
 
-def _given_up(number: int, steps: Mapping[Step, Said], current: str) -> None:
-    calls = [each for said in steps.values() for each in said.others]
-    _folded(f"Round {number} of an attempt that did not count ({ANEW})", calls, current)
+def _superseded(number: int, steps: Mapping[str, StepCalls], current: str) -> None:
+    calls = [each for said in steps.values() for each in said.superseded]
+    _folded(f"Round {number} of a superseded attempt ({REPEATED})", calls, current)
 
 
-def _folded(title: str, calls: Sequence[tuple[Call, str]], current: str) -> None:
-    """Calls that did not count, out of sight until somebody asks for them."""
+def _folded(title: str, calls: Sequence[tuple[CallRow, str]], current: str) -> None:
+    """Show calls that do not count, folded."""
 
     def fill() -> None:
         if opened.value and not filled:
@@ -251,21 +249,21 @@ def _folded(title: str, calls: Sequence[tuple[Call, str]], current: str) -> None
     opened = ui.expansion(title, on_value_change=fill).classes("w-full not-counted")
 
 
-def _bubble(call: Call, current: str, outcome: Mapping[str, Any] | None = None) -> None:
-    step: Step = call["step"]
-    role = ROLE_OF_STEP[step]
+def _bubble(call: CallRow, current: str, outcome: Mapping[str, Any] | None = None) -> None:
+    step = call["step"]
+    role = STEPS[step].role
     side = "other" if role == "critical" else "wide" if role in ("advisor", "editor", "judge") else ""
     with ui.column().classes(f"bubble {role} {side}"):
         with ui.row().classes("items-center w-full gap-2"):
-            ui.label(STEP_NAMES[step]).classes("who")
+            ui.label(STEPS[step].label).classes("who")
             if outcome:
-                ui.html(verdict(step, outcome), sanitize=False)
+                ui.html(html_tags.verdict(step, outcome), sanitize=False)
             if call["failure"]:
                 ui.html('<span class="tag bad">failed</span>', sanitize=False)
             ui.space()
             with ui.row().classes("items-center gap-2 no-wrap"):
-                ui.label(cost(call)).classes("faint small")
-                if step == "editor" and call["reply"]:
+                ui.label(labels.call_summary(call)).classes("faint small")
+                if STEPS[step].purpose == "draft" and call["reply"]:
                     _on_demand("differences", lambda: _draft(current, call["reply"]))
                 _on_demand("messages", lambda: _messages(call))
         if call["failure"]:
@@ -275,7 +273,7 @@ def _bubble(call: Call, current: str, outcome: Mapping[str, Any] | None = None) 
 
 
 def _on_demand(name: str, content: Callable[[], None]) -> None:
-    """A button that opens a dialog; what is in it is made and sent only then."""
+    """Show a button that opens a dialog, whose content is built only then."""
 
     def show() -> None:
         with ui.dialog(value=True) as dialog, ui.card().classes("w-full").style("max-width: 1100px"):
@@ -291,13 +289,13 @@ def _draft(current: str, draft: str) -> None:
 
 
 def _messages(call: Mapping[str, Any]) -> None:
-    ui.label(STEP_NAMES[call["step"]]).classes("text-lg font-semibold")
+    ui.label(STEPS[call["step"]].label).classes("text-lg font-semibold")
     cached = f", {call['cached_tokens']:,} of them cached" if call["cached_tokens"] else ""
     given, made, to = call["input_tokens"], call["output_tokens"], call["shortened_to"]
     facts = {
         "model": call["model"],
         "started": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(call["started"])),
-        "latency": seconds(call["latency"]),
+        "latency": labels.seconds(call["latency"]),
         "attempts": call["attempts"],
         "tokens in": f"{given:,}{cached}" if given is not None else "not reported",
         "tokens out": f"{made:,}" if made is not None else "not reported",

@@ -1,4 +1,4 @@
-"""Searches that go on while a page is open: it shows what was found so far, and asks for no clicks."""
+"""Searches that continue while a page is open, which shows what was found so far."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -11,15 +11,15 @@ from viewer.frame import keys
 
 Hit = TypeVar("Hit")
 
-AT_FIRST = 0.4
-"""Seconds for which a page waits for what a search finds."""
+FIRST_WAIT = 0.4
+"""Seconds that a page waits for first hits."""
 
 PAUSE = 0.02
-"""Seconds between two parts of a search, in which others get their turn."""
+"""Seconds between two parts of a search, for other work."""
 
 
 def search_field(text: str, go: Callable[..., None]) -> ui.input:
-    """Where the text to search for is written; `go` leads to what is found, or with `text` to what has it."""
+    """Show the search field; `go` navigates to the hits, with the text in the field or a given `text`."""
     field = ui.input("Search in requests and responses", value=text).classes("w-60")
     field.props("dense outlined clearable").on("keydown.enter", lambda: go())
     field.on("clear", lambda: go(text=""))
@@ -27,8 +27,8 @@ def search_field(text: str, go: Callable[..., None]) -> ui.input:
 
 
 async def first_look(search: Search[Hit], most: int) -> list[Hit]:
-    """What a search finds in the time that a page waits for it."""
-    return await asyncio.to_thread(search.look, most, AT_FIRST)
+    """Return what a search finds in the time that a page waits for it."""
+    return await asyncio.to_thread(search.look, most, FIRST_WAIT)
 
 
 def searched(
@@ -41,16 +41,16 @@ def searched(
     table: Callable[[Sequence[Hit]], str],
     link: Callable[[int | None], str],
 ) -> None:
-    """What a search from place `begin` on has found of `total` that it goes through, and what it still finds.
+    """Show what a search from position `begin` has found among `total` results, and continue it.
 
-    It ends with `most` rows, from where a link leads on.
+    It ends with `most` rows and a link to continue from there.
     """
     rows = list(found)
     where = ui.label().classes("faint small where")
     shown = ui.html("", sanitize=False).classes("w-full overflow-x-auto")
     with ui.row().classes("gap-4"):
         if begin:
-            # Where a search before this one began cannot be told from here; its beginning can.
+            # Where the search before this one began is unknown here; the first one began at the start.
             ui.link("← to the beginning", link(None))
         on = ui.link("search on →", "").classes("search-on")
 
@@ -79,7 +79,7 @@ def searched(
 
 
 def _search_on(search: Search[Hit], most: int, found: Callable[[list[Hit]], None]) -> None:
-    """Goes on until so many are found, the search ends or the page is left; `found` is told what is new."""
+    """Continue until so many are found, the search ends or the page is left; `found` receives new hits."""
     left = most
 
     async def look() -> None:
@@ -94,7 +94,7 @@ def _search_on(search: Search[Hit], most: int, found: Callable[[list[Hit]], None
 
 
 def neighbours(links: Mapping[str, str]) -> None:
-    """The ways to what stands before a sample (key k) and after it (key j); empty where there is nothing."""
+    """Show links to the sample before (key k) and after (key j); empty where there is none."""
     for key, name in _NAMES.items():
         if links[key]:
             ui.link(f"{name} ({key})", links[key]).classes(name)
@@ -102,7 +102,7 @@ def neighbours(links: Mapping[str, str]) -> None:
 
 
 def neighbours_searched(searches: Mapping[str, Search[Hit]], link: Callable[[Hit], str]) -> None:
-    """The same ways, to what a search finds before and after it: until then they say how far it is."""
+    """Show the same links to what a search finds before and after; until then, how far it is."""
     keys({key: _searched(key, name, searches[key], link) for key, name in _NAMES.items()})
 
 

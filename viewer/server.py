@@ -1,9 +1,9 @@
 """The server of the pages: on this machine only, and for its own pages only.
 
-A page of another site that is open in the same browser can reach every local server. So a request is refused
-unless it is addressed to this machine by name (a rebound DNS name is not) and, where the browser says which
-page it comes from, comes from one of ours; that goes for the websocket too, over which all changes are made.
-Nothing that a page shows can load anything from elsewhere.
+A page of another site that is open in the same browser can reach every local server. So a request is refused unless it
+is addressed to this machine by name (a rebound DNS name is not) and, where the browser says which page it comes from,
+comes from one of ours; the same goes for the websocket, which carries all changes. Pages cannot load anything from
+elsewhere.
 """
 
 import socket
@@ -17,16 +17,16 @@ from nicegui import ui
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from reporting.snapshot import counting
 from viewer import compare, graph, overview, sample, samples
 from viewer import compared_sample as pair
+from viewer.background_refresh import snapshots
 from viewer.comparison_links import Sides
-from viewer.run import Run
+from viewer.run import RunPages
 
 ADDRESS = "127.0.0.1"
 
 _HEADERS = {
-    # The library writes its pages with inline scripts and compiles templates; both come from here.
+    # The page library uses inline scripts and compiles templates; both come from this server.
     "content-security-policy": "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; connect-src 'self'; "
     "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -35,7 +35,7 @@ _HEADERS = {
 }
 
 
-def serve(runs: Sequence[Run], port: int, *, browser: bool) -> None:
+def serve(runs: Sequence[RunPages], port: int, *, browser: bool) -> None:
     """Serve the pages over one run, or over two that are compared, until the process is interrupted.
 
     `port` 0 takes a free one. The address is printed once the server can be reached.
@@ -46,23 +46,23 @@ def serve(runs: Sequence[Run], port: int, *, browser: bool) -> None:
     with socket.create_server((ADDRESS, port)) as listening:
         url = f"http://{ADDRESS}:{listening.getsockname()[1]}/"
         names = " and ".join(run.name for run in runs)
-        print(f"{names}: {url} (Ctrl+C ends it)", flush=True)  # noqa: T201 - what the command is for
+        print(f"{names}: {url} (Ctrl+C ends it)", flush=True)  # noqa: T201 - the command's output
         if browser:
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         config = uvicorn.Config(_application(runs), log_level="warning", timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[listening])
 
 
-def _application(runs: Sequence[Run]) -> ASGIApp:
-    countings = {run.prefix: counting(run) for run in runs}
+def _application(runs: Sequence[RunPages]) -> ASGIApp:
+    refreshes = {run.prefix: snapshots(run) for run in runs}
     for run in runs:
-        overview.add(run, countings[run.prefix])
+        overview.add(run, refreshes[run.prefix])
         graph.add(run)
         samples.add(run)
         sample.add(run)
     if runs[0].is_compared:
         sides = Sides(runs)
-        compare.add(sides, countings)
+        compare.add(sides, refreshes)
         pair.add(sides)
     app = FastAPI(openapi_url=None)
     ui.run_with(app, title="coevol", favicon="🌱", dark=None, show_welcome_message=False)
@@ -70,7 +70,7 @@ def _application(runs: Sequence[Run]) -> ASGIApp:
 
 
 class _Guard:
-    """Refuses what is not addressed to this machine, or comes from a page that is not ours."""
+    """Refuses requests that are not addressed to this machine, or come from a page that is not ours."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -83,7 +83,7 @@ class _Guard:
                 await receive()
                 await send({"type": "websocket.close", "code": 1008})
             else:
-                refusal = PlainTextResponse(f"coevol view answers pages of {ADDRESS} only\n", 403)
+                refusal = PlainTextResponse(f"coevol view only answers pages of {ADDRESS}\n", 403)
                 await refusal(scope, receive, send)
         else:
             await self._app(scope, receive, _with_headers(send))
@@ -92,7 +92,7 @@ class _Guard:
 def _is_own(scope: Scope) -> bool:
     sent: dict[bytes, str] = {name: value.decode("latin-1") for name, value in scope["headers"]}
     host = sent.get(b"host", "")
-    # Any port: a tunnel from another machine may end at another one.
+    # Any port: a tunnel from another machine may end at another.
     if host.partition(":")[0] not in (ADDRESS, "localhost"):
         return False
     origin = sent.get(b"origin")

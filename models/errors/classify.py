@@ -1,4 +1,4 @@
-"""Reads what went wrong in one attempt at a call, for the table in `models.errors.kinds`."""
+"""Classifies what went wrong in one attempt at a call, by the tables in `models.errors.kinds`."""
 
 import html
 import json
@@ -19,145 +19,151 @@ from langchain_core.exceptions import ContextOverflowError
 from langchain_core.messages import AIMessage
 
 from models.call import Call
+from models.errors.exceptions import BadResponse, UnsendableRequest
 from models.errors.kinds import (
+    AT_STARTUP,
     BAD_REPLY,
     CODES,
     CONNECTION_LOST,
     EMPTY,
-    FINISHES,
-    MISTAKE,
-    NEVER_RIGHT,
+    FILTERED,
+    FINISH_REASONS,
+    INTERNAL_ERROR,
+    LONG_WAIT,
     NOT_ALLOWED,
     REFUSED,
     TIMEOUT,
     TOO_LONG,
-    TOO_LONG_A_WAIT,
     TOO_MANY_FILES,
     TRUNCATED,
     UNREACHABLE,
     UNSENDABLE,
-    AnswerRefused,
-    Diagnosis,
-    Meaning,
-    Unsendable,
-    meaning_of,
+    Failure,
+    FailureKind,
+    kind_of,
 )
-from models.keys import KEY_NAMES
-from models.providers.proxies import through_proxy
-from models.settings import Endpoint, Role
+from models.settings import KEY_NAMES, Endpoint, Role
 
-LONGEST_ASKED = 86_400.0
-"""Seconds. Who asks for a longer wait than a day has the run stopped: nobody is asked before the time, and
-nobody sits there waiting for it."""
+MAX_WAIT = 86_400.0
+"""Seconds. A server that asks for a longer wait than a day stops the run: it is not asked before then."""
 
 
-def diagnose(
-    error: Exception, endpoint: Endpoint, *, has_answered: bool, key: str | None = None
-) -> Diagnosis:
-    """What an attempt failed with.
+def classify(
+    error: Exception, endpoint: Endpoint, *, has_replied: bool, key: str | None = None, proxy: str = ""
+) -> Failure:
+    """Classify the error of an attempt.
 
-    `has_answered` says whether the endpoint ever gave a reply; `key` is the variable with the key that it was
-    sent, without which the provider's is meant.
+    Args:
+        error: what the client library raised.
+        endpoint: where the call went.
+        has_replied: whether the endpoint ever gave a reply.
+        key: the variable with the key that was sent; by default the provider's.
+        proxy: which proxy the call went through, for the message.
     """
     where = f"{endpoint.model} at {endpoint.base_url}"
-    if isinstance(error, Unsendable):
-        return _found(UNSENDABLE, f"the request to {where} cannot be made", endpoint, _plain(str(error)))
-    if isinstance(error, openai.APIStatusError | AnswerRefused):
-        return _by_answer(error, where, endpoint, has_answered=has_answered, key=key)
+    if isinstance(error, UnsendableRequest):
+        return _failure(
+            UNSENDABLE, f"the request to {where} cannot be built", endpoint, _one_line(str(error))
+        )
+    if isinstance(error, openai.APIStatusError | BadResponse):
+        return _from_response(error, where, endpoint, has_replied=has_replied, key=key)
     if isinstance(error, openai.APIConnectionError | httpx2.TransportError | aiohttp.ClientError | OSError):
-        return _by_connection(error, where + through_proxy(endpoint.base_url), endpoint)
+        return _from_connection(error, where + proxy, endpoint)
     if isinstance(error, openai.APIError):
-        return _found(BAD_REPLY, f"{where} sent no chat completion", endpoint, _plain(error.message))
-    return Diagnosis(MISTAKE, f"{type(error).__name__}: {error}")
+        return _failure(BAD_REPLY, f"{where} sent no chat completion", endpoint, _one_line(error.message))
+    return Failure(INTERNAL_ERROR, f"{type(error).__name__}: {error}")
 
 
-def never_right(failure: Diagnosis, role: Role, endpoint: Endpoint) -> Diagnosis:
-    """The failure as that of every call of a role so far: one of the settings and not of the call."""
-    found = _found(NEVER_RIGHT[failure.meaning], failure.said, endpoint, failure.words, failure.code)
-    return replace(found, advice=f"Each of the first calls in the role {role} ended so. {found.advice}")
+def wrong_settings(failure: Failure, role: Role, endpoint: Endpoint) -> Failure:
+    """Return the failure as one of the settings, since all first calls of a role ended with it."""
+    kind = AT_STARTUP[failure.kind]
+    found = _failure(kind, failure.summary, endpoint, failure.provider_message, failure.code)
+    return replace(
+        found, advice=f"Each of the first calls in the role {role} failed like this. {found.advice}"
+    )
 
 
-def unusable(message: AIMessage, text: str, call: Call, endpoint: Endpoint) -> Diagnosis | None:
-    """Why a reply is of no use; None where it can be used. `text` is the reply without any thinking."""
+def classify_reply(message: AIMessage, text: str, call: Call, endpoint: Endpoint) -> Failure | None:
+    """Return why a reply cannot be used, None where it can. `text` is the reply without its thinking."""
     finish = message.response_metadata.get("finish_reason") or ""
     where = f"{endpoint.model} at {endpoint.base_url}"
-    words = ""
-    if finish in FINISHES:
-        meaning = FINISHES[finish]
-        said = f"{where} ended the reply with {finish}"
+    provider_message = ""
+    if finish in FINISH_REASONS:
+        kind = FINISH_REASONS[finish]
+        summary = f"{where} ended the reply with {finish}"
     elif refusal := message.additional_kwargs.get("refusal"):
-        meaning, said, words = FINISHES["content_filter"], f"{where} refused", _plain(str(refusal))
+        kind, summary, provider_message = FILTERED, f"{where} refused", _one_line(str(refusal))
     elif finish == "length" and not text.strip():
-        meaning, said = TRUNCATED, f"{where} used up max_tokens before the reply began"
-    elif finish == "length" and call.whole:
-        meaning, said = TRUNCATED, "the draft was cut off at the limit for replies"
+        kind, summary = TRUNCATED, f"{where} used up max_tokens before the reply began"
+    elif finish == "length" and call.purpose == "draft":
+        kind, summary = TRUNCATED, "the draft was cut off at the limit for replies"
     elif not text.strip():
-        meaning, said = EMPTY, f"{where} gave an empty reply"
+        kind, summary = EMPTY, f"{where} gave an empty reply"
     else:
         return None
-    return _found(meaning, said, endpoint, words, finish or None)
+    return _failure(kind, summary, endpoint, provider_message, finish or None)
 
 
-def _found(
-    meaning: Meaning,
-    said: str,
+def _failure(
+    kind: FailureKind,
+    summary: str,
     endpoint: Endpoint,
-    words: str = "",
+    provider_message: str = "",
     code: str | None = None,
     wait: float | None = None,
     key: str | None = None,
-) -> Diagnosis:
+) -> Failure:
     key = key or KEY_NAMES.get(endpoint.provider, "the environment")
-    return Diagnosis(meaning, said, words, meaning.advice.format(key=key), code, wait)
+    return Failure(kind, summary, provider_message, kind.advice.format(key=key), code, wait)
 
 
-def _by_answer(
-    error: openai.APIStatusError | AnswerRefused,
+def _from_response(
+    error: openai.APIStatusError | BadResponse,
     where: str,
     endpoint: Endpoint,
     *,
-    has_answered: bool,
+    has_replied: bool,
     key: str | None,
-) -> Diagnosis:
-    headers = error.headers if isinstance(error, AnswerRefused) else error.response.headers
-    body, lacks = _inner(error.body), error.lacks if isinstance(error, AnswerRefused) else ""
-    code, words = _code_and_words(body, getattr(error, "message", ""))
+) -> Failure:
+    headers = error.headers if isinstance(error, BadResponse) else error.response.headers
+    body, defect = _error_in(error.body), error.defect if isinstance(error, BadResponse) else ""
+    code, message = _code_and_message(body, getattr(error, "message", ""))
     status, shown = error.status_code, str(error.status_code)
-    in_reply = status < 300
-    if in_reply and len(code) == 3 and code.isdecimal() and 400 <= int(code) <= 599:
-        status = int(code)  # a proxy handed on the error and not its status
-    wait = _asked_wait(status, headers, body, words)
-    meaning = meaning_of(status, code, words, provider=endpoint.provider, wait=wait)
+    is_success = status < 300
+    if is_success and len(code) == 3 and code.isdecimal() and 400 <= int(code) <= 599:
+        status = int(code)  # a proxy passed on the error without its status
+    wait = _requested_wait(status, headers, body, message)
+    kind = kind_of(status, code, message, provider=endpoint.provider, wait=wait)
     if isinstance(error, ContextOverflowError):
-        meaning = TOO_LONG
-    if meaning is NOT_ALLOWED and has_answered:
-        # A firewall's refusal of one text, say. It must not stop a run that works.
-        meaning = REFUSED
+        kind = TOO_LONG
+    if kind is NOT_ALLOWED and has_replied:
+        # A firewall's refusal of one text, say, which must not stop a run that works.
+        kind = REFUSED
     # Wenxin refuses with this status; from others it may be anything, and may pass.
-    refuses = status >= 400 or code in CODES or (endpoint.provider == "wenxin" and not lacks)
-    if meaning is REFUSED and in_reply and not refuses:
-        meaning = BAD_REPLY
+    refuses = status >= 400 or code in CODES or (endpoint.provider == "wenxin" and not defect)
+    if kind is REFUSED and is_success and not refuses:
+        kind = BAD_REPLY
     named = shown if code in ("", shown) else f"{shown} ({code})"
-    said = f"{where} sent no chat completion ({lacks})" if lacks else f"{where} answered {named}"
-    given = code or (None if in_reply else shown)
-    if wait is None or wait <= LONGEST_ASKED:
-        return _found(meaning, said, endpoint, words, given, wait, key)
-    if meaning.remedy in ("retry", "slow down"):
-        advice = f"It asks to wait {_until(wait)}. The same command goes on from here then."
-        return Diagnosis(TOO_LONG_A_WAIT, said, words, advice, given)
-    return _found(meaning, said, endpoint, words, given, key=key)
+    summary = f"{where} sent no chat completion ({defect})" if defect else f"{where} answered {named}"
+    reported = code or (None if is_success else shown)
+    if wait is None or wait <= MAX_WAIT:
+        return _failure(kind, summary, endpoint, message, reported, wait, key)
+    if kind.remedy in ("retry", "slow down"):
+        advice = f"It asks to wait {_time_in(wait)}. The same command resumes the run then."
+        return Failure(LONG_WAIT, summary, message, advice, reported)
+    return _failure(kind, summary, endpoint, message, reported, key=key)
 
 
-def _by_connection(error: Exception, where: str, endpoint: Endpoint) -> Diagnosis:
+def _from_connection(error: Exception, where: str, endpoint: Endpoint) -> Failure:
     causes = list(_causes(error))
     last = causes[-1]
     why = " ".join(str(last).split()) or type(last).__name__
     if any(getattr(cause, "errno", None) in (EMFILE, ENFILE) for cause in causes):
-        return _found(TOO_MANY_FILES, "this process may have no more open files or connections", endpoint)
-    # What was read is no answer; that it comes as an error of the connection is the client's way.
+        return _failure(TOO_MANY_FILES, "this process may have no more open files or connections", endpoint)
+    # The response was read and is not a reply; the client library reports that as a connection error.
     if any(isinstance(cause, httpx2.DecodingError | httpx2.TooManyRedirects) for cause in causes):
-        return _found(BAD_REPLY, f"{where} sent no chat completion ({why})", endpoint)
-    # The HTTP client calls most of these a timeout; aiohttp, below it, knows them apart.
+        return _failure(BAD_REPLY, f"{where} sent no chat completion ({why})", endpoint)
+    # The HTTP client calls most of these a timeout; aiohttp, below it, tells them apart.
     unreachable = (
         aiohttp.ClientConnectorError,
         aiohttp.ConnectionTimeoutError,
@@ -165,10 +171,10 @@ def _by_connection(error: Exception, where: str, endpoint: Endpoint) -> Diagnosi
         ConnectionRefusedError,
     )
     if any(isinstance(cause, unreachable) for cause in causes):
-        return _found(UNREACHABLE, f"nothing answers for {where} ({why})", endpoint)
+        return _failure(UNREACHABLE, f"nothing answers for {where} ({why})", endpoint)
     if any(isinstance(cause, TimeoutError) for cause in causes):
-        return _found(TIMEOUT, f"{where} did not answer in time", endpoint)
-    return _found(CONNECTION_LOST, f"the connection to {where} broke off ({why})", endpoint)
+        return _failure(TIMEOUT, f"{where} did not answer in time", endpoint)
+    return _failure(CONNECTION_LOST, f"the connection to {where} broke off ({why})", endpoint)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -178,8 +184,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         next_ = next_.__cause__
 
 
-def _inner(body: Any) -> Any:
-    """The error itself; those that have an envelope put it under `error`, and Gemini that into a list."""
+def _error_in(body: Any) -> Any:
+    """Return the error itself: most providers put it under `error`, and Gemini puts that into a list."""
     if isinstance(body, list) and body and isinstance(body[0], dict):
         body = body[0]
     if isinstance(body, dict) and isinstance(body.get("error"), dict):
@@ -187,15 +193,15 @@ def _inner(body: Any) -> Any:
     return body
 
 
-def _code_and_words(body: Any, otherwise: str) -> tuple[str, str]:
-    """The provider's code and message."""
+def _code_and_message(body: Any, otherwise: str) -> tuple[str, str]:
+    """Return the provider's code and message."""
     if isinstance(body, dict):
         code = body.get("code") or body.get("error_code") or body.get("type") or ""
-        words = body.get("message") or body.get("error_msg") or body.get("detail")
-        words = words if isinstance(words, str) else json.dumps(body, ensure_ascii=False)
+        message = body.get("message") or body.get("error_msg") or body.get("detail")
+        message = message if isinstance(message, str) else json.dumps(body, ensure_ascii=False)
         # vLLM repeats the status as its code.
-        return "" if isinstance(code, dict | list) else str(code), _plain(words)
-    return "", _plain(str(body or otherwise))
+        return "" if isinstance(code, dict | list) else str(code), _one_line(message)
+    return "", _one_line(str(body or otherwise))
 
 
 _PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|title|center|h1|\?xml)\b", re.IGNORECASE)
@@ -204,11 +210,11 @@ _MARKUP = re.compile(
 )
 
 
-def _plain(words: str) -> str:
-    """A provider's words on one line; of an HTML page its text."""
-    if _PAGE.match(words):
-        words = html.unescape(_MARKUP.sub(" ", words))
-    return " ".join(words.split())
+def _one_line(message: str) -> str:
+    """Return a provider's message on one line; of an HTML page its text."""
+    if _PAGE.match(message):
+        message = html.unescape(_MARKUP.sub(" ", message))
+    return " ".join(message.split())
 
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -216,8 +222,8 @@ _SPAN = r"(\d+(?:\.\d+)?)\s*(ms|milliseconds?|s|sec|seconds?|m|min|minutes?|h|ho
 _WAIT = re.compile(rf"(?:retry|try again) (?:in|after) ((?:{_SPAN}\s*)+)", re.IGNORECASE)
 
 
-def _asked_wait(status: int, headers: Mapping[str, str], body: Any, words: str) -> float | None:
-    """The seconds that the server asks to wait: by a header, or else in its words where it throttles."""
+def _requested_wait(status: int, headers: Mapping[str, str], body: Any, message: str) -> float | None:
+    """Return the seconds that the server asks to wait: in a header or, where it throttles, in its message."""
     seconds = _retry_after(headers)
     if seconds is not None or status != 429:
         return seconds
@@ -226,7 +232,7 @@ def _asked_wait(status: int, headers: Mapping[str, str], body: Any, words: str) 
         delay = detail.get("retryDelay") if isinstance(detail, dict) else None
         if isinstance(delay, str) and (spans := re.findall(_SPAN, delay)):
             return _seconds(spans)
-    found = _WAIT.search(words)
+    found = _WAIT.search(message)
     return _seconds(re.findall(_SPAN, found[1], re.IGNORECASE)) if found else None
 
 
@@ -245,7 +251,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return seconds
     try:
         until = parsedate_to_datetime(given).timestamp()
-        # The server's own clock, where it tells it, is the one the date was made by.
+        # The date was made by the server's own clock, which it may report.
         now = headers.get("date")
         return max(0.0, until - (parsedate_to_datetime(now).timestamp() if now else time.time()))
     except (ValueError, OverflowError):
@@ -260,7 +266,7 @@ def _number(given: str | None) -> float | None:
     return None if isnan(seconds) else max(0.0, seconds)
 
 
-def _until(seconds: float) -> str:
+def _time_in(seconds: float) -> str:
     try:
         return f"until {(datetime.now(UTC) + timedelta(seconds=seconds)).astimezone():%Y-%m-%d %H:%M}"
     except (ValueError, OverflowError, OSError):

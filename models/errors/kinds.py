@@ -1,165 +1,122 @@
 """What a failed call means for the run: one table for all providers.
 
-A failure is one of four: the call is worth trying again; so it is, and the endpoint wants fewer calls; this
-call cannot be done (its sample keeps its response and the run goes on); or the run cannot go on. `models.
-diagnosis` reads what happened and looks it up here: by the provider's own code first, then by its words,
-then by the HTTP status. Codes that are words mean the same wherever they come from, since a proxy hands on
-those of whatever is behind it. Codes that are numbers do not, and count only where they can come from.
+A failure has one of four remedies: retry the call; retry it and slow down; abandon the call (its sample keeps
+its response and the run continues); stop the run. `models.errors.classify` reads what happened and looks it
+up here: by the provider's own code first, then by its message, then by the HTTP status. Codes in words mean
+the same wherever they come from, since a proxy passes on those of the server behind it. Numeric codes do not,
+and count only where they can come from.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from models.settings import Provider
 
-Remedy = Literal["retry", "slow down", "give up call", "stop run"]
-
-
-class CallFailed(RuntimeError):
-    """A call that cannot be done. Its sample keeps its response; the run goes on.
-
-    `reason` is a short name that failures are counted by; the text says what happened.
-    """
-
-    def __init__(self, reason: str, message: str, *, step: str = "", round: int = 0) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.step = step
-        self.round = round
-
-
-class RunStopped(RuntimeError):
-    """The run cannot go on. What is finished is kept, and the same command goes on from there."""
-
-
-class MissingExtra(RunStopped):
-    """A model needs a library that is not installed."""
-
-
-class AnswerRefused(Exception):
-    """An answer that is no reply, where it came through a library without errors of such a form.
-
-    `body` is what was in it, JSON or text; `headers` have names in small letters. `lacks` says what is wrong
-    with an answer that ought to be a chat completion; it may have been paid for.
-    """
-
-    def __init__(
-        self, status: int, body: Any, headers: Mapping[str, str] | None = None, *, lacks: str = ""
-    ) -> None:
-        super().__init__(f"status {status}")
-        self.status_code = status
-        self.body = body
-        self.headers = headers or {}
-        self.lacks = lacks
-
-
-class Unsendable(Exception):
-    """A request that could not be made, so that no server has seen it."""
+Remedy = Literal["retry", "slow down", "abandon call", "stop run"]
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
-    """What a kind of failure calls for: the remedy, a short name to count it by, and what a person can do.
-
-    `advice` may hold `{key}`, the name of the variable with the provider's key.
-    """
+class FailureKind:
+    """A kind of failure."""
 
     remedy: Remedy
-    name: str
+    key: str
+    """What failures are stored and counted by; `reporting.labels` has what is shown for it."""
     advice: str = ""
+    """What a user can do. May hold `{key}`, the name of the variable with the provider's key."""
 
 
-LONGEST_WORDS = 500
-"""Characters shown of what a provider says of a failure; some send a page."""
+MAX_MESSAGE_CHARS = 500
+"""Characters shown of a provider's message; some send a whole page."""
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """A failure of one attempt: what it means, what happened, and what the provider says of it.
+class Failure:
+    """The failure of one attempt."""
 
-    `advice` is what a person can do. `code` is the provider's own for the failure; `wait` is how long the
-    server asks to wait before another attempt, in seconds.
-    """
-
-    meaning: Meaning
-    said: str
-    words: str = ""
+    kind: FailureKind
+    summary: str
+    """What happened, in our words."""
+    provider_message: str = ""
     advice: str = ""
     code: str | None = None
+    """The provider's own code for it."""
     wait: float | None = None
+    """Seconds that the server asks to wait before another attempt."""
 
     @property
     def remedy(self) -> Remedy:
         """What to do about it."""
-        return self.meaning.remedy
+        return self.kind.remedy
 
-    def told(self, redact: Callable[[str], str], attempts: int = 1) -> str:
-        """What to show a person, secrets taken out: what happened, and the advice on a line of its own.
+    @property
+    def may_pass(self) -> bool:
+        """Whether another attempt may succeed."""
+        return self.remedy in ("retry", "slow down")
 
-        The provider's words alone are shortened, and only when no secret is left that could be cut in two.
+    def describe(self, redact: Callable[[str], str], attempts: int = 1) -> str:
+        """What to show a user, secrets removed: what happened, and the advice on a line of its own.
+
+        Only the provider's message is shortened, and only after redaction, so that no secret is cut in two.
         """
-        words = redact(self.words)
-        words = words if len(words) <= LONGEST_WORDS else words[: LONGEST_WORDS - 1] + "…"
-        text = redact(self.said) + (f": {words}" if words else "")
+        message = redact(self.provider_message)
+        if len(message) > MAX_MESSAGE_CHARS:
+            message = message[: MAX_MESSAGE_CHARS - 1] + "…"
+        text = redact(self.summary) + (f": {message}" if message else "")
         text += f" (after {attempts} attempts)" if attempts > 1 else ""
         return f"{text}\n{self.advice}" if self.advice else text
 
 
-UNREACHABLE = Meaning("retry", "unreachable", "Check the base URL, and that the server is up.")
-CONNECTION_LOST = Meaning("retry", "connection lost")
-TIMEOUT = Meaning("retry", "timeout", "Give it more time with --timeout, or ask for shorter replies.")
-SERVER_ERROR = Meaning("retry", "server error")
-BAD_REPLY = Meaning("retry", "bad reply", "Check that the base URL is that of an OpenAI-compatible API.")
-BROKEN_OFF = Meaning("retry", "broken off")
+UNREACHABLE = FailureKind("retry", "unreachable", "Check the base URL, and that the server is up.")
+CONNECTION_LOST = FailureKind("retry", "connection lost")
+TIMEOUT = FailureKind("retry", "timeout", "Give it more time with --timeout, or ask for shorter replies.")
+SERVER_ERROR = FailureKind("retry", "server error")
+BAD_REPLY = FailureKind("retry", "bad reply", "Check that the base URL is that of an OpenAI-compatible API.")
+CUT_SHORT = FailureKind("retry", "broken off")
 
-THROTTLED = Meaning("slow down", "throttled", "Lower --rpm, --tpm or --concurrency.")
-OVERLOADED = Meaning("slow down", "overloaded", "Lower --concurrency.")
+THROTTLED = FailureKind("slow down", "throttled", "Lower --rpm, --tpm or --concurrency.")
+OVERLOADED = FailureKind("slow down", "overloaded", "Lower --concurrency.")
 
-TOO_LONG = Meaning("give up call", "too long", "The text is longer than the model can take.")
-FILTERED = Meaning("give up call", "content filter", "The provider refuses this content.")
-EMPTY = Meaning("give up call", "empty reply")
-TRUNCATED = Meaning("give up call", "truncated", "Raise --max-tokens.")
-REFUSED = Meaning("give up call", "refused")
-UNSENDABLE = Meaning(
-    "give up call", "cannot be sent", "Check the key in {key} and the fields of --extra-body."
+TOO_LONG = FailureKind("abandon call", "too long", "The text is longer than the model can take.")
+FILTERED = FailureKind("abandon call", "content filter", "The provider refuses this content.")
+EMPTY = FailureKind("abandon call", "empty reply")
+TRUNCATED = FailureKind("abandon call", "truncated", "Raise --max-tokens.")
+REFUSED = FailureKind("abandon call", "refused")
+UNSENDABLE = FailureKind(
+    "abandon call", "cannot be sent", "Check the key in {key} and the fields of --extra-body."
 )
-MISTAKE = Meaning("give up call", "mistake of the program")
-GIVEN_UP = Meaning("give up call", "given up")
+INTERNAL_ERROR = FailureKind("abandon call", "internal error")
+ABANDONED = FailureKind("abandon call", "given up")
+"""Still in flight when the run was told to stop at once; it may be billed."""
 
-KEY_REFUSED = Meaning("stop run", "key refused", "Check the key in {key}.")
-NOT_ALLOWED = Meaning("stop run", "not allowed", "Check what the key in {key} is allowed to use.")
-NO_BALANCE = Meaning("stop run", "no balance", "Check the account's balance and limits.")
-QUOTA_USED_UP = Meaning("stop run", "quota used up", "Go on when the provider has renewed the quota.")
-MODEL_UNKNOWN = Meaning("stop run", "not found", "Check the model's name and the base URL.")
-PARAMETER_REFUSED = Meaning("stop run", "parameter refused", "Change or leave out that setting.")
-MAX_TOKENS_REFUSED = Meaning("stop run", "parameter refused", "Lower --max-tokens.")
-TOO_LONG_A_WAIT = Meaning("stop run", "long wait")
-TOO_MANY_FILES = Meaning(
+KEY_REFUSED = FailureKind("stop run", "key refused", "Check the key in {key}.")
+NOT_ALLOWED = FailureKind("stop run", "not allowed", "Check what the key in {key} is allowed to use.")
+NO_BALANCE = FailureKind("stop run", "no balance", "Check the account's balance and limits.")
+QUOTA_USED_UP = FailureKind(
+    "stop run", "quota used up", "Run the same command again when the quota has been renewed."
+)
+MODEL_UNKNOWN = FailureKind("stop run", "not found", "Check the model's name and the base URL.")
+PARAMETER_REFUSED = FailureKind("stop run", "parameter refused", "Change or leave out that setting.")
+MAX_TOKENS_REFUSED = FailureKind("stop run", "parameter refused", "Lower --max-tokens.")
+LONG_WAIT = FailureKind("stop run", "long wait")
+TOO_MANY_FILES = FailureKind(
     "stop run", "too many open files", "Raise the limit with `ulimit -n`, or lower --concurrency."
 )
 
-NEVER_RIGHT: dict[Meaning, Meaning] = {
-    BAD_REPLY: Meaning(
-        "stop run",
-        "no chat completions",
-        BAD_REPLY.advice,
-    ),
-    REFUSED: Meaning(
-        "stop run",
-        "all refused",
-        "Check its settings and the fields of --extra-body.",
-    ),
-    UNSENDABLE: Meaning("stop run", "cannot be sent", UNSENDABLE.advice),
+AT_STARTUP: dict[FailureKind, FailureKind] = {
+    BAD_REPLY: FailureKind("stop run", "no chat completions", BAD_REPLY.advice),
+    REFUSED: FailureKind("stop run", "all refused", "Check its settings and the fields of --extra-body."),
+    UNSENDABLE: FailureKind("stop run", "cannot be sent", UNSENDABLE.advice),
 }
-"""What a failure means where the first few calls all end so, and none has had a reply: a mistake in the
+"""What a failure means where the first few calls all fail with it and none has had a reply: wrong
 settings."""
 
-FINAL = frozenset(meaning.name for meaning in (TOO_LONG, FILTERED, EMPTY, TRUNCATED))
-"""Failures that come of what was asked: the same call made again would fail again, and mostly be paid for. A
-plain refusal is none of them: it may come of the server, and costs nothing."""
+FINAL = frozenset(kind.key for kind in (TOO_LONG, FILTERED, EMPTY, TRUNCATED))
+"""The kinds that follow from the request: the same call would fail again, and mostly be billed again. A plain
+refusal is not among them: it may be the server's fault, and costs nothing."""
 
-CODES: dict[str, Meaning] = {
+CODES: dict[str, FailureKind] = {
     # OpenAI, and most that speak its protocol
     "invalid_api_key": KEY_REFUSED,
     "account_deactivated": KEY_REFUSED,
@@ -178,7 +135,7 @@ CODES: dict[str, Meaning] = {
     # gateways in front of several providers
     "insufficient_user_quota": NO_BALANCE,
     "sensitive_words_detected": FILTERED,
-    # ERNIE (Qianfan V2); its codes that end in `_unsafe` are in SIGNS
+    # ERNIE (Qianfan V2); its codes that end in `_unsafe` are in PHRASES
     "invalid_iam_token": KEY_REFUSED,
     "invalid_appid": KEY_REFUSED,
     "invalid_model": MODEL_UNKNOWN,
@@ -193,7 +150,7 @@ CODES: dict[str, Meaning] = {
 }
 """What a code in words means, whatever the status and the provider."""
 
-WENXIN_CODES: dict[str, Meaning] = {
+WENXIN_CODES: dict[str, FailureKind] = {
     "1": SERVER_ERROR,
     "2": SERVER_ERROR,
     "3": MODEL_UNKNOWN,
@@ -214,9 +171,9 @@ WENXIN_CODES: dict[str, Meaning] = {
     "336501": THROTTLED,
     "336502": THROTTLED,
 }
-"""Wenxin V1's numbers, which come with status 200, and from it alone."""
+"""Wenxin V1's numbers, which come with status 200; no other provider has them."""
 
-GLM_CODES: dict[int | None, dict[str, Meaning]] = {
+GLM_CODES: dict[int | None, dict[str, FailureKind]] = {
     401: {
         "1000": KEY_REFUSED,
         "1001": KEY_REFUSED,
@@ -225,7 +182,7 @@ GLM_CODES: dict[int | None, dict[str, Meaning]] = {
         "1004": KEY_REFUSED,
         "1005": KEY_REFUSED,
     },
-    # Several of these are no matter of speed.
+    # Not all of these are about speed.
     429: {
         "1110": NOT_ALLOWED,
         "1111": NOT_ALLOWED,
@@ -252,7 +209,7 @@ GLM_CODES: dict[int | None, dict[str, Meaning]] = {
         "1300": FILTERED,
         "1301": FILTERED,
     },
-    # Its documentation gives no status for these.
+    # Documented without a status.
     None: {
         "1120": SERVER_ERROR,
         "1220": NOT_ALLOWED,
@@ -262,45 +219,45 @@ GLM_CODES: dict[int | None, dict[str, Meaning]] = {
         "1234": SERVER_ERROR,
     },
 }
-"""GLM's numbers, by the status that it sends them with. From GLM itself they count with any status, and from
-what may be a proxy in front of it (`openai:`, `vllm:`) with that one only."""
+"""GLM's numbers, by the status it sends them with. From GLM itself they count with any status; from what may
+be a proxy in front of it (`openai:`, `vllm:`) only with that one."""
 
-SIGNS: tuple[tuple[int, str, Meaning], ...] = (
+PHRASES: tuple[tuple[int, str, FailureKind], ...] = (
     (400, "_unsafe", FILTERED),
     (403, "_unsafe", FILTERED),
     (403, "overdue", NO_BALANCE),
     (403, "arrears", NO_BALANCE),
-    # Azure's code is `content_filter`, its words name the policy; some proxies keep the words alone.
+    # Azure's code is `content_filter`; some proxies keep only its message, which names the policy.
     (400, "content management policy", FILTERED),
-    # A reply longer than the model can give is asked for in every call.
+    # Every call of the run asks for such a reply.
     (400, "cannot be greater than max_model_len", MAX_TOKENS_REFUSED),
     (400, "max_tokens is too large", MAX_TOKENS_REFUSED),
     (400, "max_completion_tokens is too large", MAX_TOKENS_REFUSED),
-    # OpenAI, and servers made with pydantic (1 and 2)
+    # OpenAI, and servers built on pydantic 1 and 2
     (400, "unrecognized request argument", PARAMETER_REFUSED),
     (400, "unknown parameter", PARAMETER_REFUSED),
     (400, "unsupported parameter", PARAMETER_REFUSED),
     (400, "extra fields not permitted", PARAMETER_REFUSED),
     (400, "extra inputs are not permitted", PARAMETER_REFUSED),
-    # vLLM, and OpenAI's words where a proxy lost the code
+    # vLLM, and OpenAI where a proxy dropped the code
     (400, "context length", TOO_LONG),
     (400, "context_length", TOO_LONG),
     (400, "context window", TOO_LONG),
     (400, "too long", TOO_LONG),
-    # A single request that is above the limit of a minute cannot succeed later.
+    # A single request above the limit of a minute cannot succeed later.
     (429, "request too large", TOO_LONG),
     (429, "per day", QUOTA_USED_UP),
     (429, "daily", QUOTA_USED_UP),
     (429, "quota of", QUOTA_USED_UP),
     (429, "check your plan and billing", NO_BALANCE),
 )
-"""Words (in small letters) in a status's code or message that say more than the status. 422 counts as 400."""
+"""Phrases (in lower case) in a code or message that say more than the status. 422 counts as 400."""
 
 SHORT_WAIT = 120.0
-"""Seconds. Who asks for a wait no longer than that throttles, whatever else the words say: Gemini speaks of
-plan and billing when a minute's share is used up."""
+"""Seconds. A server that asks for a wait no longer than this is throttling, whatever else it says: Gemini
+mentions plan and billing when one minute's share is used up."""
 
-STATUSES: dict[int, Meaning] = {
+STATUSES: dict[int, FailureKind] = {
     401: KEY_REFUSED,
     402: NO_BALANCE,
     403: NOT_ALLOWED,
@@ -317,38 +274,37 @@ STATUSES: dict[int, Meaning] = {
     503: OVERLOADED,
     529: OVERLOADED,
 }
-"""What a status means by itself. Others: from 500 on a server error, below that a refusal of this call."""
+"""What a status means by itself. Others: from 500 a server error, below that a refusal of this call."""
 
-FINISHES: dict[str, Meaning] = {
+FINISH_REASONS: dict[str, FailureKind] = {
     "content_filter": FILTERED,
     "sensitive": FILTERED,
     "model_context_window_exceeded": TOO_LONG,
-    "network_error": BROKEN_OFF,
-    "abort": BROKEN_OFF,
-    "error": BROKEN_OFF,
+    "network_error": CUT_SHORT,
+    "abort": CUT_SHORT,
+    "error": CUT_SHORT,
 }
-"""Finish reasons that come with status 200 and make the reply useless. `length` is no such thing by itself:
-where a reply must be whole, the call says so."""
+"""Finish reasons that come with status 200 and make the reply useless. `length` alone does not: only a call
+whose reply must be whole fails on it."""
 
 
-def meaning_of(
-    status: int, code: str, words: str, *, provider: Provider = "openai", wait: float | None = None
-) -> Meaning:
-    """What an answer that is no reply means. `wait` is how long the server asks to wait, in seconds."""
-    if meaning := CODES.get(code) or _numbered(status, code, provider):
-        return meaning
-    said = f"{code} {words}".lower()
-    for sign_status, sign, meaning in SIGNS:
-        if sign_status == (400 if status == 422 else status) and sign in said:
-            throttles = meaning in (NO_BALANCE, QUOTA_USED_UP) and status == 429
+def kind_of(
+    status: int, code: str, message: str, *, provider: Provider = "openai", wait: float | None = None
+) -> FailureKind:
+    """Return the kind of an error response. `wait` is how many seconds the server asks to wait."""
+    if kind := CODES.get(code) or _by_number(status, code, provider):
+        return kind
+    text = f"{code} {message}".lower()
+    for phrase_status, phrase, kind in PHRASES:
+        if phrase_status == (400 if status == 422 else status) and phrase in text:
+            throttles = kind in (NO_BALANCE, QUOTA_USED_UP) and status == 429
             if throttles and wait is not None and wait <= SHORT_WAIT:
                 return THROTTLED
-            return meaning
+            return kind
     return STATUSES.get(status, SERVER_ERROR if status >= 500 else REFUSED)
 
 
-def _numbered(status: int, code: str, provider: Provider) -> Meaning | None:
-    """What a code that is a number means where it comes from."""
+def _by_number(status: int, code: str, provider: Provider) -> FailureKind | None:
     if provider == "wenxin":
         return WENXIN_CODES.get(code)
     if provider in ("glm", "glm-jwt"):

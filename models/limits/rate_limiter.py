@@ -1,141 +1,150 @@
 """How fast an endpoint is asked: how many calls are in flight, and how quickly they follow one another.
 
-Each endpoint has a lane. Calls enter it in the order in which they came, those that are tried again first.
-A lane is held by the run's `--rpm` and `--tpm`, by a pause that the server asked for, by the queue that is
-seen there (`models.limits.vllm_queue`), and by what the server's refusals (429, 503) taught. A refusal may mean that
-calls come too fast or that too many are in flight, and the server seldom says which; so it lowers both
-limits, and each grows again while it is the one that holds calls back (additive increase, multiplicative
-decrease).
+Each endpoint has a rate limiter. Calls enter in the order in which they came, retries first. Calls are held
+back by the run's `--rpm` and `--tpm`, by a pause the server asked for, by the queue seen there
+(`models.limits.vllm_queue`), and by what the server's refusals (429, 503) taught. A refusal may mean that
+calls come too fast or that too many are in flight, and servers seldom say which; so it lowers both limits,
+and each grows again while it is the one that holds calls back (additive increase, multiplicative decrease).
 
-Over servers that take 2 to 100 calls a second and need 0.05 to 5 seconds for one, which tests/test_gateway.py
-simulates, a run uses more than 90 % of that after the first half minute, with fewer than 5 % of its calls
-refused.
+Over servers that take 2 to 100 calls a second and need 0.05 to 5 seconds for one, simulated in
+tests/test_gateway.py, a run uses more than 90 % of the server after the first half minute, with fewer than 5
+% of its calls refused.
 """
 
 import asyncio
+import time
 from collections import deque
 from dataclasses import dataclass
 from math import inf
 
-CUT = 0.9
-"""What a refusal leaves of both limits. A server with a fixed rate is then used to 95 % on average."""
 
-CUT_EVERY = 6.0
-"""Seconds between two such cuts. In this time the limits grow back by about as much."""
+@dataclass(frozen=True, slots=True)
+class RatePolicy:
+    """How the limits follow a server's refusals."""
 
-FASTEST = 4
-"""Where nothing is refused for longer than that, the limits were cut too far: their growth doubles with each
-such time, so often at most."""
-
-DEEP_SHARE, DEEP_CUT, DEEP_EVERY, DEEP_CALLS = 0.25, 0.5, 1.0, 8
-"""Where more than this share of the calls since the last cut was refused, and there were enough of them to
-tell, the limits are far too high: they are cut by that share, at most to the half, every second."""
-
-IN_VAIN, LEFT_ALONE = 0.6, 60.0
-"""Where the limits have come down to this share and as much is refused as before, the refusals have nothing
-to do with this run's speed (a gateway's other users, say): they go back up for so many seconds."""
-
-GROWTH, CLOSING = 0.01, 0.1
-"""Growth in a second: this share of the limit, and this share of the way to where it was last refused."""
-
-LEAST_GROWTH = 0.03
-"""Growth in a second at least, in calls (or calls a second), so that a limit comes up from the bottom."""
-
-EVENLY = 1.25
-"""Calls enter a lowered window at no more than so many times the speed that fills it: else they would come in
-waves, each faster than a server with a fixed rate takes them, and with nothing in between."""
-
-LATENESS = 0.05
-"""Seconds by which a timer may be late without a loss of speed."""
-
-LONG_PAUSE = 5.0
-"""A server that asks for a wait of this many seconds is taken at its word for all calls; a shorter one means
-the refused call alone, since the limits already follow."""
+    decrease_factor: float = 0.9
+    """What a refusal leaves of both limits. A server with a fixed rate is then used to 95 % on average."""
+    cooldown_seconds: float = 6.0
+    """Time between two decreases, in which the limits grow back by about as much."""
+    max_growth_doublings: int = 4
+    """Where nothing is refused for longer than a cooldown, the limits were cut too far: with each such time
+    their growth doubles, this often at most."""
+    burst_refused_share: float = 0.25
+    """Where more than this share of the calls since the last decrease was refused, the limits are far too
+    high: they are cut by that share."""
+    burst_decrease_factor: float = 0.5
+    """The least that such a cut leaves."""
+    burst_cooldown_seconds: float = 1.0
+    burst_min_calls: int = 8
+    """Calls since the last decrease that are enough to tell."""
+    futile_share: float = 0.6
+    """Where the limits have come down to this share and as much is refused as before, the refusals have
+    another cause (other users of a gateway, say): the limits go back up."""
+    futile_pause_seconds: float = 60.0
+    """How long refusals are then ignored."""
+    growth_share: float = 0.01
+    """Growth a second, as a share of the limit."""
+    recovery_share: float = 0.1
+    """Growth a second, as a share of the way back to where the limit was last refused."""
+    min_growth: float = 0.03
+    """The least growth a second, in calls (or calls a second), so that a limit can leave the bottom."""
+    evenness: float = 1.25
+    """Calls enter a lowered window at no more than this multiple of the speed that fills it: otherwise they
+    would come in waves, each faster than a server with a fixed rate accepts."""
+    timer_slack_seconds: float = 0.05
+    """How late a timer may be without a loss of speed."""
+    long_pause_seconds: float = 5.0
+    """A server that asks for a wait of this length pauses all calls; a shorter one means the refused call
+    alone, since the limits already follow."""
 
 
 @dataclass(slots=True, eq=False)
-class Flight:
-    """A call's stay in its lane: when it started, and the tokens it was counted with."""
+class Permit:
+    """The permission of one call to be in flight."""
 
     started: float
     tokens: float
+    """What it was counted with."""
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """Why a lane's calls wait: how many, for what, and until when (Unix-like loop time), where known."""
+class WaitReason:
+    """Calls that wait, and for what."""
 
     calls: int
     reason: str
-    until: float | None = None
+    until: float | None
+    """Unix time, where known."""
 
 
-class Traffic:
-    """The calls in flight of a whole run, in lanes. Belongs to one event loop.
-
-    Args:
-        concurrency: the most calls in flight, over all lanes.
-    """
+class ConcurrencyPool:
+    """The places in flight of a whole run, shared by its rate limiters. Belongs to one event loop."""
 
     def __init__(self, concurrency: int) -> None:
         self.concurrency = concurrency
         self.free = concurrency
-        self._lanes: list[Lane] = []
+        self._limiters: list[RateLimiter] = []
 
-    def lane(self, rpm: float | None = None, tpm: float | None = None) -> "Lane":
-        """A new lane, with caps on calls and tokens a minute."""
-        lane = Lane(self, rpm, tpm)
-        self._lanes.append(lane)
-        return lane
+    def limiter(
+        self, rpm: float | None = None, tpm: float | None = None, policy: RatePolicy | None = None
+    ) -> "RateLimiter":
+        """Add a rate limiter with caps on calls and tokens a minute."""
+        limiter = RateLimiter(self, rpm, tpm, policy or RatePolicy())
+        self._limiters.append(limiter)
+        return limiter
 
-    def freed(self) -> None:
-        """A place has become free: the lanes that wait for one take turns."""
+    def release(self) -> None:
+        """Free a place: the limiters that wait for one take turns."""
         self.free += 1
-        for _ in range(len(self._lanes)):
+        for _ in range(len(self._limiters)):
             if not self.free:
                 break
-            lane = self._lanes.pop(0)
-            self._lanes.append(lane)
-            lane.advance()
+            limiter = self._limiters.pop(0)
+            self._limiters.append(limiter)
+            limiter.advance()
 
 
-class Lane:
-    """The calls to one endpoint."""
+class RateLimiter:
+    """Admits the calls to one endpoint."""
 
-    def __init__(self, traffic: Traffic, rpm: float | None, tpm: float | None) -> None:
-        self._traffic = traffic
-        self._queue: deque[tuple[asyncio.Future[Flight], float]] = deque()
-        self._flights: set[Flight] = set()
-        self._window = _Limit(traffic.concurrency)
-        self._rate = _Limit(inf)
-        self._allowed = inf
-        self._paced = _Pacer()
-        self._requests = _Pacer(rpm / 60 if rpm else inf)
-        self._tokens = _Pacer(tpm / 60 if tpm else inf)
+    def __init__(
+        self, pool: ConcurrencyPool, rpm: float | None, tpm: float | None, policy: RatePolicy
+    ) -> None:
+        self._pool = pool
+        self._policy = policy
+        self._queue: deque[tuple[asyncio.Future[Permit], float]] = deque()
+        self._permits: set[Permit] = set()
+        self._window = _AdaptiveLimit(pool.concurrency, policy)
+        self._rate = _AdaptiveLimit(inf, policy)
+        self._queue_cap = inf
+        self._pacer = _Pacer(policy)
+        self._requests = _Pacer(policy, rpm / 60 if rpm else inf)
+        self._tokens = _Pacer(policy, tpm / 60 if tpm else inf)
         self._rpm, self._tpm = rpm, tpm
         self._paused_until = -inf
-        self._holding: _Limit | None = None
+        self._holding: _AdaptiveLimit | None = None
         self._reason = ""
         self._until: float | None = None
-        self._looked = -inf
-        self._started, self._refused = _Lately(), _Lately()
+        self._advanced_at = -inf
+        self._started = _RecentEvents(policy.cooldown_seconds)
+        self._refused = _RecentEvents(policy.cooldown_seconds)
         self._cut_at = -inf
         self._since_cut = self._refused_since_cut = 0
-        self._let_in, self._let_in_at = 0, -inf
+        self._admitted, self._admitted_at = 0, -inf
         self._latency: float | None = None
-        self._descent: _Descent | None = None
-        self._left_alone_until = -inf
+        self._series: _CutSeries | None = None
+        self._ignore_until = -inf
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def in_flight(self) -> int:
-        """Calls that are under way."""
-        return len(self._flights)
+        """Calls that hold a permit."""
+        return len(self._permits)
 
-    async def enter(self, tokens: float, *, again: bool = False) -> Flight:
-        """Wait for a place in flight. A call that is tried `again` goes before those that are new."""
-        waiter: asyncio.Future[Flight] = asyncio.get_running_loop().create_future()
-        if again:
+    async def acquire(self, tokens: float, *, retry: bool = False) -> Permit:
+        """Wait for a permit. A retry goes before new calls."""
+        waiter: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
+        if retry:
             self._queue.appendleft((waiter, tokens))
         else:
             self._queue.append((waiter, tokens))
@@ -144,70 +153,75 @@ class Lane:
             return await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
-                self.leave(waiter.result(), tokens=0)
+                self.release(waiter.result(), tokens=0)
             raise
 
-    def leave(
-        self, flight: Flight, *, tokens: float, refused: bool = False, wait: float | None = None
+    def release(
+        self, permit: Permit, *, tokens: float, refused: bool = False, wait: float | None = None
     ) -> None:
-        """A call is no longer in flight: how many tokens it took, and whether the server wants fewer calls.
+        """Return a permit: how many tokens the call took, and whether the server wants fewer calls.
 
-        `wait` is how long the server asked to wait, in seconds.
+        `wait` is how many seconds the server asked to wait.
         """
         now = asyncio.get_running_loop().time()
-        self._tokens.charge(tokens - flight.tokens)
+        self._tokens.correct(tokens - permit.tokens)
         if refused:
-            self._slow_down(flight, now)
-            if wait and wait >= LONG_PAUSE:
+            self._slow_down(permit, now)
+            if wait and wait >= self._policy.long_pause_seconds:
                 self._paused_until = max(self._paused_until, now + wait)
         else:
-            took = now - flight.started
+            took = now - permit.started
             self._latency = took if self._latency is None else self._latency + 0.05 * (took - self._latency)
-        self._flights.remove(flight)
-        self._traffic.freed()
+        self._permits.remove(permit)
+        self._pool.release()
         self.advance()
 
     @property
-    def is_full(self) -> bool:
-        """Whether calls wait here because of what `allow` set."""
-        return self.in_flight >= self._allowed and any(not waiter.done() for waiter, _ in self._queue)
+    def is_held_by_queue(self) -> bool:
+        """Whether calls wait because of `cap_in_flight`."""
+        return self.in_flight >= self._queue_cap and any(not waiter.done() for waiter, _ in self._queue)
 
-    def allow(self, most: float) -> None:
-        """The most calls in flight, at least one, as who looks at the endpoint has it (`models.limits.vllm_queue`)."""
-        self._allowed = max(1.0, most)
+    def cap_in_flight(self, most: float) -> None:
+        """Set the most calls in flight, at least one, from outside (`models.limits.vllm_queue`)."""
+        self._queue_cap = max(1.0, most)
         if self._queue:
             self.advance()
 
     def stop(self, reason: Exception) -> None:
-        """Send away every call that waits."""
+        """Send away every waiting call with an exception."""
         while self._queue:
             waiter, _ = self._queue.popleft()
             if not waiter.done():
                 waiter.set_exception(reason)
 
-    def held(self) -> Hold | None:
-        """What the calls at the entrance wait for; None where it is only a place in flight."""
-        waiting = sum(not waiter.done() for waiter, _ in self._queue)
-        return Hold(waiting, self._reason, self._until) if waiting and self._reason else None
+    def waiting(self) -> WaitReason | None:
+        """What the queued calls wait for; None where it is only a place in flight."""
+        calls = sum(not waiter.done() for waiter, _ in self._queue)
+        if not calls or not self._reason:
+            return None
+        now = asyncio.get_running_loop().time()
+        until = None if self._until is None else time.time() + self._until - now
+        return WaitReason(calls, self._reason, until)
 
     def advance(self) -> None:
-        """Let in whatever may go now, and see to it that the next one is let in on time."""
+        """Admit whatever may go now, and schedule the next look."""
         now = asyncio.get_running_loop().time()
         if self._holding:
-            doubled = min(FASTEST, max(0.0, (now - self._refused.last) / CUT_EVERY - 1))
-            self._holding.grow((now - self._looked) * 2**doubled)
-        self._looked, self._holding, self._reason, self._until = now, None, "", None
+            quiet = (now - self._refused.last) / self._policy.cooldown_seconds
+            doublings = min(self._policy.max_growth_doublings, max(0.0, quiet - 1))
+            self._holding.grow((now - self._advanced_at) * 2**doublings)
+        self._advanced_at, self._holding, self._reason, self._until = now, None, "", None
         while self._queue:
             waiter, tokens = self._queue[0]
             if waiter.done():  # its task was cancelled
                 self._queue.popleft()
                 continue
-            if not self._traffic.free:
+            if not self._pool.free:
                 return
             if self._paused_until > now:
                 self._hold("throttled", self._paused_until)
                 return
-            if self.in_flight >= self._allowed:
+            if self.in_flight >= self._queue_cap:
                 self._reason = "slowed down"
                 return
             if self.in_flight >= max(1.0, self._window.level):
@@ -215,37 +229,37 @@ class Lane:
                     self._holding, self._reason = self._window, "slowed down"
                 return
             pacer, reason = max(
-                (self._paced, "slowed down"),
+                (self._pacer, "slowed down"),
                 (self._requests, f"--rpm {self._rpm:g}" if self._rpm else ""),
                 (self._tokens, f"--tpm {self._tpm:g}" if self._tpm else ""),
                 key=lambda held: held[0].free_at,
             )
             if pacer.free_at > now:
-                if pacer is self._paced:
-                    self._holding = self._rate if self._rate.level <= self._even else self._window
+                if pacer is self._pacer:
+                    self._holding = self._rate if self._rate.level <= self._even_rate else self._window
                 self._hold(reason, pacer.free_at)
                 return
             self._queue.popleft()
-            waiter.set_result(self._start(now, tokens))
+            waiter.set_result(self._admit(now, tokens))
 
     @property
-    def _even(self) -> float:
+    def _even_rate(self) -> float:
         """The most calls a second that enter the window."""
         if not self._latency or not self._window.lowered:
             return inf
-        return EVENLY * max(1.0, self._window.level) / self._latency
+        return self._policy.evenness * max(1.0, self._window.level) / self._latency
 
-    def _start(self, now: float, tokens: float) -> Flight:
-        self._paced.rate = min(self._rate.level, self._even)
-        self._paced.take(now, 1)
+    def _admit(self, now: float, tokens: float) -> Permit:
+        self._pacer.rate = min(self._rate.level, self._even_rate)
+        self._pacer.take(now, 1)
         self._requests.take(now, 1)
         self._tokens.take(now, tokens)
         self._started.add(now)
         self._since_cut += 1
-        self._traffic.free -= 1
-        flight = Flight(now, tokens)
-        self._flights.add(flight)
-        return flight
+        self._pool.free -= 1
+        permit = Permit(now, tokens)
+        self._permits.add(permit)
+        return permit
 
     def _hold(self, reason: str, until: float) -> None:
         self._reason, self._until = reason, until
@@ -253,70 +267,75 @@ class Lane:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_at(until, self.advance)
 
-    def _slow_down(self, flight: Flight, now: float) -> None:
+    def _slow_down(self, permit: Permit, now: float) -> None:
+        policy = self._policy
         self._refused.add(now)
-        if flight.started < self._cut_at:
-            return  # it was under way when the limits were cut, and says nothing of the new ones
+        if permit.started < self._cut_at:
+            return  # it was in flight when the limits were cut, and says nothing about the new ones
         self._refused_since_cut += 1
         share = self._refused_since_cut / max(1, self._since_cut)
         quiet = now - self._cut_at
-        deep = share > DEEP_SHARE and self._since_cut >= DEEP_CALLS
-        if quiet < (DEEP_EVERY if deep else CUT_EVERY):
+        burst = share > policy.burst_refused_share and self._since_cut >= policy.burst_min_calls
+        if quiet < (policy.burst_cooldown_seconds if burst else policy.cooldown_seconds):
             return
-        span = min(CUT_EVERY, max(1.0, now - self._started.first))
+        span = min(policy.cooldown_seconds, max(1.0, now - self._started.first))
         speed = self._started.count(now) / span
-        if deep:
-            self._descent = None
-        elif now < self._left_alone_until:
+        if burst:
+            self._series = None
+        elif now < self._ignore_until:
             return
-        elif self._descent and self._descent.in_vain(share, speed):
-            self._rate.level, self._window.level = self._descent.rate, self._descent.window
-            self._descent = None
-            self._left_alone_until = now + LEFT_ALONE
+        elif self._series and self._series.is_futile(share, speed, policy):
+            self._rate.level, self._window.level = self._series.rate, self._series.window
+            self._series = None
+            self._ignore_until = now + policy.futile_pause_seconds
             return
-        # A cut leaves less than what was let in lately: above that there would only be more refusals.
-        self._rate.cut(max(1 / span, speed - self._refused.count(now) / span), CUT)
-        # What is there for longer than this refusal took has been let in: so many are not too many.
-        let_in = sum(other.started < flight.started for other in self._flights)
-        if let_in >= self._let_in or now > self._let_in_at + LEFT_ALONE:
-            self._let_in, self._let_in_at = let_in, now
-        if deep or self.in_flight > self._let_in:
-            left = max(DEEP_CUT, 1 - share) if deep else CUT
-            self._window.cut(float(self.in_flight), left, least=CUT * let_in)
-        if self._cut_at > -inf and (not self._descent or speed >= self._descent.speed):
-            self._descent = _Descent(share, speed, self._rate.level, self._window.level)
+        # A cut leaves less than was admitted lately: above that there would only be more refusals.
+        self._rate.cut(max(1 / span, speed - self._refused.count(now) / span), policy.decrease_factor)
+        # Calls in flight for longer than this refusal took have been accepted: so many are not too many.
+        admitted = sum(other.started < permit.started for other in self._permits)
+        if admitted >= self._admitted or now > self._admitted_at + policy.futile_pause_seconds:
+            self._admitted, self._admitted_at = admitted, now
+        if burst or self.in_flight > self._admitted:
+            left = max(policy.burst_decrease_factor, 1 - share) if burst else policy.decrease_factor
+            self._window.cut(float(self.in_flight), left, least=policy.decrease_factor * admitted)
+        if self._cut_at > -inf and (not self._series or speed >= self._series.speed):
+            self._series = _CutSeries(share, speed, self._rate.level, self._window.level)
         self._cut_at = now
         self._since_cut = self._refused_since_cut = 0
 
 
-class _Limit:
-    """A limit that refusals lower, and that grows again."""
+class _AdaptiveLimit:
+    """A limit that refusals lower and that grows again."""
 
-    def __init__(self, most: float) -> None:
+    def __init__(self, most: float, policy: RatePolicy) -> None:
         self.level = self._most = float(most)
         self._refused_at = float(most)
+        self._policy = policy
 
     @property
     def lowered(self) -> bool:
         return self.level < self._most
 
     def cut(self, now_at: float, left: float, least: float = 0.0) -> None:
-        # A limit above what is done holds nothing back.
+        # A limit above current use holds nothing back.
         self._refused_at = min(now_at, self.level)
         self.level = max(least, self._refused_at * left)
 
     def grow(self, seconds: float) -> None:
         if self.lowered:
+            policy = self._policy
             distance = max(0.0, self._refused_at - self.level)
-            growth = max(LEAST_GROWTH, GROWTH * self.level) + CLOSING * distance
+            growth = max(policy.min_growth, policy.growth_share * self.level)
+            growth += policy.recovery_share * distance
             self.level = min(self._most, self.level + seconds * growth)
 
 
-class _Lately:
-    """When something happened in the last `CUT_EVERY` seconds; `first` and `last` are those of all time."""
+class _RecentEvents:
+    """When something happened in the last `span` seconds; `first` and `last` are of all time."""
 
-    def __init__(self) -> None:
+    def __init__(self, span: float) -> None:
         self.first, self.last = inf, -inf
+        self._span = span
         self._times: deque[float] = deque()
 
     def add(self, now: float) -> None:
@@ -325,37 +344,39 @@ class _Lately:
         self.count(now)
 
     def count(self, now: float) -> int:
-        while self._times and self._times[0] < now - CUT_EVERY:
+        while self._times and self._times[0] < now - self._span:
             self._times.popleft()
         return len(self._times)
 
 
 @dataclass(frozen=True, slots=True)
-class _Descent:
-    """A row of cuts: the share of refusals at its first one, the calls a second before it, and the limits it
-    left."""
+class _CutSeries:
+    """A series of cuts."""
 
     share: float
+    """Of calls refused at its first cut."""
     speed: float
+    """Calls a second before it."""
     rate: float
     window: float
 
-    def in_vain(self, share: float, speed: float) -> bool:
-        return speed <= IN_VAIN * self.speed and share >= self.share / 2
+    def is_futile(self, share: float, speed: float, policy: RatePolicy) -> bool:
+        return speed <= policy.futile_share * self.speed and share >= self.share / 2
 
 
 class _Pacer:
-    """Spaces things out evenly: `rate` a second, and no more in any span of time."""
+    """Spaces calls or tokens evenly: `rate` a second, with no burst."""
 
-    def __init__(self, rate: float = inf) -> None:
+    def __init__(self, policy: RatePolicy, rate: float = inf) -> None:
         self.rate = rate
         self.free_at = -inf
+        self._slack = policy.timer_slack_seconds
 
     def take(self, now: float, amount: float) -> None:
         if self.rate < inf:
-            self.free_at = max(self.free_at, now - LATENESS) + amount / self.rate
+            self.free_at = max(self.free_at, now - self._slack) + amount / self.rate
 
-    def charge(self, amount: float) -> None:
-        """Correct what was taken before."""
+    def correct(self, amount: float) -> None:
+        """Adjust what was taken before."""
         if self.rate < inf and self.free_at > -inf:
             self.free_at += amount / self.rate

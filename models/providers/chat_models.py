@@ -6,12 +6,12 @@ from pydantic import SecretStr
 
 from models.providers.langchain_community import glm_jwt, wenxin
 from models.providers.openai_chat import ChatCompletions
-from models.providers.parameters import is_openais, parameters
+from models.providers.parameters import is_openai_itself, parameters
 from models.providers.rehearsal import RehearsalModel
 from models.settings import Endpoint, ModelSettings, Role
 
 CONNECT = 10.0
-"""Seconds to wait for a connection: a server that is up takes it at once, however long its replies take."""
+"""Seconds to wait for a connection: a server that is up accepts it at once, however long its replies take."""
 
 
 def chat_model(
@@ -21,13 +21,13 @@ def chat_model(
     key: SecretStr,
     client: httpx2.AsyncClient,
 ) -> BaseChatModel:
-    """The chat model that plays a role.
+    """Create the chat model that plays a role.
 
-    All models of a run share one HTTP client, which belongs to one event loop. Retries are the door's,
-    so the SDK's own are off; and every endpoint is asked for chat completions, which all of them have.
+    All models of a run share one HTTP client, which belongs to one event loop. The gateway retries, so the
+    SDK must not; and every endpoint is asked for chat completions, which all of them have.
     """
     if endpoint.provider == "rehearsal":
-        return RehearsalModel(role=role, wins=settings.rehearsal_wins)
+        return RehearsalModel(wins=settings.rehearsal_wins)
     timeout = httpx2.Timeout(settings.timeout, connect=min(CONNECT, settings.timeout))
     if endpoint.provider == "wenxin":
         return wenxin(endpoint, role, settings, key)
@@ -45,8 +45,7 @@ def chat_model(
         timeout=timeout,
         max_retries=0,
         http_async_client=client,
-        # Both would be for a transport of LangChain's own, which is not used: the client knows the proxies of
-        # the environment.
+        # For LangChain's own transport, which is not used: the client knows the environment's proxies.
         openai_proxy=None,
         http_socket_options=(),
         use_responses_api=False,
@@ -54,10 +53,10 @@ def chat_model(
         extra_body=given.body,
     )
     # The SDK picks these up from OPENAI_ORG_ID, OPENAI_PROJECT_ID, OPENAI_CUSTOM_HEADERS and
-    # OPENAI_ADMIN_KEY. They are no business of another provider, and the last one of no model.
+    # OPENAI_ADMIN_KEY. They must not reach another provider, and the last one no model at all.
     sdk = model.root_async_client
     sdk.admin_api_key = None
-    if not is_openais(endpoint):
+    if not is_openai_itself(endpoint):
         sdk.organization = sdk.project = None
         sdk._custom_headers = {}
     return model

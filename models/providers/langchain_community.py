@@ -3,12 +3,12 @@
     wenxin:ENDPOINT   Wenxin V1, by the last part of a chat path (`completions_pro`); QIANFAN_AK, QIANFAN_SK
     glm-jwt:NAME      a GLM model, with tokens signed by a key of the form `id.secret`; ZHIPUAI_API_KEY
 
-Both libraries are installed by the extra `community` and loaded only when such a model is asked for. What
-they raise becomes one of three errors, which hold no URL: `AnswerRefused`, `Unsendable` for a request that
-cannot be made, or an OSError for the connection.
+The extra `community` installs both libraries; they are loaded only when such a model is used. Their errors
+become one of three, which hold no URL: `BadResponse`, `UnsendableRequest` for a request that cannot be built,
+or an OSError for the connection.
 
-What it does not cover: Wenxin's library works in threads, at most `MOST_THREADS` at a time, and a thread
-ends with its own time limit, which counts from the last byte that came.
+Not covered: Wenxin's library works in threads, at most `MAX_THREADS` at a time, and a thread ends by its own
+timeout, which counts from the last byte received.
 """
 
 import asyncio
@@ -29,8 +29,8 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatResult
 from pydantic import Field, SecretStr
 
-from models.errors.kinds import AnswerRefused, MissingExtra, Unsendable
-from models.providers.openai_chat import read
+from models.errors.exceptions import BadResponse, MissingExtra, UnsendableRequest
+from models.providers.openai_chat import read_response
 from models.providers.parameters import parameters
 from models.settings import Endpoint, ModelSettings, Provider, Role
 
@@ -38,33 +38,30 @@ NEEDS: dict[Provider, tuple[str, ...]] = {
     "wenxin": ("langchain_community", "qianfan"),
     "glm-jwt": ("langchain_community", "jwt"),
 }
-"""The modules that a provider's models are made of."""
+"""The modules that a provider's models need."""
 
-MOST_THREADS = 256
-"""Calls to Wenxin at a time; more of them wait."""
+MAX_THREADS = 256
+"""Calls to Wenxin at a time; others wait."""
 
 
-def need(provider: Provider) -> None:
-    """Make sure that what a provider needs is installed.
+def require_libraries(provider: Provider) -> None:
+    """Make sure that the libraries a provider needs are installed.
 
     Raises:
-        MissingExtra: it is not; the message says what to install.
+        MissingExtra: they are not; the message says what to install.
     """
     missing = [module for module in NEEDS.get(provider, ()) if find_spec(module) is None]
     if missing:
-        raise MissingExtra(
-            f"{provider}: models need {' and '.join(missing)}, which the extra `community` brings: "
-            "pip install 'coevol[community]'"
-        )
+        raise MissingExtra(f"a {provider}: model", " and ".join(missing), "community")
 
 
 def wenxin(endpoint: Endpoint, role: Role, settings: ModelSettings, key: SecretStr) -> BaseChatModel:
-    """A model of Wenxin V1. `key` is the client id and the secret, with a colon between them.
+    """Create a model of Wenxin V1. `key` is the client id and the secret, separated by a colon.
 
     Raises:
         MissingExtra: its library is not installed.
     """
-    need(endpoint.provider)
+    require_libraries(endpoint.provider)
     id, _, secret = key.get_secret_value().partition(":")
     given = parameters(endpoint, role, settings)
     make = _wenxin_class()
@@ -75,7 +72,7 @@ def wenxin(endpoint: Endpoint, role: Role, settings: ModelSettings, key: SecretS
         temperature=given.temperature,
         top_p=given.top_p,
         init_kwargs={"config": _wenxin_config(endpoint)},
-        # The library's own time limit is a whole number of seconds; retries are the door's.
+        # The library's own timeout is a whole number of seconds; the gateway retries.
         model_kwargs={
             "request_timeout": settings.timeout,
             "retry_count": 1,
@@ -93,12 +90,12 @@ def glm_jwt(
     client: httpx2.AsyncClient,
     timeout: httpx2.Timeout,
 ) -> BaseChatModel:
-    """A GLM model that is sent signed tokens instead of the key.
+    """Create a GLM model that is sent signed tokens instead of the key.
 
     Raises:
         MissingExtra: its library is not installed.
     """
-    need(endpoint.provider)
+    require_libraries(endpoint.provider)
     given = parameters(endpoint, role, settings)
     model: BaseChatModel = _glm_class()(
         model=endpoint.name,
@@ -107,7 +104,7 @@ def glm_jwt(
         temperature=given.temperature,
         top_p=given.top_p,
         http_client=client,
-        further=given.body,
+        extra_body=given.body,
         timeout=timeout,
     )
     return model
@@ -115,7 +112,7 @@ def glm_jwt(
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without what these libraries are known to warn of on import: one is being sunset, one is old code."""
+    """Ignore the known import warnings of these libraries: one is being sunset, one is old code."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r".*langchain-community.* is being sunset", DeprecationWarning)
         # A DeprecationWarning up to Python 3.11, then a SyntaxWarning.
@@ -141,19 +138,19 @@ def _wenxin_class() -> Callable[..., BaseChatModel]:
     import requests
     from requests.adapters import HTTPAdapter
 
-    # It logs whole requests, with the token in their URL. (What sets up logging later may enable it.)
+    # It logs whole requests, with the token in their URL, and logging that is set up later may enable it.
     log.handlers.clear()
     log.propagate = False
     log.setLevel(logging.CRITICAL + 1)
 
-    threads = ThreadPoolExecutor(MOST_THREADS, "wenxin")
+    threads = ThreadPoolExecutor(MAX_THREADS, "wenxin")
 
     class Wenxin(QianfanChatEndpoint):
         """Wenxin V1, in threads."""
 
         def model_post_init(self, context: Any, /) -> None:
             """Let every thread keep its connection."""
-            adapter = HTTPAdapter(pool_connections=2, pool_maxsize=MOST_THREADS)
+            adapter = HTTPAdapter(pool_connections=2, pool_maxsize=MAX_THREADS)
             session = self.client._real._client._client._session
             session.mount("http://", adapter)
             session.mount("https://", adapter)
@@ -173,18 +170,18 @@ def _wenxin_class() -> Callable[..., BaseChatModel]:
                 result: ChatResult = self._generate(messages)
             except qianfan.errors.APIError as error:
                 body = {"error_code": error.error_code, "error_msg": error.error_msg}
-                raise AnswerRefused(200, body) from None
+                raise BadResponse(200, body) from None
             except qianfan.errors.AccessTokenExpiredError:
-                # Raised where a new token was refused too; without the provider's words.
+                # Raised where a new token was refused too; the provider's message is lost.
                 body = {"error_code": 110, "error_msg": "the access token is invalid or expired"}
-                raise AnswerRefused(200, body) from None
+                raise BadResponse(200, body) from None
             except qianfan.errors.AuthError as error:
-                raise AnswerRefused(401, {"message": str(error).partition(" AK/SK should")[0]}) from None
+                raise BadResponse(401, {"message": str(error).partition(" AK/SK should")[0]}) from None
             except qianfan.errors.RequestError as error:
                 if error.status_code is None:
-                    raise AnswerRefused(200, str(error), lacks="no JSON") from None
+                    raise BadResponse(200, str(error), defect="no JSON") from None
                 headers = {str(name).lower(): str(value) for name, value in (error.headers or {}).items()}
-                raise AnswerRefused(error.status_code, _body_in(str(error)), headers) from None
+                raise BadResponse(error.status_code, _body_in(str(error)), headers) from None
             except requests.exceptions.ConnectTimeout:
                 raise ConnectionRefusedError("no connection in time") from None
             except requests.exceptions.Timeout:
@@ -194,12 +191,12 @@ def _wenxin_class() -> Callable[..., BaseChatModel]:
                 kind = ConnectionRefusedError if unreachable else ConnectionResetError
                 raise kind("connection refused" if unreachable else "it was closed") from None
             except requests.exceptions.InvalidJSONError as error:
-                raise Unsendable(str(error)) from None
+                raise UnsendableRequest(str(error)) from None
             except requests.exceptions.RequestException as error:
                 raise ConnectionResetError(type(error).__name__) from None
             except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-                lacks = f"a reply that cannot be read: {type(error).__name__}"
-                raise AnswerRefused(200, str(error), lacks=lacks) from None
+                defect = f"a reply that cannot be read: {type(error).__name__}"
+                raise BadResponse(200, str(error), defect=defect) from None
             message = result.generations[0].message
             if message.response_metadata.get("need_clear_history"):
                 message.response_metadata["finish_reason"] = "content_filter"
@@ -209,7 +206,8 @@ def _wenxin_class() -> Callable[..., BaseChatModel]:
 
 
 def _body_in(text: str) -> str:
-    """The body of a refusal in the words of Wenxin's library, which hold the whole request too."""
+    """Return the body of a refusal from the message of Wenxin's library, which holds the whole request
+    too."""
     found = re.search(r"^response body: '?(.*)", text, re.DOTALL | re.MULTILINE)
     return found.group(1).strip("'") if found else ""
 
@@ -227,11 +225,11 @@ def _glm_class() -> Callable[..., BaseChatModel]:
             return _get_jwt_token(key)
 
     class SignedGLM(ChatZhipuAI):
-        """GLM with signed tokens, over the run's own client, which has time limits and keeps connections."""
+        """GLM with signed tokens, over the run's own client, which has timeouts and keeps connections."""
 
         zhipuai_api_key: str = Field(alias="api_key", repr=False)
         http_client: Any = Field(repr=False)
-        further: dict[str, Any]
+        extra_body: dict[str, Any]
         timeout: Any
 
         async def _agenerate(
@@ -243,7 +241,7 @@ def _glm_class() -> Callable[..., BaseChatModel]:
             **kwargs: Any,
         ) -> ChatResult:
             dicts, params = self._create_message_dicts(messages, stop)
-            body = {**params, "top_p": self.top_p, "messages": dicts, **self.further}
+            body = {**params, "top_p": self.top_p, "messages": dicts, **self.extra_body}
             try:
                 request = self.http_client.build_request(
                     "POST",
@@ -253,14 +251,14 @@ def _glm_class() -> Callable[..., BaseChatModel]:
                     timeout=self.timeout,
                 )
             except (ValueError, TypeError) as error:
-                raise Unsendable(str(error)) from error
+                raise UnsendableRequest(str(error)) from error
             answer = await self.http_client.send(request)
             if not answer.is_success:
                 try:
                     refusal = answer.json()
                 except ValueError:
                     refusal = answer.text
-                raise AnswerRefused(answer.status_code, refusal, dict(answer.headers))
-            return read(answer, self._create_chat_result)
+                raise BadResponse(answer.status_code, refusal, dict(answer.headers))
+            return read_response(answer, self._create_chat_result)
 
     return SignedGLM

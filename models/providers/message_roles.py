@@ -1,37 +1,37 @@
-"""Messages in the form that a provider or a chat template accepts; no text is lost."""
+"""Arranges messages as a provider or a chat template accepts them; no text is lost."""
 
 from collections.abc import Iterable
 
-from prompts.pack import Message
+from models.call import Message
 
 
 def alternating(messages: Iterable[Message]) -> list[Message]:
-    """The messages with user and assistant strictly in turn, the user first, after any system message.
+    """Return messages with user and assistant strictly in turn, the user first, after any system message.
 
-    Neighbours of one role become one message. Where the conversation would open with the assistant (a
-    debater's memory cut short), what it said opens the user's message that follows, quoted as such. What
-    the system says stands at the beginning, wherever it stood; alone, it becomes the user's.
+    Neighbours of one role become one message. Where the assistant would open (a debater's memory cut short),
+    its text opens the user's message that follows, quoted as such. System text moves to the beginning; alone,
+    it becomes the user's.
     """
     shaped: list[Message] = []
     system: list[Message] = []
     for message in messages:
-        of_its_kind = system if message["role"] == "system" else shaped
-        if of_its_kind and of_its_kind[-1]["role"] == message["role"]:
-            of_its_kind[-1] = _joined(of_its_kind[-1], message["content"])
+        same_kind = system if message["role"] == "system" else shaped
+        if same_kind and same_kind[-1]["role"] == message["role"]:
+            same_kind[-1] = _joined(same_kind[-1], message["content"])
         else:
-            of_its_kind.append(message)
+            same_kind.append(message)
     if not shaped:
         return [Message(role="user", content=message["content"]) for message in system]
     if shaped[0]["role"] == "assistant":
-        said = f"You said before:\n\n{shaped[0]['content']}"
+        before = f"You said before:\n\n{shaped[0]['content']}"
         after = shaped[1]["content"] if len(shaped) > 1 else ""
-        text = f"{said}\n\n{after}" if after else said
+        text = f"{before}\n\n{after}" if after else before
         shaped[:2] = [Message(role="user", content=text)]
     return system + shaped
 
 
 def without_system(messages: list[Message]) -> list[Message]:
-    """The messages with the system text at the beginning of the first user message."""
+    """Return messages with the system text at the beginning of the first user message."""
     system = "\n\n".join(m["content"] for m in messages if m["role"] == "system")
     rest = [m for m in messages if m["role"] != "system"]
     return alternating([Message(role="user", content=system), *rest]) if system else rest

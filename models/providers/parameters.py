@@ -1,7 +1,7 @@
-"""Parameters as each provider takes them.
+"""Translates parameters for each provider.
 
-The settings state them once, in our terms. Here they become what a request holds, and here it is said what a
-provider cannot do with them, so that nothing is dropped in silence.
+The settings state them once, in our terms. Here they become the fields of a request, and what a provider
+cannot do with them is collected for a notice, so that nothing is dropped silently.
 """
 
 import re
@@ -10,47 +10,51 @@ from json import dumps
 from typing import Any
 from urllib.parse import urlsplit
 
-from models.call import VerdictForm
 from models.settings import ROLES, Endpoint, ModelSettings, Provider, Role
 
 LEAST_TEMPERATURE = 0.01
-"""What 0 is sent as to providers whose range is open there."""
+"""Sent instead of 0 to providers that do not take 0."""
 
 LEAST_TOP_P = 0.01
 """The least top_p that GLM takes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Thinker:
-    """How models of certain names think.
-
-    `on` and `off` are the fields that switch it, None where nothing does. `steady` models take no
-    temperature and no top_p of their own while they think.
-    """
+class ThinkingSwitch:
+    """How the thinking of some models is switched."""
 
     names: str
+    """A regular expression for the beginning of their names."""
     on: dict[str, Any] | None
+    """The fields that switch it on, None where none do."""
     off: dict[str, Any] | None
-    steady: bool = False
+    fixed_sampling: bool = False
+    """Whether they take no temperature and no top_p while they think."""
 
 
-THINKERS: dict[Provider, tuple[Thinker, ...]] = {
-    # What OpenAI's API says when it refuses an effort or a temperature: gpt-5 knows `minimal` and not `none`,
-    # its successors from 5.1 on `none` and not `minimal`, and only with `none` do they take a temperature.
+THINKING_SWITCHES: dict[Provider, tuple[ThinkingSwitch, ...]] = {
+    # From the refusals of OpenAI's API: gpt-5 knows `minimal` and not `none`, its successors from 5.1 `none`
+    # and not `minimal`, and only with `none` do they take a temperature.
     "openai": (
-        Thinker(r"gpt-5[\d.]*-chat", on=None, off={}),
-        Thinker(r"gpt-5[\d.]*-(?:pro|codex)|o\d", on={}, off=None, steady=True),
-        Thinker(
-            r"gpt-5\.\d", on={"reasoning_effort": "medium"}, off={"reasoning_effort": "none"}, steady=True
+        ThinkingSwitch(r"gpt-5[\d.]*-chat", on=None, off={}),
+        ThinkingSwitch(r"gpt-5[\d.]*-(?:pro|codex)|o\d", on={}, off=None, fixed_sampling=True),
+        ThinkingSwitch(
+            r"gpt-5\.\d",
+            on={"reasoning_effort": "medium"},
+            off={"reasoning_effort": "none"},
+            fixed_sampling=True,
         ),
-        Thinker(
-            r"gpt-5", on={"reasoning_effort": "medium"}, off={"reasoning_effort": "minimal"}, steady=True
+        ThinkingSwitch(
+            r"gpt-5",
+            on={"reasoning_effort": "medium"},
+            off={"reasoning_effort": "minimal"},
+            fixed_sampling=True,
         ),
     ),
     # Z.ai's migration notes: glm-5.3 always thinks, with an effort of low, high or max (its default).
     "glm": (
-        Thinker(r"glm-5\.3", on={}, off={"reasoning_effort": "low"}),
-        Thinker(
+        ThinkingSwitch(r"glm-5\.3", on={}, off={"reasoning_effort": "low"}),
+        ThinkingSwitch(
             r"glm-(?:4\.[5-9]|5)",
             on={"thinking": {"type": "enabled"}},
             off={"thinking": {"type": "disabled"}},
@@ -58,44 +62,37 @@ THINKERS: dict[Provider, tuple[Thinker, ...]] = {
     ),
     # The switch of Qwen's, GLM's and most other chat templates that have one.
     "vllm": (
-        Thinker(
+        ThinkingSwitch(
             r"",
             on={"chat_template_kwargs": {"enable_thinking": True}},
             off={"chat_template_kwargs": {"enable_thinking": False}},
         ),
     ),
 }
-"""By the beginning of the name (a proxy may put `vendor/` before it); the first that fits counts."""
+"""By the beginning of the name (a proxy may put `vendor/` before it); the first match counts."""
 
 OLD: frozenset[Provider] = frozenset({"wenxin", "glm-jwt"})
 """Old credentials: their libraries know no seed."""
 
-OPENAIS = ("openai.com", "openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com")
+OPENAI_HOSTS = ("openai.com", "openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com")
 """Where OpenAI serves its models, at home and in Azure: these hosts and those below them."""
-
-FORMS: dict[VerdictForm, str] = {
-    "compare": r"(assistant 1|assistant 2|equal)\n[^\s][\s\S]*",
-    "score": r"(10|[1-9](\.5)?) (10|[1-9](\.5)?)\n[^\s][\s\S]*",
-}
-"""A verdict and its explanation, as a regex. The explanation begins with a character that can be seen, and
-ends where the model ends it or the limit for replies does. (A bound here, as in `{0,1500}`, costs vLLM's
-xgrammar up to 100 ms for each token; this takes microseconds.)"""
 
 
 @dataclass(slots=True)
 class Parameters:
-    """What a request holds besides its messages. `lost` says what cannot be done as the settings want it."""
+    """What a request holds besides its messages."""
 
     temperature: float | None
     top_p: float | None
     seed: int | None
     effort: str | None = None
     body: dict[str, Any] = field(default_factory=dict)
-    lost: list[str] = field(default_factory=list)
+    unsupported: list[str] = field(default_factory=list)
+    """Notices about what the provider cannot do as the settings want it."""
 
 
 def parameters(endpoint: Endpoint, role: Role, settings: ModelSettings) -> Parameters:
-    """The settings in the terms of a role's provider."""
+    """Translate the settings for a role's provider."""
     model = endpoint.model
     given = Parameters(settings.temperature, settings.top_p, settings.seed)
     if endpoint.provider == "rehearsal":
@@ -108,14 +105,14 @@ def parameters(endpoint: Endpoint, role: Role, settings: ModelSettings) -> Param
     _bound(given, endpoint)
     if given.seed is not None and endpoint.provider in ("glm", *OLD):
         given.seed = None
-        given.lost.append(f"{model} takes no seed: --seed does not reach it")
+        given.unsupported.append(f"{model} takes no seed: --seed does not reach it")
     return given
 
 
 def reply_limit(endpoint: Endpoint, role: Role, settings: ModelSettings) -> int | None:
-    """The most tokens a role's reply may have; None where the further fields take that limit away.
+    """Return the most tokens a role's reply may have; None where `extra_body` removes the limit.
 
-    Of several limits the largest: nobody knows which of them a server keeps to.
+    Of several limits the largest, since it is unknown which of them a server obeys.
     """
     if endpoint.provider == "rehearsal":
         return settings.max_tokens
@@ -127,26 +124,28 @@ def reply_limit(endpoint: Endpoint, role: Role, settings: ModelSettings) -> int 
 
 
 def unlimited(settings: ModelSettings) -> list[Role]:
-    """The roles whose replies nothing limits, since the further fields take the limit away."""
+    """Return the roles whose replies are unlimited because `extra_body` removes the limit."""
     return [role for role in ROLES if reply_limit(settings.endpoint(role), role, settings) is None]
 
 
-def is_openais(endpoint: Endpoint) -> bool:
+def is_openai_itself(endpoint: Endpoint) -> bool:
     """Whether a model is served by OpenAI itself, at its own address or in Azure."""
     if endpoint.provider != "openai":
         return False
     host = urlsplit(endpoint.base_url or "").hostname or ""
-    return endpoint.base_url is None or any(f".{host}".endswith(f".{own}") for own in OPENAIS)
+    return endpoint.base_url is None or any(f".{host}".endswith(f".{own}") for own in OPENAI_HOSTS)
 
 
 def notices(settings: ModelSettings) -> list[str]:
-    """What the providers cannot do with these settings, each said once."""
-    said = (line for role in ROLES for line in parameters(settings.endpoint(role), role, settings).lost)
-    return list(dict.fromkeys(said))
+    """Return what the providers cannot do with these settings, each once."""
+    found = (
+        line for role in ROLES for line in parameters(settings.endpoint(role), role, settings).unsupported
+    )
+    return list(dict.fromkeys(found))
 
 
 def identity(endpoint: Endpoint, role: Role, settings: ModelSettings) -> list[Any]:
-    """What, besides the parameters that each call has, makes a role's request another one."""
+    """Return what identifies a role's requests besides the parameters that every call has."""
     if endpoint.provider == "rehearsal":
         return [settings.rehearsal_wins]
     further = settings.further(role)
@@ -158,58 +157,65 @@ def identity(endpoint: Endpoint, role: Role, settings: ModelSettings) -> list[An
     return identified
 
 
-def formed(endpoint: Endpoint, role: Role, settings: ModelSettings) -> dict[VerdictForm, dict[str, Any]]:
-    """The fields that keep a reply to each form, with all others of the body; none where nothing does.
+def form_body(endpoint: Endpoint, role: Role, settings: ModelSettings) -> dict[str, Any] | None:
+    """Return the body of a request that a form for the reply is added to; None where the endpoint takes no
+    form.
 
     A form that the user asks for in `extra_body` is left alone.
     """
     body = parameters(endpoint, role, settings).body
     if endpoint.provider != "vllm" or {"structured_outputs", "response_format"} & body.keys():
-        return {}
-    return {form: {**body, "structured_outputs": {"regex": regex}} for form, regex in FORMS.items()}
+        return None
+    return body
 
 
 def _limit_names(endpoint: Endpoint) -> tuple[str, ...]:
-    """The fields by which an endpoint may know the limit of a reply. The first is the one that it is sent."""
+    """Return the fields by which an endpoint may know the limit of a reply; the first is the one we send."""
     if endpoint.provider == "wenxin":
         return ("max_output_tokens",)
     if endpoint.provider in ("glm", "glm-jwt"):
         return ("max_tokens",)
     names = ("max_completion_tokens", "max_tokens")
-    thinker = _thinker(endpoint)
-    # Many servers that speak OpenAI's protocol ignore the newer name; OpenAI's models that think refuse the
-    # older one, also behind a proxy.
-    if endpoint.provider == "openai" and not is_openais(endpoint) and not (thinker and thinker.steady):
+    thinker = _thinking_switch(endpoint)
+    # Many OpenAI-compatible servers ignore the newer name; OpenAI's thinking models refuse the older one,
+    # also behind a proxy.
+    if (
+        endpoint.provider == "openai"
+        and not is_openai_itself(endpoint)
+        and not (thinker and thinker.fixed_sampling)
+    ):
         return names[::-1]
     return names
 
 
-def _thinker(endpoint: Endpoint) -> Thinker | None:
+def _thinking_switch(endpoint: Endpoint) -> ThinkingSwitch | None:
     name = endpoint.name.rpartition("/")[2]
-    known = THINKERS.get("glm" if endpoint.provider == "glm-jwt" else endpoint.provider, ())
+    known = THINKING_SWITCHES.get("glm" if endpoint.provider == "glm-jwt" else endpoint.provider, ())
     return next((thinker for thinker in known if re.match(thinker.names, name)), None)
 
 
 def _think(given: Parameters, endpoint: Endpoint, settings: ModelSettings) -> None:
-    wanted, model, thinker = settings.thinking, endpoint.model, _thinker(endpoint)
+    wanted, model, thinker = settings.thinking, endpoint.model, _thinking_switch(endpoint)
     if wanted != "default":
         switch = None if thinker is None else thinker.on if wanted == "on" else thinker.off
         given.body = _joined(switch or {}, given.body)
         if switch is None:
-            given.lost.append(
+            given.unsupported.append(
                 f"{model} has no known switch for its thinking: --thinking {wanted} is not sent"
             )
         elif endpoint.provider == "vllm":
-            given.lost.append(
+            given.unsupported.append(
                 f"{model}: a chat template that knows no `enable_thinking` ignores --thinking {wanted}"
             )
         elif wanted == "off" and (least := switch.get("reasoning_effort", "none")) != "none":
-            given.lost.append(f"{model} always thinks: --thinking off asks for its least effort, {least}")
+            given.unsupported.append(
+                f"{model} always thinks: --thinking off asks for its least effort, {least}"
+            )
     if endpoint.provider not in OLD:
         given.effort = given.body.pop("reasoning_effort", None)
-    if thinker and thinker.steady and given.effort != "none":
+    if thinker and thinker.fixed_sampling and given.effort != "none":
         given.temperature = given.top_p = None
-        given.lost.append(
+        given.unsupported.append(
             f"{model} thinks, and takes no --temperature and --top-p: they are not sent. "
             f"What it thinks counts towards --max-tokens {settings.max_tokens}"
         )
@@ -228,12 +234,12 @@ def _bound(given: Parameters, endpoint: Endpoint) -> None:
         ("--top-p", given.top_p, top_p),
     ):
         if wanted != sent:
-            given.lost.append(f"{endpoint.model} does not take {name} {wanted:g}: it is sent {sent:g}")
+            given.unsupported.append(f"{endpoint.model} does not take {name} {wanted:g}: it is sent {sent:g}")
     given.temperature, given.top_p = temperature, top_p
 
 
 def _joined(ours: dict[str, Any], users: dict[str, Any]) -> dict[str, Any]:
-    """Both; the user's fields win, also inside of `chat_template_kwargs`."""
+    """Merge both; the user's fields win, also inside `chat_template_kwargs`."""
     joined = {**ours, **users}
     for name in ours.keys() & users.keys():
         if isinstance(ours[name], dict) and isinstance(users[name], dict):

@@ -1,9 +1,9 @@
 """What calls cost, where the price is known.
 
-Prices are those of the installed package genai-prices, which holds the price lists of the providers;
-upgrading it brings newer ones, and nothing is asked of the network. They are list prices in US dollars, found
-by the address that was called: a proxy, a vLLM server or `rehearsal:` has none. Discounts of an account, of
-batches or of quiet hours are not known here.
+Prices are those of the installed package genai-prices, which holds the providers' price lists; upgrading it
+brings newer ones, without any network access. They are list prices in US dollars, looked up by the address
+that was called: a proxy, a vLLM server or `rehearsal:` has none. Discounts of an account, of batches or of
+off-peak hours are not included.
 """
 
 from datetime import datetime
@@ -17,10 +17,10 @@ from models.settings import Endpoint, located
 def cost(
     endpoint: Endpoint, calls: int, input_tokens: int, cached_tokens: int, output_tokens: int, at: datetime
 ) -> float | None:
-    """The price of so many calls in US dollars; None where it is not known.
+    """Return the price of so many calls in US dollars; None where it is unknown.
 
-    `cached_tokens` is the part of `input_tokens` that a cache held; `at` is when the calls were made. Some
-    models have a higher price for long requests: it is taken where the average call is one.
+    `cached_tokens` is the part of `input_tokens` that came from a cache; `at` is when the calls were made.
+    Where long requests have a higher price, it applies if the average call is one.
     """
     url = located(endpoint).base_url
     if url is None or not calls:

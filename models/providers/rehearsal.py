@@ -1,12 +1,12 @@
-"""`rehearsal:`, a provider without a model: plays every role by simple rules, so that a run can be tried.
+"""`rehearsal`, a provider without a model: plays every role by simple rules, so that a run can be tried.
 
-Its replies follow from the text it is given and from nothing else. The editor returns the response it finds
-in the prompt, or the request where there is none, with one more sentence; the judge draws its verdict from
-the two responses, so that in a run of some length drafts win, lose and tie, the two orders contradict each
-other, and some verdicts cannot be read. None of its texts is an improvement.
+Its replies follow from the prompt and what the reply is for, and from nothing else. A draft is the response
+found in the prompt, or the request where there is none, with one more sentence; a verdict is drawn from the
+two responses, so that in a run of some length drafts win, lose and tie, the two orders contradict each other,
+and some verdicts cannot be read. None of its texts is an improvement.
 
-What it does not cover: a prompt whose material is not fenced (`<response>` … `</response>`) is taken as one
-text, and there the judge cannot tell which response is the draft.
+Not covered: a prompt whose material is not fenced (`<response>` … `</response>`) counts as one text, and
+there a verdict cannot tell which response is the draft.
 """
 
 import re
@@ -20,6 +20,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 
+from models.call import Purpose
 from models.settings import Role
 from samples.tokens import estimate_tokens
 
@@ -35,10 +36,10 @@ _MARK = re.compile(r"\s*\[rehearsed (\d+)×: a model would have revised this\]$"
 
 
 class RehearsalModel(BaseChatModel):
-    """Plays one role by rules. `wins` is the share of comparisons that the draft is to win."""
+    """Plays all roles by rules."""
 
-    role: Role
     wins: float = 0.5
+    """The share of comparisons that the draft wins."""
 
     @property
     def _llm_type(self) -> str:
@@ -51,9 +52,9 @@ class RehearsalModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        """The reply of the role to these messages."""
+        """Return the reply; `kwargs` may hold the `purpose` and the `role` of the call."""
         text = "\n\n".join(str(message.content) for message in messages)
-        reply = self.reply(text)
+        reply = self.reply(text, kwargs.get("purpose", "speech"), kwargs.get("role", "positive"))
         asked, said = estimate_tokens(text), estimate_tokens(reply)
         message = AIMessage(
             content=reply,
@@ -69,24 +70,24 @@ class RehearsalModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        # Without this the base class would start a thread for each reply.
+        # Otherwise the base class would start a thread for each reply.
         return self._generate(messages, stop, **kwargs)
 
-    def reply(self, text: str) -> str:
-        """What the role says to this text, all messages of a call in one."""
+    def reply(self, text: str, purpose: Purpose, role: Role) -> str:
+        """Return the reply to a prompt, all messages of the call in one text."""
         responses = list(_responses(text))
-        match self.role:
-            case "positive":
-                return _speech(text, "The response can stay as it is", "answers what was asked")
-            case "critical":
+        match purpose:
+            case "speech" if role == "critical":
                 return _speech(text, "The response should be better", "says less than it could")
-            case "advisor":
+            case "speech":
+                return _speech(text, "The response can stay as it is", "answers what was asked")
+            case "suggestions":
                 return "Say the most important thing first.\nGive one concrete example."
-            case "editor":
+            case "draft":
                 request = _REQUEST.search(text)
                 answer = f"To “{request.group(2)}” one would answer here." if request else text
                 return _rehearsed(responses[0] if responses else answer)
-            case "judge":
+            case "verdict":
                 asked = _ANY_FENCE.sub("", text).lower()
                 return self._verdict(responses, scored="two numbers" in asked)
 

@@ -1,0 +1,86 @@
+"""The model of one role at one endpoint, and how its requests are shaped."""
+
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+
+from models.call import Call, Message
+from models.providers.message_roles import alternating, without_system
+from models.routing.endpoint_state import EndpointState
+from models.routing.startup_check import StartupCheck
+
+
+class RoleClient:
+    """The way of one role to one endpoint.
+
+    Args:
+        model: the chat model.
+        state: the endpoint's.
+        identity: what identifies the role's requests besides the parameters of each call
+            (`models.providers.parameters.identity`).
+        body: further fields of its requests; None where the endpoint cannot hold a reply to a form.
+        key: the variable with the key that it sends.
+    """
+
+    def __init__(
+        self,
+        model: BaseChatModel,
+        state: EndpointState,
+        identity: list[Any],
+        body: dict[str, Any] | None,
+        key: str | None,
+    ) -> None:
+        self.endpoint = state.endpoint
+        self.model = model
+        self.state = state
+        self.identity = identity
+        self.key = key
+        self.startup = StartupCheck()
+        self._body = body
+
+    def form(self, call: Call) -> dict[str, str] | None:
+        """Return the field that holds a reply to the call's form, as part of what identifies the request."""
+        return None if call.form is None or self._body is None else {"regex": call.form}
+
+    def fields(self, call: Call) -> dict[str, Any]:
+        """Return what the model is given besides the messages."""
+        if self.endpoint.provider == "rehearsal":
+            return {"purpose": call.purpose, "role": call.role}
+        form = self.form(call)
+        if form is None or not self.state.accepts_forms:
+            return {}
+        return {"extra_body": {**(self._body or {}), "structured_outputs": form}}
+
+    def shape(self, messages: list[Message]) -> list[Message]:
+        """Return the messages as this endpoint takes them."""
+        shaped = alternating(messages)
+        return shaped if self.state.accepts_system_role else without_system(shaped)
+
+    def adapt(self, error: Exception, sent: list[Message], *, with_form: bool) -> bool:
+        """Whether the error refuses the system message or the form; requests then go without it from now on.
+
+        Each of several calls in flight sees such an error and is to be sent again.
+        """
+        if getattr(error, "status_code", None) != 400:
+            return False
+        message = str(error).lower()
+        if any(m["role"] == "system" for m in sent) and any(phrase in message for phrase in _NO_SYSTEM):
+            self.state.accepts_system_role = False
+            return True
+        if with_form and any(phrase in message for phrase in _NO_FORMS):
+            self.state.accepts_forms = False
+            return True
+        return False
+
+
+_NO_SYSTEM = (
+    "system role not supported",
+    "roles must alternate",
+    "only user and assistant",
+    "does not support 'system'",
+)
+"""What chat templates in use say, which vLLM passes on, and OpenAI's first reasoning models."""
+
+_NO_FORMS = ("structured", "regex", "grammar", "guided")
+"""What a server says that cannot hold replies to a form: vLLM without a tokenizer, a backend that cannot
+compile the form, a gateway that does not know the field."""

@@ -1,0 +1,43 @@
+"""Labels as HTML tags."""
+
+import time
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from ledger.decisions import Decision
+from ledger.ledger import Result
+from reporting import labels
+
+
+def _tag(words: str, style: str = "") -> str:
+    return f'<span class="tag {style}">{escape(words)}</span>' if words else ""
+
+
+def decision(made: Decision) -> str:
+    """Return what a user decided and when."""
+    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(made.decided))
+    tags = _tag(labels.DECISIONS[made.kind], "good" if made.kind == "accepted" else "")
+    tags += f' <span class="faint small">{at}</span>'
+    return tags if made.stands else f"{tags} {_tag(f'{labels.OUTDATED}: not followed', 'bad')}"
+
+
+def sample_outcome(result: Result) -> str:
+    """Return the outcome of a sample."""
+    style = "bad" if result.status != "done" else "good" if result.accepted_rounds else ""
+    tags = _tag(labels.sample_outcome(result), style)
+    return f"{tags} {_tag('verdicts contradict', 'bad')}" if result.contradictions else tags
+
+
+def round_outcome(done: Mapping[str, Any]) -> str:
+    """Return how a round was decided."""
+    judged = done["forward"] is not None
+    tags = [_tag(labels.round_outcome(done), "good" if judged and done["accepted"] else "")]
+    return " ".join(tags + [_tag(remark, "bad") for remark in labels.round_remarks(done)])
+
+
+def verdict(step: str, done: Mapping[str, Any]) -> str:
+    """Return what a judgement says."""
+    words = labels.verdict(step.removeprefix("judge_"), done)
+    good = words.startswith("prefers the draft")
+    return _tag(words, "good" if good else "bad" if words.startswith("cannot") else "")

@@ -1,0 +1,161 @@
+"""The manifest of a run: what made it, as `run.json` in its folder records it."""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, NotRequired, cast
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from graph.settings import WHERE_NOT_WHAT, Settings
+from models.settings import ROLES, Endpoint, ModelSettings, Role
+from prompts.pack import load_pack
+from samples.reader import Checked, DataSet
+
+FILE = "run.json"
+
+PACKAGES = ("coevol", "langgraph", "langchain-core", "langchain-openai", "openai", "fschat")
+"""Whose versions a run records: what could change a request or the way a reply is read."""
+
+
+class RunError(Exception):
+    """The folder cannot be used for this run. The message says why and what to do."""
+
+
+class DataFacts(TypedDict):
+    """The data set of a run."""
+
+    path: str
+    sha256: str
+    records: int
+    format: str
+    layout: str
+
+
+class PackFacts(TypedDict):
+    """The prompt pack of a run."""
+
+    pack: str
+    sha256: str
+
+
+class LaterLimit(TypedDict):
+    """Another limit on replies, and since when the run continued with it."""
+
+    at: str
+    max_tokens: int
+
+
+class Manifest(TypedDict):
+    """What made a run."""
+
+    created: str
+    """ISO 8601."""
+    data: DataFacts
+    modes: list[str]
+    settings: dict[str, Any]
+    prompts: PackFacts
+    versions: dict[str, str]
+    later: NotRequired[list[LaterLimit]]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest of a run.
+
+    Raises:
+        RunError: there is none, or it is damaged.
+    """
+    file = folder / FILE
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{folder} is not a run: {file} cannot be read ({error})") from None
+    try:
+        TypeAdapter(Manifest).validate_python(found)
+        datetime.fromisoformat(found["created"])
+        endpoints(found)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "all of it"
+        raise RunError(f"{file} is damaged: {where}: {first['msg']}") from None
+    except ValueError as error:
+        raise RunError(f"{file} is damaged: created: {error}") from None
+    return cast(Manifest, found)
+
+
+def new_manifest(data: DataSet, checked: Checked, settings: Settings, modes: Sequence[str]) -> Manifest:
+    """Return the manifest of a run that begins now: the data, the settings, the prompts and the versions.
+
+    Raises:
+        PackError: the prompt pack cannot be used.
+    """
+    pack = load_pack(settings.prompts)
+    return Manifest(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        data=DataFacts(
+            path=str(data.path),
+            sha256=checked.sha256,
+            records=checked.count,
+            format=data.format,
+            layout=data.layout,
+        ),
+        modes=list(modes),
+        settings=settings.model_dump(mode="json"),
+        prompts=PackFacts(pack=pack.name, sha256=pack.digest),
+        versions={package: version(package) for package in PACKAGES},
+    )
+
+
+def endpoints(manifest: Manifest) -> dict[Role, Endpoint]:
+    """Return the models that a run was made with."""
+    found = manifest["settings"]
+    settings = ModelSettings(**{name: found[name] for name in ModelSettings.model_fields if name in found})
+    return {role: settings.endpoint(role) for role in ROLES}
+
+
+def is_rehearsed(manifest: Manifest) -> bool:
+    """Whether some role of a run was played by rules instead of a model."""
+    return any(endpoint.provider == "rehearsal" for endpoint in endpoints(manifest).values())
+
+
+def reply_limits(manifest: Manifest) -> list[int]:
+    """Return the limits on replies that a run has had, in order."""
+    later = manifest.get("later", [])
+    return [manifest["settings"]["max_tokens"], *(limit["max_tokens"] for limit in later)]
+
+
+def differences(one: Manifest, other: Manifest) -> Iterator[tuple[str, str, str]]:
+    """Yield how two runs were made differently: a name, and its value in each.
+
+    What does not change a result, such as the number of calls in flight, is left out.
+    """
+    # A setting that did not exist then had the effect of today's default.
+    defaults = Settings().model_dump(mode="json")
+    for name, default in defaults.items():
+        there, here = (manifest["settings"].get(name, default) for manifest in (one, other))
+        if name == "max_tokens":
+            limits = (reply_limits(manifest) for manifest in (one, other))
+            there, here = (all_[0] if len(all_) == 1 else all_ for all_ in limits)
+        if there != here and name not in WHERE_NOT_WHAT:
+            yield name, _brief(there), _brief(here)
+    for key in _IDENTIFYING:
+        if one["data"][key] != other["data"][key]:
+            there, here = (f"{m['data']['path']} ({m['data'][key]:.12})" for m in (one, other))
+            yield "data", there, here
+    if one["prompts"]["sha256"] != other["prompts"]["sha256"]:
+        there, here = (f"{m['prompts']['pack']} ({m['prompts']['sha256']:.12})" for m in (one, other))
+        yield "texts of the prompts", there, here
+    if one["modes"] != other["modes"]:
+        there, here = (", ".join(manifest["modes"]) for manifest in (one, other))
+        yield "modes", there, here
+
+
+_IDENTIFYING: tuple[Literal["sha256", "format"], ...] = ("sha256", "format")
+
+
+def _brief(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "…"

@@ -1,0 +1,109 @@
+"""The summary of a run: the object of `coevol stats --json`.
+
+It stays as it is from version to version, except for new fields:
+
+- `run`: what made it: `created`, `data`, `modes`, `models` by role, `prompts`, `settings`, `versions`, and `later`:
+  limits on replies that it continued with, each with its time (`at`, `max_tokens`).
+- `samples`: `records` in the data, `finished` in at least one mode, `skipped`, and `skipped_by_reason`.
+- `modes`: by mode the fields of `reporting.statistics.ModeStatistics`, with those of `Lengths`, `Judging` (null in modes
+  without a judge) and `Deciding` (null where no user has decided anything), and `calls`, with those of `CallTotals` but
+  the 95th percentile.
+- `calls`: `total`, `by_role` and `by_model`, each with the fields of `reporting.statistics.CallTotals`.
+
+Calls and modes also have `cost_usd`, null where no price is known, and `cost_complete`: false where the price or the
+tokens of some calls are unknown and their cost is missing.
+
+Shares and ratios are plain numbers (0.5 is half, a ratio of 2 is twice), latencies are seconds; what cannot be computed
+(an average of nothing) is null.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from prompts.method import STEPS
+from reporting.cost import cost
+from reporting.manifest import Manifest, endpoints
+from reporting.run import Run
+from reporting.statistics import CallTotals, ModeStatistics, Statistics, statistics
+
+
+def summary(run: Run, modes: list[str] | None = None) -> dict[str, Any]:
+    """Summarize a run, or some of its modes.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    return summarize(run.manifest, statistics(run.ledger, modes or run.modes))
+
+
+def summarize(manifest: Manifest, found: Statistics) -> dict[str, Any]:
+    """Summarize a run from its statistics."""
+    models = endpoints(manifest)
+    bill = _Bill(manifest, found)
+    return {
+        "run": {
+            "created": manifest["created"],
+            "data": manifest["data"],
+            "modes": manifest["modes"],
+            "models": {role: endpoint.model for role, endpoint in models.items()},
+            "prompts": manifest["prompts"],
+            "settings": manifest["settings"],
+            "versions": manifest["versions"],
+            "later": manifest.get("later", []),
+        },
+        "samples": {
+            "records": manifest["data"]["records"],
+            "finished": found.samples,
+            "skipped": sum(found.skipped.values()),
+            "skipped_by_reason": found.skipped,
+        },
+        "modes": {
+            mode: _mode(numbers, found.calls_of(mode)) | bill.of(lambda m, s, n, mode=mode: m == mode)
+            for mode, numbers in found.modes.items()
+        },
+        "calls": {
+            "total": _calls(found.calls) | bill.of(lambda m, s, n: True),
+            "by_role": {
+                role: _calls(calls) | bill.of(lambda m, s, n, role=role: STEPS[s].role == role)
+                for role, calls in found.by_role.items()
+            },
+            "by_model": {
+                model: _calls(calls) | bill.of(lambda m, s, n, model=model: n == model)
+                for model, calls in found.by_model.items()
+            },
+        },
+    }
+
+
+class _Bill:
+    """What the calls of a run cost, in all and in part."""
+
+    def __init__(self, manifest: Manifest, found: Statistics) -> None:
+        models = endpoints(manifest)
+        self._costs: dict[tuple[str, str, str], tuple[float | None, bool]] = {}
+        for (mode, step, model), calls in found.lines.items():
+            line = calls.counted(step, model)
+            price = cost(models, line) if line else None
+            self._costs[mode, step, model] = price, price is not None and not calls.without_usage
+
+    def of(self, is_wanted: Callable[..., bool]) -> dict[str, Any]:
+        """Return `cost_usd` and `cost_complete` of the calls that are wanted by mode, step and model."""
+        part = [price for line, price in self._costs.items() if is_wanted(*line)]
+        known = [price for price, _ in part if price is not None]
+        return {"cost_usd": sum(known) if known else None, "cost_complete": all(whole for _, whole in part)}
+
+
+def _mode(numbers: ModeStatistics, calls: CallTotals) -> dict[str, Any]:
+    fields = asdict(numbers)
+    if numbers.judging:
+        fields["judging"]["agreement"] = numbers.judging.agreement
+    totals = _calls(calls)
+    del totals["p95_latency"]  # which is not counted by mode
+    return fields | {"calls": totals}
+
+
+def _calls(calls: CallTotals) -> dict[str, Any]:
+    fields = asdict(calls)
+    del fields["latency_sum"], fields["started_sum"]
+    return fields | {"mean_latency": calls.mean_latency}

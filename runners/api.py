@@ -1,0 +1,136 @@
+"""The Python API: run a data set, or load a run."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from graph.settings import Settings
+from models.policy import GatewayPolicy
+from models.settings import Limits
+from models.tracing import start_tracing
+from prompts.pack import held_pack
+from reporting.manifest import Manifest, read_manifest, reply_limits
+from reporting.recorded_run import RecordedRun
+from runners.engine import Engine, Tally
+from runners.folder import locked, prepare
+from runners.plan import Plan, make_plan
+
+
+def run(
+    data: str | Path,
+    folder: str | Path,
+    settings: Settings | None = None,
+    limits: Limits | None = None,
+    *,
+    modes: Sequence[str] = ("evolve",),
+    format: str = "auto",
+    start: int = 0,
+    stop: int | None = None,
+    retry_failed: bool = False,
+    notify: Callable[[str], None] = lambda _: None,
+) -> RecordedRun:
+    """Improve the responses of a data set, as `coevol evolve` does, and return the record of the run.
+
+        >>> import coevol
+        >>> run = coevol.run("data.json", "runs/first", coevol.Settings(model="openai:gpt-5.4-mini"))
+        >>> run.stats()["modes"]["evolve"]["changed"]
+
+    The same call on the same folder resumes a run that stopped, and repeats no finished call.
+
+    Args:
+        data: a file of Alpaca, ShareGPT or messages records: a JSON array, JSON lines or Parquet.
+        folder: the folder of the run.
+        settings: which models play the roles and how they work; the fields are the options of `coevol evolve`.
+        limits: how much is asked of the models at a time and in all.
+        modes: which agents take part; each mode gives a result of its own.
+        format: the records' format: auto, alpaca, sharegpt or messages.
+        start: the first record to work on, counted from 0.
+        stop: the record to stop before.
+        retry_failed: work again on samples that failed before.
+        notify: receives what a user should know, such as parameters that a provider does not take.
+
+    Raises:
+        DataError, PackError, RunError, LedgerError, MissingKey, MissingExtra: the input cannot be used; nothing was
+            started.
+        RunStopped: the run cannot continue; finished work is kept.
+    """
+    return asyncio.run(
+        arun(
+            data,
+            folder,
+            settings,
+            limits,
+            modes=modes,
+            format=format,
+            start=start,
+            stop=stop,
+            retry_failed=retry_failed,
+            notify=notify,
+        )
+    )
+
+
+async def arun(
+    data: str | Path,
+    folder: str | Path,
+    settings: Settings | None = None,
+    limits: Limits | None = None,
+    *,
+    modes: Sequence[str] = ("evolve",),
+    format: str = "auto",
+    start: int = 0,
+    stop: int | None = None,
+    retry_failed: bool = False,
+    notify: Callable[[str], None] = lambda _: None,
+    policy: GatewayPolicy | None = None,
+) -> RecordedRun:
+    """Do what `run` does, inside a running event loop such as a notebook's. `policy` sets retries and waits."""
+    given = {"modes": modes, "format": format, "start": start, "stop": stop, "retry_failed": retry_failed}
+    plan = make_plan(data, settings or Settings(), limits or Limits(), **given)  # type: ignore[arg-type]
+    for notice in plan.notices():
+        notify(notice)
+    await execute(plan, Path(folder), plan.check_data(Path(folder)), notify=notify, policy=policy)
+    return load_run(folder)
+
+
+async def execute(
+    plan: Plan,
+    folder: Path,
+    manifest: Manifest,
+    *,
+    notify: Callable[[str], None],
+    policy: GatewayPolicy | None = None,
+    watch: Callable[[Engine, Tally], AbstractAsyncContextManager[Any]] = lambda engine, tally: nullcontext(),
+) -> None:
+    """Carry out a plan in the folder of a run. `watch` is entered while the engine works.
+
+    Raises:
+        As `run`.
+    """
+    keys = plan.load_keys()
+    tally = Tally(samples=plan.expected(manifest["data"]["records"]), modes=plan.modes)
+    with locked(folder), held_pack(plan.settings.prompts):
+        ledger = prepare(folder, manifest)
+        began_with = reply_limits(read_manifest(folder))[0]
+        engine = Engine(plan, ledger, keys, tally, notify=notify, began_with=began_with, policy=policy)
+        end_tracing = start_tracing(keys, notify)
+        try:
+            async with watch(engine, tally):
+                await engine.run()
+        finally:
+            end_tracing()
+
+
+def load_run(folder: str | Path) -> RecordedRun:
+    """Load a run, finished or in progress, as rows for pandas or Polars.
+
+        >>> run = coevol.load_run("runs/demo")
+        >>> pandas.DataFrame(run.samples()).groupby("mode").accepted_rounds.mean()
+        >>> polars.DataFrame(run.rounds())
+
+    Raises:
+        LedgerError, RunError: the folder is not a run, or cannot be read.
+    """
+    return RecordedRun(Path(folder))

@@ -1,0 +1,146 @@
+"""What a run is to do: data, modes, settings and limits, checked before the first call."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from graph.settings import Settings
+from models.keys import Keys
+from models.providers.langchain_community import require_libraries
+from models.providers.parameters import notices, unlimited
+from models.providers.proxies import check_proxies
+from models.providers.rehearsal import NOTICE
+from models.settings import ROLES, Limits, located
+from prompts.method import MODES
+from reporting.cost import unpriced
+from reporting.manifest import Manifest, RunError, new_manifest
+from runners.folder import checked_before
+from samples.reader import DataSet, open_data
+
+try:
+    import resource
+except ImportError:  # Windows, which does not limit open files
+    resource = None  # type: ignore[assignment]
+
+OTHER_FILES = 40
+"""Open files besides connections: the data, the ledger, the locks, Python's own; twice what was counted."""
+
+
+class UsageError(RunError):
+    """The options contradict each other. The message says which and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is to do."""
+
+    data: DataSet
+    modes: list[str]
+    settings: Settings
+    limits: Limits = field(default_factory=Limits)
+    start: int = 0
+    """The first position to work on."""
+    stop: int | None = None
+    """The position to stop before."""
+    retry_failed: bool = False
+    """Whether to work on failed samples again."""
+
+    @property
+    def is_rehearsed(self) -> bool:
+        """Whether some role is played by rules instead of a model."""
+        return any(self.settings.endpoint(role).provider == "rehearsal" for role in ROLES)
+
+    def notices(self) -> list[str]:
+        """Return what a user should know before the run."""
+        return [NOTICE] * self.is_rehearsed + notices(self.settings)
+
+    def check_data(self, folder: Path) -> Manifest:
+        """Read the whole data set, unless the run in this folder did so before, and return the run's manifest.
+
+        Raises:
+            DataError: a record is broken.
+            PackError: the prompt pack cannot be used.
+        """
+        checked = self.data.check(checked_before(folder, self.data))
+        return new_manifest(self.data, checked, self.settings, self.modes)
+
+    def expected(self, records: int) -> int:
+        """Return how many results the run has when it is finished, skipped samples counted for each mode."""
+        last = records if self.stop is None else min(self.stop, records)
+        return max(0, last - self.start) * len(self.modes)
+
+    def load_keys(self) -> Keys:
+        """Return the keys, and make sure that nothing is missing that the first calls would need.
+
+        Raises:
+            RunStopped, UsageError: something is; the message says what to do.
+        """
+        check_proxies()
+        if any(self.settings.endpoint(role).provider != "rehearsal" for role in ROLES):
+            _allow_connections(self.limits.concurrency)
+        keys = Keys.load()
+        for role in ROLES:
+            keys.of(self.settings.endpoint(role), role)
+            require_libraries(self.settings.endpoint(role).provider)
+        return keys
+
+
+def make_plan(
+    data: str | Path,
+    settings: Settings,
+    limits: Limits,
+    *,
+    modes: Sequence[str],
+    format: Any = "auto",
+    start: int = 0,
+    stop: int | None = None,
+    retry_failed: bool = False,
+) -> Plan:
+    """Return a plan for a data set.
+
+    Raises:
+        UsageError: a mode is unknown, or a budget cannot be kept.
+        DataError: the data cannot be read.
+    """
+    if not modes or (unknown := [mode for mode in modes if mode not in MODES]):
+        what = f"unknown mode {unknown[0]!r}" if modes else "no mode given"
+        raise UsageError(f"{what}; modes are {', '.join(MODES)}")
+    if limits.budget is not None and (without := unpriced(settings)):
+        raise UsageError(
+            f"--budget needs the price of every model, and the price of {without[0].model} at "
+            f"{located(without[0]).base_url or 'no address'} is unknown: limit its tokens with --budget-tokens"
+        )
+    if (limits.budget or limits.budget_tokens) and (roles := unlimited(settings)):
+        raise UsageError(
+            f"a budget needs a limit on replies, and --extra-body removes it for {', '.join(roles)}"
+        )
+    chosen = [mode for mode in MODES if mode in modes]
+    return Plan(open_data(Path(data), format), chosen, settings, limits, start, stop, retry_failed)
+
+
+def _allow_connections(concurrency: int) -> None:
+    """Raise this process's limit on open files for so many connections, as far as the system allows.
+
+    Raises:
+        UsageError: it does not, and the run would break off at the first calls.
+    """
+    if resource is None:
+        return
+    needed = concurrency + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return
+    # Connections that are idle for a moment, to other endpoints say, come on top.
+    wanted = 2 * concurrency + OTHER_FILES
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft < most:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            soft = most
+    if soft < needed:
+        raise UsageError(
+            f"--concurrency {concurrency} takes up to {needed} open files, and this process may have {soft}: "
+            f"raise the limit with `ulimit -n {wanted}`, or lower --concurrency"
+        )
