@@ -59,7 +59,9 @@ def summarize(manifest: Manifest, found: Statistics) -> dict[str, Any]:
             "skipped_by_reason": found.skipped,
         },
         "modes": {
-            mode: _mode(numbers, found.calls_of(mode)) | bill.of(lambda m, s, n, mode=mode: m == mode)
+            mode: _mode(numbers)
+            | bill.of(lambda m, s, n, mode=mode: m == mode)
+            | {"calls": _calls_of_mode(found.calls_of(mode))}
             for mode, numbers in found.modes.items()
         },
         "calls": {
@@ -94,13 +96,17 @@ class _Bill:
         return {"cost_usd": sum(known) if known else None, "cost_complete": all(whole for _, whole in part)}
 
 
-def _mode(numbers: ModeStatistics, calls: CallTotals) -> dict[str, Any]:
+def _mode(numbers: ModeStatistics) -> dict[str, Any]:
     fields = asdict(numbers)
     if numbers.judging:
         fields["judging"]["agreement"] = numbers.judging.agreement
+    return fields
+
+
+def _calls_of_mode(calls: CallTotals) -> dict[str, Any]:
     totals = _calls(calls)
     del totals["p95_latency"]  # which is not counted by mode
-    return fields | {"calls": totals}
+    return totals
 
 
 def _calls(calls: CallTotals) -> dict[str, Any]:

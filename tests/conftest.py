@@ -16,7 +16,7 @@ from ledger.ledger import Ledger
 from runners.cli import main
 from samples.sample import Sample
 from standin import StandIn
-from tests.browser import Browser
+from tests.chromium import Browser
 from tests.program import EXAMPLES, coevol
 
 FAILING: list[dict[str, Any]] = [

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.browser import Browser, viewing
+from tests.chromium import Browser, viewing
 from tests.program import EXAMPLES, coevol
 
 DRAWN = 1.5

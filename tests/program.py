@@ -6,10 +6,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
-"""Real data sets, where they are at hand."""
+ROOT = Path(__file__).parents[1]
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+DATA = Path(__file__).parent / "data"
+"""Data sets of our own."""
+
+EXAMPLES = ROOT / "examples"
 
 COMMAND = [sys.executable, "-c", "from runners.cli import main; main()"]
 _KEYS = ("OPENAI_API_KEY", "VLLM_API_KEY", "QIANFAN_API_KEY", "ZHIPUAI_API_KEY")

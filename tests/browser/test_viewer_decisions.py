@@ -17,7 +17,7 @@ from ledger.decisions import Decision, decide, on_file
 from ledger.ledger import Ledger, Result
 from standin import StandIn
 from tests import program
-from tests.browser import Browser, viewing
+from tests.chromium import Browser, viewing
 from tests.conftest import FAILING, HOSTILE, remount
 from tests.program import coevol
 from tests.test_viewer import assert_tame

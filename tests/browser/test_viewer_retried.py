@@ -13,7 +13,7 @@ from ledger.decisions import decide, on_file
 from ledger.ledger import Ledger
 from reporting.transcript import ANEW, FAILED, UNREADABLE, Said, debate
 from standin import StandIn
-from tests.browser import Browser, viewing
+from tests.chromium import Browser, viewing
 from tests.conftest import FAILING, look
 from tests.program import EXAMPLES, coevol
 

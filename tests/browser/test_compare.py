@@ -15,7 +15,7 @@ from ledger.ledger import Ledger, Result
 from samples.sample import Sample
 from standin import StandIn
 from tests import program
-from tests.browser import Browser, viewing
+from tests.chromium import Browser, viewing
 from tests.conftest import look
 from tests.program import coevol
 

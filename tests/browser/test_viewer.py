@@ -14,7 +14,7 @@ from ledger.ledger import Ledger
 from reporting import html_text as texts
 from standin import StandIn
 from tests import program
-from tests.browser import Browser, viewing
+from tests.chromium import Browser, viewing
 from tests.conftest import FAILING
 from tests.program import coevol
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import viewing
+from tests.chromium import viewing
 from tests.program import EXAMPLES, coevol
 
 SOCKET = "/_nicegui_ws/socket.io/?EIO=4&transport=websocket"

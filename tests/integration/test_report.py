@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ledger.ledger import Ledger
-from tests.browser import Browser
+from tests.chromium import Browser
 from tests.conftest import look
 from tests.program import EXAMPLES, coevol
 
