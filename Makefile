@@ -1,10 +1,12 @@
 # make demo   sets everything up and evolves the example data without a key
+# make lint   lint and types
+# make unit   the tests that take less than a minute
 # make test   lint, types and all tests
 # make trainers   TRL, LLaMA-Factory and Axolotl, for the tests that load exports with them
 # make test-long   the tests that take many minutes
 # make bench  measures the program against floors, see benchmarks/RESULTS.md (VLLM=URL: also prompt prefixes)
-# make pictures   takes the pictures of the README anew (needs chromium and chromedriver)
-# make lock   compiles the pinned requirements anew from pyproject.toml
+# make pictures   retakes the pictures of the README (needs chromium and chromedriver)
+# make lock   pins the requirements of pyproject.toml
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,7 +14,7 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 TRAINERS := .venv-trainers
 
-.PHONY: demo test trainers test-long bench pictures lock
+.PHONY: demo lint unit test trainers test-long bench pictures lock
 
 demo: $(VENV)/demo
 	$(BIN)/coevol evolve examples/alpaca_en.json -o $(DEMO)
@@ -25,11 +27,16 @@ demo: $(VENV)/demo
 	@echo '  coevol evolve examples/alpaca_en.json -o runs/first --model openai:gpt-5.4-mini'
 	@echo '  coevol export runs/first -o better.json'
 
-test: $(VENV)/test
+lint: $(VENV)/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadfile
+
+unit: $(VENV)/test
+	$(BIN)/pytest -n 2 tests/unit
+
+test: lint
+	$(BIN)/pytest -n 2 --dist worksteal
 
 trainers: $(TRAINERS)/ready
 
@@ -42,7 +49,7 @@ bench: $(VENV)/test
 pictures: $(VENV)/test
 	$(BIN)/python -m tests.pictures docs
 
-# What either needs is installed from a list of exact versions and hashes.
+# Installed from a list of exact versions and hashes.
 $(VENV)/demo: requirements.txt pyproject.toml
 	$(call install,requirements.txt)
 	touch $@
@@ -61,7 +68,7 @@ define install
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "coevol needs Python 3.11 or newer: make PYTHON=python3.11 …")'
 	@echo 'Installing into $(VENV) (a minute or two) …'
 	@$(PYTHON) -m venv $(VENV)
-	@# As constraints too: pip looks for a newer release of what a package names with an extra (`langsmith[otel]`).
+	@# Also as constraints: pip looks for a newer release of what a package requires with an extra (`langsmith[otel]`).
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(1) -c $(1)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 endef

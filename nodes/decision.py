@@ -3,7 +3,7 @@
 In the modes without a judge the editor's draft is the result.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -39,7 +39,7 @@ class Round(TypedDict):
 class DecisionView(ResponseView):
     """What the decision is based on."""
 
-    suggestions: str
+    suggestions: NotRequired[str]
     draft: str
     forward: Judgement
     reversed: Judgement | None
@@ -116,7 +116,7 @@ def decide(state: DecisionView) -> dict[str, Any]:
     accepted = points is not None and points["draft"] > points["current"]
     done = Round(
         round=state["round"],
-        suggestions=state["suggestions"],
+        suggestions=state.get("suggestions"),
         draft=state["draft"],
         forward=state["forward"],
         reversed=state["reversed"],

@@ -79,7 +79,8 @@ def read_turns(record: dict[str, Any]) -> list[Turn]:
     turns = []
     if system := optional_text(record, "system"):
         turns.append(Turn("system", system, {}))
-    for pair in record.get("history") or ():
+    history = record.get("history") or ()
+    for pair in history if isinstance(history, list | tuple) else [history]:
         match pair:
             case [str(request), str(response)]:
                 turns += [Turn("user", request, {}), Turn("assistant", response, {})]

@@ -149,7 +149,11 @@ def write_turns(turns: Sequence[Turn], format: ConversationFormat) -> dict[str, 
     """Return the record field that holds the turns."""
     role, content = ("from", "value") if format == "sharegpt" else ("role", "content")
     roles = _WRITTEN_ROLES[format]
-    written = [{role: roles[turn.role], content: turn.text, **turn.extra} for turn in turns]
+    written = []
+    for turn in turns:
+        fields = {role: roles[turn.role], content: turn.text}
+        # A field of the turn that has the name of one of these must not replace it.
+        written.append(fields | {name: value for name, value in turn.extra.items() if name not in fields})
     return {LIST_FIELD[format]: written}
 
 

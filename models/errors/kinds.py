@@ -7,7 +7,7 @@ the same wherever they come from, since a proxy passes on those of the server be
 and count only where they can come from.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -116,108 +116,79 @@ FINAL = frozenset(kind.key for kind in (TOO_LONG, FILTERED, EMPTY, TRUNCATED))
 """The kinds that follow from the request: the same call would fail again, and mostly be billed again. A plain
 refusal is not among them: it may be the server's fault, and costs nothing."""
 
-CODES: dict[str, FailureKind] = {
-    # OpenAI, and most that speak its protocol
-    "invalid_api_key": KEY_REFUSED,
-    "account_deactivated": KEY_REFUSED,
-    "insufficient_quota": NO_BALANCE,
-    "billing_hard_limit_reached": NO_BALANCE,
-    "billing_not_active": NO_BALANCE,
-    "model_not_found": MODEL_UNKNOWN,
-    "context_length_exceeded": TOO_LONG,
-    "string_above_max_length": TOO_LONG,
-    "content_filter": FILTERED,
-    "content_policy_violation": FILTERED,
-    "invalid_prompt": FILTERED,
-    "unsupported_parameter": PARAMETER_REFUSED,
-    "unsupported_value": PARAMETER_REFUSED,
-    "unknown_parameter": PARAMETER_REFUSED,
-    # gateways in front of several providers
-    "insufficient_user_quota": NO_BALANCE,
-    "sensitive_words_detected": FILTERED,
-    # ERNIE (Qianfan V2); its codes that end in `_unsafe` are in PHRASES
-    "invalid_iam_token": KEY_REFUSED,
-    "invalid_appid": KEY_REFUSED,
-    "invalid_model": MODEL_UNKNOWN,
-    "invalid_messages": REFUSED,
-    "tokens_too_long": TOO_LONG,
-    "characters_too_long": TOO_LONG,
-    "no_parameter_permission": PARAMETER_REFUSED,
-    "account_overdue": NO_BALANCE,
-    "rpm_rate_limit_exceeded": THROTTLED,
-    "tpm_rate_limit_exceeded": THROTTLED,
-    "server_overloaded": OVERLOADED,
-}
+
+def _by_code(codes: Mapping[FailureKind, str]) -> dict[str, FailureKind]:
+    return {code: kind for kind, some in codes.items() for code in some.split()}
+
+
+# OpenAI, and most that speak its protocol
+CODES = _by_code(
+    {
+        KEY_REFUSED: "invalid_api_key account_deactivated",
+        NO_BALANCE: "insufficient_quota billing_hard_limit_reached billing_not_active",
+        MODEL_UNKNOWN: "model_not_found",
+        TOO_LONG: "context_length_exceeded string_above_max_length",
+        FILTERED: "content_filter content_policy_violation invalid_prompt",
+        PARAMETER_REFUSED: "unsupported_parameter unsupported_value unknown_parameter",
+    }
+)
 """What a code in words means, whatever the status and the provider."""
 
-WENXIN_CODES: dict[str, FailureKind] = {
-    "1": SERVER_ERROR,
-    "2": SERVER_ERROR,
-    "3": MODEL_UNKNOWN,
-    "6": NOT_ALLOWED,
-    "4": QUOTA_USED_UP,
-    "17": QUOTA_USED_UP,
-    "18": THROTTLED,
-    "19": QUOTA_USED_UP,
-    "110": KEY_REFUSED,
-    "111": KEY_REFUSED,
-    "336000": SERVER_ERROR,
-    "336003": REFUSED,
-    "336006": REFUSED,
-    "336007": TOO_LONG,
-    "336100": OVERLOADED,
-    "336103": TOO_LONG,
-    "336104": REFUSED,
-    "336501": THROTTLED,
-    "336502": THROTTLED,
-}
+# Gateways in front of several providers
+CODES |= _by_code({NO_BALANCE: "insufficient_user_quota", FILTERED: "sensitive_words_detected"})
+
+# ERNIE (Qianfan V2); its codes that end in `_unsafe` are in PHRASES
+CODES |= _by_code(
+    {
+        KEY_REFUSED: "invalid_iam_token invalid_appid",
+        MODEL_UNKNOWN: "invalid_model",
+        REFUSED: "invalid_messages",
+        TOO_LONG: "tokens_too_long characters_too_long",
+        PARAMETER_REFUSED: "no_parameter_permission",
+        NO_BALANCE: "account_overdue",
+        THROTTLED: "rpm_rate_limit_exceeded tpm_rate_limit_exceeded",
+        OVERLOADED: "server_overloaded",
+    }
+)
+
+WENXIN_CODES = _by_code(
+    {
+        SERVER_ERROR: "1 2 336000",
+        MODEL_UNKNOWN: "3",
+        NOT_ALLOWED: "6",
+        QUOTA_USED_UP: "4 17 19",
+        THROTTLED: "18 336501 336502",
+        KEY_REFUSED: "110 111",
+        REFUSED: "336003 336006 336104",
+        TOO_LONG: "336007 336103",
+        OVERLOADED: "336100",
+    }
+)
 """Wenxin V1's numbers, which come with status 200; no other provider has them."""
 
 GLM_CODES: dict[int | None, dict[str, FailureKind]] = {
-    401: {
-        "1000": KEY_REFUSED,
-        "1001": KEY_REFUSED,
-        "1002": KEY_REFUSED,
-        "1003": KEY_REFUSED,
-        "1004": KEY_REFUSED,
-        "1005": KEY_REFUSED,
-    },
+    401: _by_code({KEY_REFUSED: "1000 1001 1002 1003 1004 1005"}),
     # Not all of these are about speed.
-    429: {
-        "1110": NOT_ALLOWED,
-        "1111": NOT_ALLOWED,
-        "1112": NOT_ALLOWED,
-        "1113": NO_BALANCE,
-        "1121": NOT_ALLOWED,
-        "1302": THROTTLED,
-        "1303": THROTTLED,
-        "1304": QUOTA_USED_UP,
-        "1305": OVERLOADED,
-        "1308": QUOTA_USED_UP,
-        "1309": QUOTA_USED_UP,
-        "1310": QUOTA_USED_UP,
-        "1311": QUOTA_USED_UP,
-    },
-    400: {
-        "1210": PARAMETER_REFUSED,
-        "1211": MODEL_UNKNOWN,
-        "1212": MODEL_UNKNOWN,
-        "1213": REFUSED,
-        "1214": REFUSED,
-        "1215": PARAMETER_REFUSED,
-        "1261": TOO_LONG,
-        "1300": FILTERED,
-        "1301": FILTERED,
-    },
+    429: _by_code(
+        {
+            NOT_ALLOWED: "1110 1111 1112 1121",
+            NO_BALANCE: "1113",
+            THROTTLED: "1302 1303",
+            OVERLOADED: "1305",
+            QUOTA_USED_UP: "1304 1308 1309 1310 1311",
+        }
+    ),
+    400: _by_code(
+        {
+            PARAMETER_REFUSED: "1210 1215",
+            MODEL_UNKNOWN: "1211 1212",
+            REFUSED: "1213 1214",
+            TOO_LONG: "1261",
+            FILTERED: "1300 1301",
+        }
+    ),
     # Documented without a status.
-    None: {
-        "1120": SERVER_ERROR,
-        "1220": NOT_ALLOWED,
-        "1221": MODEL_UNKNOWN,
-        "1222": MODEL_UNKNOWN,
-        "1230": SERVER_ERROR,
-        "1234": SERVER_ERROR,
-    },
+    None: _by_code({SERVER_ERROR: "1120 1230 1234", NOT_ALLOWED: "1220", MODEL_UNKNOWN: "1221 1222"}),
 }
 """GLM's numbers, by the status it sends them with. From GLM itself they count with any status; from what may
 be a proxy in front of it (`openai:`, `vllm:`) only with that one."""

@@ -1,4 +1,4 @@
-"""What the documents say is true: each of their commands is run."""
+"""The documents are true: each of their commands is run."""
 
 import os
 import re
@@ -6,27 +6,25 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from graph.settings import Settings
+from runners.options import settings_from
 from standin import StandIn
-from tests.program import coevol
+from tests.program import ROOT, coevol
 
-ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "ARCHITECTURE.md")
+DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")
 
 ELSEWHERE = {
     "git clone <this repository> coevol && cd coevol": "this checkout",
     "make test": "what runs this test",
     "pip install -e '.[studio]'": "the requirements that `make test` installs",
-    "langgraph dev": "tests/test_studio.py",
-    "export LANGSMITH_TRACING=true LANGSMITH_API_KEY=…": "tests/test_tracing.py",
-    "coevol view runs/demo": "tests/test_viewer.py",
-    "coevol view runs/first runs/mixed": "tests/test_compare.py",
+    "langgraph dev": "tests/integration/test_studio.py",
+    "export LANGSMITH_TRACING=true LANGSMITH_API_KEY=…": "tests/integration/test_tracing.py",
+    "coevol view runs/demo": "tests/browser/test_viewer.py",
+    "coevol view runs/first runs/mixed": "tests/browser/test_compare.py",
 }
 """Commands that are not run here, and where they are."""
 
@@ -47,15 +45,15 @@ def test_every_command_of_the_documents_runs(tmp_path: Path) -> None:
         name = re.match(r"# (\S+\.toml)\n", toml)
         assert name, "a TOML file in the README begins with its name"
         # The server knows models of its own only, and is not where vLLM's default address says.
-        (tmp_path / name.group(1)).write_text(at_hand(toml))
+        (tmp_path / name.group(1)).write_text(with_local_model(toml))
     ran = []
     with StandIn() as server:
         for command in commands():
             if command in ELSEWHERE or command.startswith("make demo"):
                 continue
-            program, *words = shlex.split(at_hand(command))
-            assert program == "coevol", f"{command}: run it here, or say in ELSEWHERE where it is run"
-            words += over(server, command)
+            program, *words = shlex.split(with_local_model(command))
+            assert program == "coevol", f"{command}: run it here, or name in ELSEWHERE where it is run"
+            words += local_urls(server, command)
             if "runs/demo" in words and not (tmp_path / "runs" / "demo").exists():
                 coevol("evolve", "examples/alpaca_en.json", "-o", "runs/demo", cwd=tmp_path)
             ended = coevol(*words, cwd=tmp_path, env=server.environment())
@@ -75,12 +73,12 @@ def test_every_command_of_the_documents_runs(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.glob("better.*")} == {"better.json", "better.jsonl"}
 
 
-def at_hand(text: str) -> str:
+def with_local_model(text: str) -> str:
     return text.replace("Qwen/Qwen3-8B", "standin")
 
 
-def over(server: StandIn, command: str) -> list[str]:
-    """The base URLs that send a command's models to the server on this machine."""
+def local_urls(server: StandIn, command: str) -> list[str]:
+    """Return the base URLs that send a command's models to the server on this machine."""
     given = re.findall(r"--model (?:(\w+)=)?(\w+):", command)
     if "--settings mine.toml" in command:
         given = [("", "vllm"), ("judge", "openai")]
@@ -90,7 +88,6 @@ def over(server: StandIn, command: str) -> list[str]:
 
 def test_the_demo_runs(tmp_path: Path) -> None:
     if not (Path(sys.prefix) / "demo").exists():
-        # Where it counts, nothing is left out.
         (pytest.fail if os.environ.get("CI") else pytest.skip)("this environment was not made by make")
     run = tmp_path / "demo"
     ended = subprocess.run(
@@ -106,9 +103,12 @@ def test_the_demo_runs(tmp_path: Path) -> None:
     assert "coevol check --model" in ended.stdout
 
 
-def test_the_settings_file_of_the_readme_is_one() -> None:
+def test_the_settings_file_of_the_readme_is_valid(tmp_path: Path) -> None:
     (toml,) = blocks("README.md", "toml")
-    assert Settings(**tomllib.loads(toml)).max_rounds == 2
+    (tmp_path / "mine.toml").write_text(toml)
+    given = {"settings_file": tmp_path / "mine.toml", "models": (), "base_urls": (), "extra_bodies": ()}
+    settings, limits = settings_from(given)
+    assert (settings.max_rounds, limits.concurrency) == (2, 32)
 
 
 def test_the_pictures_of_the_readme_are_there_and_small() -> None:
@@ -117,9 +117,19 @@ def test_the_pictures_of_the_readme_are_there_and_small() -> None:
     assert all((ROOT / path).stat().st_size < 200_000 for path in named)
 
 
-def test_the_map_names_the_rooms_there_are() -> None:
+def test_the_map_names_all_folders() -> None:
     (map_, *_) = blocks("ARCHITECTURE.md", "")
     named = set(re.findall(r"^(\w+)/|  (\w+)/", map_, re.MULTILINE))
-    rooms = {name for pair in named for name in pair if name}
+    folders = {name for pair in named for name in pair if name}
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert rooms == {line.split("/")[0] for line in tracked.splitlines() if "/" in line} - {".ci"}
+    assert folders == {line.split("/")[0] for line in tracked.splitlines() if "/" in line} - {
+        ".ci",
+        ".github",
+    }
+
+
+def test_modules_that_documents_name_are_there() -> None:
+    for document in DOCUMENTS:
+        text = (ROOT / document).read_text(encoding="utf-8")
+        for path in re.findall(r"`((?:\w+/)+[\w.]+\.(?:py|jinja|json))`", text):
+            assert (ROOT / path).exists(), f"{document} names {path}"
