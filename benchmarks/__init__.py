@@ -1,6 +1,5 @@
-"""How much the program adds to what its models cost, measured.
+"""Benchmarks of the program's overhead over its models.
 
-Each benchmark is a program of its own that prints a table, `python -m benchmarks.NAME`; all of them, one
-after the other, are `python -m benchmarks`. Where something is compared with a floor, both run in the same
-call, in turn, and what counts is their ratio: machines differ, and so do moments.
+Each benchmark prints a table: `python -m benchmarks.NAME`, or `python -m benchmarks` for all of them. A
+comparison with a floor runs both in turn, and their ratio counts: machines differ, and so does their load.
 """

@@ -1,7 +1,7 @@
-"""CPU per call: what a call costs this machine when the endpoint answers at once, with everything on.
+"""CPU per call: what a call costs this machine when the endpoint answers immediately.
 
-The program's CPU is that of its process without starting up, which is measured by a run of one sample. The
-other ways do the same calls with less: see `benchmarks.floor`.
+The CPU time of starting up, measured by a run of one sample, is subtracted. The other clients make the same
+calls with less around them, see `benchmarks.floor`.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ from benchmarks.table import show
 @click.option("--concurrency", default=64)
 @click.option("--repeat", default=3)
 def main(samples: int, concurrency: int, repeat: int) -> None:
-    """CPU milliseconds a call, of the program and of less."""
+    """Measure CPU milliseconds a call, of the program and of simpler clients."""
     spent: dict[str, list[float]] = {way: [] for way in (*WAYS, "coevol")}
     starts, rates = [], []
     with TemporaryDirectory() as temporary, Endpoint(wins=1.0) as endpoint:
@@ -30,11 +30,11 @@ def main(samples: int, concurrency: int, repeat: int) -> None:
         data, job = write_lines(folder / "data.jsonl", samples + 1), folder / "job.json"
         for turn in range(repeat):
             run = folder / f"run-{turn}"
-            words = ("evolve", data, "-o", run, "--concurrency", concurrency, *endpoint.words)
-            start = coevol(*words, "--stop", 1, cwd=folder, env=endpoint.environment)
+            arguments = ("evolve", data, "-o", run, "--concurrency", concurrency, *endpoint.options)
+            start = coevol(*arguments, "--stop", 1, cwd=folder, env=endpoint.environment)
             first = write_job(run, job)
-            # The same folder goes on, and with it the check of what is on file.
-            whole = coevol(*words, cwd=folder, env=endpoint.environment)
+            # The same folder, so that recorded calls are looked up too.
+            whole = coevol(*arguments, cwd=folder, env=endpoint.environment)
             calls = write_job(run, job) - first
             starts.append(start.cpu)
             rates.append(calls / (whole.wall - start.wall))
@@ -45,7 +45,7 @@ def main(samples: int, concurrency: int, repeat: int) -> None:
     show(
         f"CPU per call: {samples} samples of 3 rounds, {calls:,} calls, latency 0, {concurrency} in flight, "
         f"median of {repeat}",
-        ["what posts", "CPU ms a call", "least", "most", "× aiohttp", "× chat-aiohttp"],
+        ["client", "CPU ms a call", "least", "most", "× aiohttp", "× chat-aiohttp"],
         [
             (way, ms, min(spent[way]) * 1000, max(spent[way]) * 1000, ms / middle["aiohttp"],
              ms / middle["chat-aiohttp"])

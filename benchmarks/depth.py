@@ -1,7 +1,7 @@
-"""Depth: how long a round of one sample takes when nothing bounds the calls in flight.
+"""Depth: how long a round of one sample takes when nothing limits the calls in flight.
 
-A round is five calls deep, not eight. Its time is that from the first call's start to the next round's, or to
-the result on disk.
+A round is five calls deep, not eight. It lasts from the start of its first call to that of the next round, or
+until the result is on disk.
 """
 
 from pathlib import Path
@@ -21,15 +21,15 @@ from ledger.ledger import Ledger
 @click.option("--latency", default=1.0)
 @click.option("--repeat", default=3)
 def main(latency: float, repeat: int) -> None:
-    """Seconds a round."""
+    """Measure the seconds of a round."""
     rounds: dict[int, list[float]] = {}
     with TemporaryDirectory() as temporary, Endpoint(latency=latency, wins=1.0) as endpoint:
         folder = Path(temporary)
         data = write_lines(folder / "data.jsonl", 1)
         for turn in range(repeat):
             run = folder / f"run-{turn}"
-            words = ("evolve", data, "-o", run, "--concurrency", 1000, *endpoint.words)
-            coevol(*words, cwd=folder, env=endpoint.environment)
+            arguments = ("evolve", data, "-o", run, "--concurrency", 1000, *endpoint.options)
+            coevol(*arguments, cwd=folder, env=endpoint.environment)
             ledger = Ledger.open(run / "ledger.sqlite")
             ((sample, by_mode),) = ledger.samples()
             calls = ledger.calls(sample.id)
@@ -42,7 +42,7 @@ def main(latency: float, repeat: int) -> None:
         f"Depth: one sample, {latency:g} s latency, median of {repeat}",
         ["round", "seconds", "least", "most", "seconds ÷ latency"],
         [(n, median(took), min(took), max(took), median(took) / latency) for n, took in rounds.items()],
-        "The first round makes the connections.",
+        "The first round opens the connections.",
     )
 
 

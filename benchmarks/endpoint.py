@@ -1,4 +1,4 @@
-"""The stand-in server in a process of its own, so that its work is not counted as the client's."""
+"""The stand-in server in its own process, so that its work does not count as the client's."""
 
 import multiprocessing
 from multiprocessing.connection import Connection
@@ -11,7 +11,7 @@ MODEL = "openai:gpt-4o-mini"
 
 
 class Endpoint:
-    """A stand-in that runs while the context lasts. It takes the stand-in's options."""
+    """A stand-in that runs while the context lasts, with the stand-in's options."""
 
     def __init__(self, **options: Any) -> None:
         context = multiprocessing.get_context("spawn")
@@ -26,12 +26,12 @@ class Endpoint:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Not told to stop: what it still has to answer is of no interest.
+        # Killed, not stopped: replies still due do not matter.
         self._process.kill()
         self._process.join()
 
     @property
-    def words(self) -> tuple[str, ...]:
+    def options(self) -> tuple[str, ...]:
         """The options with which `coevol` uses this endpoint."""
         return "--model", MODEL, "--base-url", self.base_url
 

@@ -1,9 +1,9 @@
 """Endpoint use: how long a run takes at an endpoint with a fixed latency and no limit but `--concurrency`.
 
-The bound is calls x latency / concurrency: every slot is busy from the first moment to the last. No program
-reaches it. At the end the last samples wait for their own calls, which follow from each other, and leave
-slots empty; at the beginning Python has to load. The floor, the same calls in the same order on bare aiohttp,
-has the first of these as well, but starts with everything loaded.
+The bound is calls x latency / concurrency: every slot is busy all the time. No program reaches it: at the
+beginning Python has to load, and at the end the last samples leave slots empty while they wait for calls that
+depend on each other. The floor, the same calls in the same order on bare aiohttp, has the empty slots but
+starts with everything loaded.
 """
 
 import math
@@ -19,7 +19,7 @@ from benchmarks.records import write_lines
 from benchmarks.table import show
 
 SIGMA = 0.5
-"""Spread of the lognormal latency: one reply in twenty takes more than 2.3 times the median."""
+"""Spread of the lognormal latency: one reply in twenty takes over 2.3 times the median."""
 
 
 @click.command()
@@ -31,9 +31,9 @@ SIGMA = 0.5
 def main(
     samples: int, rounds: int, latencies: tuple[float, ...], widths: tuple[int, ...], spread: bool
 ) -> None:
-    """Wall time against calls x latency / concurrency."""
+    """Measure wall time against calls x latency / concurrency."""
     cases = [(latency, 0.0, width) for latency in latencies for width in widths]
-    if spread:  # once, where the bound is nearest to what the program can do
+    if spread:  # once, where the bound is closest to the capacity of the program
         cases.append((min(latencies), SIGMA, max(widths)))
     with TemporaryDirectory() as folder:
         data = write_lines(Path(folder) / "data.jsonl", samples)
@@ -51,8 +51,8 @@ def _row(data: Path, rounds: int, latency: float, sigma: float, width: int) -> t
     run = data.parent / f"run-{latency}-{sigma}-{width}"
     job = data.parent / "job.json"
     with Endpoint(latency=latency, latency_sigma=sigma, wins=1.0) as endpoint:
-        words = ("evolve", data, "-o", run, "--concurrency", width, "--max-rounds", rounds)
-        program = coevol(*words, *endpoint.words, cwd=data.parent, env=endpoint.environment)
+        arguments = ("evolve", data, "-o", run, "--concurrency", width, "--max-rounds", rounds)
+        program = coevol(*arguments, *endpoint.options, cwd=data.parent, env=endpoint.environment)
         calls = write_job(run, job)
         least = floor("aiohttp", job, endpoint, width)["wall"]
     bound = calls * latency * math.exp(sigma**2 / 2) / width

@@ -1,8 +1,8 @@
-"""Runs with any number of finished samples, written into the ledger as the program's own writer does.
+"""Generates runs with any number of finished samples, as the program's own writer would have written them.
 
-What came of the samples varies as it does in truth: accepted rounds, growth, verdicts that contradict each
-other, a few failures. After the first `BLOCK` of them the same ones come again, with their texts. Calls may
-be left out, since those of a million samples take 20 GB.
+Results vary as in real runs: accepted rounds, growth, contradicting verdicts, a few failures. After the first
+`BLOCK` samples they repeat, sharing their texts. Calls are optional, since those of a million samples take 20
+GB.
 """
 
 from collections.abc import Iterator
@@ -18,42 +18,41 @@ from benchmarks.program import coevol
 from benchmarks.records import records
 from ledger.ledger import Ledger
 from ledger.tables import calls, results, samples, texts
-from ledger.texts import Folder
+from ledger.texts import TextStore
 from prompts.method import STEPS
 from samples.files import to_json
 
 Row = dict[str, Any]
 
-
 BLOCK = 50_000
 
 
 def finished_run(folder: Path, data: Path, done: int, calls_each: int = 0) -> Path:
-    """A run over data made by `records`: the first `done` samples are finished, with so many calls each."""
+    """Generate a run over `records`, with the first `done` samples finished, and so many calls each."""
     run = folder / "finished"
     with Endpoint() as endpoint:
-        words = ("evolve", data, "-o", run, "--stop", 1, *endpoint.words)
-        coevol(*words, cwd=folder, env=endpoint.environment)
+        arguments = ("evolve", data, "-o", run, "--stop", 1, *endpoint.options)
+        coevol(*arguments, cwd=folder, env=endpoint.environment)
     ledger = Ledger.open(run / "ledger.sqlite")
     with ledger.engine.connect() as connection:
         first = dict(connection.execute(select(results)).mappings().one())
         of_first = [dict(row) for row in connection.execute(select(calls)).mappings()]
-        # For writing so much at once: the indices stay in memory, and nothing waits for the disk.
+        # For bulk writes: indexes stay in memory, and nothing waits for the disk.
         connection.exec_driver_sql("PRAGMA cache_size = -500000")
         connection.exec_driver_sql("PRAGMA synchronous = OFF")
         connection.rollback()
-        fold = Folder(ledger.last_text())
-        rows = _rows(fold, min(done, BLOCK), first)
+        store = TextStore(ledger.last_text_id())
+        rows = _rows(store, min(done, BLOCK), first)
         number = count(len(of_first) + 1)
         while some := list(islice(rows, 10_000)):
             with connection.begin():
                 connection.execute(insert(samples), [sample for sample, _ in some])
                 connection.execute(insert(results), [result for _, result in some])
-                connection.execute(insert(texts), fold.new_rows)
+                connection.execute(insert(texts), store.new_rows)
                 if calls_each:
                     made = _calls(of_first, some, calls_each)
                     connection.execute(insert(calls), [call | {"number": next(number)} for call in made])
-            fold.new_rows = []
+            store.new_rows = []
         for begin in range(BLOCK, done, BLOCK):
             for table in (samples, results, calls):
                 _repeat(connection, table, begin, min(done - begin, BLOCK))
@@ -62,20 +61,20 @@ def finished_run(folder: Path, data: Path, done: int, calls_each: int = 0) -> Pa
 
 
 def _repeat(connection: Connection, table: Table, begin: int, number: int) -> None:
-    """Put the first rows of a table in once more, as those of the samples from `begin` on."""
+    """Copy the first rows of a table, as those of the samples from `begin`."""
     moved = {"position": f"position + {begin}", "id": f"position + {begin}", "number": "NULL"}
     moved |= {"sample": f"sample + {begin}", "started": f"started + {begin / 20}"}
     names = [column.name for column in table.columns]
-    place = "CAST(sample AS INTEGER)" if table is calls else "position"
+    position = "CAST(sample AS INTEGER)" if table is calls else "position"
     selected = ", ".join(moved.get(name, name) for name in names)
     connection.exec_driver_sql(
         f"INSERT INTO {table.name} ({', '.join(names)}) "
-        f"SELECT {selected} FROM {table.name} WHERE {place} < {number}"
+        f"SELECT {selected} FROM {table.name} WHERE {position} < {number}"
     )
 
 
-def _rows(fold: Folder, done: int, first: Row) -> Iterator[tuple[Row, Row]]:
-    """Samples and results, after the first."""
+def _rows(store: TextStore, done: int, first: Row) -> Iterator[tuple[Row, Row]]:
+    """Yield samples and results, after the first."""
     for position, record in islice(enumerate(records(done)), 1, None):
         name, chance = str(position), Random(position)
         accepted, contradicts = chance.choice((0, 0, 1, 1, 2, 3)), chance.random() < 0.05
@@ -114,18 +113,18 @@ def _rows(fold: Folder, done: int, first: Row) -> Iterator[tuple[Row, Row]]:
             "contradictions": int(contradicts and accepted < 3),
             "original_tokens": len(record["output"]) // 5,
             "final_tokens": len(draft if accepted else record["output"]) // 5,
-            "outcome": to_json(fold.fold([outcome], name)),
+            "outcome": to_json(store.put([outcome], name)),
         }
-        kept = to_json(fold.fold(record, name))
-        fold.forget(name)
+        kept = to_json(store.put(record, name))
+        store.forget(name)
         yield {"position": position, "id": name, "format": "alpaca", "record": kept}, result
 
 
 def _calls(of_first: list[Row], some: list[tuple[Row, Row]], each: int) -> Iterator[Row]:
     for sample, _ in some:
-        for place in range(each):
-            like, step = of_first[place % len(of_first)], [*STEPS][place % len(STEPS)]
-            latency = Random(sample["position"] * each + place).lognormvariate(0, 0.5)
+        for index in range(each):
+            like, step = of_first[index % len(of_first)], [*STEPS][index % len(STEPS)]
+            latency = Random(sample["position"] * each + index).lognormvariate(0, 0.5)
             began = like["started"] + sample["position"] / 20
             new = {"sample": sample["id"], "step": step, "started": began, "latency": latency}
             yield like | new | {"reply": "Briefly.", "messages": "[]"}

@@ -1,8 +1,8 @@
-"""The least that a job can cost: the same requests in the same order of dependence, and nothing else.
+"""The least that a job can cost: the same requests with the same dependencies, and nothing else.
 
-A job is what a finished run asked for: for each sample its stages, one after the other, and the messages of
-the calls in each stage, which leave together. There is no graph, no prompt to write and no ledger; the four
-ways to post are
+A job holds the requests of a finished run: for each sample its stages, one after the other, and the messages
+of the calls in each stage, which are made together. There is no graph, no prompt rendering and no ledger. The
+four clients:
 
     aiohttp       aiohttp alone
     sdk           the openai SDK with its aiohttp transport
@@ -50,7 +50,7 @@ _STAGE = {
 
 
 def write_job(run: Path, file: Path) -> int:
-    """Write down what a run asked for, as a job; gives the number of calls."""
+    """Write the requests of a run as a job; return the number of calls."""
     ledger = Ledger.open(run / "ledger.sqlite")
     job, count = [], 0
     for sample, _ in ledger.samples():
@@ -67,15 +67,15 @@ def _moment(call: dict[str, Any]) -> tuple[int, int, int]:
 
 
 def floor(way: str, job: Path, endpoint: Endpoint, concurrency: int) -> dict[str, float]:
-    """Do a job one way, in a process of its own: the seconds `wall` and `cpu`, without starting up."""
-    words = ("-m", "benchmarks.floor", way, job, endpoint.base_url, concurrency)
-    used = python(*words, cwd=job.parent, env=endpoint.environment)
+    """Do a job one way in its own process; return the seconds `wall` and `cpu`, without starting up."""
+    arguments = ("-m", "benchmarks.floor", way, job, endpoint.base_url, concurrency)
+    used = python(*arguments, cwd=job.parent, env=endpoint.environment)
     result: dict[str, float] = json.loads(used.output.splitlines()[-1])
     return result
 
 
 async def work(job: list[list[list[Messages]]], post: Post, concurrency: int) -> None:
-    """Do a job: as many samples at a time as calls may be in flight, as the program does."""
+    """Do a job, with as many samples at a time as calls may be in flight, as the program does."""
     slots = asyncio.Semaphore(concurrency)
     samples = iter(job)
 
@@ -176,7 +176,7 @@ def main(way: str, job: Path, base_url: str, concurrency: int, key: str) -> None
 
 async def _measured(way: str, job: Any, base_url: str, key: str, concurrency: int) -> None:
     async with _way(way, base_url, key) as post:
-        await post(next(_messages(job)))  # the first call loads modules and makes connections
+        await post(next(_messages(job)))  # the first call loads modules and opens connections
         wall, cpu = time.perf_counter(), time.process_time()
         await work(job, post, concurrency)
         print(json.dumps({"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}))

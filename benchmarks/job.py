@@ -1,4 +1,4 @@
-"""The whole job: a small data set from the command to the last result, against the least possible."""
+"""The whole job: a small data set from the command to the last result, against the floor."""
 
 from pathlib import Path
 from statistics import median
@@ -19,15 +19,15 @@ from benchmarks.table import show
 @click.option("--concurrency", default=100)
 @click.option("--repeat", default=3)
 def main(samples: int, latency: float, concurrency: int, repeat: int) -> None:
-    """Wall time of records of three rounds."""
+    """Measure the wall time of records of three rounds."""
     program, least = [], []
     with TemporaryDirectory() as temporary, Endpoint(latency=latency, wins=1.0) as endpoint:
         folder = Path(temporary)
         data, job = write_lines(folder / "data.jsonl", samples), folder / "job.json"
         for turn in range(repeat):
             run = folder / f"run-{turn}"
-            words = ("evolve", data, "-o", run, "--concurrency", concurrency, *endpoint.words)
-            program.append(coevol(*words, cwd=folder, env=endpoint.environment).wall)
+            arguments = ("evolve", data, "-o", run, "--concurrency", concurrency, *endpoint.options)
+            program.append(coevol(*arguments, cwd=folder, env=endpoint.environment).wall)
             calls = write_job(run, job)
             least.append(floor("aiohttp", job, endpoint, concurrency)["wall"])
     bound = calls * latency / concurrency

@@ -1,8 +1,7 @@
 """The ledger: bytes on disk, writes a second, and its share of the CPU.
 
-Real prompts and graphs, with replies that a generator writes instead of a model, each about as long as asked
-for; the responses are as long. The records of these calls are then written once more, with nothing else going
-on, and the graphs worked through once more without a ledger.
+Prompts and graphs are real; replies of about the given length are generated, and so are responses. Then the
+records of these calls are written again with nothing else running, and the graphs run again without a ledger.
 """
 
 import asyncio
@@ -32,7 +31,7 @@ from samples.tokens import estimate_tokens
 
 Keep = Callable[[CallRecord], Awaitable[None]]
 WORDS_A_TOKEN = 1.18
-"""Of the words that the generator knows, by the program's own estimate of tokens."""
+"""For the generator's vocabulary, by the program's own estimate of tokens."""
 
 
 @click.command()
@@ -41,7 +40,7 @@ WORDS_A_TOKEN = 1.18
 @click.option("--concurrency", default=64)
 @click.option("--repeat", default=5)
 def main(samples: int, tokens: int, concurrency: int, repeat: int) -> None:
-    """What a call and a sample take in the ledger."""
+    """Measure what a call and a sample take in the ledger."""
     words = round(tokens * WORDS_A_TOKEN)
     without, rates, writing = [], [], []
     with TemporaryDirectory() as temporary:
@@ -78,7 +77,7 @@ def main(samples: int, tokens: int, concurrency: int, repeat: int) -> None:
 
 
 async def _with(path: Path, samples: Any, words: int, concurrency: int) -> list[CallRecord]:
-    """Work with a ledger: the records that it holds."""
+    """Work with a ledger; return the records of the calls."""
     kept: list[CallRecord] = []
     async with Writer(Ledger.create(path)) as writer:
 
@@ -91,7 +90,7 @@ async def _with(path: Path, samples: Any, words: int, concurrency: int) -> list[
 
 
 async def _without(samples: Any, words: int, concurrency: int) -> float:
-    """The same work without a ledger: the CPU seconds."""
+    """Do the same work without a ledger; return the CPU seconds."""
 
     async def nothing(*_: object) -> None:
         await asyncio.sleep(0)
@@ -102,7 +101,7 @@ async def _without(samples: Any, words: int, concurrency: int) -> float:
 
 
 async def _written(path: Path, records: list[CallRecord], concurrency: int) -> tuple[float, float]:
-    """Write the records and nothing else: how many a second, and the CPU seconds."""
+    """Only write the records; return how many a second, and the CPU seconds."""
     left = iter(records)
     cpu, began = time.process_time(), time.perf_counter()
     async with Writer(Ledger.create(path)) as writer:
@@ -145,7 +144,7 @@ async def _work(
             outcome = await evolve_sample(sample, *graphs, settings)
             values: dict[str, Any] = dict.fromkeys((field.name for field in fields(Result)), 0)
             values |= {"mode": "evolve", "status": "done", "outcome": [{**done} for done in outcome]}
-            await finish(sample, Result(**values))  # what its counts say does not matter here
+            await finish(sample, Result(**values))  # its counts do not matter here
 
     async with asyncio.TaskGroup() as workers:
         for _ in range(concurrency):

@@ -1,6 +1,7 @@
-"""Memory in the course of a long run: what the program holds on to would show.
+"""Memory over a long run, to show leaks.
 
-Samples are rehearsed, one round each. All take about the same, so a tenth of the time is a tenth of them.
+Samples are rehearsed, one round each. All take about the same time, so a tenth of the time is a tenth of
+them.
 """
 
 from pathlib import Path
@@ -18,7 +19,7 @@ PARTS = 10
 @click.command()
 @click.option("--samples", default=100_000)
 def main(samples: int) -> None:
-    """Memory after each tenth of a run."""
+    """Measure the memory after each tenth of a run."""
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         data = write_lines(folder / "data.jsonl", samples)

@@ -1,7 +1,7 @@
-"""A million records: time and memory where a program could be tempted to hold them all.
+"""A million records: time and memory of the steps that go through all of them.
 
 The data set is generated, and deleted afterwards. The ledger of the run with all but a thousand samples done
-is written without the model calls behind its results (`benchmarks.finished`), which nothing here reads.
+is generated without calls (`benchmarks.finished`), which nothing here reads.
 """
 
 import json
@@ -13,7 +13,7 @@ import click
 
 from benchmarks.endpoint import Endpoint
 from benchmarks.finished import finished_run
-from benchmarks.program import Used, coevol
+from benchmarks.program import Usage, coevol
 from benchmarks.records import records
 from benchmarks.table import show
 
@@ -22,11 +22,11 @@ Row = tuple[str, float, float, float]
 
 @click.command()
 @click.option("--records", "count", default=1_000_000)
-@click.option("--left", default=1000, help="How many of them a resumed run finds undone.")
+@click.option("--left", default=1000, help="How many of them a resumed run finds unfinished.")
 @click.option("--worked-on", default=20_000, help="How many samples are worked on to see memory over time.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where the temporary files go.")
 def main(count: int, left: int, worked_on: int, folder: Path | None) -> None:
-    """Time and memory at any length of data."""
+    """Measure time and memory for a large data set."""
     with TemporaryDirectory(dir=folder) as temporary:
         here = Path(temporary)
         lines, array = _written(here, count)
@@ -42,14 +42,14 @@ def main(count: int, left: int, worked_on: int, folder: Path | None) -> None:
         run = finished_run(here, lines, count - left)
         ledger = (run / "ledger.sqlite").stat().st_size
         rows.append(_first_call(f"first call, {count - left:,} done", here, lines, run))
-        for name, *words in ("export", "-o", here / "out.jsonl"), ("stats",):
-            used = coevol(name, run, *words, cwd=here)
+        for name, *options in ("export", "-o", here / "out.jsonl"), ("stats",):
+            used = coevol(name, run, *options, cwd=here)
             rows.append((name, used.wall, used.cpu, used.peak))
     show(
         f"{count:,} records ({size / 2**20:,.0f} MiB; ledger {ledger / 2**20:,.0f} MiB)",
         ["what", "seconds", "CPU seconds", "peak MiB"],
         rows,
-        f"Memory while it works on {worked_on:,}: {course}.",
+        f"Memory while working on {worked_on:,}: {course}.",
     )
 
 
@@ -65,11 +65,11 @@ def _written(folder: Path, count: int) -> tuple[Path, Path]:
 
 
 def _first_call(name: str, folder: Path, data: Path, run: Path | None = None) -> Row:
-    """From the command's start until a request reaches the endpoint, where the program is killed."""
+    """Measure from the start of the command until a request reaches the endpoint, then kill the program."""
     with Endpoint(latency=60.0) as endpoint:
         run = run or folder / f"run{data.suffix}"
         used = coevol(
-            *("evolve", data, "-o", run, *endpoint.words),
+            *("evolve", data, "-o", run, *endpoint.options),
             cwd=folder,
             env=endpoint.environment,
             until=_reached(endpoint),
@@ -83,10 +83,10 @@ def _reached(endpoint: Endpoint) -> Callable[[], bool]:
     return lambda: endpoint.reached
 
 
-def _course(used: Used) -> str:
-    """The memory a quarter, a half, three quarters through and at the end."""
+def _course(used: Usage) -> str:
+    """Describe the memory after each quarter."""
     if not used.memory:
-        return "not known on this system"
+        return "unknown on this system"
     marks = {"1/4": 0.25, "1/2": 0.5, "3/4": 0.75, "end": 1.0}
     last = len(used.memory) - 1
     return ", ".join(f"{used.memory[int(last * mark)]:,.0f} MiB at {name}" for name, mark in marks.items())

@@ -1,10 +1,10 @@
-"""The pages of a run with a million samples: how long each takes to answer.
+"""The pages of a run with a million samples: how long each takes.
 
-A page is complete in the answer to its request: what comes over its connection afterwards are changes. Only
-the overview answers before its numbers are counted, if that takes half a second; it is asked again then. The
-floor is a page without content by the same server (a sample that is not there), asked for in turn with the
-others. The ledger is generated (`benchmarks.finished`), with one call a sample: pages read totals of calls,
-and the calls of one sample.
+A page is complete in the response to its request; only changes come over its connection afterwards. The
+overview is the exception: if counting takes over half a second it responds without numbers, and is requested
+again. The floor is a page without content by the same server (of a sample that does not exist), requested in
+turn with the others. The ledger is generated (`benchmarks.finished`), with one call a sample: pages read
+totals of calls, and the calls of one sample.
 """
 
 import http.client
@@ -51,15 +51,15 @@ def _pages(count: int) -> dict[str, str]:
 @click.command()
 @click.option("--samples", default=1_000_000)
 @click.option("--repeat", default=5)
-@click.option("--run", type=click.Path(path_type=Path), help="A run made before, instead of a generated one.")
+@click.option("--run", type=click.Path(path_type=Path), help="An existing run, instead of a generated one.")
 def main(samples: int, repeat: int, run: Path | None) -> None:
-    """How long pages take to answer."""
+    """Measure how long pages take."""
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         run = run or finished_run(folder, write_lines(folder / "data.jsonl", samples), samples, 1)
         with _viewing(run) as address:
             pages = _pages(samples)
-            _seconds(address, pages[FLOOR])  # the server's own start
+            _seconds(address, pages[FLOOR])  # warm up the server
             first = _seconds(address, pages["overview"])
             times: dict[str, list[float]] = {name: [] for name in pages}
             for _ in range(repeat):
@@ -70,24 +70,24 @@ def main(samples: int, repeat: int, run: Path | None) -> None:
         f"Pages of a run with {samples:,} samples, median of {repeat}",
         ["page", "seconds", "worst", "× floor"],
         [(name, median(some), max(some), median(some) / floor) for name, some in times.items()],
-        f"The overview when nothing has been counted yet: {first:.2f} s.",
+        f"The overview before anything is counted: {first:.2f} s.",
     )
 
 
 @contextmanager
 def _viewing(run: Path) -> Iterator[str]:
-    """The address of the pages over a run, while the context lasts."""
+    """Serve the pages of a run while the context lasts; yield their address."""
     command = [sys.executable, *COEVOL, "view", str(run), "--no-browser"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         try:
             line = server.stdout.readline() if server.stdout else ""
-            yield next(urlsplit(word).netloc for word in line.split() if word.startswith("http"))
+            yield next(urlsplit(part).netloc for part in line.split() if part.startswith("http"))
         finally:
             server.terminate()
 
 
 def _seconds(address: str, path: str) -> float:
-    """Until there is an answer in full: the overview answers without numbers where counting takes long."""
+    """Measure the time until a page is complete, which may take the overview several requests."""
     began = time.perf_counter()
     while b"Counting" in _content(address, path):
         pass
@@ -103,7 +103,7 @@ def _content(address: str, path: str) -> bytes:
     finally:
         connection.close()
     if answer.status != 200:
-        raise RuntimeError(f"{path} was answered with {answer.status}")
+        raise RuntimeError(f"{path}: status {answer.status}")
     return content
 
 

@@ -1,11 +1,11 @@
-"""Shared prefixes: how many tokens a vLLM server really computes for a sample, by its own count.
+"""Shared prefixes: how many prompt tokens a vLLM server computes for a sample, by its own count.
 
-The default prompt pack puts first what calls share; the pack `classic` puts the persona first. Both do the
-same records in mode `evolve`, in rounds that are all won, at the same server, which counts the tokens it
-looked for in its prefix cache and those that it found. What it did not find it computed. Neither run finds
-anything of the other (`benchmarks.relay`), so the order does not matter and the server need not be restarted.
+The default prompt pack puts first what calls share; the pack `classic` puts the persona first. Both work on
+the same records in mode `evolve`, with every draft accepted, at the same server, which counts the tokens it
+looked up in its prefix cache and those it found; it computed the rest. The runs share no cache
+(`benchmarks.relay`), so their order does not matter and the server need not be restarted.
 
-It needs a vLLM server, with metrics and with its prefix cache on, as it is by default:
+This needs a vLLM server with metrics and prefix cache, both on by default:
 
     vllm serve MODEL --port 8100
     python -m benchmarks.prefixes --vllm http://127.0.0.1:8100/v1
@@ -23,7 +23,7 @@ from benchmarks.program import ROOT, coevol
 from benchmarks.relay import Relay
 from benchmarks.table import show
 
-DATA = ROOT.resolve().parent / "shared" / "data" / "alpaca_en_300.json"
+DATA = ROOT / "tests" / "data" / "alpaca_en_40.json"
 COUNTED = (
     "prefix_cache_queries_total",
     "prefix_cache_hits_total",
@@ -37,14 +37,14 @@ COUNTED = (
     "--vllm", required=True, help="The base URL of a vLLM server, such as http://127.0.0.1:8100/v1."
 )
 @click.option("--data", type=click.Path(path_type=Path), default=DATA, help="Alpaca records, a JSON array.")
-@click.option("--samples", default=50)
+@click.option("--samples", default=40)
 @click.option("--rounds", "depths", multiple=True, default=(1, 3), help="The rounds of each sample.")
 @click.option("--concurrency", default=16)
-@click.option("--max-tokens", default=16, help="The longest reply that is computed.")
+@click.option("--max-tokens", default=16, help="The length of computed replies.")
 def main(
     vllm: str, data: Path, samples: int, depths: tuple[int, ...], concurrency: int, max_tokens: int
 ) -> None:
-    """Tokens computed a sample: default pack against `classic`."""
+    """Compare computed tokens a sample: default pack against `classic`."""
     server = vllm.rstrip("/")
     model = json.loads(_get(f"{server}/models"))["data"][0]["id"]
     rows: list[tuple[object, ...]] = []
@@ -71,7 +71,7 @@ def main(
     show(
         f"Shared prefixes: {samples} records, {concurrency} in flight, model {model}",
         [
-            "a sample of pack",
+            "sample, by pack",
             "calls",
             "prompt tokens",
             "found in cache",
@@ -89,7 +89,7 @@ def _counted(server: str) -> list[float]:
     for name in COUNTED:
         values = re.findall(rf"^vllm:{name}(?:{{.*}})? (\S+)$", metrics, re.MULTILINE)
         if not values:
-            raise click.ClickException(f"{server} is no vLLM server with metrics: it has no vllm:{name}")
+            raise click.ClickException(f"{server} is not a vLLM server with metrics: it has no vllm:{name}")
         sums.append(sum(map(float, values)))
     return sums
 

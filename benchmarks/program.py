@@ -1,4 +1,4 @@
-"""The program as a person starts it, in a process of its own, with what that process used."""
+"""Runs the program as a user starts it, in its own process, and measures that process."""
 
 import os
 import re
@@ -17,37 +17,37 @@ COEVOL = ("-c", "from runners.cli import main; main()")
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
-    """What a process took: seconds by the clock and of CPU, and its memory in MiB.
-
-    `memory` is what it held every half second (on Linux; elsewhere empty), `peak` the most it had held by the
-    last of these looks. Without any it is what the system says of an ended process, which on Linux is no less
-    than what the process that started it held.
-    """
+class Usage:
+    """What a process used."""
 
     wall: float
+    """Seconds."""
     cpu: float
+    """CPU seconds."""
     peak: float
+    """MiB at the last measurement; without any, as the system reports it, which on Linux includes the
+    parent's memory."""
     memory: list[float]
+    """MiB every half second, on Linux; elsewhere empty."""
     output: str
 
 
 def python(
-    *words: object,
+    *arguments: object,
     cwd: Path,
     env: Mapping[str, str] | None = None,
     until: Callable[[], bool] | None = None,
     status: int = 0,
-) -> Used:
-    """Run Python with these words to its end; with `until`, kill it as soon as that is true.
+) -> Usage:
+    """Run Python with these arguments; with `until`, kill it as soon as that is true.
 
     Raises:
-        RuntimeError: it ended with another exit status; the message holds what it printed.
+        RuntimeError: the exit status is another; the message includes the output.
     """
     with tempfile.TemporaryFile() as output:
         began = time.perf_counter()
         process = subprocess.Popen(
-            [sys.executable, *map(str, words)],
+            [sys.executable, *map(str, arguments)],
             cwd=cwd,
             env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
             stdin=subprocess.DEVNULL,
@@ -59,7 +59,7 @@ def python(
         over = threading.Event()
         watcher = threading.Thread(target=_watch, args=(process, memory, peaks, over, until))
         watcher.start()
-        # Not `process.wait`: what one child used is told only to who waits for that child.
+        # Unlike `process.wait`, this returns the resources that the process used.
         _, code, used = os.wait4(process.pid, 0)
         wall = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(code)
@@ -68,21 +68,21 @@ def python(
         output.seek(0)
         text = output.read().decode(errors="replace")
     if until is None and process.returncode != status:
-        raise RuntimeError(f"{words} ended with status {process.returncode}:\n{text}")
+        raise RuntimeError(f"{arguments} ended with status {process.returncode}:\n{text}")
     unit = 2**10 if sys.platform != "darwin" else 2**20
     peak = peaks[-1] if peaks else used.ru_maxrss / unit
-    return Used(wall, used.ru_utime + used.ru_stime, peak, memory, text)
+    return Usage(wall, used.ru_utime + used.ru_stime, peak, memory, text)
 
 
 def coevol(
-    *words: object,
+    *arguments: object,
     cwd: Path,
     env: Mapping[str, str] | None = None,
     until: Callable[[], bool] | None = None,
     status: int = 0,
-) -> Used:
+) -> Usage:
     """Run `coevol`, as `python` does."""
-    return python(*COEVOL, *words, cwd=cwd, env=env, until=until, status=status)
+    return python(*COEVOL, *arguments, cwd=cwd, env=env, until=until, status=status)
 
 
 def _watch(
@@ -97,7 +97,7 @@ def _watch(
     while not over.wait(0.01 if until else 0.5):
         if time.monotonic() - last > 0.5:
             last = time.monotonic()
-            with suppress(OSError, KeyError):  # it has ended, or this is no Linux
+            with suppress(OSError, KeyError):  # it has ended, or this is not Linux
                 held = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB", status.read_text(), re.MULTILINE))
                 memory.append(int(held["VmRSS"]) / 2**10)
                 peaks.append(int(held["VmHWM"]) / 2**10)

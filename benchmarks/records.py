@@ -1,7 +1,7 @@
-"""Records for measurements: any number of them, always the same, each different from the others.
+"""Generates any number of records, always the same ones, each different from the others.
 
-Their texts are made of common words and are about as long as those of real data sets: in the original Alpaca
-data an instruction has some 12 words and a response some 45; newer ones are longer.
+Their texts consist of common words and are about as long as in real data sets: in the original Alpaca data an
+instruction has some 12 words and a response some 45; newer ones are longer.
 """
 
 import json
@@ -19,12 +19,12 @@ _WORDS = _COMMON.split()
 
 
 def text(chance: Random, words: int) -> str:
-    """A text of so many words."""
+    """Return a text of so many words."""
     return " ".join(chance.choices(_WORDS, k=words)).capitalize() + "."
 
 
 def records(count: int, words: int = 60) -> Iterator[dict[str, str]]:
-    """Alpaca records with responses of about so many words, a third of them with an input."""
+    """Yield Alpaca records with responses of about so many words, a third of them with an input."""
     for number in range(count):
         chance = Random(number)
         yield {

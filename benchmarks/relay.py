@@ -1,9 +1,9 @@
-"""A relay in front of a vLLM server: the server computes, the stand-in speaks.
+"""A relay in front of a vLLM server, which replaces its replies by those of the stand-in.
 
-Every request is passed on, so that the server does to its prompt and its prefix cache what it always does;
-what comes back is the stand-in's reply, with as many words as real agents are asked for. A small model with
-random weights can so be used to measure what prompts cost: the conversation goes on as with a real one. What
-gets lost is that a server knows the text it generated itself, when it comes back in a later prompt.
+The server receives every request and computes its prompt with its prefix cache; the client receives a reply
+of the stand-in, as long as real agents' replies. So a small model with random weights can measure what
+prompts cost in a realistic conversation. One thing is lost: a real server has generated text in its cache
+when it comes back in a later prompt.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ from benchmarks.records import text
 from standin.replies import Agents
 
 WORDS = 100
-"""Of a debater's and a judge's reply: the prompts allow 100 to 120."""
+"""The length of a debater's or judge's reply: the prompts allow 100 to 120."""
 
 
 class Relay:
-    """A relay while the context lasts. What one relay passes on shares no cache with another's."""
+    """A relay that runs while the context lasts. Relays share no prefix cache."""
 
     def __init__(self, server: str) -> None:
         context = multiprocessing.get_context("spawn")
@@ -58,7 +58,7 @@ async def _relay(pipe: Connection, server: str) -> None:
                     return web.Response(status=answer.status, text=await answer.text())
                 completion = await answer.json()
             choice = completion["choices"][0]
-            choice["message"]["content"] = _said(agents, body["messages"])
+            choice["message"]["content"] = _reply(agents, body["messages"])
             choice["finish_reason"] = "stop"
             return web.json_response(completion)
 
@@ -73,8 +73,8 @@ async def _relay(pipe: Connection, server: str) -> None:
         await asyncio.Event().wait()
 
 
-def _said(agents: Agents, messages: list[dict[str, Any]]) -> str:
-    said = agents.say(messages)
-    if said.role in ("positive", "critical", "judge"):
-        return f"{said.text}\n{text(Random(json.dumps(messages)), WORDS)}"
-    return said.text
+def _reply(agents: Agents, messages: list[dict[str, Any]]) -> str:
+    reply = agents.say(messages)
+    if reply.role in ("positive", "critical", "judge"):
+        return f"{reply.text}\n{text(Random(json.dumps(messages)), WORDS)}"
+    return reply.text

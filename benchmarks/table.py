@@ -1,4 +1,4 @@
-"""How results are shown: a table in Markdown, under the machine that they were measured on."""
+"""Prints results as a Markdown table, with the machine they were measured on."""
 
 import os
 import platform
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *remarks: str) -> None:
-    """Print a table. Numbers are rounded to three digits; text stands left, numbers right."""
+    """Print a table. Numbers are rounded to three digits; the first column is left-aligned."""
     cells = [[_cell(value) for value in row] for row in rows]
     wide = [max(len(row[n]) for row in [list(columns), *cells]) for n in range(len(columns))]
     right = [n > 0 for n in range(len(columns))]
@@ -26,7 +26,7 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *
 
 
 def machine() -> str:
-    """The machine's size, and how busy it is with other things."""
+    """Describe the machine and its load."""
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

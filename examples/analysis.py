@@ -1,6 +1,6 @@
-"""Looks at a run with pandas and Polars: python examples/analysis.py runs/demo
+"""Analyse a run with pandas and Polars: python examples/analysis.py runs/demo
 
-Each part can be pasted into a notebook.
+Each cell can be pasted into a notebook.
 """
 
 # %% The run, and its samples as a table
@@ -9,19 +9,19 @@ import sys
 import pandas
 import polars
 
-from runners import load_run
+import coevol
 
-run = load_run(sys.argv[1])
+run = coevol.load_run(sys.argv[1])
 samples = pandas.DataFrame(run.samples())
 worked_on = samples[samples.status != "skipped"]
 print(worked_on.groupby("mode")[["accepted_rounds", "original_tokens", "final_tokens"]].mean())
 
-# %% Are accepted drafts just longer? Growth of each response, by the rounds that were accepted
+# %% Are accepted drafts just longer? Growth of each response, by accepted rounds
 exchanges = pandas.DataFrame(run.exchanges())
 exchanges["growth"] = exchanges.response.str.len() / exchanges.original.str.len().clip(lower=1)
 print(exchanges.groupby(["mode", "accepted_rounds"]).growth.describe()[["count", "50%", "max"]])
 
-# %% Can the judge be trusted? How often the order in which it sees the two decides
+# %% Can the judge be trusted? How often the order of the two responses decides
 rounds = pandas.DataFrame(run.rounds())
 judged = rounds[rounds.points_draft.notna()]
 print(f"{judged.favoured_position.notna().mean():.0%} of {len(judged)} judged rounds contradict themselves")
@@ -30,7 +30,7 @@ print(f"{judged.favoured_position.notna().mean():.0%} of {len(judged)} judged ro
 calls = pandas.DataFrame(run.calls())
 print(calls.groupby("step").agg({"latency": "median", "input_tokens": "sum", "output_tokens": "sum"}))
 
-# %% What `coevol stats` says
+# %% The summary of `coevol stats`
 print(pandas.DataFrame(run.stats()["calls"]["by_role"]).T[["calls", "failed", "cost_usd"]])
 
 # %% Polars takes the rows as well

@@ -1,11 +1,11 @@
-"""What people decide on the results: one decision for each exchange in each mode, the last one counts.
+"""Users' decisions on results: at most one for each exchange and mode.
 
-A decision is a text, the response that the person wants; its kind says where that text comes from. It was
-made on the result that the person saw. Where a sample is worked on again and the result is another one, the
-decision is kept and no longer stands, until the result is the same again or the person decides anew.
+A decision is the response that the user wants; its kind says where that text comes from. It applies to the
+result that the user saw: if the sample is worked on again with another result, the decision is kept but is
+outdated, until the result is the same again or the user decides again.
 
-Pages write decisions from a process of their own while the run's writer is at work. A decision is one
-statement in a transaction of its own, so both wait for each other for milliseconds.
+The viewer writes decisions from its own process while the run's writer is at work. Each is one statement in a
+transaction of its own, so that they block each other for milliseconds only.
 """
 
 import json
@@ -17,40 +17,39 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import ColumnElement, and_, delete, func, literal_column, select, text, true, tuple_
 
-from ledger.ledger import Ledger, LedgerError, Result, reported
+from ledger.ledger import Ledger, LedgerError, Result, ledger_errors
 from ledger.tables import decided, decisions, results
 from ledger.texts import json_text
 
 DecisionKind = Literal["accepted", "rejected", "chosen", "edited"]
 KINDS: tuple[DecisionKind, ...] = get_args(DecisionKind)
-"""The response that the person wants is the result as it is; the original, which the result would have
-replaced; another draft of the exchange; a text of the person's own."""
+"""The user wants the result; the original; another draft of the exchange; or a text of their own."""
 
 DECIDED_BY_JUDGE = ("max_rounds", "not_accepted")
 """The endings of an exchange in which the judge decided."""
 
 OVERRULED: tuple[DecisionKind, ...] = ("rejected", "chosen")
-"""The decisions in which a person wants what the judge did not."""
+"""The decisions that contradict the judge."""
 
 DecisionFilter = Literal["all", "some", DecisionKind, "disagree", "outdated"]
 FILTERS: tuple[DecisionFilter, ...] = ("all", "some", *KINDS, "disagree", "outdated")
-"""What results can be chosen by: all of their exchanges are decided, or some are left to decide; some
-exchange is decided in this way; in some exchange person and judge disagree; a decision stands no more."""
+"""Filters of results: all exchanges are decided; some are undecided; some exchange has a decision of this
+kind; in some exchange user and judge disagree; a decision is outdated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person decided on the result of an exchange.
-
-    `response` is the text that the person wants, `note` says why or is empty, `decided` is a Unix time. It
-    `stands` while the result is the one that was decided on.
-    """
+    """A user's decision on the result of an exchange."""
 
     kind: DecisionKind
     response: str
+    """The text that the user wants."""
     note: str
+    """Why, or empty."""
     decided: float
+    """Unix time."""
     stands: bool
+    """Whether the result is still the one that was decided on."""
 
 
 Decisions = Mapping[tuple[int, str], Mapping[int, Decision]]
@@ -58,9 +57,9 @@ Decisions = Mapping[tuple[int, str], Mapping[int, Decision]]
 
 
 def kind_of(done: Mapping[str, Any], response: str, drafts: Collection[str] = ()) -> DecisionKind:
-    """What it means to want this response for an exchange with this outcome.
+    """Return the kind of a decision for this response, on an exchange with this outcome.
 
-    `drafts` are further drafts of it: the outcome of a failed exchange has none.
+    `drafts` are drafts that the outcome does not have: that of a failed exchange has none.
     """
     if response == done["response"]:
         return "accepted"
@@ -78,12 +77,12 @@ def decide(
     note: str = "",
     drafts: Collection[str] = (),
 ) -> Decision:
-    """Keep a person's decision on an exchange of a result that was shown; an earlier one is replaced.
+    """Record a user's decision on an exchange of the result that the user saw, replacing an earlier one.
 
-    `drafts` are those of the exchange that the result does not have, see `kind_of`.
+    For `drafts` see `kind_of`.
 
     Raises:
-        LedgerError: the ledger holds another result by now, or it cannot be written.
+        LedgerError: the ledger holds another result by now, or cannot be written.
     """
     done = next(done for done in result.outcome if done["exchange"] == exchange)
     decision = Decision(kind_of(done, response, drafts), response, note, time.time(), stands=True)
@@ -97,13 +96,13 @@ def decide(
         "decided": decision.decided,
         "finished": result.finished,
     }
-    with reported(ledger.path), ledger.engine.begin() as connection:
+    with ledger_errors(ledger.path), ledger.engine.begin() as connection:
         if not connection.execute(text(_DECIDE), row).rowcount:
-            raise LedgerError("this sample has been worked on again since it was shown: load the page anew")
+            raise LedgerError("this sample has been worked on again since it was shown: reload the page")
     return decision
 
 
-# What was seen is taken from the ledger itself, where the result is still the one that was shown.
+# The result that was seen is copied from the ledger, provided that it is still the one that was shown.
 _DECIDE = """
     INSERT OR REPLACE INTO decisions (position, mode, exchange, decision, response, seen, note, decided)
     SELECT position, mode, exchange, :decision, :response, response, :note, :decided FROM responses
@@ -111,19 +110,19 @@ _DECIDE = """
 """
 
 
-def take_back(ledger: Ledger, position: int, mode: str, exchange: int) -> None:
-    """Forget the decision on an exchange.
+def delete_decision(ledger: Ledger, position: int, mode: str, exchange: int) -> None:
+    """Delete the decision on an exchange.
 
     Raises:
         LedgerError: the ledger cannot be written.
     """
-    place = tuple_(decisions.c.position, decisions.c.mode, decisions.c.exchange)
-    with reported(ledger.path), ledger.engine.begin() as connection:
-        connection.execute(delete(decisions).where(place == tuple_(position, mode, exchange)))
+    key = tuple_(decisions.c.position, decisions.c.mode, decisions.c.exchange)
+    with ledger_errors(ledger.path), ledger.engine.begin() as connection:
+        connection.execute(delete(decisions).where(key == tuple_(position, mode, exchange)))
 
 
-def on_file(ledger: Ledger, positions: Collection[int] | None = None) -> Decisions:
-    """The decisions on file, of all samples (people make them one by one: they fit in memory) or of a few."""
+def load_decisions(ledger: Ledger, positions: Collection[int] | None = None) -> Decisions:
+    """Return the decisions on all samples (users make them one by one, so they fit in memory), or on some."""
     stands = (
         select(decided.c.stands)
         .where(*(decided.c[column.name] == column for column in decisions.primary_key))
@@ -132,30 +131,28 @@ def on_file(ledger: Ledger, positions: Collection[int] | None = None) -> Decisio
     )
     wanted = decisions.c.position.in_(positions) if positions is not None else true()
     found: defaultdict[tuple[int, str], dict[int, Decision]] = defaultdict(dict)
-    with ledger.reading() as connection:
-        for row in connection.execute(select(decisions, stands).where(wanted)).mappings():
-            found[row["position"], row["mode"]][row["exchange"]] = Decision(
-                kind=row["decision"],
-                response=json.loads(row["response"]),
-                note=json.loads(row["note"]),
-                decided=row["decided"],
-                stands=bool(row["stands"]),
-            )
+    for row in ledger.rows(select(decisions, stands).where(wanted)):
+        found[row.position, row.mode][row.exchange] = Decision(
+            kind=row.decision,
+            response=json.loads(row.response),
+            note=json.loads(row.note),
+            decided=row.decided,
+            stands=bool(row.stands),
+        )
     return found
 
 
-def last(ledger: Ledger) -> object:
-    """Something that is another thing after each decision."""
-    with ledger.reading() as connection:
-        return tuple(connection.execute(select(func.count(), func.max(decisions.c.decided))).one())
+def revision(ledger: Ledger) -> object:
+    """Return a value that changes with each decision."""
+    return tuple(ledger.rows(select(func.count(), func.max(decisions.c.decided)))[0])
 
 
 def matches(choice: DecisionFilter, decision: Decision | None, ending: str) -> bool:
-    """Whether it is for an exchange with this decision and this ending that a result is chosen."""
+    """Whether a filter selects results for an exchange with this decision and ending."""
     stands = decision is not None and decision.stands
     match choice:
         case "all":
-            return False  # which is about all of its exchanges
+            return False  # it concerns all exchanges of a result
         case "some":
             return not stands
         case "outdated":
@@ -168,8 +165,8 @@ def matches(choice: DecisionFilter, decision: Decision | None, ending: str) -> b
 
 
 def condition(choice: DecisionFilter) -> ColumnElement[bool]:
-    """The condition for rows of `results`."""
-    # By the number of its row: for a million results that is several times quicker than by position and mode.
+    """Return the condition of a filter on rows of `results`."""
+    # Row ids are several times faster than position and mode for a million results.
     result: ColumnElement[int] = literal_column("results.rowid")
     some = select(decided.c.result)
     whole = (

@@ -1,4 +1,4 @@
-"""Looking for a text in all that a run holds, which takes as long as there is to read: a bit at a time."""
+"""Text search over the results of a run, a part at a time, since it reads every text."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -11,25 +11,29 @@ Hit = TypeVar("Hit")
 
 
 class Search(Generic[Hit]):
-    """Goes through a list for those that are wanted.
+    """A search through a list that is read in parts.
 
-    `after` gives the next part of the list after one of it, or the first part. `place` is how many of the
-    list have been looked at, counted from its beginning, and `ended` whether that is all of it.
+    Args:
+        after: returns the part after an element, or the first part.
+        is_wanted: whether an element is a hit.
+        position: the position of the first element in the list.
     """
 
     def __init__(
-        self, after: Callable[[Hit | None], list[Hit]], is_wanted: Callable[[Hit], bool], place: int = 0
+        self, after: Callable[[Hit | None], list[Hit]], is_wanted: Callable[[Hit], bool], position: int = 0
     ) -> None:
         self._after = after
         self._is_wanted = is_wanted
         self._last: Hit | None = None
-        self.place = place
+        self.position = position
+        """The position after the last element searched."""
         self.ended = False
+        """Whether the whole list has been searched."""
 
-    def look(self, most: int, patience: float = 0.0) -> list[Hit]:
-        """What is found in the next part, or in as many parts as `patience` seconds are enough for.
+    def find(self, limit: int, patience: float = 0.0) -> list[Hit]:
+        """Return the hits in the next part, or in as many parts as `patience` seconds suffice for.
 
-        At most so many are looked for; the search goes on after the last of them.
+        The search stops after `limit` hits; the next call continues from there.
 
         Raises:
             LedgerError: a ledger cannot be read.
@@ -40,18 +44,18 @@ class Search(Generic[Hit]):
             part = self._after(self._last)
             self.ended = not part
             for self._last in part:
-                self.place += 1
+                self.position += 1
                 if self._is_wanted(self._last):
                     found.append(self._last)
-                    if len(found) == most:
+                    if len(found) == limit:
                         return found
             if time.monotonic() >= until:
                 break
         return found
 
 
-def texts_of(sample: Sample, result: Result) -> Iterator[str]:
-    """What is searched of a result: the sample's id, its requests, its old and its new responses."""
+def searched_texts(sample: Sample, result: Result) -> Iterator[str]:
+    """Yield the texts of a result that are searched: its sample's id, requests, old and new responses."""
     yield sample.id
     for exchange in sample.exchanges:
         yield from (exchange.instruction, exchange.input, exchange.response)
@@ -59,7 +63,7 @@ def texts_of(sample: Sample, result: Result) -> Iterator[str]:
         yield done["response"]
 
 
-def mentions(texts: Iterable[str], text: str) -> bool:
-    """Whether one of the texts holds this one; case does not matter."""
+def contains(texts: Iterable[str], text: str) -> bool:
+    """Whether one of the texts contains this one, ignoring case."""
     wanted = text.casefold()
     return any(wanted in each.casefold() for each in texts)

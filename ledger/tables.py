@@ -1,8 +1,8 @@
 """The tables of a ledger.
 
-Columns that hold JSON or a reply refer to `texts` for everything long (see `ledger.texts`). For use with `sqlite3
-RUN/ledger.sqlite` there are views that resolve the texts: `prompts`, `replies` and `responses` (the result of each
-exchange); `decided` says of each decision whether it is current or the result has changed since.
+Columns that hold JSON or a reply refer to `texts` for everything long (see `ledger.texts`). For use with
+`sqlite3 RUN/ledger.sqlite` some views resolve the texts: `prompts`, `replies` and `responses` (the result of
+each exchange). `decided` says of each decision whether it is current or the result has changed since.
 """
 
 from sqlalchemy import (
@@ -60,24 +60,18 @@ results = Table(
 )
 
 GROWTH = literal_column("CAST(final_tokens AS REAL) / max(original_tokens, 1)", Float)
-"""Final over original tokens. An expression over columns of the index: for a generated column SQLite would read the row
-as well."""
+"""Final over original tokens. For a generated column SQLite would read the row and not only the index."""
 
-# Tables of samples are shown in these orders. Each index also holds all columns of the filters, so that a million rows
-# are neither read nor sorted.
+# Tables of samples are shown in these orders. Each index also has all columns of the filters, so that a
+# million rows are neither read nor sorted.
 _FILTERED_BY = (
     *(results.c.position, results.c.mode, results.c.status, results.c.accepted_rounds),
     *(results.c.contradictions, results.c.original_tokens, results.c.final_tokens),
 )
-BY_ORDER = tuple(
-    Index(f"results_by_{name}", *dict.fromkeys((*first, *_FILTERED_BY)))
-    for name, first in (
-        ("position", ()),
-        ("accepted", (results.c.accepted_rounds,)),
-        ("growth", (GROWTH,)),
-        ("length", (results.c.final_tokens,)),
-    )
-)
+Index("results_by_position", *_FILTERED_BY)
+Index("results_by_accepted", *dict.fromkeys((results.c.accepted_rounds, *_FILTERED_BY)))
+Index("results_by_growth", GROWTH, *_FILTERED_BY)
+Index("results_by_length", *dict.fromkeys((results.c.final_tokens, *_FILTERED_BY)))
 
 NOT_DONE = "status <> 'done'"
 """The condition of the index below; a query must repeat it literally to use the index."""
@@ -119,10 +113,10 @@ Index("calls_of_sample", calls.c.sample)
 
 UNCOUNTED = "input_tokens IS NULL OR output_tokens IS NULL"
 """Like `NOT_DONE`, for calls without token counts, which are few."""
-WITHOUT_COUNTS = Index("calls_uncounted", calls.c.number, sqlite_where=text(UNCOUNTED))
+Index("calls_uncounted", calls.c.number, sqlite_where=text(UNCOUNTED))
 
-# Written by users while the run's one writer may be at work: so it holds no references to `texts`, whose ids only that
-# writer assigns.
+# Written by users while the run's one writer may be at work: so it holds no references to `texts`, whose ids
+# only that writer assigns.
 decisions = Table(
     "decisions",
     metadata,

@@ -1,11 +1,10 @@
-"""Texts are kept once.
+"""Stores each text once.
 
-The prompts of a round say the same things again and again: what stands in the record, what other agents
-replied, what the pack says to everyone. So a long string in a JSON value is put into the table `texts` and
-the value holds a reference to it, a string of U+0001 and the text's id. A prompt becomes the list of the
-pieces it is made of.
+The prompts of a round repeat the same texts: the record, other agents' replies, the pack's own text. So a
+long string in a JSON value goes into the table `texts`, and the value holds a reference to it: U+0001 and the
+text's id. A prompt becomes the list of its pieces.
 
-Whether a text is found again is a matter of space only: after a restart it may be put down a second time.
+This only saves space: after a restart a text may be stored a second time.
 """
 
 import re
@@ -19,42 +18,47 @@ from sqlalchemy import Connection, text
 from samples.files import read_json, to_json
 
 SHORT = 48
-"""Shorter strings stay where they are: a row and a reference would take as much."""
+"""Characters below which a string stays in place: a row and a reference would take as much space."""
 
 REMEMBERED = 2000
-"""How many texts that belong to no sample are remembered; a prompt pack has a few dozen."""
+"""Texts of no sample that are remembered; a prompt pack has a few dozen."""
 
 _MARK = "\x01"
 _REFERENCE = re.compile(r"\x01[0-9]+")
-# As it stands in JSON. A quote in a string's text has a backslash before it, a field's name a colon after it.
-_WRITTEN_REFERENCE = re.compile(r'(?<!\\)"\\u0001([0-9]+)"(?!:)')
+# A reference as a JSON string. A quote within a string has a backslash before it, a field name a colon after
+# it.
+_JSON_REFERENCE = re.compile(r'(?<!\\)"\\u0001([0-9]+)"(?!:)')
 
 
-class Folder:
-    """Puts references in the place of long strings; `new_rows` are the rows of `texts` they refer to."""
+class TextStore:
+    """Replaces long strings by references."""
 
     def __init__(self, last_id: int) -> None:
         self.new_rows: list[dict[str, Any]] = []
+        """Rows of `texts` that are not in the database yet."""
         self._last_id = last_id
         self._of_samples: dict[str, dict[str, int]] = {}
         self._of_all: OrderedDict[str, int] = OrderedDict()
 
-    def fold(self, value: Any, sample: str) -> Any:
-        """A JSON value with references in the place of its long strings, which belong to the sample."""
+    def put(self, value: Any, sample: str) -> Any:
+        """Store the long strings of a sample's JSON value; return the value with references."""
         match value:
             case str():
                 return self._reference(value, sample)
             case dict():
-                return {key: self.fold(inner, sample) for key, inner in value.items()}
+                return {key: self.put(inner, sample) for key, inner in value.items()}
             case list() | tuple():
-                return [self.fold(inner, sample) for inner in value]
+                return [self.put(inner, sample) for inner in value]
             case _:
                 return value
 
-    def fold_prompt(
+    def put_prompt(
         self, messages: Iterable[Mapping[str, Any]], parts: Iterable[str], sample: str
     ) -> list[dict[str, Any]]:
-        """Messages with a list of pieces as content; `parts` are texts of the sample that occur in them."""
+        """Store messages; return them with lists of pieces as contents.
+
+        `parts` are texts of the sample that occur in them.
+        """
         by_length = sorted({part for part in parts if len(part) >= SHORT}, key=len, reverse=True)
         return [
             {
@@ -68,7 +72,7 @@ class Folder:
         ]
 
     def forget(self, sample: str) -> None:
-        """The sample is finished: its texts will not come again."""
+        """Forget the texts of a finished sample."""
         self._of_samples.pop(sample, None)
 
     def _reference(self, text: str, sample: str | None) -> str:
@@ -89,32 +93,32 @@ class Folder:
         return f"{_MARK}{found}"
 
 
-def unfold(connection: Connection, values: Sequence[str]) -> list[str]:
-    """These strings, with the texts in the place of those that are references."""
+def resolve(connection: Connection, values: Sequence[str]) -> list[str]:
+    """Return strings with references replaced by their texts."""
     found = _texts(connection, (value[1:] for value in values if _REFERENCE.fullmatch(value)))
     return [found[value[1:]] if _REFERENCE.fullmatch(value) else value for value in values]
 
 
-def unfold_json(connection: Connection, values: Sequence[str]) -> list[Any]:
-    """What these JSON texts hold, with the texts in the place of the references."""
-    found = _texts(connection, (number for value in values for number in _WRITTEN_REFERENCE.findall(value)))
-    written = {number: to_json(text) for number, text in found.items()}
-    put_in = partial(_WRITTEN_REFERENCE.sub, lambda reference: written[reference[1]])
-    return [read_json(put_in(value)) for value in values]
+def resolve_json(connection: Connection, values: Sequence[str]) -> list[Any]:
+    """Parse JSON with references replaced by their texts."""
+    found = _texts(connection, (number for value in values for number in _JSON_REFERENCE.findall(value)))
+    encoded = {number: to_json(text) for number, text in found.items()}
+    substitute = partial(_JSON_REFERENCE.sub, lambda reference: encoded[reference[1]])
+    return [read_json(substitute(value)) for value in values]
 
 
-def unfold_prompt(messages: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """Messages as they were sent, from messages whose pieces have been unfolded."""
+def join_prompt(messages: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Return messages as they were sent, from messages with resolved pieces."""
     return [{"role": message["role"], "content": "".join(message["content"])} for message in messages]
 
 
 def json_text(value: Any) -> str:
-    """A JSON value as text for a database: half a surrogate pair, which UTF-8 knows not, as its escape."""
+    """Encode a value as JSON that is valid UTF-8: unpaired surrogates become escapes."""
     return to_json(value).encode(errors="backslashreplace").decode()
 
 
 def _pieces(text: str, parts: list[str]) -> Iterator[tuple[str, bool]]:
-    """The text in pieces, each with whether it is one of the parts; the longest are looked for first."""
+    """Split a text at these parts, longest first; yield each piece, and whether it is one of them."""
     if not text:
         return
     for number, part in enumerate(parts):
@@ -134,7 +138,7 @@ def _texts(connection: Connection, wanted: Iterable[str]) -> dict[str, str]:
 
 
 def _is_unicode(text: str) -> bool:
-    # Half a surrogate pair, which JSON can carry, cannot be written as UTF-8.
+    # JSON can hold unpaired surrogates, UTF-8 cannot.
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,11 +1,10 @@
-"""Totals that a ledger keeps of itself, so that what a run amounts to is read at once at any length.
+"""Totals that a ledger keeps, so that a run of any length is summarized in constant time.
 
-Triggers add to them with every row, in its transaction and whoever writes it, also an older version of the
-program that is at work when the ledger is upgraded. A result that is replaced is taken out again. Calls are
-only ever added.
+Triggers update them with every row, in its transaction, whichever version of the program writes it. A
+replaced result is subtracted; calls are only ever added.
 
-Latencies are counted by their first three digits, so a percentile is within half a percent; the calls of a
-second of the clock are counted together.
+Latencies are counted by their first three digits, so percentiles are within half a percent. Calls are also
+counted by the second in which they finished.
 """
 
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from collections.abc import Iterator
 from sqlalchemy import Connection
 
 LENGTHS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
-"""Between the classes of lengths, in tokens: each is twice the one before."""
+"""The bounds between length classes, in tokens."""
 
 TABLES = (
     """
@@ -76,8 +75,8 @@ _RESULTS = (
     ON CONFLICT (mode, ending, accepted_rounds, failure) DO UPDATE SET
         exchanges = exchanges + excluded.exchanges
     """,
-    # What each order prefers. The current response is shown first in forward order and second in reversed
-    # order; where the first order decided, the other was not asked for.
+    # The response that each order prefers: the current one is first in forward and second in reversed order.
+    # If the forward order decided, the reversed one was not asked for.
     """
     INSERT INTO round_totals
     SELECT mode, {forward},
@@ -89,8 +88,8 @@ _RESULTS = (
     """,
 )
 
-# A round is visited by a step when it makes the first of its calls there: after a failure, or a verdict that
-# cannot be read, it makes more.
+# A step visits a round with the first of its calls there; after a failure or an unreadable verdict it makes
+# more.
 _CALLS = (
     """
     INSERT INTO call_totals
@@ -132,22 +131,22 @@ _CALLS = (
     """,
 )
 
-_OF_RESULT = (
+_RESULT_COLUMNS = (
     *("mode", "status", "accepted_rounds", "exchanges", "original_tokens", "final_tokens", "outcome"),
 )
-_OF_CALL = (
+_CALL_COLUMNS = (
     *("number", "sample", "mode", "exchange", "round", "step", "model", "input_tokens", "cached_tokens"),
     *("output_tokens", "shortened_to", "started", "latency", "attempts", "failure"),
 )
 
 
-def _class(column: str) -> str:
-    cases = " ".join(f"WHEN {column} < {bound} THEN {place}" for place, bound in enumerate(LENGTHS))
+def _length_class(column: str) -> str:
+    cases = " ".join(f"WHEN {column} < {bound} THEN {index}" for index, bound in enumerate(LENGTHS))
     return f"CASE {cases} ELSE {len(LENGTHS)} END"
 
 
 def _preferred(order: str, current: int, draft: int) -> str:
-    points = [f"json_extract(round.value, '$.{order}.points[{place}]')" for place in (current, draft)]
+    points = [f"json_extract(round.value, '$.{order}.points[{index}]')" for index in (current, draft)]
     return (
         f"CASE sign({points[0]} - {points[1]}) "
         "WHEN 1 THEN 'current' WHEN -1 THEN 'draft' WHEN 0 THEN 'neither' ELSE 'unreadable' END"
@@ -155,12 +154,13 @@ def _preferred(order: str, current: int, draft: int) -> str:
 
 
 def _adding(statements: tuple[str, ...], rows: str, sign: str = "") -> str:
+    """Return the statements that add rows to the totals, or subtract them."""
     return "; ".join(
         statement.format(
             rows=rows,
             sign=sign,
-            original_class=_class("original_tokens"),
-            final_class=_class("final_tokens"),
+            original_class=_length_class("original_tokens"),
+            final_class=_length_class("final_tokens"),
             forward=_preferred("forward", 0, 1),
             reversed=_preferred("reversed", 1, 0),
         )
@@ -169,22 +169,22 @@ def _adding(statements: tuple[str, ...], rows: str, sign: str = "") -> str:
 
 
 def _row(name: str, columns: tuple[str, ...]) -> str:
-    """One row of a trigger, as a table."""
+    """Return a trigger's row as a table."""
     return f"(SELECT {', '.join(f'{name}.{column} AS {column}' for column in columns)})"
 
 
 def _triggers() -> Iterator[str]:
-    new, old = (_row(name, _OF_RESULT) for name in ("NEW", "OLD"))
-    add, take = _adding(_RESULTS, new), _adding(_RESULTS, old, "-")
+    new, old = (_row(name, _RESULT_COLUMNS) for name in ("NEW", "OLD"))
+    add, subtract = _adding(_RESULTS, new), _adding(_RESULTS, old, "-")
     yield f"CREATE TRIGGER result_added AFTER INSERT ON results BEGIN {add}; END"
-    yield f"CREATE TRIGGER result_removed AFTER DELETE ON results BEGIN {take}; END"
-    yield f"CREATE TRIGGER result_changed AFTER UPDATE ON results BEGIN {take}; {add}; END"
-    # What INSERT OR REPLACE removes would fire no trigger.
+    yield f"CREATE TRIGGER result_removed AFTER DELETE ON results BEGIN {subtract}; END"
+    yield f"CREATE TRIGGER result_changed AFTER UPDATE ON results BEGIN {subtract}; {add}; END"
+    # Rows that INSERT OR REPLACE removes would fire no trigger.
     yield (
         "CREATE TRIGGER result_replaced BEFORE INSERT ON results BEGIN "
         "DELETE FROM results WHERE position = NEW.position AND mode = NEW.mode; END"
     )
-    calls = _adding(_CALLS, _row("NEW", _OF_CALL))
+    calls = _adding(_CALLS, _row("NEW", _CALL_COLUMNS))
     yield f"CREATE TRIGGER call_added AFTER INSERT ON calls BEGIN {calls}; END"
 
 
@@ -195,33 +195,31 @@ ACCEPTED = """
 """
 """The results that have an exchange with so many accepted rounds; failed exchanges do not count."""
 
-_ACCEPTED = """
+_ACCEPTED_ROWS = """
     SELECT DISTINCT mode, json_extract(exchange.value, '$.accepted_rounds') AS accepted_rounds, position
     FROM {rows} AS one, json_each(outcome) AS exchange
     WHERE json_extract(exchange.value, '$.ending') <> 'failed'
 """
 
-_NOT_ACCEPTED = "DELETE FROM accepted_exchanges WHERE (mode, accepted_rounds, position) IN ({rows})"
-
 
 def create_accepted(connection: Connection) -> None:
-    """Makes the table `accepted_exchanges` and its triggers, and fills it."""
+    """Create the table `accepted_exchanges` with its triggers, and fill it."""
     columns = ("position", "mode", "outcome")
-    new, old = (_ACCEPTED.format(rows=_row(name, columns)) for name in ("NEW", "OLD"))
+    new, old = (_ACCEPTED_ROWS.format(rows=_row(name, columns)) for name in ("NEW", "OLD"))
     add = "INSERT OR IGNORE INTO accepted_exchanges " + new
-    take = _NOT_ACCEPTED.format(rows=old)
+    remove = f"DELETE FROM accepted_exchanges WHERE (mode, accepted_rounds, position) IN ({old})"  # noqa: S608
     connection.exec_driver_sql(ACCEPTED)
-    connection.exec_driver_sql(f"INSERT INTO accepted_exchanges {_ACCEPTED.format(rows='results')}")
+    connection.exec_driver_sql(f"INSERT INTO accepted_exchanges {_ACCEPTED_ROWS.format(rows='results')}")
     for name, event, change in (
         ("accepted_added", "INSERT", add),
-        ("accepted_removed", "DELETE", take),
-        ("accepted_changed", "UPDATE", f"{take}; {add}"),
+        ("accepted_removed", "DELETE", remove),
+        ("accepted_changed", "UPDATE", f"{remove}; {add}"),
     ):
         connection.exec_driver_sql(f"CREATE TRIGGER {name} AFTER {event} ON results BEGIN {change}; END")
 
 
 def create(connection: Connection) -> None:
-    """Makes the tables and triggers, and counts what is in the ledger so far."""
+    """Create the tables and triggers, and count what is in the ledger so far."""
     for table in TABLES:
         connection.exec_driver_sql(table)
     for statement in (_adding(_RESULTS, "results") + "; " + _adding(_CALLS, "calls")).split("; "):

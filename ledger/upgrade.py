@@ -1,7 +1,7 @@
 """Upgrades the tables of an older ledger.
 
-Each file in `upgrades/` holds the SQL from one version to the next, frozen as it was then. An upgrade only adds: a
-program of the older version may be writing to the ledger at that moment, and continues undisturbed.
+Each file in `upgrades/` holds the SQL from one version to the next, frozen as it was then. An upgrade only
+adds: a program of the older version may be writing to the ledger at that moment, and continues undisturbed.
 """
 
 import sqlite3

@@ -1,16 +1,16 @@
-"""What the calls on file took, as far as a bill needs it."""
+"""What the recorded calls took, as far as a bill needs it."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sqlalchemy import and_, exists, func, literal_column, select, text, true
+from sqlalchemy import exists, func, literal_column, select, text, true
 
 from ledger.ledger import Ledger
 from ledger.tables import UNCOUNTED, calls, results, samples
 
 
 class Counted(NamedTuple):
-    """Calls of one step to one model whose tokens the provider counted; `at` is their average Unix time."""
+    """Calls of one step to one model with token counts."""
 
     step: str
     model: str
@@ -19,6 +19,7 @@ class Counted(NamedTuple):
     cached_tokens: int
     output_tokens: int
     at: float
+    """Their average Unix time."""
 
 
 class Uncounted(NamedTuple):
@@ -29,25 +30,12 @@ class Uncounted(NamedTuple):
     attempts: int
     failure_kind: str | None
     messages: list[str]
-    """What was sent."""
-
-
-_COUNTED = and_(calls.c.input_tokens.is_not(None), calls.c.output_tokens.is_not(None))
-_SUMS = (
-    calls.c.step,
-    calls.c.model,
-    func.count(),
-    func.sum(calls.c.input_tokens),
-    func.sum(func.coalesce(calls.c.cached_tokens, 0)),
-    func.sum(calls.c.output_tokens),
-    func.avg(calls.c.started),
-)
+    """The texts that were sent."""
 
 
 def counted(ledger: Ledger) -> list[Counted]:
-    """The calls whose tokens are known, by step and model."""
-    with ledger.reading() as connection:
-        return [Counted(*row) for row in connection.execute(text(_TOTALS))]
+    """Return the calls with token counts, by step and model."""
+    return [Counted(*row) for row in ledger.rows(text(_TOTALS))]
 
 
 _TOTALS = """
@@ -58,29 +46,39 @@ _TOTALS = """
 
 
 def uncounted(ledger: Ledger) -> Iterator[Uncounted]:
-    """The calls whose tokens are not known, one by one."""
+    """Yield the calls without token counts."""
     query = select(calls.c.number, calls.c.step, calls.c.model, calls.c.attempts, calls.c.failure_kind)
     with ledger.reading() as connection:
         for number, step, model, attempts, failure_kind in connection.execute(
             query.where(literal_column(UNCOUNTED))
         ).all():
-            said = text("SELECT content FROM prompts WHERE number = :number")
-            sent = [*connection.scalars(said, {"number": number})]
-            yield Uncounted(step, model, attempts, failure_kind, sent)
+            contents = text("SELECT content FROM prompts WHERE number = :number")
+            messages = [*connection.scalars(contents, {"number": number})]
+            yield Uncounted(step, model, attempts, failure_kind, messages)
 
 
-def reusable(ledger: Ledger, *, but_failed: bool) -> list[Counted]:
-    """The calls with a reply that are on file for samples not finished: they will not be made again.
+def reusable(ledger: Ledger, *, except_failed: bool) -> list[Counted]:
+    """Return the recorded calls with a reply of unfinished samples, which will not be made again.
 
-    With `but_failed` failed samples count as not finished.
+    With `except_failed`, failed samples count as unfinished.
     """
-    counts = results.c.status != "failed" if but_failed else true()
+    counts = results.c.status != "failed" if except_failed else true()
     finished = exists().where(
         samples.c.id == calls.c.sample,
         results.c.position == samples.c.position,
         results.c.mode == calls.c.mode,
         counts,
     )
-    query = select(*_SUMS).where(calls.c.failure.is_(None), _COUNTED, ~finished)
-    with ledger.reading() as connection:
-        return [Counted(*row) for row in connection.execute(query.group_by(calls.c.step, calls.c.model))]
+    query = select(
+        calls.c.step,
+        calls.c.model,
+        func.count(),
+        func.sum(calls.c.input_tokens),
+        func.sum(func.coalesce(calls.c.cached_tokens, 0)),
+        func.sum(calls.c.output_tokens),
+        func.avg(calls.c.started),
+    ).where(
+        *(calls.c.failure.is_(None), ~finished),
+        *(calls.c.input_tokens.is_not(None), calls.c.output_tokens.is_not(None)),
+    )
+    return [Counted(*row) for row in ledger.rows(query.group_by(calls.c.step, calls.c.model))]

@@ -1,8 +1,7 @@
-"""The one writer of a ledger.
+"""The writer of a ledger.
 
-What is added is written by a thread of its own, which puts everything that arrives while it writes into its
-next transaction. `add_*` return when that transaction is on disk, so nothing that was reported done is lost
-when the process or the machine dies.
+A thread writes all additions; those that arrive during a transaction share the next one. `add_*` return when
+the transaction is on disk, so nothing that was reported done is lost if the process or the machine dies.
 """
 
 import asyncio
@@ -16,17 +15,22 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Insert, insert
 
-from ledger.ledger import Ledger, LedgerError, Result, reported
+from ledger.ledger import Ledger, LedgerError, Result, ledger_errors
 from ledger.tables import calls, results, samples, texts
-from ledger.texts import Folder, json_text
+from ledger.texts import TextStore, json_text
 from models.call import CallRecord
 from samples.sample import Sample
 
 _ADD_CALL = insert(calls)
 _ADD_SAMPLE = insert(samples).prefix_with("OR IGNORE")
 _ADD_RESULT = insert(results).prefix_with("OR REPLACE")
-
 _ADD_TEXT = insert(texts)
+
+_CALL_FIELDS = ("sample", "mode", "exchange", "round", "step", "asked", "shortened_to")
+_RECORD_FIELDS = (
+    *("request", "model", "finish_reason", "input_tokens", "output_tokens", "cached_tokens"),
+    *("started", "latency", "attempts", "failure_kind", "failure", "code"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +43,14 @@ class _Entry:
 class Writer:
     """Adds to a ledger. Use it as an async context manager; leaving it writes what is left.
 
-    After a failure (the disk is full, say) nothing more is written and every addition raises the
-    `LedgerError` that tells of it.
+    After a failure, such as a full disk, nothing more is written and every addition raises the same
+    `LedgerError`.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._entries: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
-        self._folder = Folder(ledger.last_text())
+        self._texts = TextStore(ledger.last_text_id())
         self._file: tuple[int, int] | None = None
         self._thread = threading.Thread(target=self._write, name="ledger writer")
 
@@ -59,7 +63,7 @@ class Writer:
         await asyncio.to_thread(self._thread.join)
 
     async def add_call(self, record: CallRecord) -> None:
-        """Puts the record of a call on disk.
+        """Write the record of a call to disk.
 
         Raises:
             LedgerError: it could not be written.
@@ -67,9 +71,7 @@ class Writer:
         await self._add(record)
 
     async def add_result(self, sample: Sample, result: Result) -> None:
-        """Puts a sample's result on disk, with the record it was read from.
-
-        An earlier result in the same mode is replaced.
+        """Write a sample's result to disk with its record, replacing an earlier result in the same mode.
 
         Raises:
             LedgerError: it could not be written.
@@ -86,7 +88,7 @@ class Writer:
         failure: LedgerError | None = None
         with ExitStack() as until_done:
             try:
-                with reported(self._ledger.path):
+                with ledger_errors(self._ledger.path):
                     connection = until_done.enter_context(self._ledger.engine.connect())
                     self._file = _file(self._ledger.path)
             except LedgerError as error:
@@ -106,24 +108,24 @@ class Writer:
     def _commit(self, connection: Connection, entries: list[_Entry]) -> LedgerError | None:
         try:
             if _file(self._ledger.path) != self._file:
-                # SQLite would go on writing to what nobody can find any more.
+                # SQLite would keep writing to a file that can no longer be found.
                 return LedgerError(
                     f"the ledger {self._ledger.path} was moved or deleted while the run wrote to it: "
-                    "put it back, and the same command goes on from there"
+                    "put it back, and the same command resumes the run"
                 )
             rows: dict[Insert, list[dict[str, Any]]] = defaultdict(list)
             for entry in entries:
                 for statement, row in self._rows(entry.addition):
                     rows[statement].append(row)
-            rows[_ADD_TEXT], self._folder.new_rows = self._folder.new_rows, []
-            with reported(self._ledger.path), connection.begin():
+            rows[_ADD_TEXT], self._texts.new_rows = self._texts.new_rows, []
+            with ledger_errors(self._ledger.path), connection.begin():
                 for statement, some in rows.items():
                     if some:
                         connection.execute(statement, some)
         except LedgerError as error:
             return error
         except Exception as error:
-            # Whatever it is, those who wait for this entry must hear of it.
+            # Whatever it is, the tasks that wait for these entries must receive it.
             return LedgerError(f"the ledger {self._ledger.path} cannot be written: {error!r}")
         return None
 
@@ -131,49 +133,29 @@ class Writer:
         if isinstance(addition, CallRecord):
             return [(_ADD_CALL, self._call_row(addition))]
         sample, result = addition
-        fold = self._folder.fold
+        put = self._texts.put
         record = {
             "position": sample.position,
             "id": sample.id,
             "format": sample.format,
-            "record": json_text(fold(sample.record, sample.id)),
+            "record": json_text(put(sample.record, sample.id)),
         }
-        # Not `asdict`, which would copy the outcome text by text.
+        # `asdict` would copy every text of the outcome.
         row = {field.name: getattr(result, field.name) for field in fields(result)}
-        row |= {"position": sample.position, "outcome": json_text(fold(result.outcome, sample.id))}
-        self._folder.forget(sample.id)
+        row |= {"position": sample.position, "outcome": json_text(put(result.outcome, sample.id))}
+        self._texts.forget(sample.id)
         return [(_ADD_SAMPLE, record), (_ADD_RESULT, row)]
 
     def _call_row(self, record: CallRecord) -> dict[str, Any]:
         call = record.call
-        messages = self._folder.fold_prompt(record.messages, call.parts, call.sample)
-        return {
-            "sample": call.sample,
-            "mode": call.mode,
-            "exchange": call.exchange,
-            "round": call.round,
-            "step": call.step,
-            "asked": call.asked,
-            "request": record.request,
-            "model": record.model,
-            "messages": json_text(messages),
-            "shortened_to": call.shortened_to,
-            "reply": self._folder.fold(record.reply, call.sample),
-            "finish_reason": record.finish_reason,
-            "input_tokens": record.input_tokens,
-            "output_tokens": record.output_tokens,
-            "cached_tokens": record.cached_tokens,
-            "started": record.started,
-            "latency": record.latency,
-            "attempts": record.attempts,
-            "failure_kind": record.failure_kind,
-            "failure": record.failure,
-            "code": record.code,
-        }
+        row = {name: getattr(call, name) for name in _CALL_FIELDS}
+        row |= {name: getattr(record, name) for name in _RECORD_FIELDS}
+        messages = self._texts.put_prompt(record.messages, call.parts, call.sample)
+        return row | {"messages": json_text(messages), "reply": self._texts.put(record.reply, call.sample)}
 
 
 def _file(path: Path) -> tuple[int, int] | None:
-    """Which file has this name."""
+    """Return the identity of the file at a path; None if there is none."""
     try:
         found = path.stat()
     except FileNotFoundError:

@@ -42,7 +42,7 @@ class AgentSettings(BaseModel):
     judge_retries: int = Field(
         1,
         ge=0,
-        description="How often a judge is asked again whose verdict cannot be read; 0 is the method of the paper.",
+        description="How often a judge whose verdict cannot be read is asked again; 0 is the paper's method.",
         json_schema_extra=_at("judge"),
     )
     lazy_judge: bool = Field(

@@ -1,27 +1,26 @@
-"""What is taken off an editor's draft, because it is not part of the answer.
+"""Removes from an editor's draft what is not part of the answer.
 
-A draft becomes training data, so two mistakes are possible: leaving "Here is the revised response:" in it,
-and taking away something that was meant. The second is worse. Each rule therefore removes only what stands
-at the very edge of the draft, in a wording that is known, with something left after it, and only where
-neither the request nor the current response speaks for leaving it. Whatever is in doubt stays.
+A draft becomes training data, so two errors are possible: keeping "Here is the revised response:", and
+removing something that belongs there. The second is worse. So each rule only removes a known wording at the
+edge of the draft, and only if neither the request nor the current response is a reason to keep it. In doubt
+it stays.
 
 The rules, each with what stops it:
 
-- **A lead-in**: a first line of its own such as "Sure! Here's an improved version:" or
-  "以下是修改后的回答：", or the label "Revised response:", which text may follow on the same line.
-  English and Chinese, from a closed vocabulary that always says *revised* (improved, edited, ...; 修改后)
-  and, on a line of its own, ends with a colon or is marked as a heading. Stopped where the request quotes
-  such a line or asks for a revision of its own, or where the current response begins with one.
+- **A lead-in**: a first line such as "Sure! Here's an improved version:" or "以下是修改后的回答：", or the
+  label "Revised response:", which text may follow on the same line. English and Chinese, from a closed
+  vocabulary that always includes *revised* (improved, edited, ...; 修改后) and, on a line of its own, ends
+  with a colon or is a heading. Stopped if the request quotes such a line or asks for a revision, or if the
+  current response begins with one.
 - **A heading or tag of the prompt**: "Response:", "## Response" or "**Response**" as a line of its own,
-  `<response>` before and `</response>` after the text. Stopped where the request or the current response has
-  that tag or begins a line with that heading; tags also where the request speaks of markup or the text holds
-  more of it.
+  `<response>` before and `</response>` after the text. Stopped if the request or the current response has
+  that tag or begins a line with that heading; tags also if the request mentions markup or the text has more
+  of it.
 - **Quotation marks around the whole.** Stopped by a further such mark inside, by any in the request, by a
-  request that asks for something one quotes or for data or code, and by a current response that begins with
-  a quotation mark.
+  request for data, code or something usually quoted, and by a current response that begins with one.
 - **A code fence around the whole**, without a language or tagged as text or markdown. Stopped by another
-  fence inside, by indented or otherwise code-like lines, by a request that speaks of code or data, and by a
-  fence in the current response.
+  fence inside, by code-like lines, by a request that mentions code or data, and by a fence in the current
+  response.
 
 Not covered: lead-ins in other languages, and remarks after the answer.
 """
@@ -33,10 +32,10 @@ _Rule = Callable[[str, str, str], str]
 
 
 def clean_draft(draft: str, request: str, response: str | None) -> str:
-    """The draft without what is not the answer; see the module for the rules.
+    """Return the draft without what is not the answer, by the rules of this module.
 
-    `response` is the current response, None where the editor did not see one. What is inside the draft is
-    never changed, cleaning twice changes nothing more, and only a blank draft comes out empty.
+    `response` is the current response, None if the editor did not see one. The inside of the draft is never
+    changed, cleaning twice changes nothing more, and only a blank draft becomes empty.
     """
     text, before = _trimmed(draft), None
     while text != before:
@@ -47,7 +46,7 @@ def clean_draft(draft: str, request: str, response: str | None) -> str:
 
 
 def _trimmed(text: str) -> str:
-    """Without blank space around it, except an indentation that the following lines have as well."""
+    """Strip a text, except an indentation that the following lines have as well."""
     text = re.sub(r"\A(?:[^\S\n]*\n)+", "", text).rstrip()
     _, _, rest = text.partition("\n")
     return text if re.search(r"^[ \t]+\S", rest, re.MULTILINE) else text.lstrip()
@@ -96,7 +95,7 @@ _ASKS_FOR_REVISION = re.compile(
     r"|enhanc|refin|modif|convert|chang|修|改|润色|优化|完善|更新|编辑|调整|纠正",
     re.IGNORECASE,
 )
-_SPEAKS_OF_RESPONSES = re.compile(
+_MENTIONS_RESPONSES = re.compile(
     r"response|answer|reply|replies|respond|回答|回复|答复|响应|答案", re.IGNORECASE
 )
 
@@ -105,28 +104,28 @@ def _without_lead_in(text: str, request: str, response: str) -> str:
     lead_in = _lead_in(text)
     if not lead_in or _lead_in(response) or _wording(lead_in) in _wording(request):
         return text
-    # Where the asker wants something revised, "Here is the revised version:" may be the answer's own
-    # beginning; one that speaks of a response may be so where the request speaks of one too.
-    its_own = re.search(r"version|版本", lead_in, re.I) or _SPEAKS_OF_RESPONSES.search(request)
-    if its_own and _ASKS_FOR_REVISION.search(request):
+    # If the user asks for a revision, the answer itself may begin with "Here is the revised version:", or, if
+    # the request mentions a response, with "Here is the revised response:".
+    part_of_answer = re.search(r"version|版本", lead_in, re.I) or _MENTIONS_RESPONSES.search(request)
+    if part_of_answer and _ASKS_FOR_REVISION.search(request):
         return text
     return text[len(lead_in) :]
 
 
 def _lead_in(text: str) -> str:
-    """The beginning of the text that is a lead-in, or nothing."""
+    """Return the lead-in at the beginning of a text, or an empty string."""
     line, _, _ = text.partition("\n")
-    words = re.sub(r"\*\*|__|^\s*#+", "", line).strip()
-    # A colon or the marks of a heading: without them it could be a sentence of the answer.
-    announces = words.endswith((":", "：")) or _MARKED.fullmatch(line)
-    if announces and _ANNOUNCEMENT.fullmatch(words.rstrip(":： ")):
+    plain = re.sub(r"\*\*|__|^\s*#+", "", line).strip()
+    # Without a colon or the marks of a heading it could be a sentence of the answer.
+    announces = plain.endswith((":", "：")) or _MARKED.fullmatch(line)
+    if announces and _ANNOUNCEMENT.fullmatch(plain.rstrip(":： ")):
         return line
     label = _LABEL.match(line)
     return label[0] if label else ""
 
 
 def _wording(text: str) -> str:
-    """The words of a text without marks, for finding them in another."""
+    """Return the words of a text without punctuation, to find them in another text."""
     return " ".join(re.findall(r"[\w']+", text.replace("’", "'").replace("_", " ").lower()))
 
 
@@ -143,7 +142,7 @@ def _without_heading(text: str, request: str, response: str) -> str:
     own = re.compile(r"^[^\w\n]*response\b[^\w\n]*$|^[^\w\n]*response[*_]*:", re.IGNORECASE | re.MULTILINE)
     if not _HEADING.fullmatch(line.strip()) or own.search(response) or "response:" in request.lower():
         return text
-    # A heading among headings of the same kind is the answer's own.
+    # A heading among others of the same kind belongs to the answer.
     others = r"^#{1,6}\s" if line.startswith("#") else r"^\W{0,4}\w[\w ]{0,30}:\W*$|^\*\*[^*\n]+\*\*:?$"
     return text if re.search(others, rest, re.MULTILINE) else rest
 
@@ -181,8 +180,8 @@ def _without_quotes(text: str, request: str, response: str) -> str:
     if closing is None or len(text) < 2 or text[-1] != closing:
         return text
     inner, marks = text[1:-1], {text[0], closing}
-    meant = _ASKS_FOR_QUOTED.search(request) or response.lstrip()[:1] in _QUOTES
-    if meant or any(mark in inner or mark in request for mark in marks):
+    is_wanted = _ASKS_FOR_QUOTED.search(request) or response.lstrip()[:1] in _QUOTES
+    if is_wanted or any(mark in inner or mark in request for mark in marks):
         return text
     return inner
 

@@ -1,9 +1,8 @@
 """Prompt packs: folders of Jinja2 templates with what each agent is asked.
 
-What a pack may use follows from `prompts.method.TEMPLATES`. The texts of a data set are only ever values of a
-template, never part of one, and `fence` sets them apart from the pack's own text. A pack is read once, as a
-whole: what renders is what `digest` names, and rendering touches no file. Not covered: whether a model
-understands the pack.
+`prompts.method.TEMPLATES` defines what a pack may use. The texts of a data set are only ever values of a
+template, never part of one, and `fence` marks them off from the pack's own text. A pack is read once, as a
+whole, so that `digest` identifies what is rendered, and rendering reads no file.
 """
 
 import asyncio
@@ -33,8 +32,8 @@ class PackError(ValueError):
 
 
 COMMON = ("persona", "system", "instruction", "input", "request")
-"""Known to every template. `system` is the record's own system prompt and `input` the second part of an
-Alpaca request, each "" where there is none; `request` is the instruction and, after a blank line, the
+"""The variables of every template. `system` is the record's own system prompt and `input` the second part of
+an Alpaca request, each "" if there is none; `request` is the instruction and, after a blank line, the
 input."""
 
 
@@ -48,15 +47,8 @@ BUILT_IN = ("default", "classic")
 
 _ENDING = ".jinja"
 
-# What an expression in a template can raise besides Jinja's own errors.
-_EXPRESSION_ERRORS = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
+# Errors that an expression in a template can raise besides Jinja's own.
+_EXPRESSION_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 def request_text(instruction: str, input: str) -> str:
@@ -65,10 +57,10 @@ def request_text(instruction: str, input: str) -> str:
 
 
 def fence(tag: str, text: str) -> str:
-    """Put text between `<tag>` and `</tag>`, each on a line of its own, without changing it.
+    """Put text between `<tag>` and `</tag>`, each on a line of its own.
 
-    Where the text holds that closing tag itself, in any spelling, the tag is numbered (`tag-2`, …), so that a
-    record cannot end its own fence. The same text always gets the same tag.
+    If the text contains that closing tag, in any spelling, the tag is numbered (`tag-2`, …), so that a record
+    cannot end its own fence. The same text always gets the same tag.
     """
     closings = re.findall(rf"<\s*/\s*{re.escape(tag)}(?:-(\d+))?(?![\w-])", text, re.IGNORECASE)
     taken = {number or "1" for number in closings}
@@ -90,13 +82,14 @@ class Pack:
     def render(self, template: str, **values: Any) -> list[Message]:
         """Render the messages of one template.
 
-        The values are those that `TEMPLATES` and `COMMON` name, all of them; only `request` may be left out,
-        which is then made from instruction and input. `debate` is a list of the contributions in the order of
-        `DEBATE`. White space around a message is the template's and is removed.
+        All variables in `TEMPLATES` and `COMMON` need a value, except `request`, which defaults to
+        instruction and input. `debate` is a list of the contributions in the order of `DEBATE`. Messages are
+        stripped.
 
         Raises:
-            PackError: the result is no prompt (text outside of messages, or the last one is not the user's).
-            TypeError: a value is missing or unknown, which is the caller's error.
+            PackError: the result is not a prompt (text outside of messages, or the last one is not the
+                user's).
+            TypeError: a value is missing or unknown.
         """
         contract = TEMPLATES[template]
         values.setdefault("request", request_text(values["instruction"], values["input"]))
@@ -113,7 +106,7 @@ class Pack:
         try:
             outside = self._templates[template].render(values)
         except (TemplateError, *_EXPRESSION_ERRORS) as error:
-            raise PackError(f"{_place(error, self.folder, file)}: {error}") from error
+            raise PackError(f"{_error_location(error, self.folder, file)}: {error}") from error
         if outside.strip():
             raise PackError(
                 f"{file}: text outside of a message: {outside.strip()[:60]!r}; put it into "
@@ -130,11 +123,10 @@ class Pack:
 
 
 def load_pack(name_or_folder: str) -> Pack:
-    """Load a built-in pack by its name (default, classic) or any folder with the templates of one.
+    """Load a built-in pack by its name (default, classic), or the pack in a folder.
 
-    The pack is checked as a whole: every template is there, no variable is unknown, and each rendering that a
-    mode can ask for is tried once. An unchanged folder is not loaded again; finding that out reads its
-    listing.
+    The pack is checked as a whole: no template is missing, no variable is unknown, and each rendering that a
+    mode can ask for is tried once. An unchanged folder is not loaded again.
 
     Raises:
         PackError: the pack cannot be used; the message names file and variable.
@@ -156,7 +148,7 @@ def load_pack(name_or_folder: str) -> Pack:
 
 
 async def current_pack(name_or_folder: str) -> Pack:
-    """Load a pack for a node: without blocking its event loop, checking for changes at most once a second."""
+    """Load a pack without blocking the event loop; check for changes at most once a second."""
     checked, pack = _current.get(name_or_folder, (-math.inf, None))
     if pack is None or time.monotonic() - checked > 1:
         checked, pack = time.monotonic(), await asyncio.to_thread(load_pack, name_or_folder)
@@ -166,10 +158,7 @@ async def current_pack(name_or_folder: str) -> Pack:
 
 @contextmanager
 def held_pack(name_or_folder: str) -> Iterator[None]:
-    """Give nodes the pack as it is now until the context ends.
-
-    A run keeps the prompts it began with, even if the templates are edited meanwhile.
-    """
+    """Make nodes use the pack as it is now until the context ends, so that edits do not affect a run."""
     _current[name_or_folder] = (math.inf, load_pack(name_or_folder))
     try:
         yield
@@ -178,7 +167,7 @@ def held_pack(name_or_folder: str) -> Iterator[None]:
 
 
 _current: dict[str, tuple[float, Pack]] = {}
-"""When each pack was last checked, by the monotonic clock; infinity for one that is held."""
+"""Packs with the monotonic time of their last check; infinity for a pack that is held."""
 
 _State = tuple[tuple[str, int, int], ...]
 _loaded: dict[Path, tuple[_State, Pack]] = {}
@@ -222,7 +211,7 @@ def _read(folder: Path) -> dict[str, str]:
 
 
 def _environment(folder: Path, sources: Mapping[str, str]) -> Environment:
-    """Create a sandbox that knows the pack's files as they were read, and nothing else on the disk."""
+    """Create a sandbox that sees the pack's files as they were read, and nothing else on the disk."""
 
     def source(name: str) -> tuple[str, str, Callable[[], bool]] | None:
         return (sources[name], str(folder / name), lambda: True) if name in sources else None
@@ -236,7 +225,7 @@ def _environment(folder: Path, sources: Mapping[str, str]) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    # Prompts must not be random: a call is found in the record by its text.
+    # Prompts must not be random: recorded calls are found by their text.
     del environment.globals["lipsum"], environment.filters["random"]
     environment.globals["fence"] = fence
     return environment
@@ -245,7 +234,7 @@ def _environment(folder: Path, sources: Mapping[str, str]) -> Environment:
 def _check_variables(
     environment: Environment, folder: Path, sources: Mapping[str, str], template: str
 ) -> None:
-    """Refuse names that no rendering knows, in the template and every file it includes or imports."""
+    """Reject unknown variables in the template and in every file it includes or imports."""
     known = {*COMMON, *TEMPLATES[template].variables, *BLOCKS, *environment.globals}
     used: dict[str, set[str]] = {}
     waiting = [template + _ENDING]
@@ -305,8 +294,8 @@ def _collector(messages: list[Message], role: MessageRole) -> Callable[..., str]
     return collect
 
 
-def _place(error: Exception, folder: Path, file: str) -> str:
-    """Return the template file and line an error comes from, as far as Jinja knows."""
+def _error_location(error: Exception, folder: Path, file: str) -> str:
+    """Return the template file and line that an error comes from, as far as Jinja knows."""
     frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     inside = [f"{name}, line {line}" for name, line in frames if Path(name).parent == folder]
     return inside[-1] if inside else file

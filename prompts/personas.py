@@ -1,7 +1,7 @@
-"""Who the agents are: the texts that the settings start from and that a user may replace, one for each role.
+"""The default personas of the agents, one for each role; settings can replace them.
 
-A persona says who speaks, never what a step asks for: tasks and forms of reply belong to the prompt pack.
-They are short because in the default pack each call computes its persona anew.
+A persona says who speaks, never what to do: tasks and forms of reply belong to the prompt pack. Personas are
+short because the default pack puts them where no prefix cache helps.
 """
 
 POSITIVE = "You are an experienced reviewer who sees what a response does well."

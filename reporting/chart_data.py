@@ -29,10 +29,9 @@ def lengths(ledger: Ledger, mode: str) -> tuple[list[int], list[int]]:
         "SELECT original_class, final_class, results FROM result_totals "
         "WHERE mode = :mode AND status = 'done'"
     )
-    with ledger.reading() as connection:
-        for original, final, number in connection.execute(query, {"mode": mode}):
-            old[original] += number
-            new[final] += number
+    for original, final, number in ledger.rows(query, mode=mode):
+        old[original] += number
+        new[final] += number
     return old, new
 
 
@@ -48,7 +47,7 @@ class Throughput:
 
 
 def throughput(ledger: Ledger) -> Throughput | None:
-    """Return the calls of a run over time; None where there are none. A pause in the run shows as a gap."""
+    """Return the calls of a run over time; None if there are none. A pause in the run shows as a gap."""
     ended = calls.c.started + calls.c.latency
     with ledger.reading() as connection:
         # Calls are numbered in the order in which they finish.
@@ -62,13 +61,12 @@ def throughput(ledger: Ledger) -> Throughput | None:
         width = max((last - first) / INTERVALS, 1.0)
         counted: Counter[int] = Counter()
         for second, number in connection.execute(text("SELECT second, calls FROM second_totals")):
-            # A clock that was set may put calls before the first or far after the last.
+            # If the clock was set, calls may lie before the first or far after the last.
             counted[min(max(0, int((second - first) / width)), INTERVALS)] += number
-    return Throughput(first, width, [counted[place] for place in range(max(counted) + 1)])
+    return Throughput(first, width, [counted[index] for index in range(max(counted) + 1)])
 
 
 def finished(ledger: Ledger) -> dict[str, int]:
     """Count the results by status."""
-    with ledger.reading() as connection:
-        query = text("SELECT status, sum(results) AS n FROM result_totals GROUP BY status HAVING n > 0")
-        return {row[0]: row[1] for row in connection.execute(query)}
+    query = text("SELECT status, sum(results) AS n FROM result_totals GROUP BY status HAVING n > 0")
+    return {row[0]: row[1] for row in ledger.rows(query)}

@@ -82,8 +82,8 @@ def throughput(found: chart_data.Throughput) -> Chart:
     day = len(found.calls) * found.width > 86_400
     form = "%m-%d %H:%M" if day else "%H:%M:%S"
     times = [
-        time.strftime(form, time.localtime(found.begin + place * found.width))
-        for place in range(len(found.calls))
+        time.strftime(form, time.localtime(found.begin + index * found.width))
+        for index in range(len(found.calls))
     ]
     series = Series([round(number / found.width, 2) for number in found.calls], BLUE)
     return Chart("throughput", "Calls a second over time", "line", times, [series])

@@ -15,10 +15,10 @@ LETTER = 6.2
 """Approximate width of a letter in pixels, at the charts' font size."""
 
 LINES = 4
-"""Grid lines of a chart, about."""
+"""Approximate number of grid lines."""
 
 NAMES = 6
-"""Names below a line, about: those of all points would overlap."""
+"""Approximate number of names below a line: those of all points would overlap."""
 
 
 def chart_svg(chart: Chart) -> str:
@@ -34,33 +34,31 @@ def _legend(chart: Chart) -> Iterator[str]:
     x = float(LEFT)
     for series in chart.series if len(chart.series) > 1 else ():
         yield f'<rect x="{x:g}" y="4" width="10" height="10" rx="2" fill="{_colour(series, 0)}"/>'
-        yield _words(x + 14, 13, series.name, "start")
+        yield _text(x + 14, 13, series.name, "start")
         x += 34 + LETTER * len(series.name)
 
 
 def _columns(chart: Chart) -> Iterator[str]:
-    turned = len(chart.categories) > MAX_UPRIGHT
-    bottom = HEIGHT - (62 if turned else 22)
+    rotated = len(chart.categories) > MAX_UPRIGHT
+    bottom = HEIGHT - (62 if rotated else 22)
     scale = _scale(chart.series, whole=True)
     yield from _across(scale, bottom)
     pitch = (WIDTH - LEFT - RIGHT) / max(len(chart.categories), 1)
     width = min(pitch * 0.76 / len(chart.series), 48)
     labelled = len(chart.series) * len(chart.categories) <= MAX_LABELLED
-    for place, category in enumerate(chart.categories):
-        middle = LEFT + pitch * (place + 0.5)
-        if turned:
-            yield _words(
-                middle + 4, bottom + 12, category, "end", f"rotate(-40 {middle + 4:g} {bottom + 12})"
-            )
+    for index, category in enumerate(chart.categories):
+        middle = LEFT + pitch * (index + 0.5)
+        if rotated:
+            yield _text(middle + 4, bottom + 12, category, "end", f"rotate(-40 {middle + 4:g} {bottom + 12})")
         else:
-            yield _words(middle, bottom + 16, category)
+            yield _text(middle, bottom + 16, category)
         for number, series in enumerate(chart.series):
-            value = series.values[place]
+            value = series.values[index]
             x = middle + (number - len(chart.series) / 2) * width
             height = value / scale[-1] * (bottom - TOP)
-            yield _bar(x + 0.5, bottom - height, width - 1, height, series, place, category)
+            yield _bar(x + 0.5, bottom - height, width - 1, height, series, index, category)
             if labelled:
-                yield _words(x + width / 2, bottom - height - 4, f"{value:,}")
+                yield _text(x + width / 2, bottom - height - 4, f"{value:,}")
 
 
 def _rows(chart: Chart) -> Iterator[str]:
@@ -71,12 +69,12 @@ def _rows(chart: Chart) -> Iterator[str]:
     room = WIDTH - left - RIGHT - LETTER * (len(f"{most:,}") + 1)
     pitch = (HEIGHT - 16) / len(chart.categories)
     height = min(pitch * 0.66, 22)
-    for place, (category, value) in enumerate(zip(chart.categories, series.values, strict=True)):
-        middle = 8 + pitch * (place + 0.5)
+    for index, (category, value) in enumerate(zip(chart.categories, series.values, strict=True)):
+        middle = 8 + pitch * (index + 0.5)
         length = value / most * room
-        yield _words(left - 8, middle + 4, category, "end")
-        yield _bar(left, middle - height / 2, length, height, series, place, category)
-        yield _words(left + length + 5, middle + 4, f"{value:,}", "start")
+        yield _text(left - 8, middle + 4, category, "end")
+        yield _bar(left, middle - height / 2, length, height, series, index, category)
+        yield _text(left + length + 5, middle + 4, f"{value:,}", "start")
 
 
 def _line(chart: Chart) -> Iterator[str]:
@@ -87,8 +85,8 @@ def _line(chart: Chart) -> Iterator[str]:
     step = (WIDTH - LEFT - RIGHT) / max(points - 1, 1)
     for series in chart.series:
         path = " ".join(
-            f"{LEFT + place * step:.1f},{bottom - value / scale[-1] * (bottom - TOP):.1f}"
-            for place, value in enumerate(series.values)
+            f"{LEFT + index * step:.1f},{bottom - value / scale[-1] * (bottom - TOP):.1f}"
+            for index, value in enumerate(series.values)
         )
         colour = _colour(series, 0)
         end = LEFT + (points - 1) * step
@@ -98,9 +96,9 @@ def _line(chart: Chart) -> Iterator[str]:
             x, _, y = path.partition(",")
             yield f'<circle cx="{x}" cy="{y}" r="3" fill="{colour}"/>'
     every = max(math.ceil((points - 1) / (NAMES - 1)), 1)
-    for place in range(0, points, every):
-        anchor = "start" if place == 0 else "end" if place == points - 1 else "middle"
-        yield _words(LEFT + place * step, bottom + 16, chart.categories[place], anchor)
+    for index in range(0, points, every):
+        anchor = "start" if index == 0 else "end" if index == points - 1 else "middle"
+        yield _text(LEFT + index * step, bottom + 16, chart.categories[index], anchor)
 
 
 def _scale(series: Sequence[Series], *, whole: bool) -> list[float]:
@@ -118,7 +116,7 @@ def _across(scale: Sequence[float], bottom: float) -> Iterator[str]:
     for value in scale:
         y = bottom - value / scale[-1] * (bottom - TOP)
         yield f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield _words(LEFT - 6, y + 4, _brief(value), "end")
+        yield _text(LEFT - 6, y + 4, _brief(value), "end")
 
 
 def _brief(value: float) -> str:
@@ -128,18 +126,18 @@ def _brief(value: float) -> str:
     return f"{value:,.6g}"
 
 
-def _bar(x: float, y: float, width: float, height: float, series: Series, place: int, category: str) -> str:
-    says = f"{category}{', ' if series.name else ''}{series.name}: {series.values[place]:,}"
+def _bar(x: float, y: float, width: float, height: float, series: Series, index: int, category: str) -> str:
+    title = f"{category}{', ' if series.name else ''}{series.name}: {series.values[index]:,}"
     return (
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
-        f'fill="{_colour(series, place)}"><title>{escape(says)}</title></rect>'
+        f'fill="{_colour(series, index)}"><title>{escape(title)}</title></rect>'
     )
 
 
-def _colour(series: Series, place: int) -> str:
-    return series.colours if isinstance(series.colours, str) else series.colours[place]
+def _colour(series: Series, index: int) -> str:
+    return series.colours if isinstance(series.colours, str) else series.colours[index]
 
 
-def _words(x: float, y: float, words: str, anchor: str = "middle", turned: str = "") -> str:
-    turn = f' transform="{turned}"' if turned else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{turn}>{escape(words)}</text>'
+def _text(x: float, y: float, text: str, anchor: str = "middle", transform: str = "") -> str:
+    turn = f' transform="{transform}"' if transform else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{turn}>{escape(text)}</text>'

@@ -1,10 +1,11 @@
 """Compares the results of the same samples in two runs, or in two modes of one run.
 
-The two results of a sample are a pair. All pairs are collected once, at one moment, in a private temporary database of
-numbers; so a million of them are filtered and sorted without reading their texts, and readers do not block a ledger.
+The two results of a sample are a pair. All pairs are collected once, in a private temporary database of
+numbers; so a million of them are filtered and sorted without reading their texts, and readers do not block a
+ledger.
 
-Where both runs read the same file, samples match by position. Otherwise by id and requests; numbered records of two
-unrelated files share ids and nothing else.
+If both runs read the same file, samples match by position; otherwise by id and requests, since numbered
+records of two unrelated files have the same ids.
 """
 
 import sqlite3
@@ -24,6 +25,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Select,
     StaticPool,
     Table,
     and_,
@@ -37,23 +39,23 @@ from sqlalchemy import (
     tuple_,
 )
 
-from ledger.ledger import PAGE, Ledger, Result, reported
-from ledger.search import Search, mentions, texts_of
+from ledger.ledger import BATCH, Ledger, Result, ledger_errors
+from ledger.search import Search, contains, searched_texts
 from reporting.run import Run
 from samples.sample import Sample
 
 PairFilter = Literal["all", "differ", "both", "only_a", "only_b", "neither", "failed"]
 PAIR_FILTERS: tuple[PairFilter, ...] = get_args(PairFilter)
-"""Which pairs are wanted: all; those whose responses differ; those in which both results, only one or neither have an
-accepted draft; those of which one result failed."""
+"""All pairs; those whose responses differ; those in which both results, only one or neither have an accepted
+draft; those in which one result failed."""
 
 PairSortKey = Literal["position", "growth", "accepted"]
 PAIR_SORT_KEYS: tuple[PairSortKey, ...] = get_args(PairSortKey)
 """By position in A's data; by how much more B grew than A; by how many more rounds B accepted."""
 
-BATCH = 20_000
-"""Positions that are compared in one read of the ledgers: the writer of a running run needs moments without readers, in
-which its write-ahead log can restart."""
+POSITIONS = 20_000
+"""Positions compared in one read of the ledgers. In between, the writer of a running run can restart its
+write-ahead log."""
 
 
 class ModeResults(NamedTuple):
@@ -72,7 +74,7 @@ def mode_results(run: Run, mode: str) -> ModeResults:
 
 @dataclass(frozen=True, slots=True)
 class ResultPair:
-    """The numbers of a sample's two results, A's and B's. A growth is a ratio of new to old tokens."""
+    """The numbers of a sample's two results, A's and B's."""
 
     position: int
     """In A's data."""
@@ -83,6 +85,7 @@ class ResultPair:
     failed_a: bool
     failed_b: bool
     growth_a: float
+    """Ratio of new to old tokens."""
     growth_b: float
     differ: bool
 
@@ -99,9 +102,6 @@ class ComparedSample:
 class Comparison:
     """The pairs of two sides.
 
-    `kinds` counts the pairs by filter. `alone_a` and `alone_b` count the results without a partner: it is not finished
-    yet, or the other run has no such sample.
-
     Raises:
         LedgerError: one of the ledgers cannot be read.
     """
@@ -109,7 +109,7 @@ class Comparison:
     def __init__(self, a: ModeResults, b: ModeResults) -> None:
         self._lock = threading.Lock()
         # An unnamed file: SQLite keeps it in memory while it is small, and removes it when closed.
-        self._engine = create_engine("sqlite://", creator=_nameless, poolclass=StaticPool)
+        self._engine = create_engine("sqlite://", creator=_temporary_file, poolclass=StaticPool)
         with self._connection() as connection:
             _metadata.create_all(connection)
             connection.commit()
@@ -117,9 +117,10 @@ class Comparison:
             b.ledger.attach(connection, "b")
             same_data = a.data == b.data
             if not same_data:
-                _note_partners(connection, a.ledger, b.ledger)
-            with reported(b.ledger.path):
-                self.alone_a, self.alone_b = _bring_together(connection, a.mode, b.mode, same_data)
+                _store_partners(connection, a.ledger, b.ledger)
+            with ledger_errors(b.ledger.path):
+                self.alone_a, self.alone_b = _fill_pairs(connection, a.mode, b.mode, same_data)
+                """Results without a partner, which is unfinished or not in the other run."""
             connection.commit()
             connection.exec_driver_sql("DETACH a")
             connection.exec_driver_sql("DETACH b")
@@ -129,14 +130,15 @@ class Comparison:
                 ).scalar_one()
                 for kind in PAIR_FILTERS
             }
+            """The number of pairs by filter."""
 
     def page(
         self, kind: PairFilter, order: PairSortKey, *, down: bool, begin: int, size: int
     ) -> list[ResultPair]:
-        """The pairs of a kind from place `begin` on, at most `size` of them."""
+        """Return at most `size` pairs from position `begin`."""
         total = self.kinds[kind]
         if begin > total / 2:
-            # From the other end: what is skipped is read all the same.
+            # From the other end, since SQLite reads what it skips.
             count = max(0, min(size, total - begin))
             return self._part(kind, order, not down, total - begin - count, count)[::-1]
         return self._part(kind, order, down, begin, size)
@@ -153,35 +155,33 @@ class Comparison:
         begin: int = 0,
         position: int | None = None,
     ) -> Search["ComparedSample"]:
-        """A search for a text in the ids, requests, old and new responses of the pairs of a kind.
+        """Search for a text in the ids, requests, old and new responses of the pairs.
 
-        It goes on from place `begin`, or after the pair of the sample at `position` in A's data.
+        The search starts at position `begin`, or after the pair of the sample at `position` in A's data.
         """
 
         def after(last: ComparedSample | None) -> list[ComparedSample]:
             if last is None and position is None:
-                return _looked_up(a, b, self._part(kind, order, down, begin, PAGE))
+                return _load(a, b, self._part(kind, order, down, begin, BATCH))
             here = last.pair.position if last else position
-            return _looked_up(a, b, self._after(kind, order, down, here, PAGE))
+            return _load(a, b, self._after(kind, order, down, here, BATCH))
 
-        return Search(after, lambda found: mentions(_texts(found), wanted), begin)
+        return Search(after, lambda found: contains(_texts(found), wanted), begin)
 
-    def at(self, position: int) -> ResultPair | None:
-        """The pair of the sample at this place in A's data; None where there is none."""
+    def pair_at(self, position: int) -> ResultPair | None:
+        """Return the pair of the sample at this position in A's data; None if there is none."""
         return next(iter(self._found(select(_pairs).where(_pairs.c.position == position))), None)
 
     def adjacent(
         self, kind: PairFilter, order: PairSortKey, *, down: bool, position: int
     ) -> tuple[int | None, int | None]:
-        """The places of the pairs before and after this one, in this order."""
+        """Return the positions of the pairs before and after this one, in this order."""
         return self._next(kind, order, not down, position), self._next(kind, order, down, position)
 
     def _part(
         self, kind: PairFilter, order: PairSortKey, down: bool, begin: int, size: int
     ) -> list[ResultPair]:
-        columns = [column.desc() if down else column.asc() for column in _COLUMNS[order]]
-        query = select(_pairs).where(_CONDITIONS[kind]).order_by(*columns)
-        return self._found(query.offset(begin).limit(size))
+        return self._found(_ordered(kind, order, down).offset(begin).limit(size))
 
     def _next(self, kind: PairFilter, order: PairSortKey, down: bool, position: int) -> int | None:
         return next((pair.position for pair in self._after(kind, order, down, position, 1)), None)
@@ -194,10 +194,8 @@ class Comparison:
             values = connection.execute(select(*columns).where(_pairs.c.position == position)).first()
         if values is None:
             return []
-        beyond = tuple_(*columns) < tuple_(*values) if down else tuple_(*columns) > tuple_(*values)
-        query = select(_pairs).where(_CONDITIONS[kind], beyond)
-        ordered = query.order_by(*(column.desc() if down else column.asc() for column in columns))
-        return self._found(ordered.limit(size))
+        after = tuple_(*columns) < tuple_(*values) if down else tuple_(*columns) > tuple_(*values)
+        return self._found(_ordered(kind, order, down).where(after).limit(size))
 
     def _found(self, query: Any) -> list[ResultPair]:
         with self._connection() as connection:
@@ -236,10 +234,17 @@ _pairs = Table(
     Column("more_growth", Float, nullable=False),
     Column("more_accepted", Integer, nullable=False),
 )
-# What pairs are asked for stands in the indexes they are sorted by: those skipped over are not looked up.
-_ASKED = (_pairs.c.accepted_a, _pairs.c.accepted_b, _pairs.c.failed_a, _pairs.c.failed_b, _pairs.c.differ)
-Index("by_growth", _pairs.c.more_growth, _pairs.c.position, *_ASKED)
-Index("by_accepted", _pairs.c.more_accepted, _pairs.c.position, *_ASKED)
+# The indexes that pairs are sorted by hold all columns of the filters, so that pairs skipped over are not
+# read.
+_FILTERED_BY = (
+    _pairs.c.accepted_a,
+    _pairs.c.accepted_b,
+    _pairs.c.failed_a,
+    _pairs.c.failed_b,
+    _pairs.c.differ,
+)
+Index("by_growth", _pairs.c.more_growth, _pairs.c.position, *_FILTERED_BY)
+Index("by_accepted", _pairs.c.more_accepted, _pairs.c.position, *_FILTERED_BY)
 
 _partner = Table(
     "partners",
@@ -267,7 +272,12 @@ _COLUMNS: dict[PairSortKey, list[ColumnElement[Any]]] = {
 }
 
 
-def _looked_up(a: ModeResults, b: ModeResults, pairs: list[ResultPair]) -> list[ComparedSample]:
+def _ordered(kind: PairFilter, order: PairSortKey, down: bool) -> Select[Any]:
+    columns = (column.desc() if down else column.asc() for column in _COLUMNS[order])
+    return select(_pairs).where(_CONDITIONS[kind]).order_by(*columns)
+
+
+def _load(a: ModeResults, b: ModeResults, pairs: list[ResultPair]) -> list[ComparedSample]:
     here = _results(a, [pair.position for pair in pairs])
     there = _results(b, [pair.other for pair in pairs])
     return [
@@ -278,24 +288,24 @@ def _looked_up(a: ModeResults, b: ModeResults, pairs: list[ResultPair]) -> list[
 
 
 def _results(side: ModeResults, positions: list[int]) -> dict[int, tuple[Sample, Result]]:
-    found = side.ledger.at(positions)
+    found = side.ledger.samples_at(positions)
     return {s.position: (s, by_mode[side.mode]) for s, by_mode in found if side.mode in by_mode}
 
 
 def _texts(found: ComparedSample) -> Iterator[str]:
     for sample, result in (found.a, found.b):
-        yield from texts_of(sample, result)
+        yield from searched_texts(sample, result)
 
 
-def _nameless() -> sqlite3.Connection:
+def _temporary_file() -> sqlite3.Connection:
     return sqlite3.connect("", uri=True, check_same_thread=False)
 
 
 def _partners(a: Ledger, b: Ledger) -> Iterator[tuple[int, int]]:
-    """The places, in A's and in B's data, of the samples with the same id and the same requests."""
+    """Yield the positions, in A's and in B's data, of the samples with the same id and the same requests."""
     samples = (sample for sample, _ in a.samples())
-    while some := {sample.id: sample for sample in islice(samples, PAGE)}:
-        for other, _ in b.named(some):
+    while some := {sample.id: sample for sample in islice(samples, BATCH)}:
+        for other, _ in b.samples_with(some):
             if _requests(other) == _requests(some[other.id]):
                 yield some[other.id].position, other.position
 
@@ -304,35 +314,35 @@ def _requests(sample: Sample) -> list[tuple[str, str]]:
     return [(exchange.instruction, exchange.input) for exchange in sample.exchanges]
 
 
-def _note_partners(connection: Connection, a: Ledger, b: Ledger) -> None:
+def _store_partners(connection: Connection, a: Ledger, b: Ledger) -> None:
     found = _partners(a, b)
-    while some := list(islice(found, BATCH)):
+    while some := list(islice(found, POSITIONS)):
         rows = [{"position": position, "other": other} for position, other in some]
         connection.execute(insert(_partner), rows)
 
 
-def _bring_together(connection: Connection, mode_a: str, mode_b: str, same_data: bool) -> tuple[int, int]:
-    """Fills the table of pairs; gives how many results of either side have no partner."""
+def _fill_pairs(connection: Connection, mode_a: str, mode_b: str, same_data: bool) -> tuple[int, int]:
+    """Fill the table of pairs; return how many results of either side have no partner."""
     modes = {"mode_a": mode_a, "mode_b": mode_b}
-    place = "a.position" if same_data else "(SELECT other FROM partners WHERE position = a.position)"
+    partner = "a.position" if same_data else "(SELECT other FROM partners WHERE position = a.position)"
     differ = f"{_other_response('a', 'b')} OR {_other_response('b', 'a')}"
-    query = text(_PAIRS.format(place=place, same_data=int(same_data), differ=differ))
+    query = text(_PAIRS.format(partner=partner, same_data=int(same_data), differ=differ))
     last = connection.execute(text("SELECT max(position) FROM a.results")).scalar()
-    for begin in range(0, (-1 if last is None else last) + 1, BATCH):
-        connection.execute(query, modes | {"begin": begin, "end": begin + BATCH})
+    for begin in range(0, (-1 if last is None else last) + 1, POSITIONS):
+        connection.execute(query, modes | {"begin": begin, "end": begin + POSITIONS})
         connection.commit()
     alone_a, alone_b = connection.execute(text(_ALONE), modes).one()
     return alone_a, alone_b
 
 
-# The text that a JSON value of a ledger says or refers to, see `ledger.texts`.
-_SAID = """
+# The text of a JSON value, or the one it refers to, see `ledger.texts`.
+_TEXT = """
     coalesce((SELECT text FROM {ledger}.texts WHERE substr({value}, 1, 1) = char(1)
         AND id = CAST(substr({value}, 2) AS INTEGER)), {value})
 """
 
-# Whether an exchange that was worked on here has another response there. Where it was not worked on there,
-# that is the one it had.
+# Whether an exchange that was worked on here has another response there, where it may still have its
+# original.
 _OTHER_RESPONSE = """
     EXISTS (SELECT 1 FROM json_each({here}.outcome) AS x LEFT JOIN json_each({there}.outcome) AS y
         ON y.key = x.key
@@ -344,13 +354,13 @@ def _other_response(here: str, there: str) -> str:
     return _OTHER_RESPONSE.format(
         here=here,
         there=there,
-        response=_SAID.format(ledger=here, value="json_extract(x.value, '$.response')"),
-        original=_SAID.format(ledger=here, value="json_extract(x.value, '$.original')"),
-        other_response=_SAID.format(ledger=there, value="json_extract(y.value, '$.response')"),
+        response=_TEXT.format(ledger=here, value="json_extract(x.value, '$.response')"),
+        original=_TEXT.format(ledger=here, value="json_extract(x.value, '$.original')"),
+        other_response=_TEXT.format(ledger=there, value="json_extract(y.value, '$.response')"),
     )
 
 
-# The texts are looked at only where the numbers leave it open whether they differ.
+# Texts are compared only if the numbers do not decide whether they differ.
 _PAIRS = """
     INSERT INTO pairs
     SELECT position, other, accepted_a, accepted_b, failed_a, failed_b, growth_a, growth_b, differ,
@@ -366,7 +376,7 @@ _PAIRS = """
                 WHEN {same_data} AND a.accepted_rounds = 0 AND b.accepted_rounds = 0 THEN 0
                 ELSE {differ}
             END AS differ
-        FROM a.results AS a JOIN b.results AS b ON b.position = {place} AND b.mode = :mode_b
+        FROM a.results AS a JOIN b.results AS b ON b.position = {partner} AND b.mode = :mode_b
         WHERE a.mode = :mode_a AND a.position >= :begin AND a.position < :end
     )
 """

@@ -27,7 +27,7 @@ def open_both(folder: Path, other: Path) -> tuple[Run, Run]:
     if data_a["sha256"] != data_b["sha256"] and not is_comparable(a.ledger, b.ledger):
         raise RunError(
             f"{folder} and {other} cannot be compared: they read different data ({data_a['path']} and "
-            f"{data_b['path']}), and no finished sample of one has the id and the requests of one of the other"
+            f"{data_b['path']}), and no finished sample has the same id and requests in both"
         )
     return a, b
 
@@ -35,9 +35,9 @@ def open_both(folder: Path, other: Path) -> tuple[Run, Run]:
 def compare(a: Run, b: Run) -> dict[str, Any]:
     """Return the object of `coevol stats RUN OTHER_RUN --json`.
 
-    `a` and `b` are their summaries, `differences` is how they were made differently; `samples` counts, for each mode
-    that both have, the samples in both by `reporting.comparison.PairFilter`, and those in one alone (`alone_a`,
-    `alone_b`).
+    `a` and `b` are their summaries, `differences` is how they were made differently; `samples` counts, for
+    each mode that both have, the samples in both by `reporting.comparison.PairFilter`, and those in one alone
+    (`alone_a`, `alone_b`).
     """
     samples: dict[str, dict[str, int]] = {}
     for mode in a.modes:
@@ -77,8 +77,7 @@ def rows(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Row]:
         if one is None and other is None:
             continue
         if one is None or other is None:
-            texts = ["–" if each is None else _written(each, form) for each in (one, other)]
-            yield Row(name, texts[0], texts[1], "")
+            yield Row(name, form.text(one), form.text(other), "")
         else:
             yield Row(name, *subtracted(one, other, form))
 
@@ -91,6 +90,10 @@ class Form(NamedTuple):
     unit_of_difference: str = ""
     currency: str = ""
     times: int = 1
+
+    def text(self, value: float | None) -> str:
+        """Format a number; None is a dash."""
+        return "–" if value is None else f"{self.currency}{self.times * value:,.{self.digits}f}{self.unit}"
 
 
 def subtracted(a: float, b: float, form: Form) -> tuple[str, str, str]:
@@ -106,16 +109,12 @@ def subtracted(a: float, b: float, form: Form) -> tuple[str, str, str]:
     form = form._replace(digits=digits)
     sign = "−" if difference < 0 else "+"
     more = f"{sign}{form.currency}{abs(difference):,.{digits}f}{form.unit_of_difference}"
-    return _written(a, form), _written(b, form), more if difference else "="
+    return form.text(a), form.text(b), more if difference else "="
 
 
-def _written(value: float, form: Form) -> str:
-    return f"{form.currency}{form.times * value:,.{form.digits}f}{form.unit}"
-
-
-_COUNT = Form(0)
+COUNT = Form(0)
 PERCENT = Form(0, " %", " points", times=100)
-_DECIMAL = Form(2)
+DECIMAL = Form(2)
 GROWTH = Form(2, "×")
 _SECONDS = Form(2, " s", " s")
 _DOLLARS = Form(2, currency="$")
@@ -149,22 +148,22 @@ def _contradicted(mode: Mapping[str, Any]) -> Value:
 
 
 _NUMBERS: tuple[tuple[str, Callable[[Mapping[str, Any]], Value], Form], ...] = (
-    ("samples worked on", lambda mode: mode["finished"], _COUNT),
+    ("samples worked on", lambda mode: mode["finished"], COUNT),
     ("  with a new response", _share("changed", "finished"), PERCENT),
-    ("  with a failure", lambda mode: mode["failed"], _COUNT),
-    ("exchanges worked on", lambda mode: mode["exchanges"], _COUNT),
+    ("  with a failure", lambda mode: mode["failed"], COUNT),
+    ("exchanges worked on", lambda mode: mode["exchanges"], COUNT),
     ("  with a new response", _share("changed_exchanges", "exchanges"), PERCENT),
-    ("accepted rounds of an exchange, on average", _accepted, _DECIMAL),
+    ("accepted rounds of an exchange, on average", _accepted, DECIMAL),
     ("length of all responses, new to old", _length("ratio_of_averages"), GROWTH),
     ("  of the median sample", _length("median_ratio"), GROWTH),
     ("  samples that grew more than 2×", _length("doubled"), PERCENT),
-    ("judged rounds", _judged("rounds"), _COUNT),
+    ("judged rounds", _judged("rounds"), COUNT),
     (f"  {AGREEMENT}", _judged("agreement"), PERCENT),
     (f"  {JUDGING['contradicted']}", _contradicted, PERCENT),
-    ("calls", _calls("calls"), _COUNT),
-    ("  failed", _calls("failed"), _COUNT),
-    ("  input tokens", _calls("input_tokens"), _COUNT),
-    ("  output tokens", _calls("output_tokens"), _COUNT),
+    ("calls", _calls("calls"), COUNT),
+    ("  failed", _calls("failed"), COUNT),
+    ("  input tokens", _calls("input_tokens"), COUNT),
+    ("  output tokens", _calls("output_tokens"), COUNT),
     ("  seconds of one, on average", _calls("mean_latency"), _SECONDS),
     ("  known cost", lambda mode: mode["cost_usd"], _DOLLARS),
 )

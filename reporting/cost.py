@@ -19,11 +19,11 @@ MAYBE_BILLED = frozenset(
         *(kinds.EMPTY, kinds.TRUNCATED, kinds.ABANDONED),
     )
 )
-"""Failures that a provider may bill: it worked on the call, or may have."""
+"""Failures of calls that a provider may have worked on, and may bill."""
 
 
 def cost(endpoints: Mapping[Role, Endpoint], line: Counted) -> float | None:
-    """Return the price of some calls in US dollars, at the prices of their time; None where it is unknown.
+    """Return the price of some calls in US dollars, at the prices of their time; None if it is unknown.
 
     `endpoints` says where the models of the run are served.
     """
@@ -35,14 +35,14 @@ def cost(endpoints: Mapping[Role, Endpoint], line: Counted) -> float | None:
 
 
 def unpriced(settings: ModelSettings) -> list[Endpoint]:
-    """Return the models of a run that have no known price where they are served, each once."""
+    """Return the models of a run without a known price at their address, each once."""
     endpoints = dict.fromkeys(endpoint for role in ROLES for endpoint in settings.replicas(role))
     now = datetime.now(UTC)
     return [endpoint for endpoint in endpoints if prices.cost(endpoint, 1, 1000, 0, 1000, now) is None]
 
 
 def amount(line: Counted, settings: ModelSettings) -> Amount:
-    """Return what these calls took; 0 dollars where no price is known."""
+    """Return what these calls took; 0 dollars if no price is known."""
     dollars = cost({role: settings.endpoint(role) for role in ROLES}, line)
     return Amount(line.input_tokens + line.output_tokens, dollars or 0.0)
 
@@ -62,7 +62,7 @@ def spent(ledger: Ledger, settings: ModelSettings) -> Amount:
         prompt = prompt_tokens([Message(role="user", content=content) for content in call.messages])
         role = STEPS[call.step].role
         worst = worst_case(settings.endpoint(role), prompt, longest_reply(settings, role))
-        # If a call failed this way in the end, the attempts before it most likely did so as well.
+        # If the last attempt failed this way, the earlier ones probably did too.
         total = total.plus(worst, call.attempts if call.failure_kind else 1)
     return total
 
@@ -77,7 +77,7 @@ def nothing_spent(ledger: Ledger) -> bool:
 
 
 def budget(ledger: Ledger, settings: ModelSettings, limits: Limits) -> Budget | None:
-    """Return the budget of a run, less what it has spent; None where there is no limit."""
+    """Return the budget of a run, less what it has spent; None if there is no limit."""
     if limits.budget is None and limits.budget_tokens is None:
         return None
     return Budget(dollars=limits.budget, tokens=limits.budget_tokens, spent=spent(ledger, settings))

@@ -1,4 +1,4 @@
-"""A graph with what happened on it: the calls at its nodes, and how often each edge was taken."""
+"""Counts over a graph: the calls at its nodes, and how often each edge was taken."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -18,14 +18,14 @@ from reporting.transcript import CallRow, transcript
 class StepCounts:
     """The calls of one step, of all samples or of one.
 
-    Token counts are the providers' own; latencies are seconds of each call's last attempt. Percentiles over all samples
-    are within half a percent.
+    Token counts are the providers' own; latencies are seconds of each call's last attempt. Percentiles over
+    all samples are within half a percent.
     """
 
     calls: int
     visits: int
-    """Rounds that reached the step, which may make several calls after a failure or an unreadable verdict. Over all
-    samples, also those of attempts that were superseded."""
+    """Rounds that reached the step, which may make several calls after a failure or an unreadable verdict.
+    Over all samples, also those of attempts that were superseded."""
     first_visits: int
     """Those of them that were an exchange's first round."""
     failed: int
@@ -48,7 +48,8 @@ class GraphCounts:
 def graph_counts(ledger: Ledger, mode: str, *, lazy: bool, sample: str | None = None) -> GraphCounts:
     """Count how the samples of a run, or one of them, went through the graph of a mode.
 
-    `lazy` says whether the run judged with `lazy_judge`, which decides which edges lead to the second judgement.
+    `lazy` says whether the run judged with `lazy_judge`, which decides which edges lead to the second
+    judgement.
 
     Raises:
         LedgerError: the ledger cannot be read.
@@ -65,11 +66,11 @@ def _taken(
     visits = {step: counts.visits for step, counts in calls.items()}
     first = {step: counts.first_visits for step, counts in calls.items()}
     depth = depths(graph)
-    # A round begins where an exchange does, or where a draft was accepted.
+    # A round begins with an exchange, or after a draft was accepted.
     repeats = {step: visits[step] - first[step] for step in calls}
-    looped = {edge.target for edge in graph.edges if depth[edge.target] < depth[edge.source]}
-    decided = finished + max((repeats.get(step, 0) for step in looped), default=0)
-    at_once = max(decided - visits.get("judge_reversed", 0), 0) if lazy else 0
+    loop_targets = {edge.target for edge in graph.edges if depth[edge.target] < depth[edge.source]}
+    decided = finished + max((repeats.get(step, 0) for step in loop_targets), default=0)
+    decided_by_first = max(decided - visits.get("judge_reversed", 0), 0) if lazy else 0
 
     def times(source: str, target: str) -> int:
         match source, target:
@@ -78,9 +79,9 @@ def _taken(
             case "begin", _:
                 return first.get(target, 0)
             case "judge_forward", "decide":
-                return at_once if lazy else decided
+                return decided_by_first if lazy else decided
             case "judge_reversed", "decide":
-                return decided - at_once
+                return decided - decided_by_first
             case ("editor", "judge_reversed") if lazy:
                 return 0
             case ("judge_forward", "judge_reversed") if not lazy:
@@ -93,14 +94,14 @@ def _taken(
 
 
 def _of_all(ledger: Ledger, mode: str) -> dict[str, StepCounts]:
-    with ledger.reading() as connection:
-        latencies: defaultdict[str, Counter[float]] = defaultdict(Counter)
-        for step, latency, number in connection.execute(text(_LATENCIES), {"mode": mode}):
-            latencies[step][latency] += number
-        return {
-            row[0]: StepCounts(*row[1:], *(percentile(latencies[row[0]], percent) for percent in (50, 95)))
-            for row in connection.execute(text(_CALLS), {"mode": mode})
-        }
+    calls = ledger.rows(text(_CALLS), mode=mode)
+    latencies: defaultdict[str, Counter[float]] = defaultdict(Counter)
+    for step, latency, number in ledger.rows(text(_LATENCIES), mode=mode):
+        latencies[step][latency] += number
+    return {
+        row[0]: StepCounts(*row[1:], *(percentile(latencies[row[0]], percent) for percent in (50, 95)))
+        for row in calls
+    }
 
 
 def _of_sample(ledger: Ledger, mode: str, sample: str) -> dict[str, StepCounts]:
@@ -132,12 +133,9 @@ def _of_sample(ledger: Ledger, mode: str, sample: str) -> dict[str, StepCounts]:
 
 def _finished_exchanges(ledger: Ledger, mode: str, sample: str | None) -> int:
     """Count the exchanges that did not fail, of all samples or of one."""
-    query = _ALL_FINISHED if sample is None else _FINISHED
-    with ledger.reading() as connection:
-        number: int = connection.execute(
-            text(query), {"mode": mode} | ({} if sample is None else {"sample": sample})
-        ).scalar_one()
-    return number
+    if sample is None:
+        return ledger.scalar(text(_ALL_FINISHED), mode=mode) or 0
+    return ledger.scalar(text(_FINISHED), mode=mode, sample=sample) or 0
 
 
 _ALL_FINISHED = """

@@ -1,8 +1,8 @@
 """Draws a graph as SVG, and PNG from it.
 
-Nodes are in layers from top to bottom, by how many steps lead to them. An edge goes down to the next layer, sideways to a
-neighbour, or back up through a lane of its own at the left or the right. No edge of our graphs skips a layer; one that
-did would pass behind what is between.
+Nodes are in layers from top to bottom, by how many steps lead to them. An edge goes down to the next layer,
+sideways to a neighbour, or back up through a lane of its own at the left or right. No edge of our graphs
+skips a layer.
 """
 
 from collections import defaultdict
@@ -23,7 +23,8 @@ from reporting.theme import GREY, ROLE_COLOURS
 INK, FAINT, SOFT, PAPER = "#1b2330", "#667180", "#f4f6f9", "#ffffff"
 
 NUMBERS, AGENT, OTHER = (236, 88), (168, 40), (96, 34)
-"""Width and height of a node with numbers, of an agent's without, and of the others; in pixels, like all lengths here."""
+"""Width and height of a node with numbers, of an agent's without, and of the others; in pixels, like all
+lengths here."""
 
 GAP = 64
 """Between two layers, with room for the numbers at the edges."""
@@ -65,11 +66,11 @@ def graph_svg(counts: GraphCounts, title: str) -> str:
     Colours are attributes, which the style sheet of a page overrides. Text is in the viewer's font.
     """
     depth = depths(counts.graph)
-    nodes = _placed(counts, depth)
+    nodes = _lay_out(counts, depth)
     forward = [e for e in counts.graph.edges if depth[e.target] > depth[e.source]]
     sideways = [e for e in counts.graph.edges if depth[e.target] == depth[e.source]]
     back = [e for e in counts.graph.edges if depth[e.target] < depth[e.source]]
-    # The shorter ones are inside.
+    # Shorter edges are inside.
     back.sort(key=lambda edge: depth[edge.source] - depth[edge.target])
     _spread(nodes, forward)
 
@@ -108,7 +109,7 @@ def graph_svg(counts: GraphCounts, title: str) -> str:
 
 
 def graph_png(svg: str) -> bytes:
-    """Render a drawing as PNG, at twice its size, so that it is sharp on high-resolution screens and in print.
+    """Render a drawing as PNG, at twice its size for high-resolution screens and print.
 
     Raises:
         MissingExtra: the libraries for it are not installed.
@@ -120,7 +121,7 @@ def graph_png(svg: str) -> bytes:
     except ModuleNotFoundError as error:
         raise MissingExtra("PNG", error.name, "view") from None
     faces = [str(fonts.joinpath(f"Lato-{face}.ttf")) for face in ("Regular", "Bold")]
-    # The same drawing on every machine, including one without fonts.
+    # The drawing is the same on every machine, including one without fonts.
     drawn: bytes = resvg_py.svg_to_bytes(
         svg_string=svg, zoom=2, skip_system_fonts=True, font_files=faces, sans_serif_family="Lato"
     )
@@ -137,7 +138,7 @@ def lines(step: StepCounts) -> list[str]:
     ]
 
 
-def _placed(counts: GraphCounts, depth: Mapping[str, int]) -> dict[str, _Node]:
+def _lay_out(counts: GraphCounts, depth: Mapping[str, int]) -> dict[str, _Node]:
     layers: defaultdict[int, list[str]] = defaultdict(list)
     for name in counts.graph.nodes:
         layers[depth[name]].append(name)
@@ -146,8 +147,8 @@ def _placed(counts: GraphCounts, depth: Mapping[str, int]) -> dict[str, _Node]:
     for _, names in sorted(layers.items()):
         made = [_node(name, counts) for name in names]
         pitch = max(node.width for node in made) + SIDEWAYS
-        for place, (name, node) in enumerate(zip(names, made, strict=True)):
-            node.x = (place - (len(made) - 1) / 2) * pitch
+        for index, (name, node) in enumerate(zip(names, made, strict=True)):
+            node.x = (index - (len(made) - 1) / 2) * pitch
             node.y = top
             nodes[name] = node
         top += max(node.height for node in made) + GAP
@@ -155,13 +156,13 @@ def _placed(counts: GraphCounts, depth: Mapping[str, int]) -> dict[str, _Node]:
 
 
 def _node(name: str, counts: GraphCounts) -> _Node:
-    words = name.rpartition(":")[2].strip("_").replace("_", " ")
-    step = STEPS.get(words.replace(" ", "_"))
+    step_name = name.rpartition(":")[2].strip("_")
+    label, step = step_name.replace("_", " "), STEPS.get(step_name)
     role = step.role if step else ""
     if role and counts.taken:
         below = lines(counts.calls[name]) if name in counts.calls else ["no calls"]
-        return _Node(words, below, role, *NUMBERS)
-    return _Node(words, [], role, *(AGENT if role else OTHER))
+        return _Node(label, below, role, *NUMBERS)
+    return _Node(label, [], role, *(AGENT if role else OTHER))
 
 
 def _was_skipped(counts: GraphCounts, name: str) -> bool:
@@ -169,7 +170,7 @@ def _was_skipped(counts: GraphCounts, name: str) -> bool:
 
 
 def _spread(nodes: Mapping[str, _Node], edges: list[Edge]) -> None:
-    """Spread edges that share a node along its side, in the order of where they lead."""
+    """Spread edges that share a node along its side, in the order of their other ends."""
     for name, node in nodes.items():
         for ends, others in (
             (node.down, [edge.target for edge in edges if edge.source == name]),
@@ -177,15 +178,15 @@ def _spread(nodes: Mapping[str, _Node], edges: list[Edge]) -> None:
         ):
             others.sort(key=lambda other: nodes[other].x)
             step = min(44.0, node.width / (len(others) + 1))
-            for place, other in enumerate(others):
-                ends[other] = node.x + (place - (len(others) - 1) / 2) * step
+            for index, other in enumerate(others):
+                ends[other] = node.x + (index - (len(others) - 1) / 2) * step
 
 
 def _down(nodes: Mapping[str, _Node], edge: Edge, counts: GraphCounts, labels: list[str]) -> str:
     source, target = nodes[edge.source], nodes[edge.target]
     x1, y1, x2, y2 = source.down[edge.target], source.bottom, target.up[edge.source], target.y
     bend = (y2 - y1) / 2
-    # Edges may cross or meet, their numbers must not: each is near the end that is its own.
+    # Edges may cross or meet, their numbers must not: each is near the end that it does not share.
     share = 0.5 if len(source.down) == len(target.up) == 1 else 0.3 if len(target.up) > 1 else 0.7
     x = _bezier(x1, x1, x2, x2, share)
     y = _bezier(y1, y1 + bend, y2 - bend, y2, share)
@@ -239,18 +240,18 @@ def _faded(edge: Edge, counts: GraphCounts) -> str:
 
 
 _FADED = ' opacity="0.35"'
-"""Where no sample, or not this one, went."""
+"""For edges and nodes that no sample, or not this one, reached."""
 
 
 def _label(edge: Edge, counts: GraphCounts, x: float, y: float, labels: list[str]) -> None:
     if counts.taken:
-        words = f"{counts.taken[edge.source, edge.target]:,}×"
-        width = 7 * len(words) + 8
+        times = f"{counts.taken[edge.source, edge.target]:,}×"
+        width = 7 * len(times) + 8
         labels.append(
             f'<g class="times"{_faded(edge, counts)}><rect class="paper" x="{x - width / 2:g}" y="{y - 9:g}" '
             f'width="{width}" height="18" rx="9" fill="{PAPER}"/>'
             f'<text class="ink" x="{x:g}" y="{y + 4:g}" text-anchor="middle" font-size="12" fill="{INK}">'
-            f"{words}</text></g>"
+            f"{times}</text></g>"
         )
 
 
@@ -264,16 +265,16 @@ def _box(node: _Node, *, faded: bool) -> str:
         f'rx="{rounded:g}" fill="{SOFT}" stroke="{colour}" stroke-width="{2 if node.role else 1}"/>',
         _text(node.x, node.y + below, node.name, "ink", INK, 13.5, bold=True),
     ]
-    for place, line in enumerate(node.lines):
-        parts.append(_text(node.x, node.y + 42 + 17 * place, line, "faint", FAINT, 12))
+    for index, line in enumerate(node.lines):
+        parts.append(_text(node.x, node.y + 42 + 17 * index, line, "faint", FAINT, 12))
     return "".join([*parts, "</g>"])
 
 
-def _text(x: float, y: float, words: str, style: str, colour: str, size: float, *, bold: bool = False) -> str:
+def _text(x: float, y: float, text: str, style: str, colour: str, size: float, *, bold: bool = False) -> str:
     weight = ' font-weight="bold"' if bold else ""
     return (
         f'<text class="{style}" x="{x:g}" y="{y:g}" text-anchor="middle" font-size="{size:g}" '
-        f'fill="{colour}"{weight}>{escape(words)}</text>'
+        f'fill="{colour}"{weight}>{escape(text)}</text>'
     )
 
 

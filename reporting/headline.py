@@ -16,7 +16,7 @@ class Metric:
     value: str
     name: str
     hint: str = ""
-    """What it means, where that is not obvious."""
+    """What it means, if that is not obvious."""
     samples: Mapping[str, object] = field(default_factory=dict)
     """The query of the samples it counts, if any."""
 

@@ -1,18 +1,17 @@
 """The HTML report: one file with the summary of a run and some of its samples, to send to a colleague.
 
-It holds no script and loads nothing, and tells the browser so: whatever a text of a model or a data set might smuggle
-past `reporting.html_text` would not run. Its size is bounded: long texts are cut.
+It holds no script and loads nothing, and its content security policy says so: a script that slipped past
+`reporting.html_text` would not run. Its size is bounded: long texts are cut.
 """
 
 import re
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from ledger.decisions import Decision, Decisions, on_file
+from ledger.decisions import Decision, Decisions, load_decisions
 from ledger.ledger import SKIPPED, Result
 from prompts.method import STEPS
 from reporting import charts, headline, html_tables, html_tags, html_text, labels
@@ -40,7 +39,7 @@ _ADDRESS = re.compile(r" at https?://\S+")
 
 
 def html_report(run: Run, snapshot: Snapshot, chosen: Mapping[int, str], notice: str = "") -> Iterator[str]:
-    """Yield the report in parts, the notice at its top. `chosen` are samples by position, and why they were selected.
+    """Yield the report in parts, the notice at its top. `chosen` says why samples were chosen, by position.
 
     Raises:
         LedgerError: the ledger cannot be read.
@@ -56,7 +55,7 @@ def html_report(run: Run, snapshot: Snapshot, chosen: Mapping[int, str], notice:
         styles=_STYLES,
         run=run,
         facts=snapshot.summary["run"],
-        as_of=time.strftime("%Y-%m-%d %H:%M", time.localtime(snapshot.counted)),
+        as_of=labels.minute(snapshot.counted),
         notice=notice,
         finished=finished,
         expected=expected,
@@ -72,7 +71,9 @@ def html_report(run: Run, snapshot: Snapshot, chosen: Mapping[int, str], notice:
         graphs=graphs,
         some=bool(chosen),
         # One at a time: their texts may be long.
-        samples=(_sample(run, found, why) for at, why in chosen.items() for found in run.ledger.at([at])),
+        samples=(
+            _sample(run, found, why) for at, why in chosen.items() for found in run.ledger.samples_at([at])
+        ),
     )
 
 
@@ -88,10 +89,10 @@ def _charts(mode: str, snapshot: Snapshot) -> list[charts.Chart]:
 def _sample(run: Run, found: tuple[Sample, dict[str, Result]], why: str) -> dict[str, Any]:
     sample, by_mode = found
     calls = run.ledger.calls(sample.id)
-    decided = on_file(run.ledger, [sample.position])
+    decided = load_decisions(run.ledger, [sample.position])
     skipped = by_mode.get(SKIPPED)
     results = [by_mode[mode] for mode in run.modes if mode in by_mode]
-    shown = _most_telling(sample, results)
+    shown = _select_exchanges(sample, results)
     left_out = len(sample.exchanges) - len(shown)
     return {
         "position": sample.position,
@@ -108,15 +109,11 @@ def _sample(run: Run, found: tuple[Sample, dict[str, Result]], why: str) -> dict
     }
 
 
-def _most_telling(sample: Sample, results: Sequence[Result]) -> list[int]:
-    """Return the exchanges to show: of many those that failed, then those that changed, then the first ones."""
+def _select_exchanges(sample: Sample, results: Sequence[Result]) -> list[int]:
+    """Return the exchanges to show: failed ones first, then changed ones, then the first ones."""
     failed = {done["exchange"] for result in results for done in result.outcome if "failure" in done}
-    changed = {
-        done["exchange"]
-        for result in results
-        for done in result.outcome
-        if done["response"] != done["original"]
-    }
+    new = (done for result in results for done in result.outcome if done["response"] != done["original"])
+    changed = {done["exchange"] for done in new}
     numbers = range(len(sample.exchanges)) if results else ()
     return sorted(sorted(numbers, key=lambda n: (n not in failed, n not in changed, n))[:MAX_EXCHANGES])
 
@@ -184,7 +181,7 @@ def _outcome(
         left, right = html_text.marked(old[:MAX_CHARS], new[:MAX_CHARS])
         outcome |= {"old": _cut(left, old, MAX_CHARS), "new": _cut(right, new, MAX_CHARS)}
     rounds = {each["round"]: each for each in done["rounds"]}
-    said = transcript((call for call in calls if call["mode"] == result.mode), done, result.mode)
+    debate = transcript((call for call in calls if call["mode"] == result.mode), done, result.mode)
     return outcome | {
         "brief": labels.exchange_outcome(done),
         "ending": f"ended: {labels.ENDINGS.get(done['ending'], done['ending'])}",
@@ -199,53 +196,52 @@ def _outcome(
                     for call, why_not in each.all
                 ],
             }
-            for round_, steps in said.items()
+            for round_, steps in debate.items()
         ],
     }
 
 
-def _round_tags(outcome: Mapping[str, Any] | None, said: Iterable[StepCalls]) -> str:
+def _round_tags(outcome: Mapping[str, Any] | None, steps: Iterable[StepCalls]) -> str:
     if outcome:
         return html_tags.round_outcome(outcome)
-    return (
-        "" if any(each.counted for each in said) else f'<span class="tag">did not count ({REPEATED})</span>'
-    )
+    counted = any(step.counted for step in steps)
+    return "" if counted else f'<span class="tag">{labels.not_counted(REPEATED)}</span>'
 
 
 def _without_address(failure: str) -> str:
-    """Remove from a failure where the model is served."""
+    """Remove the address of the model from a failure."""
     return _ADDRESS.sub("", failure)
 
 
 def _call(call: CallRow, outcome: Mapping[str, Any] | None, why_not: str) -> dict[str, Any]:
     step = call["step"]
     judged = outcome is not None and STEPS[step].purpose == "verdict" and not why_not
-    said = [_plain(_without_address(call["failure"]), MAX_CALL_CHARS)] if call["failure"] else []
-    said += [_rendered(call["reply"], MAX_CALL_CHARS)] if call["reply"] else []
+    failure = labels.reason(call["failure_kind"], call["failure"])
+    texts = [_plain(_without_address(failure), MAX_CALL_CHARS)] if failure else []
+    texts += [_rendered(call["reply"], MAX_CALL_CHARS)] if call["reply"] else []
     return {
         "role": STEPS[step].role,
         "name": STEPS[step].label,
         "tags": html_tags.verdict(step, outcome) if judged and outcome else "",
         "summary": labels.call_summary(call),
-        "why_not": why_not,
-        "text": "".join(said),
+        "not_counted": labels.not_counted(why_not) if why_not else "",
+        "text": "".join(texts),
     }
 
 
-def _rendered(text: str, most: int) -> str:
-    return _cut(html_text.rendered(text[:most]), text, most, "text")
+def _rendered(text: str, limit: int) -> str:
+    return _cut(html_text.rendered(text[:limit]), text, limit, "text")
 
 
-def _plain(text: str, most: int) -> str:
-    return _cut(html_text.plain(text[:most]), text, most)
+def _plain(text: str, limit: int) -> str:
+    return _cut(html_text.plain(text[:limit]), text, limit)
 
 
-def _cut(html: str, text: str, most: int, style: str = "text plain") -> str:
-    """Return a text as HTML, made from its first `most` characters, with a note about what is left out."""
-    more = (
-        f'<p class="faint small">… and {len(text) - most:,} more characters</p>' if len(text) > most else ""
-    )
-    return f'<div class="{style}" dir="auto">{html}</div>{more}'
+def _cut(html: str, text: str, limit: int, style: str = "text plain") -> str:
+    """Return the HTML of a text's first `limit` characters, with a note about the rest."""
+    more = len(text) - limit
+    note = f'<p class="faint small">… and {more:,} more characters</p>' if more > 0 else ""
+    return f'<div class="{style}" dir="auto">{html}</div>{note}'
 
 
 _STYLES = "\n".join(

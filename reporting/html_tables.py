@@ -25,7 +25,7 @@ def _linked(kind: str, link: Callable[[str], str] | None) -> str:
 
 
 def bill(calls: Mapping[str, Any]) -> str:
-    """Return calls, tokens, latencies and cost by role, and by model where there are several."""
+    """Return calls, tokens, latencies and cost by role, and by model if there are several."""
     names = ("", "calls", "failed", "input", "cached", "output", "mean", "p95", "cost")
     head = "".join(f"<th class=number>{name}</th>" for name in names)
     rows = [
@@ -90,7 +90,5 @@ def _settings(facts: Mapping[str, Any], *, for_others: bool) -> Iterator[tuple[s
             yield name, value
 
 
-OF_CONVERSATIONS = {
-    *("history_window", "conversation_template", "max_exchanges", "max_conversation_tokens"),
-}
+OF_CONVERSATIONS = {*("history_window", "conversation_template", "max_exchanges", "max_conversation_tokens")}
 OF_JUDGING = {"max_rounds", "verdict", "judge_retries", "lazy_judge"}

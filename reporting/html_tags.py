@@ -1,6 +1,5 @@
 """Labels as HTML tags."""
 
-import time
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -10,15 +9,14 @@ from ledger.ledger import Result
 from reporting import labels
 
 
-def _tag(words: str, style: str = "") -> str:
-    return f'<span class="tag {style}">{escape(words)}</span>' if words else ""
+def _tag(text: str, style: str = "") -> str:
+    return f'<span class="tag {style}">{escape(text)}</span>' if text else ""
 
 
 def decision(made: Decision) -> str:
     """Return what a user decided and when."""
-    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(made.decided))
     tags = _tag(labels.DECISIONS[made.kind], "good" if made.kind == "accepted" else "")
-    tags += f' <span class="faint small">{at}</span>'
+    tags += f' <span class="faint small">{labels.minute(made.decided)}</span>'
     return tags if made.stands else f"{tags} {_tag(f'{labels.OUTDATED}: not followed', 'bad')}"
 
 
@@ -37,7 +35,7 @@ def round_outcome(done: Mapping[str, Any]) -> str:
 
 
 def verdict(step: str, done: Mapping[str, Any]) -> str:
-    """Return what a judgement says."""
-    words = labels.verdict(step.removeprefix("judge_"), done)
-    good = words.startswith("prefers the draft")
-    return _tag(words, "good" if good else "bad" if words.startswith("cannot") else "")
+    """Return the verdict of a judgement."""
+    label = labels.verdict(step.removeprefix("judge_"), done)
+    good = label.startswith("prefers the draft")
+    return _tag(label, "good" if good else "bad" if label.startswith("cannot") else "")

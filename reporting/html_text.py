@@ -1,8 +1,7 @@
-"""Texts of models and data sets as HTML that does nothing.
+"""Texts of models and data sets as safe HTML.
 
-Two fences stand between such a text and the page: Markdown is rendered with HTML switched off, so that tags
-appear as they were written, and what comes out passes a sanitizer that knows a short list of tags. Pictures
-become links, since showing one would fetch it.
+Markdown is rendered with HTML switched off, so that tags appear as text, and the output passes a sanitizer
+with a short list of tags. Pictures become links, since showing one would fetch it.
 """
 
 import re
@@ -22,9 +21,9 @@ from pygments.util import ClassNotFound
 from samples.differences import differences
 from samples.fields import as_text
 
-MOST = 20_000
-"""Characters of a text that are shown before a person asks for all of it. A text of 1 MB in one page makes
-the browser, and the comparison of two of them makes the server, wait for seconds."""
+MAX_CHARS = 20_000
+"""Characters of a text that are shown until the user asks for all of it. A text of 1 MB blocks the browser
+for seconds, and comparing two of them blocks the server."""
 
 _TAGS = {
     *("p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "strong", "em", "s", "a", "blockquote"),
@@ -34,13 +33,13 @@ _CODE: HtmlFormatter[str] = HtmlFormatter(nowrap=True)
 
 
 def rendered(text: str) -> str:
-    """Markdown as HTML. Each block has the direction of its own text."""
+    """Render Markdown. Each block has the direction of its own text."""
     return nh3.clean(
         _MARKDOWN.render(as_text(text)),
         tags=_TAGS,
         attributes={"a": {"href", "title"}, "span": {"class"}, "ol": {"start"}},
-        # A class is only ever one that marks code; those of the page are not for texts to use.
-        attribute_filter=_kept,
+        # Texts may not use the classes of the page, only those that highlight code.
+        attribute_filter=_allowed,
         set_tag_attribute_values={"a": {"target": "_blank"}}
         | {tag: {"dir": "auto"} for tag in ("p", "li", "h1", "h2", "h3", "h4", "blockquote", "td", "th")},
         url_schemes={"http", "https", "mailto"},
@@ -49,17 +48,17 @@ def rendered(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """A text as it stands, as HTML; code in it looks like code."""
+    """Return a text as HTML without rendering Markdown; code in it looks like code."""
     text = as_text(text)
     return _with_code(text, [(text, "")])
 
 
 def marked(old: str, new: str) -> tuple[str, str]:
-    """Both texts as HTML, with the words marked that only one of them has (`<del>` and `<ins>`)."""
+    """Return both texts as HTML, with the words marked that only one of them has (`<del>` and `<ins>`)."""
     old, new = as_text(old), as_text(new)
     changes = differences(old, new)
-    left = ((gone, "" if gone == come else "del") for gone, come in changes)
-    right = ((come, "" if gone == come else "ins") for gone, come in changes)
+    left = ((change.old, "" if change.old == change.new else "del") for change in changes)
+    right = ((change.new, "" if change.old == change.new else "ins") for change in changes)
     return _with_code(old, left), _with_code(new, right)
 
 
@@ -67,26 +66,26 @@ _FENCED = re.compile(r"^ {0,3}(`{3,}|~{3,})[^\n]*\n.*?(?:^ {0,3}\1[^\n]*$|\Z)", 
 
 
 def _with_code(text: str, pieces: Iterable[tuple[str, str]]) -> str:
-    """The pieces of a text as HTML, each in an element of the name beside it, if any; code is in `<code>`."""
+    """Return the pieces of a text as HTML, each in an element of its name, if any; code is in `<code>`."""
     bounds = [bound for fenced in _FENCED.finditer(text) for bound in fenced.span()]
-    html, place, passed = [], 0, 0
+    html, position, passed = [], 0, 0
     for piece, name in pieces:
-        until = place + len(piece)
-        while place < until:
-            while passed < len(bounds) and bounds[passed] <= place:
+        until = position + len(piece)
+        while position < until:
+            while passed < len(bounds) and bounds[passed] <= position:
                 passed += 1
             stop = min(until, bounds[passed]) if passed < len(bounds) else until
-            part = escape(text[place:stop])
+            part = escape(text[position:stop])
             part = f"<{name}>{part}</{name}>" if name else part
             html.append(f"<code>{part}</code>" if passed % 2 else part)
-            place = stop
+            position = stop
     return "".join(html)
 
 
-def code_styles(style: str, where: str) -> str:
-    """The CSS rules for the colours of code in one of Pygments' styles, for elements in `where`."""
+def code_styles(style: str, selector: str) -> str:
+    """Return the CSS rules of one of Pygments' styles, for code in elements that match `selector`."""
     formatter: Any = HtmlFormatter(style=style, nobackground=True)
-    return str(formatter.get_style_defs(where))
+    return str(formatter.get_style_defs(selector))
 
 
 def _highlighted(code: str, language: str, _: str) -> str:
@@ -102,10 +101,8 @@ def _picture(self: RendererHTML, tokens: Sequence[Token], index: int, options: A
     return f'<a href="{source}">[picture: {escape(token.content) or source}]</a>'
 
 
-def _kept(tag: str, name: str, value: str) -> str | None:
-    if name == "class":
-        return value if re.fullmatch(r"[a-z0-9]{1,3}", value) else None
-    return value
+def _allowed(tag: str, name: str, value: str) -> str | None:
+    return value if name != "class" or re.fullmatch(r"[a-z0-9]{1,3}", value) else None
 
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True, "highlight": _highlighted})

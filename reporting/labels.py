@@ -1,4 +1,4 @@
-"""What users read: one wording for steps, endings, failures, verdicts and decisions, for commands, pages and reports.
+"""The wording of endings, failures, verdicts and decisions in commands, pages and reports.
 
 Stored keys and shown labels are separate, so that the wording can change without the ledger.
 """
@@ -73,8 +73,18 @@ def failure_label(kind: str) -> str:
 
 def failure_line(failure: Mapping[str, Any]) -> str:
     """Describe the failure of an exchange."""
-    kind = failure_label(failure["reason"])
-    return f"{failure['step']}, round {failure['round']}: {kind}: {failure['message']}"
+    why = reason(failure["reason"], failure["message"])
+    return f"{failure['step']}, round {failure['round']}: {why}"
+
+
+def reason(kind: str | None, message: str | None) -> str:
+    """Describe why a call or a sample failed, or a sample, without a kind, was skipped."""
+    return f"{failure_label(kind)}: {message}" if kind else message or ""
+
+
+def not_counted(why: str) -> str:
+    """Describe calls that do not count, by a reason of `reporting.transcript`."""
+    return f"not counted ({why})"
 
 
 def is_judged(mode: str) -> bool:
@@ -126,23 +136,25 @@ def round_remarks(done: Mapping[str, Any]) -> list[str]:
 
 
 def verdict(order: str, done: Mapping[str, Any]) -> str:
-    """Describe a judgement of a round, with the points of draft and current response; empty where there is none."""
+    """Describe a judgement of a round, with the points of draft and current response; empty if none."""
     judgement = done[order]
     if not judgement:
         return ""
     if not judgement["points"]:
         return "cannot be read"
     current, draft = judgement["points"] if order == "forward" else reversed(judgement["points"])
-    word = (
-        "prefers the draft" if draft > current else "prefers the current one" if draft < current else "a tie"
-    )
-    return f"{word} {draft:g} : {current:g}"
+    winner = "prefers the draft" if draft > current else "prefers the current one"
+    return f"{winner if draft != current else 'a tie'} {draft:g} : {current:g}"
 
 
 def decision(made: Decision) -> str:
     """Describe what a user decided and when."""
-    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(made.decided))
-    return f"{DECISIONS[made.kind]} ({at})"
+    return f"{DECISIONS[made.kind]} ({minute(made.decided)})"
+
+
+def minute(at: float) -> str:
+    """Format a Unix time to the minute."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
 
 
 def call_summary(call: Mapping[str, Any]) -> str:

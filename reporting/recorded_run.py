@@ -8,13 +8,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from ledger.decisions import on_file
-from ledger.ledger import PAGE
+from ledger.decisions import load_decisions
+from ledger.ledger import BATCH, Result
+from ledger.tables import calls as calls_table
 from nodes.decision import favoured_position
 from reporting.manifest import Manifest
 from reporting.run import open_run
 from reporting.summary import summary
 from samples.fields import as_text
+from samples.sample import Sample
 
 
 class Rows:
@@ -37,7 +39,7 @@ class Rows:
 
     def _batches(self) -> Iterator[Any]:
         rows = self._read()
-        while some := list(islice(rows, PAGE)):
+        while some := list(islice(rows, BATCH)):
             yield pa.RecordBatch.from_pylist(some, schema=self._schema)
 
 
@@ -48,25 +50,32 @@ def _rows(**fields: Any) -> Callable[[_Method], Callable[["RecordedRun"], Rows]]
     """Turn a method that reads rows into one that returns `Rows` with fields of these types."""
     schema = pa.schema([(name, _TYPES.get(type, type)) for name, type in fields.items()])
 
-    def made(method: _Method) -> Callable[["RecordedRun"], Rows]:
+    def decorate(method: _Method) -> Callable[["RecordedRun"], Rows]:
         @wraps(method)
         def rows(run: "RecordedRun") -> Rows:
             return Rows(lambda: method(run), schema)
 
         return rows
 
-    return made
+    return decorate
 
 
 _TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 _MESSAGES = pa.list_(pa.struct({"role": pa.string(), "content": pa.string()}))
+_CALL_FIELDS = {column.name: column.type.python_type for column in calls_table.columns}
+
+
+_RESULT_FIELDS = {
+    **{"status": str, "failure_kind": str, "reason": str, "exchanges": int, "accepted_rounds": int},
+    **{"original_tokens": int, "final_tokens": int, "contradictions": int, "finished": float},
+}
 
 
 class RecordedRun:
     """The record of a run, as `coevol.load_run` returns it.
 
-    Iterating over rows reads what is finished at that moment, a batch at a time. Rows of one kind have the same fields;
-    `sample` and `mode` join them. `mode` is empty for a sample that was skipped.
+    Iterating over rows reads what is finished at that moment, a batch at a time. Rows of one kind have the
+    same fields; `sample` and `mode` join them. `mode` is empty for a sample that was skipped.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -79,43 +88,18 @@ class RecordedRun:
         data = self.manifest["data"]
         return f"<run of {data['records']:,} records, modes {', '.join(self._run.modes)}>"
 
-    @_rows(
-        sample=str,
-        mode=str,
-        position=int,
-        status=str,
-        failure_kind=str,
-        reason=str,
-        exchanges=int,
-        accepted_rounds=int,
-        original_tokens=int,
-        final_tokens=int,
-        contradictions=int,
-        finished=float,
-    )
+    @_rows(sample=str, mode=str, position=int, **_RESULT_FIELDS)
     def samples(self) -> Iterator[dict[str, Any]]:
         """Return a row for each sample and mode.
 
-        `status` is done, failed or skipped; `reason` says why it was skipped or what failed, `failure_kind` is the kind
-        of the failure. Token counts are estimates over the `exchanges` that were worked on; `contradictions` counts the
-        rounds whose two judgements named opposite winners; `finished` is a Unix time.
+        `status` is done, failed or skipped; `reason` says why it was skipped or what failed, `failure_kind`
+        is the kind of the failure. Token counts are estimates over the `exchanges` that were worked on;
+        `contradictions` counts the rounds whose two judgements named opposite winners; `finished` is a Unix
+        time.
         """
-        for sample, results in self._ledger.samples():
-            for result in results.values():
-                yield {
-                    "sample": sample.id,
-                    "mode": result.mode,
-                    "position": sample.position,
-                    "status": result.status,
-                    "failure_kind": result.failure_kind,
-                    "reason": result.reason,
-                    "exchanges": result.exchanges,
-                    "accepted_rounds": result.accepted_rounds,
-                    "original_tokens": result.original_tokens,
-                    "final_tokens": result.final_tokens,
-                    "contradictions": result.contradictions,
-                    "finished": result.finished,
-                }
+        for sample, result in self._results():
+            row = {"sample": sample.id, "mode": result.mode, "position": sample.position}
+            yield row | {name: getattr(result, name) for name in _RESULT_FIELDS}
 
     @_rows(
         sample=str,
@@ -133,26 +117,26 @@ class RecordedRun:
     def exchanges(self) -> Iterator[dict[str, Any]]:
         """Return a row for each exchange that was worked on, with its texts; `exchange` counts from 0.
 
-        `ending` is max_rounds, not_accepted, judge_error, one_pass or failed; then `failure` says what failed.
+        `ending` is max_rounds, not_accepted, judge_error, one_pass or failed; then `failure` says what
+        failed.
         """
-        for sample, results in self._ledger.samples():
-            for result in results.values():
-                for done in result.outcome:
-                    asked = sample.exchanges[done["exchange"]]
-                    failure = done.get("failure")
-                    yield {
-                        "sample": sample.id,
-                        "mode": result.mode,
-                        "exchange": done["exchange"],
-                        "instruction": asked.instruction,
-                        "input": asked.input,
-                        "original": done["original"],
-                        "response": done["response"],
-                        "ending": done["ending"],
-                        "accepted_rounds": done["accepted_rounds"],
-                        "failure_kind": failure["reason"] if failure else None,
-                        "failure": failure["message"] if failure else None,
-                    }
+        for sample, result in self._results():
+            for done in result.outcome:
+                exchange = sample.exchanges[done["exchange"]]
+                failure = done.get("failure")
+                yield {
+                    "sample": sample.id,
+                    "mode": result.mode,
+                    "exchange": done["exchange"],
+                    "instruction": exchange.instruction,
+                    "input": exchange.input,
+                    "original": done["original"],
+                    "response": done["response"],
+                    "ending": done["ending"],
+                    "accepted_rounds": done["accepted_rounds"],
+                    "failure_kind": failure["reason"] if failure else None,
+                    "failure": failure["message"] if failure else None,
+                }
 
     @_rows(
         sample=str,
@@ -174,32 +158,31 @@ class RecordedRun:
         """Return a row for each round of each exchange.
 
         The points are those of the `draft` and of the `current` response it was compared with: merged, and by
-        order of judgement; None where a verdict could not be read or nothing was judged. Where the two orders
+        order of judgement; None if a verdict could not be read or nothing was judged. Where the two orders
         contradict each other, `favoured_position` is the position (1 or 2) that both preferred.
         """
-        for sample, results in self._ledger.samples():
-            for result in results.values():
-                for outcome in result.outcome:
-                    for done in outcome["rounds"]:
-                        points = done["points"] or {}
-                        forward = (done["forward"] or {}).get("points") or (None, None)
-                        reverse = (done["reversed"] or {}).get("points") or (None, None)
-                        yield {
-                            "sample": sample.id,
-                            "mode": result.mode,
-                            "exchange": outcome["exchange"],
-                            "round": done["round"],
-                            "suggestions": done["suggestions"],
-                            "draft": done["draft"],
-                            "accepted": done["accepted"],
-                            "points_current": points.get("current"),
-                            "points_draft": points.get("draft"),
-                            "forward_current": forward[0],
-                            "forward_draft": forward[1],
-                            "reversed_current": reverse[1],
-                            "reversed_draft": reverse[0],
-                            "favoured_position": favoured_position(done),
-                        }
+        for sample, result in self._results():
+            for outcome in result.outcome:
+                for done in outcome["rounds"]:
+                    points = done["points"] or {}
+                    forward = (done["forward"] or {}).get("points") or (None, None)
+                    reverse = (done["reversed"] or {}).get("points") or (None, None)
+                    yield {
+                        "sample": sample.id,
+                        "mode": result.mode,
+                        "exchange": outcome["exchange"],
+                        "round": done["round"],
+                        "suggestions": done["suggestions"],
+                        "draft": done["draft"],
+                        "accepted": done["accepted"],
+                        "points_current": points.get("current"),
+                        "points_draft": points.get("draft"),
+                        "forward_current": forward[0],
+                        "forward_draft": forward[1],
+                        "reversed_current": reverse[1],
+                        "reversed_draft": reverse[0],
+                        "favoured_position": favoured_position(done),
+                    }
 
     @_rows(
         sample=str, mode=str, exchange=int, decision=str, response=str, note=str, decided=float, stands=bool
@@ -207,15 +190,15 @@ class RecordedRun:
     def decisions(self) -> Iterator[dict[str, Any]]:
         """Return a row for each exchange that a user decided on.
 
-        `decision` is accepted (the result), rejected (the original is kept), chosen (another draft) or edited, `response`
-        the text that the user wants, `note` why, or empty; `decided` is a Unix time. Where the result has changed since,
-        `stands` is false.
+        `decision` is accepted (the result), rejected (the original is kept), chosen (another draft) or
+        edited, `response` the text that the user wants, `note` why, or empty; `decided` is a Unix time. Where
+        the result has changed since, `stands` is false.
         """
-        decided = on_file(self._ledger)
-        places = sorted(decided)
-        for begin in range(0, len(places), PAGE):
-            some = places[begin : begin + PAGE]
-            ids = {sample.position: sample.id for sample, _ in self._ledger.at({place[0] for place in some})}
+        decided = load_decisions(self._ledger)
+        keys = iter(sorted(decided))
+        while some := list(islice(keys, BATCH)):
+            samples = self._ledger.samples_at({position for position, _ in some})
+            ids = {sample.position: sample.id for sample, _ in samples}
             for position, mode in some:
                 for exchange, decision in decided[position, mode].items():
                     yield {
@@ -229,37 +212,19 @@ class RecordedRun:
                         "stands": decision.stands,
                     }
 
-    @_rows(
-        number=int,
-        sample=str,
-        mode=str,
-        exchange=int,
-        round=int,
-        step=str,
-        asked=int,
-        request=str,
-        model=str,
-        messages=_MESSAGES,
-        reply=str,
-        finish_reason=str,
-        input_tokens=int,
-        output_tokens=int,
-        cached_tokens=int,
-        started=float,
-        latency=float,
-        attempts=int,
-        failure=str,
-        code=str,
-        shortened_to=int,
-        failure_kind=str,
-    )
+    @_rows(**_CALL_FIELDS | {"messages": _MESSAGES})
     def calls(self) -> Iterator[dict[str, Any]]:
         """Return a row for each model call, in the order in which they finished.
 
-        `messages` is what was sent, a list of {role, content}; `started` is a Unix time, `latency` the seconds of the last
-        of `attempts`. Token counts are the provider's own, None where it gave none.
+        `messages` is what was sent, a list of {role, content}; `started` is a Unix time, `latency` the
+        seconds of the last of `attempts`. Token counts are the provider's own, None if it gave none.
         """
-        return self._ledger.every_call()
+        return self._ledger.all_calls()
+
+    def _results(self) -> Iterator[tuple[Sample, Result]]:
+        for sample, results in self._ledger.samples():
+            for result in results.values():
+                yield sample, result
 
     def stats(self) -> dict[str, Any]:
         """Summarize the run: the object of `coevol stats --json`."""

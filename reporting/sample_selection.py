@@ -9,14 +9,15 @@ from ledger.ledger import Ledger
 from reporting.labels import is_judged
 
 BATCH = 20
-"""Samples that are read at a time: their texts may be long."""
+"""Samples read at a time: their texts may be long."""
 
 
 def select_samples(ledger: Ledger, mode: str, number: int, exclude: Sequence[int] = ()) -> dict[int, str]:
     """Select at most so many samples of a mode: positions in the data, and why each was chosen.
 
-    In turn one that failed, one whose verdicts contradict each other, one with the most accepted rounds, one that grew
-    most, and one of those spread evenly over all that are done; none at one of the positions `exclude`.
+    In turn one that failed, one whose verdicts contradict each other, one with the most accepted rounds, one
+    that grew most, and one of those spread evenly over all that are done; none at one of the positions
+    `exclude`.
     """
     done = Filter(mode=mode, status="done")
     accepted = _all(ledger, done, "accepted", down=True) if is_judged(mode) else iter(())

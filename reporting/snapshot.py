@@ -36,7 +36,7 @@ class Snapshot:
 def state(ledger: Ledger) -> object:
     """Return a value that changes with every addition to a ledger and is found quickly."""
     # The first two are found in an index, and decisions are few.
-    return chart_data.finished(ledger), ledger.last_call(), decisions.last(ledger)
+    return chart_data.finished(ledger), ledger.last_call(), decisions.revision(ledger)
 
 
 def snapshot(run: Run) -> Snapshot:

@@ -22,8 +22,8 @@ from prompts.method import STEPS
 class Lengths:
     """How long responses were and became, over the samples of a mode that did not fail, in estimated tokens.
 
-    A sample's length is that of all its responses that were worked on; a ratio is new length over old length, and samples
-    whose old length is 0 have none.
+    A sample's length is that of all its responses that were worked on; a ratio is new length over old length,
+    and samples whose old length is 0 have none.
     """
 
     average_original_tokens: float | None
@@ -47,7 +47,8 @@ class Judging:
     one_tie: int
     """One order names a winner and the other a tie."""
     contradicted: int
-    """The orders name opposite winners: both favoured the response shown first, or both the one shown second."""
+    """The orders name opposite winners: both favoured the response shown first, or both the one shown
+    second."""
     favoured_first: int
     favoured_second: int
     one_unreadable: int
@@ -74,10 +75,10 @@ class Deciding:
     outdated: int
     """Decisions on a result that has changed since."""
     compared: int
-    """Exchanges in which the judge decided and so did a user, for one of the texts that the judge had before it: who
-    writes a text of their own answers another question."""
+    """Exchanges in which the judge decided and so did a user, for one of the texts that the judge had before
+    it: who writes a text of their own answers another question."""
     agreement: float | None
-    """The share of `accepted` among them; None in modes without a judge, or where nothing was compared."""
+    """The share of `accepted` among them; None in modes without a judge, or if nothing was compared."""
 
 
 @dataclass(slots=True)
@@ -94,14 +95,15 @@ class ModeStatistics:
     """Exchanges that were worked on."""
     changed_exchanges: int
     accepted_rounds: dict[int, int]
-    """Exchanges by accepted rounds, failed ones left out; 1 where a mode without a judge rewrote the response."""
+    """Exchanges by accepted rounds, failed ones left out; 1 if a mode without a judge rewrote the
+    response."""
     endings: dict[str, int]
     failures: dict[str, int]
     """Failed exchanges by the key of the failure's kind."""
     lengths: Lengths
     judging: Judging | None
     deciding: Deciding | None
-    """None where nothing was decided."""
+    """None if nothing was decided."""
 
 
 @dataclass(slots=True)
@@ -134,7 +136,7 @@ class CallTotals:
         return _ratio(self.latency_sum, self.calls)
 
     def counted(self, step: str, model: str) -> Counted | None:
-        """Return the calls with token counts as a line of a bill; None where there are none."""
+        """Return the calls with token counts as a line of a bill; None if there are none."""
         calls = self.calls - self.without_usage
         if not calls:
             return None
@@ -273,25 +275,23 @@ def _judging(connection: Connection, mode: str) -> Judging | None:
 
 def _deciding(connection: Connection, mode: str) -> Deciding | None:
     number = func.count()
-    made = connection.execute(select(number).where(decisions.c.mode == mode)).scalar_one()
+    all_ = connection.execute(select(number).where(decisions.c.mode == mode)).scalar_one()
     kinds: Counter[str] = Counter()
     compared: Counter[str] = Counter()
     judged = decided.c.ending.in_(DECIDED_BY_JUDGE)
-    standing = select(decided.c.decision, judged, number).where(decided.c.mode == mode, decided.c.stands)
-    for kind, by_judge, count in connection.execute(standing.group_by(decided.c.decision, judged)):
+    current = select(decided.c.decision, judged, number).where(decided.c.mode == mode, decided.c.stands)
+    for kind, by_judge, count in connection.execute(current.group_by(decided.c.decision, judged)):
         kinds[kind] += count
         if by_judge and kind != "edited":
             compared[kind] += count
-    if not made:
+    if not all_:
         return None
-    outdated = made - kinds.total()
-    agreement = _ratio(compared["accepted"], compared.total())
     return Deciding(
         decided=kinds.total(),
         **{kind: kinds[kind] for kind in KINDS},
-        outdated=outdated,
+        outdated=all_ - kinds.total(),
         compared=compared.total(),
-        agreement=agreement,
+        agreement=_ratio(compared["accepted"], compared.total()),
     )
 
 
@@ -326,9 +326,8 @@ def _lengths(connection: Connection, mode: str) -> Lengths:
 
 def _median(connection: Connection, mode: str, accepted: int, number: int) -> float | None:
     """Return the median growth over so many samples with at least this number of accepted rounds."""
-    place = {"middle": 2 - number % 2, "before": max(number - 1, 0) // 2}
-    found = connection.execute(text(_MEDIAN), {"mode": mode, "accepted": accepted, **place})
-    median: float | None = found.scalar_one()
+    values = {"mode": mode, "accepted": accepted, "middle": 2 - number % 2, "before": max(number - 1, 0) // 2}
+    median: float | None = connection.execute(text(_MEDIAN), values).scalar_one()
     return median
 
 

@@ -2,19 +2,19 @@
 
 It stays as it is from version to version, except for new fields:
 
-- `run`: what made it: `created`, `data`, `modes`, `models` by role, `prompts`, `settings`, `versions`, and `later`:
-  limits on replies that it continued with, each with its time (`at`, `max_tokens`).
+- `run`: what made it: `created`, `data`, `modes`, `models` by role, `prompts`, `settings`, `versions`, and
+  `later`: limits on replies that it continued with, each with its time (`at`, `max_tokens`).
 - `samples`: `records` in the data, `finished` in at least one mode, `skipped`, and `skipped_by_reason`.
-- `modes`: by mode the fields of `reporting.statistics.ModeStatistics`, with those of `Lengths`, `Judging` (null in modes
-  without a judge) and `Deciding` (null where no user has decided anything), and `calls`, with those of `CallTotals` but
-  the 95th percentile.
+- `modes`: by mode the fields of `reporting.statistics.ModeStatistics`, with those of `Lengths`, `Judging`
+  (null in modes without a judge) and `Deciding` (null where no user has decided anything), and `calls`, with
+  those of `CallTotals` but the 95th percentile.
 - `calls`: `total`, `by_role` and `by_model`, each with the fields of `reporting.statistics.CallTotals`.
 
-Calls and modes also have `cost_usd`, null where no price is known, and `cost_complete`: false where the price or the
-tokens of some calls are unknown and their cost is missing.
+Calls and modes also have `cost_usd`, null where no price is known, and `cost_complete`: false where the price
+or the tokens of some calls are unknown and their cost is missing.
 
-Shares and ratios are plain numbers (0.5 is half, a ratio of 2 is twice), latencies are seconds; what cannot be computed
-(an average of nothing) is null.
+Shares and ratios are plain numbers (0.5 is half, a ratio of 2 is twice), latencies are seconds; what cannot
+be computed (an average of nothing) is null.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """The debate over an exchange: which of the recorded calls its result was made from.
 
-The ledger keeps every call, and a step may have several: a call failed, or a verdict could not be read and was asked for
-again, or the sample was worked on again and an earlier exchange came out differently, so that everything was asked
-again. Everything that shows a debate gets it here.
+The ledger keeps every call, and a step may have several: a call failed, or a verdict could not be read and
+was asked for again, or the sample was worked on again and an earlier exchange came out differently, so that
+everything was asked again. All displays of a debate use this.
 """
 
 from collections import defaultdict
@@ -21,7 +21,7 @@ class StepCalls(NamedTuple):
     """The calls of one step of a round."""
 
     counted: CallRow | None
-    """The call that the result was made from, or that it failed at; None where there is none."""
+    """The call that the result was made from, or that it failed at; None if there is none."""
     superseded: list[tuple[CallRow, str]]
     """The calls that do not count, in the order they finished, and why not."""
 
@@ -42,8 +42,8 @@ REPEATED = "the sample was worked on again"
 def transcript(calls: Iterable[CallRow], done: Mapping[str, Any], mode: str) -> Transcript:
     """Return the debate over an exchange with this outcome; `calls` are those of its mode, as they finished.
 
-    In each step the last call counts, since earlier ones were asked in another state of things. Where the result was made
-    without reaching a step, no call counts there.
+    In each step the last call counts, since earlier ones belong to an earlier attempt. Where the
+    result was made without reaching a step, no call counts there.
     """
     found: defaultdict[int, defaultdict[str, list[CallRow]]] = defaultdict(lambda: defaultdict(list))
     for call in calls:

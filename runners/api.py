@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graph.settings import Settings
 from models.policy import GatewayPolicy
@@ -12,10 +12,12 @@ from models.settings import Limits
 from models.tracing import start_tracing
 from prompts.pack import held_pack
 from reporting.manifest import Manifest, read_manifest, reply_limits
-from reporting.recorded_run import RecordedRun
 from runners.engine import Engine, Tally
 from runners.folder import locked, prepare
 from runners.plan import Plan, make_plan
+
+if TYPE_CHECKING:
+    from reporting.recorded_run import RecordedRun
 
 
 def run(
@@ -30,7 +32,7 @@ def run(
     stop: int | None = None,
     retry_failed: bool = False,
     notify: Callable[[str], None] = lambda _: None,
-) -> RecordedRun:
+) -> "RecordedRun":
     """Improve the responses of a data set, as `coevol evolve` does, and return the record of the run.
 
         >>> import coevol
@@ -42,8 +44,8 @@ def run(
     Args:
         data: a file of Alpaca, ShareGPT or messages records: a JSON array, JSON lines or Parquet.
         folder: the folder of the run.
-        settings: which models play the roles and how they work; the fields are the options of `coevol evolve`.
-        limits: how much is asked of the models at a time and in all.
+        settings: models, prompts and method; the fields are the options of `coevol evolve`.
+        limits: concurrency, rates and budgets.
         modes: which agents take part; each mode gives a result of its own.
         format: the records' format: auto, alpaca, sharegpt or messages.
         start: the first record to work on, counted from 0.
@@ -52,24 +54,11 @@ def run(
         notify: receives what a user should know, such as parameters that a provider does not take.
 
     Raises:
-        DataError, PackError, RunError, LedgerError, MissingKey, MissingExtra: the input cannot be used; nothing was
-            started.
+        DataError, PackError, RunError, LedgerError, MissingKey, MissingExtra: nothing was started.
         RunStopped: the run cannot continue; finished work is kept.
     """
-    return asyncio.run(
-        arun(
-            data,
-            folder,
-            settings,
-            limits,
-            modes=modes,
-            format=format,
-            start=start,
-            stop=stop,
-            retry_failed=retry_failed,
-            notify=notify,
-        )
-    )
+    given = {"modes": modes, "format": format, "start": start, "stop": stop, "retry_failed": retry_failed}
+    return asyncio.run(arun(data, folder, settings, limits, notify=notify, **given))  # type: ignore[arg-type]
 
 
 async def arun(
@@ -85,8 +74,8 @@ async def arun(
     retry_failed: bool = False,
     notify: Callable[[str], None] = lambda _: None,
     policy: GatewayPolicy | None = None,
-) -> RecordedRun:
-    """Do what `run` does, inside a running event loop such as a notebook's. `policy` sets retries and waits."""
+) -> "RecordedRun":
+    """Do what `run` does in a running event loop, such as a notebook's. `policy` sets retries and waits."""
     given = {"modes": modes, "format": format, "start": start, "stop": stop, "retry_failed": retry_failed}
     plan = make_plan(data, settings or Settings(), limits or Limits(), **given)  # type: ignore[arg-type]
     for notice in plan.notices():
@@ -123,7 +112,7 @@ async def execute(
             end_tracing()
 
 
-def load_run(folder: str | Path) -> RecordedRun:
+def load_run(folder: str | Path) -> "RecordedRun":
     """Load a run, finished or in progress, as rows for pandas or Polars.
 
         >>> run = coevol.load_run("runs/demo")
@@ -133,4 +122,7 @@ def load_run(folder: str | Path) -> RecordedRun:
     Raises:
         LedgerError, RunError: the folder is not a run, or cannot be read.
     """
+    # The command `evolve` imports this module and needs no Arrow.
+    from reporting.recorded_run import RecordedRun
+
     return RecordedRun(Path(folder))

@@ -24,17 +24,17 @@ MARKS = {True: "ok", False: "NO", None: "--"}
 def check(**given: Any) -> int:
     """Call each model once, in each way that a role asks it, and report whether a run can use it.
 
-    Takes the options of `coevol evolve` that say which models play the roles and how they are asked. Exit status: 0 all
-    can be used, 2 one of them cannot.
+    Takes the options of `coevol evolve` that concern models and requests. Exit status: 0 all can be used, 2
+    one of them cannot.
     """
     settings, _ = settings_from(given)
     check_proxies()
-    with tracing_context(enabled=False):  # a question about lemons is not worth a trace
+    with tracing_context(enabled=False):  # test calls are not worth a trace
         return 0 if asyncio.run(_check(settings, Keys.load())) else 2
 
 
 async def _check(settings: Settings, keys: Keys) -> bool:
-    # Requests with other fields or another key may be refused where these are not.
+    # An endpoint may accept one set of fields or key and refuse another.
     forms: dict[tuple[Endpoint, str, str | None], list[Role]] = {}
     for role in ROLES:
         fields = dumps(settings.further(role), sort_keys=True)

@@ -1,7 +1,7 @@
-"""The command line. Each command stands in a file of its own.
+"""The command line. Each command has a module of its own.
 
-Exit status: 0 all done; 1 done, and some samples failed (they keep their responses); 2 wrong usage or unusable input,
-nothing was started; 3 stopped early, and the same command resumes the run.
+Exit status: 0 all done; 1 done, but some samples failed (they keep their responses); 2 wrong usage or
+unusable input, nothing was started; 3 stopped early, and the same command resumes the run.
 """
 
 import os
@@ -22,11 +22,11 @@ COMMANDS = {
     "view": ("runners.view", "View a run in the browser: overview, samples, debates."),
     "report": ("runners.report", "Write the summary of a run and some of its samples into one file."),
 }
-"""Each command, the module that holds it under the same name, and what it does."""
+"""Each command, its module (which has it under the same name), and its summary."""
 
 
 UNREAD = 141
-"""The exit status where the reader of a command's output is gone: a shell's for a program that SIGPIPE ended."""
+"""The exit status if the reader of the output is gone: a shell's for a program that SIGPIPE ended."""
 
 
 class Commands(click.Group):
@@ -50,10 +50,7 @@ class Commands(click.Group):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
 
-@click.group(
-    cls=Commands,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="coevol")
 def coevol() -> None:
     """Better responses for instruction-tuning data."""
@@ -70,7 +67,7 @@ def main() -> None:
     except click.Abort:
         status = 3
     except BrokenPipeError:
-        # The reader of the output, `head` for one, has enough.
+        # The reader of the output, such as `head`, is gone.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = UNREAD
     except Exception as error:
@@ -89,9 +86,9 @@ def _report(error: Exception) -> int:
     from reporting.manifest import RunError
     from samples.sample import DataError
 
-    # What a user can correct before anything was started; some of it also stops a run.
-    classify_reply = (DataError, PackError, RunError, LedgerError, MissingKey, MissingExtra, ProxyUnusable)
-    if isinstance(error, classify_reply):
+    # Errors that the user can correct.
+    usage_errors = (DataError, PackError, RunError, LedgerError, MissingKey, MissingExtra, ProxyUnusable)
+    if isinstance(error, usage_errors):
         return _ended(f"coevol: {error}", 2)
     if isinstance(error, RunStopped):
         return _ended(f"coevol: stopped: {error}", 3)

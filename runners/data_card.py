@@ -28,16 +28,16 @@ class Contents:
 
 
 def card_path(file: Path) -> Path:
-    """Return where the card of a file goes: `README.md` next to it, or `FILE-README.md` where that is another's.
+    """Return the path of a file's card: `README.md` next to it, or `FILE-README.md` if that is another file.
 
     Raises:
-        RunError: both are another's.
+        RunError: both are other files.
     """
     for path in (file.with_name("README.md"), file.with_name(f"{file.name}-README.md")):
         if not path.exists() or (path.is_file() and _mark(file).encode() in path.read_bytes()):
             return path
     raise RunError(
-        f"{path} is needed for the card of {file.name} and is another file: move it, or choose another"
+        f"{path} is needed for the card of {file.name} and is another file: move it, or choose another name"
     )
 
 
@@ -50,7 +50,7 @@ def card(
         f"---\nconfigs:\n- config_name: default\n  data_files: {json.dumps(file.name)}\ntags:\n- coevol\n---",
         f"{_mark(file)}\n# {_inline(file.name)}",
         f"Instruction data in the layout of {_code(to)}. Its responses were revised by language models, in "
-        f"mode {_code(mode)} of coevol (the method of CoEvol, arXiv 2406.07054){_people(contents.decided)}.",
+        f"mode {_code(mode)} of coevol (method of CoEvol, arXiv 2406.07054){_by_users(contents.decided)}.",
     ]
     if is_rehearsed(made):
         parts.append(f"**Not for training.** {NOTICE[0].upper()}{NOTICE[1:]}")
@@ -84,7 +84,7 @@ def usage(file: Path, to: SftTrainer | DpoTrainer) -> str:
         case "llamafactory" | "llamafactory-dpo":
             stage = "dpo" if to == "llamafactory-dpo" else "sft"
             return (
-                "`dataset_info.json` beside the file has its entry:\n\n```yaml\n"
+                "`dataset_info.json` next to the file has its entry:\n\n```yaml\n"
                 f"stage: {stage}\n"
                 "dataset_dir: .  # the folder of the file\n"
                 f"dataset: {json.dumps(file.stem)}\n```"
@@ -104,10 +104,10 @@ _PAIR_FIELDS = (
     "Besides the conversation so far, `chosen` and `rejected`: `id` of the sample and number of the "
     "`exchange`; `pair` says what was compared: `final` (the result against the original), `step` (a draft "
     "against the response it replaced), `rejected` (a response against a draft the judge liked less) or "
-    "`overruled` (what a person wants against the judge's result); `round` is that of the draft, 0 where a "
-    "person decided otherwise than the judge. `score_chosen` and `score_rejected` are the judge's points for "
-    "the two, null where it never compared them directly. The conversation before a pair is the one in which "
-    "its two responses were written and compared: it has the run's results, whatever a person decided there."
+    "`overruled` (what a user wants against the judge's result); `round` is that of the draft, 0 where a "
+    "user overruled the judge. `score_chosen` and `score_rejected` are the judge's points for the two, null "
+    "where it never compared them directly. The conversation before a pair is the one in which its two "
+    "responses were written and compared: it has the run's results, whatever a user decided there."
 )
 _SFT_FIELDS = "Each record is a conversation as it came out in the end; `id` is that of the sample."
 _FIELDS: dict[SftTrainer | DpoTrainer, str] = {
@@ -128,8 +128,8 @@ _DECIDED: Mapping[DecisionKind, str] = {
 }
 
 
-def _people(decided: Mapping[DecisionKind, int]) -> str:
-    kinds = ", ".join(f"{decided[kind]:,} {words}" for kind, words in _DECIDED.items() if decided.get(kind))
+def _by_users(decided: Mapping[DecisionKind, int]) -> str:
+    kinds = ", ".join(f"{decided[kind]:,} {label}" for kind, label in _DECIDED.items() if decided.get(kind))
     exchanges = plural(sum(decided.values()), "exchange")
     return f", and by users, who decided on {exchanges}: {kinds}" if kinds else ""
 
@@ -144,7 +144,7 @@ def _mark(file: Path) -> str:
 
 def _source(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     data = made["data"]
-    # Not the whole path, which should not leave this machine.
+    # The whole path should not leave this machine.
     yield "data", _code(Path(data["path"]).name)
     yield "SHA-256", _code(data["sha256"])
     yield "records", f"{data['records']:,} {data['format']}"

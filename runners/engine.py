@@ -1,7 +1,7 @@
 """The engine: takes a data set through the graphs, many samples at a time, into a ledger.
 
-One graph run is one sample in one mode. A sample needs its record, the settings and its recorded calls; it yields a
-result and new calls. Nothing else passes between samples.
+One graph run is one sample in one mode. A sample needs its record, the settings and its recorded calls; it
+yields a result and new calls. Nothing else passes between samples.
 """
 
 import asyncio
@@ -12,13 +12,7 @@ from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
 
-from graph.build import (
-    ConversationGraph,
-    ExchangeGraph,
-    conversation_graph,
-    exchange_graph,
-    failed_exchange,
-)
+from graph.build import ConversationGraph, ExchangeGraph, conversation_graph, exchange_graph, failed_exchange
 from graph.settings import Settings
 from graph.state import AlpacaRecord, ConversationRecord, ExchangeResult
 from ledger.ledger import SKIPPED, Ledger, LedgerError, RecordedReply, Result
@@ -41,7 +35,7 @@ from samples.sample import DataError, Sample
 from samples.tokens import estimate_tokens
 
 MIN_FAILURES = 20
-"""Failures before their share can stop a run: below that it says little."""
+"""Failures before their share can stop a run: of fewer, the share means little."""
 
 
 @dataclass(slots=True)
@@ -110,10 +104,7 @@ class Engine:
             began_with=began_with,
         )
         self._graphs: dict[str, tuple[ExchangeGraph, ConversationGraph]] = {
-            mode: (
-                exchange_graph(MODES[mode], self._speak),
-                conversation_graph(MODES[mode], self._speak),
-            )
+            mode: (exchange_graph(MODES[mode], self._speak), conversation_graph(MODES[mode], self._speak))
             for mode in plan.modes
         }
         self._stopped: RunStopped | LedgerError | None = None
@@ -124,7 +115,7 @@ class Engine:
         return self._gateway.in_flight
 
     def waiting(self) -> list[WaitReason]:
-        """Return the calls that wait for more than a place in flight, and why."""
+        """Return how many calls wait for something other than a free slot, and why."""
         return self._gateway.waiting()
 
     def outages(self) -> list[Outage]:
@@ -135,7 +126,7 @@ class Engine:
         """Work until all is done.
 
         Raises:
-            RunStopped: the run cannot continue, or was told to stop; finished work is in the ledger.
+            RunStopped: the run cannot continue, or `stop` was called; finished work is in the ledger.
             LedgerError: the ledger cannot be written.
         """
         work = self._work()
@@ -151,9 +142,9 @@ class Engine:
         self._gateway.stop(reason if isinstance(reason, RunStopped) else RunStopped(str(reason)))
 
     def _work(self) -> Iterator[tuple[Sample, str | None]]:
-        finished = self._ledger.finished(but_failed=self._plan.retry_failed)
+        finished = self._ledger.finished(except_failed=self._plan.retry_failed)
 
-        def nothing_left(position: int) -> bool:
+        def is_done(position: int) -> bool:
             if (position, SKIPPED) in finished:
                 self._tally.samples -= len(self._plan.modes) - 1  # counts once, whatever the modes
                 self._tally.earlier += 1
@@ -164,7 +155,7 @@ class Engine:
             return False
 
         plan = self._plan
-        for sample in plan.data.samples(plan.start, plan.stop, nothing_left):
+        for sample in plan.data.samples(plan.start, plan.stop, is_done):
             if sample.skip is not None:
                 self._tally.samples -= len(self._plan.modes) - 1
                 yield sample, None
@@ -187,9 +178,9 @@ class Engine:
                     await self._finish(sample, await self._evolve(sample, mode))
             except (RunStopped, LedgerError) as reason:
                 self.stop(reason)
-            except (DataError, OSError) as error:  # the data is read while the run goes on
-                again = "restore it, and the same command resumes the run"
-                self.stop(RunStopped(f"the data can no longer be read: {error}: {again}"))
+            except (DataError, OSError) as error:  # the data is read during the run
+                advice = "restore it, and the same command resumes the run"
+                self.stop(RunStopped(f"the data can no longer be read: {error}: {advice}"))
 
     async def _evolve(self, sample: Sample, mode: str) -> Result:
         key = (sample.id, mode)
@@ -238,7 +229,7 @@ class Engine:
         try:
             await self._writer.add_call(record)
         except LedgerError as error:
-            self.stop(error)  # at once: calls that cannot be recorded are not worth making
+            self.stop(error)  # immediately, since further calls could not be recorded
             raise
         self._tally.calls += 1
         self._tally.input_tokens += record.input_tokens or 0
@@ -267,13 +258,13 @@ async def evolve_sample(
 ) -> list[ExchangeResult]:
     """Take one sample through the graphs of a mode; return a result for each exchange worked on.
 
-    `traced` is for a tracer (`models.tracing.sample_config`). A call that fails ends its exchange; so does an internal
-    error, which must not stop the run.
+    `traced` is for a tracer (`models.tracing.sample_config`). A call that fails ends its exchange; so does an
+    internal error, which must not stop the run.
 
     Raises:
         RunStopped, LedgerError: the run cannot continue.
     """
-    # At most seven supersteps a round, one an exchange, and the ends: an endless loop stops early.
+    # At most seven supersteps a round, one an exchange, and the ends: this stops an endless loop.
     steps = 7 * settings.max_rounds + len(sample.exchanges) + 5
     config = RunnableConfig(recursion_limit=steps, **(traced or {}))
     try:
@@ -288,9 +279,9 @@ async def evolve_sample(
             )
             result: Any = await exchange.ainvoke(record, config, context=settings)
             return [result]
-        talk = cast(ConversationRecord, {**sample.record, "id": sample.id})
-        whole: Any = await conversation.ainvoke(talk, config, context=settings)
-        results: list[ExchangeResult] = whole["results"]
+        turns = cast(ConversationRecord, {**sample.record, "id": sample.id})
+        state: Any = await conversation.ainvoke(turns, config, context=settings)
+        results: list[ExchangeResult] = state["results"]
         return results
     except (RunStopped, LedgerError):
         raise
@@ -312,9 +303,7 @@ def _result(mode: str, outcome: list[ExchangeResult]) -> Result:
         exchanges=len(outcome),
         original_tokens=sum(estimate_tokens(done["original"]) for done in outcome),
         final_tokens=sum(estimate_tokens(done["response"]) for done in outcome),
-        contradictions=sum(
-            favoured_position(done) is not None for each in outcome for done in each["rounds"]
-        ),
+        contradictions=sum(favoured_position(r) is not None for done in outcome for r in done["rounds"]),
         outcome=[{**done} for done in outcome],
         finished=time.time(),
     )

@@ -17,24 +17,24 @@ from runners.api import execute
 from runners.engine import Engine, Tally
 from runners.folder import in_progress
 from runners.forecast import forecast, lines
-from runners.options import limits_options, mode_option, settings_from, settings_options
+from runners.options import PATH, limits_options, mode_option, settings_from, settings_options
 from runners.plan import make_plan
 from runners.progress import Progress
 
 GC_THRESHOLD = 10_000
-"""New objects after which Python looks for garbage. Its own 700 takes a sixth of the CPU and finds next to nothing: what
-a call leaves behind is freed as it is dropped."""
+"""New objects after which Python collects garbage. Its default of 700 takes a sixth of the CPU and finds next
+to nothing: reference counting frees what a call leaves behind."""
 
 
 @click.command()
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", type=PATH)
 @click.option(
     "-o",
     "--output",
     "run",
     required=True,
     metavar="RUN",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="The folder of the run. The same command on the same folder resumes where it stopped.",
 )
 @mode_option
@@ -52,12 +52,7 @@ a call leaves behind is freed as it is dropped."""
     metavar="NUMBER",
     help="The first record to work on, counted from 0.",
 )
-@click.option(
-    "--stop",
-    type=click.IntRange(min=0),
-    metavar="NUMBER",
-    help="The record to stop before.",
-)
+@click.option("--stop", type=click.IntRange(min=0), metavar="NUMBER", help="The record to stop before.")
 @limits_options
 @click.option(
     "--dry-run",
@@ -79,8 +74,8 @@ def evolve(
 ) -> int:
     """Improve the responses of a data set.
 
-    DATA is a file of Alpaca, ShareGPT or messages records: a JSON array, JSON lines or Parquet. Every call is recorded
-    in the folder RUN before its reply is used, so nothing that was paid for is lost.
+    DATA is a file of Alpaca, ShareGPT or messages records: a JSON array, JSON lines or Parquet. Every call is
+    recorded in the folder RUN before its reply is used, so nothing that was paid for is lost.
     """
     settings, limits = settings_from(given)
     plan = make_plan(
@@ -102,7 +97,7 @@ def evolve(
     except asyncio.CancelledError:
         raise RunStopped("interrupted twice; the calls in flight were abandoned") from None
     ledger = Ledger.open(run / "ledger.sqlite")
-    failed = len(ledger.finished()) - len(ledger.finished(but_failed=True))
+    failed = len(ledger.finished()) - len(ledger.finished(except_failed=True))
     if failed:
         _notify(f"{failed:,} failed: they keep their responses; --retry-failed tries them again")
     return 1 if failed else 0

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ledger.decisions import DecisionKind, Decisions, on_file
+from ledger.decisions import DecisionKind, Decisions, load_decisions
 from ledger.ledger import SKIPPED, Ledger, Result
 from models.providers.rehearsal import NOTICE
 from prompts.method import MODES
@@ -19,6 +20,7 @@ from reporting.summary import summary
 from runners.data_card import Contents
 from runners.folder import refuse_to_overwrite
 from runners.human_decisions import DECIDED_BY, DecidedBy, followed, has_new_response
+from runners.options import MODE, PATH, output_option
 from runners.preference_pairs import PAIRS, Pairs, pairs
 from runners.terminal import printable
 from runners.trainer_files import check_trainer_files, write_trainer_files
@@ -39,16 +41,10 @@ from samples.trainers import (
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    "file",
-    required=True,
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Where to write: .json, .jsonl or .parquet. A run of several modes gives a file for each, "
-    "such as FILE.edit.json.",
+@click.argument("run", type=PATH)
+@output_option(
+    "Where to write: .json, .jsonl or .parquet. A run of several modes gives a file for each, such as "
+    "FILE.edit.json."
 )
 @click.option(
     "--to",
@@ -63,7 +59,7 @@ from samples.trainers import (
     help="For trl-dpo and llamafactory-dpo: each result against its original (final, the default), each "
     "accepted draft against the response before it (steps), or both and rejected drafts too (all).",
 )
-@click.option("--mode", type=click.Choice(list(MODES)), help="Only the results of this mode, in FILE itself.")
+@click.option("--mode", type=MODE, help="Only the results of this mode, in FILE itself.")
 @click.option("--only-accepted", is_flag=True, help="Leave out samples without a new response.")
 @click.option(
     "--decided-by",
@@ -83,18 +79,18 @@ def export(
 ) -> None:
     """Write the data set with its evolved responses, as data or for a trainer.
 
-    Records keep their order and their other fields. Failed samples keep their responses, and skipped records stay as
-    they were; in another format (--to) the few that it cannot express are left out. For a run in progress, finished
-    samples are written.
+    Records keep their order and their other fields. Failed samples keep their responses, and skipped records
+    stay as they were; in another format (--to) the few that it cannot express are left out. For a run in
+    progress, finished samples are written.
 
-    For a trainer, records hold what it documents and nothing else; skipped ones and those with an empty response are
-    left out, and a data card is written next to the file. The -dpo formats hold pairs of a better and a worse response:
-    of modes with a judge, and of users' decisions in any mode.
+    For a trainer, records hold what it documents and nothing else; skipped ones and those with an empty
+    response are left out, and a data card is written next to the file. The -dpo formats hold pairs of a
+    better and a worse response: of modes with a judge, and of users' decisions in any mode.
     """
     opened = open_run(run)
     ledger, records = opened.ledger, opened.manifest["data"]["records"]
     layout_to_write(file)
-    by_users = on_file(ledger)
+    by_users = load_decisions(ledger)
     decisions = by_users if decided_by == "human" else {}
     modes = [opened.mode(mode)] if mode else opened.modes
     if form in DPO_TRAINERS:
@@ -135,49 +131,41 @@ def export(
             click.echo(f"{target}: OpenAI accepts no fewer than {OPENAI_LEAST} records", err=True)
 
 
+@dataclass(slots=True)
 class Export:
     """The records of one mode, and a count of what became of them."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        mode: str,
-        to: Format | SftTrainer | DpoTrainer | None,
-        only_accepted: bool,
-        wanted: Pairs,
-        decisions: Decisions,
-    ) -> None:
-        self._ledger = ledger
-        self._mode = mode
-        self._to = to
-        self._only_accepted = only_accepted
-        self._wanted = wanted
-        self._decisions = decisions
-        self._count: Counter[str] = Counter()
-        self._pairs: Counter[PairKind] = Counter()
-        self._inexpressible = ""
-        self.decided: Counter[DecisionKind] = Counter()
-        """The exchanges in the file as a user decided them, by the kind of the decision."""
+    ledger: Ledger
+    mode: str
+    to: Format | SftTrainer | DpoTrainer | None
+    only_accepted: bool
+    wanted: Pairs
+    decisions: Decisions
+    decided: Counter[DecisionKind] = field(default_factory=Counter)
+    """The exchanges in the file as a user decided them, by the kind of the decision."""
+    _count: Counter[str] = field(default_factory=Counter)
+    _pairs: Counter[PairKind] = field(default_factory=Counter)
+    _inexpressible: str = ""
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Yield the finished records with their responses, in the data's order."""
-        for sample, results in self._ledger.samples():
-            result = results.get(SKIPPED) or results.get(self._mode)
+        for sample, results in self.ledger.samples():
+            result = results.get(SKIPPED) or results.get(self.mode)
             if result is None:
                 continue
             self._count["finished"] += 1
-            decisions = self._decisions.get((sample.position, result.mode), {})
+            decisions = self.decisions.get((sample.position, result.mode), {})
             judged, result = result, followed(result, decisions)
             self._count["by users"] += sum("decision" in done for done in result.outcome)
             self._count["outdated"] += sum(not decision.stands for decision in decisions.values())
             changed = has_new_response(result)
-            if self._only_accepted and not changed:
+            if self.only_accepted and not changed:
                 self._count["not accepted"] += 1
                 continue
             if result.status == "skipped" and self._for_trainer:
                 self._count["skipped and left out"] += 1
                 continue
-            match self._to:
+            match self.to:
                 case "trl-dpo" | "llamafactory-dpo" as to:
                     records = self._pairs_of(sample, result, judged, to)
                     self._count["without a pair"] += not records
@@ -199,12 +187,12 @@ class Export:
 
     @property
     def _for_trainer(self) -> bool:
-        return self._to in SFT_TRAINERS or self._to in DPO_TRAINERS
+        return self.to in SFT_TRAINERS or self.to in DPO_TRAINERS
 
     def _record_of(
         self, sample: Sample, result: Result, to: Format | SftTrainer | None
     ) -> list[dict[str, Any]]:
-        """Return the record of a sample; none where it cannot be expressed."""
+        """Return the record of a sample; none if it cannot be expressed."""
         texts = responses(sample, result)
         try:
             match to:
@@ -223,13 +211,13 @@ class Export:
     ) -> list[dict[str, Any]]:
         """Return the records of a sample's pairs, except those that cannot be expressed.
 
-        The conversation before a pair is that of the `judged` result: its responses were written and compared after it, by
-        the judge and by the user who saw the result. What the user decided in an earlier exchange is not what they answer.
+        The conversation before a pair is that of the `judged` result, in which its responses were written and
+        compared, whatever the user decided in earlier exchanges.
         """
         before = responses(sample, judged)
         decided = {done["exchange"]: done["decision"] for done in result.outcome if "decision" in done}
         records = []
-        for pair in pairs(result, self._wanted):
+        for pair in pairs(result, self.wanted):
             try:
                 records.append(pair_record(sample, before, pair, to))
             except DataError as error:
@@ -247,15 +235,15 @@ class Export:
     def summary(self, of: int) -> str:
         """Describe what is in the file and what is not; `of` is the number of records in the data."""
         count = self._count
-        others = "judged" if is_judged(self._mode) else "rewritten"
+        others = "judged" if is_judged(self.mode) else "rewritten"
         exchanges = plural(self.decided.total(), "exchange")
         by_user = f"{exchanges} as a user decided, the others as they were {others}"
         parts = [f"{count['written']:,} of {of:,} records, {count['changed']:,} with new responses"]
-        if self._to in DPO_TRAINERS:
+        if self.to in DPO_TRAINERS:
             parts = [f"{plural(count['records'], 'pair')} from {count['written']:,} of {of:,} records"]
             if self._pairs:
                 kinds = ", ".join(f"{self._pairs[kind]:,} {kind}" for kind in PAIR_KINDS if self._pairs[kind])
-                parts.append(f"--pairs {self._wanted}: {kinds}")
+                parts.append(f"--pairs {self.wanted}: {kinds}")
             if count["without a pair"]:
                 parts.append(f"{count['without a pair']:,} without a pair")
             exchanges = plural(count["by users"], "exchange")
@@ -267,16 +255,13 @@ class Export:
         if count["outdated"]:
             outdated = plural(count["outdated"], "decision")
             parts.append(f"{outdated} ignored, made on an earlier result")
-        if count["skipped"]:
-            parts.append(f"{count['skipped']:,} skipped and as they were")
-        if count["skipped and left out"]:
-            parts.append(f"{count['skipped and left out']:,} skipped and left out")
-        if count["not accepted"]:
-            parts.append(f"{count['not accepted']:,} left out because no response is new")
+        for name, label in _LEFT_ALONE.items():
+            if count[name]:
+                parts.append(f"{count[name]:,} {label}")
         if count["inexpressible"]:
-            what = "pair" if self._to in DPO_TRAINERS else "record"
+            what = "pair" if self.to in DPO_TRAINERS else "record"
             parts.append(
-                f"{plural(count['inexpressible'], what)} left out because {self._to} cannot express them "
+                f"{plural(count['inexpressible'], what)} left out because {self.to} cannot express them "
                 f"(the first: {self._inexpressible})"
             )
         if count["finished"] < of:
@@ -284,8 +269,15 @@ class Export:
         return "; ".join(parts)
 
 
+_LEFT_ALONE = {
+    "skipped": "skipped and as they were",
+    "skipped and left out": "skipped and left out",
+    "not accepted": "left out because no response is new",
+}
+
+
 def responses(sample: Sample, result: Result) -> list[str]:
-    """Return the response of each exchange after a run: the evolved one where it was worked on, or the old one."""
+    """Return the response of each exchange after a run: the evolved one, or the old one if not worked on."""
     texts = [exchange.response for exchange in sample.exchanges]
     for done in result.outcome:
         texts[done["exchange"]] = done["response"]

@@ -20,13 +20,13 @@ from samples.reader import Checked, DataSet
 _LEDGER = ("ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm", "ledger.sqlite-journal")
 _NEW_MANIFEST = f"{manifest.FILE}.new"
 _OURS = (manifest.FILE, _NEW_MANIFEST, "lock", *_LEDGER)
-"""What a folder may hold in which a run was about to begin."""
+"""The files of a run, all that the folder of a new one may hold."""
 
 
 def checked_before(folder: Path, data: DataSet) -> Checked | None:
-    """Return what the check of the data found when the run in a folder began; None where it must be repeated.
+    """Return the result of the data check when the run in a folder began; None if it must be repeated.
 
-    Another version of the program may check other things, and another format needs a check of its own.
+    Another version of the program may check other things, and another format needs another check.
     """
     if not (folder / manifest.FILE).is_file():
         return None
@@ -59,7 +59,7 @@ def prepare(folder: Path, wanted: Manifest) -> Ledger:
                 made.setdefault("later", []).append(LaterLimit(at=wanted["created"], max_tokens=limit))
                 _write(folder, made)
             return ledger
-        # In this order: where there is a manifest, there is a ledger.
+        # In this order, so that a manifest implies a ledger.
         for name in (manifest.FILE, *_LEDGER):
             (folder / name).unlink(missing_ok=True)
         ledger = Ledger.create(folder / "ledger.sqlite")
@@ -70,7 +70,7 @@ def prepare(folder: Path, wanted: Manifest) -> Ledger:
 
 
 def in_progress(folder: Path, wanted: Manifest) -> Ledger | None:
-    """Return the ledger of the run in a folder, with the same manifest; None where a run can begin.
+    """Return the ledger of the run in a folder, with the same manifest; None if a run can begin.
 
     Raises:
         RunError, LedgerError: as `prepare`.
@@ -99,9 +99,9 @@ def in_progress(folder: Path, wanted: Manifest) -> Ledger | None:
             f"{folder} has lost its ledger.sqlite, which holds all finished work: put it back, "
             f"or delete {manifest.FILE} to start over"
         )
-    strangers = [p.name for p in folder.iterdir() if p.name not in _OURS] if folder.is_dir() else []
-    if strangers:
-        raise RunError(f"{folder} is not a coevol run (found {strangers[0]}); choose another folder")
+    others = [p.name for p in folder.iterdir() if p.name not in _OURS] if folder.is_dir() else []
+    if others:
+        raise RunError(f"{folder} is not a coevol run (found {others[0]}); choose another folder")
     return None
 
 

@@ -1,8 +1,8 @@
 """Estimates what a run takes: calls, tokens and dollars, least and most.
 
-The graphs run over some of the samples with two simulated speakers instead of models: one replies as briefly as can be
-expected, and its judge rejects every first draft; the other replies at the greatest length, and its judge accepts every
-draft and is unreadable as often as it may be. So the prompts are the real ones, and the calls are those the method makes.
+The graphs run over some of the samples with two simulations instead of models. One replies as briefly as can
+be expected, and its judge rejects every first draft. The other replies at the greatest length, and its judge
+accepts every draft, after as many unreadable verdicts as allowed. So the prompts and the calls are real.
 """
 
 import random
@@ -13,7 +13,7 @@ from statistics import fmean, stdev
 
 from graph.build import conversation_graph, exchange_graph
 from graph.settings import Settings
-from ledger.ledger import Finished, Ledger
+from ledger.ledger import FinishedSet, Ledger
 from ledger.usage import reusable
 from models.call import Call
 from models.errors.exceptions import RunStopped
@@ -27,18 +27,18 @@ from runners.plan import Plan
 from samples.sample import Sample
 
 SIMULATED = 40
-"""Samples that are simulated in each mode; where there are fewer, all of them."""
+"""Samples that are simulated in each mode; all of them if there are fewer."""
 
 SHORT_REPLY = 30
-"""Tokens of a short reply, a sentence or two. Few models say less on average."""
+"""Tokens of a short reply, a sentence or two. Few models average less."""
 
 _SEED = 7  # the same data gives the same forecast
-_CHARACTERS = 5.2  # of a token of the words below, for `estimate_tokens`
+_CHARACTERS = 5.2  # per token of simulated replies, by `estimate_tokens`
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Calls, and the tokens and dollars they take. Fractions where it is an average."""
+    """Calls, and the tokens and dollars they take. Fractions in averages."""
 
     calls: float = 0.0
     input_tokens: float = 0.0
@@ -47,12 +47,8 @@ class Share:
 
     def plus(self, other: "Share", times: float = 1.0) -> "Share":
         """Add another share, so many times."""
-        return Share(
-            self.calls + times * other.calls,
-            self.input_tokens + times * other.input_tokens,
-            self.output_tokens + times * other.output_tokens,
-            self.dollars + times * other.dollars,
-        )
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Share(*(mine + times * others for mine, others in pairs))
 
     def at_least_zero(self) -> "Share":
         """Replace negative numbers by 0."""
@@ -75,7 +71,7 @@ class Forecast:
     """For all samples, less what is `recorded`, like `most`."""
     most: Share = field(default_factory=Share)
     recorded: Share = field(default_factory=Share)
-    """Calls on record for samples that were started."""
+    """Recorded calls of samples that were started."""
     spent: Amount = NOTHING
     unpriced: list[Endpoint] = field(default_factory=list)
     conversations: bool = False
@@ -92,15 +88,14 @@ async def forecast(plan: Plan, ledger: Ledger | None) -> Forecast:
     """
     settings = plan.settings
     found = Forecast(unpriced=unpriced(settings))
-    finished = Finished()
+    finished = FinishedSet()
     if ledger:
-        finished = ledger.finished(but_failed=plan.retry_failed)
+        finished = ledger.finished(except_failed=plan.retry_failed)
         found.spent = spent(ledger, settings)
-        for line in reusable(ledger, but_failed=plan.retry_failed):
+        for line in reusable(ledger, except_failed=plan.retry_failed):
             dollars = amount(line, settings).dollars
-            found.recorded = found.recorded.plus(
-                Share(line.calls, line.input_tokens, line.output_tokens, dollars)
-            )
+            share = Share(line.calls, line.input_tokens, line.output_tokens, dollars)
+            found.recorded = found.recorded.plus(share)
     drawn: dict[str, _RandomSamples] = {mode: _RandomSamples() for mode in plan.modes}
     for sample in plan.data.samples(plan.start, plan.stop):
         if sample.skip is not None:
@@ -126,7 +121,7 @@ def lines(found: Forecast, plan: Plan) -> Iterator[str]:
         *([f"{found.skipped:,} skipped"] if found.skipped else []),
     ]
     of_modes = f" in {len(modes)} modes" if len(modes) > 1 else ""
-    yield f"Samples  {found.samples:,} to work on{of_modes}" + "".join(f", {words}" for words in others)
+    yield f"Samples  {found.samples:,} to work on{of_modes}" + "".join(f", {other}" for other in others)
     yield f"Calls    {_range(found, 'calls')}"
     yield f"Tokens   {_range(found, 'input_tokens')} of prompts"
     yield f"         {_range(found, 'output_tokens')} of replies"
@@ -135,7 +130,7 @@ def lines(found: Forecast, plan: Plan) -> Iterator[str]:
         yield f"Spent    {found.spent.tokens:,} tokens{_spent_dollars(found)}, not included above"
     if found.recorded.calls:
         yield f"Recorded {found.recorded.calls:,.0f} calls for samples that were started, not included above"
-    yield from (f"{option}: {words}" for option, words in _budgets(found, plan.limits))
+    yield from (f"{option}: {verdict}" for option, verdict in _budgets(found, plan.limits))
     yield ""
     yield "Assumptions behind least and most:"
     some = f"{found.simulated:,} of {found.samples:,} samples, ± {found.error:.0%} for that"
@@ -154,7 +149,7 @@ def lines(found: Forecast, plan: Plan) -> Iterator[str]:
         yield f"- An exchange takes between 1 round and {settings.max_rounds} (--max-rounds)."
         if settings.judge_retries:
             asked = settings.judge_retries + 1
-            yield f"- A judge is asked once, or up to {asked} times if its verdict is unreadable (--judge-retries)."
+            yield f"- A judge is asked up to {asked} times if its verdict is unreadable (--judge-retries)."
     if found.conversations:
         yield "- How far a conversation is worked on depends on how long its new responses are."
     yield "- Prices are list prices, without caches or discounts. Attempts that fail are not counted."
@@ -208,8 +203,8 @@ class _RandomSamples:
         self.offered += 1
         if len(self.some) < SIMULATED:
             self.some.append(sample)
-        elif (place := self._random.randrange(self.offered)) < SIMULATED:
-            self.some[place] = sample
+        elif (index := self._random.randrange(self.offered)) < SIMULATED:
+            self.some[index] = sample
 
 
 async def _add(found: Forecast, mode: str, drawn: _RandomSamples, settings: Settings) -> None:
@@ -250,11 +245,11 @@ def _each(choose: Callable[[Iterable[float]], float], simulated: Sequence[Share]
 
 
 class _Simulation:
-    """Takes samples through the graphs, replies in place of the models, and counts what they are asked.
+    """Takes samples through the graphs, replies instead of the models, and counts calls and tokens.
 
     Args:
         mode: the mode.
-        wins: whether the judge accepts each draft, after being unreadable as often as it may be.
+        wins: whether the judge accepts each draft, after as many unreadable verdicts as allowed.
         long: whether replies have the greatest length.
         long_drafts: the same for drafts.
     """
@@ -281,10 +276,10 @@ class _Simulation:
         prompt = prompt_tokens(call.messages)
         dollars = priced(settings.endpoint(call.role), Usage(prompt, 0, output)).dollars
         self._share = self._share.plus(Share(1, prompt, output, dollars))
-        words = ("word " * ceil(output * _CHARACTERS / 5)).strip()
+        reply = ("word " * ceil(output * _CHARACTERS / 5)).strip()
         if call.purpose != "verdict" or (self._wins and call.asked <= settings.judge_retries):
-            return words
-        second = (call.step == "judge_forward") == self._wins  # where the better response stands
+            return reply
+        second = (call.step == "judge_forward") == self._wins  # whether the better response is the second
         if settings.verdict == "score":
-            return f"{'1 10' if second else '10 1'}\n{words}"
-        return f"assistant {2 if second else 1}\n{words}"
+            return f"{'1 10' if second else '10 1'}\n{reply}"
+        return f"assistant {2 if second else 1}\n{reply}"

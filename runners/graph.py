@@ -15,6 +15,7 @@ from reporting.graph_svg import graph_png, graph_svg
 from reporting.labels import seconds
 from reporting.run import open_run
 from runners.folder import refuse_to_overwrite
+from runners.options import MODE, PATH
 from runners.terminal import printable
 from samples.files import whole_file
 
@@ -34,24 +35,20 @@ _ENDINGS: dict[str, Format] = {
 @click.command()
 @click.argument("what", default="evolve", metavar="[MODE|conversation|RUN]")
 @click.argument("sample_id", required=False, metavar="[ID]")
-@click.option(
-    "--mode", type=click.Choice(list(MODES)), help="Of a run of several modes. Default: its last one."
-)
+@click.option("--mode", type=MODE, help="Of a run of several modes. Default: its last one.")
 @click.option(
     "--format",
     "form",
     type=click.Choice(get_args(Format)),
-    help="Mermaid source, a drawing in letters, or a picture. Default: what the ending of FILE says "
-    "(.mmd, .txt, .svg, .png), or mermaid.",
+    help="Mermaid source, a drawing in letters, or a picture. Default: by the ending of FILE (.mmd, .txt, "
+    ".svg, .png), or mermaid.",
 )
-@click.option(
-    "-o", "--output", "file", type=click.Path(path_type=Path), metavar="FILE", help="Where to write it."
-)
+@click.option("-o", "--output", "file", type=PATH, metavar="FILE", help="Where to write it.")
 def graph(what: str, sample_id: str | None, mode: str | None, form: Format | None, file: Path | None) -> None:
     """Draw the graph of a mode, of conversations around mode evolve, or of a run.
 
-    Of a run, each node has its calls, tokens, latencies and failures, and each edge how often it was taken;
-    with ID, those of one sample. Without MODE or RUN: evolve. Nothing is asked of the network.
+    In that of a run, each node has its calls, tokens, latencies and failures, and each edge how often it was
+    taken; with ID, those of one sample. Default: evolve. Needs no network.
     """
     form = form or _format(file)
     if form == "png" and file is None and sys.stdout.isatty():
@@ -75,7 +72,7 @@ def _format(file: Path | None) -> Format:
     if file is None:
         return "mermaid"
     if file.suffix.lower() not in _ENDINGS:
-        raise click.UsageError(f"the ending of {file} says no format ({', '.join(_ENDINGS)}): give --format")
+        raise click.UsageError(f"the ending of {file} is none of {', '.join(_ENDINGS)}: give --format")
     return _ENDINGS[file.suffix.lower()]
 
 
@@ -110,7 +107,7 @@ def _drawn(counts: GraphCounts, form: Format, title: str) -> str | bytes:
 def _labelled(counts: GraphCounts) -> Graph:
     """Return the graph with its numbers where LangChain's Mermaid drawing expects them."""
     nodes = {
-        name: node._replace(metadata=_named(counts.calls[name])) if name in counts.calls else node
+        name: node._replace(metadata=_numbers(counts.calls[name])) if name in counts.calls else node
         for name, node in counts.graph.nodes.items()
     }
     edges = [
@@ -120,7 +117,7 @@ def _labelled(counts: GraphCounts) -> Graph:
     return Graph(nodes, edges)
 
 
-def _named(step: StepCounts) -> dict[str, str]:
+def _numbers(step: StepCounts) -> dict[str, str]:
     return {
         "calls": f"{step.calls:,}",
         "failed": f"{step.failed:,}",
@@ -132,7 +129,7 @@ def _named(step: StepCounts) -> dict[str, str]:
 
 
 def _ascii(counts: GraphCounts) -> Iterable[str]:
-    """Draw the graph from top to bottom; below it what would tangle the drawing: sideways and back edges, numbers."""
+    """Draw the graph from top to bottom, and list sideways and back edges and all numbers below."""
     drawn = counts.graph
     depth = depths(drawn)
     left_out = [(e.source, e.target) for e in drawn.edges if depth[e.target] <= depth[e.source]]
@@ -149,7 +146,7 @@ def _ascii(counts: GraphCounts) -> Iterable[str]:
             yield from (f"  {source} ···> {' and '.join(those)}" for source, those in targets.items())
     if not counts.taken:
         return
-    rows = {name: _named(counts.calls[name]) for name in drawn.nodes if name in counts.calls}
+    rows = {name: _numbers(counts.calls[name]) for name in drawn.nodes if name in counts.calls}
     if rows:
         head = next(iter(rows.values()))
         yield from ("", *_aligned([["", *head], *([name, *row.values()] for name, row in rows.items())]))

@@ -1,6 +1,7 @@
 """The settings on the command line and in a TOML file.
 
-Every field of `Settings` and `Limits` is an option of the same name; the bounds and the messages are the fields' own.
+Every field of `Settings` and `Limits` is an option of the same name; the bounds and the messages are the
+fields' own.
 """
 
 import json
@@ -19,6 +20,9 @@ from models.settings import ROLES, Limits
 from prompts.method import MODES
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+PATH = click.Path(path_type=Path)
+MODE = click.Choice(list(MODES))
 
 
 class SettingsError(click.UsageError):
@@ -43,8 +47,8 @@ def model_options(command: Command) -> Command:
                 "base_urls",
                 multiple=True,
                 metavar="[ROLE=]URL",
-                help="Where the model of --model, or the role's own, is served. Repeat it for replicas, which "
-                "share the samples evenly.",
+                help="Where the model of --model, or the role's own, is served. Repeat it for replicas, "
+                "which share the samples evenly.",
             ),
             click.option(
                 "--extra-body",
@@ -57,7 +61,7 @@ def model_options(command: Command) -> Command:
             click.option(
                 "--settings",
                 "settings_file",
-                type=click.Path(path_type=Path),
+                type=PATH,
                 metavar="FILE",
                 help="A TOML file of settings; options given here override it.",
             ),
@@ -76,6 +80,23 @@ def limits_options(command: Command) -> Command:
     return _with(_field_options(Limits), command)
 
 
+def output_option(help: str) -> Callable[[Command], Command]:
+    """Return `--output`, the file to write."""
+    return click.option("-o", "--output", "file", required=True, metavar="FILE", type=PATH, help=help)
+
+
+def mode_option(command: Command) -> Command:
+    """Add `--mode`, which may be repeated."""
+    return click.option(
+        "--mode",
+        "modes",
+        multiple=True,
+        type=MODE,
+        default=("evolve",),
+        help="Which agents take part; each of several modes gives a result of its own. Default: evolve.",
+    )(command)
+
+
 def _field_options(model: type[BaseModel]) -> list[Callable[[Any], Any]]:
     own = {"model", "base_url", "role_models", "role_base_urls", "extra_body", "role_extra_body"}
     return [
@@ -91,25 +112,8 @@ def _field_options(model: type[BaseModel]) -> list[Callable[[Any], Any]]:
     ]
 
 
-def mode_option(command: Command) -> Command:
-    """Add `--mode`, which may be repeated."""
-    return _with(
-        [
-            click.option(
-                "--mode",
-                "modes",
-                multiple=True,
-                type=click.Choice(list(MODES)),
-                default=("evolve",),
-                help="Which agents take part; each of several modes gives a result of its own. Default: evolve.",
-            )
-        ],
-        command,
-    )
-
-
 def settings_from(given: Mapping[str, Any]) -> tuple[Settings, Limits]:
-    """Return the settings and limits of a command's options, over those of the TOML file if one is named.
+    """Return the settings and limits of a command's options, which override those of the TOML file.
 
     Raises:
         SettingsError: a value cannot be used, or the file cannot be read.
@@ -118,28 +122,24 @@ def settings_from(given: Mapping[str, Any]) -> tuple[Settings, Limits]:
     if given.get("settings_file"):
         values |= _from_file(given["settings_file"])
     models = _once_by_role("--model", given["models"])
-    base_urls = _by_role("--base-url", given["base_urls"])
+    texts = _once_by_role("--extra-body", given["extra_bodies"])
+    bodies = {role: _json_object(f"--extra-body {text}", text) for role, text in texts.items()}
+    # An address in the file belongs to the file's model.
     if "" in models:
-        # The address in the file belongs to the file's model.
         values.pop("base_url", None)
-        values["model"] = models.pop("")
-    if "" in base_urls:
-        values["base_url"] = base_urls.pop("")
-    if models:
-        # The same for roles.
+    if any(models):
         urls = _table(values, "role_base_urls")
         values["role_base_urls"] = {role: urls[role] for role in urls if role not in models}
-        values["role_models"] = {**_table(values, "role_models"), **models}
-    if base_urls:
-        values["role_base_urls"] = {**_table(values, "role_base_urls"), **base_urls}
-    extras = {
-        role: _json_object(f"--extra-body {text}", text)
-        for role, text in _once_by_role("--extra-body", given["extra_bodies"]).items()
-    }
-    if "" in extras:
-        values["extra_body"] = extras.pop("")
-    if extras:
-        values["role_extra_body"] = {**_table(values, "role_extra_body"), **extras}
+    by_role: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("model", "role_models", models),
+        ("base_url", "role_base_urls", _by_role("--base-url", given["base_urls"])),
+        ("extra_body", "role_extra_body", bodies),
+    )
+    for name, role_name, found in by_role:
+        if "" in found:
+            values[name] = found.pop("")
+        if found:
+            values[role_name] = _table(values, role_name) | found
     fields = (*Settings.model_fields, *Limits.model_fields)
     values |= {name: given[name] for name in fields if given.get(name) is not None}
     limits = {name: values.pop(name) for name in Limits.model_fields if name in values}
@@ -191,7 +191,7 @@ def _by_role(option: str, values: Iterable[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for value in values:
         head, sign, rest = value.partition("=")
-        # A URL or a name may hold an equals sign; a role holds neither colon nor slash.
+        # A URL or a name may contain an equals sign; a role is alphabetic.
         role, text = (head, rest) if sign and head.isalpha() else ("", value)
         if role and role not in ROLES:
             raise SettingsError(f"{option} {value}: unknown role {role!r}; roles are {', '.join(ROLES)}")
@@ -212,14 +212,14 @@ def _json_object(where: str, text: str) -> dict[str, Any]:
 def _complaints(error: ValidationError) -> Iterable[str]:
     for complaint in error.errors():
         name = ".".join(str(part) for part in complaint["loc"]) or "settings"
-        says = complaint["msg"].removeprefix("Value error, ")
+        message = complaint["msg"].removeprefix("Value error, ")
         if complaint["type"] == "extra_forbidden":
             names = ", ".join((*Settings.model_fields, *Limits.model_fields))
             yield f"{name} is not a setting; settings are {names}"
         elif complaint["type"] == "value_error":
-            yield f"{name}: {says}"
+            yield f"{name}: {message}"
         else:
-            yield f"{name}: {says}, not {complaint['input']!r}"
+            yield f"{name}: {message}, not {complaint['input']!r}"
 
 
 def _flag(name: str, info: FieldInfo) -> str:

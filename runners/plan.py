@@ -25,7 +25,7 @@ except ImportError:  # Windows, which does not limit open files
     resource = None  # type: ignore[assignment]
 
 OTHER_FILES = 40
-"""Open files besides connections: the data, the ledger, the locks, Python's own; twice what was counted."""
+"""Open files besides connections (data, ledger, locks, Python's own), twice what was measured."""
 
 
 class UsageError(RunError):
@@ -57,7 +57,7 @@ class Plan:
         return [NOTICE] * self.is_rehearsed + notices(self.settings)
 
     def check_data(self, folder: Path) -> Manifest:
-        """Read the whole data set, unless the run in this folder did so before, and return the run's manifest.
+        """Read the whole data set, unless the run in this folder already did, and return the run's manifest.
 
         Raises:
             DataError: a record is broken.
@@ -72,10 +72,11 @@ class Plan:
         return max(0, last - self.start) * len(self.modes)
 
     def load_keys(self) -> Keys:
-        """Return the keys, and make sure that nothing is missing that the first calls would need.
+        """Return the keys, and make sure that the first calls have everything they need.
 
         Raises:
-            RunStopped, UsageError: something is; the message says what to do.
+            MissingKey, MissingExtra, ProxyUnusable, UsageError: something is missing; the message says what
+                to do.
         """
         check_proxies()
         if any(self.settings.endpoint(role).provider != "rehearsal" for role in ROLES):
@@ -109,8 +110,8 @@ def make_plan(
         raise UsageError(f"{what}; modes are {', '.join(MODES)}")
     if limits.budget is not None and (without := unpriced(settings)):
         raise UsageError(
-            f"--budget needs the price of every model, and the price of {without[0].model} at "
-            f"{located(without[0]).base_url or 'no address'} is unknown: limit its tokens with --budget-tokens"
+            f"--budget needs the price of every model, and that of {without[0].model} at "
+            f"{located(without[0]).base_url or 'no address'} is unknown: use --budget-tokens"
         )
     if (limits.budget or limits.budget_tokens) and (roles := unlimited(settings)):
         raise UsageError(
@@ -124,7 +125,7 @@ def _allow_connections(concurrency: int) -> None:
     """Raise this process's limit on open files for so many connections, as far as the system allows.
 
     Raises:
-        UsageError: it does not, and the run would break off at the first calls.
+        UsageError: the limit is too low, and the first calls would fail.
     """
     if resource is None:
         return
@@ -132,7 +133,7 @@ def _allow_connections(concurrency: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return
-    # Connections that are idle for a moment, to other endpoints say, come on top.
+    # Idle connections, to other endpoints for example, come on top.
     wanted = 2 * concurrency + OTHER_FILES
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft < most:

@@ -13,17 +13,18 @@ PAIRS: tuple[Pairs, ...] = get_args(Pairs)
 def pairs(result: Result, wanted: Pairs) -> Iterator[Pair]:
     """Yield the pairs of a result, exchange by exchange.
 
-    Which of two responses is better is the judge's verdict, or a user's decision where the outcome has one (see
-    `runners.human_decisions`).
+    Which of two responses is better is the judge's verdict, or a user's decision where the outcome has one
+    (see `runners.human_decisions`).
 
-    `final`: the result against the original, where a draft was accepted. `steps`: each accepted draft against the
-    response its round started from. `all`: the steps; the result against the original too, where it is more than one
-    step away; and where the judge gave a draft fewer points than the response it was to replace, that response against
-    the draft. A draft that tied is in no pair: nothing says that it is worse.
+    `final`: the result against the original, where a draft was accepted. `steps`: each accepted draft against
+    the response its round started from. `all`: the steps; the result against the original too, where it is
+    more than one step away; and where the judge gave a draft fewer points than the response it was to
+    replace, that response against the draft. A draft that tied is in no pair, since neither response is
+    worse.
 
-    A user who overruled the judge replaces all its pairs. Then `final` is the user's response against the original or,
-    where the user wants the original, against the judge's result; `steps` is the response against the judge's result,
-    and `all` both.
+    A user who overruled the judge replaces all its pairs. Then `final` is the user's response against the
+    original or, where the user wants the original, against the judge's result; `steps` is the response
+    against the judge's result, and `all` both.
 
     Pairs of equal texts teach nothing and are left out. Those with an empty side are refused by
     `samples.trainers.pair_record`, so that the export reports them.

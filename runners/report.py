@@ -6,13 +6,13 @@ import click
 
 from models.errors.exceptions import MissingExtra
 from models.providers.rehearsal import NOTICE
-from prompts.method import MODES
 from reporting.labels import plural
 from reporting.manifest import RunError, is_rehearsed
 from reporting.run import open_run
 from reporting.sample_selection import select_samples
 from reporting.snapshot import snapshot
 from runners.folder import refuse_to_overwrite
+from runners.options import MODE, PATH, output_option
 from samples.files import whole_file
 
 SAMPLES = 12
@@ -20,16 +20,8 @@ SAMPLES = 12
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    "file",
-    required=True,
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Where to write: a name that ends in .html.",
-)
+@click.argument("run", type=PATH)
+@output_option("Where to write: a name that ends in .html.")
 @click.option(
     "--sample",
     "ids",
@@ -45,14 +37,12 @@ SAMPLES = 12
     help=f"How many samples to select: some that failed, whose verdicts contradict each other, that changed "
     f"most, and some of the others. Default: {SAMPLES}.",
 )
-@click.option(
-    "--mode", type=click.Choice(list(MODES)), help="The mode to select by. Default: the run's last one."
-)
+@click.option("--mode", type=MODE, help="The mode to select by. Default: the run's last one.")
 def report(run: Path, file: Path, ids: tuple[str, ...], number: int | None, mode: str | None) -> None:
     """Write the summary of a run and some of its samples into one file.
 
-    The file needs no server and no network, runs no script, and prints well. Each sample is there with its request, what
-    changed in its response, and its debate. Also for a run in progress.
+    The file needs no server and no network, runs no script, and prints well. Each sample is there with its
+    request, what changed in its response, and its debate. Also for a run in progress.
     """
     opened = open_run(run)
     chosen_mode = opened.mode(mode)

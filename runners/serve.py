@@ -32,8 +32,9 @@ FLAGS = (
 def serve(model: str, port: int, options: tuple[str, ...]) -> int:
     """Serve MODEL (a name at Hugging Face, or a folder) with vLLM, for runs on this machine.
 
-    Everything after -- goes to `vllm serve` and overrides what is set here, for instance `-- --tensor-parallel-size 4`.
-    With VLLM_API_KEY in the environment, the server requires that key and the other commands send it. Ctrl+C ends it.
+    Everything after -- goes to `vllm serve` and overrides what is set here, for instance `--
+    --tensor-parallel-size 4`. With VLLM_API_KEY in the environment, the server requires that key and the
+    other commands send it. Ctrl+C ends it.
     """
     program = _vllm()
     command = [program, "serve", model, "--host", "127.0.0.1", "--port", str(port), *FLAGS, *options]
@@ -48,8 +49,8 @@ def serve(model: str, port: int, options: tuple[str, ...]) -> int:
 
 def _vllm() -> str:
     """Return the `vllm` command of this environment, or else the one on PATH."""
-    beside = Path(sys.executable).with_name("vllm")
-    found = str(beside) if os.access(beside, os.X_OK) else shutil.which("vllm")
+    installed = Path(sys.executable).with_name("vllm")
+    found = str(installed) if os.access(installed, os.X_OK) else shutil.which("vllm")
     if found is None:
         raise click.UsageError(
             "vllm is not installed: run `pip install -e '.[vllm]'` in the folder of coevol, "
@@ -60,8 +61,8 @@ def _vllm() -> str:
 
 def _name(model: str, options: tuple[str, ...]) -> str:
     """Return the name the model is served under."""
-    for place, option in enumerate(options):
+    for index, option in enumerate(options):
         flag, sign, value = option.partition("=")
         if flag == "--served-model-name":
-            return value if sign else next(iter(options[place + 1 :]), model)
+            return value if sign else next(iter(options[index + 1 :]), model)
     return model

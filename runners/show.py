@@ -2,20 +2,22 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.text import Text
 
-from ledger.decisions import Decision, Decisions, on_file
+from ledger.decisions import Decision, Decisions, load_decisions
 from ledger.ledger import SKIPPED, Result
-from prompts.method import MODES, STEPS
+from prompts.method import STEPS
 from prompts.pack import request_text
 from reporting import labels
 from reporting.labels import plural
 from reporting.run import open_run
 from reporting.transcript import StepCalls, transcript
+from runners.options import MODE, PATH
 from runners.terminal import Output, printable
 from samples.differences import differences
 from samples.sample import Exchange, Sample
@@ -25,15 +27,17 @@ _Calls = dict[str, list[dict[str, Any]]]
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH)
 @click.argument("sample_id", metavar="ID")
-@click.option("--mode", type=click.Choice(list(MODES)), help="Only the result of this mode.")
+@click.option("--mode", type=MODE, help="Only the result of this mode.")
 @click.option("--calls", "with_calls", is_flag=True, help="Also the exact messages of each call.")
 def show(run: Path, sample_id: str, mode: str | None, with_calls: bool) -> None:
     """Show the whole story of one sample.
 
-    The request, the rounds with what each agent said and both verdicts, and the difference between the old and the new
-    response: [-old words-]{+new words+}. ID is the record's own id, or its position in the data, counted from 0.
+    The request, the rounds with each agent's reply and both verdicts, and the difference between the old and
+    the new
+    response: [-old words-]{+new words+}. ID is the record's own id, or its position in the data, counted from
+    0.
     """
     opened = open_run(run)
     modes = [opened.mode(mode)] if mode else opened.modes
@@ -41,24 +45,22 @@ def show(run: Path, sample_id: str, mode: str | None, with_calls: bool) -> None:
     calls: _Calls = defaultdict(list)
     for call in opened.ledger.calls(sample_id):
         calls[call["mode"]].append(call)
-    decided = on_file(opened.ledger, [sample.position])
+    decided = load_decisions(opened.ledger, [sample.position])
     story = _Story(Output(), sample, calls, decided, with_calls)
     story.opening(run)
     for name in modes:
         story.mode(name, results)
 
 
+@dataclass(slots=True)
 class _Story:
     """Prints the story of a sample."""
 
-    def __init__(
-        self, output: Output, sample: Sample, calls: _Calls, decided: Decisions, with_calls: bool
-    ) -> None:
-        self._output = output
-        self._sample = sample
-        self._calls = calls
-        self._decided = decided
-        self._with_calls = with_calls
+    _output: Output
+    _sample: Sample
+    _calls: _Calls
+    _decided: Decisions
+    _with_calls: bool
 
     def opening(self, run: Path) -> None:
         sample = self._sample
@@ -85,19 +87,19 @@ class _Story:
                 output.heading(f"━━ Exchange {number + 1} of {len(self._sample.exchanges)} ━━", "bold cyan")
             self._part("Request", request_text(exchange.instruction, exchange.input))
             if number in done:
-                self._exchange(mode, number, exchange, done[number])
+                self._exchange(mode, exchange, done[number])
                 decision = self._decided.get((self._sample.position, mode), {}).get(number)
                 if decision:
                     self._decision(decision, done[number])
             else:
                 self._part("Response, not worked on", exchange.response)
 
-    def _exchange(self, mode: str, number: int, exchange: Exchange, outcome: Mapping[str, Any]) -> None:
+    def _exchange(self, mode: str, exchange: Exchange, outcome: Mapping[str, Any]) -> None:
         self._part("Original response", exchange.response)
         rounds = {done["round"]: done for done in outcome["rounds"]}
-        said = transcript(self._calls.get(mode, []), outcome, mode)
-        for round_number in sorted(rounds.keys() | said.keys()):
-            steps = said.get(round_number, {})
+        debate = transcript(self._calls.get(mode, []), outcome, mode)
+        for round_number in sorted(rounds.keys() | debate.keys()):
+            steps = debate.get(round_number, {})
             # Rounds of a superseded attempt are shown with `--calls` only.
             if round_number in rounds or self._with_calls or any(each.counted for each in steps.values()):
                 self._output.heading(f"── Round {round_number} ──", "bold")
@@ -115,8 +117,8 @@ class _Story:
             self._output.text(_marked(outcome["original"], outcome["response"]), indent=2)
 
     def _round(self, steps: Mapping[str, StepCalls], done: Mapping[str, Any] | None) -> None:
-        for step, said in steps.items():
-            for call, why_not in said.all:
+        for step, step_calls in steps.items():
+            for call, why_not in step_calls.all:
                 # A failed call is reported at the end of its exchange.
                 if not self._with_calls and (why_not or call["failure"] is not None):
                     continue
@@ -129,9 +131,10 @@ class _Story:
                 if call["shortened_to"] is not None:
                     title = f"{title} (saw at most {call['shortened_to']:,} characters of each speech)"
                 if why_not and call["failure"] is None:
-                    title = f"{title}: did not count, {why_not}"
+                    title = f"{title}: {labels.not_counted(why_not)}"
                 if call["failure"] is not None:
-                    title, text = f"{title}: failed", f"{call['failure']}\n{text}".strip()
+                    why = labels.reason(call["failure_kind"], call["failure"])
+                    title, text = f"{title}: failed", f"{why}\n{text}".strip()
                 if self._with_calls:
                     self._messages(call)
                 self._part(title, text)
@@ -149,7 +152,8 @@ class _Story:
             self._output.text(_marked(outcome["response"], decision.response), indent=2)
 
     def _messages(self, call: Mapping[str, Any]) -> None:
-        self._output.heading(f"call {call['number']}: {call['step']}, {_details(call)}", "cyan")
+        details = f"{labels.call_summary(call)} · finish reason {call['finish_reason']}"
+        self._output.heading(f"call {call['number']}: {call['step']}, {details}", "cyan")
         for message in call["messages"]:
             self._output.text(f"{message['role']}:", "cyan", indent=4)
             self._output.text(message["content"], "dim", indent=6)
@@ -160,19 +164,15 @@ class _Story:
 
 
 def _summary(result: Result, of: int) -> str:
-    drafts = plural(result.accepted_rounds, "draft" if labels.is_judged(result.mode) else "response")
+    noun, verb = ("draft", "accepted") if labels.is_judged(result.mode) else ("response", "rewritten")
     parts = [
-        f"{drafts} {'accepted' if labels.is_judged(result.mode) else 'rewritten'}",
+        f"{plural(result.accepted_rounds, noun)} {verb}",
         f"{result.exchanges} of {plural(of, 'exchange')} worked on",
         f"about {result.original_tokens:,} tokens before, {result.final_tokens:,} after",
     ]
     if result.status == "failed":
         parts.insert(0, "failed")
     return "; ".join(parts)
-
-
-def _details(call: Mapping[str, Any]) -> str:
-    return f"{labels.call_summary(call)} · finish reason {call['finish_reason']}"
 
 
 def _marked(old: str, new: str) -> Text:

@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from reporting.comparison_table import PAIR_FILTERS, compare, open_both, rows
+from reporting.comparison_table import COUNT, DECIMAL, GROWTH, PAIR_FILTERS, PERCENT, compare, open_both, rows
 from reporting.labels import (
     AGREEMENT,
     DECISIONS,
@@ -23,19 +23,20 @@ from reporting.labels import (
 )
 from reporting.run import open_run
 from reporting.summary import summary
+from runners.options import PATH
 from runners.terminal import Output, printable
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("other_run", type=click.Path(path_type=Path), required=False)
+@click.argument("run", type=PATH)
+@click.argument("other_run", type=PATH, required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 def stats(run: Path, other_run: Path | None, as_json: bool) -> None:
     """Summarize a run.
 
-    How many drafts were accepted, how responses grew, how far the judge can be trusted, and what the calls took. Also
-    for a run in progress. With OTHER_RUN, compare A and B: what they were made with, the numbers of the modes that both
-    have, and how their responses differ.
+    How many drafts were accepted, how responses grew, how far the judge can be trusted, and what the calls
+    took. Also for a run in progress. With OTHER_RUN, compare A and B: what they were made with, the numbers
+    of the modes that both have, and how their responses differ.
     """
     found = summary(open_run(run)) if other_run is None else compare(*open_both(run, other_run))
     if as_json:
@@ -60,8 +61,8 @@ def _print_comparison(a: Path, b: Path, compared: Mapping[str, Any]) -> None:
         for row in rows(compared["a"]["modes"][mode], compared["b"]["modes"][mode]):
             table.add_row(*row)
         output.table(table)
-        words = ", ".join(f"{kinds[kind]:,} {name}" for kind, name in PAIR_FILTERS.items() if kind != "all")
-        output.text(f"\n{kinds['all']:,} samples in both: {words}")
+        counts = ", ".join(f"{kinds[kind]:,} {name}" for kind, name in PAIR_FILTERS.items() if kind != "all")
+        output.text(f"\n{kinds['all']:,} samples in both: {counts}")
     if not compared["samples"]:
         output.text("\nThey have no mode in common: run `coevol stats` on each, or `coevol view` on both.")
 
@@ -139,42 +140,42 @@ def _results(modes: Mapping[str, Any]) -> Table:
         )
     table.add_row()
     row("how they ended", ())
-    for ending, words in ENDINGS.items():
+    for ending, label in ENDINGS.items():
         numbers = [mode["endings"].get(ending, 0) for mode in each]
         if any(numbers):
-            counts(f"  {words}", numbers, exchanges)
+            counts(f"  {label}", numbers, exchanges)
     for reason in dict.fromkeys(reason for mode in each for reason in mode["failures"]):
         counts(f"    {failure_label(reason)}", [mode["failures"].get(reason, 0) for mode in each], exchanges)
     table.add_row()
     row("tokens of a response, on average (estimated)", ())
     lengths = [mode["lengths"] for mode in each]
-    row("  original", (_number(of["average_original_tokens"]) for of in lengths))
-    row("  evolved", (_number(of["average_evolved_tokens"]) for of in lengths))
-    row("  growth of the average", (_times(of["ratio_of_averages"]) for of in lengths))
-    row("  growth of the median sample", (_times(of["median_ratio"]) for of in lengths))
-    row("  the same, of changed samples", (_times(of["median_ratio_of_changed"]) for of in lengths))
-    row("  samples that grew more than 2×", (_percent(of["doubled"]) for of in lengths))
+    row("  original", (COUNT.text(of["average_original_tokens"]) for of in lengths))
+    row("  evolved", (COUNT.text(of["average_evolved_tokens"]) for of in lengths))
+    row("  growth of the average", (GROWTH.text(of["ratio_of_averages"]) for of in lengths))
+    row("  growth of the median sample", (GROWTH.text(of["median_ratio"]) for of in lengths))
+    row("  the same, of changed samples", (GROWTH.text(of["median_ratio_of_changed"]) for of in lengths))
+    row("  samples that grew more than 2×", (PERCENT.text(of["doubled"]) for of in lengths))
     if any(mode["judging"] for mode in each):
         table.add_row()
         row("judged rounds", (f"{mode['judging']['rounds']:,}" if mode["judging"] else "" for mode in each))
-        for name, words in JUDGING.items():
+        for name, label in JUDGING.items():
             if name == "calls_saved" and not any(mode["judging"] and mode["judging"][name] for mode in each):
                 continue
             values = (
                 _share(mode["judging"][name], mode["judging"]["rounds"]) if mode["judging"] else ""
                 for mode in each
             )
-            row(f"{_INDENTED.get(name, '  ')}{words}", values)
-        row(f"  {AGREEMENT}", (_percent((mode["judging"] or {}).get("agreement")) for mode in each))
+            row(f"{_INDENTED.get(name, '  ')}{label}", values)
+        row(f"  {AGREEMENT}", (PERCENT.text((mode["judging"] or {}).get("agreement")) for mode in each))
     if any(mode["deciding"] for mode in each):
         table.add_row()
         deciding = [
             mode["deciding"] or dict.fromkeys(("decided", *DECISIONS, "outdated"), 0) for mode in each
         ]
         row("decided by a user", (f"{of['decided']:,}" for of in deciding))
-        for name, words in DECISIONS.items():
-            counts(f"  {words}", [of[name] for of in deciding], [of["decided"] for of in deciding])
-        row("  user and judge agree", (_percent(of.get("agreement")) for of in deciding))
+        for name, label in DECISIONS.items():
+            counts(f"  {label}", [of[name] for of in deciding], [of["decided"] for of in deciding])
+        row("  user and judge agree", (PERCENT.text(of.get("agreement")) for of in deciding))
         if any(of["outdated"] for of in deciding):
             row(f"decided {OUTDATED}", (f"{of['outdated']:,}" for of in deciding))
     return table
@@ -199,8 +200,8 @@ def _add_calls(table: Table, name: str, some: Mapping[str, Any]) -> None:
     table.add_row(
         _text(name),
         *(f"{some[count]:,}" for count in counts),
-        _number(some["mean_latency"], 2),
-        _number(some["p95_latency"], 2),
+        DECIMAL.text(some["mean_latency"]),
+        DECIMAL.text(some["p95_latency"]),
         dollars(some),
     )
 
@@ -213,21 +214,9 @@ def _table(first: str, *others: str) -> Table:
     return table
 
 
-def _text(words: str) -> Text:
-    return Text(printable(words))
+def _text(text: str) -> Text:
+    return Text(printable(text))
 
 
 def _share(number: int, of: int) -> str:
     return f"{number:,}  {f'{100 * number / of:.0f} %' if of else '':>5}"
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.0f} %"
-
-
-def _times(ratio: float | None) -> str:
-    return "–" if ratio is None else f"{ratio:.2f}×"
-
-
-def _number(value: float | None, digits: int = 0) -> str:
-    return "–" if value is None else f"{value:,.{digits}f}"

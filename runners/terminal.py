@@ -12,15 +12,15 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-# Control characters other than tab and line end, which could control the terminal; marks that change the direction of what
-# follows, and other line ends; unpaired surrogates, which cannot be encoded.
+# Control characters other than tab and line feed; marks that change the text direction, and other line
+# separators; unpaired surrogates, which cannot be encoded.
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 
 
 def printable(text: str) -> str:
-    """Return the text with everything that is not plain text escaped, as in \\x1b."""
+    """Return the text with everything escaped that is not plain text, as in \\x1b."""
     return _UNSAFE.sub(lambda found: ascii(found.group())[1:-1], text.replace("\r\n", "\n"))
 
 
@@ -37,10 +37,10 @@ class Output:
         width = None if sys.stdout.isatty() else _ANY_WIDTH
         self._console = Console(width=width, highlight=False, markup=False, emoji=False)
 
-    def heading(self, words: str, style: str = "bold") -> None:
+    def heading(self, text: str, style: str = "bold") -> None:
         """Print a heading after an empty line."""
         self._console.print()
-        self.text(words, style)
+        self.text(text, style)
 
     def table(self, table: Table) -> None:
         """Print a table."""

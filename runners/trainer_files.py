@@ -17,7 +17,7 @@ def check_trainer_files(file: Path, to: SftTrainer | DpoTrainer) -> None:
     """Make sure that a file's companions can be written without overwriting others.
 
     Raises:
-        RunError: they cannot; the message says what is in the way.
+        RunError: they cannot; the message names the file in the way.
         DataError: the trainer takes no such file.
     """
     check_layout(file, to)

@@ -7,11 +7,12 @@ import click
 from models.errors.exceptions import MissingExtra
 from reporting.comparison_table import open_both
 from reporting.run import open_run
+from runners.options import PATH
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("other_run", type=click.Path(path_type=Path), required=False)
+@click.argument("run", type=PATH)
+@click.argument("other_run", type=PATH, required=False)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -23,11 +24,11 @@ from reporting.run import open_run
 def view(run: Path, other_run: Path | None, port: int, browser: bool) -> int:
     """View a run in the browser: overview, samples, debates.
 
-    With OTHER_RUN over the same data, also compare the two, and the samples whose responses differ. A run of several
-    modes has its modes compared.
+    With OTHER_RUN over the same data, also compare the two, and the samples whose responses differ. A run of
+    several modes has its modes compared.
 
-    The pages are served to this machine only, until Ctrl+C. They need no internet, and `coevol evolve` may be working on
-    the run meanwhile.
+    The pages are served to this machine only, until Ctrl+C. They need no internet, and `coevol evolve` may be
+    working on the run meanwhile.
     """
     opened = [open_run(run)] if other_run is None else [*open_both(run, other_run)]
     try:

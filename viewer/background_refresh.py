@@ -1,7 +1,7 @@
 """Recomputes slow page data in the background.
 
-A page shows what was computed last and asks for more. At most one computation runs at a time, and while the run is in
-progress it is followed by a pause several times as long.
+A page shows the latest data and asks for newer. At most one computation runs at a time, and while the run is
+in progress it is followed by a pause several times as long.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ MIN_PAUSE = 2.0
 class BackgroundRefresh(Generic[Data]):
     """Computes something when asked to, as often as is reasonable, in a thread of its own.
 
-    `state` tells whether there is anything new: while it returns the same, nothing is computed.
+    While `state` returns the same value, nothing is computed.
     """
 
     def __init__(self, state: Callable[[], object], compute: Callable[[], Data]) -> None:
@@ -47,7 +47,7 @@ class BackgroundRefresh(Generic[Data]):
         if task is not None:
             done, _ = await asyncio.wait([task], timeout=patience)
             if done:
-                # Others may have waited for it too.
+                # Other pages may have waited for it too.
                 self._task = None if self._task is task else self._task
                 task.result()
         return self._latest

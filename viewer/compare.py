@@ -1,4 +1,4 @@
-"""Compares two sides: what they were made with, their results, and the samples they share."""
+"""Compares two sides: how they were made, their results, and the samples they share."""
 
 import asyncio
 import time
@@ -22,13 +22,13 @@ from reporting.theme import BLUE, GREY, ORANGE
 from samples.sample import Sample
 from viewer.background_refresh import BackgroundRefresh
 from viewer.comparison_links import ComparisonQuery, Side, Sides
-from viewer.frame import COMPARE, choice, frame, tile, turning
+from viewer.frame import COMPARE, choice, frame, page_links, tile
 from viewer.overview import PATIENCE, REFRESH, chart
 from viewer.samples import SIZE, excerpt
-from viewer.search import first_look, search_field, searched
+from viewer.search import first_hits, search_field, search_results
 
 WAIT = 10.0
-"""Seconds that a table waits for a comparison, which takes that long for a million samples or more."""
+"""Seconds that a table waits for a comparison; that of a million samples takes as long."""
 
 SORT_LABELS: dict[PairSortKey, str] = {
     "position": "position in the data",
@@ -38,7 +38,7 @@ SORT_LABELS: dict[PairSortKey, str] = {
 
 
 def add(sides: Sides, snapshots: Mapping[str, BackgroundRefresh[Snapshot]]) -> None:
-    """Add the pages, including the table of pairs. `snapshots` are those of the runs, by where their pages begin."""
+    """Add the pages, including the table of pairs. `snapshots` are those of the runs, by page prefix."""
 
     @ui.page(COMPARE, title="Compare · coevol", response_timeout=30)
     async def compare(request: Request) -> None:
@@ -112,9 +112,9 @@ def _overview(view: ComparisonQuery, compared: Comparison, one: Snapshot, other:
         with ui.column().classes("panel numbers"):
             compared_rows = rows(one.summary["modes"][a.mode], other.summary["modes"][b.mode])
             cells = [(row.name, row.a, row.b, row.difference) for row in compared_rows]
-            ui.html(_numbers(("", "A", "B", "B − A"), cells), sanitize=False).classes("w-full")
+            ui.html(_numbers_table(("", "A", "B", "B − A"), cells), sanitize=False).classes("w-full")
         with ui.column().classes("gap-3 min-w-0"):
-            _made_differently(a, b)
+            _differences(a, b)
             with ui.row().classes("gap-4 small"):
                 for letter, side in (("A", a), ("B", b)):
                     ui.link(f"all samples of {letter}", side.run.address("/samples", {"mode": side.mode}))
@@ -136,20 +136,20 @@ def _pairs(view: ComparisonQuery, compared: Comparison, counted: float) -> None:
 
 
 def _matched(view: ComparisonQuery, compared: Comparison) -> str:
-    says = "Both read the same data."
+    text = "Both read the same data."
     if view.a.results().data != view.b.results().data:
-        says = "The runs read different data: samples match by id and requests."
+        text = "The runs read different data: samples match by id and requests."
     alone = [
         f"{number:,} of {letter}"
         for letter, number in (("A", compared.alone_a), ("B", compared.alone_b))
         if number
     ]
     if alone:
-        says += f" {' and '.join(alone)} have no result on the other side."
-    return says
+        text += f" {' and '.join(alone)} have no result on the other side."
+    return text
 
 
-def _made_differently(a: Side, b: Side) -> None:
+def _differences(a: Side, b: Side) -> None:
     with ui.column().classes("panel made"):
         if a.run is b.run:
             ui.label("Two modes of one run, made with the same settings").classes("faint small")
@@ -165,10 +165,10 @@ def _made_differently(a: Side, b: Side) -> None:
             ui.label("Made with the same data, settings and prompts").classes("faint small")
             return
         ui.label("What was different").classes("faint small")
-        ui.html(_words(("", "A", "B"), different), sanitize=False).classes("w-full")
+        ui.html(_differences_table(("", "A", "B"), different), sanitize=False).classes("w-full")
 
 
-def _numbers(head: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+def _numbers_table(head: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     names = "".join(f"<th class=number>{escape(name)}</th>" for name in head[1:])
     lines = "".join(
         f"<tr><td class=indented>{escape(first)}</td>"
@@ -179,7 +179,7 @@ def _numbers(head: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     return f"<table class=data><tr><th></th>{names}</tr>{lines}</table>"
 
 
-def _words(head: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+def _differences_table(head: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     names = "".join(f"<th>{escape(name)}</th>" for name in head)
     lines = "".join(
         "<tr>" + "".join(f"<td class=words>{escape(cell)}</td>" for cell in line) + "</tr>" for line in cells
@@ -191,18 +191,18 @@ def _charts(found: tuple[ModeStatistics, ModeStatistics], lengths: tuple[Any, An
     drawn: list[Chart] = []
     judged = [side for side in found if side.judging]
     if len(judged) == 2:
-        drawn.append(_together(*(charts.accepted(side.accepted_rounds) for side in judged)))
+        drawn.append(_merged(*(charts.accepted(side.accepted_rounds) for side in judged)))
     (old, new), (other_old, other_new) = lengths
     series = [Series(old, GREY, "old"), Series(new, BLUE, "A"), Series(other_new, ORANGE, "B")]
     if old != other_old:
         series[0:1] = [Series(old, GREY, "A, old"), Series(other_old, "#5b6472", "B, old")]
     drawn.append(replace(charts.lengths(old, new), series=series))
     if len(judged) == 2:
-        drawn.append(_together(*(charts.judging(side.judging) for side in judged if side.judging)))
+        drawn.append(_merged(*(charts.judging(side.judging) for side in judged if side.judging)))
     return drawn
 
 
-def _together(a: Chart, b: Chart) -> Chart:
+def _merged(a: Chart, b: Chart) -> Chart:
     """Combine two charts of the same kind, in the colours of A and B."""
     categories = list(dict.fromkeys([*a.categories, *b.categories]))
     series = []
@@ -228,12 +228,12 @@ def _filters(view: ComparisonQuery, compared: Comparison) -> None:
 
 
 async def _rows(view: ComparisonQuery, compared: Comparison) -> Callable[[], None]:
-    """Return a function that builds the wanted part of the table."""
+    """Return a function that builds this page of the table."""
     total, begin = compared.kinds[view.kind], view.begin
     if view.text:
         search = view.search(compared, begin=begin)
-        hits = await first_look(search, SIZE)
-        return lambda: searched(
+        hits = await first_hits(search, SIZE)
+        return lambda: search_results(
             search,
             hits,
             SIZE,
@@ -245,11 +245,11 @@ async def _rows(view: ComparisonQuery, compared: Comparison) -> Callable[[], Non
     found = await asyncio.to_thread(_page, view, compared)
 
     def build() -> None:
-        says = f"{begin + 1:,} to {begin + len(found):,} of {total:,}" if found else "no samples"
-        ui.label(says).classes("faint small where")
+        where = f"{begin + 1:,} to {begin + len(found):,} of {total:,}" if found else "no samples"
+        ui.label(where).classes("faint small where")
         if found:
             ui.html(_table(view, found), sanitize=False).classes("w-full overflow-x-auto")
-        turning(begin, begin + len(found), total, SIZE, lambda begin: view.link(begin=begin))
+        page_links(begin, begin + len(found), total, SIZE, lambda begin: view.link(begin=begin))
 
     return build
 
@@ -257,7 +257,7 @@ async def _rows(view: ComparisonQuery, compared: Comparison) -> Callable[[], Non
 def _page(view: ComparisonQuery, compared: Comparison) -> list[tuple[ResultPair, Sample]]:
     pairs = compared.page(view.kind, view.order, down=view.down, begin=view.begin, size=SIZE)
     ledger = view.a.run.ledger
-    samples = {sample.position: sample for sample, _ in ledger.at({pair.position for pair in pairs})}
+    samples = {sample.position: sample for sample, _ in ledger.samples_at({pair.position for pair in pairs})}
     return [(pair, samples[pair.position]) for pair in pairs if pair.position in samples]
 
 
@@ -275,15 +275,15 @@ def _row(view: ComparisonQuery, pair: ResultPair, sample: Sample) -> str:
     return (
         f'<tr><td class=id><a href="{link}">{escape(sample.id)}</a></td>'
         f'<td class=excerpt dir=auto><a href="{link}">{escape(excerpt(sample))}</a></td>'
-        f"<td>{came(view.a, pair.accepted_a, failed=pair.failed_a)}</td>"
-        f"<td>{came(view.b, pair.accepted_b, failed=pair.failed_b)}</td>"
+        f"<td>{_outcome(view.a, pair.accepted_a, failed=pair.failed_a)}</td>"
+        f"<td>{_outcome(view.b, pair.accepted_b, failed=pair.failed_b)}</td>"
         f"<td class=number>{growth_a}</td><td class=number>{growth_b}</td>"
         f"<td class=number>{more}</td>"
         f"<td class=faint>{'' if pair.differ else 'same text'}</td></tr>"
     )
 
 
-def came(side: Side, accepted: int, *, failed: bool) -> str:
+def _outcome(side: Side, accepted: int, *, failed: bool) -> str:
     """Return the outcome of a sample on a side, as an HTML tag."""
     if failed:
         return '<span class="tag bad">failed</span>'

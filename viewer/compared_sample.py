@@ -13,10 +13,10 @@ from reporting.comparison import Comparison
 from viewer import conversation
 from viewer.compare import WAIT
 from viewer.comparison_links import ComparisonQuery, Side, Sides
-from viewer.conversation import Chip, ConversationResult, chosen, exchanges, mentioning
+from viewer.conversation import Chip, ConversationResult, exchanges, mentioning, shown_exchange
 from viewer.diff_view import Column, diff_view
-from viewer.frame import COMPARE, frame, keyboard, plain_text
-from viewer.search import neighbours, neighbours_searched
+from viewer.frame import COMPARE, frame, key_links, plain_text
+from viewer.search import neighbours, search_neighbours
 
 Done = Mapping[str, Any] | None
 """The outcome of an exchange, None where it was not worked on."""
@@ -29,31 +29,31 @@ def add(sides: Sides) -> None:
     async def pair(request: Request, position: int) -> None:
         view = ComparisonQuery.read(sides, request.query_params)
         compared = await sides.compared(view.a, view.b).latest(WAIT)
-        found = compared.at(position) if compared else None
+        found = compared.pair_at(position) if compared else None
         with frame(view.a.run, COMPARE):
             if compared is None or found is None:
                 ui.label(f"The sample at position {position} of A has no result on both sides yet.")
                 return
-            ways = await _ways(view, compared, position)
+            show_neighbours = await _neighbours(view, compared, position)
             here = await asyncio.to_thread(_results, view.a, position)
             there = await asyncio.to_thread(_results, view.b, found.other)
             if here is None or there is None:
                 ui.label("One of its results is being replaced: reload the page in a moment.")
                 return
-            _title(view, here, there, ways)
-            looked_for = _about(view, here, there)
-            number = chosen(request.query_params, here.sample, looked_for)
-            _body(view, here, there, looked_for, number)
+            _title(view, here, there, show_neighbours)
+            matching = _matching(view, here, there)
+            number = shown_exchange(request.query_params, here.sample, matching)
+            _body(view, here, there, matching, number)
 
 
-async def _ways(view: ComparisonQuery, compared: Comparison, position: int) -> Callable[[], None]:
-    """Return a function that builds the links to the pairs before and after this one."""
+async def _neighbours(view: ComparisonQuery, compared: Comparison, position: int) -> Callable[[], None]:
+    """Return a function that shows links to the previous and the next pair."""
     if view.text:
         searches = {
             key: view.search(compared, position=position, back=back)
             for key, back in (("k", True), ("j", False))
         }
-        return lambda: neighbours_searched(searches, lambda found: view.pair_link(found.pair.position))
+        return lambda: search_neighbours(searches, lambda found: view.pair_link(found.pair.position))
     found = await asyncio.to_thread(
         compared.adjacent, view.kind, view.order, down=view.down, position=position
     )
@@ -63,11 +63,11 @@ async def _ways(view: ComparisonQuery, compared: Comparison, position: int) -> C
     return lambda: neighbours(links)
 
 
-def _about(view: ComparisonQuery, here: ConversationResult, there: ConversationResult) -> Sequence[int]:
-    """Return the exchanges for which the pair matches the table's filter, or in which the text occurs."""
+def _matching(view: ComparisonQuery, here: ConversationResult, there: ConversationResult) -> Sequence[int]:
+    """Return the exchanges for which the pair matches the filter, or in which the text occurs."""
     if view.text:
-        said = mentioning(view.text, here.sample, here.result, there.result)
-        return sorted(said | mentioning(view.text, there.sample))
+        found = mentioning(view.text, here.sample, here.result, there.result)
+        return sorted(found | mentioning(view.text, there.sample))
     places = range(len(here.sample.exchanges))
     pairs = {place: [_done(each.result, place) for each in (here, there)] for place in places}
     failed = {place: ["failure" in (done or {}) for done in pair] for place, pair in pairs.items()}
@@ -87,22 +87,25 @@ def _about(view: ComparisonQuery, here: ConversationResult, there: ConversationR
 
 
 def _results(side: Side, position: int) -> ConversationResult | None:
-    for sample, by_mode in side.run.ledger.at([position]):
+    for sample, by_mode in side.run.ledger.samples_at([position]):
         if side.mode in by_mode:
             return ConversationResult(sample, by_mode[side.mode])
     return None
 
 
 def _title(
-    view: ComparisonQuery, here: ConversationResult, there: ConversationResult, ways: Callable[[], None]
+    view: ComparisonQuery,
+    here: ConversationResult,
+    there: ConversationResult,
+    show_neighbours: Callable[[], None],
 ) -> None:
     link_back = view.link(begin=view.begin or None)
-    keyboard({"u": link_back})
+    key_links({"u": link_back})
     with ui.row().classes("items-center w-full gap-3"):
         ui.link("← table", link_back).classes("faint").tooltip("key u")
         ui.label(here.sample.id).classes("text-lg font-semibold sample-id").props("dir=auto")
         ui.space()
-        ways()
+        show_neighbours()
     with ui.element("div").classes("two"):
         for letter, side, (sample, result, _) in (("a", view.a, here), ("b", view.b, there)):
             with ui.row().classes("items-center gap-3"):
@@ -110,23 +113,23 @@ def _title(
                 ui.label(side.name).classes("side-name")
                 ui.html(html_tags.sample_outcome(result), sanitize=False)
                 debate = side.run.address(f"/sample/{sample.position}", {"of": side.mode})
-                ui.link("its whole debate", debate).classes(f"debate {letter}")
+                ui.link("its debate", debate).classes(f"debate {letter}")
 
 
 def _body(
     view: ComparisonQuery,
     here: ConversationResult,
     there: ConversationResult,
-    looked_for: Sequence[int],
+    matching: Sequence[int],
     number: int,
 ) -> None:
     sample, other = here.sample, there.sample
     done = [_done(each.result, number) for each in (here, there)]
     chips = []
     for place in range(len(sample.exchanges)):
-        a, b = (_says(_done(each.result, place)) for each in (here, there))
-        words = a if a == b else f"A {a}, B {b}"
-        chips.append(Chip(words, view.pair_link(sample.position, exchange=place + 1), place in looked_for))
+        a, b = (_outcome(_done(each.result, place)) for each in (here, there))
+        label = a if a == b else f"A {a}, B {b}"
+        chips.append(Chip(label, view.pair_link(sample.position, exchange=place + 1), place in matching))
     exchanges(chips, number)
     conversation.request(sample, number, [here._replace(by="A"), there._replace(by="B")])
     for letter, each in zip("AB", done, strict=True):
@@ -149,7 +152,7 @@ def _done(result: Result, number: int) -> Done:
     return next((done for done in result.outcome if done["exchange"] == number), None)
 
 
-def _says(done: Done) -> str:
+def _outcome(done: Done) -> str:
     return labels.exchange_outcome(done) if done else "not worked on"
 
 

@@ -22,7 +22,7 @@ from viewer.frame import COMPARE
 from viewer.run import RunPages, address
 
 CACHED = 4
-"""How many comparisons are kept: users go back and forth between a few, and one of a million samples takes 100 MB."""
+"""Comparisons in memory: users switch between a few, and one of a million samples takes 100 MB."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +45,7 @@ class Side:
 
 
 class Sides:
-    """All that can be compared."""
+    """All sides that can be compared."""
 
     def __init__(self, runs: Sequence[RunPages]) -> None:
         self.all = {
@@ -57,7 +57,7 @@ class Sides:
         self._compared = lru_cache(CACHED)(_compared)
 
     def chosen(self, query: Any) -> tuple[Side, Side]:
-        """Return the two that an address names, or else the most likely ones."""
+        """Return the two sides that an address names, or else the default ones."""
         a, b = (self.all.get(query.get(name, "")) for name in ("a", "b"))
         return a or self.all[self._first], b or self.all[self._second]
 

@@ -1,4 +1,4 @@
-"""The context of an exchange: links to the others of its conversation, and what came before it."""
+"""The context of an exchange: links to the others of its conversation, and the earlier ones."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
@@ -8,19 +8,19 @@ from nicegui import ui
 from ledger.browse import Filter
 from ledger.decisions import Decision, matches
 from ledger.ledger import Result
-from ledger.search import mentions
+from ledger.search import contains
 from nodes.decision import Round, favoured_position
 from samples.sample import Exchange, Sample
-from viewer.frame import keyboard, plain_text, text
+from viewer.frame import key_links, plain_text, text
 
 
 class Chip(NamedTuple):
     """A link to an exchange."""
 
-    says: str
+    label: str
     link: str
-    looked_for: bool = False
-    """Whether it matches the filter, and is highlighted."""
+    matches: bool = False
+    """Whether the exchange matches the filter, and is highlighted."""
 
 
 def exchanges(chips: Sequence[Chip], number: int) -> None:
@@ -29,24 +29,26 @@ def exchanges(chips: Sequence[Chip], number: int) -> None:
         return
     with ui.row().classes("exchanges items-center"):
         for place, chip in enumerate(chips):
-            link = ui.link(f"{place + 1}: {chip.says}", chip.link)
-            link.classes(("here " if place == number else "") + ("looked-for" if chip.looked_for else ""))
+            link = ui.link(f"{place + 1}: {chip.label}", chip.link)
+            link.classes(("here " if place == number else "") + ("matching" if chip.matches else ""))
         ui.label("keys p and n").classes("faint small")
     around = ["", *(chip.link for chip in chips), ""]
-    keyboard({"p": around[number], "n": around[number + 2]})
+    key_links({"p": around[number], "n": around[number + 2]})
 
 
-def chosen(query: Any, sample: Sample, about: Sequence[int]) -> int:
+def shown_exchange(query: Any, sample: Sample, matching: Sequence[int]) -> int:
     """Return the exchange that an address asks for, or else the first that matches the filter."""
     given = query.get("exchange", "")
-    number = int(given) - 1 if given.isdecimal() else next(iter(about), 0)
+    number = int(given) - 1 if given.isdecimal() else next(iter(matching), 0)
     return number if number in range(len(sample.exchanges)) else 0
 
 
-def about(wanted: Filter, sample: Sample, result: Result, decided: Mapping[int, Decision]) -> Sequence[int]:
-    """Return the exchanges because of which a result matches a filter; none where it is about the result as a whole.
+def matching_exchanges(
+    wanted: Filter, sample: Sample, result: Result, decided: Mapping[int, Decision]
+) -> Sequence[int]:
+    """Return the exchanges that match a filter; none where the filter is about the result as a whole.
 
-    Those that meet all its conditions; if none does, those that meet some.
+    These are those that meet all its conditions or, if none does, those that meet some.
     """
     conditions: list[Callable[[Mapping[str, Any]], bool]] = []
     if wanted.status == "failed":
@@ -67,14 +69,14 @@ def about(wanted: Filter, sample: Sample, result: Result, decided: Mapping[int, 
 
 
 def mentioning(wanted: str, sample: Sample, *results: Result) -> set[int]:
-    """The exchanges with a text in their request, or in their old or new response."""
+    """Return the exchanges with a text in their request, or in their old or new response."""
     evolved = [(done["exchange"], done["response"]) for result in results for done in result.outcome]
-    said = [
+    texts = [
         *enumerate(e.instruction for e in sample.exchanges),
         *enumerate(e.input for e in sample.exchanges),
     ]
-    said += [*enumerate(e.response for e in sample.exchanges), *evolved]
-    return {number for number, each in said if mentions([each], wanted)}
+    texts += [*enumerate(e.response for e in sample.exchanges), *evolved]
+    return {number for number, each in texts if contains([each], wanted)}
 
 
 def contradicts(done: Mapping[str, Any]) -> bool:
@@ -83,12 +85,12 @@ def contradicts(done: Mapping[str, Any]) -> bool:
 
 
 class ConversationResult(NamedTuple):
-    """A conversation as it came out."""
+    """A conversation and its result."""
 
     sample: Sample
     result: Result
     by: str = ""
-    """Names the side where there are two."""
+    """The name of the side, where there are two."""
 
     @property
     def responses(self) -> list[str]:
@@ -98,12 +100,12 @@ class ConversationResult(NamedTuple):
 
 
 def request(sample: Sample, number: int, conversations: Sequence[ConversationResult]) -> None:
-    """Show the request of an exchange, and what came before: the system prompt and the conversation."""
+    """Show the request of an exchange, after the system prompt and the earlier exchanges."""
     if sample.system:
         with ui.expansion("System prompt").classes("w-full panel"):
             plain_text(sample.system)
     if number:
-        _before(sample, number, conversations)
+        _earlier_exchanges(sample, number, conversations)
     exchange = sample.exchanges[number]
     with ui.column().classes("panel request"):
         ui.label("Request").classes("faint small")
@@ -113,7 +115,7 @@ def request(sample: Sample, number: int, conversations: Sequence[ConversationRes
             text(exchange.input)
 
 
-def _before(sample: Sample, number: int, conversations: Sequence[ConversationResult]) -> None:
+def _earlier_exchanges(sample: Sample, number: int, conversations: Sequence[ConversationResult]) -> None:
     def fill() -> None:
         # Built when opened: few users do, and it may be long.
         if not opened.value or filled:
@@ -133,10 +135,10 @@ def _turn(place: int, exchange: Exchange, conversations: Sequence[ConversationRe
     text(exchange.instruction)
     if exchange.input:
         text(exchange.input)
-    came = [(each, each.responses[place]) for each in conversations]
-    if len({response for _, response in came}) == 1:
-        came = [(came[0][0]._replace(by=""), came[0][1])]
-    for each, response in came:
+    responses = [(each, each.responses[place]) for each in conversations]
+    if len({response for _, response in responses}) == 1:
+        responses = [(responses[0][0]._replace(by=""), responses[0][1])]
+    for each, response in responses:
         of = f" of {each.by}" if each.by else ""
         evolved = ", evolved" if response != each.sample.exchanges[place].response else ""
         ui.label(f"Response{of}{evolved}").classes("faint small")

@@ -7,7 +7,7 @@ from typing import Any
 
 from nicegui import ui
 
-from ledger.decisions import Decision, decide, take_back
+from ledger.decisions import Decision, decide, delete_decision
 from ledger.ledger import LedgerError, Result
 from reporting import html_tags, html_text
 from reporting.labels import DECISIONS
@@ -17,8 +17,8 @@ from viewer.frame import keys
 from viewer.run import RunPages
 
 MAX_CHARS = 100_000
-"""Characters of a text that can be edited here: each key press sends all of it to the server, which takes no message of
-more than 1 MB."""
+"""Characters of a text that can be edited here: each key press sends all of it to the server, which accepts
+messages of up to 1 MB."""
 
 
 class Panel:
@@ -44,7 +44,7 @@ class Panel:
         self._drafts = drafts
         self._editing = False
         self._writing = asyncio.Lock()
-        self._place = ui.column().classes("panel decision")
+        self._panel = ui.column().classes("panel decision")
         actions: dict[str, Callable[[], Awaitable[None] | None]] = {
             "a": self.accept,
             "r": self.reject,
@@ -61,31 +61,31 @@ class Panel:
     async def reject(self) -> None:
         """Keep the original response."""
         if self._done["response"] == self._done["original"]:
-            self._say("The result is the original response: there is nothing to reject")
+            self._notify("The result is the original response: there is nothing to reject")
         else:
             await self.choose(self._done["original"])
 
     async def choose(self, response: str) -> None:
         """Choose this response, unless another one is being written."""
         if self._editing:
-            self._say("Save or cancel the text you are writing first")
+            self._notify("Save or cancel the text you are writing first")
         else:
             await self._decide(response)
 
     async def take_back(self) -> None:
         """Withdraw the decision."""
         if self._decision:
-            await self._change(take_back, self._result.mode, self._done["exchange"])
+            await self._change(delete_decision, self._result.mode, self._done["exchange"])
 
     def edit(self) -> None:
         """Open the current text for editing."""
         current = self._decision.response if self._decision else self._done["response"]
         if len(current) > MAX_CHARS:
-            self._say(f"A response of more than {MAX_CHARS:,} characters cannot be edited here")
+            self._notify(f"A response of more than {MAX_CHARS:,} characters cannot be edited here")
             return
         self._editing = True
-        self._place.clear()
-        with self._place:
+        self._panel.clear()
+        with self._panel:
             # Leaving the page would lose the text: the browser asks first.
             ui.run_javascript("window.onbeforeunload = () => true")
             ui.label("The response as you want it").classes("faint small")
@@ -98,7 +98,7 @@ class Panel:
                 if text.strip():
                     await self._decide(text)
                 else:
-                    self._say("An empty text is not a response: write one, or cancel", type="negative")
+                    self._notify("An empty text is not a response: write one, or cancel", type="negative")
 
             area.on("keydown.ctrl.enter", save).on("keydown.meta.enter", save)
             area.on("keydown.esc", self._close)
@@ -110,43 +110,43 @@ class Panel:
     def _close(self) -> None:
         if self._editing:
             self._editing = False
-            with self._place:
+            with self._panel:
                 ui.run_javascript("window.onbeforeunload = null")
         self._show()
 
-    def _say(self, words: str, **how: Any) -> None:
+    def _notify(self, message: str, **options: Any) -> None:
         # The clicked button may be gone by now; the panel is not.
-        with self._place:
-            ui.notify(words, **how)
+        with self._panel:
+            ui.notify(message, **options)
 
     async def _decide(self, response: str) -> None:
-        await self._change(*self._deciding(response))
+        await self._change(*self._decision_change(response))
 
     async def _change(self, change: Callable[..., Decision | None], *what: Any) -> None:
         async with self._writing:
-            if not await self._kept(change, *what):
+            if not await self._saved(change, *what):
                 return
-        # The panel may be out of sight.
-        self._say(DECISIONS[self._decision.kind] if self._decision else "taken back", timeout=1500)
+        # The user may not see the panel.
+        self._notify(DECISIONS[self._decision.kind] if self._decision else "taken back", timeout=1500)
         self._close()
 
-    async def _noted(self) -> None:
-        # The panel stays as it is: a button in it may just be clicked.
+    async def _save_note(self) -> None:
+        # The panel is not rebuilt: the user may be clicking a button in it.
         async with self._writing:
             decision, note = self._decision, self._note.value
             if decision and decision.stands and note != decision.note:
-                await self._kept(*self._deciding(decision.response))
+                await self._saved(*self._decision_change(decision.response))
 
-    def _deciding(self, response: str) -> tuple[Callable[..., Decision], *tuple[Any, ...]]:
+    def _decision_change(self, response: str) -> tuple[Callable[..., Decision], *tuple[Any, ...]]:
         """Return the change that makes this the response, with the current note."""
         exchange = self._done["exchange"]
         return decide, self._result, exchange, response, self._note.value, self._drafts
 
-    async def _kept(self, change: Callable[..., Decision | None], *what: Any) -> bool:
+    async def _saved(self, change: Callable[..., Decision | None], *what: Any) -> bool:
         try:
             self._decision = await asyncio.to_thread(change, self._run.ledger, self._position, *what)
         except LedgerError as error:
-            self._say(
+            self._notify(
                 f"Not saved: {error}", type="negative", multi_line=True, timeout=0, close_button="Close"
             )
             return False
@@ -154,13 +154,13 @@ class Panel:
 
     def _show(self) -> None:
         decision = self._decision
-        self._place.clear()
-        with self._place:
+        self._panel.clear()
+        with self._panel:
             with ui.row().classes("items-center w-full gap-2"):
                 ui.label("Your decision").classes("faint small")
                 ui.html(self._tags(), sanitize=False)
                 self._note_field()
-                self._note.on("blur", self._noted)
+                self._note.on("blur", self._save_note)
                 _button("Accept (a)", self.accept, "accept")
                 if self._done["response"] != self._done["original"]:
                     _button("Reject (r)", self.reject, "reject")
@@ -179,7 +179,7 @@ class Panel:
         decision = self._decision
         self._note = ui.input(placeholder="why (optional)", value=decision.note if decision else "")
         self._note.props("dense outlined dir=auto maxlength=1000").classes("grow note")
-        # Then the keys work again.
+        # Without the focus, so that the keys work again.
         self._note.on("keydown.enter", js_handler="event => event.target.blur()")
 
     async def _unless_editing(self, action: Callable[[], Awaitable[None] | None]) -> None:

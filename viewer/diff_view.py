@@ -7,7 +7,7 @@ from typing import NamedTuple
 from nicegui import ui
 
 from reporting import html_text
-from viewer.frame import more, text
+from viewer.frame import cut, text
 
 
 class Column(NamedTuple):
@@ -29,37 +29,26 @@ def diff_view(columns: Sequence[Column], markings: Mapping[str, Marking]) -> Non
     """Show the columns and a choice of how differences are marked."""
     names = [*markings, RENDERED]
     how = ui.toggle(names, value=names[0]).props("dense no-caps flat").classes("how")
-    places = []
-    with ui.element("div").classes("beside"):
+    cells = []
+    with ui.element("div").classes("side-by-side"):
         for column in columns:
             with ui.column().classes(f"panel {column.style}"):
                 ui.label(f"{column.name} · {len(column.content):,} characters").classes("faint small")
-                places.append(ui.column().classes("w-full"))
+                cells.append(ui.column().classes("w-full"))
 
     async def show() -> None:
-        for place in places:
-            place.clear()
+        for cell in cells:
+            cell.clear()
         if how.value == RENDERED:
-            for place, column in zip(places, columns, strict=True):
-                with place:
+            for cell, column in zip(cells, columns, strict=True):
+                with cell:
                     text(column.content)
             return
-        shortened = [column.content[: html_text.MOST] for column in columns]
+        shortened = [column.content[: html_text.MAX_CHARS] for column in columns]
         marked = await asyncio.to_thread(markings[str(how.value)], shortened)
-        for place, html, column in zip(places, marked, columns, strict=True):
-            with place:
-                _marked(html, column.content)
+        for cell, html, column in zip(cells, marked, columns, strict=True):
+            with cell:
+                cut(ui.html(html, sanitize=False).classes("text plain"), column.content)
 
     how.on_value_change(show)
     ui.timer(0, show, once=True)
-
-
-def _marked(html: str, content: str) -> None:
-    part = ui.html(html, sanitize=False).classes("text plain").props("dir=auto")
-    if len(content) > html_text.MOST:
-
-        def show_all() -> None:
-            part.set_content(html_text.plain(content))
-            button.delete()
-
-        button = more(content, show_all)

@@ -1,4 +1,4 @@
-"""What all pages have in common: the bar at the top, colours, and how texts look."""
+"""What all pages share: the bar at the top, colours, keys, and how texts look."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ PAGES = {"/": "Overview", "/samples": "Samples", "/graph": "Graph"}
 """The pages of each run."""
 
 COMPARE = "/compare"
-"""The page that is about two runs, or two modes of one."""
+"""The page that compares two runs, or two modes of one."""
 
 
 @contextmanager
@@ -42,51 +42,42 @@ def frame(run: RunPages, current: str) -> Iterator[None]:
         yield
 
 
-def text(content: str, *, style: str = "", most: int = html_text.MOST) -> None:
-    """Show a text of the data or a model as Markdown; a long one is cut, with a button for all of it.
+def text(content: str) -> None:
+    """Show a text of the data or a model as Markdown; all of a long one is shown as it is, see `cut`."""
+    cut(ui.html(html_text.rendered(content[: html_text.MAX_CHARS]), sanitize=False).classes("text"), content)
 
-    All of a long text is shown as it is, not rendered, so that the time does not depend on its content.
+
+def plain_text(content: str, *, style: str = "") -> None:
+    """Show a text exactly as it is."""
+    shown = ui.html(html_text.plain(content[: html_text.MAX_CHARS]), sanitize=False)
+    cut(shown.classes(f"text plain {style}"), content)
+
+
+def cut(shown: ui.html, content: str) -> None:
+    """Set the direction of a text and, where it is cut, show a button for all of it.
+
+    All of it is shown as it is, not rendered, so that the time does not depend on its content.
     """
-    classes = f"text {style}"
-    if len(content) <= most:
-        ui.html(html_text.rendered(content), sanitize=False).classes(classes).props("dir=auto")
-        return
-    part = ui.html(html_text.rendered(content[:most]), sanitize=False).classes(classes).props("dir=auto")
-
-    def show_all() -> None:
-        part.classes(add="plain").set_content(html_text.plain(content))
-        button.delete()
-
-    button = more(content, show_all)
-
-
-def plain_text(content: str, *, style: str = "", most: int = html_text.MOST) -> None:
-    """Show a text exactly as it is, cut like `text`."""
-    shown = ui.html(html_text.plain(content[:most]), sanitize=False).classes(f"text plain {style}")
     shown.props("dir=auto")
-    if len(content) > most:
+    if len(content) > html_text.MAX_CHARS:
 
         def show_all() -> None:
-            shown.set_content(html_text.plain(content))
+            shown.classes(add="plain").set_content(html_text.plain(content))
             button.delete()
 
-        button = more(content, show_all)
-
-
-def more(content: str, show_all: Callable[[], None]) -> ui.button:
-    """Show the button under a text that is cut."""
-    return ui.button(f"Show all {len(content):,} characters", on_click=show_all).props("flat dense no-caps")
+        button = ui.button(f"Show all {len(content):,} characters", on_click=show_all)
+        button.props("flat dense no-caps")
 
 
 def choice(name: str, options: Mapping[Any, str], value: Any, chosen: Callable[[Any], None]) -> None:
-    """Show a choice among values, by their names."""
+    """Show a select field of values with their names."""
     select = ui.select(dict(options), label=name, value=value if value in options else None)
     select.props("dense outlined options-dense").classes("min-w-36")
     select.on_value_change(lambda event: chosen(event.value))
 
 
-def turning(begin: int, end: int, total: int, size: int, link: Callable[[int | None], str]) -> None:
-    """Show links to the other parts of a table, which shows the rows from `begin` to `end` of `total`."""
+def page_links(begin: int, end: int, total: int, size: int, link: Callable[[int | None], str]) -> None:
+    """Show links to the other pages of a table that shows the rows from `begin` to `end` of `total`."""
     with ui.row().classes("gap-4"):
         if begin:
             ui.link("← previous", link(max(0, begin - size) or None))
@@ -97,15 +88,15 @@ def turning(begin: int, end: int, total: int, size: int, link: Callable[[int | N
 
 
 def keys(actions: Mapping[str, Callable[[], Awaitable[None] | None]]) -> None:
-    """Bind keys to actions; the right and left arrows stand for j and k.
+    """Bind keys to actions; the right and left arrows count as j and k.
 
-    They do nothing while a field has the focus, or a dialog covers the page.
+    They do nothing while a field has the focus or a dialog is open.
     """
     arrows = {"ArrowRight": "j", "ArrowLeft": "k"}
 
     async def pressed(event: KeyEventArguments) -> None:
         modified = event.modifiers.ctrl or event.modifiers.alt or event.modifiers.meta
-        if not event.action.keydown or modified or _is_covered(event.client):
+        if not event.action.keydown or modified or _has_dialog(event.client):
             return
         name = str(event.key.name)
         action = actions.get(arrows.get(name, name))
@@ -115,11 +106,11 @@ def keys(actions: Mapping[str, Callable[[], Awaitable[None] | None]]) -> None:
     ui.keyboard(on_key=pressed, repeating=False)
 
 
-def _is_covered(client: Client) -> bool:
+def _has_dialog(client: Client) -> bool:
     return any(isinstance(element, ui.dialog) and element.value for element in client.elements.values())
 
 
-def keyboard(links: Mapping[str, str]) -> None:
+def key_links(links: Mapping[str, str]) -> None:
     """Bind keys to links; those without an address do nothing."""
     keys({key: partial(ui.navigate.to, link) for key, link in links.items() if link})
 

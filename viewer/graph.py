@@ -16,22 +16,22 @@ def add(run: RunPages) -> None:
 
     @ui.page(run.address("/graph"), title=f"Graph · {run.name}", response_timeout=30)
     async def graph(request: Request) -> None:
-        wanted, place = request.query_params.get("mode"), request.query_params.get("sample", "")
+        wanted, position = request.query_params.get("mode"), request.query_params.get("sample", "")
         mode = wanted if wanted in run.modes else run.modes[-1]
         sample_id = None
-        if place.isdecimal():
-            found = await asyncio.to_thread(run.ledger.at, [int(place)])
+        if position.isdecimal():
+            found = await asyncio.to_thread(run.ledger.samples_at, [int(position)])
             if found and mode in found[0][1]:
                 sample_id = found[0][0].id
         counts = await asyncio.to_thread(graph_counts, run.ledger, mode, lazy=run.lazy, sample=sample_id)
         with frame(run, "/graph"):
             with ui.row().classes("items-center gap-3"):
                 for name in run.modes:
-                    link = run.address("/graph", {"mode": name, "sample": place if sample_id else ""})
+                    link = run.address("/graph", {"mode": name, "sample": position if sample_id else ""})
                     ui.link(name, link).classes("tag here" if name == mode else "tag")
                 if sample_id is not None:
                     ui.label("The path of sample").classes("faint")
-                    ui.link(sample_id, run.address(f"/sample/{place}", {"of": mode}))
+                    ui.link(sample_id, run.address(f"/sample/{position}", {"of": mode}))
                     ui.link("all samples", run.address("/graph", {"mode": mode})).classes("faint")
             with ui.column().classes("w-full items-center drawing"):
                 ui.html(graph_svg(counts, f"The graph of mode {mode}"), sanitize=False)

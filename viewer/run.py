@@ -29,7 +29,7 @@ class RunPages(Run):
 
 
 def run_pages(runs: Sequence[Run]) -> list[RunPages]:
-    """Return the pages of one run, or of two that are compared. Runs of the same name are shown with their path."""
+    """Return the pages of one run, or of two that are compared. Runs of the same name show their paths."""
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
         names = [str(run.folder.resolve()) for run in runs]
@@ -41,7 +41,7 @@ def run_pages(runs: Sequence[Run]) -> list[RunPages]:
 
 
 def address(path: str, values: Mapping[str, object]) -> str:
-    """Return the link to a page with these values; empty ones are left out, so that links stay short."""
+    """Return the link to a page with these values, without empty ones."""
     # Not by `in`, to which 0 is False: it is a number of accepted rounds.
     given = {name: value for name, value in values.items() if value not in ("", None) and value is not False}
     query = urlencode({name: 1 if value is True else value for name, value in given.items()})

@@ -11,7 +11,7 @@ from nicegui import ui
 
 from ledger import browse
 from ledger.browse import ResultKey
-from ledger.decisions import Decision, on_file
+from ledger.decisions import Decision, load_decisions
 from ledger.ledger import Result
 from prompts.cleaning import clean_draft
 from prompts.method import STEPS
@@ -20,13 +20,20 @@ from reporting import html_tags, html_text, labels
 from reporting.transcript import REPEATED, CallRow, StepCalls, Transcript, transcript
 from samples.sample import Exchange, Sample
 from viewer import conversation
-from viewer.conversation import Chip, ConversationResult, about, chosen, contradicts, exchanges
+from viewer.conversation import (
+    Chip,
+    ConversationResult,
+    contradicts,
+    exchanges,
+    matching_exchanges,
+    shown_exchange,
+)
 from viewer.decision import Panel
 from viewer.diff_view import Column, diff_view
-from viewer.frame import frame, keyboard, plain_text, text
+from viewer.frame import frame, key_links, plain_text, text
 from viewer.run import RunPages
 from viewer.samples import SamplesQuery
-from viewer.search import neighbours, neighbours_searched
+from viewer.search import neighbours, search_neighbours
 
 
 def add(run: RunPages) -> None:
@@ -35,7 +42,7 @@ def add(run: RunPages) -> None:
     @ui.page(run.address("/sample/{position}"), title=f"Sample · {run.name}", response_timeout=30)
     async def sample(request: Request, position: int) -> None:
         view = SamplesQuery.read(run, request.query_params)
-        found = await asyncio.to_thread(run.ledger.at, [position])
+        found = await asyncio.to_thread(run.ledger.samples_at, [position])
         with frame(run, "/samples"):
             if not found:
                 ui.label(f"There is no result for the sample at position {position} yet.")
@@ -50,10 +57,11 @@ def add(run: RunPages) -> None:
                 plain_text(labels.record_text(sample.record))
                 return
             calls = await asyncio.to_thread(_calls, run, sample.id, mode)
-            decided = (await asyncio.to_thread(on_file, run.ledger, [position])).get((position, mode), {})
-            looked_for = about(view.wanted, sample, by_mode[mode], decided)
-            number = chosen(request.query_params, sample, looked_for)
-            _exchanges(view, sample, by_mode[mode], decided, looked_for, number)
+            decisions = await asyncio.to_thread(load_decisions, run.ledger, [position])
+            decided = decisions.get((position, mode), {})
+            matching = matching_exchanges(view.wanted, sample, by_mode[mode], decided)
+            number = shown_exchange(request.query_params, sample, matching)
+            _exchanges(view, sample, by_mode[mode], decided, matching, number)
             _body(view, sample, by_mode[mode], calls, decided.get(number), number)
 
 
@@ -62,14 +70,14 @@ def _calls(run: RunPages, sample_id: str, mode: str) -> list[dict[str, Any]]:
 
 
 async def _neighbours(view: SamplesQuery, key: ResultKey) -> Callable[[], None]:
-    """Return a function that builds the links to the samples before and after this one."""
+    """Return a function that shows links to the previous and the next sample."""
     ledger, wanted, order = view.run.ledger, view.wanted, view.order
     if wanted.text:
         searches = {
             name: browse.search(ledger, wanted, order, down=down, key=key)
             for name, down in (("k", not view.down), ("j", view.down))
         }
-        return lambda: neighbours_searched(searches, lambda found: view.sample_link(found.key))
+        return lambda: search_neighbours(searches, lambda found: view.sample_link(found.key))
     found = await asyncio.to_thread(browse.adjacent, ledger, wanted, order, down=view.down, key=key)
     links = {name: view.sample_link(each) if each else "" for name, each in zip("kj", found, strict=True)}
     return lambda: neighbours(links)
@@ -80,10 +88,10 @@ def _title(
     sample: Sample,
     by_mode: Mapping[str, Result],
     mode: str,
-    ways: Callable[[], None],
+    show_neighbours: Callable[[], None],
 ) -> None:
     link_back = view.link(begin=view.begin or None)
-    keyboard({"u": link_back})
+    key_links({"u": link_back})
     result = by_mode[mode]
     with ui.row().classes("items-center w-full gap-3"):
         ui.link("← table", link_back).classes("faint").tooltip("key u")
@@ -94,17 +102,17 @@ def _title(
                 link = ui.link(other, view.sample_link((sample.position, other)))
                 link.classes("tag" if other != mode else "tag here")
         if result.outcome:
-            way = view.run.address("/graph", {"mode": mode, "sample": str(sample.position)})
-            ui.link("its path", way).classes("faint its-path")
+            path = view.run.address("/graph", {"mode": mode, "sample": str(sample.position)})
+            ui.link("its path", path).classes("faint sample-path")
         ui.space()
-        ways()
+        show_neighbours()
     # The failure of a single exchange is shown below.
     if result.reason and (result.status == "skipped" or len(sample.exchanges) > 1):
         with ui.column().classes("panel"):
             ui.label("Why it was skipped" if result.status == "skipped" else "Why it failed").classes(
                 "faint small"
             )
-            plain_text(result.reason)
+            plain_text(labels.reason(result.failure_kind, result.reason))
 
 
 def _exchanges(
@@ -112,18 +120,18 @@ def _exchanges(
     sample: Sample,
     result: Result,
     decided: Mapping[int, Decision],
-    looked_for: Sequence[int],
+    matching: Sequence[int],
     number: int,
 ) -> None:
     worked_on = {done["exchange"]: done for done in result.outcome}
     chips = []
     for place in range(len(sample.exchanges)):
         done = worked_on.get(place)
-        says = labels.exchange_outcome(done) if done else "not worked on"
-        says += ", verdicts contradict" if done and contradicts(done) else ""
-        says += " ✓" if place in decided and decided[place].stands else ""
+        label = labels.exchange_outcome(done) if done else "not worked on"
+        label += ", verdicts contradict" if done and contradicts(done) else ""
+        label += " ✓" if place in decided and decided[place].stands else ""
         link = view.sample_link((sample.position, result.mode), exchange=place + 1)
-        chips.append(Chip(says, link, place in looked_for))
+        chips.append(Chip(label, link, place in matching))
     exchanges(chips, number)
 
 
@@ -144,18 +152,18 @@ def _body(
             ui.label("Response").classes("faint small")
             text(exchange.response)
         return
-    said = transcript(calls, done, result.mode)
-    drafts = _drafts(exchange, done, said)
+    debate = transcript(calls, done, result.mode)
+    drafts = _drafts(exchange, done, debate)
     panel = Panel(view.run, sample.position, result, done, decision, set(drafts.values()))
     _responses(exchange.response, done)
-    _rounds(done, said, drafts, panel)
+    _rounds(done, debate, drafts, panel)
 
 
-def _drafts(exchange: Exchange, done: Mapping[str, Any], said: Transcript) -> dict[int, str]:
-    """Return the draft of each round. The outcome of a failed exchange has none; the editor's replies are recorded."""
+def _drafts(exchange: Exchange, done: Mapping[str, Any], debate: Transcript) -> dict[int, str]:
+    """Return the draft of each round; those of a failed exchange are in the editor's replies."""
     drafts: dict[int, str] = {each["round"]: each["draft"] for each in done["rounds"]}
     current, request = exchange.response, request_text(exchange.instruction, exchange.input)
-    for number, steps in said.items():
+    for number, steps in debate.items():
         editor = steps.get("editor")
         if number not in drafts and editor and editor.counted and not editor.counted["failure"]:
             # As the editor's node does.
@@ -186,11 +194,11 @@ def _side_by_side(old: str, new: str, old_name: str, new_name: str) -> None:
     )
 
 
-def _rounds(done: Mapping[str, Any], said: Transcript, drafts: Mapping[int, str], panel: Panel) -> None:
+def _rounds(done: Mapping[str, Any], debate: Transcript, drafts: Mapping[int, str], panel: Panel) -> None:
     outcomes = {each["round"]: each for each in done["rounds"]}
     current = done["original"]
-    for number in sorted(said.keys() | outcomes.keys()):
-        outcome, steps = outcomes.get(number), said.get(number, {})
+    for number in sorted(debate.keys() | outcomes.keys()):
+        outcome, steps = outcomes.get(number), debate.get(number, {})
         if outcome is None and not any(each.counted for each in steps.values()):
             _superseded(number, steps, current)
             continue
@@ -210,29 +218,30 @@ def _rounds(done: Mapping[str, Any], said: Transcript, drafts: Mapping[int, str]
                     if step.purpose == "verdict":
                         with ui.column().classes("w-full"):
                             _calls_of(steps.get(step.name), current, outcome)
-        before = [each for said in steps.values() for each in said.superseded if each[1] == REPEATED]
+        before = [
+            each for step_calls in steps.values() for each in step_calls.superseded if each[1] == REPEATED
+        ]
         if before:
-            _folded(f"An earlier attempt at this round, not counted ({REPEATED})", before, current)
-        # Which drafts of a failed exchange were accepted is not recorded: all those that a round followed.
+            _folded(f"Earlier calls of this round: {labels.not_counted(REPEATED)}", before, current)
+        # Of a failed exchange, the accepted drafts are not recorded: they are those that a round followed.
         if number in drafts and (outcome["accepted"] if outcome else "failure" in done):
             current = drafts[number]
 
 
-def _calls_of(said: StepCalls | None, current: str, outcome: Mapping[str, Any] | None = None) -> None:
-    if said is None:
+def _calls_of(calls: StepCalls | None, current: str, outcome: Mapping[str, Any] | None = None) -> None:
+    if calls is None:
         return
-    if said.counted:
-        _bubble(said.counted, current, outcome)
-    others = [each for each in said.superseded if each[1] != REPEATED]
+    if calls.counted:
+        _bubble(calls.counted, current, outcome)
+    others = [each for each in calls.superseded if each[1] != REPEATED]
     if others:
-        why = "; ".join(dict.fromkeys(why for _, why in others))
-        name = STEPS[others[0][0]["step"]].label
-        _folded(f"{name}: earlier calls, not counted ({why})", others, current)
+        why = labels.not_counted("; ".join(dict.fromkeys(why for _, why in others)))
+        _folded(f"{STEPS[others[0][0]['step']].label}: {why}", others, current)
 
 
 def _superseded(number: int, steps: Mapping[str, StepCalls], current: str) -> None:
-    calls = [each for said in steps.values() for each in said.superseded]
-    _folded(f"Round {number} of a superseded attempt ({REPEATED})", calls, current)
+    calls = [each for step_calls in steps.values() for each in step_calls.superseded]
+    _folded(f"Round {number}: {labels.not_counted(REPEATED)}", calls, current)
 
 
 def _folded(title: str, calls: Sequence[tuple[CallRow, str]], current: str) -> None:
@@ -267,7 +276,7 @@ def _bubble(call: CallRow, current: str, outcome: Mapping[str, Any] | None = Non
                     _on_demand("differences", lambda: _draft(current, call["reply"]))
                 _on_demand("messages", lambda: _messages(call))
         if call["failure"]:
-            plain_text(call["failure"], style="small")
+            plain_text(labels.reason(call["failure_kind"], call["failure"]), style="small")
         if call["reply"]:
             text(call["reply"])
 

@@ -12,15 +12,15 @@ from nicegui import ui
 
 from ledger import browse
 from ledger.browse import Filter, ResultRow, SortKey
-from ledger.decisions import FILTERS, Decision, DecisionFilter, Decisions, on_file
+from ledger.decisions import FILTERS, Decision, DecisionFilter, Decisions, load_decisions
 from ledger.ledger import Status
 from reporting import html_tags
 from reporting.labels import DECISION_FILTERS, failure_label
 from reporting.snapshot import state
 from samples.sample import Sample
-from viewer.frame import choice, frame, turning
+from viewer.frame import choice, frame, page_links
 from viewer.run import RunPages
-from viewer.search import first_look, search_field, searched
+from viewer.search import first_hits, search_field, search_results
 
 SIZE = 50
 """Rows of a page."""
@@ -140,61 +140,60 @@ def _filters(view: SamplesQuery, reasons: Mapping[str, int], accepted: Mapping[i
 
 
 async def _rows(view: SamplesQuery) -> Callable[[], None]:
-    """Return a function that builds the wanted part of the table."""
+    """Return a function that builds this page of the table."""
     ledger, wanted, order, begin = view.run.ledger, view.wanted, view.order, view.begin
     if wanted.text:
         search = browse.search(ledger, wanted, order, down=view.down, begin=begin)
-        found = await first_look(search, SIZE)
+        found = await first_hits(search, SIZE)
         total = await asyncio.to_thread(browse.count, ledger, wanted)
-        return lambda: searched(
+        return lambda: search_results(
             search,
             found,
             SIZE,
             begin=begin,
             total=total,
-            table=lambda found: _table(view, found, _decided(view, found)),
+            table=lambda found: _table(view, found, _decisions(view, found)),
             link=lambda begin: view.link(begin=begin),
         )
     page = await asyncio.to_thread(browse.page, ledger, wanted, order, down=view.down, begin=begin, size=SIZE)
-    decided = await asyncio.to_thread(_decided, view, page.found)
+    decided = await asyncio.to_thread(_decisions, view, page.found)
     return lambda: _page(view, page, decided)
 
 
-def _decided(view: SamplesQuery, found: Sequence[ResultRow]) -> Decisions:
-    return on_file(view.run.ledger, {hit.sample.position for hit in found})
+def _decisions(view: SamplesQuery, found: Sequence[ResultRow]) -> Decisions:
+    return load_decisions(view.run.ledger, {hit.sample.position for hit in found})
 
 
 def _page(view: SamplesQuery, page: browse.ResultsPage, decided: Decisions) -> None:
-    says = f"{page.begin + 1:,} to {page.end:,} of {page.total:,}"
+    where = f"{page.begin + 1:,} to {page.end:,} of {page.total:,}"
     if not page.found:
-        says = "no results yet" if view == SamplesQuery(view.run, Filter()) else "nothing matches"
+        where = "no results yet" if view == SamplesQuery(view.run, Filter()) else "nothing matches"
     with ui.row().classes("gap-3 faint small"):
-        ui.label(says).classes("where")
+        ui.label(where).classes("where")
         _more_since(view, page.total)
     if page.found:
         ui.html(_table(view, page.found, decided), sanitize=False).classes("w-full overflow-x-auto")
-    turning(page.begin, page.end, page.total, SIZE, lambda begin: view.link(begin=begin))
+    page_links(page.begin, page.end, page.total, SIZE, lambda begin: view.link(begin=begin))
 
 
 def _more_since(view: SamplesQuery, shown: int) -> None:
-    """Tell when there are more results than the table shows."""
-
+    """Show when there are more results than in the table."""
     seen: object = None
 
-    async def look() -> None:
+    async def count() -> None:
         number = await asyncio.to_thread(browse.count, view.run.ledger, view.wanted)
         more.set_text(f"{number - shown:,} more since: reload" if number > shown else "")
 
-    async def if_anything_is_new() -> None:
+    async def check() -> None:
         # This is faster than counting the results that match a filter.
         nonlocal seen
         now = await asyncio.to_thread(state, view.run.ledger)
         if seen is not None and now != seen:
-            await look()
+            await count()
         seen = now
 
     more = ui.link("", view.link(begin=view.begin or None)).classes("more")
-    ui.timer(REFRESH, if_anything_is_new)
+    ui.timer(REFRESH, check)
 
 
 def _table(view: SamplesQuery, found: Sequence[ResultRow], decided: Decisions) -> str:
@@ -223,7 +222,7 @@ def _row(view: SamplesQuery, found: ResultRow, decided: Mapping[int, Decision]) 
 def _decision_tags(decided: Mapping[int, Decision]) -> str:
     kinds = Counter[DecisionFilter](each.kind if each.stands else "outdated" for each in decided.values())
     return "".join(
-        f' <span class="tag person {kind}">✓ {DECISION_FILTERS[kind]}{f" {number}×" if number > 1 else ""}</span>'
+        f' <span class="tag person {kind}">✓ {DECISION_FILTERS[kind]}{f" {number}×" * (number > 1)}</span>'
         for kind, number in kinds.items()
     )
 

@@ -1,4 +1,4 @@
-"""Searches that continue while a page is open, which shows what was found so far."""
+"""Searches that continue while a page is open and shows the hits so far."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -12,10 +12,10 @@ from viewer.frame import keys
 Hit = TypeVar("Hit")
 
 FIRST_WAIT = 0.4
-"""Seconds that a page waits for first hits."""
+"""Seconds that a page waits for the first hits."""
 
 PAUSE = 0.02
-"""Seconds between two parts of a search, for other work."""
+"""Seconds between two parts of a search, so that other requests are answered."""
 
 
 def search_field(text: str, go: Callable[..., None]) -> ui.input:
@@ -26,111 +26,115 @@ def search_field(text: str, go: Callable[..., None]) -> ui.input:
     return field
 
 
-async def first_look(search: Search[Hit], most: int) -> list[Hit]:
-    """Return what a search finds in the time that a page waits for it."""
-    return await asyncio.to_thread(search.look, most, FIRST_WAIT)
+async def first_hits(search: Search[Hit], limit: int) -> list[Hit]:
+    """Return the hits of a search in the time that a page waits for it."""
+    return await asyncio.to_thread(search.find, limit, FIRST_WAIT)
 
 
-def searched(
+def search_results(
     search: Search[Hit],
     found: Sequence[Hit],
-    most: int,
+    limit: int,
     *,
     begin: int,
     total: int,
     table: Callable[[Sequence[Hit]], str],
     link: Callable[[int | None], str],
 ) -> None:
-    """Show what a search from position `begin` has found among `total` results, and continue it.
+    """Show the hits of a search from position `begin` among `total` results, and continue it.
 
-    It ends with `most` rows and a link to continue from there.
+    It stops at `limit` rows, with a link to continue from there.
     """
     rows = list(found)
     where = ui.label().classes("faint small where")
     shown = ui.html("", sanitize=False).classes("w-full overflow-x-auto")
     with ui.row().classes("gap-4"):
         if begin:
-            # Where the search before this one began is unknown here; the first one began at the start.
+            # Where the previous search began is unknown.
             ui.link("← to the beginning", link(None))
-        on = ui.link("search on →", "").classes("search-on")
+        further = ui.link("search further →", "").classes("search-on")
 
-    def say() -> None:
-        says = f"{len(rows):,} found in results {begin + 1:,} to {search.place:,} of {total:,}"
+    def update() -> None:
+        text = f"{len(rows):,} found in results {begin + 1:,} to {search.position:,} of {total:,}"
         if not total:
-            says = "nothing to search"
-        elif len(rows) < most and not search.ended:
-            says += ": searching on …"
-        where.set_text(says)
-        on.props["href"] = link(search.place)
-        on.update()
-        on.set_visibility(len(rows) == most and search.place < total)
+            text = "nothing to search"
+        elif len(rows) < limit and not search.ended:
+            text += ": searching …"
+        where.set_text(text)
+        further.props["href"] = link(search.position)
+        further.update()
+        further.set_visibility(len(rows) == limit and search.position < total)
 
     def more(some: list[Hit]) -> None:
         rows.extend(some)
         if some:
             shown.set_content(table(rows))
-        say()
+        update()
 
     if rows:
         shown.set_content(table(rows))
-    say()
-    if len(rows) < most and not search.ended:
-        _search_on(search, most - len(rows), more)
+    update()
+    if len(rows) < limit and not search.ended:
+        _continue(search, limit - len(rows), more)
 
 
-def _search_on(search: Search[Hit], most: int, found: Callable[[list[Hit]], None]) -> None:
-    """Continue until so many are found, the search ends or the page is left; `found` receives new hits."""
-    left = most
+def _continue(search: Search[Hit], limit: int, found: Callable[[list[Hit]], None]) -> None:
+    """Continue until `limit` hits, the end or the closing of the page; `found` receives new hits."""
+    left = limit
 
-    async def look() -> None:
+    async def find() -> None:
         nonlocal left
-        some = await asyncio.to_thread(search.look, left)
+        some = await asyncio.to_thread(search.find, left)
         left -= len(some)
         if search.ended or not left:
             timer.cancel()
         found(some)
 
-    timer = ui.timer(PAUSE, look)
+    timer = ui.timer(PAUSE, find)
 
 
 def neighbours(links: Mapping[str, str]) -> None:
-    """Show links to the sample before (key k) and after (key j); empty where there is none."""
+    """Show links to the previous sample (key k) and the next one (key j); empty where there is none."""
     for key, name in _NAMES.items():
         if links[key]:
             ui.link(f"{name} ({key})", links[key]).classes(name)
     keys({key: lambda link=link: ui.navigate.to(link) for key, link in links.items() if link})  # type: ignore[misc]
 
 
-def neighbours_searched(searches: Mapping[str, Search[Hit]], link: Callable[[Hit], str]) -> None:
-    """Show the same links to what a search finds before and after; until then, how far it is."""
-    keys({key: _searched(key, name, searches[key], link) for key, name in _NAMES.items()})
+def search_neighbours(searches: Mapping[str, Search[Hit]], link: Callable[[Hit], str]) -> None:
+    """Show the same links for searches back and forth; until these find something, their progress."""
+    keys({key: _search_neighbour(key, name, searches[key], link) for key, name in _NAMES.items()})
 
 
-def _searched(key: str, name: str, search: Search[Hit], link: Callable[[Hit], str]) -> Callable[[], None]:
+def _search_neighbour(
+    key: str, name: str, search: Search[Hit], link: Callable[[Hit], str]
+) -> Callable[[], None]:
     with ui.row().classes("gap-0"):
-        way = ui.link("", "").classes(name)
-        says = ui.label(f"{name} ({key}): searching …").classes(f"faint small {name}-searched")
-    way.set_visibility(False)
+        neighbour = ui.link("", "").classes(name)
+        progress = ui.label(f"{name} ({key}): searching …").classes(f"faint small {name}-searched")
+    neighbour.set_visibility(False)
     to = ""
 
     def found(some: list[Hit]) -> None:
         nonlocal to
         for hit in some:
             to = link(hit)
-            way.set_text(f"{name} ({key})")
-            way.props["href"] = to
-            way.update()
-        way.set_visibility(bool(to))
-        says.set_visibility(not to)
-        says.set_text(f"no {name} one" if search.ended else f"{name} ({key}): {search.place:,} searched …")
+            neighbour.set_text(f"{name} ({key})")
+            neighbour.props["href"] = to
+            neighbour.update()
+        neighbour.set_visibility(bool(to))
+        progress.set_visibility(not to)
+        progress.set_text(
+            f"no {name} one" if search.ended else f"{name} ({key}): {search.position:,} searched …"
+        )
 
     def go() -> None:
         if to:
             ui.navigate.to(to)
         elif not search.ended:
-            ui.notify(f"The search for the {name} one is still going on")
+            ui.notify(f"Still searching for the {name} one")
 
-    _search_on(search, 1, found)
+    _continue(search, 1, found)
     return go
 
 

@@ -1,9 +1,8 @@
 """The server of the pages: on this machine only, and for its own pages only.
 
-A page of another site that is open in the same browser can reach every local server. So a request is refused unless it
-is addressed to this machine by name (a rebound DNS name is not) and, where the browser says which page it comes from,
-comes from one of ours; the same goes for the websocket, which carries all changes. Pages cannot load anything from
-elsewhere.
+A page of another site that is open in the same browser can reach every local server. So a request, also for
+the websocket, which carries all changes, is refused unless its Host header names this machine (a rebound DNS
+name does not) and its Origin header, if any, is ours. Pages cannot load anything from elsewhere.
 """
 
 import socket

@@ -1,9 +1,11 @@
 """The table of the method's steps and modes is all that a new mode needs."""
 
 import asyncio
+from typing import Any
 
 from graph.build import exchange_graph
 from graph.settings import Settings
+from graph.state import AlpacaRecord
 from graph.topology import depths, topology
 from models.call import Call
 from nodes.settings import AgentSettings
@@ -24,9 +26,13 @@ def test_a_mode_of_existing_steps_takes_a_line_in_the_table() -> None:
         wins = call.round < 2  # the first draft is accepted, the second is not
         return f"assistant {2 if (call.step == 'judge_forward') == wins else 1}\nBecause."
 
-    record = {"id": "fruit", "instruction": "Name a fruit.", "input": "", "output": "Apple."}
+    record: AlpacaRecord = {"id": "fruit", "instruction": "Name a fruit.", "input": "", "output": "Apple."}
     graph = exchange_graph(REFINE, speak)
-    result = asyncio.run(graph.ainvoke(record, context=Settings()))  # type: ignore[arg-type]
+
+    async def work() -> Any:
+        return await graph.ainvoke(record, context=Settings())
+
+    result = asyncio.run(work())
     assert result["response"] == "Draft 1."
     assert result["ending"] == "not_accepted"
     assert [(call.mode, call.round, call.step) for call in sorted(asked, key=lambda call: call.round)] == [
