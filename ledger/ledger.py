@@ -26,10 +26,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DatabaseError
 
-from ledger import totals
-from ledger.tables import VERSION, VIEWS, calls, metadata, results, samples, texts
+from ledger.tables import VERSION, calls, results, samples, texts
 from ledger.texts import join_prompt, resolve, resolve_json
-from ledger.upgrade import OLDEST, upgrade
+from ledger.upgrade import OLDEST, create, upgrade
 from samples.formats import parse_record
 from samples.sample import Sample
 
@@ -133,15 +132,7 @@ class Ledger:
             # Texts of a few kilobytes waste less of a large page: 2.8 KiB a call instead of 4.5.
             connection.exec_driver_sql("PRAGMA page_size = 16384")
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-            # The driver would begin no transaction for these, and they must succeed or fail as a whole.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            metadata.create_all(connection)
-            for view in VIEWS:
-                connection.exec_driver_sql(view)
-            totals.create(connection)
-            totals.create_accepted(connection)
-            connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
-            connection.commit()
+            create(connection)
         return ledger
 
     @classmethod

@@ -7,7 +7,9 @@ from sqlalchemy import select, text
 
 from ledger.ledger import Ledger
 from ledger.tables import calls
-from ledger.totals import LENGTHS
+
+LENGTHS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+"""The bounds between length classes, in tokens, as in `ledger/upgrades/to_6.sql`."""
 
 INTERVALS = 60
 """The most points of the chart of calls over time."""

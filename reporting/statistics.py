@@ -1,4 +1,4 @@
-"""The numbers of a run, from the totals that its ledger keeps (`ledger.totals`), in constant time.
+"""The numbers of a run, from the totals that its ledger keeps (`ledger/upgrades/to_6.sql`), in constant time.
 
 Users' decisions are counted each time: there are few.
 """

@@ -1,4 +1,11 @@
--- Totals, and an index for each order in which results are shown.
+-- Tables of samples are shown in four orders. The index of each also has all columns of the filters, so that a million rows
+-- are neither read nor sorted.
+--
+-- Totals make the numbers of a run available in constant time. Triggers update them with every row, in its transaction,
+-- whoever writes it. A result that is replaced is subtracted; calls are only ever added. Lengths are in classes, each twice
+-- as long as the one before. Latencies count by their first three digits, so a percentile is within half a percent; the
+-- calls of a second of the clock count together. A round visits a step with the first of its calls there: after a failure,
+-- or a verdict that cannot be read, it makes more.
 
 CREATE INDEX results_by_position ON results (position, mode, status, accepted_rounds, contradictions, original_tokens, final_tokens);
 
