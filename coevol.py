@@ -3,8 +3,8 @@
     >>> import coevol
     >>> run = coevol.run("data.json", "runs/first", coevol.Settings(model="openai:gpt-5.4-mini"))
 
-`run` (in a running event loop: `arun`) does what `coevol evolve` does, `load_run` opens the record of a run for analysis,
-`Settings` and `Limits` hold the options.
+`run` (in a running event loop: `arun`) does what `coevol evolve` does, `load_run` opens the record of a run
+for analysis, `Settings` and `Limits` hold the options.
 """
 
 from graph.settings import Settings

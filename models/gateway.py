@@ -407,6 +407,6 @@ class _ReplyLimits:
         self._reported.add(endpoint)
         self._notify(
             f"{endpoint.model} at {endpoint.base_url} ignores the limit on replies: it sent one of "
-            f"{length:,} tokens, and the limit is {limit:,}. Pass the limit in a field that this server knows "
-            "with --extra-body"
+            f"{length:,} tokens, and the limit is {limit:,}. Pass the limit in a field that this server "
+            "knows, with --extra-body"
         )

@@ -54,8 +54,10 @@ class Keys:
 
     @classmethod
     def load(cls) -> "Keys":
-        """X
-        MissingKey: there is a `.env` that cannot be read.
+        """Load the keys from the environment and from `.env`.
+
+        Raises:
+            MissingKey: there is a `.env` that cannot be read.
         """
         try:
             in_file = dotenv_values(Path(".env"), encoding="utf-8-sig")

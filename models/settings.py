@@ -133,8 +133,8 @@ class ModelSettings(BaseModel):
         None,
         ge=1,
         description="The longest prompt, in tokens: estimated, or counted by a vLLM server, whose context "
-        "limits it anyway. In a longer prompt the debate is shortened; a sample that needs more even so fails "
-        "without a call.",
+        "limits it anyway. In a longer prompt the debate is shortened; if that is not enough, the sample "
+        "fails without a call.",
     )
     seed: int | None = Field(
         None, ge=0, description="The seed for repeatable sampling, where the provider supports seeds."

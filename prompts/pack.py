@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,8 @@ def load_pack(name_or_folder: str) -> Pack:
 
 async def current_pack(name_or_folder: str) -> Pack:
     """Load a pack without blocking the event loop; check for changes at most once a second."""
+    if (held := _held.get()) and held[0] == name_or_folder:
+        return held[1]
     checked, pack = _current.get(name_or_folder, (-math.inf, None))
     if pack is None or time.monotonic() - checked > 1:
         checked, pack = time.monotonic(), await asyncio.to_thread(load_pack, name_or_folder)
@@ -159,15 +162,18 @@ async def current_pack(name_or_folder: str) -> Pack:
 @contextmanager
 def held_pack(name_or_folder: str) -> Iterator[None]:
     """Make nodes use the pack as it is now until the context ends, so that edits do not affect a run."""
-    _current[name_or_folder] = (math.inf, load_pack(name_or_folder))
+    token = _held.set((name_or_folder, load_pack(name_or_folder)))
     try:
         yield
     finally:
-        del _current[name_or_folder]
+        _held.reset(token)
 
 
 _current: dict[str, tuple[float, Pack]] = {}
-"""Packs with the monotonic time of their last check; infinity for a pack that is held."""
+"""Packs with the monotonic time of their last check."""
+
+_held: ContextVar[tuple[str, Pack] | None] = ContextVar("held", default=None)
+"""The pack that a run holds; other runs in this process may hold another one."""
 
 _State = tuple[tuple[str, int, int], ...]
 _loaded: dict[Path, tuple[_State, Pack]] = {}

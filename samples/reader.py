@@ -140,7 +140,7 @@ class DataSet:
 
     def _refuse_modified(self) -> None:
         if _stamp(self.path) not in (self.stamp, None):
-            raise DataError(f"{self.path} was written to while it was worked on")
+            raise DataError(f"{self.path} was modified during the run")
 
 
 _IN_LAYOUT: dict[Layout, str] = {

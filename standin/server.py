@@ -1,5 +1,6 @@
 """Run the stand-in server, in a thread of this process or in a separate process."""
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -130,7 +131,7 @@ class _Thread:
             raise RuntimeError("the stand-in did not start within 10 seconds")
 
     def stop(self) -> list[Request]:
-        self._server.force_exit = self._server.should_exit = True
+        self._server.stop()
         self._thread.join(10)
         return []
 
@@ -203,14 +204,39 @@ class Server(uvicorn.Server):
         )
         app.connections = self.server_state.connections
         self.ready = threading.Event()
+        self._stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        """Stop at once; may be called from another thread."""
+        self.force_exit = self.should_exit = True
+        self._loop.call_soon_threadsafe(self._stopped.set)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start and set `ready`."""
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         self.ready.set()
+
+    async def main_loop(self) -> None:
+        """Run until stopped; uvicorn alone would notice that up to 0.1 seconds later."""
+        looking, stopped = (
+            asyncio.ensure_future(super().main_loop()),
+            asyncio.ensure_future(self._stopped.wait()),
+        )
+        await asyncio.wait({looking, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        looking.cancel()
+        stopped.cancel()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop without waiting for clients."""
         for connection in list(self.server_state.connections):
             connection.transport.abort()
-        await super().shutdown(sockets)
+        if not self.force_exit:
+            await super().shutdown(sockets)
+            return
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        # The connections close, and the tasks that wait for them end.
+        await asyncio.sleep(0.01)

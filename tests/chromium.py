@@ -1,4 +1,4 @@
-"""A real browser that looks at the pages of `coevol view`."""
+"""Chromium, for tests of the pages of `coevol view` and of reports."""
 
 import os
 import queue
@@ -23,7 +23,7 @@ from tests import program
 Value = TypeVar("Value")
 
 PATIENCE = 30.0
-"""Seconds until something counts as not happening; a busy machine takes a few."""
+"""Seconds after which a condition fails; a busy machine takes a few."""
 
 _OPTIONS = (
     "--headless",
@@ -39,12 +39,11 @@ _OPTIONS = (
 
 
 class Browser:
-    """Chromium without a window. Needs the programs `chromium` and `chromedriver`."""
+    """Headless Chromium. Needs the programs `chromium` and `chromedriver`."""
 
     def __init__(self, profile: Path) -> None:
         programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
         if not all(programs):
-            # On a developer's machine the rest can be tested without; where it counts, nothing is left out.
             (pytest.fail if os.environ.get("CI") else pytest.skip)("chromium and chromedriver are needed")
         options = webdriver.ChromeOptions()
         options.binary_location = str(programs[0])
@@ -56,8 +55,12 @@ class Browser:
     def open(self, url: str) -> None:
         """Open a page and wait until it is connected to its server."""
         self.driver.get("about:blank")
-        self.complaints()  # of the page before, whose server may be gone
+        self.console()  # of the previous page, whose server may be gone
         self.driver.get(url)
+        self.wait_connected()
+
+    def wait_connected(self) -> None:
+        """Wait until the page is connected: until then it ignores keys and clicks."""
         self.until(lambda: self.script("return !!window.socket?.connected"))
 
     def script(self, code: str, *arguments: object) -> Any:
@@ -65,41 +68,73 @@ class Browser:
         return self.driver.execute_script(code, *arguments)
 
     def all(self, selector: str) -> list[WebElement]:
-        """The elements that a CSS selector finds now."""
+        """Return the elements that a CSS selector matches now."""
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
     def one(self, selector: str) -> WebElement:
-        """The first element that a CSS selector finds, once there is one."""
+        """Return the first element that a CSS selector matches, waiting for it."""
         return self.until(lambda: self.all(selector))[0]
 
     def texts(self, selector: str) -> list[str]:
-        """The texts of all elements that a CSS selector finds."""
+        """Return the texts of all elements that a CSS selector matches."""
         found: list[str] = self.script(
             "return [...document.querySelectorAll(arguments[0])].map(e => e.textContent)", selector
         )
         return found
 
-    def press(self, key: str) -> None:
-        """Press a key on the page."""
-        self.one("body").send_keys(key)
+    def rows(self, table: str) -> list[list[str]]:
+        """Return the texts of the cells of a table."""
+        found: list[list[str]] = self.script(
+            "return [...document.querySelectorAll(arguments[0] + ' tr')]"
+            ".map(r => [...r.cells].map(c => c.textContent))",
+            table,
+        )
+        return found
+
+    def ids(self) -> list[str]:
+        """Return the ids in a table of samples."""
+        return self.texts(".data tr td:first-child")
+
+    def tiles(self) -> dict[str, str]:
+        """Return the headline metrics by name; of several modes the last one counts."""
+        return dict(zip(self.texts(".tile .name"), self.texts(".tile .value"), strict=True))
+
+    def press(self, *keys: str) -> None:
+        """Press keys on the page once it is connected."""
+        self.wait_connected()
+        for key in keys:
+            self.one("body").send_keys(key)
+
+    def click(self, selector: str, number: int = 0) -> None:
+        """Click an element once the page is connected, moving it away from under the bar."""
+        self.wait_connected()
+
+        def click() -> bool:
+            found = self.all(selector)[number : number + 1]
+            for element in found:
+                self.script("arguments[0].scrollIntoView({block: 'center'})", element)
+                element.click()
+            return bool(found)
+
+        self.until(click)
 
     def until(self, condition: Callable[[], Value]) -> Value:
-        """What the condition gives, once it is true."""
+        """Return what the condition returns once it is true."""
         end = time.monotonic() + PATIENCE
         while True:
             try:
                 value = condition()
-            except WebDriverException:  # the page has just been left, or built anew
+            except WebDriverException:  # the page is changing
                 value = None
             if value:
                 return value
-            assert time.monotonic() < end, f"not so after {PATIENCE:g} s: {self.driver.current_url}"
+            assert time.monotonic() < end, f"still false after {PATIENCE:g} s: {self.driver.current_url}"
             time.sleep(0.05)
 
-    def complaints(self) -> list[str]:
-        """What the page wrote to the console since the last time.
+    def console(self) -> list[str]:
+        """Return what the page wrote to the console since the last call.
 
-        A busy machine may let the connection to the server lapse; the page renews it and says so.
+        On a busy machine the connection to the server may lapse; the page restores it and logs that.
         """
         driver: Any = self.driver
         messages = [entry["message"] for entry in driver.get_log("browser")]
@@ -108,7 +143,7 @@ class Browser:
 
 @contextmanager
 def viewing(run: Path, *others: Path) -> Iterator[str]:
-    """`coevol view` over a run, or two; gives the address it prints, with no slash at the end."""
+    """Run `coevol view` over a run or two; yields the address it prints, without the slash at the end."""
     process = program.start("view", run, *others, "--no-browser", cwd=run.parent)
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     assert process.stdout and process.stderr

@@ -1,4 +1,4 @@
-"""An event loop on whose clock minutes pass in no time."""
+"""An event loop whose clock does not wait, so that simulated minutes take no time."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Clock(asyncio.SelectorEventLoop):
-    """An event loop whose time jumps to the next thing that is due."""
+    """An event loop whose time jumps to the next timer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,7 +24,8 @@ class Clock(asyncio.SelectorEventLoop):
         return self._now
 
 
-def on_a_clock(work: Coroutine[Any, Any, None]) -> None:
+def simulate(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine on such an event loop."""
     loop = Clock()
     try:
         loop.run_until_complete(work)

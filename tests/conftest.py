@@ -2,11 +2,12 @@
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import chdir, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ from samples.sample import Sample
 from standin import StandIn
 from tests.chromium import Browser
 from tests.program import EXAMPLES, coevol
+from tests.vllm_server import MODEL, VllmServer
+
+# No test speaks TLS, and each HTTP client takes 20 ms to load the system's certificates.
+os.environ.pop("SSL_CERT_FILE", None)
+os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
 
 FAILING: list[dict[str, Any]] = [
     {
@@ -151,3 +157,16 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     browser = Browser(tmp_path_factory.mktemp("profile"))
     yield browser
     browser.driver.quit()
+
+
+@pytest.fixture(scope="session")
+def vllm_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[VllmServer, VllmServer]]:
+    """Two vLLM servers, started at the same time; only the first is waited for."""
+    if not MODEL.exists():
+        missing = pytest.fail if os.environ.get("CI") else pytest.skip
+        missing(f"there is no vLLM in {MODEL.parent}: see tests/vllm_server.py")
+    with ExitStack() as running:
+        first, second = (VllmServer(tmp_path_factory.mktemp("vllm") / "log") for _ in range(2))
+        running.callback(first.stop)
+        running.callback(second.stop)
+        yield first.wait(), second

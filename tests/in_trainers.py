@@ -1,11 +1,11 @@
-"""`python tests/in_trainers.py TRAINER NAME…`: what a trainer itself makes of exported files.
+"""`python tests/in_trainers.py TRAINER NAME…`: what a trainer itself loads from exported files.
 
-Runs in the environment of tests/trainers.txt, in the folder of the files, and knows nothing of coevol. Each
-NAME is that of a file without its ending. A file is taken as its data card says: TRL gets what the card's
-Python gives, LLaMA-Factory the card's YAML, Axolotl the lines beside the file. The trainer's own code loads,
-checks and tokenizes it; TRL, whose trainers run without a GPU, also takes one step with a model of a few
-thousand weights. Writes `taken.json`: for each name the records as the trainer would train on them, in order.
-One to learn from is [the whole text, the parts whose tokens are learned]; a pair is [prompt, chosen,
+Runs in the environment of tests/trainers.txt, in the folder of the files, without coevol. Each NAME is that
+of a file without its ending. A file is loaded as its data card says: TRL by the card's Python, LLaMA-
+Factory by the card's YAML, Axolotl by the configuration next to the file. The trainer's own code loads,
+checks and tokenizes it; TRL, whose trainers run without a GPU, also makes one step with a model of a few
+thousand weights. Writes `taken.json`: for each name the records as the trainer would train on them, in
+order. A record is [the whole text, the parts whose tokens are learned]; a pair is [prompt, chosen,
 rejected].
 """
 
@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-# Nothing is fetched, and nobody is told.
+# Nothing is downloaded, and nothing reported.
 os.environ |= {
     "HF_HUB_OFFLINE": "1",
     "HF_DATASETS_CACHE": str(Path("cache").absolute()),
@@ -37,7 +37,7 @@ from tokenizers.models import BPE
 
 MODEL = "model"
 LONG = 100_000
-"""Tokens that no record of the tests has: trainers would cut or drop what is longer than they are told."""
+"""Tokens: more than any record has, since trainers cut or drop longer ones."""
 
 UNLEARNED = -100
 """The label of a token that is not learned."""

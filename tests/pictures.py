@@ -1,7 +1,4 @@
-"""Takes the pictures of the README anew: `make pictures`.
-
-They show the examples, rehearsed.
-"""
+"""Takes the pictures of the README, which show rehearsed examples: `make pictures`."""
 
 import sys
 import time
@@ -12,20 +9,20 @@ from tests.chromium import Browser, viewing
 from tests.program import EXAMPLES, coevol
 
 DRAWN = 1.5
-"""Seconds after which charts, which know no moment at which they are ready, have been drawn."""
+"""Seconds after which charts are drawn; they have no event that says so."""
 
 
 def main(folder: Path) -> None:
     """Write the pictures into a folder."""
     with TemporaryDirectory() as temporary:
-        here = Path(temporary)
+        runs = Path(temporary)
         data = EXAMPLES / "alpaca_en.json"
-        coevol("evolve", data, "-o", here / "demo", cwd=here)
+        coevol("evolve", data, "-o", runs / "demo", cwd=runs)
         words = ("--prompts", "classic", "--rehearsal-wins", 0.7, "--max-rounds", 2)
-        coevol("evolve", data, "-o", here / "classic", *words, cwd=here)
-        browser = Browser(here / "profile")
+        coevol("evolve", data, "-o", runs / "classic", *words, cwd=runs)
+        browser = Browser(runs / "profile")
         browser.driver.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
-        with viewing(here / "demo", here / "classic") as url:
+        with viewing(runs / "demo", runs / "classic") as url:
             for name, (path, ready, width, height) in PICTURES.items():
                 size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
                 browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
@@ -42,7 +39,7 @@ PICTURES = {
     "compare": ("/compare", ".numbers", 1366, 1080),
     "graph": ("/graph?mode=evolve", ".drawing svg", 1000, 1390),
 }
-"""Each picture's page, what is on it once it is complete, and its width and height."""
+"""Each picture's page, an element of the complete page, and its width and height."""
 
 
 if __name__ == "__main__":

@@ -1,23 +1,23 @@
-"""A small server for tests: speaks OpenAI's chat completions on 127.0.0.1 and keeps what it was asked."""
+"""A small server for tests: speaks OpenAI's chat completions on 127.0.0.1 and keeps the requests."""
 
 import asyncio
 import json
-import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
-import uvicorn
+from standin.app import App
+from standin.server import Server, listen
 
 Messages = list[dict[str, str]]
-Answer = Callable[[Messages, str], str]
-"""The reply to some messages from a model of this name; `Refused` is raised for an error."""
+Reply = Callable[[Messages, str], str]
+"""Returns the reply to messages to a model, or raises `Refused`."""
 
 
 class Refused(Exception):
-    """The server shall answer this request with an error."""
+    """The server answers this request with an error."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -26,10 +26,11 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as it came: the whole body, and when it arrived and was answered (monotonic seconds)."""
+    """A request."""
 
     body: dict[str, Any]
     arrived: float
+    """Monotonic seconds, like `answered`."""
     answered: float
 
     @property
@@ -42,35 +43,31 @@ class Asked:
 
 
 class Recorder:
-    """The server, in a thread of its own; use it as a context manager.
+    """A context manager that runs the server in a thread.
 
-    Each answer takes at least `latency` seconds.
+    Each reply takes at least `latency` seconds.
     """
 
-    def __init__(self, answer: Answer, latency: float = 0.0) -> None:
+    def __init__(self, reply: Reply, latency: float = 0.0) -> None:
         self.asked: list[Asked] = []
-        self._answer = answer
+        self.connections: Collection[Any] = ()  # set by the server
+        self._reply = reply
         self._latency = latency
-        self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket = listen(0)
         self.base_url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
-        config = uvicorn.Config(self._serve, interface="asgi3", lifespan="off", log_level="warning")
-        self._server = uvicorn.Server(config)
+        self._server = Server(cast(App, self))
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]})
 
     def __enter__(self) -> Self:
         self._thread.start()
-        while not self._server.started:
-            assert self._thread.is_alive()
-            time.sleep(0.01)
+        assert self._server.ready.wait(10)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
+        self._server.stop()
         self._thread.join()
-        self._socket.close()
 
-    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         assert scope["path"] == "/v1/chat/completions", scope["path"]
         arrived = time.monotonic()
         text, more = b"", True
@@ -79,12 +76,10 @@ class Recorder:
             text, more = text + event["body"], event.get("more_body", False)
         body = json.loads(text)
         try:
-            status, reply = 200, _completion(self._answer(body["messages"], body["model"]))
+            status, reply = 200, _completion(self._reply(body["messages"], body["model"]))
         except Refused as refusal:
-            status, reply = (
-                refusal.status,
-                {"error": {"message": str(refusal), "code": "invalid_request_error"}},
-            )
+            status = refusal.status
+            reply = {"error": {"message": str(refusal), "code": "invalid_request_error"}}
         await asyncio.sleep(self._latency)
         self.asked.append(Asked(body, arrived, time.monotonic()))
         headers = [(b"content-type", b"application/json")]

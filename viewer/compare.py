@@ -216,7 +216,7 @@ def _filters(view: ComparisonQuery, compared: Comparison) -> None:
     kinds = {kind: f"{name} ({compared.kinds[kind]:,})" for kind, name in PAIR_FILTERS.items()}
 
     def go(**changes: object) -> None:
-        # As in the table of samples.
+        # The text in the field counts even if another filter is chosen before it is submitted.
         ui.navigate.to(view.link(**{"text": search.value or "", **changes}))
 
     with ui.row().classes("items-center w-full gap-3"):

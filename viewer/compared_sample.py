@@ -58,7 +58,8 @@ async def _neighbours(view: ComparisonQuery, compared: Comparison, position: int
         compared.adjacent, view.kind, view.order, down=view.down, position=position
     )
     links = {
-        key: "" if place is None else view.pair_link(place) for key, place in zip("kj", found, strict=True)
+        key: "" if neighbour is None else view.pair_link(neighbour)
+        for key, neighbour in zip("kj", found, strict=True)
     }
     return lambda: neighbours(links)
 
@@ -68,22 +69,22 @@ def _matching(view: ComparisonQuery, here: ConversationResult, there: Conversati
     if view.text:
         found = mentioning(view.text, here.sample, here.result, there.result)
         return sorted(found | mentioning(view.text, there.sample))
-    places = range(len(here.sample.exchanges))
-    pairs = {place: [_done(each.result, place) for each in (here, there)] for place in places}
-    failed = {place: ["failure" in (done or {}) for done in pair] for place, pair in pairs.items()}
+    indices = range(len(here.sample.exchanges))
+    pairs = {index: [_done(each.result, index) for each in (here, there)] for index in indices}
+    failed = {index: ["failure" in (done or {}) for done in pair] for index, pair in pairs.items()}
     changed = {
-        place: [bool(done and done["accepted_rounds"]) for done in pair] for place, pair in pairs.items()
+        index: [bool(done and done["accepted_rounds"]) for done in pair] for index, pair in pairs.items()
     }
     match view.kind:
         case "failed":
-            return [place for place in places if failed[place][0] != failed[place][1]]
+            return [index for index in indices if failed[index][0] != failed[index][1]]
         case "both":
-            return [place for place in places if all(changed[place])]
+            return [index for index in indices if all(changed[index])]
         case "only_a" | "only_b":
-            return [place for place in places if any(changed[place])]
+            return [index for index in indices if any(changed[index])]
         case _:
             differ = zip(here.responses, there.responses, strict=False)
-            return [place for place, (a, b) in enumerate(differ) if a != b]
+            return [index for index, (a, b) in enumerate(differ) if a != b]
 
 
 def _results(side: Side, position: int) -> ConversationResult | None:
@@ -126,10 +127,10 @@ def _body(
     sample, other = here.sample, there.sample
     done = [_done(each.result, number) for each in (here, there)]
     chips = []
-    for place in range(len(sample.exchanges)):
-        a, b = (_outcome(_done(each.result, place)) for each in (here, there))
+    for index in range(len(sample.exchanges)):
+        a, b = (_outcome(_done(each.result, index)) for each in (here, there))
         label = a if a == b else f"A {a}, B {b}"
-        chips.append(Chip(label, view.pair_link(sample.position, exchange=place + 1), place in matching))
+        chips.append(Chip(label, view.pair_link(sample.position, exchange=index + 1), index in matching))
     exchanges(chips, number)
     conversation.request(sample, number, [here._replace(by="A"), there._replace(by="B")])
     for letter, each in zip("AB", done, strict=True):

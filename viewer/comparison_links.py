@@ -106,7 +106,7 @@ class ComparisonQuery:
         )
 
     def link(self, page: str = "/samples", /, **changes: object) -> str:
-        """Return the address of a page with some of this changed, from the table's beginning."""
+        """Return the address of a page with changed values, from the table's first row."""
         values = {
             "a": self.a.key,
             "b": self.b.key,
@@ -118,7 +118,7 @@ class ComparisonQuery:
         return address(COMPARE + page, values | changes)
 
     def pair_link(self, position: int, **more: object) -> str:
-        """Return the address of a pair that was reached from here."""
+        """Return the address of a pair, with a way back here."""
         return self.link(f"/sample/{position}", begin=self.begin or None, **more)
 
     def search(

@@ -28,9 +28,9 @@ def exchanges(chips: Sequence[Chip], number: int) -> None:
     if len(chips) == 1:
         return
     with ui.row().classes("exchanges items-center"):
-        for place, chip in enumerate(chips):
-            link = ui.link(f"{place + 1}: {chip.label}", chip.link)
-            link.classes(("here " if place == number else "") + ("matching" if chip.matches else ""))
+        for index, chip in enumerate(chips):
+            link = ui.link(f"{index + 1}: {chip.label}", chip.link)
+            link.classes(("here " if index == number else "") + ("matching" if chip.matches else ""))
         ui.label("keys p and n").classes("faint small")
     around = ["", *(chip.link for chip in chips), ""]
     key_links({"p": around[number], "n": around[number + 2]})
@@ -96,7 +96,7 @@ class ConversationResult(NamedTuple):
     def responses(self) -> list[str]:
         """Its final responses."""
         evolved = {done["exchange"]: done["response"] for done in self.result.outcome}
-        return [evolved.get(place, each.response) for place, each in enumerate(self.sample.exchanges)]
+        return [evolved.get(index, each.response) for index, each in enumerate(self.sample.exchanges)]
 
 
 def request(sample: Sample, number: int, conversations: Sequence[ConversationResult]) -> None:
@@ -122,25 +122,25 @@ def _earlier_exchanges(sample: Sample, number: int, conversations: Sequence[Conv
             return
         filled.append(True)
         with opened:
-            for place, exchange in enumerate(sample.exchanges[:number]):
-                _turn(place, exchange, conversations)
+            for index, exchange in enumerate(sample.exchanges[:number]):
+                _turn(index, exchange, conversations)
 
     filled: list[bool] = []
     opened = ui.expansion(f"The conversation before ({number})", on_value_change=fill)
     opened.classes("w-full panel before")
 
 
-def _turn(place: int, exchange: Exchange, conversations: Sequence[ConversationResult]) -> None:
-    ui.label(f"Request {place + 1}").classes("faint small")
+def _turn(index: int, exchange: Exchange, conversations: Sequence[ConversationResult]) -> None:
+    ui.label(f"Request {index + 1}").classes("faint small")
     text(exchange.instruction)
     if exchange.input:
         text(exchange.input)
-    responses = [(each, each.responses[place]) for each in conversations]
+    responses = [(each, each.responses[index]) for each in conversations]
     if len({response for _, response in responses}) == 1:
         responses = [(responses[0][0]._replace(by=""), responses[0][1])]
     for each, response in responses:
         of = f" of {each.by}" if each.by else ""
-        evolved = ", evolved" if response != each.sample.exchanges[place].response else ""
+        evolved = ", evolved" if response != each.sample.exchanges[index].response else ""
         ui.label(f"Response{of}{evolved}").classes("faint small")
         text(response)
     ui.separator()

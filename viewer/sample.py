@@ -125,13 +125,13 @@ def _exchanges(
 ) -> None:
     worked_on = {done["exchange"]: done for done in result.outcome}
     chips = []
-    for place in range(len(sample.exchanges)):
-        done = worked_on.get(place)
+    for index in range(len(sample.exchanges)):
+        done = worked_on.get(index)
         label = labels.exchange_outcome(done) if done else "not worked on"
         label += ", verdicts contradict" if done and contradicts(done) else ""
-        label += " ✓" if place in decided and decided[place].stands else ""
-        link = view.sample_link((sample.position, result.mode), exchange=place + 1)
-        chips.append(Chip(label, link, place in matching))
+        label += " ✓" if index in decided and decided[index].stands else ""
+        link = view.sample_link((sample.position, result.mode), exchange=index + 1)
+        chips.append(Chip(label, link, index in matching))
     exchanges(chips, number)
 
 

@@ -75,11 +75,11 @@ class SamplesQuery:
         return {**asdict(self.wanted), "order": order, "down": self.down, "begin": self.begin or None}
 
     def link(self, **changes: Any) -> str:
-        """Return the address of the table with some of it changed, from its beginning."""
+        """Return the address of the table with changed values, from its first row."""
         return self.run.address("/samples", {**self.values(), "begin": None, **changes})
 
     def sample_link(self, key: browse.ResultKey, **more: object) -> str:
-        """Return the address of a sample that was reached from here."""
+        """Return the address of a sample, with a way back here."""
         position, mode = key
         return self.run.address(f"/sample/{position}", {"of": mode, **self.values(), **more})
 

@@ -52,7 +52,7 @@ def search_results(
         if begin:
             # Where the previous search began is unknown.
             ui.link("← to the beginning", link(None))
-        further = ui.link("search further →", "").classes("search-on")
+        next_part = ui.link("continue the search →", "").classes("search-on")
 
     def update() -> None:
         text = f"{len(rows):,} found in results {begin + 1:,} to {search.position:,} of {total:,}"
@@ -61,13 +61,13 @@ def search_results(
         elif len(rows) < limit and not search.ended:
             text += ": searching …"
         where.set_text(text)
-        further.props["href"] = link(search.position)
-        further.update()
-        further.set_visibility(len(rows) == limit and search.position < total)
+        next_part.props["href"] = link(search.position)
+        next_part.update()
+        next_part.set_visibility(len(rows) == limit and search.position < total)
 
-    def more(some: list[Hit]) -> None:
-        rows.extend(some)
-        if some:
+    def more(hits: list[Hit]) -> None:
+        rows.extend(hits)
+        if hits:
             shown.set_content(table(rows))
         update()
 
@@ -84,11 +84,11 @@ def _continue(search: Search[Hit], limit: int, found: Callable[[list[Hit]], None
 
     async def find() -> None:
         nonlocal left
-        some = await asyncio.to_thread(search.find, left)
-        left -= len(some)
+        hits = await asyncio.to_thread(search.find, left)
+        left -= len(hits)
         if search.ended or not left:
             timer.cancel()
-        found(some)
+        found(hits)
 
     timer = ui.timer(PAUSE, find)
 
@@ -115,9 +115,9 @@ def _search_neighbour(
     neighbour.set_visibility(False)
     to = ""
 
-    def found(some: list[Hit]) -> None:
+    def found(hits: list[Hit]) -> None:
         nonlocal to
-        for hit in some:
+        for hit in hits:
             to = link(hit)
             neighbour.set_text(f"{name} ({key})")
             neighbour.props["href"] = to

@@ -7,8 +7,8 @@ calls come too fast or that too many are in flight, and servers seldom say which
 and each grows again while it is the one that holds calls back (additive increase, multiplicative decrease).
 
 Over servers that take 2 to 100 calls a second and need 0.05 to 5 seconds for one, simulated in
-tests/test_gateway.py, a run uses more than 90 % of the server after the first half minute, with fewer than 5
-% of its calls refused.
+tests/unit/test_rate_limiter.py, a run uses more than 90 % of the server after the first half minute, with
+fewer than 5 % of its calls refused.
 """
 
 import asyncio

@@ -12,9 +12,9 @@ import polars
 import pyarrow
 import pytest
 
+from coevol import load_run
 from ledger.decisions import decide
 from ledger.ledger import Ledger, LedgerError
-from runners import load_run
 from tests.conftest import FAILING
 from tests.program import EXAMPLES
 
@@ -66,7 +66,7 @@ def test_failed_and_skipped_samples_say_why(failing_run: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["samples", "exchanges", "rounds", "decisions", "calls"])
-def test_data_frames_take_rows_whatever_their_first_ones_lack(
+def test_data_frames_accept_rows_whose_first_ones_lack_values(
     failing_run: Path, tmp_path: Path, kind: str
 ) -> None:
     shutil.copytree(failing_run, tmp_path / "run")
@@ -94,12 +94,12 @@ def test_types_are_those_of_late_rows_too(modes_run: Path, tmp_path: Path) -> No
     assert pyarrow.table(load_run(tmp_path / "run").calls()).num_rows == len(calls) > 200
 
 
-def test_what_is_no_run_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="is not a run"):
         load_run(tmp_path)
 
 
-def test_the_example_looks_at_a_run(modes_run: Path) -> None:
+def test_the_example_analyses_a_run(modes_run: Path) -> None:
     ended = subprocess.run(
         [sys.executable, EXAMPLES / "analysis.py", modes_run],
         cwd=EXAMPLES.parent, env={"PYTHONPATH": "."}, capture_output=True, text=True, check=False,
@@ -116,6 +116,6 @@ def test_the_example_looks_at_a_run(modes_run: Path) -> None:
         assert words in ended.stdout
 
 
-def test_the_command_line_does_not_pay_for_it() -> None:
+def test_the_command_line_does_not_import_it() -> None:
     code = "import runners.cli, sys; sys.exit('reporting.recorded_run' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=EXAMPLES.parent, check=True)

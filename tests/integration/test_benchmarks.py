@@ -1,4 +1,4 @@
-"""Each benchmark runs and prints its table; what it measures is nobody's business here."""
+"""Each benchmark runs and prints its table; the numbers are not checked."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.program import ROOT
 
 SMALL = {
     "endpoint_use": ("--samples", 3, "--latency", 0.01, "--concurrency", 4, "--no-spread"),
@@ -39,7 +39,7 @@ def test_a_benchmark_prints_its_table(name: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())  # nothing is left behind
 
 
-def test_prefixes_names_what_is_no_vllm_server(tmp_path: Path) -> None:
+def test_prefixes_names_an_address_without_a_vllm_server(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "benchmarks.prefixes", "--vllm", "http://127.0.0.1:9/v1"],
         cwd=ROOT,

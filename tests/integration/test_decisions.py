@@ -1,4 +1,4 @@
-"""What people decide: kept beside the judge's results, counted, and followed where that is asked for."""
+"""What users decide: stored next to the judge's results, counted, and followed by exports on request."""
 
 import json
 import shutil
@@ -12,18 +12,27 @@ from typing import Any
 
 import pytest
 
+from coevol import load_run
 from ledger import browse
 from ledger.browse import Filter
-from ledger.decisions import FILTERS, DecisionFilter, decide, last, on_file, take_back
+from ledger.decisions import (
+    FILTERS,
+    DecisionFilter,
+    DecisionKind,
+    decide,
+    delete_decision,
+    load_decisions,
+    revision,
+)
 from ledger.ledger import Ledger, LedgerError, Result
-from runners import load_run
+from reporting.labels import DECISIONS, OUTDATED
 from samples.sample import Sample
 from standin import StandIn
 from tests.conftest import FAILING, look, remount
 from tests.program import coevol, start
 
 OWN = "What I would say: \ud800 <b>bold</b>\x00 \u202e."
-"""A text that a database, a terminal or a page may trip over."""
+"""A text that may break a database, a terminal or a page."""
 
 
 def opened(run: Path) -> Ledger:
@@ -42,13 +51,13 @@ def run(modes_run: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def decided(run: Path) -> dict[str, tuple[str, str]]:
+def decided(run: Path) -> dict[str, tuple[DecisionKind, str]]:
     """One decision of each kind on results of mode evolve, by sample: the kind and the response."""
-    made: dict[str, tuple[str, str]] = {}
+    made: dict[str, tuple[DecisionKind, str]] = {}
     for sample, results in by_id(run).values():
         (done,) = results["evolve"].outcome
         drafts = [each["draft"] for each in done["rounds"]]
-        wanted = {
+        wanted: dict[DecisionKind, str | None] = {
             "accepted": done["response"] if not done["accepted_rounds"] else None,
             "rejected": done["original"] if done["accepted_rounds"] == 1 else None,
             "chosen": drafts[0] if done["accepted_rounds"] == 3 else None,
@@ -65,35 +74,33 @@ def decided(run: Path) -> dict[str, tuple[str, str]]:
 
 
 def exported(run: Path, *words: object, name: str = "out.json") -> tuple[Any, str]:
-    said = look("export", run, "-o", name, "--mode", "evolve", *words, cwd=run.parent).stderr
+    stderr = look("export", run, "-o", name, "--mode", "evolve", *words, cwd=run.parent).stderr
     text = (run.parent / name).read_text(encoding="utf-8")
     return (
         [json.loads(line) for line in text.splitlines()] if name.endswith("l") else json.loads(text)
-    ), said
+    ), stderr
 
 
-def test_a_decision_is_kept_replaced_and_taken_back(run: Path) -> None:
+def test_a_decision_is_stored_replaced_and_taken_back(run: Path) -> None:
     sample, results = by_id(run)["haiku"]
     (done,) = results["edit"].outcome
-    before = last(opened(run))
+    before = revision(opened(run))
     decide(opened(run), sample.position, results["edit"], 0, done["response"])
     decide(opened(run), sample.position, results["edit"], 0, OWN, "better so")
-    assert last(opened(run)) != before
-    (kept,) = on_file(opened(run), [sample.position])[sample.position, "edit"].values()
+    assert revision(opened(run)) != before
+    (kept,) = load_decisions(opened(run), [sample.position])[sample.position, "edit"].values()
     assert (kept.kind, kept.response, kept.note, kept.stands) == ("edited", OWN, "better so", True)
     assert kept.decided == pytest.approx(time.time(), abs=60)
-    take_back(opened(run), sample.position, "edit", 0)
-    assert not on_file(opened(run))
-    assert last(opened(run)) == before
+    delete_decision(opened(run), sample.position, "edit", 0)
+    assert not load_decisions(opened(run))
+    assert revision(opened(run)) == before
 
 
-def test_exports_follow_the_person_where_that_is_asked_for(
-    run: Path, decided: dict[str, tuple[str, str]]
-) -> None:
-    judged, said = exported(run)
-    assert "4 decisions of people on file; --decided-by human follows them" in said
-    human, said = exported(run, "--decided-by", "human")
-    assert "4 exchanges as a person decided, the others as they were judged" in said
+def test_exports_follow_the_user_on_request(run: Path, decided: dict[str, tuple[DecisionKind, str]]) -> None:
+    judged, stderr = exported(run)
+    assert "4 decisions by users; --decided-by human follows them" in stderr
+    human, stderr = exported(run, "--decided-by", "human")
+    assert "4 exchanges as a user decided, the others as they were judged" in stderr
     for one, other in zip(judged, human, strict=True):
         wanted = decided.get(one["id"], ("", one["output"]))[1]
         assert other == one | {"output": wanted}
@@ -105,7 +112,7 @@ def test_exports_follow_the_person_where_that_is_asked_for(
     }
 
 
-def test_pairs_say_what_the_person_prefers(run: Path, decided: dict[str, tuple[str, str]]) -> None:
+def test_pairs_hold_what_the_user_prefers(run: Path, decided: dict[str, tuple[DecisionKind, str]]) -> None:
     results = {id: results["evolve"].outcome[0] for id, (_, results) in by_id(run).items()}
     kinds = {kind: id for id, (kind, _) in decided.items()}
 
@@ -130,15 +137,15 @@ def test_pairs_say_what_the_person_prefers(run: Path, decided: dict[str, tuple[s
     # Accepted: the judge kept the original, and its own pairs stay.
     assert kinds["accepted"] not in final
     card = (run.parent / "README.md").read_text()
-    assert "4 exchanges decided by a person, 3 of them with pairs here" in card
-    assert "| results accepted by a person | 1 |" in card
+    assert "4 exchanges decided by users, 3 of them with pairs here" in card
+    assert "| by users: accepted | 1 |" in card
     who = (
-        "and by people, who decided on 3 exchanges: 1 with the original kept, 1 with another draft chosen, "
-        "1 with a text that the person wrote."
+        "and by users, who decided on 3 exchanges: 1 with the original kept, 1 with another draft chosen, "
+        "1 with a text that the user wrote."
     )
     assert who in card
     exported(run, "--to", "trl-dpo", name="judged.jsonl")
-    assert "by people" not in (run.parent / "judged.jsonl-README.md").read_text()
+    assert "by users" not in (run.parent / "judged.jsonl-README.md").read_text()
 
 
 @pytest.mark.parametrize("to", ["trl-dpo", "llamafactory-dpo"])
@@ -146,11 +153,13 @@ def test_pairs_say_what_the_person_prefers(run: Path, decided: dict[str, tuple[s
 def test_no_pair_has_an_empty_side(run: Path, to: str, wanted: str) -> None:
     sample, results = by_id(run)["haiku"]
     decide(opened(run), sample.position, results["evolve"], 0, " \n")
-    records, said = exported(run, "--to", to, "--pairs", wanted, "--decided-by", "human", name="pairs.jsonl")
+    records, stderr = exported(
+        run, "--to", to, "--pairs", wanted, "--decided-by", "human", name="pairs.jsonl"
+    )
     assert records
     assert "haiku" not in {record["id"] for record in records}
-    assert f"left out because {to} cannot express them (the first: sample haiku" in said
-    assert "1 exchange decided by a person, 0 of them with pairs here" in said
+    assert f"left out because {to} cannot express them (the first: sample haiku" in stderr
+    assert "1 exchange decided by users, 0 of them with pairs here" in stderr
 
 
 def test_a_pair_follows_the_conversation_that_it_was_compared_in(failing_run: Path, tmp_path: Path) -> None:
@@ -166,7 +175,7 @@ def test_a_pair_follows_the_conversation_that_it_was_compared_in(failing_run: Pa
     assert first["messages"][1]["content"] == OWN
 
 
-def test_pairs_of_a_mode_without_a_judge_are_those_that_a_person_decided(run: Path) -> None:
+def test_pairs_of_a_mode_without_a_judge_are_those_that_a_user_decided(run: Path) -> None:
     samples = by_id(run)
     for id, text in (("haiku", None), ("train-sum", OWN)):
         sample, results = samples[id]
@@ -183,8 +192,8 @@ def test_pairs_of_a_mode_without_a_judge_are_those_that_a_person_decided(run: Pa
     assert "needs pairs" in look(*words[:4], *words[6:], cwd=run.parent, status=2).stderr
 
 
-def test_statistics_count_by_kind_and_how_often_person_and_judge_agree(
-    run: Path, decided: dict[str, tuple[str, str]]
+def test_statistics_count_decisions_by_kind_and_agreement_with_the_judge(
+    run: Path, decided: dict[str, tuple[DecisionKind, str]]
 ) -> None:
     modes = json.loads(look("stats", run, "--json", cwd=run).stdout)["modes"]
     assert modes["edit"]["deciding"] is None
@@ -198,26 +207,20 @@ def test_statistics_count_by_kind_and_how_often_person_and_judge_agree(
         "compared": len(compared), "agreement": compared.count("accepted") / len(compared),
     }  # fmt: skip
     shown = look("stats", run, cwd=run).stdout
-    assert "decided by a person" in shown
-    assert "person and judge agree" in shown
+    assert "decided by a user" in shown
+    assert "user and judge agree" in shown
 
 
-def test_a_story_tells_the_decision(run: Path, decided: dict[str, tuple[str, str]]) -> None:
-    says = {
-        "accepted": "A person accepted the result",
-        "rejected": "A person rejected the result and keeps the original response",
-        "chosen": "A person chose another draft",
-        "edited": "A person edited the result",
-    }
+def test_a_story_has_the_decision(run: Path, decided: dict[str, tuple[DecisionKind, str]]) -> None:
     for id, (kind, _) in decided.items():
         story = look("show", run, id, "--mode", "evolve", cwd=run).stdout
-        assert says[kind] in story
+        assert f"A user decided: {DECISIONS[kind]} (" in story
         assert f"Note: why {kind}" in story
         assert ("<b>bold</b>" in story) == (kind == "edited")
-        assert "A person" not in look("show", run, id, "--mode", "edit", cwd=run).stdout
+        assert "A user" not in look("show", run, id, "--mode", "edit", cwd=run).stdout
 
 
-def test_decisions_are_rows_for_data_frames(run: Path, decided: dict[str, tuple[str, str]]) -> None:
+def test_decisions_are_rows_for_data_frames(run: Path, decided: dict[str, tuple[DecisionKind, str]]) -> None:
     rows = list(load_run(run).decisions())
     # Data frames hold UTF-8, which half a surrogate pair is not.
     assert {row["sample"]: (row["decision"], row["response"]) for row in rows} == {
@@ -227,7 +230,9 @@ def test_decisions_are_rows_for_data_frames(run: Path, decided: dict[str, tuple[
     assert all(row["stands"] and row["note"] for row in rows)
 
 
-def test_results_are_found_by_what_was_decided(run: Path, decided: dict[str, tuple[str, str]]) -> None:
+def test_results_are_found_by_what_was_decided(
+    run: Path, decided: dict[str, tuple[DecisionKind, str]]
+) -> None:
     def found(choice: DecisionFilter) -> list[str]:
         wanted = Filter(mode="evolve", decided=choice)
         page = browse.page(opened(run), wanted, "position", down=False, begin=0, size=50)
@@ -260,37 +265,37 @@ def test_a_decision_does_not_pass_to_another_result(tmp_path: Path) -> None:
     shown = results["evolve"]
     for number, done in enumerate(shown.outcome):
         decide(opened(run), 0, shown, number, done["response"])
-    assert {d.kind for d in on_file(opened(run))[0, "evolve"].values()} == {"accepted"}
+    assert {d.kind for d in load_decisions(opened(run))[0, "evolve"].values()} == {"accepted"}
     with StandIn(wins=1.0) as server:
         at = ("--base-url", server.base_url("openai"), "--history-window", 1)
         coevol(*words, *at, "--retry-failed", cwd=tmp_path, env=server.environment())
-    # The exchange that failed has another result now; the others came out as they were.
-    standing = {n: d.stands for n, d in on_file(opened(run))[0, "evolve"].items()}
+    # The exchange that failed has another result now; those of the others are the same.
+    standing = {n: d.stands for n, d in load_decisions(opened(run))[0, "evolve"].items()}
     assert standing == {0: True, 1: False, 2: True}
-    _, said = exported(run, "--decided-by", "human")
-    assert "2 exchanges as a person decided" in said
-    assert "1 decision passed over, made on an earlier result" in said
+    _, stderr = exported(run, "--decided-by", "human")
+    assert "2 exchanges as a user decided" in stderr
+    assert "1 decision ignored, made on an earlier result" in stderr
     again = by_id(run)["middle"][1]["evolve"]
     (record,) = exported(run, "--decided-by", "human")[0]
     assert [t["value"] for t in record["conversations"][1::2]] == [d["response"] for d in again.outcome]
     deciding = json.loads(look("stats", run, "--json", cwd=run).stdout)["modes"]["evolve"]["deciding"]
     assert (deciding["accepted"], deciding["outdated"]) == (2, 1)
-    assert "This was another result, so it is not followed." in look("show", run, "middle", cwd=run).stdout
+    assert f"{OUTDATED}: not followed" in look("show", run, "middle", cwd=run).stdout
     expected: dict[DecisionFilter, int] = {"outdated": 1, "some": 1, "all": 0, "accepted": 1}
     for choice, total in expected.items():
         wanted = Filter(decided=choice)
         assert browse.page(opened(run), wanted, "position", down=False, begin=0, size=9).total == total
-    # Whoever still looks at the earlier result cannot decide on it; on this one they can.
+    # A user cannot decide on the earlier result any more, only on this one.
     with pytest.raises(LedgerError, match="worked on again since it was shown"):
         decide(opened(run), 0, shown, 1, "Leek.")
     decide(opened(run), 0, again, 1, "Leek.")
-    assert all(decision.stands for decision in on_file(opened(run))[0, "evolve"].values())
+    assert all(decision.stands for decision in load_decisions(opened(run))[0, "evolve"].values())
 
 
-# Others at the same ledger
+# Several processes with the same ledger
 
 
-def test_people_decide_while_the_run_goes_on(tmp_path: Path) -> None:
+def test_users_decide_while_the_run_is_in_progress(tmp_path: Path) -> None:
     records = [{"instruction": f"Say {n}.", "output": f"It is {n}. " * 20} for n in range(400)]
     (tmp_path / "data.json").write_text(json.dumps(records), encoding="utf-8")
     process = start("evolve", "data.json", "-o", "run", "--mode", "edit", "--concurrency", 8, cwd=tmp_path)
@@ -298,12 +303,12 @@ def test_people_decide_while_the_run_goes_on(tmp_path: Path) -> None:
     try:
         while not Ledger.exists(tmp_path / "run" / "ledger.sqlite"):
             time.sleep(0.05)
-        going_on = 0
+        in_progress = 0
         while process.poll() is None:
             for sample, results in opened(tmp_path / "run").samples():
                 decide(opened(tmp_path / "run"), sample.position, results["edit"], 0, f"Mine: {sample.id}")
                 made[sample.id] += 1
-                going_on += process.poll() is None
+                in_progress += process.poll() is None
                 if process.poll() is not None:
                     break
         _, err = process.communicate(timeout=60)
@@ -312,13 +317,13 @@ def test_people_decide_while_the_run_goes_on(tmp_path: Path) -> None:
         process.communicate()
     assert process.returncode == 0, err
     assert "400/400 samples · 400 responses rewritten · 0 failed" in err
-    assert going_on > 20
-    kept = on_file(opened(tmp_path / "run"))
+    assert in_progress > 20
+    kept = load_decisions(opened(tmp_path / "run"))
     assert {str(position) for position, _ in kept} == set(made)
     assert all(decision.stands for of in kept.values() for decision in of.values())
 
 
-def test_a_writer_and_a_person_wait_for_each_other(run: Path) -> None:
+def test_a_writer_and_a_user_wait_for_each_other(run: Path) -> None:
     sample, results = by_id(run)["haiku"]
     with closing(sqlite3.connect(run / "ledger.sqlite", check_same_thread=False)) as writer:
         writer.execute("INSERT INTO texts VALUES (1000000, NULL, 'in a transaction')")
@@ -326,20 +331,20 @@ def test_a_writer_and_a_person_wait_for_each_other(run: Path) -> None:
         release.start()
         decide(opened(run), sample.position, results["edit"], 0, OWN)
         release.join()
-    assert len(on_file(opened(run))) == 1
+    assert len(load_decisions(opened(run))) == 1
 
 
-def test_decisions_cannot_be_kept_in_a_folder_that_is_read_only(run: Path, disk: Path) -> None:
+def test_decisions_cannot_be_stored_in_a_read_only_folder(run: Path, disk: Path) -> None:
     remount(disk, "size=50m")
     shutil.copytree(run, disk / "run")
     remount(disk, "ro")
     sample, results = by_id(disk / "run")["haiku"]
     with pytest.raises(LedgerError, match="readonly"):
         decide(opened(disk / "run"), sample.position, results["edit"], 0, OWN)
-    assert not on_file(opened(disk / "run"))
+    assert not load_decisions(opened(disk / "run"))
 
 
-def test_every_choice_is_one_that_the_database_knows(modes_run: Path) -> None:
+def test_the_database_knows_every_filter(modes_run: Path) -> None:
     for choice in FILTERS:
         wanted = Filter(decided=choice)
         total = browse.page(opened(modes_run), wanted, "growth", down=True, begin=0, size=5).total

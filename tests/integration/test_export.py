@@ -74,7 +74,9 @@ def test_a_failed_exchange_keeps_its_response_and_the_others_theirs(
     assert strange["id"] == FAILING[2]["id"]
 
 
-def test_what_another_format_cannot_express_is_left_out_and_said(failing_run: Path, tmp_path: Path) -> None:
+def test_what_another_format_cannot_express_is_left_out_and_reported(
+    failing_run: Path, tmp_path: Path
+) -> None:
     ended = look("export", failing_run, "-o", "out.jsonl", "--to", "messages", cwd=tmp_path)
     assert "1 record left out because messages cannot express them (the first: sample tool" in ended.stderr
     middle, _ = read(tmp_path / "out.jsonl")
@@ -86,7 +88,7 @@ def test_what_another_format_cannot_express_is_left_out_and_said(failing_run: Pa
     assert middle["source"] == "test"
 
 
-def test_a_run_in_progress_gives_what_is_finished(tmp_path: Path) -> None:
+def test_a_run_in_progress_exports_what_is_finished(tmp_path: Path) -> None:
     records = [{"instruction": f"Say {n}.", "output": "no. " * 200} for n in range(3000)]
     (tmp_path / "data.json").write_text(json.dumps(records), encoding="utf-8")
     process = start("evolve", "data.json", "-o", "run", "--concurrency", 4, cwd=tmp_path)
@@ -96,7 +98,7 @@ def test_a_run_in_progress_gives_what_is_finished(tmp_path: Path) -> None:
             if ended.returncode == 0:
                 break
             assert ended.returncode == 2
-            assert process.poll() is None, "the run was over before it could be exported"
+            assert process.poll() is None, "the run ended before it could be exported"
             assert not (tmp_path / "out.json").exists()
             time.sleep(0.1)
         assert "coevol" not in ended.stderr
@@ -106,8 +108,8 @@ def test_a_run_in_progress_gives_what_is_finished(tmp_path: Path) -> None:
     found = read(tmp_path / "out.json")
     assert f"{len(found)} of 3,000 records" in ended.stderr
     assert f"{3000 - len(found):,} not finished in this run" in ended.stderr
-    places = [int(record["instruction"].removeprefix("Say ").rstrip(".")) for record in found]
-    assert places == sorted(places)
+    positions = [int(record["instruction"].removeprefix("Say ").rstrip(".")) for record in found]
+    assert positions == sorted(positions)
 
 
 @pytest.mark.parametrize(
@@ -117,10 +119,13 @@ def test_a_run_in_progress_gives_what_is_finished(tmp_path: Path) -> None:
         (("RUN", "-o", "out.txt"), "expected a name that ends in .json, .jsonl, .parquet"),
         (("RUN", "-o", "out.json", "--mode", "debate"), "its modes: edit, evolve"),
         (("RUN", "-o", "missing/out.json"), "cannot be written"),
-        (("RUN", "-o", EXAMPLES / "alpaca_en.json", "--mode", "edit"), "is the data that this run works on"),
+        (
+            ("RUN", "-o", EXAMPLES / "alpaca_en.json", "--mode", "edit"),
+            "is the data of this run; choose another file",
+        ),
     ],
 )
-def test_what_cannot_be_done_is_said_and_nothing_written(
+def test_errors_are_reported_and_nothing_is_written(
     modes_run: Path, tmp_path: Path, words: tuple[object, ...], message: str
 ) -> None:
     data = (EXAMPLES / "alpaca_en.json").read_bytes()

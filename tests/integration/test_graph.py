@@ -58,11 +58,14 @@ def test_letters_show_every_node_once_and_fit_a_terminal(what: str, tmp_path: Pa
     )
 
 
-def test_a_graph_that_there_is_not_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_graph_or_format_is_refused(tmp_path: Path) -> None:
     assert "'edit', 'advise-blind'" in look("graph", "nonsense", cwd=tmp_path, status=2).stderr
     ended = look("graph", "-o", "missing/graph.mmd", cwd=tmp_path, status=2)
     assert "missing/graph.mmd cannot be written" in ended.stderr
-    assert "says no format" in look("graph", "-o", "graph.jpg", cwd=tmp_path, status=2).stderr
+    assert (
+        "the ending of graph.jpg is none of"
+        in look("graph", "-o", "graph.jpg", cwd=tmp_path, status=2).stderr
+    )
     assert "go with a run" in look("graph", "evolve", "3", cwd=tmp_path, status=2).stderr
 
 
@@ -73,7 +76,7 @@ def walk(
     ledger = Ledger.open(run / "ledger.sqlite")
     ended = [r[mode] for s, r in ledger.samples() if mode in r and sample in (None, s.id)]
     exchanges = [e for result in ended for e in result.outcome if e["ending"] != "failed"]
-    calls = [c for c in ledger.every_call() if c["mode"] == mode and sample in (None, c["sample"])]
+    calls = [c for c in ledger.all_calls() if c["mode"] == mode and sample in (None, c["sample"])]
     steps: dict[str, Any] = {}
     for step in {c["step"] for c in calls}:
         some = [c for c in calls if c["step"] == step]
@@ -137,7 +140,7 @@ def test_every_format_has_the_numbers_of_a_run(
     assert max(map(len, letters.splitlines())) < 80
 
 
-def test_a_lazy_judge_takes_the_edge_aside(tmp_path: Path) -> None:
+def test_a_lazy_judge_takes_the_edge_that_skips_the_second_order(tmp_path: Path) -> None:
     coevol("evolve", EXAMPLES / "alpaca_en.json", "-o", "run", "--lazy-judge", cwd=tmp_path)
     saved = json.loads(look("stats", "run", "--json", cwd=tmp_path).stdout)["modes"]["evolve"]["judging"]
     letters = look("graph", "run", "--format", "ascii", cwd=tmp_path).stdout
@@ -151,7 +154,7 @@ def test_a_lazy_judge_takes_the_edge_aside(tmp_path: Path) -> None:
     assert taken["editor", "judge_reversed"] == 0
 
 
-def test_failed_calls_stand_at_their_node(failing_run: Path, tmp_path: Path) -> None:
+def test_failed_calls_are_shown_at_their_node(failing_run: Path, tmp_path: Path) -> None:
     drawn = look("graph", failing_run, "middle", "--format", "svg", cwd=tmp_path).stdout
     assert re.search(r"positive opening</text>.*?>\d+ calls, 1 failed</text>", drawn)
 
@@ -181,7 +184,7 @@ def test_a_picture_of_a_run_with_an_odd_name(odd_run: Path, tmp_path: Path) -> N
         assert label.endswith((odd_run.name, "no \\udcff letter"))
 
 
-def test_png_is_nothing_for_a_terminal(tmp_path: Path) -> None:
+def test_png_is_not_printed_to_a_terminal(tmp_path: Path) -> None:
     ours, theirs = os.openpty()
     command = [sys.executable, "-c", "from runners.cli import main; main()", "graph", "--format", "png"]
     done = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, text=True, cwd=EXAMPLES.parent)
@@ -191,8 +194,8 @@ def test_png_is_nothing_for_a_terminal(tmp_path: Path) -> None:
     assert "name a file with -o" in done.stderr
 
 
-def test_pictures_need_no_pages(tmp_path: Path) -> None:
-    """Without the extra all is drawn but PNG, which says what to install."""
+def test_pictures_do_not_need_the_pages(tmp_path: Path) -> None:
+    """Without the extra all formats work but PNG, whose error says what to install."""
     blocked = "import sys; sys.modules.update(dict.fromkeys(('nicegui', 'nh3', 'resvg_py', 'font_lato')))"
     command = [sys.executable, "-c", f"{blocked}; from runners.cli import main; main()", "graph", "-o"]
     for name, status in (("graph.svg", 0), ("graph.png", 2)):
@@ -200,11 +203,14 @@ def test_pictures_need_no_pages(tmp_path: Path) -> None:
             [*command, tmp_path / name], capture_output=True, text=True, cwd=EXAMPLES.parent
         )
         assert done.returncode == status, done.stderr
-    assert done.stderr == "coevol: PNG needs resvg_py, which is not installed: pip install 'coevol[view]'\n"
+    assert (
+        done.stderr == "coevol: PNG needs resvg_py, which is not installed: run "
+        "`pip install -e '.[view]'` in the folder of coevol\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["run.json", "ledger.sqlite"])
-def test_a_run_is_not_written_over(name: str, modes_run: Path, tmp_path: Path) -> None:
+def test_the_files_of_a_run_are_not_overwritten(name: str, modes_run: Path, tmp_path: Path) -> None:
     before = (modes_run / name).read_bytes()
     ended = look("graph", modes_run, "--format", "svg", "-o", modes_run / name, cwd=tmp_path, status=2)
     assert "belongs to the run itself" in ended.stderr

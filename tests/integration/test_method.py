@@ -1,7 +1,7 @@
 """The method, call by call: what the agents are asked, what each sees, and when the loop ends.
 
-Every text has a mark of its own (`ask#1#`, `answer#1#`, `editor#2#`: the second draft), so that a request
-says which texts it holds, and in which order. Each role's model is named like the role.
+Every text has a mark (`ask#1#`, `answer#1#`, `editor#2#` for the second draft), so that a request shows
+which texts it holds, in order. Each role's model has the role's name.
 """
 
 import json
@@ -21,6 +21,7 @@ from graph.settings import Settings
 from ledger.ledger import Ledger, Result
 from models.call import Call
 from models.settings import ROLES
+from prompts.method import MODES
 from runners.cli import coevol
 from tests.recorder import Asked, Messages, Recorder, Refused
 
@@ -28,7 +29,7 @@ Shape = list[tuple[str, list[str]]]
 """The messages of a request: each one's role and the marks in its text."""
 
 WINS = ("assistant 2", "assistant 1")
-"""What the judge says, forward and reversed, where the draft is better."""
+"""The judge's replies, forward and reversed, if the draft is better."""
 LOSES = ("assistant 1", "assistant 2")
 
 STEPS = (
@@ -38,16 +39,16 @@ STEPS = (
     ["editor"],
     ["judge_forward", "judge_reversed"],
 )
-"""The calls of a round, those of one step side by side."""
+"""The calls of a round; those of one group run at the same time."""
 
 RECORD = {"id": "a", "instruction": "ask#1#", "input": "input#1#", "output": "answer#1#"}
 
 
 class Agents:
-    """Answers for all roles: the step's name and how many times it was asked, as a mark.
+    """Answers for all roles: the step's name and how often it was asked, as a mark.
 
-    `verdicts` are the judge's replies, a pair for each draft; the last one goes on for ever. `refused` names
-    a reply that the server refuses to give.
+    `verdicts` are the judge's replies, a pair for each draft; the last one is repeated. `refused` names a
+    reply that the server refuses to give.
     """
 
     def __init__(self, *verdicts: tuple[str, str], refused: str = "", draft: str = "{}") -> None:
@@ -70,7 +71,7 @@ class Agents:
 
 
 def step_of(messages: Messages, model: str) -> str:
-    """The step that a request belongs to."""
+    """Return the step that a request belongs to."""
     seen = marks(" ".join(message["content"] for message in messages))
     if model in ("positive", "critical"):
         return (
@@ -79,7 +80,7 @@ def step_of(messages: Messages, model: str) -> str:
             else f"{model}_opening"
         )
     if model == "judge":
-        # The two responses stand last; a draft that is older than the other one is no draft any more.
+        # The two responses come last; the newer one is the draft.
         first, second = (int(mark.split("#")[1]) if "editor" in mark else 0 for mark in seen[-2:])
         return "judge_forward" if first < second else "judge_reversed"
     return model
@@ -94,7 +95,7 @@ def shape(asked: Asked) -> Shape:
 
 
 def by_step(asked: list[Asked]) -> dict[str, list[Shape]]:
-    """The requests of each step, in the order in which they were answered."""
+    """Return the requests of each step, in the order of their replies."""
     found: dict[str, list[Shape]] = {}
     for one in asked:
         found.setdefault(step_of(one.messages, one.model), []).append(shape(one))
@@ -102,7 +103,7 @@ def by_step(asked: list[Asked]) -> dict[str, list[Shape]]:
 
 
 def a_round(number: int, request: list[str], current: str) -> dict[str, Shape]:
-    """What the method says that the agents see in a round; `number` counts the rounds of a sample."""
+    """Return what the agents see in a round; `number` counts the rounds of a sample."""
     n = f"#{number}#"
     draft, suggestions = f"editor{n}", f"advisor{n}"
     opened = [("system", []), ("user", [*request, current])]
@@ -120,7 +121,7 @@ def a_round(number: int, request: list[str], current: str) -> dict[str, Shape]:
 
 
 def rounds(*each: tuple[list[str], str]) -> dict[str, list[Shape]]:
-    """The requests of several rounds, each given by its request and its current response, by step."""
+    """Return the requests of several rounds by step, each round given by its request and current response."""
     found: dict[str, list[Shape]] = {}
     for number, (request, current) in enumerate(each, 1):
         for step, seen in a_round(number, request, current).items():
@@ -133,7 +134,7 @@ Evolve = Callable[..., dict[str, Result]]
 
 @pytest.fixture
 def evolve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Evolve:
-    """Runs `coevol evolve` over one record; gives its results by mode."""
+    """Run `coevol evolve` over one record and return its results by mode."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-not-a-real-key")
     runs = iter(range(100))
@@ -202,7 +203,7 @@ def test_one_round(
     assert done["accepted"] is False
 
 
-def test_the_judge_is_asked_for_the_form_that_was_chosen(evolve: Evolve) -> None:
+def test_the_judge_is_asked_for_the_chosen_verdict_form(evolve: Evolve) -> None:
     asked = {}
     for form in ("compare", "score"):
         with Recorder(Agents(LOSES)) as server:
@@ -242,7 +243,7 @@ def test_three_rounds(evolve: Evolve, pack: str) -> None:
     with Recorder(Agents(WINS)) as server:
         result = evolve(server, RECORD, f"--prompts={pack}")["evolve"]
     request = ["ask#1#", "input#1#"]
-    # An accepted draft is what the next round starts from; nobody sees anything else of earlier rounds.
+    # An accepted draft is what the next round starts from; agents see nothing else of earlier rounds.
     assert by_step(server.asked) == rounds(
         (request, "answer#1#"), (request, "editor#1#"), (request, "editor#2#")
     )
@@ -285,7 +286,7 @@ def test_what_ends_the_loop(
 
 
 @pytest.mark.parametrize("verdict", [("equal", "assistant 1"), ("?", "assistant 1"), ("assistant 2", "?")])
-def test_what_is_enough_for_another_round(evolve: Evolve, verdict: tuple[str, str]) -> None:
+def test_what_leads_to_another_round(evolve: Evolve, verdict: tuple[str, str]) -> None:
     with Recorder(Agents(verdict, LOSES)) as server:
         result = evolve(server, RECORD)["evolve"]
     assert len(server.asked) == 16
@@ -345,7 +346,7 @@ def request_texts(evolve: Evolve, record: dict[str, Any], *options: str) -> dict
 
 
 @pytest.mark.parametrize("pack", ["default", "classic"])
-def test_no_input_is_no_input(evolve: Evolve, pack: str) -> None:
+def test_an_empty_input_is_left_out(evolve: Evolve, pack: str) -> None:
     plain = {"id": "a", "instruction": "ask#1#", "output": "answer#1#"}
     without = request_texts(evolve, plain, f"--prompts={pack}")
     assert all(marks(messages[1]["content"])[0] == "ask#1#" for messages in without.values())
@@ -356,7 +357,7 @@ def test_no_input_is_no_input(evolve: Evolve, pack: str) -> None:
 
 @pytest.mark.parametrize("pack", ["default", "classic"])
 def test_a_conversation_of_one_exchange_is_plain_text(evolve: Evolve, pack: str) -> None:
-    for system in (None, "told#1#"):
+    for system in (None, "system#1#"):
         alpaca = {"id": "a", "instruction": "ask#1#", "output": "answer#1#", "system": system}
         options = (f"--prompts={pack}", "--max-rounds=1")
         assert request_texts(evolve, conversation(1, system), *options) == request_texts(
@@ -367,19 +368,19 @@ def test_a_conversation_of_one_exchange_is_plain_text(evolve: Evolve, pack: str)
 @pytest.mark.parametrize("pack", ["default", "classic"])
 def test_a_system_prompt_is_shown_to_every_agent(evolve: Evolve, pack: str) -> None:
     with Recorder(Agents(LOSES)) as server:
-        evolve(server, {**RECORD, "system": "told#1#"}, f"--prompts={pack}")
-    assert by_step(server.asked) == rounds((["told#1#", "ask#1#", "input#1#"], "answer#1#"))
+        evolve(server, {**RECORD, "system": "system#1#"}, f"--prompts={pack}")
+    assert by_step(server.asked) == rounds((["system#1#", "ask#1#", "input#1#"], "answer#1#"))
 
 
 @pytest.mark.parametrize("pack", ["default", "classic"])
-def test_each_agent_is_told_its_own_persona(evolve: Evolve, pack: str) -> None:
+def test_each_agent_gets_its_own_persona(evolve: Evolve, pack: str) -> None:
     options = [f"--{role}-persona=I am {role}_persona#1#" for role in ROLES]
     texts = request_texts(evolve, RECORD, f"--prompts={pack}", *options)
     for step, messages in texts.items():
-        told = {mark for message in messages for mark in marks(message["content"]) if "_persona" in mark}
-        assert told == {f"{step.partition('_')[0]}_persona#1#"}
+        seen = {mark for message in messages for mark in marks(message["content"]) if "_persona" in mark}
+        assert seen == {f"{step.partition('_')[0]}_persona#1#"}
         where = messages[0] if pack == "classic" else messages[1]
-        assert told <= set(marks(where["content"]))
+        assert seen <= set(marks(where["content"]))
 
 
 @pytest.mark.parametrize("pack", ["default", "classic"])
@@ -427,7 +428,7 @@ def test_a_conversation_of_three_exchanges(evolve: Evolve, window: int, requests
     assert result.exchanges == 3
 
 
-def openings(asked: list[Asked]) -> list[str]:
+def editor_prompts(asked: list[Asked]) -> list[str]:
     return [one.messages[-1]["content"] for one in asked if one.model == "editor"]
 
 
@@ -451,16 +452,16 @@ def test_the_request_is_written_with_the_template(evolve: Evolve, template: str,
     name = {"chatml": "Yi-34b-chat"}.get(template, template)
     with Recorder(Agents()) as server:
         evolve(server, conversation(2), "--mode=advise", f"--conversation-template={name}")
-    assert f"<request>\n{second}\n</request>" in openings(server.asked)[1]
+    assert f"<request>\n{second}\n</request>" in editor_prompts(server.asked)[1]
 
 
 @pytest.mark.parametrize("template", ["vicuna_v1.1", "zero_shot", "llama-2", "yuan"])
 def test_a_conversations_system_prompt_is_shown_whatever_the_template(evolve: Evolve, template: str) -> None:
     with Recorder(Agents()) as server:
         options = ("--mode=advise", f"--conversation-template={template}")
-        evolve(server, conversation(2, "told#1#"), *options)
-    assert [marks(text)[0] for text in openings(server.asked)] == ["told#1#", "told#1#"]
-    assert all(text.count("told#1#") == 1 for text in openings(server.asked))
+        evolve(server, conversation(2, "system#1#"), *options)
+    assert [marks(text)[0] for text in editor_prompts(server.asked)] == ["system#1#", "system#1#"]
+    assert all(text.count("system#1#") == 1 for text in editor_prompts(server.asked))
 
 
 @pytest.mark.parametrize(
@@ -470,19 +471,19 @@ def test_a_conversations_system_prompt_is_shown_whatever_the_template(evolve: Ev
         (["--max-exchanges=2"], 2),
         (["--max-exchanges=9"], 4),
         (["--max-conversation-tokens=1"], 1),
-        # The originals are a dozen tokens each; the drafts have some two hundred.
+        # The originals are a dozen tokens each; the drafts about two hundred.
         (["--max-conversation-tokens=300"], 2),
         (["--max-conversation-tokens=300", "--max-exchanges=3"], 3),
     ],
 )
-def test_how_far_a_conversation_goes(evolve: Evolve, options: list[str], worked_on: int) -> None:
+def test_how_many_exchanges_are_worked_on(evolve: Evolve, options: list[str], worked_on: int) -> None:
     with Recorder(Agents(draft="{} " + "many words " * 100)) as server:
         result = evolve(server, conversation(4), "--mode=advise", *options)["advise"]
     assert len(result.outcome) == worked_on
     assert len(server.asked) == 2 * worked_on
 
 
-def test_an_exchange_that_fails_keeps_the_others_work(evolve: Evolve, tmp_path: Path) -> None:
+def test_a_failed_exchange_keeps_the_results_of_the_others(evolve: Evolve, tmp_path: Path) -> None:
     with Recorder(Agents(refused="critical_opening#2#")) as server:
         options = ("--max-rounds=1", "--history-window=3")
         result = evolve(server, conversation(3), *options, status=1)["evolve"]
@@ -492,9 +493,9 @@ def test_an_exchange_that_fails_keeps_the_others_work(evolve: Evolve, tmp_path: 
     assert (failure["step"], failure["round"], failure["reason"]) == ("critical_opening", 1, "refused")
     assert "this text cannot be answered" in failure["message"]
     # The third exchange is worked on, with the second one's original response in its history.
-    assert "answer#2#" in openings(server.asked)[1]
+    assert "answer#2#" in editor_prompts(server.asked)[1]
     assert len(server.asked) == 8 + 2 + 8
-    # The opening beside the one that failed was paid for, and is on file.
+    # The other opening was paid for, so it is recorded.
     calls = Ledger.open(tmp_path / "run0" / "ledger.sqlite").calls("a")
     assert len(calls) == 18
     assert [call["step"] for call in calls if call["failure"]] == ["critical_opening"]
@@ -502,7 +503,7 @@ def test_an_exchange_that_fails_keeps_the_others_work(evolve: Evolve, tmp_path: 
 
 @pytest.mark.parametrize("step", [step for group in STEPS for step in group])
 def test_a_call_that_fails_ends_the_exchange_with_its_original_response(evolve: Evolve, step: str) -> None:
-    # Also where an earlier round was accepted: what is not finished is not passed off as a result.
+    # Even if an earlier round was accepted: unfinished work is not a result.
     with Recorder(Agents(refused=f"{step}#2#")) as server:
         result = evolve(server, RECORD, status=1)["evolve"]
     assert responses(result) == ["answer#1#"]
@@ -510,18 +511,18 @@ def test_a_call_that_fails_ends_the_exchange_with_its_original_response(evolve: 
     assert result.outcome[0]["failure"]["round"] == 2
 
 
-# --- the drawing
+# --- the graph
 
 
 def edges() -> Iterator[tuple[str, str, bool]]:
-    async def nobody(call: Call, settings: Settings) -> str:
+    async def speak(call: Call, settings: Settings) -> str:
         raise AssertionError
 
-    drawn = exchange_graph("evolve", nobody).get_graph(xray=True)
+    drawn = exchange_graph(MODES["evolve"], speak).get_graph(xray=True)
     return ((edge.source, edge.target, edge.conditional) for edge in drawn.edges)
 
 
-def test_the_drawing_shows_the_method() -> None:
+def test_the_graph_is_that_of_the_method() -> None:
     groups = [["begin"], *STEPS, ["decide"]]
     expected = {
         (before, after, False)
@@ -531,7 +532,7 @@ def test_the_drawing_shows_the_method() -> None:
     }
     expected |= {("__start__", "begin", False), ("finish", "__end__", False)}
     expected |= {("decide", after, True) for after in (*STEPS[0], "finish")}
-    # The second judgement may be left to be asked for after the first, or not at all (`lazy_judge`).
+    # With `lazy_judge` the second judgement comes after the first, or not at all.
     expected -= {("editor", "judge_reversed", False), ("judge_forward", "decide", False)}
     expected |= {("editor", "judge_reversed", True)}
     expected |= {("judge_forward", after, True) for after in ("judge_reversed", "decide")}

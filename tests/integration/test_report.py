@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from ledger.ledger import Ledger
+from reporting.labels import JUDGING
 from tests.chromium import Browser
 from tests.conftest import look
-from tests.program import EXAMPLES, coevol
+from tests.program import EXAMPLES
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +29,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 def shown(browser: Browser, file: Path) -> None:
-    """Opens a file, which has nothing to complain about and loads nothing."""
+    """Open a file, which must log nothing and load nothing."""
     browser.driver.get("about:blank")
-    browser.complaints()
+    browser.console()
     browser.driver.get(file.as_uri())
     browser.until(lambda: browser.all("main"))
     assert browser.script("return performance.getEntriesByType('resource').length") == 0
-    assert not browser.complaints()
+    assert not browser.console()
 
 
 def report(run: Path, folder: Path, *words: object) -> Path:
@@ -47,7 +48,9 @@ def scheme(browser: Browser, wanted: str) -> None:
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
-def test_responses_and_samples_are_told_apart(failing_run: Path, modes_run: Path, tmp_path: Path) -> None:
+def test_changed_responses_and_changed_samples_are_different_numbers(
+    failing_run: Path, modes_run: Path, tmp_path: Path
+) -> None:
     def figures(run: Path) -> dict[str, str]:
         tiles = re.findall(
             r'class="value">([^<]*)</div>\s*<div class="name">([^<]*)<',
@@ -87,8 +90,8 @@ def test_it_has_the_numbers_of_stats_and_each_chart(
     accepted = {int(rounds): number for rounds, number in evolve["accepted_rounds"].items()}
     assert bars == [f"{n}: {accepted.get(n, 0)}" for n in range(max(accepted) + 1)]
     judging = dict(bar.rsplit(": ", 1) for bar in browser.texts(".judging .chart rect title"))
-    assert judging["same verdict"] == str(evolve["judging"]["agreed"])
-    assert judging["both prefer the first shown"] == str(evolve["judging"]["favoured_first"])
+    assert judging[JUDGING["agreed"]] == str(evolve["judging"]["agreed"])
+    assert judging[JUDGING["favoured_first"]] == str(evolve["judging"]["favoured_first"])
     # The bars are as long as they say.
     bottoms = browser.script(
         "return [...document.querySelectorAll('.accepted .chart rect')].map(r => r.getBBox().height)"
@@ -105,7 +108,7 @@ def test_it_has_the_numbers_of_stats_and_each_chart(
     assert any(box.startswith(editor) for box in boxes)
 
 
-def test_a_sample_is_there_with_its_differences_and_its_debate(
+def test_a_sample_has_its_differences_and_its_debate(
     browser: Browser, modes_run: Path, tmp_path: Path
 ) -> None:
     file = report(modes_run, tmp_path, "--sample", "train-sum")
@@ -128,7 +131,7 @@ def test_a_sample_is_there_with_its_differences_and_its_debate(
     assert outcome["rounds"][0]["suggestions"].splitlines()[0] in browser.texts("details")[1]
 
 
-def test_what_is_chosen(modes_run: Path, failing_run: Path, tmp_path: Path) -> None:
+def test_the_selection_of_samples(modes_run: Path, failing_run: Path, tmp_path: Path) -> None:
     def chosen(run: Path, *words: object) -> dict[str, str]:
         html = report(run, tmp_path, *words).read_text(encoding="utf-8")
         pairs = re.findall(r'class="sample-id"[^>]*>(.*?)</span> <span class="tag why">(.*?)<', html)
@@ -156,7 +159,7 @@ def test_what_is_chosen(modes_run: Path, failing_run: Path, tmp_path: Path) -> N
     assert chosen(failing_run, "--sample", "tool")["tool"].startswith("skipped: a turn of function_call")
 
 
-def test_a_failure_says_why(browser: Browser, failing_run: Path, tmp_path: Path) -> None:
+def test_a_failure_has_its_reason(browser: Browser, failing_run: Path, tmp_path: Path) -> None:
     shown(browser, report(failing_run, tmp_path))
     assert browser.texts(".failures td") == ["content filter", "1"]
     failed = browser.one(".sample")
@@ -165,11 +168,14 @@ def test_a_failure_says_why(browser: Browser, failing_run: Path, tmp_path: Path)
     assert found
     failure = found[1]["evolve"].outcome[1]["failure"]
     assert "http://127.0.0.1" in failure["message"]
-    said = failure["message"].split(" at http")[0], failure["message"].splitlines()[0].split("/v1 ")[1]
-    assert f"{failure['step']}, round {failure['round']}: {' '.join(said)}" in failed.text
+    before, address, after = re.split(r" at (http\S+)", failure["message"].splitlines()[0])
+    assert address not in failed.text
+    assert f"{failure['step']}, round {failure['round']}: content filter: {before}{after}" in failed.text
 
 
-def test_texts_of_the_data_and_of_models_do_nothing(browser: Browser, odd_run: Path, tmp_path: Path) -> None:
+def test_texts_of_the_data_and_of_models_have_no_effect(
+    browser: Browser, odd_run: Path, tmp_path: Path
+) -> None:
     file = report(odd_run, tmp_path)
     shown(browser, file)
     browser.script("document.querySelectorAll('details').forEach(part => part.open = true)")
@@ -179,16 +185,16 @@ def test_texts_of_the_data_and_of_models_do_nothing(browser: Browser, odd_run: P
     )
     links = browser.script("return [...document.querySelectorAll('a')].map(a => a.protocol)")
     assert set(links) <= {"http:"}
-    # Nor would a script run that had come through.
-    browser.complaints()
+    # A script that slipped through would not run either.
+    browser.console()
     browser.script(
         "const s = document.createElement('script'); s.textContent = 'window.hacked = 14';"
         "document.body.append(s);"
         "document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.hacked = 15\">')"
     )
     assert browser.script("return window.hacked") is None
-    assert any("Content Security Policy" in message for message in browser.complaints())
-    # What was written can still be read, as it was written; and a text of 1 MB does not fill the file.
+    assert any("Content Security Policy" in message for message in browser.console())
+    # Texts can still be read as they were written, and one of 1 MB does not fill the file.
     assert "<script>window.hacked = 1</script>" in browser.one(".old").text
     assert browser.one("h1").text == odd_run.name
     assert "more characters" in browser.texts("#sample-4")[0]
@@ -222,10 +228,10 @@ def test_it_is_readable_in_the_dark_and_on_paper(browser: Browser, modes_run: Pa
 
 
 @pytest.mark.parametrize("name", ["data.html", "run.json", "ledger.sqlite"])
-def test_it_takes_the_place_of_nothing_that_is_needed(name: str, tmp_path: Path) -> None:
-    data = tmp_path / "data.html"  # a name that says nothing of what is in it
+def test_it_overwrites_neither_the_data_nor_the_run(name: str, tmp_path: Path) -> None:
+    data = tmp_path / "data.html"  # an ending that is allowed for reports
     data.write_bytes((EXAMPLES / "alpaca_en.json").read_bytes())
-    coevol("evolve", data, "-o", "run", "--stop", 1, "--mode", "edit", cwd=tmp_path)
+    look("evolve", data, "-o", "run", "--stop", 1, "--mode", "edit", cwd=tmp_path)
     file = data if name == data.name else tmp_path / "run" / name
     before = file.read_bytes()
     refused = look("report", "run", "-o", file, cwd=tmp_path, status=2)
@@ -233,7 +239,7 @@ def test_it_takes_the_place_of_nothing_that_is_needed(name: str, tmp_path: Path)
     assert file.read_bytes() == before
 
 
-def test_what_there_is_not_is_refused(modes_run: Path, tmp_path: Path) -> None:
+def test_unknown_samples_and_modes_are_refused(modes_run: Path, tmp_path: Path) -> None:
     unknown = look("report", modes_run, "-o", "r.html", "--sample", "train-sun", cwd=tmp_path, status=2)
     assert "train-sum" in unknown.stderr
     mode = look("report", modes_run, "-o", "r.html", "--mode", "debate", cwd=tmp_path, status=2)
@@ -244,4 +250,7 @@ def test_what_there_is_not_is_refused(modes_run: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", blocked, "report", str(modes_run), "-o", str(tmp_path / "r.html")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=EXAMPLES.parent)
     assert done.returncode == 2
-    assert done.stderr == "coevol: a report needs nh3, which is not installed: pip install 'coevol[view]'\n"
+    assert (
+        done.stderr == "coevol: a report needs nh3, which is not installed: run "
+        "`pip install -e '.[view]'` in the folder of coevol\n"
+    )

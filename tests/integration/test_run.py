@@ -1,26 +1,47 @@
-"""Whole runs, as a person starts them: what is finished stays, what is refused is refused at the start."""
+"""Whole runs through the command: what is finished is kept, and unusable input is refused before any call."""
 
 import json
-import random
 import signal
 import sqlite3
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ledger.ledger import Ledger
+from models.settings import KEY_NAMES, Limits
+from runners.evolve import evolve
+from runners.options import settings_from
 from standin import StandIn
 from tests.conftest import look
-from tests.program import DATA, EXAMPLES, coevol, start
+from tests.program import DATA, EXAMPLES, records, start, write
 
-real_data = pytest.mark.skipif(not DATA.exists(), reason="the real data sets are not at hand")
+
+@pytest.fixture(autouse=True)
+def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in KEY_NAMES.values():
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def use_keys(monkeypatch: pytest.MonkeyPatch) -> Callable[[StandIn], None]:
+    """Put a server's keys into the environment."""
+
+    def use(server: StandIn) -> None:
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+
+    return use
+
+
+UseKeys = Callable[[StandIn], None]
 
 
 def results(run: Path) -> dict[str, list[str]]:
-    """The responses of each finished sample."""
+    """Return the responses of each finished sample."""
     return {
         sample.id: [done["response"] for done in result.outcome]
         for sample, by_mode in Ledger.open(run / "ledger.sqlite").samples()
@@ -28,49 +49,33 @@ def results(run: Path) -> dict[str, list[str]]:
     }
 
 
-def records(count: int) -> list[dict[str, str]]:
-    return [
-        {"instruction": f"Say something about number {n}.", "input": "", "output": f"It is {n}. " * 20}
-        for n in range(count)
-    ]
+def openai_at(server: StandIn) -> tuple[str, ...]:
+    return ("--model", "openai:gpt-4o-mini", "--base-url", server.base_url("openai"))
 
 
-def written(path: Path, data: Any) -> Path:
-    path.write_text(json.dumps(data), encoding="utf-8")
-    return path
+# Data sets
 
 
-def asked(server: StandIn) -> list[str]:
-    """Every request that was answered, by its body."""
-    return [request.digest for request in server.chats("openai") if request.status == 200]
-
-
-# What real data does
-
-
-@real_data
 @pytest.mark.parametrize(
     ("name", "samples"),
-    [("alpaca_en_300", 300), ("alpaca_zh_100", 100), ("sharegpt_multi_150", 150), ("sharegpt_long_90", 90)],
+    [("alpaca_en_40", 40), ("alpaca_zh_20", 20), ("sharegpt_multi_30", 30), ("sharegpt_long_12", 12)],
 )
-def test_real_data_is_worked_through(name: str, samples: int, tmp_path: Path) -> None:
-    ended = coevol("evolve", DATA / f"{name}.json", "-o", "run", "--max-rounds", 2, cwd=tmp_path)
+def test_a_data_set_is_processed(name: str, samples: int, tmp_path: Path) -> None:
+    ended = look("evolve", DATA / f"{name}.json", "-o", "run", "--max-rounds", 2, cwd=tmp_path)
     assert "they are no improvement" in ended.stderr
     found = list(Ledger.open(tmp_path / "run" / "ledger.sqlite").samples())
     assert [sample.position for sample, _ in found] == list(range(samples))
     assert {result.status for _, by_mode in found for result in by_mode.values()} == {"done"}
-    # The rehearsal's drafts win, lose, tie, contradict each other and cannot be read: all of it occurs.
-    rounds = [
-        round_ for _, by_mode in found for done in by_mode["evolve"].outcome for round_ in done["rounds"]
-    ]
-    assert {round_["accepted"] for round_ in rounds} == {True, False}
-    if samples > 100:
-        endings = {done["ending"] for _, by_mode in found for done in by_mode["evolve"].outcome}
+    # The rehearsal's drafts win, lose and tie, its verdicts contradict each other and cannot be read.
+    exchanges = [done for _, by_mode in found for done in by_mode["evolve"].outcome]
+    assert {round_["accepted"] for done in exchanges for round_ in done["rounds"]} == {True, False}
+    if len(exchanges) >= 40:
+        endings = {done["ending"] for done in exchanges}
         assert endings == {"max_rounds", "not_accepted", "judge_error"}
 
 
-def test_what_the_method_cannot_work_on_is_passed_through(tmp_path: Path) -> None:
-    ended = coevol("evolve", EXAMPLES / "sharegpt_en.json", "-o", "run", cwd=tmp_path)
+def test_records_that_cannot_be_improved_are_kept(tmp_path: Path) -> None:
+    ended = look("evolve", EXAMPLES / "sharegpt_en.json", "-o", "run", cwd=tmp_path)
     assert "1 skipped" in ended.stderr
     found = {sample.id: by_mode for sample, by_mode in Ledger.open(tmp_path / "run/ledger.sqlite").samples()}
     assert [result.status for result in found["with-a-tool"].values()] == ["skipped"]
@@ -97,10 +102,10 @@ HOSTILE: list[dict[str, Any]] = [
 ]
 
 
-def test_hostile_records_break_nothing_and_come_out_as_they_went_in(tmp_path: Path) -> None:
-    data = written(tmp_path / "data.json", HOSTILE)
+def test_hostile_records_break_nothing_and_are_kept_unchanged(tmp_path: Path) -> None:
+    data = write(tmp_path / "data.json", HOSTILE)
     (tmp_path / "inside").mkdir()
-    coevol("evolve", data, "-o", "inside/run", "--rehearsal-wins", 0, cwd=tmp_path)
+    look("evolve", data, "-o", "inside/run", "--rehearsal-wins", 0, cwd=tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"data.json", "inside"}
     assert {path.name for path in (tmp_path / "inside").iterdir()} == {"run"}
     ledger = Ledger.open(tmp_path / "inside" / "run" / "ledger.sqlite")
@@ -119,83 +124,40 @@ def test_hostile_records_break_nothing_and_come_out_as_they_went_in(tmp_path: Pa
         assert record["output"] in sent
 
 
-# Going on
+# Resuming
 
 
-def test_a_killed_run_goes_on_and_pays_for_nothing_twice(tmp_path: Path) -> None:
-    data = written(tmp_path / "data.json", records(60))
-    with StandIn(latency=0.02) as server:
-        words = ("evolve", data, "--model", "openai:gpt-4o-mini", "--base-url", server.base_url("openai"))
-        env = server.environment()
-        coevol(*words, "-o", "undisturbed", "--concurrency", 16, cwd=tmp_path, env=env)
-        undisturbed = Counter(asked(server))
-        before = len(server.chats("openai"))
-        chance = random.Random(11)
-        for _ in range(3):
-            process = start(*words, "-o", "run", "--concurrency", 16, cwd=tmp_path, env=env)
-            reached = len(server.chats("openai")) + chance.randint(60, 200)
-            while len(server.chats("openai")) < reached and process.poll() is None:
-                time.sleep(0.01)
-            process.kill()
-            process.communicate()
-        coevol(*words, "-o", "run", "--concurrency", 16, cwd=tmp_path, env=env)
-        again = Counter(request.digest for request in server.chats("openai")[before:])
-    assert results(tmp_path / "run") == results(tmp_path / "undisturbed")
-    assert again.keys() == undisturbed.keys()
-    repeated = sum((again - undisturbed).values())
-    # At each of three kills no more than what was in flight: a sample has two calls at most, and one is in
-    # flight until it is on file, which is a little longer than its place among the 16 is held.
-    assert repeated <= 3 * 2 * 16
-    check = sqlite3.connect(tmp_path / "run" / "ledger.sqlite").execute("PRAGMA integrity_check")
-    assert check.fetchone() == ("ok",)
-
-
-def test_an_interrupt_finishes_the_calls_in_flight_and_nothing_is_asked_twice(tmp_path: Path) -> None:
-    data = written(tmp_path / "data.json", records(40))
-    with StandIn(latency=0.3) as server:
-        words: tuple[object, ...] = ("evolve", data, "-o", "run", "--concurrency", 8)
-        words += ("--model", "openai:gpt-4o-mini", "--base-url", server.base_url("openai"))
+def test_an_interrupt_finishes_the_calls_in_flight_and_no_call_is_repeated(
+    use_keys: UseKeys, tmp_path: Path
+) -> None:
+    data = write(tmp_path / "data.json", records(24))
+    with StandIn("latency:seconds=0.3") as server:
+        use_keys(server)
+        words = ("evolve", data, "-o", "run", "--concurrency", 8, *openai_at(server))
         process = start(*words, cwd=tmp_path, env=server.environment())
-        while len(server.chats("openai")) < 40:
+        while len(server.chats()) < 30:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
         assert process.returncode == 3, err
         assert "interrupted" in err and "Traceback" not in err
         in_ledger = sqlite3.connect(tmp_path / "run" / "ledger.sqlite").execute("SELECT count(*) FROM calls")
-        assert in_ledger.fetchone() == (len(server.chats("openai")),)
-        coevol(*words, cwd=tmp_path, env=server.environment())
-        assert max(Counter(asked(server)).values()) == 1
-    assert len(results(tmp_path / "run")) == 40
-
-
-def test_a_second_interrupt_stops_at_once(tmp_path: Path) -> None:
-    data = written(tmp_path / "data.json", records(20))
-    with StandIn("hang") as server:
-        words = ("evolve", data, "-o", "run", "--model", "openai:gpt-4o-mini")
-        process = start(
-            *words, "--base-url", server.base_url("openai"), cwd=tmp_path, env=server.environment()
-        )
-        while len(server.chats("openai")) < 20:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.5)
-        assert process.poll() is None  # it waits for the calls in flight
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
-    assert process.returncode == 3, err
-    assert "Traceback" not in err
+        assert in_ledger.fetchone() == (len(server.chats()),)
+        server.order()
+        look(*words, cwd=tmp_path)
+        assert max(Counter(chat.digest for chat in server.chats() if chat.status == 200).values()) == 1
+    assert len(results(tmp_path / "run")) == 24
 
 
 def test_a_run_is_extended_by_a_later_stop(tmp_path: Path) -> None:
-    data = written(tmp_path / "data.json", records(12))
-    coevol("evolve", data, "-o", "run", "--stop", 4, cwd=tmp_path)
+    data = write(tmp_path / "data.json", records(12))
+    look("evolve", data, "-o", "run", "--stop", 4, cwd=tmp_path)
     assert len(results(tmp_path / "run")) == 4
-    coevol("evolve", data, "-o", "run", "--start", 2, "--stop", 9, cwd=tmp_path)
+    look("evolve", data, "-o", "run", "--start", 2, "--stop", 9, cwd=tmp_path)
     assert list(results(tmp_path / "run")) == [str(n) for n in range(9)]
 
 
-# Refused at the start
+# Refused before the start
 
 
 @pytest.mark.parametrize(
@@ -208,41 +170,40 @@ def test_a_run_is_extended_by_a_later_stop(tmp_path: Path) -> None:
     ],
 )
 def test_another_run_s_folder_is_refused(words: tuple[str, ...], difference: str, tmp_path: Path) -> None:
-    data = written(tmp_path / "data.json", records(2))
-    coevol("evolve", data, "-o", "run", cwd=tmp_path)
-    refused = coevol("evolve", data, "-o", "run", *words, cwd=tmp_path, status=2)
+    data = write(tmp_path / "data.json", records(2))
+    look("evolve", data, "-o", "run", cwd=tmp_path)
+    refused = look("evolve", data, "-o", "run", *words, cwd=tmp_path, status=2)
     assert difference in refused.stderr
 
 
 def test_other_data_is_refused_and_moved_data_is_not(tmp_path: Path) -> None:
-    data = written(tmp_path / "data.json", records(2))
-    coevol("evolve", data, "-o", "run", cwd=tmp_path)
-    coevol("evolve", data.rename(tmp_path / "moved.json"), "-o", "run", cwd=tmp_path)
-    other = written(tmp_path / "other.json", records(3))
-    refused = coevol("evolve", other, "-o", "run", cwd=tmp_path, status=2)
+    data = write(tmp_path / "data.json", records(2))
+    look("evolve", data, "-o", "run", cwd=tmp_path)
+    look("evolve", data.rename(tmp_path / "moved.json"), "-o", "run", cwd=tmp_path)
+    other = write(tmp_path / "other.json", records(3))
+    refused = look("evolve", other, "-o", "run", cwd=tmp_path, status=2)
     assert "data: " in refused.stderr and "other.json" in refused.stderr
 
 
-def test_a_folder_with_other_things_in_it_is_refused(tmp_path: Path) -> None:
-    data = written(tmp_path / "data.json", records(2))
-    refused = coevol("evolve", data, "-o", ".", cwd=tmp_path, status=2)
+def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
+    data = write(tmp_path / "data.json", records(2))
+    refused = look("evolve", data, "-o", ".", cwd=tmp_path, status=2)
     assert "data.json" in refused.stderr
     assert {path.name for path in tmp_path.iterdir()} <= {"data.json", "lock"}
 
 
-def test_two_commands_on_one_folder(tmp_path: Path) -> None:
-    data = written(tmp_path / "data.json", records(5))
-    with StandIn(latency=5) as server:
-        words: tuple[object, ...] = ("evolve", data, "-o", "run", "--model", "openai:gpt-4o-mini")
-        words += ("--base-url", server.base_url("openai"))
+def test_a_second_command_on_the_folder_is_refused(use_keys: UseKeys, tmp_path: Path) -> None:
+    data = write(tmp_path / "data.json", records(5))
+    with StandIn("hang") as server:
+        use_keys(server)
+        words = ("evolve", data, "-o", "run", *openai_at(server))
         first = start(*words, cwd=tmp_path, env=server.environment())
-        while not server.chats("openai"):
+        while not server.chats():
             time.sleep(0.01)
-        second = coevol(*words, cwd=tmp_path, env=server.environment(), status=2)
-        assert "another command works on run" in second.stderr
-        first.send_signal(signal.SIGINT)
-        first.communicate(timeout=60)
-    assert first.returncode == 3
+        second = look(*words, cwd=tmp_path, status=2)
+        assert "another command is working on run" in second.stderr
+        first.kill()
+        first.communicate()
 
 
 @pytest.mark.parametrize(
@@ -257,16 +218,13 @@ def test_two_commands_on_one_folder(tmp_path: Path) -> None:
         ("not json", "data.json"),
     ],
 )
-def test_a_broken_file_is_refused_before_any_call(text: str, says: str, tmp_path: Path) -> None:
+def test_a_broken_file_is_refused_before_any_call(
+    text: str, says: str, use_keys: UseKeys, tmp_path: Path
+) -> None:
     (tmp_path / "data.json").write_text(text)
     with StandIn() as server:
-        refused = coevol(
-            *("evolve", "data.json", "-o", "run", "--model", "openai:gpt-4o-mini"),
-            *("--base-url", server.base_url("openai")),
-            cwd=tmp_path,
-            env=server.environment(),
-            status=2,
-        )
+        use_keys(server)
+        refused = look("evolve", "data.json", "-o", "run", *openai_at(server), cwd=tmp_path, status=2)
         assert says in refused.stderr
         assert not server.requests
     assert not (tmp_path / "run").exists()
@@ -289,9 +247,9 @@ def test_a_broken_file_is_refused_before_any_call(text: str, says: str, tmp_path
         (("--settings", "missing.toml"), "missing.toml"),
     ],
 )
-def test_what_cannot_be_used_is_named(words: tuple[str, ...], says: str, tmp_path: Path) -> None:
-    data = written(tmp_path / "data.json", records(1))
-    refused = coevol("evolve", data, "-o", "run", *words, cwd=tmp_path, status=2)
+def test_an_unusable_option_is_named(words: tuple[str, ...], says: str, tmp_path: Path) -> None:
+    data = write(tmp_path / "data.json", records(1))
+    refused = look("evolve", data, "-o", "run", *words, cwd=tmp_path, status=2)
     assert says in refused.stderr
     assert not (tmp_path / "run" / "ledger.sqlite").exists()
 
@@ -299,45 +257,111 @@ def test_what_cannot_be_used_is_named(words: tuple[str, ...], says: str, tmp_pat
 # Keys and settings
 
 
-def test_a_key_stands_nowhere_even_when_the_server_says_it(tmp_path: Path) -> None:
-    data = written(tmp_path / "data.json", records(3))
+def test_a_key_is_written_nowhere_even_if_the_server_echoes_it(tmp_path: Path) -> None:
+    data = write(tmp_path / "data.json", records(3))
     with StandIn("echo_key") as server:
         key = server.key("openai")
         (tmp_path / ".env").write_text(f"OPENAI_API_KEY={key}\n")
-        ended = coevol(
-            *("evolve", data, "-o", "run", "--model", "openai:gpt-4o-mini"),
-            *("--base-url", server.base_url("openai")),
-            cwd=tmp_path,
-            status=None,
-        )
-        assert server.chats("openai")[0].key  # it came from .env, and it was the right one
+        ended = look("evolve", data, "-o", "run", *openai_at(server), cwd=tmp_path, status=1)
+        assert server.chats()[0].key  # it came from .env, and it was the right one
+    assert "[OPENAI_API_KEY]" in look("show", "run", 0, cwd=tmp_path).stdout
     assert key not in ended.stdout + ended.stderr
     for path in (tmp_path / "run").rglob("*"):
         assert key.encode() not in path.read_bytes(), path
 
 
-def test_a_settings_file_and_the_options_that_win_over_it(tmp_path: Path) -> None:
-    data = written(tmp_path / "data.json", records(1))
+def test_options_override_a_settings_file(tmp_path: Path) -> None:
+    data = write(tmp_path / "data.json", records(1))
     (tmp_path / "mine.toml").write_text('max_rounds = 1\nverdict = "score"\nrehearsal_wins = 1.0\n')
-    coevol("evolve", data, "-o", "run", "--settings", "mine.toml", "--max-rounds", 2, cwd=tmp_path)
+    look("evolve", data, "-o", "run", "--settings", "mine.toml", "--max-rounds", 2, cwd=tmp_path)
     made = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (made["settings"]["max_rounds"], made["settings"]["verdict"]) == (2, "score")
     assert made["data"]["records"] == 1
     assert made["versions"]["langgraph"] and made["prompts"]["sha256"]
     (tmp_path / "mine.toml").write_text("max_round = 1\n")
-    refused = coevol("evolve", data, "-o", "run2", "--settings", "mine.toml", cwd=tmp_path, status=2)
+    refused = look("evolve", data, "-o", "run2", "--settings", "mine.toml", cwd=tmp_path, status=2)
     assert "max_round is not a setting" in refused.stderr
 
 
-def test_a_run_goes_on_with_another_limit_on_replies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = written(tmp_path / "data.json", records(3))
+# Limits in the settings file
+
+LIMITS: dict[str, tuple[object, object]] = {
+    "concurrency": (3, 5),
+    "rpm": (600.0, 900.0),
+    "tpm": (50_000.0, 70_000.0),
+    "budget": (0.5, 0.75),
+    "budget_tokens": (40_000, 60_000),
+    "max_failures": (0.25, 0.1),
+}
+"""Each limit: a value for the file and another one for the option."""
+
+
+def parsed(*words: str, file: str, folder: Path) -> Limits:
+    """Return the limits of `coevol evolve` with these options and this settings file."""
+    (folder / "mine.toml").write_text(file)
+    context = evolve.make_context(
+        "evolve", ["data.json", "-o", "run", "--settings", str(folder / "mine.toml"), *words]
+    )
+    return settings_from(context.params)[1]
+
+
+def test_limits_may_be_in_the_settings_file_and_options_override_them(tmp_path: Path) -> None:
+    assert set(LIMITS) == set(Limits.model_fields)
+    file = "".join(f"{name} = {in_file}\n" for name, (in_file, _) in LIMITS.items())
+    assert parsed(file=file, folder=tmp_path).model_dump() == {n: value for n, (value, _) in LIMITS.items()}
+    for name, (_, option) in LIMITS.items():
+        limits = parsed(f"--{name.replace('_', '-')}", str(option), file=file, folder=tmp_path)
+        assert limits.model_dump() == {n: value for n, (value, _) in LIMITS.items()} | {name: option}
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("concurency = 4", "concurency is not a setting; settings are "),
+        ("concurrency = 0", "concurrency: Input should be greater than or equal to 1, not 0"),
+        ("rpm = 0", "rpm: Input should be greater than 0, not 0"),
+        ("tpm = -1.5", "tpm: Input should be greater than 0, not -1.5"),
+        ("budget = 'much'", "budget: Input should be a valid number"),
+        ("budget_tokens = 0.5", "budget_tokens: Input should be a valid integer"),
+        ("max_failures = 2", "max_failures: Input should be less than or equal to 1, not 2"),
+    ],
+)
+def test_an_unusable_limit_in_the_settings_file_is_named(line: str, says: str, tmp_path: Path) -> None:
+    write(tmp_path / "data.json", records(1))
+    (tmp_path / "mine.toml").write_text(line + "\n")
+    refused = look("evolve", "data.json", "-o", "run", "--settings", "mine.toml", cwd=tmp_path, status=2)
+    assert says in refused.stderr
+    if "is not a setting" in says:
+        assert all(name in refused.stderr for name in LIMITS)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("option", [False, True], ids=["file", "option"])
+def test_a_run_keeps_to_the_limits_of_its_settings_file(
+    option: bool, use_keys: UseKeys, tmp_path: Path
+) -> None:
+    data = write(tmp_path / "data.json", records(12))
+    (tmp_path / "mine.toml").write_text("concurrency = 2\nbudget_tokens = 6000\nmax_rounds = 1\n")
+    more = ("--concurrency", 3, "--budget-tokens", 10_000_000) if option else ()
+    with StandIn(latency=0.01) as server:
+        use_keys(server)
+        words = ("evolve", data, "-o", "run", "--settings", "mine.toml", *openai_at(server), *more)
+        ended = look(*words, cwd=tmp_path, status=0 if option else 3)
+        assert server.app.most_in_work["openai"] == (3 if option else 2)
+    assert ("--budget-tokens" in ended.stderr) == (not option)
+    # Limits change no result, so the run does not record them.
+    assert not LIMITS.keys() & json.loads((tmp_path / "run" / "run.json").read_text())["settings"].keys()
+
+
+def test_a_run_resumes_with_another_limit_on_replies(use_keys: UseKeys, tmp_path: Path) -> None:
+    data = write(tmp_path / "data.json", records(3))
 
     def limits() -> list[int]:
         later = json.loads(look("stats", "run", "--json", cwd=tmp_path).stdout)["run"]["later"]
         return [each["max_tokens"] for each in later]
 
     with StandIn() as server:
-        monkeypatch.setenv("OPENAI_API_KEY", server.key("openai"))
+        use_keys(server)
         url = server.base_url("openai")
         words = ("evolve", data, "-o", "run", "--model", "openai:gpt-4o-mini", "--base-url", url)
         first = look(*words, "--max-tokens", 5, cwd=tmp_path, status=1).stderr
@@ -345,7 +369,7 @@ def test_a_run_goes_on_with_another_limit_on_replies(tmp_path: Path, monkeypatch
         asked_first = Counter(chat.role for chat in server.chats())
         assert asked_first["editor"] == 3
         assert limits() == []
-        # What ended within the old limit is found again. Drafts are made anew, and what follows from them.
+        # Replies that fitted the old limit are not asked for again; drafts and what follows from them are.
         look(*words, "--max-tokens", 1000, "--retry-failed", cwd=tmp_path)
         again = Counter(chat.role for chat in server.chats())
         first_round = [chat for chat in server.chats() if chat.body["max_tokens"] == 1000][:3]
@@ -359,12 +383,10 @@ def test_a_run_goes_on_with_another_limit_on_replies(tmp_path: Path, monkeypatch
         assert "max_rounds: 3 there, 1 here" in refused and "max_tokens" not in refused
 
 
-def test_a_run_with_nothing_in_it_begins_again_with_what_was_put_right(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = written(tmp_path / "data.json", records(2))
+def test_an_empty_run_begins_again_with_corrected_settings(use_keys: UseKeys, tmp_path: Path) -> None:
+    data = write(tmp_path / "data.json", records(2))
     with StandIn() as server:
-        monkeypatch.setenv("OPENAI_API_KEY", server.key("openai"))
+        use_keys(server)
         words = ("evolve", data, "-o", "run", "--base-url", server.base_url("openai"), "--max-rounds", 1)
         wrong = look(*words, "--model", "openai:gpt-4o-minni", cwd=tmp_path, status=3).stderr
         assert "Check the model's name" in wrong
@@ -379,41 +401,33 @@ def test_a_run_with_nothing_in_it_begins_again_with_what_was_put_right(
 # Failures
 
 
-def test_a_failing_sample_is_recorded_and_the_run_goes_on(tmp_path: Path) -> None:
-    data = written(tmp_path / "data.json", records(30))
+def test_a_failing_sample_is_recorded_and_the_run_continues(use_keys: UseKeys, tmp_path: Path) -> None:
+    data = write(tmp_path / "data.json", records(30))
     with StandIn("content_filter:word=number 7.") as server:
-        ended = coevol(
-            *("evolve", data, "-o", "run", "--model", "openai:gpt-4o-mini"),
-            *("--base-url", server.base_url("openai")),
-            cwd=tmp_path,
-            env=server.environment(),
-            status=1,
-        )
+        use_keys(server)
+        ended = look("evolve", data, "-o", "run", *openai_at(server), cwd=tmp_path, status=1)
     assert "1 failed" in ended.stderr
     sample, by_mode = Ledger.open(tmp_path / "run" / "ledger.sqlite").sample("7") or (None, {})
     result = by_mode["evolve"]
-    assert result.status == "failed" and "content filter" in (result.reason or "")
+    assert (result.status, result.failure_kind) == ("failed", "content filter")
+    assert "flagged by the content filter" in (result.reason or "")
     assert sample and result.outcome[0]["response"] == sample.record["output"]
 
 
-def test_a_run_in_which_hardly_anything_succeeds_stops_itself(tmp_path: Path) -> None:
-    data = written(tmp_path / "data.json", records(500))
+def test_a_run_in_which_hardly_anything_succeeds_stops_itself(use_keys: UseKeys, tmp_path: Path) -> None:
+    data = write(tmp_path / "data.json", records(500))
     with StandIn("content_filter") as server:
-        ended = coevol(
-            *("evolve", data, "-o", "run", "--model", "openai:gpt-4o-mini", "--concurrency", 8),
-            *("--base-url", server.base_url("openai")),
-            cwd=tmp_path,
-            env=server.environment(),
-            status=3,
-        )
+        use_keys(server)
+        words = ("evolve", data, "-o", "run", "--concurrency", 8, *openai_at(server))
+        ended = look(*words, cwd=tmp_path, status=3)
         assert "--max-failures" in ended.stderr
         assert len(server.requests) < 200
 
 
 def test_a_server_that_is_not_there_stops_the_run_within_seconds(tmp_path: Path) -> None:
-    data = written(tmp_path / "data.json", records(100))
+    data = write(tmp_path / "data.json", records(100))
     began = time.monotonic()
-    ended = coevol(
+    ended = look(
         *("evolve", data, "-o", "run", "--model", "vllm:tiny", "--base-url", "http://127.0.0.1:9/v1"),
         cwd=tmp_path,
         status=3,

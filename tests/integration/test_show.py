@@ -1,4 +1,4 @@
-"""One sample's story: all of it is there, and no text of it commands the terminal."""
+"""The story of one sample: it is complete, and no text in it controls the terminal."""
 
 import os
 import pty
@@ -17,24 +17,24 @@ from tests.program import EXAMPLES
 
 
 def on_a_terminal(*words: object) -> str:
-    """What the command prints on a terminal."""
-    mine, its = pty.openpty()
+    """Return what the command prints on a terminal."""
+    ours, theirs = pty.openpty()
     command = [sys.executable, "-c", "from runners.cli import main; main()", *map(str, words)]
     environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "80", "PYTHONPATH": str(EXAMPLES.parent)}
-    process = subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=environment)
-    os.close(its)
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
     shown = b""
     try:
-        while chunk := os.read(mine, 65536):
+        while chunk := os.read(ours, 65536):
             shown += chunk
     except OSError:  # how Linux says that the other side is closed
         pass
-    os.close(mine)
+    os.close(ours)
     assert process.wait(timeout=60) == 0
     return shown.decode()
 
 
-def test_the_whole_story_is_told(modes_run: Path) -> None:
+def test_the_story_is_complete(modes_run: Path) -> None:
     ledger = Ledger.open(modes_run / "ledger.sqlite")
     story = look("show", modes_run, "train-sum", cwd=modes_run).stdout
     found = ledger.sample("train-sum")
@@ -61,10 +61,10 @@ def test_every_verdict_is_explained(modes_run: Path) -> None:
         story = look("show", modes_run, sample.id, "--mode", "evolve", cwd=modes_run).stdout
         outcome = by_mode["evolve"].outcome[0]
         rounds = outcome["rounds"]
-        assert story.count("the draft is accepted.") == sum(round_["accepted"] for round_ in rounds)
-        assert story.count("the current response stays.") == sum(not round_["accepted"] for round_ in rounds)
+        assert story.count("\nDraft accepted") == sum(round_["accepted"] for round_ in rounds)
+        assert story.count("\nCurrent response kept") == sum(not round_["accepted"] for round_ in rounds)
         unread = [order for r in rounds for order in ("forward", "reversed") if r[order]["points"] is None]
-        assert story.count("shown first: unreadable") == len(unread)
+        assert story.count(": cannot be read") == len(unread)
         if outcome["response"] == outcome["original"]:
             assert "The response stays as it was." in story
         else:
@@ -74,14 +74,14 @@ def test_every_verdict_is_explained(modes_run: Path) -> None:
 def test_calls_are_shown_as_they_were_made(modes_run: Path) -> None:
     story = look("show", modes_run, "haiku", "--calls", "--mode", "evolve", cwd=modes_run).stdout
     calls = [c for c in Ledger.open(modes_run / "ledger.sqlite").calls("haiku") if c["mode"] == "evolve"]
-    assert story.count("rehearsal:, ") == len(calls)
+    assert story.count("rehearsal: · ") == len(calls)
     for call in calls:
         for message in call["messages"]:
             for line in message["content"].splitlines():
                 assert line in story
 
 
-def test_failures_and_skips_are_told_with_their_reason(failing_run: Path) -> None:
+def test_failures_and_skips_have_their_reason(failing_run: Path) -> None:
     story = look("show", failing_run, "middle", cwd=failing_run).stdout
     assert "Exchange 2 of 3" in story
     assert "content filter" in story
@@ -89,7 +89,7 @@ def test_failures_and_skips_are_told_with_their_reason(failing_run: Path) -> Non
     assert "Skipped: a turn of function_call" in look("show", failing_run, "tool", cwd=failing_run).stdout
 
 
-def test_no_text_commands_the_terminal(failing_run: Path) -> None:
+def test_no_text_controls_the_terminal(failing_run: Path) -> None:
     strange = str(FAILING[2]["id"])
     for shown in (
         look("show", failing_run, strange, "--calls", cwd=failing_run).stdout,
@@ -109,7 +109,7 @@ def test_no_text_commands_the_terminal(failing_run: Path) -> None:
     assert "\x1b" not in ended.stderr
 
 
-def test_an_unknown_id_is_answered_with_ids_that_exist(modes_run: Path) -> None:
+def test_an_unknown_id_is_refused_with_ids_that_exist(modes_run: Path) -> None:
     ended = look("show", modes_run, "hiku", cwd=modes_run, status=2)
     assert "has no finished sample hiku; it has, for instance, haiku" in ended.stderr
     assert "leap-years" in look("show", modes_run, "zzzzzz", cwd=modes_run, status=2).stderr

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import hmac
 import json
-import os
 import re
 import subprocess
 import sys
@@ -23,9 +22,9 @@ from pydantic import SecretStr
 from nodes.judge import read_verdict
 from prompts.pack import load_pack
 from standin import StandIn
+from tests.conftest import look
+from tests.program import DATA, ROOT
 from tests.standin_client import CHAT, EDIT, Client, content, refusal, running
-
-DATA = Path(__file__).parent / "data" / "alpaca_en_40.json"
 
 
 @pytest.fixture(scope="module")
@@ -447,7 +446,7 @@ def test_own_process() -> None:
     assert separate.requests == requests
     wrong = subprocess.run(
         [sys.executable, "-m", "standin", "--fault", "rain"],
-        cwd=Path(__file__).parents[1],
+        cwd=ROOT,
         capture_output=True,
         text=True,
     )
@@ -455,24 +454,16 @@ def test_own_process() -> None:
 
 
 @pytest.mark.parametrize("provider", CHAT)
-def test_complete_run(server: StandIn, provider: str, tmp_path: Path) -> None:
-    records = json.loads(DATA.read_text(encoding="utf-8"))[:10]
-    (tmp_path / "data.json").write_text(json.dumps(records), encoding="utf-8")
+def test_complete_run(
+    server: StandIn, provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
     before = len(server.chats(provider))
-    done = subprocess.run(
-        [
-            str(Path(sys.executable).parent / "coevol"),
-            *("evolve", "data.json", "-o", "run"),
-            *("--model", f"{provider}:{CHAT[provider]}", "--base-url", server.base_url(provider)),
-        ],
-        cwd=tmp_path,
-        env={**os.environ, **server.environment()},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert f"{len(records)}/{len(records)} samples" in done.stderr + done.stdout
+    words = ("--model", f"{provider}:{CHAT[provider]}", "--base-url", server.base_url(provider), "--stop", 10)
+    done = look("evolve", DATA / "alpaca_en_40.json", "-o", "run", *words, cwd=tmp_path)
+    assert "10/10 samples" in done.stderr
     calls = server.chats(provider)[before:]
-    assert len(calls) >= 8 * len(records)
+    assert len(calls) >= 80
     assert {call.status for call in calls} == {200}
     assert {call.role for call in calls} == {"positive", "critical", "advisor", "editor", "judge"}

@@ -1,4 +1,4 @@
-"""Statistics: every number is what counting the samples one by one gives."""
+"""Statistics: every number equals a count over the samples one by one."""
 
 import json
 import math
@@ -48,7 +48,7 @@ def test_the_results_are_those_of_the_samples(modes_run: Path) -> None:
     assert report["modes"]["edit"]["judging"] is None
 
 
-def test_the_two_orders_are_compared_as_a_person_would(modes_run: Path) -> None:
+def test_the_two_orders_are_compared_round_by_round(modes_run: Path) -> None:
     judging = stats(modes_run)["modes"]["evolve"]["judging"]
     expected: Counter[str] = Counter()
     for _, by_mode in Ledger.open(modes_run / "ledger.sqlite").samples():
@@ -86,7 +86,7 @@ def test_calls_add_up_by_role_and_by_model(modes_run: Path) -> None:
     assert sum(role["calls"] for role in report["by_role"].values()) == len(calls)
     assert list(report["by_model"]) == ["rehearsal:"]
     assert report["by_model"]["rehearsal:"]["calls"] == len(calls)
-    # What is not known is not zero.
+    # An unknown cost is not zero.
     assert total["cost_usd"] is None
     assert total["cost_complete"] is False
 
@@ -102,16 +102,17 @@ def test_failures_and_skipped_records_are_counted_by_reason(failing_run: Path) -
     assert report["calls"]["total"]["failed"] == 2  # both openings of the exchange
 
 
-def test_tables_say_the_same_in_plain_text(modes_run: Path, failing_run: Path) -> None:
+def test_tables_have_the_same_numbers_in_plain_text(modes_run: Path, failing_run: Path) -> None:
     shown = look("stats", modes_run, cwd=modes_run).stdout
     assert "\x1b" not in shown
     for words in ("12 of 12 finished", "samples worked on", "3 rounds accepted", "growth of the median"):
         assert words in shown
     rows = {line[:45].strip(): line[45:].split() for line in shown.splitlines()}
-    # In mode edit nobody accepts anything.
+    # Mode edit has no judge.
     assert rows["rewritten, without a judge"] == ["12", "100", "%", "0", "0", "%"]
     assert rows["1 round accepted"] == ["3", "25", "%"]
-    assert "not known" in shown
+    assert "unknown" in shown
+    assert "Unknown cost: no price list has this model" in shown
     assert "$0" not in shown
     shown = look("stats", failing_run, cwd=failing_run).stdout
     assert "1 skipped: a turn of function_call" in shown
@@ -119,7 +120,7 @@ def test_tables_say_the_same_in_plain_text(modes_run: Path, failing_run: Path) -
 
 
 @pytest.mark.parametrize(
-    ("numbers", "form", "said"),
+    ("numbers", "form", "shown"),
     [
         ((0.064, 0.066), PERCENT, ("6.4 %", "6.6 %", "+0.2 points")),
         ((0.0649, 0.0651), PERCENT, ("6.5 %", "6.5 %", "=")),
@@ -130,13 +131,13 @@ def test_tables_say_the_same_in_plain_text(modes_run: Path, failing_run: Path) -
         ((1.5, 1.25), Form(2, currency="$"), ("$1.50", "$1.25", "−$0.25")),
     ],
 )
-def test_a_difference_is_that_of_the_numbers_beside_it(
-    numbers: tuple[float, float], form: Form, said: tuple[str, str, str]
+def test_a_difference_is_that_of_the_rounded_numbers(
+    numbers: tuple[float, float], form: Form, shown: tuple[str, str, str]
 ) -> None:
-    assert subtracted(*numbers, form) == said
+    assert subtracted(*numbers, form) == shown
 
 
-def test_what_is_no_run_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_run_is_refused_in_one_line(tmp_path: Path) -> None:
     for command in (("stats", "."), ("show", ".", "1")):
         ended = look(*command, cwd=tmp_path, status=2)
         assert ended.stderr.count("\n") == 1

@@ -1,5 +1,6 @@
-"""LangGraph Studio: the real development server, spoken to through its SDK as Studio does."""
+"""LangGraph Studio: the real development server, used through its SDK as Studio does."""
 
+import asyncio
 import json
 import os
 import signal
@@ -19,9 +20,9 @@ from langgraph_sdk.client import LangGraphClient
 
 from models.settings import ROLES
 from prompts.method import MODES
+from tests.program import ROOT
 from tests.recorder import Messages, Recorder, Refused
 
-ROOT = Path(__file__).parents[1]
 ALPACA = {"instruction": "Name a prime number.", "input": "Below ten.", "output": "Seven."}
 SHAREGPT = {
     "conversations": [
@@ -36,7 +37,7 @@ SHAREGPT = {
 
 
 class Studio:
-    """The server, in a folder of its own, so that what it writes is not left in the project."""
+    """The server, in a separate folder so that it leaves no files in the project."""
 
     def __init__(self, folder: Path, further: Mapping[str, str] | None = None) -> None:
         for entry in ROOT.iterdir():
@@ -47,9 +48,9 @@ class Studio:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
-        self._log = folder / "server.log"
+        self._log_file = folder / "server.log"
         program = Path(sys.executable).with_name("langgraph")
-        with self._log.open("wb") as log:
+        with self._log_file.open("wb") as log:
             self._process = subprocess.Popen(
                 [program, "dev", "--no-browser", "--no-reload", "--host", "127.0.0.1", "--port", str(port)],
                 cwd=folder,
@@ -62,16 +63,16 @@ class Studio:
     def wait(self) -> None:
         until = time.monotonic() + 120
         while True:
-            assert self._process.poll() is None, self.said()
-            assert time.monotonic() < until, self.said()
+            assert self._process.poll() is None, self.log()
+            assert time.monotonic() < until, self.log()
             try:
                 urllib.request.urlopen(f"{self.url}/ok", timeout=5).close()
                 return
             except (urllib.error.URLError, TimeoutError):
                 time.sleep(0.2)
 
-    def said(self) -> str:
-        return self._log.read_text(encoding="utf-8")
+    def log(self) -> str:
+        return self._log_file.read_text(encoding="utf-8")
 
     def end(self) -> None:
         for ending in (signal.SIGTERM, signal.SIGKILL):
@@ -85,7 +86,7 @@ class Studio:
 
 
 def _environment() -> dict[str, str]:
-    """This process's environment, without keys, and with nothing that would make the server call out."""
+    """Return this process's environment without keys and without what would make the server call out."""
     private = ("LANGSMITH_", "LANGCHAIN_", "LANGGRAPH_")
     kept = {
         name: value
@@ -118,22 +119,22 @@ async def client(server: Studio) -> AsyncIterator[LangGraphClient]:
 
 @pytest.fixture
 def quiet(server: Studio) -> Iterator[None]:
-    """The server has nothing to complain about; its start counts for the first test."""
+    """Check that the server logs no warning; its start counts for the first test."""
     yield
-    said = server.said()
-    assert "Traceback" not in said
-    assert "BlockingError" not in said
-    assert [line for line in _log(said) if line["level"] not in ("info", "debug")] == []
+    log = server.log()
+    assert "Traceback" not in log
+    assert "BlockingError" not in log
+    assert [line for line in _lines(log) if line["level"] not in ("info", "debug")] == []
 
 
-def _log(said: str) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
-    # On a busy machine the server's timer warns that loading took long; that says nothing about the graphs.
+def _lines(log: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    # On a busy machine the server's timer warns that loading took long; that is not about the graphs.
     return [line for line in lines if line["logger"] != "langgraph_api.timing.timer"]
 
 
 async def run(client: LangGraphClient, assistant: str, record: Any, **context: Any) -> tuple[str, Any]:
-    """A run of a graph on a new thread: the thread and what came out."""
+    """Run a graph on a new thread; return the thread and the result."""
     thread = (await client.threads.create())["thread_id"]
     result = await client.runs.wait(thread, assistant, input=record, context=context, raise_error=False)
     return thread, result
@@ -144,7 +145,7 @@ async def assistant_id(client: LangGraphClient, graph: str) -> str:
     return found["assistant_id"]
 
 
-# --- what works; these tests come first, while the server's log must be free of complaints
+# --- what works; these tests come first, while the server's log must be free of warnings
 
 
 @pytest.mark.usefixtures("quiet")
@@ -155,27 +156,26 @@ async def test_every_mode_and_the_conversation_are_offered(client: LangGraphClie
 
 
 @pytest.mark.usefixtures("quiet")
-@pytest.mark.parametrize("mode", MODES)
-async def test_a_record_is_worked_on_with_the_settings_of_the_context(
-    client: LangGraphClient, mode: str
-) -> None:
+async def test_each_mode_works_on_a_record_with_the_settings_of_the_context(client: LangGraphClient) -> None:
     settings = {"rehearsal_wins": 1.0, "max_rounds": 2, "editor_persona": "You write in verse."}
-    thread, result = await run(client, mode, ALPACA, **settings)
-    assert result["original"] == "Seven."
-    assert result["response"] != "Seven."
-    assert result["accepted_rounds"] == len(result["rounds"]) == (2 if mode == "evolve" else 1)
-    assert result["ending"] == ("max_rounds" if mode == "evolve" else "one_pass")
-    state = await client.threads.get_state(thread)
-    assert state["next"] == []
+    # All at once: the server looks for new runs once a second.
+    runs = await asyncio.gather(*(run(client, mode, ALPACA, **settings) for mode in MODES))
+    for mode, (thread, result) in zip(MODES, runs, strict=True):
+        assert result["original"] == "Seven.", mode
+        assert result["response"] != "Seven.", mode
+        assert result["accepted_rounds"] == len(result["rounds"]) == (2 if mode == "evolve" else 1), mode
+        assert result["ending"] == ("max_rounds" if mode == "evolve" else "one_pass"), mode
+        state = await client.threads.get_state(thread)
+        assert state["next"] == [], mode
 
 
 @pytest.mark.usefixtures("quiet")
 async def test_a_persona_reaches_its_agent(client: LangGraphClient) -> None:
     thread, _ = await run(client, "debate", ALPACA, critical_persona="You are a critic of critics.")
     state: Any = await client.threads.get_state(thread)
-    said = {side: json.dumps(state["values"][f"{side}_memory"]) for side in ("positive", "critical")}
-    assert "a critic of critics" in said["critical"]
-    assert "a critic of critics" not in said["positive"]
+    memory = {side: json.dumps(state["values"][f"{side}_memory"]) for side in ("positive", "critical")}
+    assert "a critic of critics" in memory["critical"]
+    assert "a critic of critics" not in memory["positive"]
 
 
 @pytest.mark.usefixtures("quiet")
@@ -197,7 +197,7 @@ async def test_the_input_is_a_record(client: LangGraphClient) -> None:
 
 
 @pytest.mark.usefixtures("quiet")
-async def test_the_settings_have_limits_and_words_and_stand_at_their_nodes(client: LangGraphClient) -> None:
+async def test_the_settings_have_bounds_descriptions_and_nodes(client: LangGraphClient) -> None:
     assistant = await assistant_id(client, "evolve")
     schemas: Any = await client.assistants.get_schemas(assistant)
     settings = schemas["context_schema"]["properties"]
@@ -226,7 +226,7 @@ async def test_the_settings_have_limits_and_words_and_stand_at_their_nodes(clien
 
 
 @pytest.mark.usefixtures("quiet")
-async def test_the_drawing_shows_the_loop_inside_of_the_conversation(client: LangGraphClient) -> None:
+async def test_the_drawing_shows_the_loop_inside_the_conversation(client: LangGraphClient) -> None:
     drawn = await client.assistants.get_graph(await assistant_id(client, "conversation"), xray=True)
     edges = {(edge["source"], edge["target"]) for edge in drawn["edges"]}
     inside = "exchange_graph:"
@@ -301,12 +301,11 @@ async def test_a_failing_exchange_does_not_end_the_conversation(client: LangGrap
     assert "this text cannot be answered" in result["results"][1]["failure"]["message"]
 
 
-# --- what does not work, and says why
+# --- errors
 
 
-@pytest.mark.parametrize(
-    ("graph", "record", "context", "words"),
-    [
+async def test_errors_are_explained(client: LangGraphClient) -> None:
+    cases: list[tuple[str, Any, dict[str, Any], str]] = [
         ("evolve", {"output": "Seven."}, {}, '"instruction"'),
         ("evolve", {"instruction": " ", "output": "Seven."}, {}, "request"),
         ("edit", {"instruction": "Name it.", "output": 7}, {}, '"output"'),
@@ -315,13 +314,12 @@ async def test_a_failing_exchange_does_not_end_the_conversation(client: LangGrap
         ("evolve", ALPACA, {"max_rounds": 0}, "max_rounds"),
         ("evolve", ALPACA, {"model": "glm:glm-5"}, "ZHIPUAI_API_KEY"),
         ("evolve", ALPACA, {"prompts": "/nowhere/at/all"}, "/nowhere/at/all"),
-    ],
-)
-async def test_a_mistake_is_explained(
-    client: LangGraphClient, graph: str, record: Any, context: dict[str, Any], words: str
-) -> None:
-    _, result = await run(client, graph, record, **context)
-    assert words in result["__error__"]["message"]
+    ]
+    runs = await asyncio.gather(
+        *(run(client, graph, record, **context) for graph, record, context, _ in cases)
+    )
+    for (*case, says), (_, result) in zip(cases, runs, strict=True):
+        assert says in result["__error__"]["message"], case
 
 
 async def test_after_a_refused_key_the_next_run_tries_again(client: LangGraphClient) -> None:
@@ -342,7 +340,7 @@ async def test_after_a_refused_key_the_next_run_tries_again(client: LangGraphCli
         assert result["response"] == "Seven is a prime."
 
 
-async def test_nothing_blocked_the_servers_event_loop_and_no_key_is_in_its_log(server: Studio) -> None:
-    assert "BlockingError" not in server.said()
-    assert "Blocking call" not in server.said()
-    assert "sk-not-a-real-key" not in server.said()
+async def test_nothing_blocked_the_event_loop_and_no_key_was_logged(server: Studio) -> None:
+    assert "BlockingError" not in server.log()
+    assert "Blocking call" not in server.log()
+    assert "sk-not-a-real-key" not in server.log()

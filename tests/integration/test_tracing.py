@@ -1,11 +1,13 @@
-"""Tracing with LangSmith: what a server gets that takes traces as LangSmith does, and what it must not."""
+"""Tracing with LangSmith: what a server that accepts traces receives, and what it must not receive."""
 
 import json
 import re
+import subprocess
 import threading
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,11 @@ from langgraph_sdk import get_client
 from graph.build import exchange_graph
 from graph.settings import Settings
 from graph.state import AlpacaRecord
+from prompts.method import MODES
 from standin import StandIn
-from tests.gateways import asking, until
-from tests.program import EXAMPLES, coevol
-from tests.test_studio import ALPACA, Studio
+from tests.gateways import gateway_to, until
+from tests.integration.test_studio import ALPACA, Studio
+from tests.program import EXAMPLES, start
 
 KEY = "lsv2_pt_not_a_real_key_0123456789"
 
@@ -37,11 +40,11 @@ INFO = {
         "size_limit_bytes": 20_971_520,
     },
 }
-"""What LangSmith says of itself, without the compression that it may also know."""
+"""What LangSmith reports about itself, without compression."""
 
 
 class LangSmith:
-    """Takes traces. `status` is what it answers them with; with `hangs`, nothing."""
+    """Accepts traces, which it answers with `status`, or not at all if it `hangs`."""
 
     def __init__(self, status: int = 202, hangs: bool = False) -> None:
         self.bodies: list[bytes] = []
@@ -99,7 +102,7 @@ class LangSmith:
         }
 
     def runs(self) -> dict[str, dict[str, Any]]:
-        """The runs of all traces by their ids, as they were when they ended."""
+        """Return the runs of all traces by their ids, in their final state."""
         runs: dict[str, dict[str, Any]] = {}
         for body in self.bodies:
             boundary = body.split(b"\r\n", 1)[0]
@@ -120,17 +123,27 @@ def langsmith() -> Iterator[LangSmith]:
     server.end()
 
 
-def evolve(server: StandIn, folder: Path, environment: dict[str, str], *words: str, status: int = 0) -> str:
-    return coevol(
+def start_evolve(
+    server: StandIn, folder: Path, environment: dict[str, str], *words: str
+) -> subprocess.Popen[str]:
+    return start(
         "evolve", EXAMPLES / "alpaca_en.json", "-o", folder, "--stop=2", "--max-rounds=1",
         "--model=openai:gpt-4o-mini", "--base-url", server.base_url("openai"), *words,
-        cwd=folder.parent, env=server.environment() | environment, status=status,
-    ).stderr  # fmt: skip
+        cwd=folder.parent, env=server.environment() | environment,
+    )  # fmt: skip
 
 
-def test_calls_are_found_by_run_sample_role_and_place(langsmith: LangSmith, tmp_path: Path) -> None:
+def ended(process: subprocess.Popen[str], status: int = 0) -> str:
+    """Wait for the end of a process and return its error output."""
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == status, err
+    assert "Traceback" not in err, err
+    return err
+
+
+def test_calls_are_found_by_run_sample_role_and_step(langsmith: LangSmith, tmp_path: Path) -> None:
     with StandIn() as server:
-        evolve(server, tmp_path / "my-run", langsmith.environment)
+        ended(start_evolve(server, tmp_path / "my-run", langsmith.environment))
         keys = [server.key("openai"), KEY]
     assert langsmith.keys == {KEY}
     runs = langsmith.runs()
@@ -159,44 +172,52 @@ def test_calls_are_found_by_run_sample_role_and_place(langsmith: LangSmith, tmp_
         "positive", "critical", "advisor", "editor", "judge"
     }  # fmt: skip
     assert not [key for key in keys if any(key.encode() in body for body in langsmith.bodies)]
-    # A local server's key that is a common word is left where it is one.
+    # The default key of a local server is a common word, which is not redacted.
     assert not [body for body in langsmith.bodies if b"[VLLM_API_KEY]" in body]
 
 
-def test_no_key_is_traced_that_comes_back(langsmith: LangSmith, tmp_path: Path) -> None:
+def test_a_key_that_the_server_echoes_is_not_traced(langsmith: LangSmith, tmp_path: Path) -> None:
     with StandIn("echo_key") as server:
-        evolve(server, tmp_path / "run", langsmith.environment, "--max-failures=1", status=1)
+        ended(start_evolve(server, tmp_path / "run", langsmith.environment, "--max-failures=1"), status=1)
         key = server.key("openai").encode()
     errors = [str(run["error"]) for run in langsmith.runs().values() if run.get("error")]
     assert any("[OPENAI_API_KEY]" in error for error in errors)
     assert not [body for body in langsmith.bodies if key in body or KEY.encode() in body]
 
 
-@pytest.mark.parametrize("what", ["refuses", "hangs", "is gone"])
-def test_a_run_is_done_whatever_becomes_of_its_traces(what: str, tmp_path: Path) -> None:
-    langsmith = LangSmith(status=403, hangs=what == "hangs")
-    if what == "is gone":
-        langsmith.end()
-    try:
-        with StandIn() as server:
-            began = time.monotonic()
-            said = evolve(server, tmp_path / "run", langsmith.environment)
-            assert time.monotonic() - began < 90
-            assert len(server.chats()) >= 16
-    finally:
-        if what != "is gone":
-            langsmith.end()
-    assert said.count("LangSmith does not take the traces") == 1
-    assert KEY not in said
-    assert not [file for file in (tmp_path / "run").rglob("*") if KEY.encode() in file.read_bytes()]
+def test_a_run_finishes_whatever_becomes_of_its_traces(tmp_path: Path) -> None:
+    tracers = {"refuses": LangSmith(status=403), "hangs": LangSmith(hangs=True), "is gone": LangSmith()}
+    tracers["is gone"].end()
+    with ExitStack() as running:
+        servers = {name: running.enter_context(StandIn()) for name in tracers}
+        running.callback(tracers["refuses"].end)
+        running.callback(tracers["hangs"].end)
+        began = time.monotonic()
+        # All at once: each waits ten seconds for the delivery of the last traces.
+        runs = {
+            name: start_evolve(servers[name], tmp_path / name, tracer.environment)
+            for name, tracer in tracers.items()
+        }
+        for name, run in runs.items():
+            err = ended(run)
+            assert err.count("LangSmith does not accept the traces") == 1, name
+            assert KEY not in err
+            assert len(servers[name].chats()) >= 16
+            assert not [file for file in (tmp_path / name).rglob("*") if KEY.encode() in file.read_bytes()]
+        assert time.monotonic() - began < 90
 
 
-def test_nobody_is_told_without_the_variables(langsmith: LangSmith, tmp_path: Path) -> None:
+def test_nothing_is_sent_without_the_variables(langsmith: LangSmith, tmp_path: Path) -> None:
     with StandIn() as server:
-        evolve(server, tmp_path / "run", langsmith.environment | {"LANGSMITH_TRACING": "false"})
-        evolve(server, tmp_path / "dry", langsmith.environment, "--dry-run")
         words = ("--model=openai:gpt-4o-mini", "--base-url", server.base_url("openai"))
-        coevol("check", *words, cwd=tmp_path, env=server.environment() | langsmith.environment)
+        traced = langsmith.environment
+        runs = [
+            start_evolve(server, tmp_path / "run", traced | {"LANGSMITH_TRACING": "false"}),
+            start_evolve(server, tmp_path / "dry", traced, "--dry-run"),
+            start("check", *words, cwd=tmp_path, env=server.environment() | traced),
+        ]
+        for run in runs:
+            ended(run)
     assert langsmith.asked == []
 
 
@@ -223,33 +244,35 @@ async def test_calls_made_in_studio_are_traced_too(langsmith: LangSmith, tmp_pat
 
 
 class Listener(AsyncCallbackHandler):
-    """Counts the calls that it is told of."""
+    """Counts the calls that it is notified of."""
 
     def __init__(self) -> None:
-        self.told = 0
+        self.calls = 0
 
     async def on_chat_model_start(self, *_: Any, **__: Any) -> None:
-        self.told += 1
+        self.calls += 1
 
 
-async def test_langchain_is_gone_round_only_where_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole: list[object] = []
+async def test_callbacks_are_skipped_only_without_a_listener(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    generated: list[object] = []
     theirs = BaseChatModel.agenerate
 
     async def counted(self: BaseChatModel, *given: Any, **named: Any) -> LLMResult:
-        whole.append(self)
+        generated.append(self)
         return await theirs(self, *given, **named)
 
     monkeypatch.setattr(BaseChatModel, "agenerate", counted)
     listener = Listener()
     with StandIn() as server:
         settings = Settings(model="openai:gpt-4o-mini", base_url=server.base_url("openai"))
-        async with asking(server) as to:
-            graph = exchange_graph("advise", lambda call, _: to.door.ask(call))
+        async with gateway_to(server) as client:
+            graph = exchange_graph(MODES["advise"], lambda call, _: client.gateway.ask(call))
             record = AlpacaRecord(id="a", instruction="Name a prime number.", output="Seven.")
             unheard = await graph.ainvoke(record, context=settings)
-            assert whole == []
+            assert generated == []
             heard = await graph.ainvoke(record, {"callbacks": [listener]}, context=settings)
-            assert len(whole) == listener.told == 2
+            assert len(generated) == listener.calls == 2
     assert unheard == heard
     assert [again.body for again in server.chats()[2:]] == [first.body for first in server.chats()[:2]]

@@ -19,7 +19,7 @@ TURN = {"from": Value("string"), "value": Value("string")}
 
 
 def load(file: Path) -> Any:
-    """The file as TRL, LLaMA-Factory and Axolotl load it."""
+    """Load a file as TRL, LLaMA-Factory and Axolotl do."""
     builder = "parquet" if file.suffix == ".parquet" else "json"
     return load_dataset(builder, data_files=str(file), split="train", cache_dir=str(file.parent / "cache"))
 
@@ -48,7 +48,7 @@ def test_trl_dpo_prefers_the_result_to_the_original(modes_run: Path, tmp_path: P
             assert record["score_chosen"] is record["score_rejected"] is None
 
 
-def test_pairs_of_each_step_and_of_what_the_judge_liked_less(modes_run: Path, tmp_path: Path) -> None:
+def test_pairs_of_each_step_and_of_drafts_the_judge_rejected(modes_run: Path, tmp_path: Path) -> None:
     words = ("export", modes_run, "--to", "trl-dpo")
     look(*words, "-o", "steps.jsonl", "--pairs", "steps", cwd=tmp_path)
     look(*words, "-o", "all.jsonl", "--pairs", "all", cwd=tmp_path)
@@ -69,8 +69,8 @@ def test_pairs_of_each_step_and_of_what_the_judge_liked_less(modes_run: Path, tm
             assert others[-1]["rejected"][0]["content"] == last["draft"]
     assert {"final", "step", "rejected"} == {pair["pair"] for pair in everything}
     kinds = Counter(pair["pair"] for pair in everything)
-    said = ", ".join(f"{kinds[kind]} {kind}" for kind in ("final", "step", "rejected"))
-    assert f"--pairs all: {said}" in (tmp_path / "all.jsonl-README.md").read_text(encoding="utf-8")
+    counts = ", ".join(f"{kinds[kind]} {kind}" for kind in ("final", "step", "rejected"))
+    assert f"--pairs all: {counts}" in (tmp_path / "all.jsonl-README.md").read_text(encoding="utf-8")
     scored = [pair for pair in everything if pair["pair"] != "final"]
     assert all(pair["score_chosen"] > pair["score_rejected"] for pair in scored)
 
@@ -83,15 +83,15 @@ def test_a_pair_of_a_conversation_has_the_evolved_exchanges_before_it(
     first, last, _ = load(tmp_path / "out.jsonl")
     (_, outcome), *_ = evolved(failing_run)
     assert (first["exchange"], last["exchange"]) == (0, 2)  # the second one failed
-    said = [turn["value"] for turn in FAILING[0]["conversations"]]
-    assert [turn["content"] for turn in last["prompt"]] == [said[0], outcome[0]["response"], *said[2:5]]
+    texts = [turn["value"] for turn in FAILING[0]["conversations"]]
+    assert [turn["content"] for turn in last["prompt"]] == [texts[0], outcome[0]["response"], *texts[2:5]]
     assert [turn["role"] for turn in last["prompt"]] == ["user", "assistant"] * 2 + ["user"]
     assert last["rejected"][0]["content"] == "Oak."
 
 
 @pytest.mark.parametrize("ending", ["json", "jsonl", "parquet"])
 @pytest.mark.parametrize("to", ["trl-sft", "axolotl", "llamafactory"])
-def test_what_is_learned_from_ends_with_the_evolved_response(
+def test_training_records_end_with_the_evolved_response(
     failing_run: Path, tmp_path: Path, to: str, ending: str
 ) -> None:
     file = tmp_path / f"train.{ending}"
@@ -112,7 +112,7 @@ def test_what_is_learned_from_ends_with_the_evolved_response(
     assert turns[3][text] == "Carrot."  # it failed
 
 
-def test_openai_takes_lines_of_messages_alone(failing_run: Path, tmp_path: Path) -> None:
+def test_openai_records_have_messages_only(failing_run: Path, tmp_path: Path) -> None:
     ended = look("export", failing_run, "-o", "train.jsonl", "--to", "openai", cwd=tmp_path)
     assert "OpenAI accepts no fewer than 10 records" in ended.stderr
     lines = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text("utf-8").splitlines()]
@@ -138,7 +138,7 @@ def test_llamafactory_finds_the_file_in_its_list(modes_run: Path, tmp_path: Path
     assert {record["chosen"]["from"] for record in found} == {"gpt"}
 
 
-def test_axolotl_is_given_its_lines(modes_run: Path, tmp_path: Path) -> None:
+def test_axolotl_gets_its_configuration(modes_run: Path, tmp_path: Path) -> None:
     words = ("export", modes_run, "-o", 'a "b".parquet', "--to", "axolotl", "--mode", "evolve")
     ended = look(*words, cwd=tmp_path)
     text = (tmp_path / 'a "b".parquet.axolotl.yaml').read_text(encoding="utf-8")
@@ -152,10 +152,12 @@ def test_axolotl_is_given_its_lines(modes_run: Path, tmp_path: Path) -> None:
         "roles_to_train": ["assistant"],
     }
     assert load(tmp_path / entry["path"]).features[entry["field_messages"]] == MESSAGES
-    look(*words, cwd=tmp_path)  # its own lines may be written anew
+    look(*words, cwd=tmp_path)  # its own configuration may be overwritten
 
 
-def test_a_card_says_where_the_records_come_from(failing_run: Path, modes_run: Path, tmp_path: Path) -> None:
+def test_a_card_describes_the_origin_of_the_records(
+    failing_run: Path, modes_run: Path, tmp_path: Path
+) -> None:
     look("export", failing_run, "-o", "train.jsonl", "--to", "trl-sft", cwd=tmp_path)
     card = DatasetCard.load(tmp_path / "README.md")
     assert card.data["configs"] == [{"config_name": "default", "data_files": "train.jsonl"}]
@@ -193,7 +195,7 @@ def test_a_card_says_where_the_records_come_from(failing_run: Path, modes_run: P
     assert "Not for training" in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
-def test_what_cannot_be_learned_from_is_left_out(tmp_path: Path) -> None:
+def test_what_cannot_be_trained_on_is_left_out(tmp_path: Path) -> None:
     def turns(*texts: str) -> list[dict[str, str]]:
         return [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(texts)]
 
@@ -222,12 +224,16 @@ def test_what_cannot_be_learned_from_is_left_out(tmp_path: Path) -> None:
     [
         (("a.json", "--to", "openai"), {}, "give the file a name that ends in .jsonl"),
         (("a.jsonl", "--to", "trl-dpo", "--mode", "edit"), {}, "only mode evolve has a judge"),
-        (("a.jsonl", "--to", "trl-sft", "--pairs", "all"), {}, "--pairs goes with --to trl-dpo or"),
+        (
+            ("a.jsonl", "--to", "trl-sft", "--pairs", "all"),
+            {},
+            "--pairs needs --to trl-dpo or llamafactory-dpo",
+        ),
         (("a.jsonl", "--to", "llamafactory-dpo"), {"dataset_info.json": "["}, "cannot take an entry"),
         (
             ("a.jsonl", "--to", "llamafactory-dpo"),
             {"dataset_info.json": '{"a": {"file_name": "b"}}'},
-            "has another data set under the name a",
+            "has another data set named a; choose another file name",
         ),
         (
             ("a.jsonl", "--to", "axolotl", "--mode", "edit"),
@@ -237,11 +243,11 @@ def test_what_cannot_be_learned_from_is_left_out(tmp_path: Path) -> None:
         (
             ("a.jsonl", "--to", "trl-dpo"),
             {"README.md": "Mine.", "a.jsonl-README.md": "Mine too."},
-            "would be the card of a.jsonl, and is another file",
+            "a.jsonl-README.md is needed for the card of a.jsonl and is another file",
         ),
     ],
 )
-def test_what_stands_in_the_way_is_said_and_nothing_written(
+def test_conflicts_are_reported_and_nothing_is_written(
     modes_run: Path, tmp_path: Path, words: tuple[object, ...], there: dict[str, str], message: str
 ) -> None:
     for name, text in there.items():

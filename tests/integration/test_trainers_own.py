@@ -1,7 +1,7 @@
-"""Exports for trainers, loaded by the trainers' own code: what they would train on is what the run says.
+"""Exports for trainers, loaded by the trainers' own code: they train on what the run holds.
 
-`make trainers` installs them into an environment of their own, where tests/in_trainers.py takes the files. In
-place of OpenAI's loader, which is not public, stand the types of its SDK.
+`make trainers` installs them into an environment of their own, where tests/in_trainers.py loads the files.
+OpenAI's loader is not public: the types of its SDK replace it.
 """
 
 import json
@@ -17,9 +17,8 @@ from pydantic import TypeAdapter
 
 from samples.sample import Exchange
 from tests.conftest import evolved, look
-from tests.program import DATA, EXAMPLES, coevol
+from tests.program import DATA, ROOT
 
-ROOT = Path(__file__).parents[1]
 TRAINERS = ROOT / ".venv-trainers"
 
 PARTICULAR: list[dict[str, Any]] = [
@@ -42,7 +41,7 @@ PARTICULAR: list[dict[str, Any]] = [
     }
     for number in range(4)
 ]
-"""Conversations, half of them with a system message, with texts to trip over for a loader or a template."""
+"""Conversations, half of them with a system message, with texts that may break a loader or a template."""
 
 
 Turn = tuple[str, str]
@@ -50,12 +49,12 @@ Turn = tuple[str, str]
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Rehearsed runs over particular records and real ones; over the examples where none are at hand."""
+    """Rehearsed runs over particular records and our data sets."""
     folder = tmp_path_factory.mktemp("runs")
     (folder / "particular.json").write_text(json.dumps(PARTICULAR), encoding="utf-8")
-    data = [folder / "particular.json", *(sorted(DATA.glob("*.json")) or sorted(EXAMPLES.glob("*.json*")))]
+    data = [folder / "particular.json", *sorted(DATA.glob("*.json"))]
     for file in data:
-        coevol("evolve", file, "-o", file.stem, "--stop", 8, "--max-rounds", 2, cwd=folder)
+        look("evolve", file, "-o", file.stem, "--stop", 8, "--max-rounds", 2, cwd=folder)
     return [folder / file.stem for file in data]
 
 
@@ -67,7 +66,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         ("axolotl", ("axolotl",)),
     ],
 )
-def test_a_trainer_takes_the_conversations_and_learns_the_responses(
+def test_a_trainer_loads_the_conversations_and_learns_the_responses(
     runs: list[Path], tmp_path: Path, trainer: str, formats: tuple[str, ...]
 ) -> None:
     expected: dict[str, list[Any]] = {}
@@ -91,7 +90,7 @@ def test_a_trainer_takes_the_conversations_and_learns_the_responses(
             assert [part.removesuffix("\n") for part in parts] == [f"{text}<|im_end|>" for text in answers]
 
 
-def test_openai_takes_the_lines_as_messages(runs: list[Path], tmp_path: Path) -> None:
+def test_openai_accepts_the_lines_as_messages(runs: list[Path], tmp_path: Path) -> None:
     message = TypeAdapter(list[ChatCompletionMessageParam])
     for run in runs:
         look("export", run, "-o", f"{run.name}.jsonl", "--to", "openai", cwd=tmp_path)
@@ -103,7 +102,7 @@ def test_openai_takes_the_lines_as_messages(runs: list[Path], tmp_path: Path) ->
 
 
 def spoken(run: Path) -> list[tuple[list[Turn], list[str]]]:
-    """Each conversation of a run, and its responses, as the run left them."""
+    """Return each conversation of a run, and its final responses."""
     found = []
     for sample, outcome in evolved(run):
         responses = {number: exchange.response for number, exchange in enumerate(sample.exchanges)}
@@ -117,7 +116,7 @@ def spoken(run: Path) -> list[tuple[list[Turn], list[str]]]:
 
 
 def preferred(run: Path, folder: Path) -> list[tuple[list[Turn], list[str]]]:
-    """What comes before each pair of a run, and its two responses, as plain JSON has them."""
+    """Return the prompt of each pair of a run, and its two responses, from plain JSON."""
     folder.mkdir(exist_ok=True)
     file = folder / f"{run.name}.json"
     look("export", run, "-o", file, "--to", "trl-dpo", "--pairs", "all", cwd=folder)
@@ -139,11 +138,13 @@ def chatml(turns: list[Turn]) -> str:
 
 
 def take(trainer: str, names: list[str], folder: Path) -> dict[str, list[Any]]:
-    """What a trainer makes of the exports in a folder."""
+    """Return what a trainer loads from the exports in a folder."""
     if not (TRAINERS / "ready").exists():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("the trainers are not here: make trainers")
-    words = [str(TRAINERS / "bin" / "python"), str(ROOT / "tests" / "in_trainers.py"), trainer, *names]
-    ended = subprocess.run(words, cwd=folder, capture_output=True, text=True, encoding="utf-8")
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(
+            "the trainers are not installed: run `make trainers`"
+        )
+    command = [str(TRAINERS / "bin" / "python"), str(ROOT / "tests" / "in_trainers.py"), trainer, *names]
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8")
     assert ended.returncode == 0, ended.stderr[-4000:]
     taken: dict[str, list[Any]] = json.loads((folder / "taken.json").read_text(encoding="utf-8"))
     return taken

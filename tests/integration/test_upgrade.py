@@ -1,18 +1,22 @@
-"""Ledgers that an older version of the program made: taken to this version, whole, or left as they are."""
+"""Ledgers of older versions of the program: upgraded completely, or left unchanged."""
 
 import json
 import shutil
 import sqlite3
 import threading
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ledger.ledger import Ledger
 from ledger.tables import VERSION
+from runners.api import load_run
+from standin import StandIn
 from tests.conftest import look, remount
-from tests.program import coevol, start
+from tests.program import DATA, start
 
 RECORD = {
     "id": "fruit",
@@ -32,7 +36,7 @@ def old(tmp_path: Path) -> Path:
         file.unlink()
     with closing(sqlite3.connect(tmp_path / "run" / "ledger.sqlite")) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(Path(__file__).with_name("ledger_3.sql").read_text())
+        connection.executescript((DATA / "ledger_3.sql").read_text(encoding="utf-8"))
     return tmp_path / "run"
 
 
@@ -42,8 +46,12 @@ def version(run: Path) -> int:
         return found
 
 
+ONLY_UPGRADED: dict[str, list[tuple[object, ...]]] = {"call_failure_split": [], "result_failure_split": []}
+"""The triggers that split what a program of version 7 writes."""
+
+
 def tables(ledger: Path) -> dict[str, list[tuple[object, ...]]]:
-    """The columns of each table and view, and the columns of each index."""
+    """Return the columns of each table, view and index, and for each trigger nothing."""
     with closing(sqlite3.connect(ledger)) as connection:
         names = connection.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")
         return {
@@ -53,17 +61,17 @@ def tables(ledger: Path) -> dict[str, list[tuple[object, ...]]]:
         }  # fmt: skip
 
 
-def test_an_older_ledger_is_upgraded_with_all_it_holds(old: Path, tmp_path: Path) -> None:
+def test_an_older_ledger_is_upgraded_with_its_contents(old: Path, tmp_path: Path) -> None:
     ledger = Ledger.open(old / "ledger.sqlite")
     assert version(old) == VERSION
     Ledger.create(tmp_path / "new.sqlite")
-    assert tables(old / "ledger.sqlite") == tables(tmp_path / "new.sqlite")
+    assert tables(old / "ledger.sqlite") == tables(tmp_path / "new.sqlite") | ONLY_UPGRADED
     ((sample, results),) = ledger.samples()
     assert sample.record == RECORD
     (call,) = ledger.calls("fruit")
     assert call["reply"] == results["edit"].outcome[0]["response"]
     assert "Tian Shan" in call["reply"]
-    # The run goes on as it was, and has nothing left to do.
+    # The run resumes and has nothing left to do.
     assert "1/1 samples" in look(*EVOLVE, cwd=tmp_path).stderr
     assert len(ledger.calls("fruit")) == 1
     look("export", "run", "-o", "out.json", cwd=tmp_path)
@@ -71,7 +79,7 @@ def test_an_older_ledger_is_upgraded_with_all_it_holds(old: Path, tmp_path: Path
 
 
 def test_several_processes_upgrade_at_once(old: Path, tmp_path: Path) -> None:
-    processes = [start("stats", "run", cwd=tmp_path) for _ in range(4)]
+    processes = [start("stats", "run", cwd=tmp_path) for _ in range(3)]
     for process in processes:
         out, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
@@ -79,27 +87,27 @@ def test_several_processes_upgrade_at_once(old: Path, tmp_path: Path) -> None:
     assert version(old) == VERSION
 
 
-def test_an_upgrade_waits_for_who_writes_and_disturbs_nobody(old: Path, tmp_path: Path) -> None:
+def test_an_upgrade_waits_for_a_writer_and_does_not_disturb_it(old: Path, tmp_path: Path) -> None:
     add = "INSERT INTO texts VALUES (?, NULL, 'from a program of the older version')"
     with closing(sqlite3.connect(old / "ledger.sqlite", check_same_thread=False)) as writer:
         writer.execute(add, (6,))
         waiting = threading.Timer(1, writer.commit)
         waiting.start()
-        assert "1 of 1 finished" in coevol("stats", "run", cwd=tmp_path).stdout
+        assert "1 of 1 finished" in look("stats", "run", cwd=tmp_path).stdout
         waiting.join()
         with writer:
             writer.execute(add, (7,))
     assert version(old) == VERSION
-    assert Ledger.open(old / "ledger.sqlite").last_text() == 7
+    assert Ledger.open(old / "ledger.sqlite").last_text_id() == 7
 
 
 def test_an_upgrade_that_fails_leaves_the_ledger_as_it_was(old: Path, tmp_path: Path) -> None:
     with closing(sqlite3.connect(old / "ledger.sqlite")) as connection:
-        connection.execute("CREATE TABLE decided (by INTEGER)")  # where the upgrade's last view belongs
+        connection.execute("CREATE TABLE decided (by INTEGER)")  # the name of the upgrade's last view
     before = tables(old / "ledger.sqlite")
-    said = look("stats", "run", cwd=tmp_path, status=2).stderr
-    assert said.count("\n") == 1
-    assert "table decided already exists" in said
+    message = look("stats", "run", cwd=tmp_path, status=2).stderr
+    assert message.count("\n") == 1
+    assert "table decided already exists" in message
     assert version(old) == 3
     assert tables(old / "ledger.sqlite") == before
 
@@ -108,9 +116,187 @@ def test_an_older_ledger_in_a_folder_that_is_read_only_is_refused(old: Path, dis
     remount(disk, "size=50m")
     shutil.copytree(old, disk / "run")
     remount(disk, "ro")
-    said = look("stats", "run", cwd=disk, status=2).stderr
-    assert said.count("\n") == 1
-    assert "from version 3 to" in said
-    assert "read-only: make it writable, or look at a copy" in said
+    message = look("stats", "run", cwd=disk, status=2).stderr
+    assert message.count("\n") == 1
+    assert "version 3" in message
+    assert "read-only: make it writable, or look at a copy" in message
     remount(disk, "rw")
     assert "1 of 1 finished" in look("stats", "run", cwd=disk).stdout
+
+
+# A run of version 7 over eight records, killed while `prime` was in progress and before `moon`. The model
+# refused `withheld` (content filter) and `quince`, its draft for `zebra` was truncated, `tool` was skipped.
+
+RUN_7 = DATA / "run_7"
+FAILED = {"withheld": "content filter", "zebra": "truncated", "quince": "refused"}
+MODES_7 = ("--mode", "edit", "--mode", "evolve", "--max-rounds", 2)
+
+
+@pytest.fixture
+def run_7(tmp_path: Path) -> Path:
+    """The folder of that run; its data is next to it."""
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(RUN_7 / "data.json", tmp_path)
+    shutil.copy(RUN_7 / "run.json", run)
+    with closing(sqlite3.connect(run / "ledger.sqlite")) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript((RUN_7 / "ledger.sql").read_text(encoding="utf-8"))
+    return run
+
+
+def rows(run: Path, query: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(run / "ledger.sqlite")) as connection:
+        return connection.execute(query).fetchall()
+
+
+FAILURES_OF_CALLS = "SELECT number, {} FROM calls WHERE failure IS NOT NULL ORDER BY number"
+FAILURES_OF_RESULTS = "SELECT position, mode, {} FROM results WHERE status = 'failed' ORDER BY position, mode"
+
+
+def test_kind_and_message_of_failures_are_split(run_7: Path, tmp_path: Path) -> None:
+    before = [
+        rows(run_7, FAILURES_OF_CALLS.format("failure")),
+        rows(run_7, FAILURES_OF_RESULTS.format("reason")),
+    ]
+    skipped = "SELECT position, failure_kind, reason FROM results WHERE status = 'skipped'"
+    ledger = Ledger.open(run_7 / "ledger.sqlite")
+    assert version(run_7) == VERSION
+    Ledger.create(tmp_path / "new.sqlite")
+    assert tables(run_7 / "ledger.sqlite") == tables(tmp_path / "new.sqlite") | ONLY_UPGRADED
+    after = [
+        rows(run_7, FAILURES_OF_CALLS.format("failure_kind, failure")),
+        rows(run_7, FAILURES_OF_RESULTS.format("failure_kind, reason")),
+    ]
+    for old, new in zip(before, after, strict=True):
+        assert len(new) >= 6
+        assert new == [(*key, *text.split(": ", 1)) for *key, text in old]
+    assert rows(run_7, skipped) == [(2, None, "an empty request")]
+    for sample, by_mode in ledger.samples():
+        for result in by_mode.values():
+            assert result.failure_kind == FAILED.get(sample.id)
+            assert (result.status == "failed") == (sample.id in FAILED)
+    messages = {
+        sample.id: by_mode["evolve"].reason for sample, by_mode in ledger.samples() if sample.id in FAILED
+    }
+    assert messages["zebra"] == "the draft was cut off at the limit for replies\nRaise --max-tokens."
+    assert "answered 400 (content_filter): The prompt was flagged" in str(messages["withheld"])
+    assert "answered 400 (invalid_request_error): The request is not valid." in str(messages["quince"])
+
+
+def test_a_run_of_version_7_resumes_and_repeats_no_recorded_call(
+    run_7: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def content(messages: Any) -> str:
+        return json.dumps(messages, sort_keys=True)
+
+    ledger = Ledger.open(run_7 / "ledger.sqlite")
+    recorded = Counter(content(call["messages"]) for call in load_run(run_7).calls())
+    finished = {sample.id: by_mode for sample, by_mode in ledger.samples()}
+    with StandIn() as server:
+        monkeypatch.setenv("OPENAI_API_KEY", server.key("openai"))
+        words = ("evolve", "data.json", "-o", "run", "--model", "openai:gpt-4o-mini", *MODES_7)
+        ended = look(*words, "--base-url", server.base_url("openai"), cwd=tmp_path, status=1)
+        asked = Counter(content(chat.body["messages"]) for chat in server.chats())
+    # Two modes of eight records, the skipped one counts once.
+    assert "15/15 samples" in ended.stderr
+    assert "6 failed" in ended.stderr
+    assert not recorded & asked
+    assert max(asked.values()) == 1
+    new = list(load_run(run_7).calls())[recorded.total() :]
+    assert len(new) == asked.total()
+    assert {(call["sample"], call["mode"]) for call in new} == {
+        ("prime", "evolve"), ("moon", "edit"), ("moon", "evolve")
+    }  # fmt: skip
+    for sample, by_mode in ledger.samples():
+        assert by_mode.items() >= finished.get(sample.id, {}).items()
+        assert set(by_mode) == ({""} if sample.id == "tool" else {"edit", "evolve"})
+
+
+def test_all_commands_can_use_a_run_of_version_7(run_7: Path, tmp_path: Path) -> None:
+    stats = json.loads(look("stats", "run", "--json", cwd=tmp_path).stdout)
+    assert {mode: stats["modes"][mode]["failed"] for mode in ("edit", "evolve")} == {"edit": 3, "evolve": 3}
+    assert all(kind in json.dumps(stats) for kind in FAILED.values())
+    assert "content filter" in look("stats", "run", cwd=tmp_path).stdout
+    for sample, kind in FAILED.items():
+        shown = look("show", "run", sample, cwd=tmp_path).stdout
+        assert f"{kind}: " in shown
+        assert f"{kind}: {kind}" not in shown
+    assert "accepted" in look("show", "run", "river", cwd=tmp_path).stdout
+    look("export", "run", "--mode", "evolve", "-o", "out.json", cwd=tmp_path)
+    exported = {record["id"]: record for record in json.loads((tmp_path / "out.json").read_text("utf-8"))}
+    original = {record["id"]: record for record in json.loads((tmp_path / "data.json").read_text("utf-8"))}
+    assert all(exported[sample] == original[sample] for sample in FAILED)
+    assert exported["river"] != original["river"]
+    assert "editor" in look("graph", "run", cwd=tmp_path).stdout
+    look("report", "run", "-o", "report.html", cwd=tmp_path)
+    assert "content filter" in (tmp_path / "report.html").read_text("utf-8")
+    loaded = load_run(run_7)
+    assert {row["failure_kind"] for row in loaded.samples() if row["status"] == "failed"} == set(
+        FAILED.values()
+    )
+
+
+def columns_7(table: str) -> list[str]:
+    """Return the columns that a table has in version 7."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript((RUN_7 / "ledger.sql").read_text(encoding="utf-8"))
+        return [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
+
+
+def test_what_a_program_of_version_7_still_writes_is_split(run_7: Path) -> None:
+    calls, results = columns_7("calls"), columns_7("results")
+    assert "failure_kind" not in calls + results
+
+    def insert(verb: str, table: str, names: list[str], like: str, **changed: object) -> None:
+        old = dict(
+            zip(
+                names,
+                writer.execute(f"SELECT {', '.join(names)} FROM {table} {like}").fetchone(),
+                strict=True,
+            )
+        )
+        marks = ", ".join("?" * len(names))
+        with writer:
+            writer.execute(
+                f"{verb} INTO {table} ({', '.join(names)}) VALUES ({marks})", [*(old | changed).values()]
+            )
+
+    last = rows(run_7, "SELECT max(number) FROM calls")[0][0]
+    call, result = "WHERE sample = 'moon' OR step = 'editor'", "WHERE mode = 'edit' AND status = 'done'"
+    with closing(sqlite3.connect(run_7 / "ledger.sqlite")) as writer:
+        writer.execute("SELECT count(*) FROM calls").fetchall()
+        Ledger.open(run_7 / "ledger.sqlite")  # which upgrades it
+        failure = "too long: the server answered 400: at most 4096 tokens: 5000 given\nShorten it."
+        insert("INSERT", "calls", calls, call, number=last + 1, failure=failure)
+        insert("INSERT", "calls", calls, call, number=last + 2, failure=None)
+        insert("INSERT OR REPLACE", "results", results, result, position=7, status="failed", reason=failure)
+        insert("INSERT OR REPLACE", "results", results, result, position=0, status="failed", reason=failure)
+        insert(
+            "INSERT OR REPLACE",
+            "results",
+            results,
+            result,
+            position=2,
+            mode="",
+            status="skipped",
+            reason="odd: x",
+        )
+    split = ("too long", "the server answered 400: at most 4096 tokens: 5000 given\nShorten it.")
+    assert rows(run_7, f"SELECT failure_kind, failure FROM calls WHERE number > {last} ORDER BY number") == [
+        split, (None, None)
+    ]  # fmt: skip
+    written = "position IN (0, 2, 7) AND mode <> 'evolve' ORDER BY position"
+    assert rows(run_7, f"SELECT failure_kind, reason FROM results WHERE {written}") == [
+        split,
+        (None, "odd: x"),
+        split,
+    ]
+    # The totals count each result and each call once.
+    counted = "SELECT mode, status, count(*) FROM results GROUP BY 1, 2 ORDER BY 1, 2"
+    totals = (
+        "SELECT mode, status, sum(results) FROM result_totals GROUP BY 1, 2 HAVING sum(results) ORDER BY 1, 2"
+    )
+    assert rows(run_7, counted) == rows(run_7, totals)
+    counted = "SELECT count(*), count(failure) FROM calls"
+    assert rows(run_7, counted) == rows(run_7, "SELECT sum(calls), sum(failed) FROM call_totals")

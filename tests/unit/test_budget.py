@@ -12,21 +12,20 @@ import pytest
 
 from models.call import Message
 from models.errors.exceptions import RunStopped
-from models.limits.budget import UNKNOWN, Budget, Usage, prompt_tokens, worst_case
+from models.limits.budget import MAX_UNPROVEN_CALLS, Budget, Usage, prompt_tokens, worst_case
 from models.providers.prices import cost
 from models.settings import Endpoint
 from standin import StandIn
 from tests.conftest import look
-from tests.gateways import asking, call
-from tests.program import EXAMPLES
-from tests.test_run import records, written
+from tests.gateways import call, gateway_to
+from tests.program import EXAMPLES, records, write
 
 MINI = Endpoint("openai", "gpt-5.4-mini", None)
 """A model with a list price. Nothing here calls it."""
 
 
-def tokens_on_file(run: Path) -> tuple[int, int]:
-    """The calls in a run's ledger, and the tokens they took."""
+def tokens_recorded(run: Path) -> tuple[int, int]:
+    """Return the number of recorded calls of a run and the tokens they took."""
     with closing(sqlite3.connect(run / "ledger.sqlite")) as ledger:
         query = "SELECT count(*), coalesce(sum(input_tokens + output_tokens), 0) FROM calls"
         calls, tokens = ledger.execute(query).fetchone()
@@ -37,7 +36,7 @@ def tokens_on_file(run: Path) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("appetite", [1.0, 0.2])
-async def test_not_one_call_exceeds_the_dollars_with_64_in_flight(appetite: float) -> None:
+async def test_no_call_exceeds_the_dollars_with_64_in_flight(appetite: float) -> None:
     limit, most, at = 0.10, 1000, datetime.now(UTC)
     budget, chance = Budget(dollars=limit), random.Random(1)
     prices: list[float] = []
@@ -75,9 +74,9 @@ async def test_calls_over_http_stop_before_the_tokens_are_used_up() -> None:
     limit = 1000
     with StandIn() as server:
         budget = Budget(tokens=limit)
-        async with asking(server, budget=budget, max_tokens=100) as to:
-            replies = await to.ask(*map(call, range(200)))
-            counted = [(made.input_tokens or 0) + (made.output_tokens or 0) for made in to.records]
+        async with gateway_to(server, budget=budget, max_tokens=100) as client:
+            replies = await client.ask(*map(call, range(200)))
+            counted = [(made.input_tokens or 0) + (made.output_tokens or 0) for made in client.records]
             (reason,) = {str(reply) for reply in replies if isinstance(reply, RunStopped)}
         assert sum(isinstance(reply, str) for reply in replies) == len(counted) == len(server.chats())
         # Calls waited for those in flight, so that only the last worst case is left over.
@@ -90,12 +89,12 @@ async def test_a_refused_attempt_is_free_and_a_lost_one_counts_as_its_worst_case
     messages = call().messages
     worst = worst_case(MINI, prompt_tokens(messages), 100).tokens
     with StandIn("429:nth=1") as server:
-        async with asking(server, budget=Budget(tokens=worst), max_tokens=100) as to:
-            assert [type(reply) for reply in await to.ask(call())] == [str]
+        async with gateway_to(server, budget=Budget(tokens=worst), max_tokens=100) as client:
+            assert [type(reply) for reply in await client.ask(call())] == [str]
     with StandIn("reset") as server:
         budget = Budget(tokens=2 * worst)
-        async with asking(server, budget=budget, max_tokens=100) as to:
-            assert [type(reply) for reply in await to.ask(call())] == [RunStopped]
+        async with gateway_to(server, budget=budget, max_tokens=100) as client:
+            assert [type(reply) for reply in await client.ask(call())] == [RunStopped]
         assert len(server.chats()) == 2
         assert budget.spent.tokens == 2 * worst
 
@@ -109,16 +108,16 @@ async def test_what_a_provider_counts_beyond_the_worst_case_is_learned() -> None
         await budget.reserve(MINI, messages, 100)
 
 
-async def test_a_server_that_ignores_the_limit_on_replies_takes_a_few_calls_too_many_at_most() -> None:
-    limit, said = 20_000, list[str]()
+async def test_a_server_that_ignores_the_limit_on_replies_gets_a_few_calls_too_many_at_most() -> None:
+    limit, notices = 20_000, list[str]()
     with StandIn("unlimited", latency=0.01) as server:
         budget = Budget(tokens=limit)
-        async with asking(server, budget=budget, max_tokens=100, tell=said.append) as to:
-            await to.ask(*map(call, range(200)))
-            longest = max((made.input_tokens or 0) + (made.output_tokens or 0) for made in to.records)
+        async with gateway_to(server, budget=budget, max_tokens=100, notify=notices.append) as client:
+            await client.ask(*map(call, range(200)))
+            longest = max((made.input_tokens or 0) + (made.output_tokens or 0) for made in client.records)
     assert longest > 900
-    assert limit / 2 < budget.spent.tokens <= limit + UNKNOWN * longest
-    (notice,) = said
+    assert limit / 2 < budget.spent.tokens <= limit + MAX_UNPROVEN_CALLS * longest
+    (notice,) = notices
     assert "ignores the limit on replies" in notice and "--extra-body" in notice
 
 
@@ -128,15 +127,15 @@ def test_a_budget_and_a_forecast_follow_the_limit_that_is_sent(tmp_path: Path) -
     _, long = numbers(look(*words, cwd=tmp_path).stdout, "Tokens")
     assert short < long
     endless = ("--extra-body", 'judge={"max_tokens": null}')
-    assert "takes the limit away for judge" in look(*words, *endless, cwd=tmp_path).stdout
+    assert "removes the limit for judge" in look(*words, *endless, cwd=tmp_path).stdout
     refused = look(*words, *endless, "--budget-tokens", 1000, cwd=tmp_path, status=2).stderr
     assert "a budget needs a limit on replies" in refused
 
 
-def test_a_run_stops_at_its_budget_and_goes_on_with_a_larger_one(
+def test_a_run_stops_at_its_budget_and_resumes_with_a_larger_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written(tmp_path / "data.json", records(6))
+    write(tmp_path / "data.json", records(6))
     words = ("evolve", "data.json", "-o", "run", "--model", "openai:gpt-5.4-mini", "--max-tokens", 300)
     with StandIn() as server:
         there = ("--base-url", server.base_url("openai"))
@@ -147,25 +146,25 @@ def test_a_run_stops_at_its_budget_and_goes_on_with_a_larger_one(
         assert not (tmp_path / "run").exists()
 
         first = look(*words, *there, "--budget-tokens", 20_000, cwd=tmp_path, status=3)
-        calls, tokens = tokens_on_file(tmp_path / "run")
+        calls, tokens = tokens_recorded(tmp_path / "run")
         assert calls == len(server.chats()) and 10_000 < tokens <= 20_000
         assert f"this run has spent {tokens:,} tokens" in " ".join(first.stderr.split())
 
-        # At OpenAI's own address the calls on file have a price, which is more than this. Nothing is called.
+        # At OpenAI's own address the recorded calls have a price, which is more than this. Nothing is called.
         second = look(*words, "--budget", 0.0001, cwd=tmp_path, status=3)
         assert "this run has spent $0.0" in second.stderr and re.search(
             r"for instance --budget 0\.\d*[1-9]", " ".join(second.stderr.split())
         )
-        assert tokens_on_file(tmp_path / "run") == (calls, tokens)
+        assert tokens_recorded(tmp_path / "run") == (calls, tokens)
 
         dry = look(*words, *there, "--dry-run", "--budget-tokens", 20_000, cwd=tmp_path)
         assert f"Spent    {tokens:,} tokens" in dry.stdout and "stop before it is done" in dry.stdout
-        assert f"On file  {calls:,} calls" in dry.stdout
+        assert f"Recorded {calls:,} calls" in dry.stdout
         least, most = numbers(dry.stdout, "Calls")
 
         look(*words, *there, "--budget-tokens", 2_000_000, cwd=tmp_path)
         asked = [request.digest for request in server.chats()]
-        assert len(asked) == len(set(asked)) == tokens_on_file(tmp_path / "run")[0]
+        assert len(asked) == len(set(asked)) == tokens_recorded(tmp_path / "run")[0]
         assert least <= len(asked) - calls <= most
 
 
@@ -173,13 +172,13 @@ def test_a_run_stops_at_its_budget_and_goes_on_with_a_larger_one(
 
 
 def numbers(text: str, name: str) -> tuple[int, int]:
-    """Least and most in a line of the forecast."""
+    """Return the least and the most in a line of the forecast."""
     (line,) = re.findall(rf"^{name} +(.*)$", text, re.MULTILINE)
     found = [int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", line)]
     return found[0], found[-1]
 
 
-def test_a_dry_run_tells_the_price_without_key_call_or_folder(tmp_path: Path) -> None:
+def test_a_dry_run_estimates_the_price_without_key_call_or_folder(tmp_path: Path) -> None:
     words = (
         "evolve",
         EXAMPLES / "alpaca_en.json",
@@ -189,39 +188,39 @@ def test_a_dry_run_tells_the_price_without_key_call_or_folder(tmp_path: Path) ->
         "--model",
         "openai:gpt-5.4-mini",
     )
-    said = look(*words, "--stop", 3, "--max-tokens", 700, "--budget", 0.01, cwd=tmp_path).stdout
+    text = look(*words, "--stop", 3, "--max-tokens", 700, "--budget", 0.01, cwd=tmp_path).stdout
     assert not list(tmp_path.iterdir())
-    assert numbers(said, "Samples") == (3, 3)
-    least, most = re.findall(r"\$([\d.]+)", said)
+    assert numbers(text, "Samples") == (3, 3)
+    least, most = re.findall(r"\$([\d.]+)", text)
     inputs, outputs = (
-        re.findall(rf"([\d,]+) to ([\d,]+) of {what}", said)[0] for what in ("prompts", "replies")
+        re.findall(rf"([\d,]+) to ([\d,]+) of {what}", text)[0] for what in ("prompts", "replies")
     )
     for dollars, *tokens in zip((least, most), inputs, outputs, strict=True):
         asked, replied = (int(number.replace(",", "")) for number in tokens)
         assert float(dollars) == pytest.approx(cost(MINI, 1, asked, 0, replied, datetime.now(UTC)), rel=0.02)
     assert outputs == (f"{3 * 8 * 30:,}", f"{3 * 30 * 700:,}")
-    assert "between 30 tokens and 700" in said and "between 1 round and 3" in said
-    assert "the run will stop before it is done" in said
+    assert "between 30 tokens and 700" in text and "between 1 round and 3" in text
+    assert "the run will stop before it is done" in text
 
 
 def test_a_forecast_holds_and_counts_what_is_finished(tmp_path: Path) -> None:
     words = ("evolve", EXAMPLES / "alpaca_en.json", "-o", "run", "--max-rounds", 2, "--max-tokens", 200)
-    # Every draft is taken, and no verdict is unreadable: the most there is.
+    # Every draft is accepted, and no verdict is unreadable: the most there is.
     certain = (*words, "--rehearsal-wins", 1, "--judge-retries", 0)
     _, most = numbers(look(*certain, "--dry-run", cwd=tmp_path).stdout, "Calls")
     look(*certain, "--stop", 4, cwd=tmp_path)
-    calls, _ = tokens_on_file(tmp_path / "run")
-    said = look(*certain, "--dry-run", cwd=tmp_path).stdout
-    assert numbers(said, "Calls")[1] == most - calls
-    assert "4 finished before" in said and "not known: no price" in said
+    calls, _ = tokens_recorded(tmp_path / "run")
+    text = look(*certain, "--dry-run", cwd=tmp_path).stdout
+    assert numbers(text, "Calls")[1] == most - calls
+    assert "4 finished before" in text and "unknown: no price list has rehearsal:" in text
     differently = look(*words, "--dry-run", cwd=tmp_path, status=2)
     assert "made differently" in differently.stderr
 
 
 def test_a_forecast_of_conversations_holds(tmp_path: Path) -> None:
     words = ("evolve", EXAMPLES / "sharegpt_en.json", "-o", "run", "--mode", "edit", "--mode", "evolve")
-    said = look(*words, "--dry-run", cwd=tmp_path).stdout
-    assert "in 2 modes" in said and "1 skipped" in said and "conversation" in said
+    text = look(*words, "--dry-run", cwd=tmp_path).stdout
+    assert "in 2 modes" in text and "1 skipped" in text and "conversation" in text
     look(*words, cwd=tmp_path)
-    least, most = numbers(said, "Calls")
-    assert least <= tokens_on_file(tmp_path / "run")[0] <= most
+    least, most = numbers(text, "Calls")
+    assert least <= tokens_recorded(tmp_path / "run")[0] <= most

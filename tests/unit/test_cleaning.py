@@ -1,4 +1,4 @@
-"""Cleaning drafts: what comes off, and, more important, what stays."""
+"""Cleaning drafts: what is removed and, more important, what stays."""
 
 import pytest
 from hypothesis import assume, given, settings
@@ -60,7 +60,7 @@ WRAPPINGS = [
 
 
 @pytest.mark.parametrize("wrapping", WRAPPINGS)
-def test_what_is_not_the_answer_comes_off(wrapping: str) -> None:
+def test_what_is_not_the_answer_is_removed(wrapping: str) -> None:
     draft = wrapping.format(ANSWER)
     assert clean_draft(draft, REQUEST, RESPONSE) == ANSWER
     assert clean_draft(draft, REQUEST, None) == ANSWER
@@ -149,7 +149,7 @@ def test_what_is_in_doubt_stays(draft: str, response: str | None) -> None:
     ],
 )
 @pytest.mark.parametrize("response", [RESPONSE, None])
-def test_what_the_request_speaks_for_stays(request_: str, draft: str, response: str | None) -> None:
+def test_what_the_request_asks_for_stays(request_: str, draft: str, response: str | None) -> None:
     assert clean_draft(draft, request_, response) == draft
 
 
@@ -174,7 +174,7 @@ def test_the_interior_is_not_touched() -> None:
     assert clean_draft(f"Revised response:\n\n{answer}\n", REQUEST, RESPONSE) == answer
 
 
-def test_an_indentation_that_lines_share_is_kept() -> None:
+def test_a_shared_indentation_is_kept() -> None:
     code = "    a = 1\n    b = 2"
     assert clean_draft(f"\n{code}\n\n", REQUEST, RESPONSE) == code
     assert clean_draft(" The Rhine.\nNorth.", REQUEST, RESPONSE) == "The Rhine.\nNorth."
@@ -195,7 +195,7 @@ pieces = st.lists(
 
 
 @given(pieces, pieces | st.just(REQUEST), st.none() | pieces)
-def test_cleaning_takes_only_from_the_edges_and_only_once(
+def test_cleaning_removes_only_from_the_edges_and_only_once(
     draft: str, request: str, response: str | None
 ) -> None:
     cleaned = clean_draft(draft, request, response)
@@ -205,7 +205,7 @@ def test_cleaning_takes_only_from_the_edges_and_only_once(
 
 
 @given(st.text())
-def test_other_text_only_loses_the_blank_around_it(draft: str) -> None:
+def test_other_text_only_loses_surrounding_whitespace(draft: str) -> None:
     assume(draft.strip()[:1] not in {*"\"'“‘«「『`~<"} and "esponse" not in draft)
     assert clean_draft(draft, REQUEST, RESPONSE).strip() == draft.strip()
 
@@ -213,7 +213,7 @@ def test_other_text_only_loses_the_blank_around_it(draft: str) -> None:
 @pytest.mark.parametrize(
     "piece", ["\n", " ", "<", "`", "```\n", "a(", '"', "revised ", "</response>", " \n", "*", "#"]
 )
-def test_long_drafts_are_no_trouble(piece: str) -> None:
+def test_long_drafts_are_cleaned_in_time(piece: str) -> None:
     long = piece * (200_000 // len(piece))
     for draft in (long, f"Here is the revised {long}", f"```\n{long}\n```", f"Response:\n{long}"):
         assert clean_draft(draft, REQUEST, long) in draft

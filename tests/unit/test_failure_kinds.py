@@ -1,51 +1,52 @@
-"""What each failure means: every code and status of the table over HTTP, and anything else at all."""
+"""What kind of failure each code, status and message is, over HTTP; and that anything else is one too."""
 
 import asyncio
 import json
+from contextlib import AbstractAsyncContextManager
 from typing import Any, get_args
 
 import aiohttp
 import httpx2
 import openai
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 
-from models import gateway as door
 from models.errors.classify import classify, classify_reply
 from models.errors.exceptions import BadResponse, CallFailed, RunStopped
-from models.errors.kinds import CODES, GLM_CODES, LONGEST_WORDS, WENXIN_CODES, Failure, Remedy
+from models.errors.kinds import CODES, GLM_CODES, MAX_MESSAGE_CHARS, WENXIN_CODES, Failure, Remedy
 from models.limits.budget import Budget
+from models.policy import GatewayPolicy
 from models.settings import Endpoint
 from standin import Fault, StandIn
-from tests.gateways import answering, asking, call
-from tests.recorder import Recorder, Refused
+from tests.gateways import Client, call, fixed_response, gateway_to, sped_up
+from tests.recorder import Messages, Recorder, Refused
 
-# Of each provider, what its codes call for. GLM's, ERNIE's and Wenxin's are from their own lists of errors.
-MEANINGS: dict[str, dict[Remedy, str]] = {
+# GLM's, ERNIE's and Wenxin's are from their own lists of errors.
+REMEDIES: dict[str, dict[Remedy, str]] = {
     "openai": {
         "stop run": "invalid_api_key account_deactivated insufficient_quota billing_hard_limit_reached "
         "billing_not_active model_not_found unsupported_parameter unsupported_value unknown_parameter "
         "insufficient_user_quota",
-        "give up call": "context_length_exceeded string_above_max_length content_filter "
+        "abandon call": "context_length_exceeded string_above_max_length content_filter "
         "content_policy_violation invalid_prompt sensitive_words_detected",
     },
     "glm": {
         "stop run": "1000 1001 1002 1003 1004 1005 1110 1111 1112 1113 1121 1210 1211 1212 1215 1220 1221 "
         "1222 1304 1308 1309 1310 1311",
-        "give up call": "1213 1214 1261 1300 1301",
+        "abandon call": "1213 1214 1261 1300 1301",
         "slow down": "1302 1303 1305",
         "retry": "1120 1230 1234",
     },
     "ernie": {
         "stop run": "invalid_iam_token invalid_appid invalid_model no_parameter_permission account_overdue",
-        "give up call": "invalid_messages tokens_too_long characters_too_long",
+        "abandon call": "invalid_messages tokens_too_long characters_too_long",
         "slow down": "rpm_rate_limit_exceeded tpm_rate_limit_exceeded server_overloaded",
     },
     "wenxin": {
         "stop run": "3 4 6 17 19 110 111",
-        "give up call": "336003 336006 336007 336103 336104",
+        "abandon call": "336003 336006 336007 336103 336104",
         "slow down": "18 336100 336501 336502",
         "retry": "1 2 336000",
     },
@@ -53,23 +54,23 @@ MEANINGS: dict[str, dict[Remedy, str]] = {
 
 STATUSES: dict[Remedy, tuple[int, ...]] = {
     "stop run": (401, 402, 403, 404, 405, 501),
-    "give up call": (400, 406, 410, 413, 415, 418, 422, 451),
+    "abandon call": (400, 406, 410, 413, 415, 418, 422, 451),
     "slow down": (429, 503, 529),
     "retry": (408, 409, 421, 423, 425, 500, 502, 504, 507, 520, 599),
 }
 
-WORDS: dict[tuple[int, str], Remedy] = {
-    (400, "This model's maximum context length is 4096 tokens."): "give up call",
-    (400, "The response was filtered due to the content management policy."): "give up call",
-    (400, "input is too long for this model"): "give up call",
+MESSAGES: dict[tuple[int, str], Remedy] = {
+    (400, "This model's maximum context length is 4096 tokens."): "abandon call",
+    (400, "The response was filtered due to the content management policy."): "abandon call",
+    (400, "input is too long for this model"): "abandon call",
     (403, "The account is overdue"): "stop run",
     (403, "Access denied: account arrears"): "stop run",
-    (429, "Request too large for gpt-4o-mini on tokens per min (TPM)"): "give up call",
+    (429, "Request too large for gpt-4o-mini on tokens per min (TPM)"): "abandon call",
     (429, "Rate limit reached on requests per day (RPD)"): "stop run",
     (429, "You exceeded your current quota, please check your plan and billing details."): "stop run",
     (429, "daily limit"): "stop run",
     (429, "Rate limit reached on requests per min"): "slow down",
-    # Gemini, whose words are of billing when a minute's share is used up
+    # Gemini, which mentions billing when a minute's share is used up
     (429, "You exceeded your current quota, please check your plan and billing. Retry in 9ms."): "slow down",
     (429, "Rate limit reached on requests per day (RPD). Try again in 8h12m30s."): "stop run",
     (400, "Unrecognized request argument supplied: foo"): "stop run",
@@ -77,63 +78,63 @@ WORDS: dict[tuple[int, str], Remedy] = {
     (400, "Unsupported parameter: 'foo' is not supported with this model."): "stop run",
     (400, "max_tokens=9000 cannot be greater than max_model_len=8192."): "stop run",
     (400, "max_tokens is too large: 9000. This model's maximum context length is 8192."): "stop run",
-    # which depends on the prompt
-    (400, "'max_tokens' is too large: 9. This model's maximum context length is 8 tokens"): "give up call",
+    # This depends on the prompt.
+    (400, "'max_tokens' is too large: 9. This model's maximum context length is 8 tokens"): "abandon call",
 }
 
 
-CODES_OF_GLM = {code: meaning for codes in GLM_CODES.values() for code, meaning in codes.items()}
-ALL_CODES = CODES | CODES_OF_GLM | WENXIN_CODES
+ALL_GLM_CODES = {code: kind for codes in GLM_CODES.values() for code, kind in codes.items()}
+ALL_CODES = CODES | ALL_GLM_CODES | WENXIN_CODES
 
 
 def test_the_tables_have_no_other_codes() -> None:
-    placed = [code for of in MEANINGS.values() for codes in of.values() for code in codes.split()]
-    assert sorted(placed) == sorted(ALL_CODES)
+    listed = [code for of in REMEDIES.values() for codes in of.values() for code in codes.split()]
+    assert sorted(listed) == sorted(ALL_CODES)
 
 
-@pytest.fixture(autouse=True)
-def _two_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "MOST_ATTEMPTS", 2)
-    monkeypatch.setattr(door, "FIRST_WAIT", 0.001)
+def twice(server: StandIn, provider: str = "openai", **given: Any) -> AbstractAsyncContextManager[Client]:
+    """Open a gateway that makes two attempts at a call, without a wait between them."""
+    policy = GatewayPolicy(first_wait=0.001, max_attempts=2, rate=sped_up(1000))
+    return gateway_to(server, provider, policy=policy, **given)
 
 
-@pytest.mark.parametrize("provider", MEANINGS)
-async def test_every_code_is_acted_upon(provider: str) -> None:
+@pytest.mark.parametrize("provider", REMEDIES)
+async def test_every_code_has_its_remedy(provider: str) -> None:
     with StandIn() as server:
-        for remedy, codes in MEANINGS[provider].items():
+        for remedy, codes in REMEDIES[provider].items():
             for code in codes.split():
                 server.order(Fault("bad_request", code=code))
                 before = len(server.chats())
-                async with asking(server, provider) as to:
-                    (error,) = await to.ask(call())
-                acted(error, remedy, code)
+                async with twice(server, provider) as client:
+                    (error,) = await client.ask(call())
+                check_remedy(error, remedy, code)
                 asked = len(server.chats()) - before
                 # Wenxin's library tries a new token by itself, and has one error for both codes.
-                again, code = (2, "110") if code in ("110", "111") else (1, code)
-                assert asked == (1 if remedy in ("stop run", "give up call") else 2) * again, code
-                (record,) = to.records
+                times, code = (2, "110") if code in ("110", "111") else (1, code)
+                assert asked == (1 if remedy in ("stop run", "abandon call") else 2) * times, code
+                (record,) = client.records
                 assert record.code == code
+                assert record.failure_kind == ALL_CODES[code].key
                 assert record.failure
-                assert record.failure.startswith(f"{ALL_CODES[code].name}: ")
 
 
-async def test_every_status_is_acted_upon() -> None:
+async def test_every_status_has_its_remedy() -> None:
     cases = [(status, "It failed.", remedy) for remedy, some in STATUSES.items() for status in some]
-    cases += [(status, words, remedy) for (status, words), remedy in WORDS.items()]
-    failing = iter(cases)
-    status, words, remedy = next(failing)
-    with Recorder(lambda _, __: refused(words, status)) as server:
-        while True:
+    cases += [(status, message, remedy) for (status, message), remedy in MESSAGES.items()]
+    status, message = 0, ""
+
+    def refuse(_: Messages, __: str) -> str:
+        raise Refused(message, status)
+
+    with Recorder(refuse) as server:
+        for status, message, remedy in cases:
             asked = len(server.asked)
-            async with asking(StandIn(), base_url=server.base_url) as to:
-                (error,) = await to.ask(call())
-            acted(error, remedy, f"{status} {words}")
-            assert words in str(error)
-            attempts = 1 if remedy in ("stop run", "give up call") else 2
-            assert len(server.asked) == asked + attempts, (status, words)
-            if (case := next(failing, None)) is None:
-                break
-            status, words, remedy = case
+            async with twice(StandIn(), base_url=server.base_url) as client:
+                (error,) = await client.ask(call())
+            check_remedy(error, remedy, f"{status} {message}")
+            assert message in str(error)
+            attempts = 1 if remedy in ("stop run", "abandon call") else 2
+            assert len(server.asked) == asked + attempts, (status, message)
 
 
 @pytest.mark.parametrize(
@@ -142,29 +143,32 @@ async def test_every_status_is_acted_upon() -> None:
         # A status that a proxy put into the body
         (200, {"code": 401, "message": "bad key"}, "stop run"),
         (200, {"code": 402, "message": "pay"}, "stop run"),
-        (200, {"code": "400", "message": "bad"}, "give up call"),
+        (200, {"code": "400", "message": "bad"}, "abandon call"),
         (200, {"code": 429, "message": "slow down"}, "slow down"),
         (200, {"code": 502, "message": "bad gateway"}, "retry"),
         (200, {"code": 7, "message": "who knows"}, "retry"),
         # Numbers that mean something else at Wenxin and at GLM
         (504, {"code": 4, "message": "deadline exceeded"}, "retry"),
-        (400, {"code": 3, "message": "invalid argument"}, "give up call"),
+        (400, {"code": 3, "message": "invalid argument"}, "abandon call"),
         (429, {"code": 1002, "message": "rate limit"}, "slow down"),
-        (400, {"code": "1113", "message": "bad"}, "give up call"),
+        (400, {"code": "1113", "message": "bad"}, "abandon call"),
         # GLM behind a proxy
         (401, {"code": "1002", "message": "token"}, "stop run"),
         (429, {"code": "1113", "message": "overdue"}, "stop run"),
-        (400, {"code": "1301", "message": "unsafe"}, "give up call"),
+        (400, {"code": "1301", "message": "unsafe"}, "abandon call"),
     ],
 )
-async def test_a_number_means_what_it_does_where_it_comes_from(
+async def test_a_number_is_a_code_only_where_it_can_come_from(
     status: int, error: dict[str, Any], remedy: Remedy
 ) -> None:
     # Gemini puts its errors into lists.
     body = {"error": error} if status == 200 else [{"error": error}]
-    async with answering(status, json.dumps(body).encode()) as url, asking(StandIn(), base_url=url) as to:
-        (found,) = await to.ask(call())
-    acted(found, remedy, f"{status} {error}")
+    async with (
+        fixed_response(status, json.dumps(body).encode()) as url,
+        twice(StandIn(), base_url=url) as client,
+    ):
+        (found,) = await client.ask(call())
+    check_remedy(found, remedy, f"{status} {error}")
     assert error["message"] in str(found)
 
 
@@ -181,17 +185,17 @@ async def test_a_number_means_what_it_does_where_it_comes_from(
     ],
 )
 async def test_replies_with_odd_details_are_replies(changed: dict[str, Any]) -> None:
-    said = {"choices": [{"message": {"role": "assistant", "content": "Yes."}}]}
-    body = json.dumps(said | changed).encode()
-    async with answering(200, body) as url, asking(StandIn(), base_url=url) as to:
-        assert await to.ask(call()) == ["Yes."]
-    (record,) = to.records
+    usual = {"choices": [{"message": {"role": "assistant", "content": "Yes."}}]}
+    body = json.dumps(usual | changed).encode()
+    async with fixed_response(200, body) as url, twice(StandIn(), base_url=url) as client:
+        assert await client.ask(call()) == ["Yes."]
+    (record,) = client.records
     counts = (5, 2) if (changed.get("usage") or {}).get("prompt_tokens") else (None, None)
     assert (record.input_tokens, record.output_tokens) == counts
 
 
 @pytest.mark.parametrize(
-    ("changed", "lacks"),
+    ("changed", "defect"),
     [
         ({"choices": []}, "a reply without choices"),
         ({"choices": None}, "a reply without choices"),
@@ -199,48 +203,54 @@ async def test_replies_with_odd_details_are_replies(changed: dict[str, Any]) -> 
         ({"choices": [{"message": {"content": 7}}]}, "a reply that cannot be read"),
     ],
 )
-async def test_what_is_no_reply_is_named_and_what_it_took_counts(changed: dict[str, Any], lacks: str) -> None:
+async def test_a_defective_reply_is_described_and_its_tokens_count(
+    changed: dict[str, Any], defect: str
+) -> None:
     usage = {"prompt_tokens": 50, "completion_tokens": 7}
     budget = Budget(tokens=100_000)
     body = json.dumps({"id": "what-came", "usage": usage, **changed}).encode()
-    async with answering(200, body) as url, asking(StandIn(), base_url=url, budget=budget) as to:
-        (error,) = await to.ask(call())
-    acted(error, "retry", lacks)
-    assert f"({lacks}" in str(error)
+    async with fixed_response(200, body) as url, twice(StandIn(), base_url=url, budget=budget) as client:
+        (error,) = await client.ask(call())
+    check_remedy(error, "retry", defect)
+    assert f"({defect}" in str(error)
     assert "what-came" in str(error)
     assert budget.spent.tokens == 2 * 57
-    assert to.records[0].output_tokens == 7
+    assert client.records[0].output_tokens == 7
 
 
-async def test_a_page_is_shown_by_its_words_and_the_advice_stays() -> None:
+async def test_a_page_is_shown_by_its_text_and_the_advice_is_kept() -> None:
     page = "<html><head><title>404 Not Found</title></head><body><!-- pad -->" + "<p>So &amp; so</p>" * 500
-    async with answering(404, page.encode(), "text/html") as url, asking(StandIn(), base_url=url) as to:
-        (error,) = await to.ask(call())
+    async with (
+        fixed_response(404, page.encode(), "text/html") as url,
+        twice(StandIn(), base_url=url) as client,
+    ):
+        (error,) = await client.ask(call())
     first, advice = str(error).splitlines()
     assert "answered 404: 404 Not Found So & so" in first
     assert len(first) < 700
     assert advice == "Check the model's name and the base URL."
-    async with answering(504, page.encode(), "text/html") as url, asking(StandIn(), base_url=url) as to:
-        (error,) = await to.ask(call())
+    async with (
+        fixed_response(504, page.encode(), "text/html") as url,
+        twice(StandIn(), base_url=url) as client,
+    ):
+        (error,) = await client.ask(call())
     assert str(error).endswith("… (after 2 attempts)")
 
 
-async def test_a_key_that_is_cut_in_two_is_not_shown() -> None:
+async def test_a_key_where_a_message_is_cut_is_not_shown() -> None:
     key = "sk-secret-0123456789abcdef"
-    words = "x" * (LONGEST_WORDS - 10) + key
-    with Recorder(lambda _, __: refused(words, 400)) as server:
-        keys = {"OPENAI_API_KEY": key}
-        async with asking(StandIn(), base_url=server.base_url, keys=keys) as to:
-            (error,) = await to.ask(call())
+
+    def refuse(_: Messages, __: str) -> str:
+        raise Refused("x" * (MAX_MESSAGE_CHARS - 10) + key)
+
+    with Recorder(refuse) as server:
+        async with twice(StandIn(), base_url=server.base_url, keys={"OPENAI_API_KEY": key}) as client:
+            (error,) = await client.ask(call())
     assert "sk-" not in str(error)
 
 
-def refused(words: str, status: int) -> str:
-    raise Refused(words, status)
-
-
-def acted(error: object, remedy: Remedy, what: str) -> None:
-    """The error is of the class that the remedy calls for, and says it once, in a few lines."""
+def check_remedy(error: object, remedy: Remedy, what: str) -> None:
+    """The error is of the class that the remedy calls for, and its message has a few lines."""
     assert isinstance(error, RunStopped if remedy == "stop run" else CallFailed), (what, error)
     assert len(str(error).splitlines()) <= 2, (what, error)
     assert ("(after 2 attempts)" in str(error)) == (remedy in ("retry", "slow down")), (what, error)
@@ -299,7 +309,7 @@ ANY_ERROR = st.one_of(
     st.builds(lambda kind, value: kind(value), st.sampled_from(PLAIN), TEXT | JSON),
     st.builds(lambda kind: kind(), st.sampled_from(PLAIN[:13])),
     st.builds(
-        lambda kind, words: caused(openai.APIConnectionError(request=REQUEST), kind(words)),
+        lambda kind, message: caused(openai.APIConnectionError(request=REQUEST), kind(message)),
         st.sampled_from(PLAIN),
         TEXT,
     ),
@@ -312,13 +322,13 @@ ANY_ERROR = st.one_of(
 
 
 @given(ANY_ERROR, st.booleans())
-def test_any_error_at_all_has_a_meaning(error: Exception, has_answered: bool) -> None:
-    found = classify(error, HERE, has_answered=has_answered)
-    means_something(found)
+def test_any_error_at_all_has_a_kind(error: Exception, has_replied: bool) -> None:
+    found = classify(error, HERE, has_replied=has_replied)
+    check_failure(found)
     assert found.code is None or isinstance(found.code, str)
     assert found.wait is None or found.wait >= 0
-    if has_answered:
-        assert found.meaning.name != "not allowed"
+    if has_replied:
+        assert found.kind.key != "not allowed"
 
 
 @given(
@@ -327,22 +337,24 @@ def test_any_error_at_all_has_a_meaning(error: Exception, has_answered: bool) ->
     JSON,
     st.booleans(),
 )
-def test_any_end_of_a_reply_has_a_meaning(text: str, finish: str, refusal: Any, whole: bool) -> None:
+def test_any_end_of_a_reply_is_a_reply_or_a_failure(
+    text: str, finish: str, refusal: Any, is_draft: bool
+) -> None:
     message = AIMessage(
         text, response_metadata={"finish_reason": finish}, additional_kwargs={"refusal": refusal}
     )
-    found = classify_reply(message, text, call(whole=whole), HERE)
+    found = classify_reply(message, text, call(purpose="draft" if is_draft else "speech"), HERE)
     if found is None:
         assert text.strip()
-        assert not (whole and finish == "length")
+        assert not (is_draft and finish == "length")
     else:
-        means_something(found)
+        check_failure(found)
 
 
-def means_something(found: Failure) -> None:
+def check_failure(found: Failure) -> None:
     assert found.remedy in get_args(Remedy)
-    assert found.told(str)
-    assert found.meaning.name
+    assert found.describe(str)
+    assert found.kind.key
 
 
 NEAR = st.sampled_from(
@@ -365,21 +377,21 @@ BODIES = (JSON | NEAR).map(lambda value: json.dumps(value).encode()) | st.binary
 TYPES = st.sampled_from(["application/json", "text/html", "application/octet-stream", ""])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None)
 @given(st.sampled_from([200, 200, 201, 204, 302, 400, 403, 418, 429, 500, 599]), BODIES, TYPES)
-def test_any_answer_over_http_is_a_reply_or_a_failure(status: int, body: bytes, kind: str) -> None:
-    asyncio.run(_answered(status, body, kind))
+def test_any_response_over_http_is_a_reply_or_a_failure(status: int, body: bytes, media: str) -> None:
+    asyncio.run(_one_call(status, body, media))
 
 
-async def _answered(status: int, body: bytes, kind: str) -> None:
-    async with answering(status, body, kind) as url, asking(StandIn(), base_url=url) as to:
-        (answer,) = await to.ask(call())
+async def _one_call(status: int, body: bytes, media: str) -> None:
+    async with fixed_response(status, body, media) as url, twice(StandIn(), base_url=url) as client:
+        (answer,) = await client.ask(call())
     if isinstance(answer, str):
         assert answer.strip()
         assert status < 300
     else:
         assert isinstance(answer, CallFailed | RunStopped)
-        # Whatever a server says, it is its doing.
-        (record,) = to.records
+        # Whatever a server sends, it is the server's failure.
+        (record,) = client.records
         assert record.failure
-        assert not record.failure.startswith("mistake of the program"), record.failure
+        assert record.failure_kind != "internal error", record.failure

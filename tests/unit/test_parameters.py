@@ -1,4 +1,4 @@
-"""What arrives in a request's body: parameters as each provider takes them, and further fields."""
+"""The body of a request: parameters as each provider takes them, and further fields."""
 
 import json
 import re
@@ -19,15 +19,15 @@ ONE_ROUND = ("evolve", EXAMPLES / "alpaca_en.json", "-o", "run", "--stop", 1, "-
 
 
 def evolve(folder: Path, *words: object, status: int = 0) -> tuple[str, list[dict[str, Any]]]:
-    """Works on one record at vLLM's stand-in; what was said, and the bodies with the role in them."""
+    """Work on one record with vLLM's stand-in; return standard error and the bodies, with their roles."""
     with StandIn() as server:
         model = ("--model", "vllm:standin", "--base-url", server.base_url("vllm"))
-        said = look(*ONE_ROUND, *model, *words, cwd=folder, status=status).stderr
-        return said, [{"role": chat.role, **chat.body} for chat in server.chats()]
+        shown = look(*ONE_ROUND, *model, *words, cwd=folder, status=status).stderr
+        return shown, [{"role": chat.role, **chat.body} for chat in server.chats()]
 
 
-def made(folder: Path) -> list[dict[str, Any]]:
-    """The calls of the first sample, as they are on file."""
+def calls_of(folder: Path) -> list[dict[str, Any]]:
+    """Return the recorded calls of the first sample."""
     ledger = Ledger.open(folder / "run" / "ledger.sqlite")
     return ledger.calls(ledger.ids(1)[0])
 
@@ -42,11 +42,11 @@ def test_further_fields_reach_the_roles_they_are_for(tmp_path: Path) -> None:
         assert (body["min_tokens"], body.get("top_k")) == wanted.get(body["role"], (1, None))
 
 
-def test_a_run_goes_on_with_the_fields_it_began_with(tmp_path: Path) -> None:
+def test_a_run_resumes_only_with_the_fields_it_began_with(tmp_path: Path) -> None:
     first, second = (json.dumps({"top_k": number}) for number in (1, 2))
     assert evolve(tmp_path, "--extra-body", first)[1]
-    said, sent = evolve(tmp_path, "--extra-body", second, status=2)
-    assert f"extra_body: {first} there, {second} here" in said
+    shown, sent = evolve(tmp_path, "--extra-body", second, status=2)
+    assert f"extra_body: {first} there, {second} here" in shown
     assert not sent
 
 
@@ -55,30 +55,30 @@ def test_a_run_goes_on_with_the_fields_it_began_with(tmp_path: Path) -> None:
     [
         ("{", "not JSON"),
         ("[1]", "not a JSON object"),
-        ('{"model": "gpt"}', "'model' is not to be set here"),
-        ('editor={"stream": true}', "'stream' is not to be set here"),
-        ('writer={"top_k": 1}', "'writer' is no role"),
+        ('{"model": "gpt"}', "'model' cannot be set here: coevol sets it itself"),
+        ('editor={"stream": true}', "'stream' cannot be set here"),
+        ('writer={"top_k": 1}', "unknown role 'writer'"),
     ],
 )
 def test_fields_that_cannot_be_sent(text: str, complaint: str, tmp_path: Path) -> None:
-    said = look("check", "--extra-body", text, cwd=tmp_path, status=2).stderr
-    assert complaint in " ".join(said.split())
+    shown = look("check", "--extra-body", text, cwd=tmp_path, status=2).stderr
+    assert complaint in " ".join(shown.split())
 
 
-def told(**settings: Any) -> list[str]:
+def notices_of(**settings: Any) -> list[str]:
     return notices(ModelSettings(**settings))
 
 
-def asked_of(model: str, folder: Path, monkeypatch: pytest.MonkeyPatch, *words: object) -> tuple[str, Any]:
-    """What `coevol check` says of a model, and the body of its first call."""
+def first_call(model: str, folder: Path, monkeypatch: pytest.MonkeyPatch, *words: object) -> tuple[str, Any]:
+    """Return what `coevol check` reports of a model, and the body of its first call."""
     provider = model.partition(":")[0]
     with StandIn() as server:
         for name, key in server.environment().items():
             monkeypatch.setenv(name, key)
-        said = look("check", "--model", model, "--base-url", server.base_url(provider), *words, cwd=folder)
+        ended = look("check", "--model", model, "--base-url", server.base_url(provider), *words, cwd=folder)
         first = server.chats()[0].body
     del first["messages"], first["model"], first["stream"]
-    return said.stdout, first
+    return ended.stdout, first
 
 
 NO_SAMPLING = "takes no --temperature and --top-p: they are not sent"
@@ -157,7 +157,7 @@ NO_SAMPLING = "takes no --temperature and --top-p: they are not sent"
         ),
     ],
 )
-def test_settings_in_the_terms_of_a_provider(
+def test_settings_are_translated_for_each_provider(
     model: str,
     words: str,
     sent: dict[str, Any],
@@ -165,73 +165,73 @@ def test_settings_in_the_terms_of_a_provider(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    said, body = asked_of(model, tmp_path, monkeypatch, *words.split())
+    report, body = first_call(model, tmp_path, monkeypatch, *words.split())
     assert body == sent
-    assert notice in said
-    assert said.startswith(model) if not notice else said.count(notice) == 1
+    assert report.startswith(model) if not notice else report.count(notice) == 1
 
 
 @pytest.mark.parametrize("model", ["openai:o3", "openai:o4-mini", "openai:gpt-5-pro", "openai:proxy/gpt-5.5"])
 def test_models_that_think_are_known_by_their_names(model: str) -> None:
-    assert any(NO_SAMPLING in line for line in told(model=model))
+    assert any(NO_SAMPLING in line for line in notices_of(model=model))
 
 
-def test_what_old_credentials_cannot_do_is_said() -> None:
-    said = "\n".join(told(model="wenxin:completions_pro", seed=1, thinking="on"))
+def test_what_old_credentials_cannot_do_is_reported() -> None:
+    text = "\n".join(notices_of(model="wenxin:completions_pro", seed=1, thinking="on"))
     for option in ("--seed", "--thinking on", "--temperature 0: it is sent 0.01"):
-        assert option in said
+        assert option in text
 
 
 @pytest.mark.parametrize(
     ("verdict", "first"), [("compare", "assistant 1|assistant 2|equal"), ("score", r"\d+ \d+")]
 )
-def test_vllm_keeps_verdicts_to_their_form(verdict: str, first: str, tmp_path: Path) -> None:
+def test_vllm_holds_verdicts_to_their_form(verdict: str, first: str, tmp_path: Path) -> None:
     _, sent = evolve(tmp_path, "--verdict", verdict, "--judge-retries", 0)
     assert len(sent) == 8
     for body in sent:
         form = body.get("structured_outputs")
         assert (form is not None) == (body["role"] == "judge")
-    replies = [call["reply"] for call in made(tmp_path) if call["step"].startswith("judge")]
+    replies = [call["reply"] for call in calls_of(tmp_path) if call["step"].startswith("judge")]
     assert len(replies) == 2
     assert all(re.match(rf"(?:{first})\n\S", reply) for reply in replies)
 
 
 @pytest.mark.parametrize("model", ["standin-diffuses", "standin-mistral"])
-def test_a_server_that_keeps_nothing_to_a_form_is_asked_without(model: str, tmp_path: Path) -> None:
+def test_a_server_that_knows_no_forms_is_asked_without(model: str, tmp_path: Path) -> None:
     with StandIn("no_balance:nth=90", latency=0.05) as server:
         given = ("--model", f"vllm:{model}", "--base-url", server.base_url("vllm"), "--max-rounds", 1)
         words = ("evolve", EXAMPLES / "alpaca_en.json", "-o", "run", *given)
         look(*words, cwd=tmp_path, status=3)
         refused = [chat for chat in server.chats() if chat.status == 400]
-        # All calls that were in flight are told, and each is asked again; later ones are asked without.
+        # All calls that were in flight are refused and sent again; later ones are sent without a form.
         assert 2 <= len(refused) <= 24
         assert all("structured_outputs" in chat.body for chat in refused)
-        told = max(chat.finished or 0 for chat in refused)
-        after = [chat for chat in server.chats() if chat.arrived > told]
+        refused_at = max(chat.finished or 0 for chat in refused)
+        after = [chat for chat in server.chats() if chat.arrived > refused_at]
         assert after
         assert not [chat for chat in after if "structured_outputs" in chat.body]
-        # What was said without the form is found again by a run that still hopes for it.
+        # A resumed run, which tries the form again, finds the replies that were made without it.
         server.order()
         look(*words, cwd=tmp_path)
         assert max(Counter(chat.digest for chat in server.chats() if chat.status == 200).values()) == 1
-    # The call that met the empty balance may be one of these: it is on file, and so is that in its place.
-    judged = [call for call in made(tmp_path) if call["step"].startswith("judge")]
+    # The call that met the empty balance may be one of these; it is recorded, and so is its repetition.
+    judged = [call for call in calls_of(tmp_path) if call["step"].startswith("judge")]
     assert {call["step"] for call in judged if call["failure"] is None} == {"judge_forward", "judge_reversed"}
-    assert not [call for call in judged if call["failure"] and "no balance" not in call["failure"]]
+    assert {call["failure_kind"] for call in judged} <= {None, "no balance"}
 
 
 def test_a_prompt_that_is_too_long_is_not_sent(tmp_path: Path) -> None:
     _, sent = evolve(tmp_path, "--max-input-tokens", 150, status=1)
     assert not sent
-    for call in made(tmp_path):
+    for call in calls_of(tmp_path):
         assert (call["attempts"], call["input_tokens"]) == (0, None)
-        assert call["failure"].startswith("too long: the prompt has ")
+        assert call["failure_kind"] == "too long"
+        assert call["failure"].startswith("the prompt has ")
         assert "vllm:standin takes 150 by --max-input-tokens" in call["failure"]
-    # A limit is no part of what is asked: the run goes on with another one.
+    # A limit is not part of the request: the run resumes with another one.
     assert evolve(tmp_path, "--max-input-tokens", 5000, "--retry-failed")[1]
 
 
-def test_a_server_that_tells_its_context_gets_what_fits(tmp_path: Path) -> None:
+def test_a_server_that_reports_its_context_gets_what_fits(tmp_path: Path) -> None:
     with StandIn(context=4000) as server:
         record = {"instruction": "Name a fruit.", "input": "", "output": "Apple. "}
         long = {**record, "output": "Apple and pear. " * 3000}

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from blockbuster import blockbuster_ctx
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.call import Message
 from prompts import personas
-from prompts.pack import BUILT_IN, TEMPLATES, Pack, PackError, current_pack, fence, load_pack
+from prompts.method import TEMPLATES
+from prompts.pack import BUILT_IN, Pack, PackError, current_pack, fence, load_pack
 
-RECORD = {"persona": "You are somebody.", "system": "", "instruction": "Name a river.", "input": ""}
+RECORD = {"persona": "You are an editor.", "system": "", "instruction": "Name a river.", "input": ""}
 DEBATE = ["It names one.", "It names no country.", "Not asked for.", "It is a river."]
 CALLS: dict[str, dict[str, Any]] = {
     "positive_opening": {"response": "The Rhine."},
@@ -36,7 +38,7 @@ def pack(request: pytest.FixtureRequest) -> Pack:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A user's own pack: a copy of the default one, to be edited."""
+    """A user's pack: a copy of the default one, to be edited."""
     return Path(shutil.copytree(load_pack("default").folder, tmp_path / "mine"))
 
 
@@ -45,7 +47,7 @@ def text(messages: list[Message]) -> str:
 
 
 def common_prefix(texts: list[str]) -> str:
-    """What all texts begin with."""
+    """Return what all texts begin with."""
     first, last = min(texts), max(texts)
     same = (number for number, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
     return first[: next(same, min(len(first), len(last)))]
@@ -95,7 +97,7 @@ def test_an_agent_does_not_see_what_its_mode_hides(pack: Pack) -> None:
     assert "Be brief." in from_advice and "<response>" not in from_advice and "better" not in from_advice
 
 
-def test_a_request_without_input_has_no_place_for_one(pack: Pack) -> None:
+def test_a_request_without_input_has_no_input_fence(pack: Pack) -> None:
     bare = text(pack.render("advisor", **RECORD, response=None, debate=None)[-1:])
     with_input = text(
         pack.render("advisor", **{**RECORD, "input": "Europe"}, response=None, debate=None)[-1:]
@@ -123,14 +125,14 @@ def test_the_judges_ask_for_their_form(pack: Pack) -> None:
 
 
 @pytest.mark.parametrize("template", ["judge_compare", "judge_score"])
-def test_a_judge_prompt_favours_no_place(pack: Pack, template: str) -> None:
+def test_a_judge_prompt_favours_no_position(pack: Pack, template: str) -> None:
     forward = text(pack.render(template, **RECORD, response_1="AAA", response_2="BBB"))
     reversed_ = text(pack.render(template, **RECORD, response_1="BBB", response_2="AAA"))
     assert forward.replace("AAA", "X").replace("BBB", "AAA").replace("X", "BBB") == reversed_
 
 
 def test_the_calls_of_a_round_share_all_up_to_the_current_response() -> None:
-    """The prefix of the default pack, as it is: a change of its layout shows here."""
+    """A change to the layout of the default pack shows here."""
     pack = load_pack("default")
     record = {"system": "Be kind.", "instruction": "Name a river.", "input": "Europe"}
     calls = ["positive_opening", "critical_opening", "advisor", "editor", "judge_compare", "judge_score"]
@@ -143,7 +145,7 @@ def test_the_calls_of_a_round_share_all_up_to_the_current_response() -> None:
         "<input>\nEurope\n</input>\n\n"
         "<response>\nThe Rhine.\n</response>"
     )
-    # What holds for all calls and records is by far the longer part.
+    # What is the same for all calls and records is by far the longer part.
     assert all(len(body) < len(prompts[0][0]["content"]) / 5 for body in bodies)
 
 
@@ -161,7 +163,7 @@ def test_modes_without_the_response_share_all_up_to_the_request() -> None:
 
 def test_classic_puts_the_persona_alone_into_the_system_message() -> None:
     messages = load_pack("classic").render("editor", **RECORD, **CALLS["editor"])
-    assert messages[0] == {"role": "system", "content": "You are somebody."}
+    assert messages[0] == {"role": "system", "content": "You are an editor."}
 
 
 def test_personas_are_one_short_line() -> None:
@@ -170,7 +172,7 @@ def test_personas_are_one_short_line() -> None:
     assert all(persona.startswith("You are ") and "\n" not in persona for persona in texts)
 
 
-async def test_renderings_side_by_side_do_not_mix(pack: Pack) -> None:
+async def test_concurrent_renderings_do_not_mix(pack: Pack) -> None:
     async def render(number: int) -> bool:
         values = {**RECORD, "instruction": f"Request {number}."}
         messages = await asyncio.to_thread(pack.render, "editor", **values, **CALLS["editor"])
@@ -211,7 +213,7 @@ def test_a_fence_closes_once_and_keeps_its_text(content: str, tag: str) -> None:
     assert f"</{opening[1:]}".lower() not in content.lower()
 
 
-# --- a user's own pack
+# --- a user's pack
 
 
 def edit(folder: Path, name: str, change: Callable[[str], str]) -> None:
@@ -242,8 +244,7 @@ def test_a_folder_is_loaded_again_only_when_it_changed(folder: Path) -> None:
 async def test_a_node_gets_the_pack_without_blocking_its_event_loop(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blockbuster = pytest.importorskip("blockbuster")
-    with blockbuster.blockbuster_ctx():
+    with blockbuster_ctx():
         first = await current_pack(str(folder))
         assert await current_pack(str(folder)) is first
         for template, values in CALLS.items():
@@ -292,7 +293,7 @@ def test_layout_is_free(folder: Path) -> None:
         ("judge_score", "{% call user_message() %} {% endcall %}", r"judge_score\.jinja: a message is empty"),
     ],
 )
-def test_a_pack_with_a_mistake_is_refused(folder: Path, name: str, source: str, complaint: str) -> None:
+def test_a_broken_pack_is_refused(folder: Path, name: str, source: str, complaint: str) -> None:
     edit(folder, name, lambda rest: source + "\n" + rest)
     with pytest.raises(PackError, match=complaint):
         load_pack(str(folder))

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.call import VerdictForm
-from nodes.decision import Judged, decide, merge
+from nodes.decision import DecisionView, decide, merge
 from nodes.judge import Judgement, read_verdict
+from nodes.settings import VerdictForm
 
 # What the judge may say in one order, and the points it gives to response 1 and response 2.
 COMPARED = {
@@ -26,7 +26,7 @@ SCORED = {
     "Seven, I think.": None,
 }
 
-# SPEC's rule in the words of a table: forward, reversed, points of the current response and of the draft.
+# The rule as a table: forward, reversed, points of the current response and of the draft.
 # In forward order the current response is response 1, in reversed order it is response 2.
 MERGED_COMPARE: list[tuple[str, str, tuple[float, float] | None]] = [
     ("1", "1", (0.5, 0.5)),
@@ -55,8 +55,8 @@ def judgement(reply: str, form: VerdictForm) -> Judgement:
 
 
 def decided(forward: Judgement, reverse: Judgement) -> tuple[bool, str, str]:
-    """Whether the draft was accepted, the response that is left, and why the loop would end here."""
-    state: Judged = {
+    """Return whether the draft was accepted, the response that is left, and why the loop would end here."""
+    state: DecisionView = {
         "id": "a",
         "exchange": 0,
         "round": 2,
@@ -146,23 +146,21 @@ FRAMES = [
 ]
 
 
+READABLE: list[tuple[str, VerdictForm, list[float]]] = [
+    *((answer, "compare", points) for answer, points in COMPARED.items() if points),
+    *((answer, "score", points) for answer, points in SCORED.items() if points),
+    ("9, 3", "score", [9, 3]),
+    ("9,3", "score", [9, 3]),
+    ("9，3", "score", [9, 3]),
+    ("9\t3", "score", [9, 3]),
+]
+
+
 @pytest.mark.parametrize("frame", FRAMES)
-@pytest.mark.parametrize("case", [str, str.upper, str.title])
-@pytest.mark.parametrize(
-    ("answer", "form", "points"),
-    [(answer, "compare", points) for answer, points in COMPARED.items() if points]
-    + [(answer, "score", points) for answer, points in SCORED.items() if points]
-    + [
-        ("9, 3", "score", [9, 3]),
-        ("9,3", "score", [9, 3]),
-        ("9，3", "score", [9, 3]),
-        ("9\t3", "score", [9, 3]),
-    ],
-)
-def test_tolerated_forms(
-    frame: str, case: type[str], answer: str, form: VerdictForm, points: list[float]
-) -> None:
-    assert read_verdict(frame.format(case(answer)), form) == points
+def test_tolerated_forms(frame: str) -> None:
+    for answer, form, points in READABLE:
+        for spelled in (answer, answer.upper(), answer.title()):
+            assert read_verdict(frame.format(spelled), form) == points, spelled
 
 
 @pytest.mark.parametrize(
@@ -217,7 +215,7 @@ def test_a_line_that_names_one(reply: str, points: list[float]) -> None:
         "8 7",
     ],
 )
-def test_what_does_not_say_which_is_better(reply: str) -> None:
+def test_a_reply_that_does_not_say_which_is_better(reply: str) -> None:
     expected = [1, 1] if reply.startswith("Equal:") else None
     assert read_verdict(reply, "compare") == expected
 
@@ -245,7 +243,7 @@ def test_what_does_not_say_which_is_better(reply: str) -> None:
         "inf nan",
     ],
 )
-def test_what_is_not_two_scores(reply: str) -> None:
+def test_a_reply_without_two_scores(reply: str) -> None:
     assert read_verdict(reply, "score") is None
 
 

@@ -1,45 +1,42 @@
-"""The law by which a vLLM server's queue holds its lane: simulated on a clock of its own, and over HTTP."""
+"""How a vLLM server's queue caps the calls in flight, in simulated time. Over HTTP: `test_vllm_load`."""
 
 import asyncio
 import random
-import re
 from collections import deque
-from typing import Any
 
 import httpx2
 import pytest
 
-from models.limits import vllm_queue as pressure
 from models.limits.rate_limiter import ConcurrencyPool, RateLimiter
-from models.limits.vllm_queue import AT_FIRST, SHORT, SHORTEST, VllmQueueControl
+from models.limits.vllm_queue import INITIAL_CAP, MIN_QUEUE, QUEUE_SHARE, VllmQueueControl
 from models.settings import Endpoint
-from standin import StandIn
-from tests.clock import on_a_clock
-from tests.gateways import Asking, asking, call, until
+from tests.clock import simulate
 
 ENDPOINT = Endpoint("vllm", "m", "http://server/v1")
 
 
 class Server:
-    """A server with a batch of so many places, whose calls take longer the fuller it is.
+    """A server with a batch of limited size, whose calls take longer the fuller it is.
 
-    `queue` keeps what waited at each second, `running` what was worked on. `others` are the requests of
-    another client, which keeps as many of them there.
+    `others` are the requests that another client keeps there.
     """
 
-    def __init__(self, batch: int, seconds: float = 4.0, *, others: int = 0, tells: bool = True) -> None:
+    def __init__(
+        self, batch: int, seconds: float = 4.0, *, others: int = 0, has_metrics: bool = True
+    ) -> None:
         self.batch = batch
         self.queue: list[int] = []
+        """The calls that waited, at each second."""
         self.running: list[int] = []
         self.ours: list[int] = []
-        self._seconds, self._others, self._tells = seconds, others, tells
+        self._seconds, self._others, self._has_metrics = seconds, others, has_metrics
         self._working = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._random = random.Random(1)
 
     def metrics(self, request: httpx2.Request) -> httpx2.Response:
         assert request.url.path == "/metrics"
-        if not self._tells:
+        if not self._has_metrics:
             return httpx2.Response(404)
         lines = (
             f'vllm:num_requests_{name}{{engine="0",model_name="m"}} {float(number)}'
@@ -48,7 +45,7 @@ class Server:
         return httpx2.Response(200, text="\n".join(lines))
 
     async def answer(self) -> tuple[float, int]:
-        """Work on one call: the seconds it took, and the tokens of its reply."""
+        """Work on one call; return the seconds it took and the tokens of its reply."""
         loop = asyncio.get_running_loop()
         came = loop.time()
         await asyncio.sleep(0.01)
@@ -68,18 +65,18 @@ class Server:
         return loop.time() - came, tokens
 
     async def work(self, concurrency: int, seconds: float) -> RateLimiter:
-        """Calls without end from this program, and from the other client."""
+        """Serve calls without end, from this program and from the other client."""
         loop = asyncio.get_running_loop()
-        lane = ConcurrencyPool(concurrency).lane()
+        limiter = ConcurrencyPool(concurrency).limiter()
         async with httpx2.AsyncClient(transport=httpx2.MockTransport(self.metrics)) as client:
-            watched = VllmQueueControl(ENDPOINT, "none", client, lane)
+            control = VllmQueueControl(ENDPOINT, "none", client, limiter, poll_interval=1)
 
             async def worker() -> None:
                 while True:
-                    flight = await lane.enter(0)
-                    watched.watch()
-                    watched.answered(*await self.answer())
-                    lane.leave(flight, tokens=0)
+                    permit = await limiter.acquire(0)
+                    control.start_polling()
+                    control.reply_received(*await self.answer())
+                    limiter.release(permit, tokens=0)
 
             async def other() -> None:
                 while True:
@@ -91,12 +88,12 @@ class Server:
                 await asyncio.sleep(1)
                 self.queue.append(len(self._waiting))
                 self.running.append(self._working)
-                self.ours.append(lane.in_flight)
+                self.ours.append(limiter.in_flight)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await watched.close()
-        return lane
+            await control.close()
+        return limiter
 
 
 def mean(values: list[int]) -> float:
@@ -104,8 +101,8 @@ def mean(values: list[int]) -> float:
 
 
 def short(batch: int) -> float:
-    """What the law takes for a short queue."""
-    return max(SHORTEST, batch * SHORT)
+    """Return the length of a short queue."""
+    return max(MIN_QUEUE, batch * QUEUE_SHARE)
 
 
 @pytest.mark.parametrize(
@@ -118,12 +115,12 @@ def test_the_batch_is_full_and_the_queue_is_short(batch: int, seconds: float, wi
         await server.work(2000, 120)
         assert mean(server.running[within:]) >= 0.98 * batch
         assert mean(server.queue[within:]) <= 1.5 * short(batch)
-        assert max(server.queue) <= max(AT_FIRST, 2.5 * short(batch))
+        assert max(server.queue) <= max(INITIAL_CAP, 2.5 * short(batch))
 
-    on_a_clock(work())
+    simulate(work())
 
 
-def test_a_batch_that_shrinks_and_grows_again_is_followed() -> None:
+def test_a_batch_that_shrinks_and_grows_is_followed() -> None:
     async def work() -> None:
         server = Server(256)
         loop = asyncio.get_running_loop()
@@ -135,63 +132,25 @@ def test_a_batch_that_shrinks_and_grows_again_is_followed() -> None:
         assert mean(server.running[150:]) >= 0.98 * 256
         assert mean(server.queue[150:]) <= 1.5 * short(256)
 
-    on_a_clock(work())
+    simulate(work())
 
 
-def test_other_users_of_a_server_leave_it_its_share() -> None:
+def test_other_users_of_a_server_leave_this_run_a_share() -> None:
     async def work() -> None:
         server = Server(256, others=1000)
         await server.work(2000, 120)
-        # The queue is the others', who get most of the server; what is left is small and lasts.
+        # The queue is the others', who get most of the server; our share is small and steady.
         assert 24 <= min(server.ours[60:]) <= max(server.ours[60:]) <= 64
 
-    on_a_clock(work())
+    simulate(work())
 
 
 @pytest.mark.parametrize("batch", [64, 256])
-def test_where_the_queue_cannot_be_seen_the_time_that_tokens_take_is_the_sign(batch: int) -> None:
+def test_without_metrics_the_time_per_token_is_the_sign(batch: int) -> None:
     async def work() -> None:
-        server = Server(batch, tells=False)
+        server = Server(batch, has_metrics=False)
         await server.work(2000, 400)
         assert mean(server.running[200:]) >= 0.95 * batch
         assert mean(server.queue[200:]) <= 2 * batch
 
-    on_a_clock(work())
-
-
-# --- over HTTP
-
-
-async def test_a_large_concurrency_does_not_pile_up_at_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pressure, "LOOK_EVERY", 0.1)
-    with StandIn(slots=16, latency=0.3) as server:
-        queue = server.app.provider("vllm").queue
-        seen: list[tuple[int, int]] = []
-        async with asking(server, "vllm", concurrency=1000) as to:
-            asked = asyncio.create_task(to.ask(*map(call, range(400))))
-            await until(lambda: "slowed down by vllm: none waiting there yet" in reasons(to))
-            while len(server.chats()) < 350:
-                await asyncio.sleep(0.02)
-                seen.append((queue.running, queue.waiting))
-            assert any(re.fullmatch(r"slowed down by vllm: \d+ waiting there", said) for said in reasons(to))
-            assert all(isinstance(reply, str) for reply in await asked)
-        settled = seen[len(seen) // 3 :]
-        assert mean([running for running, _ in settled]) >= 0.9 * 16
-        assert mean([waiting for _, waiting in settled]) <= 2 * SHORTEST
-        assert server.app.most_in_work["vllm"] <= 64
-
-
-async def test_a_gateway_that_hides_the_queue_is_not_asked_for_too_much() -> None:
-    # The stand-in's OpenAI has no such page, and a queue all the same; nor are tokens counted.
-    with StandIn("no_usage", slots=16, latency=0.1) as server:
-        there: dict[str, Any] = {"base_url": server.base_url("openai"), "model": "vllm:gpt-4o-mini"}
-        there["keys"] = {"VLLM_API_KEY": server.key("openai")}
-        async with asking(server, "vllm", concurrency=1000, **there) as to:
-            asked = asyncio.create_task(to.ask(*map(call, range(600))))
-            await until(lambda: any("times as long as at best" in said for said in reasons(to)))
-            assert all(isinstance(reply, str) for reply in await asked)
-        assert AT_FIRST < server.app.most_in_work["openai"] <= 6 * 16
-
-
-def reasons(to: Asking) -> list[str]:
-    return [waiting.reason for waiting in to.door.waiting()]
+    simulate(work())
