@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from fastchat.conversation import get_conv_template
 
 from graph.settings import Settings
-from graph.state import AlpacaRecord, ConversationRecord, Turn
+from graph.state import AlpacaRecord, ConversationRecord, RequestAndResponse
 from samples.formats import detect_format, parse_record
 from samples.sample import DataError
 from samples.tokens import estimate_tokens
 
 
-def turns_of(record: ConversationRecord) -> tuple[str, list[Turn]]:
+def turns_of(record: ConversationRecord) -> tuple[str, list[RequestAndResponse]]:
     """Return the system prompt and the answered exchanges of a record.
 
     Raises:
@@ -27,11 +27,14 @@ def turns_of(record: ConversationRecord) -> tuple[str, list[Turn]]:
     if parsed.skip:
         raise ValueError(f"this record cannot be worked on: {parsed.skip}")
     return parsed.system, [
-        Turn(request=exchange.instruction, response=exchange.response) for exchange in parsed.exchanges
+        RequestAndResponse(request=exchange.instruction, response=exchange.response)
+        for exchange in parsed.exchanges
     ]
 
 
-def request_of(turns: Sequence[Turn], number: int, system: str, settings: Settings) -> AlpacaRecord:
+def request_of(
+    turns: Sequence[RequestAndResponse], number: int, system: str, settings: Settings
+) -> AlpacaRecord:
     """Return the request of exchange `number` (from 0) as the exchange graph takes it.
 
     It is one text in the form of the FastChat template: the `history_window - 1` exchanges before it and the
@@ -54,7 +57,7 @@ def request_of(turns: Sequence[Turn], number: int, system: str, settings: Settin
     return AlpacaRecord(instruction=text, system="" if system in text else system)
 
 
-def reached_its_end(turns: Sequence[Turn], done: int, system: str, settings: Settings) -> bool:
+def reached_its_end(turns: Sequence[RequestAndResponse], done: int, system: str, settings: Settings) -> bool:
     """Whether work on a conversation stops after its first `done` exchanges.
 
     `max_exchanges` decides where it is given, otherwise the length of the conversation so far.

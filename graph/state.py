@@ -72,7 +72,7 @@ class ConversationRecord(TypedDict, total=False):
     messages: list[dict[str, Any]]
 
 
-class Turn(TypedDict):
+class RequestAndResponse(TypedDict):
     """A request and its response in a conversation."""
 
     request: str
@@ -82,7 +82,7 @@ class Turn(TypedDict):
 class ConversationState(ConversationRecord):
     """The state of the conversation graph: the exchanges evolved so far, and the next one."""
 
-    turns: list[Turn]
+    turns: list[RequestAndResponse]
     exchange: int
     results: list[ExchangeResult]
 

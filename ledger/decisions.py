@@ -56,7 +56,7 @@ Decisions = Mapping[tuple[int, str], Mapping[int, Decision]]
 """Decisions by position and mode, and by exchange."""
 
 
-def kind_of(done: Mapping[str, Any], response: str, drafts: Collection[str] = ()) -> DecisionKind:
+def decision_kind(done: Mapping[str, Any], response: str, drafts: Collection[str] = ()) -> DecisionKind:
     """Return the kind of a decision for this response, on an exchange with this outcome.
 
     `drafts` are drafts that the outcome does not have: that of a failed exchange has none.
@@ -79,13 +79,13 @@ def decide(
 ) -> Decision:
     """Record a user's decision on an exchange of the result that the user saw, replacing an earlier one.
 
-    For `drafts` see `kind_of`.
+    For `drafts` see `decision_kind`.
 
     Raises:
         LedgerError: the ledger holds another result by now, or cannot be written.
     """
     done = next(done for done in result.outcome if done["exchange"] == exchange)
-    decision = Decision(kind_of(done, response, drafts), response, note, time.time(), stands=True)
+    decision = Decision(decision_kind(done, response, drafts), response, note, time.time(), stands=True)
     row = {
         "position": position,
         "mode": result.mode,

@@ -19,11 +19,11 @@ from runners.options import MODE, PATH
 from runners.terminal import printable
 from samples.files import whole_file
 
-Format = Literal["mermaid", "ascii", "svg", "png"]
+DrawingFormat = Literal["mermaid", "ascii", "svg", "png"]
 
 _GRAPHS = (*MODES, CONVERSATION)
 
-_ENDINGS: dict[str, Format] = {
+_ENDINGS: dict[str, DrawingFormat] = {
     ".mmd": "mermaid",
     ".mermaid": "mermaid",
     ".txt": "ascii",
@@ -39,12 +39,14 @@ _ENDINGS: dict[str, Format] = {
 @click.option(
     "--format",
     "form",
-    type=click.Choice(get_args(Format)),
+    type=click.Choice(get_args(DrawingFormat)),
     help="Mermaid source, a drawing in letters, or a picture. Default: by the ending of FILE (.mmd, .txt, "
     ".svg, .png), or mermaid.",
 )
 @click.option("-o", "--output", "file", type=PATH, metavar="FILE", help="Where to write it.")
-def graph(what: str, sample_id: str | None, mode: str | None, form: Format | None, file: Path | None) -> None:
+def graph(
+    what: str, sample_id: str | None, mode: str | None, form: DrawingFormat | None, file: Path | None
+) -> None:
     """Draw the graph of a mode, of conversations around mode evolve, or of a run.
 
     In that of a run, each node has its calls, tokens, latencies and failures, and each edge how often it was
@@ -68,7 +70,7 @@ def graph(what: str, sample_id: str | None, mode: str | None, form: Format | Non
     click.echo(f"{file}: {title}", err=True)
 
 
-def _format(file: Path | None) -> Format:
+def _format(file: Path | None) -> DrawingFormat:
     if file is None:
         return "mermaid"
     if file.suffix.lower() not in _ENDINGS:
@@ -92,7 +94,7 @@ def _of_run(
     return counts, f"the graph of mode {chosen} in {printable(str(folder))}"
 
 
-def _drawn(counts: GraphCounts, form: Format, title: str) -> str | bytes:
+def _drawn(counts: GraphCounts, form: DrawingFormat, title: str) -> str | bytes:
     match form:
         case "mermaid":
             return _labelled(counts).draw_mermaid()

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,7 @@ from ledger.ledger import Ledger
 from runners.cli import main
 from samples.sample import Sample
 from standin import StandIn
-from tests.chromium import Browser
-from tests.program import EXAMPLES, coevol
+from tests.program import EXAMPLES
 from tests.vllm_server import MODEL, VllmServer
 
 # No test speaks TLS, and each HTTP client takes 20 ms to load the system's certificates.
@@ -69,13 +68,23 @@ graph TD; A["<img src=x onerror='window.hacked = 8'>"]; click A "javascript:wind
 """A text that would do harm to a page if it could."""
 
 
-def look(*words: object, cwd: Path, status: int = 0) -> subprocess.CompletedProcess[str]:
+def look(
+    *words: object, cwd: Path, env: Mapping[str, str] | None = None, status: int = 0
+) -> subprocess.CompletedProcess[str]:
     """Runs `coevol` in this process, which takes a fraction of the time of one of its own."""
     streams = io.BytesIO(), io.BytesIO()
     out, err = (io.TextIOWrapper(stream, encoding="utf-8", write_through=True) for stream in streams)
     given, sys.argv = sys.argv, ["coevol", *map(str, words)]
     try:
-        with chdir(cwd), redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+        with (
+            pytest.MonkeyPatch.context() as environment,
+            chdir(cwd),
+            redirect_stdout(out),
+            redirect_stderr(err),
+            pytest.raises(SystemExit) as ended,
+        ):
+            for name, value in (env or {}).items():
+                environment.setenv(name, value)
             main()
     finally:
         sys.argv = given
@@ -95,7 +104,7 @@ def modes_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The English Alpaca examples in modes edit and evolve, rehearsed."""
     folder = tmp_path_factory.mktemp("modes")
     words = ("--mode", "edit", "--mode", "evolve", "-o", "run")
-    coevol("evolve", EXAMPLES / "alpaca_en.json", *words, cwd=folder)
+    look("evolve", EXAMPLES / "alpaca_en.json", *words, cwd=folder)
     return folder / "run"
 
 
@@ -107,7 +116,7 @@ def failing_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with StandIn("content_filter:word=withheld", wins=1.0) as server:
         words = ("--model", "openai:gpt-4o-mini", "--base-url", server.base_url("openai"), "-o", "run")
         bounds = ("--history-window", 1, "--max-rounds", 2)
-        coevol("evolve", "data.json", *words, *bounds, cwd=folder, env=server.environment(), status=1)
+        look("evolve", "data.json", *words, *bounds, cwd=folder, env=server.environment(), status=1)
     return folder / "run"
 
 
@@ -147,16 +156,8 @@ def odd_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "odd.json").write_text(json.dumps(records))
     run = folder / "<img src=x onerror=window.hacked=13>"
     modes = ("--mode", "evolve", "--mode", "edit")
-    coevol("evolve", folder / "odd.json", "-o", run, "--rehearsal-wins", 1, *modes, cwd=folder)
+    look("evolve", folder / "odd.json", "-o", run, "--rehearsal-wins", 1, *modes, cwd=folder)
     return run
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A browser with a profile of its own."""
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.driver.quit()
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from reporting.comparison import Comparison
 from viewer import conversation
 from viewer.compare import WAIT
 from viewer.comparison_links import ComparisonQuery, Side, Sides
-from viewer.conversation import Chip, ConversationResult, exchanges, mentioning, shown_exchange
+from viewer.conversation import Chip, ModeResult, exchanges, mentioning, shown_exchange
 from viewer.diff_view import Column, diff_view
 from viewer.frame import COMPARE, frame, key_links, plain_text
 from viewer.search import neighbours, search_neighbours
@@ -64,7 +64,7 @@ async def _neighbours(view: ComparisonQuery, compared: Comparison, position: int
     return lambda: neighbours(links)
 
 
-def _matching(view: ComparisonQuery, here: ConversationResult, there: ConversationResult) -> Sequence[int]:
+def _matching(view: ComparisonQuery, here: ModeResult, there: ModeResult) -> Sequence[int]:
     """Return the exchanges for which the pair matches the filter, or in which the text occurs."""
     if view.text:
         found = mentioning(view.text, here.sample, here.result, there.result)
@@ -87,17 +87,17 @@ def _matching(view: ComparisonQuery, here: ConversationResult, there: Conversati
             return [index for index, (a, b) in enumerate(differ) if a != b]
 
 
-def _results(side: Side, position: int) -> ConversationResult | None:
+def _results(side: Side, position: int) -> ModeResult | None:
     for sample, by_mode in side.run.ledger.samples_at([position]):
         if side.mode in by_mode:
-            return ConversationResult(sample, by_mode[side.mode])
+            return ModeResult(sample, by_mode[side.mode])
     return None
 
 
 def _title(
     view: ComparisonQuery,
-    here: ConversationResult,
-    there: ConversationResult,
+    here: ModeResult,
+    there: ModeResult,
     show_neighbours: Callable[[], None],
 ) -> None:
     link_back = view.link(begin=view.begin or None)
@@ -119,8 +119,8 @@ def _title(
 
 def _body(
     view: ComparisonQuery,
-    here: ConversationResult,
-    there: ConversationResult,
+    here: ModeResult,
+    there: ModeResult,
     matching: Sequence[int],
     number: int,
 ) -> None:

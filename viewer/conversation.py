@@ -84,8 +84,8 @@ def contradicts(done: Mapping[str, Any]) -> bool:
     return any(favoured_position(cast(Round, each)) for each in done["rounds"])
 
 
-class ConversationResult(NamedTuple):
-    """A conversation and its result."""
+class ModeResult(NamedTuple):
+    """A sample and its result in one mode."""
 
     sample: Sample
     result: Result
@@ -99,7 +99,7 @@ class ConversationResult(NamedTuple):
         return [evolved.get(index, each.response) for index, each in enumerate(self.sample.exchanges)]
 
 
-def request(sample: Sample, number: int, conversations: Sequence[ConversationResult]) -> None:
+def request(sample: Sample, number: int, conversations: Sequence[ModeResult]) -> None:
     """Show the request of an exchange, after the system prompt and the earlier exchanges."""
     if sample.system:
         with ui.expansion("System prompt").classes("w-full panel"):
@@ -115,7 +115,7 @@ def request(sample: Sample, number: int, conversations: Sequence[ConversationRes
             text(exchange.input)
 
 
-def _earlier_exchanges(sample: Sample, number: int, conversations: Sequence[ConversationResult]) -> None:
+def _earlier_exchanges(sample: Sample, number: int, conversations: Sequence[ModeResult]) -> None:
     def fill() -> None:
         # Built when opened: few users do, and it may be long.
         if not opened.value or filled:
@@ -130,7 +130,7 @@ def _earlier_exchanges(sample: Sample, number: int, conversations: Sequence[Conv
     opened.classes("w-full panel before")
 
 
-def _turn(index: int, exchange: Exchange, conversations: Sequence[ConversationResult]) -> None:
+def _turn(index: int, exchange: Exchange, conversations: Sequence[ModeResult]) -> None:
     ui.label(f"Request {index + 1}").classes("faint small")
     text(exchange.instruction)
     if exchange.input:

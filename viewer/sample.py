@@ -22,7 +22,7 @@ from samples.sample import Exchange, Sample
 from viewer import conversation
 from viewer.conversation import (
     Chip,
-    ConversationResult,
+    ModeResult,
     contradicts,
     exchanges,
     matching_exchanges,
@@ -145,7 +145,7 @@ def _body(
 ) -> None:
     done = next((done for done in result.outcome if done["exchange"] == number), None)
     exchange = sample.exchanges[number]
-    conversation.request(sample, number, [ConversationResult(sample, result)])
+    conversation.request(sample, number, [ModeResult(sample, result)])
     if done is None:
         ui.label("This exchange was not worked on.").classes("faint")
         with ui.column().classes("panel"):

@@ -40,7 +40,7 @@ from models.errors.kinds import (
     UNSENDABLE,
     Failure,
     FailureKind,
-    kind_of,
+    failure_kind,
 )
 from models.settings import KEY_NAMES, Endpoint, Role
 
@@ -133,7 +133,7 @@ def _from_response(
     if is_success and len(code) == 3 and code.isdecimal() and 400 <= int(code) <= 599:
         status = int(code)  # a proxy passed on the error without its status
     wait = _requested_wait(status, headers, body, message)
-    kind = kind_of(status, code, message, provider=endpoint.provider, wait=wait)
+    kind = failure_kind(status, code, message, provider=endpoint.provider, wait=wait)
     if isinstance(error, ContextOverflowError):
         kind = TOO_LONG
     if kind is NOT_ALLOWED and has_replied:

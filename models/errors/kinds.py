@@ -259,7 +259,7 @@ FINISH_REASONS: dict[str, FailureKind] = {
 whose reply must be whole fails on it."""
 
 
-def kind_of(
+def failure_kind(
     status: int, code: str, message: str, *, provider: Provider = "openai", wait: float | None = None
 ) -> FailureKind:
     """Return the kind of an error response. `wait` is how many seconds the server asks to wait."""

@@ -83,12 +83,10 @@ def failing_pages(failing_run: Path, retried: Path) -> Iterator[str]:
 
 def evolve(folder: Path, *faults: str, more: tuple[object, ...] = (), status: int = 0) -> Path:
     """Evolve `data.json` with a judge that always prefers the draft."""
-    with StandIn(*faults, wins=1.0) as server, pytest.MonkeyPatch.context() as environment:
-        for name, value in server.environment().items():
-            environment.setenv(name, value)
+    with StandIn(*faults, wins=1.0) as server:
         model = ("--model", "openai:gpt-4o-mini", "--base-url", server.base_url("openai"))
         words = ("evolve", "data.json", "-o", "run", "--max-rounds", 3, "--history-window", 2)
-        look(*words, *model, *more, cwd=folder, status=status)
+        look(*words, *model, *more, cwd=folder, env=server.environment(), status=status)
     return folder / "run"
 
 

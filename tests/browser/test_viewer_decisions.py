@@ -19,7 +19,6 @@ from standin import StandIn
 from tests.browser.conftest import ENGLISH, assert_harmless, ledger
 from tests.chromium import Browser, viewing
 from tests.conftest import FAILING, HOSTILE, look, remount
-from tests.program import coevol
 
 EDITING = "The response as you want it"
 LONG = 40
@@ -293,7 +292,7 @@ def test_a_result_that_was_replaced_cannot_be_decided_on(browser: Browser, tmp_p
 
     def evolve(server: StandIn, *more: str, status: int) -> None:
         at = ("--base-url", server.base_url("openai"))
-        coevol(*words, *at, *more, cwd=tmp_path, env=server.environment(), status=status)
+        look(*words, *at, *more, cwd=tmp_path, env=server.environment(), status=status)
 
     with StandIn("content_filter:word=withheld", wins=1.0) as server:
         evolve(server, status=1)

@@ -29,7 +29,7 @@ from reporting.labels import DECISIONS, OUTDATED
 from samples.sample import Sample
 from standin import StandIn
 from tests.conftest import FAILING, look, remount
-from tests.program import coevol, start
+from tests.program import start
 
 OWN = "What I would say: \ud800 <b>bold</b>\x00 \u202e."
 """A text that may break a database, a terminal or a page."""
@@ -145,7 +145,7 @@ def test_pairs_hold_what_the_user_prefers(run: Path, decided: dict[str, tuple[De
     )
     assert who in card
     exported(run, "--to", "trl-dpo", name="judged.jsonl")
-    assert "by users" not in (run.parent / "judged.jsonl-README.md").read_text()
+    assert "by users, who decided" not in (run.parent / "judged.jsonl-README.md").read_text()
 
 
 @pytest.mark.parametrize("to", ["trl-dpo", "llamafactory-dpo"])
@@ -260,7 +260,7 @@ def test_a_decision_does_not_pass_to_another_result(tmp_path: Path) -> None:
     run = tmp_path / "run"
     with StandIn("content_filter:word=withheld", wins=1.0) as server:
         at = ("--base-url", server.base_url("openai"), "--history-window", 1)
-        coevol(*words, *at, cwd=tmp_path, env=server.environment(), status=1)
+        look(*words, *at, cwd=tmp_path, env=server.environment(), status=1)
     _, results = by_id(run)["middle"]
     shown = results["evolve"]
     for number, done in enumerate(shown.outcome):
@@ -268,7 +268,7 @@ def test_a_decision_does_not_pass_to_another_result(tmp_path: Path) -> None:
     assert {d.kind for d in load_decisions(opened(run))[0, "evolve"].values()} == {"accepted"}
     with StandIn(wins=1.0) as server:
         at = ("--base-url", server.base_url("openai"), "--history-window", 1)
-        coevol(*words, *at, "--retry-failed", cwd=tmp_path, env=server.environment())
+        look(*words, *at, "--retry-failed", cwd=tmp_path, env=server.environment())
     # The exchange that failed has another result now; those of the others are the same.
     standing = {n: d.stands for n, d in load_decisions(opened(run))[0, "evolve"].items()}
     assert standing == {0: True, 1: False, 2: True}

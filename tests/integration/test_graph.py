@@ -18,7 +18,7 @@ import resvg_py
 from ledger.ledger import Ledger
 from prompts.method import MODES
 from tests.conftest import look
-from tests.program import EXAMPLES, coevol
+from tests.program import EXAMPLES
 
 
 def test_mermaid_has_the_fan_outs_and_the_loop(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_an_unknown_graph_or_format_is_refused(tmp_path: Path) -> None:
         "the ending of graph.jpg is none of"
         in look("graph", "-o", "graph.jpg", cwd=tmp_path, status=2).stderr
     )
-    assert "go with a run" in look("graph", "evolve", "3", cwd=tmp_path, status=2).stderr
+    assert "ID and --mode need a run" in look("graph", "evolve", "3", cwd=tmp_path, status=2).stderr
 
 
 def walk(
@@ -141,7 +141,7 @@ def test_every_format_has_the_numbers_of_a_run(
 
 
 def test_a_lazy_judge_takes_the_edge_that_skips_the_second_order(tmp_path: Path) -> None:
-    coevol("evolve", EXAMPLES / "alpaca_en.json", "-o", "run", "--lazy-judge", cwd=tmp_path)
+    look("evolve", EXAMPLES / "alpaca_en.json", "-o", "run", "--lazy-judge", cwd=tmp_path)
     saved = json.loads(look("stats", "run", "--json", cwd=tmp_path).stdout)["modes"]["evolve"]["judging"]
     letters = look("graph", "run", "--format", "ascii", cwd=tmp_path).stdout
     taken = {

@@ -12,7 +12,6 @@ from huggingface_hub import DatasetCard
 
 from standin import StandIn
 from tests.conftest import FAILING, evolved, look
-from tests.program import coevol
 
 MESSAGES = List({"role": Value("string"), "content": Value("string")})
 TURN = {"from": Value("string"), "value": Value("string")}
@@ -208,7 +207,7 @@ def test_what_cannot_be_trained_on_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "data.json").write_text(json.dumps(records), encoding="utf-8")
     with StandIn(wins=0.0) as server:
         words = ("--model", "openai:gpt-4o-mini", "--base-url", server.base_url("openai"), "-o", "run")
-        coevol("evolve", "data.json", *words, cwd=tmp_path, env=server.environment())
+        look("evolve", "data.json", *words, cwd=tmp_path, env=server.environment())
     ended = look("export", "run", "-o", "train.jsonl", "--to", "trl-sft", cwd=tmp_path)
     assert "1 skipped and left out" in ended.stderr
     assert "sample empty cannot be written as trl-sft: it has an empty response" in ended.stderr
