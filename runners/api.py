@@ -56,9 +56,14 @@ def run(
     Raises:
         DataError, PackError, RunError, LedgerError, MissingKey, MissingExtra: nothing was started.
         RunStopped: the run cannot continue; finished work is kept.
+        RuntimeError: an event loop is running; use `arun`.
     """
     given = {"modes": modes, "format": format, "start": start, "stop": stop, "retry_failed": retry_failed}
-    return asyncio.run(arun(data, folder, settings, limits, notify=notify, **given))  # type: ignore[arg-type]
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(arun(data, folder, settings, limits, notify=notify, **given))  # type: ignore[arg-type]
+    raise RuntimeError("an event loop is running, as in a notebook: use `await coevol.arun(…)`")
 
 
 async def arun(

@@ -164,7 +164,7 @@ def _dollars(found: Forecast) -> str:
     some = f"{money(found.least.dollars)} to {money(found.most.dollars)}"
     if not found.unpriced:
         return some
-    names = ", ".join(dict.fromkeys(endpoint.model for endpoint in found.unpriced))
+    names = ", ".join(dict.fromkeys(endpoint.model.removesuffix(":") for endpoint in found.unpriced))
     without = f"no price list has {names} at this address"
     return f"at least {some}: {without}" if found.most.dollars else f"unknown: {without}"
 

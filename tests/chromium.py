@@ -118,6 +118,17 @@ class Browser:
 
         self.until(click)
 
+    def type(self, selector: str, *keys: str) -> None:
+        """Type into a field, once it is there and accepts input."""
+
+        def send() -> bool:
+            found = self.all(selector)[:1]
+            for field in found:
+                field.send_keys(*keys)
+            return bool(found)
+
+        self.until(send)
+
     def until(self, condition: Callable[[], Value]) -> Value:
         """Return what the condition returns once it is true."""
         end = time.monotonic() + PATIENCE

@@ -71,7 +71,7 @@ graph TD; A["<img src=x onerror='window.hacked = 8'>"]; click A "javascript:wind
 def look(
     *words: object, cwd: Path, env: Mapping[str, str] | None = None, status: int = 0
 ) -> subprocess.CompletedProcess[str]:
-    """Runs `coevol` in this process, which takes a fraction of the time of one of its own."""
+    """Run `coevol` in this process, which takes a fraction of the time of a separate one."""
     streams = io.BytesIO(), io.BytesIO()
     out, err = (io.TextIOWrapper(stream, encoding="utf-8", write_through=True) for stream in streams)
     given, sys.argv = sys.argv, ["coevol", *map(str, words)]
@@ -88,9 +88,9 @@ def look(
             main()
     finally:
         sys.argv = given
-    said, complaint = (stream.getvalue().decode() for stream in streams)
-    assert ended.value.code == status, complaint
-    return subprocess.CompletedProcess(["coevol", *map(str, words)], status, said, complaint)
+    output, errors = (stream.getvalue().decode() for stream in streams)
+    assert ended.value.code == status, errors
+    return subprocess.CompletedProcess(["coevol", *map(str, words)], status, output, errors)
 
 
 def evolved(run: Path) -> list[tuple[Sample, list[dict[str, Any]]]]:

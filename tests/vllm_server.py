@@ -1,10 +1,7 @@
 """Real vLLM servers with a tiny model, for tests.
 
-They need an environment in `.venv-vllm`:
-
-    python3 -m venv .venv-vllm
-    .venv-vllm/bin/pip install vllm==0.32.0
-    .venv-vllm/bin/python -m tests.tiny_model .venv-vllm/tiny
+They need vLLM in an environment of its own, `.venv-vllm`, and a chat model for 4,096 tokens or more in
+`.venv-vllm/tiny`. Random weights do; token 1 has to end a reply.
 """
 
 import os

@@ -214,7 +214,7 @@ def test_conversations_of_which_one_failed(browser: Browser, failing_pages: str)
     browser.until(lambda: browser.texts(".exchanges a.here")[0].startswith("2:"))
 
     browser.open(failing_pages + "/compare/samples?kind=all")
-    browser.one("input[aria-label='Search in requests and responses']").send_keys("VEGETABLE", Keys.ENTER)
+    browser.type("input[aria-label='Search in requests and responses']", "VEGETABLE", Keys.ENTER)
     browser.until(lambda: "text=VEGETABLE" in browser.driver.current_url)
     browser.until(lambda: browser.ids() == ["middle"])
     browser.one(".data td a").click()

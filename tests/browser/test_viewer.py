@@ -131,7 +131,7 @@ def test_links_keep_the_table_position_and_the_search_text(browser: Browser, pag
 
     # A text that is not submitted yet is not lost when another filter is chosen.
     browser.wait_connected()
-    browser.one("input[aria-label='Search in requests and responses']").send_keys("the")
+    browser.type("input[aria-label='Search in requests and responses']", "the")
     {box.text: box for box in browser.all(".q-checkbox")}["grew more than 2×"].click()
     browser.until(lambda: "text=the" in browser.driver.current_url)
     assert "grew=1" in browser.driver.current_url

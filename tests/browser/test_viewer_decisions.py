@@ -125,14 +125,14 @@ def test_keys_and_buttons_decide(browser: Browser, run: Path, pages: str) -> Non
     browser.one(".decision .save").click()
     browser.until(lambda: saved("edited", done["rounds"][0]["draft"] + " arze"))
 
-    browser.until(lambda: browser.all(".decision .note input"))
-    browser.one(".note input").send_keys("more detailed", Keys.ENTER)
+    browser.until(lambda: not browser.all(".editing"))
+    browser.type(".note input", "more detailed", Keys.ENTER)
     browser.until(lambda: decisions(run)[position, 0].note == "more detailed")
     assert saved("edited", done["rounds"][0]["draft"] + " arze")
     press(browser, "a", "accepted")
     assert decisions(run)[position, 0].note == "more detailed"
     # A click on a button also saves the note.
-    browser.one(".note input").send_keys(", not better")
+    browser.type(".note input", ", not better")
     browser.one(".decision .reject").click()
     browser.until(lambda: "rejected" in browser.one(".decision").text)
     assert saved("rejected", done["original"])
@@ -140,18 +140,18 @@ def test_keys_and_buttons_decide(browser: Browser, run: Path, pages: str) -> Non
     press(browser, "a", "accepted")
 
     press(browser, "e", EDITING)
-    browser.one(".editing textarea").send_keys("not saved", Keys.ESCAPE)
+    browser.type(".editing textarea", "not saved", Keys.ESCAPE)
     browser.until(lambda: not browser.all(".editing"))
     assert saved("accepted", done["response"])
 
     # An empty text is not a response, and the panel stays open.
     press(browser, "e", EDITING)
-    browser.one(".editing textarea").send_keys(Keys.CONTROL, "a")
-    browser.one(".editing textarea").send_keys(Keys.BACKSPACE, " ", Keys.CONTROL, Keys.ENTER)
+    browser.type(".editing textarea", Keys.CONTROL, "a")
+    browser.type(".editing textarea", Keys.BACKSPACE, " ", Keys.CONTROL, Keys.ENTER)
     notified(browser, "not a response")
     assert browser.all(".editing")
     assert saved("accepted", done["response"])
-    browser.one(".editing textarea").send_keys(Keys.ESCAPE)
+    browser.type(".editing textarea", Keys.ESCAPE)
     browser.until(lambda: not browser.all(".editing"))
     assert not browser.console()
 
@@ -250,7 +250,7 @@ def test_what_a_user_writes_is_saved_as_it_is_and_has_no_effect(
     browser.open(f"{pages}/sample/{fresh}")
     press(browser, "e", EDITING)
     write(browser, text)
-    browser.one(".note input").send_keys("<script>window.hacked = 20</script>", Keys.ENTER)
+    browser.type(".note input", "<script>window.hacked = 20</script>", Keys.ENTER)
     browser.until(lambda: decisions(run)[fresh, 0].note)
     assert decisions(run)[fresh, 0].response == text
     for path in ("/samples", f"/sample/{fresh}"):

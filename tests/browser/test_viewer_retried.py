@@ -118,7 +118,7 @@ def test_a_draft_that_was_never_judged_can_be_chosen(browser: Browser, failed: P
         (decision,) = load_decisions(ledger(failed))[0, "evolve"].values()
         assert (decision.kind, decision.response) == ("chosen", draft)
         # A note does not change the kind of the decision.
-        browser.one(".note input").send_keys("why not", "\n")
+        browser.type(".note input", "why not", "\n")
         browser.until(lambda: load_decisions(ledger(failed))[0, "evolve"][0].note == "why not")
         assert load_decisions(ledger(failed))[0, "evolve"][0].kind == "chosen"
 

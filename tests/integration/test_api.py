@@ -106,6 +106,12 @@ async def test_several_runs_in_one_event_loop(server: StandIn, tmp_path: Path) -
     assert {row["status"] for row in runs[0].samples()} == {"done"}
 
 
+async def test_run_in_an_event_loop_names_arun(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"await coevol\.arun"):
+        coevol.run(write(tmp_path / "data.json", records(1)), "run", REHEARSED)
+    assert not (tmp_path / "run").exists()
+
+
 def test_run_and_arun_take_the_same_arguments() -> None:
     run, arun = (inspect.signature(function).parameters for function in (coevol.run, coevol.arun))
     assert [*run, "policy"] == [*arun]

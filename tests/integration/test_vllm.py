@@ -125,7 +125,7 @@ def test_a_debate_that_does_not_fit_the_context_is_shortened(vllm: str, tmp_path
     advisors = [row for row in made if row[0] == "advisor"]
     assert len(advisors) == 2
     assert all(to and 3000 < tokens <= 4096 - 700 for _, to, _, tokens in advisors)
-    assert "the debate was shortened" in look("stats", "run", cwd=tmp_path).stdout
+    assert "debate was shortened to fit in 2 prompts" in look("stats", "run", cwd=tmp_path).stdout
 
 
 def test_a_model_that_is_not_served_stops_the_run(vllm: str, tmp_path: Path) -> None:
