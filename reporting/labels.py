@@ -95,8 +95,8 @@ def is_judged(mode: str) -> bool:
 def sample_outcome(result: Result) -> str:
     """Describe the outcome of a sample in a word or two."""
     if result.status != "done":
-        reason = failure_label(result.failure_kind) if result.failure_kind else result.reason or ""
-        return f"{result.status}: {reason[:60]}"
+        why = failure_label(result.failure_kind) if result.failure_kind else result.reason or ""
+        return f"{result.status}: {why[:60]}"
     if result.mode == SKIPPED or not result.accepted_rounds:
         return "" if result.mode == SKIPPED else "kept"
     return accepted(result.accepted_rounds, result.mode)
