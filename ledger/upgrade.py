@@ -1,8 +1,9 @@
 """Creates the tables of a ledger, and upgrades older ones.
 
 The files in `upgrades/` hold the SQL that leads to each version, frozen as it was then; a new ledger runs all
-of them. An upgrade only adds: a program of the older version may be writing to the ledger at that moment, and
-continues undisturbed.
+of them. A program of the older version may be writing to the ledger at that moment and continues undisturbed,
+so upgrades add and take nothing away. Version 8 also splits texts of failures; a program of version 7 reads
+what remains of them as another failure, and may ask for such a call again.
 """
 
 import sqlite3

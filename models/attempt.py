@@ -26,7 +26,7 @@ from models.settings import Endpoint
 
 @dataclass(slots=True)
 class Attempt:
-    """One attempt at a call: what was sent, and what came of it."""
+    """One attempt at a call: what was sent, and its outcome."""
 
     messages: list[Message]
     fields: dict[str, Any]
@@ -87,7 +87,7 @@ class RetryState:
     is_unwanted: bool = False
     """Whether the node that asked is gone, so that it is not sent again."""
     abandoned: Attempt | None = None
-    """The attempt in flight when the run was told to stop at once; it may be billed."""
+    """The attempt in flight when the run was asked to stop at once; it may be billed."""
     client: RoleClient | None = None
 
     @contextmanager

@@ -115,7 +115,7 @@ class Gateway:
         return self
 
     async def __aexit__(self, failure: type[BaseException] | None, *_: object) -> None:
-        if failure:  # told to stop at once
+        if failure:  # asked to stop at once
             for task in self._tasks:
                 task.cancel()
         await self.drain()
@@ -156,7 +156,7 @@ class Gateway:
 
         Raises:
             CallFailed: this call cannot be done.
-            RunStopped: the run cannot continue, or was told to stop.
+            RunStopped: the run cannot continue, or was asked to stop.
         """
         request = self._request_hash(call)
         recorded = self._recall(call, request)

@@ -87,7 +87,7 @@ class Keys:
                 return SecretStr("none")
             name = KEY_NAMES[endpoint.provider]
             raise MissingKey(
-                f"{endpoint.model} needs a key and {name} is not set: "
+                f"{endpoint.model} needs a key; {name} {'are' if ' and' in name else 'is'} not set: "
                 f"put {name.replace(' and', '=… and')}=… into the environment or into a file named .env here"
             )
         for name in variable.split(" and "):

@@ -1,7 +1,7 @@
 """Tracing with LangSmith, where its own variables ask for it (LANGSMITH_TRACING, LANGSMITH_API_KEY, …).
 
 LangChain and LangGraph write the traces. Added here is what they cannot know: tags to filter the traces of a
-data set by, what must not be in them, and that a run continues whatever becomes of them.
+data set by, what must not be in them, and that failures to trace do not affect a run.
 """
 
 import logging

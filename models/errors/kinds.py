@@ -86,9 +86,9 @@ REFUSED = FailureKind("abandon call", "refused")
 UNSENDABLE = FailureKind(
     "abandon call", "cannot be sent", "Check the key in {key} and the fields of --extra-body."
 )
-INTERNAL_ERROR = FailureKind("abandon call", "internal error")
+INTERNAL_ERROR = FailureKind("abandon call", "mistake of the program")
 ABANDONED = FailureKind("abandon call", "given up")
-"""Still in flight when the run was told to stop at once; it may be billed."""
+"""Still in flight when the run was asked to stop at once; it may be billed."""
 
 KEY_REFUSED = FailureKind("stop run", "key refused", "Check the key in {key}.")
 NOT_ALLOWED = FailureKind("stop run", "not allowed", "Check what the key in {key} is allowed to use.")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from samples.tokens import estimate_tokens
 
-MARK = "[… the rest is left out here, for want of room]"
+MARK = "[… the rest was cut: the prompt was too long]"
 """Replaces what was left out. Agents read it, so it is part of the requests on record."""
 
 MIN_CHARS = 240
