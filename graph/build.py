@@ -6,7 +6,7 @@ An exchange, in mode `evolve`:
           → critical_opening ┴ → ┴ critical_free ┴ → advisor → editor ┴ judge_reversed ┴ → decide ┐
                     ↑______________________ while the draft is accepted __________________________┘
 
-With `lazy_judge` the judgements follow one another, and the second is left out where the first decides.
+With `lazy_judge` the judgments follow one another, and the second is left out where the first decides.
 
 The other modes are parts of it (`prompts.method.MODES`). The order, and what each agent sees, are the
 method's (arXiv 2406.07054).
@@ -62,10 +62,7 @@ def exchange_graph(mode: Mode, speak: Speak) -> ExchangeGraph:
     """
     ask = _ask(mode, speak)
     graph = StateGraph(
-        ExchangeState,
-        context_schema=Settings,
-        input_schema=AlpacaRecord,
-        output_schema=ExchangeResult,
+        ExchangeState, context_schema=Settings, input_schema=AlpacaRecord, output_schema=ExchangeResult
     )
     graph.add_node("begin", begin)
     graph.add_edge(START, "begin")
@@ -183,7 +180,7 @@ def with_forward(state: ExchangeState, runtime: Runtime[Settings]) -> list[Liter
 
 
 def after_forward(state: ExchangeState, runtime: Runtime[Settings]) -> Literal["judge_reversed", "decide"]:
-    """Decide once all judgements are there that the decision needs.
+    """Decide once all judgments are there that the decision needs.
 
     Judged at once, both end in the same superstep, so the decision is made once.
     """
@@ -217,10 +214,7 @@ def failed_exchange(number: int, original: str, failure: CallFailed) -> Exchange
         accepted_rounds=0,
         rounds=[],
         failure=ExchangeFailure(
-            step=failure.step,
-            round=failure.round,
-            reason=failure.kind,
-            message=str(failure),
+            step=failure.step, round=failure.round, reason=failure.kind, message=str(failure)
         ),
     )
 
@@ -233,13 +227,7 @@ def read(state: ConversationRecord, runtime: Runtime[Settings]) -> dict[str, Any
     """
     _require_settings(runtime)
     system, turns = turns_of(state)
-    return {
-        "id": state.get("id", ""),
-        "system": system,
-        "turns": turns,
-        "exchange": 0,
-        "results": [],
-    }
+    return {"id": state.get("id", ""), "system": system, "turns": turns, "exchange": 0, "results": []}
 
 
 def after_exchange(

@@ -66,8 +66,5 @@ def reached_its_end(turns: Sequence[RequestAndResponse], done: int, system: str,
         return True
     if settings.max_exchanges is not None:
         return done >= settings.max_exchanges
-    so_far = [
-        system,
-        *(text for turn in turns[:done] for text in (turn["request"], turn["response"])),
-    ]
+    so_far = [system, *(text for turn in turns[:done] for text in (turn["request"], turn["response"]))]
     return sum(map(estimate_tokens, so_far)) >= settings.max_conversation_tokens

@@ -30,8 +30,7 @@ class Settings(ModelSettings, AgentSettings):
         description="In a conversation, how many exchanges make up a request, including the current one.",
     )
     conversation_template: str = Field(
-        "vicuna_v1.1",
-        description="The FastChat template that writes a conversation as one request.",
+        "vicuna_v1.1", description="The FastChat template that writes a conversation as one request."
     )
     max_exchanges: int | None = Field(
         None,

@@ -6,18 +6,7 @@ Columns that hold JSON or a reply refer to `texts` for everything long (see `led
 each exchange). `decided` says of each decision whether it is current or the result has changed since.
 """
 
-from sqlalchemy import (
-    Column,
-    Float,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    column,
-    literal_column,
-    table,
-)
+from sqlalchemy import Column, Float, Integer, MetaData, String, Table, Text, column, literal_column, table
 
 VERSION = 8
 """The version of these tables, in SQLite's `user_version`; `ledger.upgrade` upgrades older ones."""

@@ -5,12 +5,12 @@ from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
-    field_validator,
     model_validator,
 )
 
@@ -103,12 +103,30 @@ Addresses = Annotated[
 """Where a model is served: one base URL or several, written as a string or a list."""
 
 
+_RESERVED = frozenset({"messages", "model", "n", "stream"})
+
+
+def _free(fields: dict[str, Any]) -> dict[str, Any]:
+    if reserved := sorted(_RESERVED & fields.keys()):
+        raise ValueError(f"{reserved[0]!r} cannot be set here: coevol sets it itself")
+    for name, value in fields.items():
+        try:
+            dumps(value, allow_nan=False, ensure_ascii=False).encode()
+        except (TypeError, ValueError):
+            raise ValueError(f"{name!r} holds a value that cannot be sent as JSON") from None
+    return fields
+
+
+Model = Annotated[str, AfterValidator(lambda model: ":".join(split_model(model)))]
+Fields = Annotated[dict[str, Any], AfterValidator(_free)]
+
+
 class ModelSettings(BaseModel):
     """The settings that say which models are called, and with which parameters."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    model: str = Field(
+    model: Model = Field(
         "rehearsal:",
         description="The model of every role without one of its own, as PROVIDER:NAME. Providers: "
         "openai (and every OpenAI-compatible endpoint), vllm, ernie, glm, rehearsal (built in, no network); "
@@ -119,7 +137,7 @@ class ModelSettings(BaseModel):
         description="Where `model` is served, for instance http://localhost:8000/v1. Default: the "
         "provider's own address. Several are replicas, which share the samples.",
     )
-    role_models: dict[Role, str] = Field(
+    role_models: dict[Role, Model] = Field(
         default_factory=dict, description="Models of single roles, used instead of `model`."
     )
     role_base_urls: dict[Role, Addresses] = Field(
@@ -142,11 +160,11 @@ class ModelSettings(BaseModel):
     thinking: Literal["default", "on", "off"] = Field(
         "default", description="Whether models think before they reply, where that can be switched."
     )
-    extra_body: dict[str, Any] = Field(
+    extra_body: Fields = Field(
         default_factory=dict,
         description="Further fields of each request, as the provider names them; they override the settings.",
     )
-    role_extra_body: dict[Role, dict[str, Any]] = Field(
+    role_extra_body: dict[Role, Fields] = Field(
         default_factory=dict, description="Further fields for single roles, in addition to `extra_body`."
     )
     timeout: float = Field(120.0, gt=0, description="How long one attempt at a call may take, in seconds.")
@@ -157,34 +175,17 @@ class ModelSettings(BaseModel):
         description="How often the judge that `rehearsal` plays prefers the draft, as a share.",
     )
 
-    @field_validator("model")
-    @classmethod
-    def _model_is_named(cls, model: str) -> str:
-        return ":".join(split_model(model))
-
-    @field_validator("role_models")
-    @classmethod
-    def _models_are_named(cls, models: dict[Role, str]) -> dict[Role, str]:
-        return {role: ":".join(split_model(model)) for role, model in models.items()}
-
-    @field_validator("extra_body")
-    @classmethod
-    def _fields_are_free(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        return _free(fields)
-
-    @field_validator("role_extra_body")
-    @classmethod
-    def _fields_of_roles_are_free(cls, fields: dict[Role, dict[str, Any]]) -> dict[Role, dict[str, Any]]:
-        return {role: _free(own) for role, own in fields.items()}
-
     @model_validator(mode="after")
-    def _base_urls_belong_to_models(self) -> Self:
+    def _base_urls_fit_their_models(self) -> Self:
         for role in self.role_base_urls:
             if role not in self.role_models:
                 raise ValueError(
                     f"the {role} has a base URL but no model of its own: "
                     f"name one for it as well ({role}=PROVIDER:NAME)"
                 )
+        for provider, _, url in (replica for role in ROLES for replica in self.replicas(role)):
+            if provider == "vllm" and url and not urlsplit(url).path:
+                raise ValueError(f"{url} is not where vLLM has its API: write {url}/v1")
         return self
 
     def replicas(self, role: Role) -> tuple[Endpoint, ...]:
@@ -204,20 +205,6 @@ class ModelSettings(BaseModel):
     def further(self, role: Role) -> dict[str, Any]:
         """Return the further fields of a role's requests."""
         return {**self.extra_body, **self.role_extra_body.get(role, {})}
-
-
-_RESERVED = frozenset({"messages", "model", "n", "stream"})
-
-
-def _free(fields: dict[str, Any]) -> dict[str, Any]:
-    if reserved := sorted(_RESERVED & fields.keys()):
-        raise ValueError(f"{reserved[0]!r} cannot be set here: coevol sets it itself")
-    for name, value in fields.items():
-        try:
-            dumps(value, allow_nan=False, ensure_ascii=False).encode()
-        except (TypeError, ValueError):
-            raise ValueError(f"{name!r} holds a value that cannot be sent as JSON") from None
-    return fields
 
 
 def _http_address(url: str) -> str:
@@ -249,7 +236,7 @@ _CALLS = "/chat/completions"
 class Limits(BaseModel):
     """How much a run may ask of the models at a time and in all. None of it changes what they are asked."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
     concurrency: int = Field(64, ge=1, description="The most calls in flight.")
     rpm: float | None = Field(

@@ -1,4 +1,4 @@
-"""The end of a round: the two judgements become points, and the points decide.
+"""The end of a round: the two judgments become points, and the points decide.
 
 In the modes without a judge the editor's draft is the result.
 """
@@ -12,26 +12,26 @@ from nodes.judge import GREATEST_LEAD, Judgement
 from nodes.settings import VerdictForm
 
 Ending = Literal["max_rounds", "not_accepted", "judge_error", "one_pass"]
-"""Why the rounds ended: the limit was reached, the draft was not preferred, neither judgement could be read,
+"""Why the rounds ended: the limit was reached, the draft was not preferred, neither judgment could be read,
 or the mode has one pass and no judge."""
 
 
 class Points(TypedDict):
-    """The points of a round's judgements for the response it started from and for its draft."""
+    """The points of a round's judgments for the response it started from and for its draft."""
 
     current: float
     draft: float
 
 
 class Round(TypedDict):
-    """The outcome of one round. In modes without debate, advice or judgement those fields are None."""
+    """The outcome of one round. In modes without debate, advice or judgment those fields are None."""
 
     round: int
     suggestions: str | None
     draft: str
     forward: Judgement | None
     reversed: Judgement | None
-    """None also where `forward` decided and `lazy_judge` saved the second judgement."""
+    """None also where `forward` decided and `lazy_judge` saved the second judgment."""
     points: Points | None
     accepted: bool
 
@@ -65,28 +65,28 @@ def merge(forward: Judgement, reverse: Judgement | None) -> Points | None:
 
 
 def settled(forward: Judgement, form: VerdictForm) -> bool:
-    """Whether the forward judgement decides the round, whatever the reversed one would be.
+    """Whether the forward judgment decides the round, whatever the reversed one would be.
 
     Let f be the draft's lead (its points less those of the current response) in forward order, r its lead in
     reversed order, and g the greatest lead there is: 1 under `compare`, 9 under `score`. By the merge rule
     the draft is accepted if and only if
 
     - f + r > 0, where both can be read (the averages differ by half of that);
-    - f > 0, where only the forward judgement can;
+    - f > 0, where only the forward judgment can;
     - r > 0, where only the reversed one can.
 
-    The forward judgement decides where everything that may follow leads to the same:
+    The forward judgment decides where everything that may follow leads to the same:
 
     - It cannot be read: r > 0 accepts, r ≤ 0 does not. Nothing is decided.
     - f + g ≤ 0, which means f = -g, since no lead is greater: f + r ≤ f + g ≤ 0 for every r, and f < 0. The
-      draft is not accepted, whether the reversed judgement can be read or not. Decided.
+      draft is not accepted, whether the reversed judgment can be read or not. Decided.
     - -g < f ≤ 0: r = g accepts, an unreadable one does not. Nothing is decided.
     - f > 0: an unreadable one accepts, and r = -g does not, as f - g ≤ 0. Nothing is decided.
 
     So it decides where the draft loses by the greatest lead: `assistant 1` under `compare`, `10 1` under
-    `score`. One order never decides an acceptance. The round's ending is the same too (a judgement was read).
+    `score`. One order never decides an acceptance. The round's ending is the same too (a judgment was read).
     What differs is the
-    record: merged points are those of the forward judgement, and a second judgement that would have
+    record: merged points are those of the forward judgment, and a second judgment that would have
     contradicted it, or whose call would have failed, remains unknown.
     """
     if not forward["points"]:
@@ -98,7 +98,7 @@ def settled(forward: Judgement, form: VerdictForm) -> bool:
 def favoured_position(done: Round) -> Literal[1, 2] | None:
     """Return the position, 1 or 2, that both orders of a round preferred, whichever response was there.
 
-    Then the two judgements contradict each other. None where they do not: they name the same winner, one of
+    Then the two judgments contradict each other. None where they do not: they name the same winner, one of
     them is a tie, cannot be read or was not asked for, or nothing was judged.
     """
     forward, reverse = done["forward"], done["reversed"]

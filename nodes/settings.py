@@ -12,7 +12,7 @@ VerdictForm = Literal["compare", "score"]
 """The form of a verdict: the better response, or points for both, in the first line."""
 
 Order = Literal["forward", "reversed"]
-"""The order of judgement: the current response first, or the draft."""
+"""The order of judgment: the current response first, or the draft."""
 
 
 def _at(*roles: Role) -> dict[str, Any]:
@@ -31,8 +31,7 @@ class AgentSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     prompts: str = Field(
-        "default",
-        description="The prompt pack: `default`, `classic` or a folder of templates.",
+        "default", description="The prompt pack: `default`, `classic` or a folder of templates."
     )
     verdict: VerdictForm = Field(
         "compare",
@@ -48,7 +47,7 @@ class AgentSettings(BaseModel):
     lazy_judge: bool = Field(
         False,
         description="Ask the judge in the second order only where the first leaves the decision open. The "
-        "responses are the same; the second judgement is then not on record.",
+        "responses are the same; the second judgment is then not on record.",
         json_schema_extra=_at("judge"),
     )
     memory_window: int = Field(

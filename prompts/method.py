@@ -1,8 +1,8 @@
-"""The method in one place: its steps, and which of them each mode takes.
+"""The method in one place: its steps, what prompts show, and which steps each mode takes.
 
-Everything else follows from these two tables: the templates that a prompt pack needs and what each may show,
+Everything else follows from these tables: the templates that a prompt pack needs and what each may show,
 the personas shown at the nodes in Studio, what the agents are called, the order in which a debate is read.
-The edges stand in `graph/build.py`.
+The edges are in `graph/build.py`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,47 +25,37 @@ class Step:
     purpose: Purpose
     """What its reply is for."""
     sees: tuple[str, ...]
-    """What its prompt may show besides the request, as variables of its template. The view of its node
-    (a TypedDict next to the node) is the same in terms of the graph's state."""
-    templates: tuple[str, ...]
-    """The templates that ask it, one for each form of the reply."""
+    """What its prompt may show besides the request, of `VARIABLES`. The view of its node (a TypedDict next to
+    the node) is the same in terms of the graph's state."""
+    forms: tuple[str, ...] = ()
+    """The templates that ask it, one for each form of the reply; if empty, the one of its name."""
+    order: str = ""
+    """Of a judge: the field of a round that holds its verdict."""
     continues: bool = False
     """Whether its messages follow the agent's own earlier ones, which hold the record already."""
 
-
-def _step(
-    name: str,
-    role: Role,
-    label: str,
-    purpose: Purpose,
-    sees: tuple[str, ...],
-    *templates: str,
-    continues: bool = False,
-) -> Step:
-    return Step(name, role, label, purpose, sees, templates or (name,), continues)
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """The templates that ask it."""
+        return self.forms or (self.name,)
 
 
-_JUDGE = ("response_1", "response_2"), "judge_compare", "judge_score"
+_REPLY = ("response", "other_opening")
+_PAIR = ("response_1", "response_2")
+_JUDGE = ("judge_compare", "judge_score")
 
 STEPS: Mapping[str, Step] = {
     step.name: step
     for step in (
-        _step("positive_opening", "positive", "Positive debater, opening", "speech", ("response",)),
-        _step("critical_opening", "critical", "Critical debater, opening", "speech", ("response",)),
-        _step(
-            *("positive_free", "positive", "Positive debater, free debate", "speech"),
-            ("response", "other_opening"),
-            continues=True,
-        ),
-        _step(
-            *("critical_free", "critical", "Critical debater, free debate", "speech"),
-            ("response", "other_opening"),
-            continues=True,
-        ),
-        _step("advisor", "advisor", "Advisor", "suggestions", ("response", "debate")),
-        _step("editor", "editor", "Editor", "draft", ("suggestions", "response")),
-        _step("judge_forward", "judge", "Judge, current response first", "verdict", *_JUDGE),
-        _step("judge_reversed", "judge", "Judge, draft first", "verdict", *_JUDGE),
+        # name, role, label, purpose, sees, forms, order
+        Step("positive_opening", "positive", "Positive debater, opening", "speech", ("response",)),
+        Step("critical_opening", "critical", "Critical debater, opening", "speech", ("response",)),
+        Step("positive_free", "positive", "Positive debater, free debate", "speech", _REPLY, continues=True),
+        Step("critical_free", "critical", "Critical debater, free debate", "speech", _REPLY, continues=True),
+        Step("advisor", "advisor", "Advisor", "suggestions", ("response", "debate")),
+        Step("editor", "editor", "Editor", "draft", ("suggestions", "response")),
+        Step("judge_forward", "judge", "Judge, current response first", "verdict", _PAIR, _JUDGE, "forward"),
+        Step("judge_reversed", "judge", "Judge, draft first", "verdict", _PAIR, _JUDGE, "reversed"),
     )
 }
 """The steps by name, in the order in which a round is read."""
@@ -83,6 +73,16 @@ class Contributions(NamedTuple):
 DEBATE = Contributions._fields
 """The steps of a debate."""
 
+VARIABLES: Mapping[str, tuple[str, ...]] = {
+    "response": (),
+    "other_opening": ("positive_opening", "critical_opening"),
+    "debate": DEBATE,
+    "suggestions": ("advisor",),
+    "response_1": ("editor",),
+    "response_2": ("editor",),
+}
+"""What prompts may show besides the request, each with the steps whose replies it is made from."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mode:
@@ -97,15 +97,15 @@ class Mode:
     def is_judged(self) -> bool:
         """Whether a judge decides about each draft, so that rounds repeat. In other modes the draft is the
         result: nothing is accepted there, the response is rewritten."""
-        return "judge_forward" in self.steps
+        return any(STEPS[step].purpose == "verdict" for step in self.steps)
 
     def shown(self, step: str) -> tuple[str, ...]:
         """Return what a step sees in this mode: of all it may see, what the mode has."""
-        available = {"other_opening", "response_1", "response_2"}
-        available |= {"response"} if self.shows_response else set()
-        available |= {"debate"} if DEBATE[-1] in self.steps else set()
-        available |= {"suggestions"} if "advisor" in self.steps else set()
-        return tuple(name for name in STEPS[step].sees if name in available)
+        return tuple(
+            name
+            for name in STEPS[step].sees
+            if set(VARIABLES[name]) <= set(self.steps) and (name != "response" or self.shows_response)
+        )
 
 
 MODES: Mapping[str, Mode] = {
@@ -115,7 +115,7 @@ MODES: Mapping[str, Mode] = {
         Mode("advise-blind", ("advisor", "editor"), shows_response=False),
         Mode("advise", ("advisor", "editor")),
         Mode("debate", (*DEBATE, "advisor", "editor")),
-        Mode("evolve", tuple(STEPS)),
+        Mode("evolve", (*DEBATE, "advisor", "editor", "judge_forward", "judge_reversed")),
     )
 }
 """The modes by name; the five of the paper in the order of their numbers, from 0."""

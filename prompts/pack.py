@@ -12,7 +12,7 @@ import math
 import re
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ from jinja2.meta import find_referenced_templates, find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from models.call import Message, MessageRole
-from prompts.method import DEBATE, TEMPLATES, Contributions
+from prompts.method import DEBATE, MODES, STEPS, TEMPLATES, Contributions
 
 
 class PackError(ValueError):
@@ -80,6 +80,14 @@ class Pack:
     """The SHA-256 of its files, for the run's manifest."""
     _templates: Mapping[str, Template] = field(repr=False)
 
+    def require(self, templates: Iterable[str]) -> None:
+        """Raise `PackError` if one of these templates is missing."""
+        for name in templates:
+            if name not in self._templates:
+                raise PackError(
+                    f"{self.folder / name}{_ENDING} is missing; a pack needs the templates of all its steps"
+                )
+
     def render(self, template: str, **values: Any) -> list[Message]:
         """Render the messages of one template.
 
@@ -100,6 +108,7 @@ class Pack:
         if values.get("debate") is not None:
             values["debate"] = Contributions(*values["debate"])
         file = f"{self.folder / template}{_ENDING}"
+        self.require([template])
         messages: list[Message] = []
         # The blocks belong to this rendering, so that parallel renderings share nothing.
         for block, role in BLOCKS.items():
@@ -123,11 +132,11 @@ class Pack:
         return messages
 
 
-def load_pack(name_or_folder: str) -> Pack:
+def load_pack(name_or_folder: str, modes: Iterable[str] = ()) -> Pack:
     """Load a built-in pack by its name (default, classic), or the pack in a folder.
 
-    The pack is checked as a whole: no template is missing, no variable is unknown, and each rendering that a
-    mode can ask for is tried once. An unchanged folder is not loaded again.
+    The pack is checked as a whole: no template that one of `modes` uses is missing, no variable is unknown,
+    and each rendering that any mode can ask for is tried once. An unchanged folder is not loaded again.
 
     Raises:
         PackError: the pack cannot be used; the message names file and variable.
@@ -145,6 +154,7 @@ def load_pack(name_or_folder: str) -> Pack:
     if known is None or known[0] != state:
         # Concurrent first calls may both load, with the same result.
         known = _loaded[folder] = (state, _load(folder))
+    known[1].require(name for mode in modes for step in MODES[mode].steps for name in STEPS[step].templates)
     return known[1]
 
 
@@ -186,22 +196,17 @@ def _state(folder: Path) -> _State:
 
 def _load(folder: Path) -> Pack:
     sources = _read(folder)
-    for name in TEMPLATES:
-        if name + _ENDING not in sources:
-            raise PackError(
-                f"{folder / name}{_ENDING} is missing; a pack needs "
-                + ", ".join(known + _ENDING for known in TEMPLATES)
-            )
     digest = hashlib.sha256()
     for name, source in sources.items():
         content = source.encode()
         digest.update(f"{name} {len(content)}\n".encode() + content)
     environment = _environment(folder, sources)
-    for name in TEMPLATES:
+    names = [name for name in TEMPLATES if name + _ENDING in sources]
+    for name in names:
         _check_variables(environment, folder, sources, name)
-    compiled = {name: environment.get_template(name + _ENDING) for name in TEMPLATES}
+    compiled = {name: environment.get_template(name + _ENDING) for name in names}
     pack = Pack(folder.name, folder, digest.hexdigest(), compiled)
-    for name in TEMPLATES:
+    for name in names:
         _try(pack, name)
     return pack
 
@@ -266,7 +271,7 @@ def _check_variables(
     for name, variables in used.items():
         for variable in sorted(variables - known):
             raise PackError(
-                f"{folder / name}: unknown variable {variable!r}; {template}{_ENDING} knows {among}"
+                f"{folder / name}: unknown variable {variable!r}; {template}{_ENDING} can use {among}"
             )
 
 

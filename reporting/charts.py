@@ -11,7 +11,7 @@ from typing import Any, Literal
 from reporting import chart_data
 from reporting.labels import DECISIONS, JUDGING, OUTDATED
 from reporting.statistics import Deciding, Judging
-from reporting.theme import BLUE, GREEN, GREY, ORANGE, RED
+from reporting.theme import BLUE, GRAY, GREEN, ORANGE, RED
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Series:
     """A number for each category."""
 
     values: Sequence[float]
-    colours: str | Sequence[str]
+    colors: str | Sequence[str]
     """One for all categories, or one for each."""
     name: str = ""
 
@@ -48,24 +48,24 @@ def accepted(rounds: dict[int, int]) -> Chart:
 def lengths(old: Sequence[int], new: Sequence[int]) -> Chart:
     """Return the chart of samples by the length of old and new responses."""
     title = "Samples by length of responses, in tokens"
-    series = [Series(old, GREY, "old"), Series(new, BLUE, "new")]
+    series = [Series(old, GRAY, "old"), Series(new, BLUE, "new")]
     return Chart("lengths", title, "columns", chart_data.classes(), series)
 
 
 def judging(judging: Judging) -> Chart:
-    """Return the chart of rounds by how the two orders of judgement compare."""
-    colours = {
+    """Return the chart of rounds by how the two orders of judgment compare."""
+    colors = {
         "agreed": GREEN,
         "one_tie": ORANGE,
         "favoured_first": RED,
         "favoured_second": "#a33e8a",
-        "one_unreadable": GREY,
+        "one_unreadable": GRAY,
         "both_unreadable": "#5b6472",
     }
     if judging.calls_saved:
-        colours["calls_saved"] = BLUE
-    names = [JUDGING[field] for field in colours]
-    series = Series([getattr(judging, field) for field in colours], list(colours.values()))
+        colors["calls_saved"] = BLUE
+    names = [JUDGING[field] for field in colors]
+    series = Series([getattr(judging, field) for field in colors], list(colors.values()))
     return Chart("judging", "Rounds by how the judge's two orders compare", "rows", names, [series])
 
 
@@ -73,7 +73,7 @@ def deciding(deciding: Deciding) -> Chart:
     """Return the chart of what users decided."""
     names = [*DECISIONS.values(), OUTDATED]
     numbers = [getattr(deciding, kind) for kind in (*DECISIONS, "outdated")]
-    series = Series(numbers, [GREEN, RED, ORANGE, BLUE, GREY])
+    series = Series(numbers, [GREEN, RED, ORANGE, BLUE, GRAY])
     return Chart("deciding", "Results by what a user decided", "rows", names, [series])
 
 
@@ -92,14 +92,14 @@ def throughput(found: chart_data.Throughput) -> Chart:
 MAX_UPRIGHT = 8
 """Categories from left to right whose names fit upright; those of more are rotated."""
 
-MAX_LABELLED = 16
+MAX_LABELED = 16
 """Bars that show their numbers; those of more would overlap."""
 
 
 def echarts(chart: Chart) -> dict[str, Any]:
     """Return a chart as options for ECharts."""
     several = len(chart.series) > 1
-    labelled = len(chart.series) * len(chart.categories) <= MAX_LABELLED
+    labeled = len(chart.series) * len(chart.categories) <= MAX_LABELED
     names = _axis(type="category", data=list(chart.categories))
     values = _axis(type="value")
     if chart.kind != "line":
@@ -109,7 +109,7 @@ def echarts(chart: Chart) -> dict[str, Any]:
     elif chart.kind == "line":
         names["boundaryGap"] = False
     elif len(chart.categories) > MAX_UPRIGHT:
-        names["axisLabel"] = {"rotate": 40, "color": GREY}
+        names["axisLabel"] = {"rotate": 40, "color": GRAY}
     across, along = (values, names) if chart.kind == "rows" else (names, values)
     return {
         "animation": False,
@@ -118,32 +118,30 @@ def echarts(chart: Chart) -> dict[str, Any]:
         "grid": {"left": 8, "right": 36, "top": 40 if several else 28, "bottom": 8, "containLabel": True},
         "xAxis": across,
         "yAxis": along,
-        "series": [
-            _line(s) if chart.kind == "line" else _bars(s, chart.kind, labelled) for s in chart.series
-        ],
-    } | ({"legend": {"top": 0, "textStyle": {"color": GREY}}} if several else {})
+        "series": [_line(s) if chart.kind == "line" else _bars(s, chart.kind, labeled) for s in chart.series],
+    } | ({"legend": {"top": 0, "textStyle": {"color": GRAY}}} if several else {})
 
 
 def _axis(**more: Any) -> dict[str, Any]:
-    lines = {"lineStyle": {"color": GREY, "opacity": 0.25}}
-    return {"axisLabel": {"color": GREY}, "splitLine": lines} | more
+    lines = {"lineStyle": {"color": GRAY, "opacity": 0.25}}
+    return {"axisLabel": {"color": GRAY}, "splitLine": lines} | more
 
 
-def _bars(series: Series, kind: str, labelled: bool) -> dict[str, Any]:
+def _bars(series: Series, kind: str, labeled: bool) -> dict[str, Any]:
     label: dict[str, Any] = {
-        "show": labelled,
+        "show": labeled,
         "fontSize": 11,
         "position": "right" if kind == "rows" else "top",
-        "color": GREY,
+        "color": GRAY,
     }
     data: list[Any] = list(series.values)
-    if isinstance(series.colours, str):
-        return {"type": "bar", "name": series.name, "data": data, "color": series.colours, "label": label}
-    coloured = [
-        {"value": value, "itemStyle": {"color": colour}}
-        for value, colour in zip(data, series.colours, strict=True)
+    if isinstance(series.colors, str):
+        return {"type": "bar", "name": series.name, "data": data, "color": series.colors, "label": label}
+    colored = [
+        {"value": value, "itemStyle": {"color": color}}
+        for value, color in zip(data, series.colors, strict=True)
     ]
-    return {"type": "bar", "name": series.name, "data": coloured, "label": label}
+    return {"type": "bar", "name": series.name, "data": colored, "label": label}
 
 
 def _line(series: Series) -> dict[str, Any]:
@@ -152,6 +150,6 @@ def _line(series: Series) -> dict[str, Any]:
         "name": series.name,
         "data": list(series.values),
         "showSymbol": len(series.values) == 1,  # a single point has no line
-        "color": series.colours,
+        "color": series.colors,
         "areaStyle": {"opacity": 0.25},
     }

@@ -1,13 +1,13 @@
 """Draws the charts of a run as SVG, for reports, which run no script.
 
-Colours of text and lines come from the style sheet.
+Colors of text and lines come from the style sheet.
 """
 
 import math
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from reporting.charts import MAX_LABELLED, MAX_UPRIGHT, Chart, Series
+from reporting.charts import MAX_LABELED, MAX_UPRIGHT, Chart, Series
 
 WIDTH, HEIGHT = 460, 230
 LEFT, RIGHT, TOP = 44, 14, 28
@@ -33,7 +33,7 @@ def chart_svg(chart: Chart) -> str:
 def _legend(chart: Chart) -> Iterator[str]:
     x = float(LEFT)
     for series in chart.series if len(chart.series) > 1 else ():
-        yield f'<rect x="{x:g}" y="4" width="10" height="10" rx="2" fill="{_colour(series, 0)}"/>'
+        yield f'<rect x="{x:g}" y="4" width="10" height="10" rx="2" fill="{_color(series, 0)}"/>'
         yield _text(x + 14, 13, series.name, "start")
         x += 34 + LETTER * len(series.name)
 
@@ -45,7 +45,7 @@ def _columns(chart: Chart) -> Iterator[str]:
     yield from _across(scale, bottom)
     pitch = (WIDTH - LEFT - RIGHT) / max(len(chart.categories), 1)
     width = min(pitch * 0.76 / len(chart.series), 48)
-    labelled = len(chart.series) * len(chart.categories) <= MAX_LABELLED
+    labeled = len(chart.series) * len(chart.categories) <= MAX_LABELED
     for index, category in enumerate(chart.categories):
         middle = LEFT + pitch * (index + 0.5)
         if rotated:
@@ -57,7 +57,7 @@ def _columns(chart: Chart) -> Iterator[str]:
             x = middle + (number - len(chart.series) / 2) * width
             height = value / scale[-1] * (bottom - TOP)
             yield _bar(x + 0.5, bottom - height, width - 1, height, series, index, category)
-            if labelled:
+            if labeled:
                 yield _text(x + width / 2, bottom - height - 4, f"{value:,}")
 
 
@@ -88,13 +88,13 @@ def _line(chart: Chart) -> Iterator[str]:
             f"{LEFT + index * step:.1f},{bottom - value / scale[-1] * (bottom - TOP):.1f}"
             for index, value in enumerate(series.values)
         )
-        colour = _colour(series, 0)
+        color = _color(series, 0)
         end = LEFT + (points - 1) * step
-        yield f'<polygon points="{LEFT},{bottom} {path} {end:.1f},{bottom}" fill="{colour}" opacity="0.25"/>'
-        yield f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
+        yield f'<polygon points="{LEFT},{bottom} {path} {end:.1f},{bottom}" fill="{color}" opacity="0.25"/>'
+        yield f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.5"/>'
         if points == 1:  # no line leads to it
             x, _, y = path.partition(",")
-            yield f'<circle cx="{x}" cy="{y}" r="3" fill="{colour}"/>'
+            yield f'<circle cx="{x}" cy="{y}" r="3" fill="{color}"/>'
     every = max(math.ceil((points - 1) / (NAMES - 1)), 1)
     for index in range(0, points, every):
         anchor = "start" if index == 0 else "end" if index == points - 1 else "middle"
@@ -130,12 +130,12 @@ def _bar(x: float, y: float, width: float, height: float, series: Series, index:
     title = f"{category}{', ' if series.name else ''}{series.name}: {series.values[index]:,}"
     return (
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
-        f'fill="{_colour(series, index)}"><title>{escape(title)}</title></rect>'
+        f'fill="{_color(series, index)}"><title>{escape(title)}</title></rect>'
     )
 
 
-def _colour(series: Series, index: int) -> str:
-    return series.colours if isinstance(series.colours, str) else series.colours[index]
+def _color(series: Series, index: int) -> str:
+    return series.colors if isinstance(series.colors, str) else series.colors[index]
 
 
 def _text(x: float, y: float, text: str, anchor: str = "middle", transform: str = "") -> str:

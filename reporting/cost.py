@@ -35,10 +35,10 @@ def cost(endpoints: Mapping[Role, Endpoint], line: Counted) -> float | None:
 
 
 def unpriced(settings: ModelSettings) -> list[Endpoint]:
-    """Return the models of a run without a known price at their address, each once."""
+    """Return the models of a run without a known price at their address, each once; `rehearsal` is free."""
     endpoints = dict.fromkeys(endpoint for role in ROLES for endpoint in settings.replicas(role))
-    now = datetime.now(UTC)
-    return [endpoint for endpoint in endpoints if prices.cost(endpoint, 1, 1000, 0, 1000, now) is None]
+    models, now = [each for each in endpoints if each.provider != "rehearsal"], datetime.now(UTC)
+    return [endpoint for endpoint in models if prices.cost(endpoint, 1, 1000, 0, 1000, now) is None]
 
 
 def amount(line: Counted, settings: ModelSettings) -> Amount:

@@ -49,7 +49,7 @@ def graph_counts(ledger: Ledger, mode: str, *, lazy: bool, sample: str | None = 
     """Count how the samples of a run, or one of them, went through the graph of a mode.
 
     `lazy` says whether the run judged with `lazy_judge`, which decides which edges lead to the second
-    judgement.
+    judgment.
 
     Raises:
         LedgerError: the ledger cannot be read.
@@ -82,9 +82,7 @@ def _taken(
                 return decided_by_first if lazy else decided
             case "judge_reversed", "decide":
                 return decided - decided_by_first
-            case ("editor", "judge_reversed") if lazy:
-                return 0
-            case ("judge_forward", "judge_reversed") if not lazy:
+            case _, "judge_reversed" if (source == "judge_forward") != lazy:
                 return 0
         if depth[target] < depth[source]:
             return repeats.get(target, 0)

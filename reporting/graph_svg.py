@@ -1,7 +1,7 @@
 """Draws a graph as SVG, and PNG from it.
 
 Nodes are in layers from top to bottom, by how many steps lead to them. An edge goes down to the next layer,
-sideways to a neighbour, or back up through a lane of its own at the left or right. No edge of our graphs
+sideways to a neighbor, or back up through a lane of its own at the left or right. No edge of our graphs
 skips a layer.
 """
 
@@ -18,7 +18,7 @@ from models.errors.exceptions import MissingExtra
 from prompts.method import STEPS
 from reporting.graph_counts import GraphCounts, StepCounts
 from reporting.labels import plural, seconds
-from reporting.theme import GREY, ROLE_COLOURS
+from reporting.theme import GRAY, ROLE_COLORS
 
 INK, FAINT, SOFT, PAPER = "#1b2330", "#667180", "#f4f6f9", "#ffffff"
 
@@ -63,7 +63,7 @@ class _Node:
 def graph_svg(counts: GraphCounts, title: str) -> str:
     """Draw a graph; screen readers read the `title`.
 
-    Colours are attributes, which the style sheet of a page overrides. Text is in the viewer's font.
+    Colors are attributes, which the style sheet of a page overrides. Text is in the viewer's font.
     """
     depth = depths(counts.graph)
     nodes = _lay_out(counts, depth)
@@ -226,13 +226,13 @@ def _bezier(a: float, b: float, c: float, d: float, t: float) -> float:
 
 def _line(edge: Edge, counts: GraphCounts, path: str) -> str:
     dashes = ' stroke-dasharray="5 4"' if edge.conditional else ""
-    drawn = f'd="{path}" fill="none" stroke="{GREY}" stroke-width="1.5"{dashes}'
+    drawn = f'd="{path}" fill="none" stroke="{GRAY}" stroke-width="1.5"{dashes}'
     return f'<path class="edge" {drawn}{_faded(edge, counts)}/>'
 
 
 def _tip(edge: Edge, counts: GraphCounts, x: float, y: float, way: str) -> str:
     ends = {"down": "l-4.5 -8h9z", "right": "l-8 -4.5v9z", "left": "l8 -4.5v9z"}
-    return f'<path class="tip" d="M{x:g} {y:g}{ends[way]}" fill="{GREY}"{_faded(edge, counts)}/>'
+    return f'<path class="tip" d="M{x:g} {y:g}{ends[way]}" fill="{GRAY}"{_faded(edge, counts)}/>'
 
 
 def _faded(edge: Edge, counts: GraphCounts) -> str:
@@ -256,13 +256,13 @@ def _label(edge: Edge, counts: GraphCounts, x: float, y: float, labels: list[str
 
 
 def _box(node: _Node, *, faded: bool) -> str:
-    colour = ROLE_COLOURS.get(node.role, GREY)
+    color = ROLE_COLORS.get(node.role, GRAY)
     rounded = node.height / 2 if node.name in ("start", "end") else 8
     left, below = node.x - node.width / 2, 23 if node.lines else node.height / 2 + 4.5
     parts = [
         f'<g class="node"{_FADED * faded}>',
         f'<rect class="soft" x="{left:g}" y="{node.y:g}" width="{node.width:g}" height="{node.height:g}" '
-        f'rx="{rounded:g}" fill="{SOFT}" stroke="{colour}" stroke-width="{2 if node.role else 1}"/>',
+        f'rx="{rounded:g}" fill="{SOFT}" stroke="{color}" stroke-width="{2 if node.role else 1}"/>',
         _text(node.x, node.y + below, node.name, "ink", INK, 13.5, bold=True),
     ]
     for index, line in enumerate(node.lines):
@@ -270,11 +270,11 @@ def _box(node: _Node, *, faded: bool) -> str:
     return "".join([*parts, "</g>"])
 
 
-def _text(x: float, y: float, text: str, style: str, colour: str, size: float, *, bold: bool = False) -> str:
+def _text(x: float, y: float, text: str, style: str, color: str, size: float, *, bold: bool = False) -> str:
     weight = ' font-weight="bold"' if bold else ""
     return (
         f'<text class="{style}" x="{x:g}" y="{y:g}" text-anchor="middle" font-size="{size:g}" '
-        f'fill="{colour}"{weight}>{escape(text)}</text>'
+        f'fill="{color}"{weight}>{escape(text)}</text>'
     )
 
 
@@ -289,7 +289,7 @@ def _frames(nodes: Mapping[str, _Node], reach: float) -> Iterator[str]:
         height = max(node.bottom for node in those) + 24 - top
         yield (
             f'<rect class="frame" x="{-reach:g}" y="{top:g}" width="{2 * reach:g}" height="{height:g}" '
-            f'rx="12" fill="none" stroke="{GREY}" stroke-opacity="0.6"/>'
+            f'rx="12" fill="none" stroke="{GRAY}" stroke-opacity="0.6"/>'
         )
         yield (
             f'<text class="faint" x="{-reach + 14:g}" y="{top + 22:g}" font-size="12.5" fill="{FAINT}">'

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from reporting.labels import AGREEMENT, dollars
+from reporting.labels import AGREEMENT, USER_AGREES, dollars
 from reporting.run import Run
 from reporting.snapshot import Snapshot
 from reporting.statistics import ModeStatistics
@@ -74,5 +74,5 @@ def of_mode(mode: str, found: ModeStatistics) -> list[Metric]:
             "accepted, rejected or replaced by another draft."
         )
         disagree = {"mode": mode, "decided": "disagree"}
-        metrics.append(Metric(f"{deciding.agreement:.0%}", "user and judge agree", hint, samples=disagree))
+        metrics.append(Metric(f"{deciding.agreement:.0%}", USER_AGREES, hint, samples=disagree))
     return metrics

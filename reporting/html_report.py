@@ -20,7 +20,7 @@ from reporting.graph_counts import graph_counts
 from reporting.graph_svg import graph_svg
 from reporting.run import Run
 from reporting.snapshot import Snapshot
-from reporting.theme import ROLE_COLOURS
+from reporting.theme import ROLE_COLORS
 from reporting.transcript import REPEATED, CallRow, StepCalls, transcript
 from samples.sample import Exchange, Sample
 
@@ -250,7 +250,7 @@ _STYLES = "\n".join(
             files("reporting").joinpath(name).read_text(encoding="utf-8")
             for name in ("style.css", "html_report.css")
         ),
-        *(f".{role} {{ --role: {colour}; }}" for role, colour in ROLE_COLOURS.items()),
+        *(f".{role} {{ --role: {color}; }}" for role, color in ROLE_COLORS.items()),
         html_text.code_styles("friendly", ".text pre"),
         "@media screen and (prefers-color-scheme: dark) {",
         html_text.code_styles("monokai", ".text pre"),

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from graph.settings import WHERE_NOT_WHAT
-from reporting.labels import dollars, failure_label, seconds
-from reporting.theme import ROLE_COLOURS
+from reporting.labels import dollars, failure_label, is_judged, seconds
+from reporting.theme import ROLE_COLORS
 
 
 def failures(failures: Mapping[str, int], link: Callable[[str], str] | None = None) -> str:
@@ -28,22 +28,20 @@ def bill(calls: Mapping[str, Any]) -> str:
     """Return calls, tokens, latencies and cost by role, and by model if there are several."""
     names = ("", "calls", "failed", "input", "cached", "output", "mean", "p95", "cost")
     head = "".join(f"<th class=number>{name}</th>" for name in names)
-    rows = [
-        _bill_row(role, numbers, ROLE_COLOURS.get(role, "")) for role, numbers in calls["by_role"].items()
-    ]
+    rows = [_bill_row(role, numbers, ROLE_COLORS.get(role, "")) for role, numbers in calls["by_role"].items()]
     if len(calls["by_model"]) > 1:
         rows += [_bill_row(model, numbers, "") for model, numbers in calls["by_model"].items()]
     rows.append(_bill_row("all", calls["total"], ""))
     return f"<table class=data><tr>{head}</tr>{''.join(rows)}</table>"
 
 
-def _bill_row(name: str, numbers: Mapping[str, Any], colour: str) -> str:
+def _bill_row(name: str, numbers: Mapping[str, Any], color: str) -> str:
     times = [
         seconds(numbers[key]) if numbers[key] is not None else "–" for key in ("mean_latency", "p95_latency")
     ]
     counts = [f"{numbers[key]:,}" for key in _COUNTS]
     cells = "".join(f"<td class=number>{cell}</td>" for cell in (*counts, *times, dollars(numbers)))
-    style = f' style="color: {colour}; font-weight: 600"' if colour else ""
+    style = f' style="color: {color}; font-weight: 600"' if color else ""
     return f"<tr><td{style}>{escape(name)}</td>{cells}</tr>"
 
 
@@ -83,7 +81,7 @@ def _settings(facts: Mapping[str, Any], *, for_others: bool) -> Iterator[tuple[s
         left_out.add("rehearsal_wins")
     if facts["data"]["format"] == "alpaca":
         left_out |= OF_CONVERSATIONS
-    if "evolve" not in facts["modes"]:
+    if not any(is_judged(mode) for mode in facts["modes"]):
         left_out |= OF_JUDGING
     for name, value in facts["settings"].items():
         if name not in left_out and not name.endswith("_persona"):

@@ -35,7 +35,7 @@ def round_outcome(done: Mapping[str, Any]) -> str:
 
 
 def verdict(step: str, done: Mapping[str, Any]) -> str:
-    """Return the verdict of a judgement."""
-    label = labels.verdict(step.removeprefix("judge_"), done)
+    """Return the verdict of a judgment."""
+    label = labels.verdict(step, done)
     good = label.startswith("prefers the draft")
     return _tag(label, "good" if good else "bad" if label.startswith("cannot") else "")

@@ -11,7 +11,7 @@ from typing import Any, cast
 from ledger.decisions import KINDS, Decision, DecisionFilter, DecisionKind
 from ledger.ledger import SKIPPED, Result
 from nodes.decision import Round, favoured_position
-from prompts.method import MODES
+from prompts.method import MODES, STEPS
 
 ENDINGS = {
     "not_accepted": "the last draft was not accepted",
@@ -37,6 +37,12 @@ JUDGING = {
 
 AGREEMENT = "agreement of readable verdicts"
 """`Judging.agreement`: of the rounds in which both orders can be read, the share in which they agree."""
+
+USER_AGREES = "user and judge agree"
+"""The share of results that users accepted, of those that the judge decided too."""
+
+NO_PRICE = "no price list has {model} at {address}"
+"""Why the price of a model is unknown."""
 
 DECISIONS: Mapping[DecisionKind, str] = {
     "accepted": "accepted",
@@ -73,8 +79,8 @@ def failure_label(kind: str) -> str:
 
 def failure_line(failure: Mapping[str, Any]) -> str:
     """Describe the failure of an exchange."""
-    why = reason(failure["reason"], failure["message"])
-    return f"{failure['step']}, round {failure['round']}: {why}"
+    why, step = reason(failure["reason"], failure["message"]), failure["step"]
+    return f"{STEPS[step].label}, round {failure['round']}: {why}" if step else why
 
 
 def reason(kind: str | None, message: str | None) -> str:
@@ -121,30 +127,35 @@ def round_outcome(done: Mapping[str, Any]) -> str:
     points = done["points"]
     if done["forward"] is None:
         return "not judged"
-    score = f" {points['draft']:g} : {points['current']:g}" if points else ""
+    score = f" ({_points(points['draft'], points['current'])})" if points else ""
     return f"{'draft accepted' if done['accepted'] else 'current response kept'}{score}"
 
 
 def round_remarks(done: Mapping[str, Any]) -> list[str]:
-    """Describe what is unusual about the judgements of a round."""
+    """Describe what is unusual about the judgments of a round."""
     remarks = []
     if done["forward"] and done["reversed"] is None:
-        remarks.append("decided by the first judgement, the second was not asked for")
+        remarks.append("decided by the first judgment, the second was not asked for")
     if favoured := favoured_position(cast(Round, done)):
         remarks.append(f"verdicts contradict: both prefer the {'first' if favoured == 1 else 'second'} shown")
     return remarks
 
 
-def verdict(order: str, done: Mapping[str, Any]) -> str:
-    """Describe a judgement of a round, with the points of draft and current response; empty if none."""
-    judgement = done[order]
-    if not judgement:
+def verdict(step: str, done: Mapping[str, Any]) -> str:
+    """Describe a judgment of a round, with the points of draft and current response; empty if none."""
+    order = STEPS[step].order
+    judgment = done[order]
+    if not judgment:
         return ""
-    if not judgement["points"]:
+    if not judgment["points"]:
         return "cannot be read"
-    current, draft = judgement["points"] if order == "forward" else reversed(judgement["points"])
+    current, draft = judgment["points"] if order == "forward" else reversed(judgment["points"])
     winner = "prefers the draft" if draft > current else "prefers the current one"
-    return f"{winner if draft != current else 'a tie'} {draft:g} : {current:g}"
+    return f"{winner if draft != current else 'a tie'} ({_points(draft, current)})"
+
+
+def _points(draft: float, current: float) -> str:
+    return f"draft {draft:g}, current {current:g}"
 
 
 def decision(made: Decision) -> str:

@@ -92,7 +92,7 @@ def new_manifest(data: DataSet, checked: Checked, settings: Settings, modes: Seq
     Raises:
         PackError: the prompt pack cannot be used.
     """
-    pack = load_pack(settings.prompts)
+    pack = load_pack(settings.prompts, modes)
     return Manifest(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         data=DataFacts(

@@ -94,7 +94,7 @@ class RecordedRun:
 
         `status` is done, failed or skipped; `reason` says why it was skipped or what failed, `failure_kind`
         is the kind of the failure. Token counts are estimates over the `exchanges` that were worked on;
-        `contradictions` counts the rounds whose two judgements named opposite winners; `finished` is a Unix
+        `contradictions` counts the rounds whose two judgments named opposite winners; `finished` is a Unix
         time.
         """
         for sample, result in self._results():
@@ -158,7 +158,7 @@ class RecordedRun:
         """Return a row for each round of each exchange.
 
         The points are those of the `draft` and of the `current` response it was compared with: merged, and by
-        order of judgement; None if a verdict could not be read or nothing was judged. Where the two orders
+        order of judgment; None if a verdict could not be read or nothing was judged. Where the two orders
         contradict each other, `favoured_position` is the position (1 or 2) that both preferred.
         """
         for sample, result in self._results():

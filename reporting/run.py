@@ -30,7 +30,7 @@ class Run:
 
     @property
     def lazy(self) -> bool:
-        """Whether the second judgement was left out if the first decided."""
+        """Whether the second judgment was left out if the first decided."""
         return bool(self.manifest["settings"].get("lazy_judge"))
 
     def mode(self, wanted: str | None) -> str:

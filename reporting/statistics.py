@@ -38,7 +38,7 @@ class Lengths:
 
 @dataclass(slots=True)
 class Judging:
-    """How the two orders of judgement compare, over all judged rounds."""
+    """How the two orders of judgment compare, over all judged rounds."""
 
     rounds: int
     accepted: int
@@ -47,7 +47,7 @@ class Judging:
     one_tie: int
     """One order names a winner and the other a tie."""
     contradicted: int
-    """The orders name opposite winners: both favoured the response shown first, or both the one shown
+    """The orders name opposite winners: both favored the response shown first, or both the one shown
     second."""
     favoured_first: int
     favoured_second: int

@@ -1,6 +1,6 @@
-"""The colours of roles and numbers, the same on pages, in reports and in drawings."""
+"""The colors of roles and numbers, the same on pages, in reports and in drawings."""
 
-ROLE_COLOURS = {
+ROLE_COLORS = {
     "positive": "#2e9e6b",
     "critical": "#d2603a",
     "advisor": "#8a63d2",
@@ -9,4 +9,4 @@ ROLE_COLOURS = {
 }
 """One for each role, readable on light and on dark, the same in charts and debates."""
 
-BLUE, GREEN, ORANGE, RED, GREY = "#2f7fd1", "#2e9e6b", "#d9a13a", "#d2603a", "#8590a0"
+BLUE, GREEN, ORANGE, RED, GRAY = "#2f7fd1", "#2e9e6b", "#d9a13a", "#d2603a", "#8590a0"

@@ -62,12 +62,13 @@ def transcript(calls: Iterable[CallRow], done: Mapping[str, Any], mode: str) -> 
 def _was_reached(number: int, step: str, done: Mapping[str, Any], mode: str) -> bool:
     failure = done.get("failure")
     if failure:
-        here = number, _stages(mode)[step]
-        return here <= (failure["round"], _stages(mode)[failure["step"]])
+        # An internal error belongs to no step: all that is recorded counts.
+        stages = _stages(mode)
+        return not failure["step"] or (number, stages[step]) <= (failure["round"], stages[failure["step"]])
     round_ = next((each for each in done["rounds"] if each["round"] == number), None)
     if round_ is None:
         return False
-    return STEPS[step].purpose != "verdict" or round_[step.removeprefix("judge_")] is not None
+    return STEPS[step].purpose != "verdict" or round_[STEPS[step].order] is not None
 
 
 @cache

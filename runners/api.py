@@ -1,12 +1,15 @@
 """The Python API: run a data set, or load a run."""
 
 import asyncio
+import signal
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graph.settings import Settings
+from ledger.ledger import LedgerError
+from models.errors.exceptions import RunStopped
 from models.policy import GatewayPolicy
 from models.settings import Limits
 from models.tracing import start_tracing
@@ -18,6 +21,8 @@ from runners.plan import Plan, make_plan
 
 if TYPE_CHECKING:
     from reporting.recorded_run import RecordedRun
+
+STOPPING = {"SIGINT", "SIGTERM", "SIGHUP"}
 
 
 def run(
@@ -39,7 +44,9 @@ def run(
         >>> run = coevol.run("data.json", "runs/first", coevol.Settings(model="openai:gpt-5.4-mini"))
         >>> run.stats()["modes"]["evolve"]["changed"]
 
-    The same call on the same folder resumes a run that stopped, and repeats no finished call.
+    The same call on the same folder resumes a run that stopped, and repeats no finished call. Ctrl-C (SIGINT,
+    SIGTERM or SIGHUP, in the main thread and without a handler of yours) lets the calls in flight finish, a
+    second one abandons them; then it raises RunStopped.
 
     Args:
         data: a file of Alpaca, ShareGPT or messages records: a JSON array, JSON lines or Parquet.
@@ -54,15 +61,17 @@ def run(
         notify: receives what a user should know, such as parameters that a provider does not take.
 
     Raises:
-        DataError, PackError, RunError, LedgerError, MissingKey, MissingExtra: nothing was started.
-        RunStopped: the run cannot continue; finished work is kept.
+        DataError, PackError, RunError, LedgerError: nothing was started.
+        RunStopped: the run cannot continue; finished work is kept. Its subclasses MissingKey, MissingExtra
+            and ProxyUnusable are raised before the start.
         RuntimeError: an event loop is running; use `arun`.
     """
     given = {"modes": modes, "format": format, "start": start, "stop": stop, "retry_failed": retry_failed}
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(arun(data, folder, settings, limits, notify=notify, **given))  # type: ignore[arg-type]
+        execute_in_own_loop(*_planned(data, folder, settings, limits, notify, given), notify=notify)
+        return load_run(folder)
     raise RuntimeError("an event loop is running, as in a notebook: use `await coevol.arun(…)`")
 
 
@@ -80,13 +89,33 @@ async def arun(
     notify: Callable[[str], None] = lambda _: None,
     policy: GatewayPolicy | None = None,
 ) -> "RecordedRun":
-    """Do what `run` does in a running event loop, such as a notebook's. `policy` sets retries and waits."""
+    """Do what `run` does in a running event loop, such as a notebook's, whose signals it leaves alone.
+
+    `policy` sets retries and waits. Cancelling it abandons the calls in flight.
+    """
     given = {"modes": modes, "format": format, "start": start, "stop": stop, "retry_failed": retry_failed}
-    plan = make_plan(data, settings or Settings(), limits or Limits(), **given)  # type: ignore[arg-type]
+    await execute(*_planned(data, folder, settings, limits, notify, given), notify=notify, policy=policy)
+    return load_run(folder)
+
+
+def _planned(
+    data: Any, folder: Any, settings: Any, limits: Any, notify: Callable[[str], None], given: dict[str, Any]
+) -> tuple[Plan, Path, Manifest]:
+    plan = make_plan(data, settings or Settings(), limits or Limits(), **given)
     for notice in plan.notices():
         notify(notice)
-    await execute(plan, Path(folder), plan.check_data(Path(folder)), notify=notify, policy=policy)
-    return load_run(folder)
+    return plan, Path(folder), plan.check_data(Path(folder))
+
+
+def execute_in_own_loop(plan: Plan, folder: Path, manifest: Manifest, **more: Any) -> None:
+    """Do what `execute` does in a new event loop, where signals stop it: the first lets the calls in flight
+    finish, the second abandons them."""
+    default = (signal.SIG_DFL, signal.default_int_handler)  # not ignored, as by `nohup`, or the caller's own
+    signals = [each for each in signal.Signals if each.name in STOPPING and signal.getsignal(each) in default]
+    try:
+        asyncio.run(execute(plan, folder, manifest, signals=signals, **more))
+    except asyncio.CancelledError:
+        raise RunStopped("interrupted twice; the calls in flight were abandoned") from None
 
 
 async def execute(
@@ -96,9 +125,10 @@ async def execute(
     *,
     notify: Callable[[str], None],
     policy: GatewayPolicy | None = None,
-    watch: Callable[[Engine, Tally], AbstractAsyncContextManager[Any]] = lambda engine, tally: nullcontext(),
+    watch: Callable[[Tally, Engine], AbstractAsyncContextManager[Any]] = lambda tally, engine: nullcontext(),
+    signals: Sequence[signal.Signals] = (),
 ) -> None:
-    """Carry out a plan in the folder of a run. `watch` is entered while the engine works.
+    """Carry out a plan in the folder of a run. `watch` is entered while the engine works; `signals` stop it.
 
     Raises:
         As `run`.
@@ -109,10 +139,26 @@ async def execute(
         ledger = prepare(folder, manifest)
         began_with = reply_limits(read_manifest(folder))[0]
         engine = Engine(plan, ledger, keys, tally, notify=notify, began_with=began_with, policy=policy)
+        main, interrupted = asyncio.current_task(), False
+
+        def interrupt() -> None:
+            nonlocal interrupted
+            if interrupted and main:
+                main.cancel()
+            if not interrupted and (calls := engine.in_flight):
+                notify(f"stopping: {calls} calls in flight will finish first; Ctrl-C again abandons them")
+            interrupted = True
+            engine.stop(RunStopped("interrupted; the same command resumes the run"))
+
+        for each in signals:
+            with suppress(RuntimeError):  # in a thread, or on Windows
+                asyncio.get_running_loop().add_signal_handler(each, interrupt)
         end_tracing = start_tracing(keys, notify)
         try:
-            async with watch(engine, tally):
+            async with watch(tally, engine):
                 await engine.run()
+        except LedgerError as error:
+            raise RunStopped(str(error)) from None
         finally:
             end_tracing()
 

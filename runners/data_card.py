@@ -11,7 +11,7 @@ from graph.settings import WHERE_NOT_WHAT
 from ledger.decisions import DecisionKind
 from models.providers.rehearsal import NOTICE
 from models.settings import ModelSettings
-from reporting.labels import AGREEMENT, DECISIONS, JUDGING, is_judged, plural
+from reporting.labels import AGREEMENT, DECISIONS, JUDGING, USER_AGREES, is_judged, plural
 from reporting.manifest import LaterLimit, RunError, is_rehearsed
 from runners.terminal import printable
 from samples.files import layout_to_write
@@ -62,7 +62,7 @@ def card(
         _table("Models", ((role, _code(model)) for role, model in made["models"].items())),
         _table("Settings", [*_settings(made["settings"]), *_later(made["later"])]),
         _table(f"The whole run in mode {mode}", _numbers(run, mode)),
-        "## Licence\n\nNot stated here. It depends on the licence of the source and on the terms of the "
+        "## License\n\nNot stated here. It depends on the license of the source and on the terms of the "
         "models; state it when you pass the file on.",
     ]
     return "\n\n".join(parts) + "\n"
@@ -120,16 +120,10 @@ _FIELDS: dict[SftTrainer | DpoTrainer, str] = {
 }
 
 
-_DECIDED: Mapping[DecisionKind, str] = {
-    "accepted": "with the result accepted",
-    "rejected": "with the original kept",
-    "chosen": "with another draft chosen",
-    "edited": "with a text that the user wrote",
-}
-
-
 def _by_users(decided: Mapping[DecisionKind, int]) -> str:
-    kinds = ", ".join(f"{decided[kind]:,} {label}" for kind, label in _DECIDED.items() if decided.get(kind))
+    kinds = "; ".join(
+        f"{label} ({decided[kind]:,})" for kind, label in DECISIONS.items() if decided.get(kind)
+    )
     exchanges = plural(sum(decided.values()), "exchange")
     return f", and by users, who decided on {exchanges}: {kinds}" if kinds else ""
 
@@ -201,7 +195,7 @@ def _numbers(run: Mapping[str, Any], mode: str) -> Iterator[tuple[str, str]]:
     if deciding := numbers["deciding"]:
         for kind, label in DECISIONS.items():
             yield f"by users: {label}", f"{deciding[kind]:,}"
-        yield "user and judge agree", _figure(deciding["agreement"], ".0%")
+        yield USER_AGREES, _figure(deciding["agreement"], ".0%")
     yield "model calls (all modes)", f"{calls['calls']:,}"
     yield "tokens in and out", f"{calls['input_tokens']:,} and {calls['output_tokens']:,}"
 

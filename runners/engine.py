@@ -216,8 +216,8 @@ class Engine:
         if failed >= MIN_FAILURES and failed > self._plan.limits.max_failures * worked_on:
             self.stop(
                 RunStopped(
-                    f"{failed} of {worked_on} samples failed, more than --max-failures "
-                    f"{self._plan.limits.max_failures:g} allows. The last one: "
+                    f"{failed} of {worked_on} samples failed, more than the share of "
+                    f"{self._plan.limits.max_failures:g} (--max-failures) allows. The last one: "
                     f"{failure_label(last.failure_kind or '')}: {last.reason}"
                 )
             )

@@ -2,19 +2,15 @@
 
 import asyncio
 import gc
-import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 from langsmith import tracing_context
 
-from ledger.ledger import Ledger, LedgerError
-from models.errors.exceptions import RunStopped
-from runners.api import execute
-from runners.engine import Engine, Tally
+from ledger.ledger import Ledger
+from runners.api import execute_in_own_loop
 from runners.folder import in_progress
 from runners.forecast import forecast, lines
 from runners.options import PATH, limits_options, mode_option, settings_from, settings_options
@@ -91,11 +87,8 @@ def evolve(
         for line in lines(expected, plan):
             click.echo(line)
         return 0
-    try:
-        gc.set_threshold(GC_THRESHOLD)
-        asyncio.run(execute(plan, run, manifest, notify=_notify, watch=_watched))
-    except asyncio.CancelledError:
-        raise RunStopped("interrupted twice; the calls in flight were abandoned") from None
+    gc.set_threshold(GC_THRESHOLD)
+    execute_in_own_loop(plan, run, manifest, notify=_notify, watch=Progress)
     ledger = Ledger.open(run / "ledger.sqlite")
     failed = len(ledger.finished()) - len(ledger.finished(except_failed=True))
     if failed:
@@ -106,28 +99,3 @@ def evolve(
 def _notify(notice: str) -> None:
     with suppress(OSError):  # nothing depends on it being read
         click.echo(notice, err=True)
-
-
-@asynccontextmanager
-async def _watched(engine: Engine, tally: Tally) -> AsyncIterator[None]:
-    """Show the progress of a run, and let signals stop it."""
-    loop, main = asyncio.get_running_loop(), asyncio.current_task()
-    interrupted = False
-
-    def interrupt() -> None:
-        nonlocal interrupted
-        if interrupted and main:
-            main.cancel()
-        if not interrupted and (calls := engine.in_flight):
-            progress.print(f"stopping: {calls} calls in flight will finish first; Ctrl-C again abandons them")
-        interrupted = True
-        engine.stop(RunStopped("interrupted; the same command resumes the run"))
-
-    for signal_ in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(signal_) is not signal.SIG_IGN:  # as `nohup` sets it
-            loop.add_signal_handler(signal_, interrupt)
-    async with Progress(tally, engine) as progress:
-        try:
-            yield
-        except LedgerError as error:
-            raise RunStopped(str(error)) from None

@@ -96,7 +96,7 @@ def export(
     if form in DPO_TRAINERS:
         decided = {mode for _, mode in decisions}
         if not (modes := [name for name in modes if is_judged(name) or name in decided]):
-            judged = ", ".join(name for name in MODES if is_judged(name))
+            judged = " or ".join(name for name in MODES if is_judged(name))
             raise RunError(
                 f"{form} needs pairs of which a judge preferred one: only mode {judged} has a judge; others "
                 "need --decided-by human and a user's decisions"
@@ -133,7 +133,7 @@ def export(
 
 @dataclass(slots=True)
 class Export:
-    """The records of one mode, and a count of what became of them."""
+    """The records of one mode, and a count of those written and left out."""
 
     ledger: Ledger
     mode: str

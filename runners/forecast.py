@@ -22,6 +22,7 @@ from models.providers.parameters import unlimited
 from models.settings import Endpoint, Limits
 from prompts.method import MODES
 from reporting.cost import amount, spent, unpriced
+from reporting.labels import NO_PRICE
 from runners.engine import evolve_sample
 from runners.plan import Plan
 from samples.sample import Sample
@@ -163,9 +164,9 @@ def _range(found: Forecast, name: str) -> str:
 def _dollars(found: Forecast) -> str:
     some = f"{money(found.least.dollars)} to {money(found.most.dollars)}"
     if not found.unpriced:
-        return some
-    names = ", ".join(dict.fromkeys(endpoint.model.removesuffix(":") for endpoint in found.unpriced))
-    without = f"no price list has {names} at this address"
+        return some if found.most.dollars else "none"
+    names = ", ".join(dict.fromkeys(endpoint.model for endpoint in found.unpriced))
+    without = NO_PRICE.format(model=names, address="this address")
     return f"at least {some}: {without}" if found.most.dollars else f"unknown: {without}"
 
 

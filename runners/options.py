@@ -4,12 +4,12 @@ Every field of `Settings` and `Limits` is an option of the same name; the bounds
 fields' own.
 """
 
+import difflib
 import json
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import click
 from pydantic import BaseModel, ValidationError
@@ -29,8 +29,9 @@ class SettingsError(click.UsageError):
     """A setting cannot be used. The message names it, its value, and what it may be."""
 
 
-def model_options(command: Command) -> Command:
-    """Add `--model`, `--base-url` and `--extra-body`, each for all roles or for one, and `--settings`."""
+def settings_options(command: Command) -> Command:
+    """Add `--model`, `--base-url` and `--extra-body`, each for all roles or for one, `--settings`, and an
+    option for each other setting."""
     return _with(
         [
             click.option(
@@ -65,14 +66,10 @@ def model_options(command: Command) -> Command:
                 metavar="FILE",
                 help="A TOML file of settings; options given here override it.",
             ),
+            *_field_options(Settings),
         ],
         command,
     )
-
-
-def settings_options(command: Command) -> Command:
-    """Add an option for each setting."""
-    return model_options(_with(_field_options(Settings), command))
 
 
 def limits_options(command: Command) -> Command:
@@ -104,7 +101,8 @@ def _field_options(model: type[BaseModel]) -> list[Callable[[Any], Any]]:
             _flag(name, info),
             name,
             default=None,  # to tell a value in the file from one given here
-            metavar=_metavar(info),
+            type=_number(info),
+            metavar={"budget": "DOLLARS", "max_failures": "SHARE"}.get(name) or _metavar(info),
             help=_help(name, info),
         )
         for name, info in model.model_fields.items()
@@ -143,23 +141,17 @@ def settings_from(given: Mapping[str, Any]) -> tuple[Settings, Limits]:
     fields = (*Settings.model_fields, *Limits.model_fields)
     values |= {name: given[name] for name in fields if given.get(name) is not None}
     limits = {name: values.pop(name) for name in Limits.model_fields if name in values}
-    settings = _validated(Settings, values)
-    for endpoint in (replica for role in ROLES for replica in settings.replicas(role)):
-        if endpoint.provider == "vllm" and endpoint.base_url and not urlsplit(endpoint.base_url).path:
-            raise SettingsError(
-                f"{endpoint.base_url} is not where vLLM has its API: write {endpoint.base_url}/v1"
-            )
-    return settings, _validated(Limits, limits)
+    return _validated(Settings, values, given), _validated(Limits, limits, given)
 
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def _validated(model: type[Model], values: Mapping[str, Any]) -> Model:
+def _validated(model: type[Model], values: Mapping[str, Any], given: Mapping[str, Any]) -> Model:
     try:
         return model(**values)
     except ValidationError as error:
-        raise SettingsError("\n".join(_complaints(error))) from None
+        raise SettingsError("\n".join(_complaints(error, given))) from None
 
 
 def _table(values: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -209,15 +201,19 @@ def _json_object(where: str, text: str) -> dict[str, Any]:
     return value
 
 
-def _complaints(error: ValidationError) -> Iterable[str]:
+def _complaints(error: ValidationError, given: Mapping[str, Any]) -> Iterable[str]:
     for complaint in error.errors():
-        name = ".".join(str(part) for part in complaint["loc"]) or "settings"
+        name = ".".join(map(str, complaint["loc"]))
+        if given.get(name) is not None:
+            name = f"--{name.replace('_', '-')}"
         message = complaint["msg"].removeprefix("Value error, ")
         if complaint["type"] == "extra_forbidden":
-            names = ", ".join((*Settings.model_fields, *Limits.model_fields))
-            yield f"{name} is not a setting; settings are {names}"
+            names = (*Settings.model_fields, *Limits.model_fields)
+            close = difflib.get_close_matches(name.replace("-", "_"), names, 1, 0.9)
+            hint = f"did you mean {close[0]}?" if close else f"settings are {', '.join(names)}"
+            yield f"{name} is not a setting; {hint}"
         elif complaint["type"] == "value_error":
-            yield f"{name}: {message}"
+            yield f"{name}: {message}" if name else message
         else:
             yield f"{name}: {message}, not {complaint['input']!r}"
 
@@ -227,16 +223,20 @@ def _flag(name: str, info: FieldInfo) -> str:
     return f"--{flag}/--no-{flag}" if info.annotation is bool else f"--{flag}"
 
 
+def _number(info: FieldInfo) -> click.IntRange | click.FloatRange | None:
+    """Return a field's type of number, with its bounds; None if it holds something else."""
+    kinds = {info.annotation, *getattr(info.annotation, "__args__", ())}
+    if not kinds & {int, float}:
+        return None
+    bounds = {b: getattr(each, b) for each in info.metadata for b in ("ge", "gt", "le") if hasattr(each, b)}
+    number = click.IntRange if int in kinds else click.FloatRange
+    return number(bounds.get("ge", bounds.get("gt")), bounds.get("le"), min_open="gt" in bounds)
+
+
 def _metavar(info: FieldInfo) -> str | None:
     if info.annotation is bool:
         return None
-    kinds = {int: "NUMBER", float: "NUMBER", str: "TEXT"}
-    choices = getattr(info.annotation, "__args__", ())
-    if info.annotation in kinds:
-        return kinds[info.annotation]
-    if type(None) in choices:
-        return "NUMBER"
-    return "|".join(map(str, choices))
+    return "NUMBER" if _number(info) else "|".join(getattr(info.annotation, "__args__", ["TEXT"]))
 
 
 def _help(name: str, info: FieldInfo) -> str:

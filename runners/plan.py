@@ -15,8 +15,10 @@ from models.providers.rehearsal import NOTICE
 from models.settings import ROLES, Limits, located
 from prompts.method import MODES
 from reporting.cost import unpriced
+from reporting.labels import NO_PRICE
 from reporting.manifest import Manifest, RunError, new_manifest
 from runners.folder import checked_before
+from samples.formats import FORMATS
 from samples.reader import DataSet, open_data
 
 try:
@@ -29,7 +31,7 @@ OTHER_FILES = 40
 
 
 class UsageError(RunError):
-    """The options contradict each other. The message says which and what to do."""
+    """An option cannot be used, or contradicts another. The message says which and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +104,31 @@ def make_plan(
     """Return a plan for a data set.
 
     Raises:
-        UsageError: a mode is unknown, or a budget cannot be kept.
+        UsageError: an argument cannot be used, a mode is unknown, or a budget cannot be kept.
         DataError: the data cannot be read.
     """
+    for value, kind in ((settings, Settings), (limits, Limits)):
+        if not isinstance(value, kind):
+            raise UsageError(f"expected coevol.{kind.__name__}, not a value of type {type(value).__name__}")
+    for name, position in (("start", start), ("stop", 0 if stop is None else stop)):
+        if type(position) is not int or position < 0:
+            raise UsageError(f"{name} is the position of a record, a whole number from 0, not {position!r}")
+    if format not in (known := ("auto", *FORMATS)):
+        raise UsageError(f"unknown format {format!r}; formats are {', '.join(known)}")
+    if isinstance(modes, str):
+        raise UsageError(f"modes is a list: give modes=[{modes!r}]")
     if not modes or (unknown := [mode for mode in modes if mode not in MODES]):
         what = f"unknown mode {unknown[0]!r}" if modes else "no mode given"
         raise UsageError(f"{what}; modes are {', '.join(MODES)}")
-    if limits.budget is not None and (without := unpriced(settings)):
-        raise UsageError(
-            f"--budget needs the price of every model, and that of {without[0].model} at "
-            f"{located(without[0]).base_url or 'no address'} is unknown: use --budget-tokens"
-        )
+    if limits.budget is not None:
+        if all(settings.endpoint(role).provider == "rehearsal" for role in ROLES):
+            raise UsageError("rehearsal costs nothing: leave out the budget (--budget)")
+        for endpoint in unpriced(settings):
+            reason = NO_PRICE.format(model=endpoint.model, address=located(endpoint).base_url)
+            raise UsageError(
+                f"a budget in dollars (--budget) needs the price of every model, and {reason}: "
+                "use one in tokens (--budget-tokens)"
+            )
     if (limits.budget or limits.budget_tokens) and (roles := unlimited(settings)):
         raise UsageError(
             f"a budget needs a limit on replies, and --extra-body removes it for {', '.join(roles)}"
@@ -142,6 +158,6 @@ def _allow_connections(concurrency: int) -> None:
             soft = most
     if soft < needed:
         raise UsageError(
-            f"--concurrency {concurrency} takes up to {needed} open files, and this process may have {soft}: "
-            f"raise the limit with `ulimit -n {wanted}`, or lower --concurrency"
+            f"{concurrency} calls in flight (--concurrency) take up to {needed} open files, and this process "
+            f"may have {soft}: raise the limit with `ulimit -n {wanted}`, or make fewer calls at a time"
         )

@@ -35,9 +35,8 @@ def show(run: Path, sample_id: str, mode: str | None, with_calls: bool) -> None:
     """Show the whole story of one sample.
 
     The request, the rounds with each agent's reply and both verdicts, and the difference between the old and
-    the new
-    response: [-old words-]{+new words+}. ID is the record's own id, or its position in the data, counted from
-    0.
+    the new response: [-old words-]{+new words+}. ID is the record's own id; if the records have none, it is
+    the position in the data, counted from 0.
     """
     opened = open_run(run)
     modes = [opened.mode(mode)] if mode else opened.modes
@@ -127,7 +126,7 @@ class _Story:
                     if STEPS[step].purpose == "draft":
                         text = done["draft"]
                     if STEPS[step].purpose == "verdict":
-                        title = f"{title}: {labels.verdict(step.removeprefix('judge_'), done)}"
+                        title = f"{title}: {labels.verdict(step, done)}"
                 if call["shortened_to"] is not None:
                     title = f"{title} (saw at most {call['shortened_to']:,} characters of each speech)"
                 if why_not and call["failure"] is None:
@@ -153,7 +152,7 @@ class _Story:
 
     def _messages(self, call: Mapping[str, Any]) -> None:
         details = f"{labels.call_summary(call)} · finish reason {call['finish_reason']}"
-        self._output.heading(f"call {call['number']}: {call['step']}, {details}", "cyan")
+        self._output.heading(f"call {call['number']}: {STEPS[call['step']].label}, {details}", "cyan")
         for message in call["messages"]:
             self._output.text(f"{message['role']}:", "cyan", indent=4)
             self._output.text(message["content"], "dim", indent=6)

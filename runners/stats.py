@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 from rich.table import Table
@@ -15,7 +15,9 @@ from reporting.labels import (
     DECISIONS,
     ENDINGS,
     JUDGING,
+    NO_PRICE,
     OUTDATED,
+    USER_AGREES,
     dollars,
     failure_label,
     is_judged,
@@ -51,7 +53,7 @@ def _print_comparison(a: Path, b: Path, compared: Mapping[str, Any]) -> None:
     output = Output()
     output.text(f"A {a}\nB {b}", "bold")
     output.heading("What was different")
-    table = _table("", "A", "B")
+    table = _table("", "A", "B", justify="left")
     for each in compared["differences"]:
         table.add_row(*(_text(each[key]) for key in ("name", "a", "b")))
     output.table(table) if table.row_count else output.text("nothing")
@@ -81,7 +83,9 @@ def _print_summary(run: Path, report: Mapping[str, Any]) -> None:
     if total["shortened"]:
         output.text(f"The debate was shortened to fit in {plural(total['shortened'], 'prompt')}.")
     if not total["cost_complete"]:
-        output.text("Unknown cost: no price list has this model at the address where it was called.")
+        output.text(
+            f"Unknown cost: {NO_PRICE.format(model='this model', address='the address that was called')}."
+        )
 
 
 def _manifest(report: Mapping[str, Any]) -> Table:
@@ -175,7 +179,7 @@ def _results(modes: Mapping[str, Any]) -> Table:
         row("decided by a user", (f"{of['decided']:,}" for of in deciding))
         for name, label in DECISIONS.items():
             counts(f"  {label}", [of[name] for of in deciding], [of["decided"] for of in deciding])
-        row("  user and judge agree", (PERCENT.text(of.get("agreement")) for of in deciding))
+        row(f"  {USER_AGREES}", (PERCENT.text(of.get("agreement")) for of in deciding))
         if any(of["outdated"] for of in deciding):
             row(f"decided {OUTDATED}", (f"{of['outdated']:,}" for of in deciding))
     return table
@@ -206,11 +210,11 @@ def _add_calls(table: Table, name: str, some: Mapping[str, Any]) -> None:
     )
 
 
-def _table(first: str, *others: str) -> Table:
+def _table(first: str, *others: str, justify: Literal["left", "right"] = "right") -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_header=any(others))
     table.add_column(first, no_wrap=bool(any(others)))
     for name in others:
-        table.add_column(_text(name), justify="right" if any(others) else "left", no_wrap=bool(name))
+        table.add_column(_text(name), justify=justify if any(others) else "left", no_wrap=bool(name))
     return table
 
 

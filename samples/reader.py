@@ -54,10 +54,7 @@ class DataSet:
             return Checked(self._check_records(), sha256.result())
 
     def samples(
-        self,
-        start: int = 0,
-        stop: int | None = None,
-        exclude: Callable[[int], bool] = lambda position: False,
+        self, start: int = 0, stop: int | None = None, exclude: Callable[[int], bool] = lambda position: False
     ) -> Iterator[Sample]:
         """Yield the samples from position `start` up to but not including `stop`.
 

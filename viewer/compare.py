@@ -18,7 +18,7 @@ from reporting.labels import accepted as accepted_label
 from reporting.manifest import differences
 from reporting.snapshot import Snapshot
 from reporting.statistics import ModeStatistics
-from reporting.theme import BLUE, GREY, ORANGE
+from reporting.theme import BLUE, GRAY, ORANGE
 from samples.sample import Sample
 from viewer.background_refresh import BackgroundRefresh
 from viewer.comparison_links import ComparisonQuery, Side, Sides
@@ -193,9 +193,9 @@ def _charts(found: tuple[ModeStatistics, ModeStatistics], lengths: tuple[Any, An
     if len(judged) == 2:
         drawn.append(_merged(*(charts.accepted(side.accepted_rounds) for side in judged)))
     (old, new), (other_old, other_new) = lengths
-    series = [Series(old, GREY, "old"), Series(new, BLUE, "A"), Series(other_new, ORANGE, "B")]
+    series = [Series(old, GRAY, "old"), Series(new, BLUE, "A"), Series(other_new, ORANGE, "B")]
     if old != other_old:
-        series[0:1] = [Series(old, GREY, "A, old"), Series(other_old, "#5b6472", "B, old")]
+        series[0:1] = [Series(old, GRAY, "A, old"), Series(other_old, "#5b6472", "B, old")]
     drawn.append(replace(charts.lengths(old, new), series=series))
     if len(judged) == 2:
         drawn.append(_merged(*(charts.judging(side.judging) for side in judged if side.judging)))
@@ -203,12 +203,12 @@ def _charts(found: tuple[ModeStatistics, ModeStatistics], lengths: tuple[Any, An
 
 
 def _merged(a: Chart, b: Chart) -> Chart:
-    """Combine two charts of the same kind, in the colours of A and B."""
+    """Combine two charts of the same kind, in the colors of A and B."""
     categories = list(dict.fromkeys([*a.categories, *b.categories]))
     series = []
-    for each, colour, name in ((a, BLUE, "A"), (b, ORANGE, "B")):
+    for each, color, name in ((a, BLUE, "A"), (b, ORANGE, "B")):
         values = dict(zip(each.categories, each.series[0].values, strict=True))
-        series.append(Series([values.get(category, 0) for category in categories], colour, name))
+        series.append(Series([values.get(category, 0) for category in categories], color, name))
     return replace(a, categories=categories, series=series)
 
 

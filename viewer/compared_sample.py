@@ -16,7 +16,7 @@ from viewer.comparison_links import ComparisonQuery, Side, Sides
 from viewer.conversation import Chip, ModeResult, exchanges, mentioning, shown_exchange
 from viewer.diff_view import Column, diff_view
 from viewer.frame import COMPARE, frame, key_links, plain_text
-from viewer.search import neighbours, search_neighbours
+from viewer.search import neighbors, search_neighbors
 
 Done = Mapping[str, Any] | None
 """The outcome of an exchange, None where it was not worked on."""
@@ -34,34 +34,34 @@ def add(sides: Sides) -> None:
             if compared is None or found is None:
                 ui.label(f"The sample at position {position} of A has no result on both sides yet.")
                 return
-            show_neighbours = await _neighbours(view, compared, position)
+            show_neighbors = await _neighbors(view, compared, position)
             here = await asyncio.to_thread(_results, view.a, position)
             there = await asyncio.to_thread(_results, view.b, found.other)
             if here is None or there is None:
                 ui.label("One of its results is being replaced: reload the page in a moment.")
                 return
-            _title(view, here, there, show_neighbours)
+            _title(view, here, there, show_neighbors)
             matching = _matching(view, here, there)
             number = shown_exchange(request.query_params, here.sample, matching)
             _body(view, here, there, matching, number)
 
 
-async def _neighbours(view: ComparisonQuery, compared: Comparison, position: int) -> Callable[[], None]:
+async def _neighbors(view: ComparisonQuery, compared: Comparison, position: int) -> Callable[[], None]:
     """Return a function that shows links to the previous and the next pair."""
     if view.text:
         searches = {
             key: view.search(compared, position=position, back=back)
             for key, back in (("k", True), ("j", False))
         }
-        return lambda: search_neighbours(searches, lambda found: view.pair_link(found.pair.position))
+        return lambda: search_neighbors(searches, lambda found: view.pair_link(found.pair.position))
     found = await asyncio.to_thread(
         compared.adjacent, view.kind, view.order, down=view.down, position=position
     )
     links = {
-        key: "" if neighbour is None else view.pair_link(neighbour)
-        for key, neighbour in zip("kj", found, strict=True)
+        key: "" if neighbor is None else view.pair_link(neighbor)
+        for key, neighbor in zip("kj", found, strict=True)
     }
-    return lambda: neighbours(links)
+    return lambda: neighbors(links)
 
 
 def _matching(view: ComparisonQuery, here: ModeResult, there: ModeResult) -> Sequence[int]:
@@ -95,10 +95,7 @@ def _results(side: Side, position: int) -> ModeResult | None:
 
 
 def _title(
-    view: ComparisonQuery,
-    here: ModeResult,
-    there: ModeResult,
-    show_neighbours: Callable[[], None],
+    view: ComparisonQuery, here: ModeResult, there: ModeResult, show_neighbors: Callable[[], None]
 ) -> None:
     link_back = view.link(begin=view.begin or None)
     key_links({"u": link_back})
@@ -106,7 +103,7 @@ def _title(
         ui.link("← table", link_back).classes("faint").tooltip("key u")
         ui.label(here.sample.id).classes("text-lg font-semibold sample-id").props("dir=auto")
         ui.space()
-        show_neighbours()
+        show_neighbors()
     with ui.element("div").classes("two"):
         for letter, side, (sample, result, _) in (("a", view.a, here), ("b", view.b, there)):
             with ui.row().classes("items-center gap-3"):
@@ -118,11 +115,7 @@ def _title(
 
 
 def _body(
-    view: ComparisonQuery,
-    here: ModeResult,
-    there: ModeResult,
-    matching: Sequence[int],
-    number: int,
+    view: ComparisonQuery, here: ModeResult, there: ModeResult, matching: Sequence[int], number: int
 ) -> None:
     sample, other = here.sample, there.sample
     done = [_done(each.result, number) for each in (here, there)]

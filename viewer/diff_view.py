@@ -16,7 +16,7 @@ class Column(NamedTuple):
     name: str
     content: str
     style: str
-    """The CSS class that colours its differences."""
+    """The CSS class that colors its differences."""
 
 
 Marking = Callable[[Sequence[str]], Sequence[str]]

@@ -1,4 +1,4 @@
-"""What all pages share: the bar at the top, colours, keys, and how texts look."""
+"""What all pages share: the bar at the top, colors, keys, and how texts look."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from nicegui import Client, ui
 from nicegui.events import KeyEventArguments
 
 from reporting import html_text
-from reporting.theme import ROLE_COLOURS
+from reporting.theme import ROLE_COLORS
 from viewer.run import RunPages
 
 PAGES = {"/": "Overview", "/samples": "Samples", "/graph": "Graph"}
@@ -127,7 +127,7 @@ def tile(value: str, name: str, hint: str = "") -> None:
 _STYLES = "\n".join(
     [
         files("reporting").joinpath("style.css").read_text(encoding="utf-8"),
-        *(f".{role} {{ --role: {colour}; }}" for role, colour in ROLE_COLOURS.items()),
+        *(f".{role} {{ --role: {color}; }}" for role, color in ROLE_COLORS.items()),
         html_text.code_styles("friendly", ".text pre"),
         html_text.code_styles("monokai", ".body--dark .text pre"),
     ]

@@ -20,20 +20,13 @@ from reporting import html_tags, html_text, labels
 from reporting.transcript import REPEATED, CallRow, StepCalls, Transcript, transcript
 from samples.sample import Exchange, Sample
 from viewer import conversation
-from viewer.conversation import (
-    Chip,
-    ModeResult,
-    contradicts,
-    exchanges,
-    matching_exchanges,
-    shown_exchange,
-)
+from viewer.conversation import Chip, ModeResult, contradicts, exchanges, matching_exchanges, shown_exchange
 from viewer.decision import Panel
 from viewer.diff_view import Column, diff_view
 from viewer.frame import frame, key_links, plain_text, text
 from viewer.run import RunPages
 from viewer.samples import SamplesQuery
-from viewer.search import neighbours, search_neighbours
+from viewer.search import neighbors, search_neighbors
 
 
 def add(run: RunPages) -> None:
@@ -51,7 +44,7 @@ def add(run: RunPages) -> None:
             mode = request.query_params.get("of", "")
             if mode not in by_mode:
                 mode = next(iter(by_mode))
-            _title(view, sample, by_mode, mode, await _neighbours(view, (position, mode)))
+            _title(view, sample, by_mode, mode, await _neighbors(view, (position, mode)))
             if not sample.exchanges:
                 ui.label("The record as it is").classes("faint small")
                 plain_text(labels.record_text(sample.record))
@@ -69,7 +62,7 @@ def _calls(run: RunPages, sample_id: str, mode: str) -> list[dict[str, Any]]:
     return [call for call in run.ledger.calls(sample_id) if call["mode"] == mode]
 
 
-async def _neighbours(view: SamplesQuery, key: ResultKey) -> Callable[[], None]:
+async def _neighbors(view: SamplesQuery, key: ResultKey) -> Callable[[], None]:
     """Return a function that shows links to the previous and the next sample."""
     ledger, wanted, order = view.run.ledger, view.wanted, view.order
     if wanted.text:
@@ -77,10 +70,10 @@ async def _neighbours(view: SamplesQuery, key: ResultKey) -> Callable[[], None]:
             name: browse.search(ledger, wanted, order, down=down, key=key)
             for name, down in (("k", not view.down), ("j", view.down))
         }
-        return lambda: search_neighbours(searches, lambda found: view.sample_link(found.key))
+        return lambda: search_neighbors(searches, lambda found: view.sample_link(found.key))
     found = await asyncio.to_thread(browse.adjacent, ledger, wanted, order, down=view.down, key=key)
     links = {name: view.sample_link(each) if each else "" for name, each in zip("kj", found, strict=True)}
-    return lambda: neighbours(links)
+    return lambda: neighbors(links)
 
 
 def _title(
@@ -88,7 +81,7 @@ def _title(
     sample: Sample,
     by_mode: Mapping[str, Result],
     mode: str,
-    show_neighbours: Callable[[], None],
+    show_neighbors: Callable[[], None],
 ) -> None:
     link_back = view.link(begin=view.begin or None)
     key_links({"u": link_back})
@@ -105,7 +98,7 @@ def _title(
             path = view.run.address("/graph", {"mode": mode, "sample": str(sample.position)})
             ui.link("its path", path).classes("faint sample-path")
         ui.space()
-        show_neighbours()
+        show_neighbors()
     # The failure of a single exchange is shown below.
     if result.reason and (result.status == "skipped" or len(sample.exchanges) > 1):
         with ui.column().classes("panel"):

@@ -222,7 +222,7 @@ def _row(view: SamplesQuery, found: ResultRow, decided: Mapping[int, Decision]) 
 def _decision_tags(decided: Mapping[int, Decision]) -> str:
     kinds = Counter[DecisionFilter](each.kind if each.stands else "outdated" for each in decided.values())
     return "".join(
-        f' <span class="tag person {kind}">✓ {DECISION_FILTERS[kind]}{f" {number}×" * (number > 1)}</span>'
+        f' <span class="tag user {kind}">✓ {DECISION_FILTERS[kind]}{f" {number}×" * (number > 1)}</span>'
         for kind, number in kinds.items()
     )
 

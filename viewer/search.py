@@ -93,7 +93,7 @@ def _continue(search: Search[Hit], limit: int, found: Callable[[list[Hit]], None
     timer = ui.timer(PAUSE, find)
 
 
-def neighbours(links: Mapping[str, str]) -> None:
+def neighbors(links: Mapping[str, str]) -> None:
     """Show links to the previous sample (key k) and the next one (key j); empty where there is none."""
     for key, name in _NAMES.items():
         if links[key]:
@@ -101,28 +101,28 @@ def neighbours(links: Mapping[str, str]) -> None:
     keys({key: lambda link=link: ui.navigate.to(link) for key, link in links.items() if link})  # type: ignore[misc]
 
 
-def search_neighbours(searches: Mapping[str, Search[Hit]], link: Callable[[Hit], str]) -> None:
+def search_neighbors(searches: Mapping[str, Search[Hit]], link: Callable[[Hit], str]) -> None:
     """Show the same links for searches back and forth; until these find something, their progress."""
-    keys({key: _search_neighbour(key, name, searches[key], link) for key, name in _NAMES.items()})
+    keys({key: _search_neighbor(key, name, searches[key], link) for key, name in _NAMES.items()})
 
 
-def _search_neighbour(
+def _search_neighbor(
     key: str, name: str, search: Search[Hit], link: Callable[[Hit], str]
 ) -> Callable[[], None]:
     with ui.row().classes("gap-0"):
-        neighbour = ui.link("", "").classes(name)
+        neighbor = ui.link("", "").classes(name)
         progress = ui.label(f"{name} ({key}): searching …").classes(f"faint small {name}-searched")
-    neighbour.set_visibility(False)
+    neighbor.set_visibility(False)
     to = ""
 
     def found(hits: list[Hit]) -> None:
         nonlocal to
         for hit in hits:
             to = link(hit)
-            neighbour.set_text(f"{name} ({key})")
-            neighbour.props["href"] = to
-            neighbour.update()
-        neighbour.set_visibility(bool(to))
+            neighbor.set_text(f"{name} ({key})")
+            neighbor.props["href"] = to
+            neighbor.update()
+        neighbor.set_visibility(bool(to))
         progress.set_visibility(not to)
         progress.set_text(
             f"no {name} one" if search.ended else f"{name} ({key}): {search.position:,} searched …"

@@ -218,7 +218,7 @@ class Budget:
             limit, had, next_ = f"--budget-tokens {tokens}", f"{spent.tokens:,} tokens", f"{worst.tokens:,}"
             raised = f"--budget-tokens {_twice(tokens, spent.tokens + worst.tokens):.0f}"
         return RunStopped(
-            f"{limit} allows no further call: this run has spent {had}, and the next one "
+            f"the budget ({limit}) allows no further call: this run has spent {had}, and the next one "
             f"({reservation.endpoint.model}) may take up to {next_}. Finished work is kept; the same "
             f"command with a larger budget resumes the run, for instance {raised}"
         )

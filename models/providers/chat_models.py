@@ -15,11 +15,7 @@ CONNECT = 10.0
 
 
 def chat_model(
-    endpoint: Endpoint,
-    role: Role,
-    settings: ModelSettings,
-    key: SecretStr,
-    client: httpx2.AsyncClient,
+    endpoint: Endpoint, role: Role, settings: ModelSettings, key: SecretStr, client: httpx2.AsyncClient
 ) -> BaseChatModel:
     """Create the chat model that plays a role.
 

@@ -73,11 +73,7 @@ def wenxin(endpoint: Endpoint, role: Role, settings: ModelSettings, key: SecretS
         top_p=given.top_p,
         init_kwargs={"config": _wenxin_config(endpoint)},
         # The library's own timeout is a whole number of seconds; the gateway retries.
-        model_kwargs={
-            "request_timeout": settings.timeout,
-            "retry_count": 1,
-            **given.body,
-        },
+        model_kwargs={"request_timeout": settings.timeout, "retry_count": 1, **given.body},
     )
     return model
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ledger.decisions import decide
-from prompts.method import STEPS
+from prompts.method import MODES, STEPS
 from reporting import labels
 from reporting.labels import AGREEMENT, DECISIONS, ENDINGS, JUDGING
 from tests.browser.conftest import ledger
@@ -63,15 +63,15 @@ def test_the_same_words_everywhere(browser: Browser, run: Path, tmp_path: Path) 
         assert kind in text
     for text in (story, html, failed):
         # Reports leave out the address of the model.
-        assert f"{failure['step']}, round {failure['round']}: {kind}: " in text
+        assert f"{STEPS[failure['step']].label}, round {failure['round']}: {kind}: " in text
         assert labels.reason(failure["reason"], failure["message"]).split(" at http")[0] in text
 
-    for step in STEPS.values():
+    for step in MODES["evolve"].steps:
         for text in (story, html, accepted):
-            assert step.label in text
+            assert STEPS[step].label in text
     round_ = outcome[0]["rounds"][0]
     for text in (story, html, accepted):
-        assert labels.verdict("forward", round_) in text
+        assert labels.verdict("judge_forward", round_) in text
         assert labels.round_outcome(round_).casefold() in text.casefold()
 
 

@@ -189,7 +189,7 @@ def test_the_table_and_the_overview_follow(browser: Browser, copy: Path, pages: 
     }.items():  # fmt: skip
         browser.open(f"{url}/samples?decided={choice}")
         assert browser.ids() == [str(position) for position in found]
-    assert browser.texts(".data .person") == ["✓ edited"]
+    assert browser.texts(".data .user") == ["✓ edited"]
     browser.open(f"{url}/samples?decided=nonsense")
     assert browser.texts(".where") == ["1 to 41 of 41"]
 

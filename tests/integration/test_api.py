@@ -3,8 +3,14 @@
 import asyncio
 import inspect
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +18,14 @@ import pytest
 from pydantic import ValidationError
 
 import coevol
-from ledger.ledger import LedgerError
-from models.errors.exceptions import RunStopped
-from models.keys import MissingKey
+from coevol import DataError, LedgerError, MissingKey, PackError, RunError, RunStopped
+from models.errors.kinds import ABANDONED
 from models.settings import KEY_NAMES
-from prompts.pack import PackError
-from reporting.manifest import RunError, differences, read_manifest
-from samples.sample import DataError
+from reporting.manifest import differences, read_manifest
 from standin import StandIn
 from tests.conftest import look
 from tests.gateways import QUICK, until
-from tests.program import DATA, records, write
+from tests.program import DATA, ROOT, records, write
 
 ALPACA = DATA / "alpaca_en_40.json"
 REHEARSED = coevol.Settings(max_rounds=2)
@@ -168,6 +171,70 @@ async def test_a_cancelled_run_resumes(server: StandIn, tmp_path: Path) -> None:
     assert max(answered.values()) == 1
 
 
+INTERRUPTED = """
+import sys, coevol
+settings = coevol.Settings(model="openai:gpt-4o-mini", base_url=sys.argv[2], max_rounds=1)
+try:
+    coevol.run(sys.argv[1], "run", settings, coevol.Limits(concurrency=8), notify=print)
+except coevol.RunStopped as stopped:
+    print(stopped)
+"""
+
+
+@pytest.mark.parametrize("interrupts", [1, 2])
+def test_an_interrupt_finishes_the_calls_in_flight_and_a_second_one_abandons_them(
+    interrupts: int, server: StandIn, tmp_path: Path
+) -> None:
+    data = write(tmp_path / "data.json", records(24))
+    server.order("latency:seconds=0.5" if interrupts == 1 else "hang")
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, data, server.base_url("openai")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    while len(server.chats()) < 4:
+        assert process.poll() is None
+        time.sleep(0.01)
+    for _ in range(interrupts):
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, printed
+    first, last = printed.splitlines()
+    assert "calls in flight will finish first" in first
+    kinds = {row["failure_kind"] for row in coevol.load_run(tmp_path / "run").calls()}
+    if interrupts == 1:
+        assert last == "interrupted; the same command resumes the run"
+        assert kinds == {None}
+        assert len(list(coevol.load_run(tmp_path / "run").calls())) == len(server.chats())
+    else:
+        assert last == "interrupted twice; the calls in flight were abandoned"
+        assert kinds == {ABANDONED.key}
+
+
+def test_a_run_in_a_thread_and_handlers_of_the_caller_are_left_alone(tmp_path: Path) -> None:
+    data = write(tmp_path / "data.json", records(2))
+    with ThreadPoolExecutor() as threads:
+        assert len(list(threads.submit(coevol.run, data, "in-thread", REHEARSED).result().samples())) == 2
+    before, own = signal.getsignal(signal.SIGTERM), lambda *_: None
+    signal.signal(signal.SIGTERM, own)
+    try:
+        coevol.run(data, "run", REHEARSED)
+        assert signal.getsignal(signal.SIGTERM) is own
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_price_is_not_needed_for_the_roles_that_are_rehearsed(tmp_path: Path) -> None:
+    settings = coevol.Settings(model="openai:gpt-5.4-mini", role_models={"judge": "rehearsal"})
+    with pytest.raises(MissingKey):  # which comes after the budget
+        coevol.run(write(tmp_path / "data.json", records(1)), "run", settings, coevol.Limits(budget=1.0))
+
+
 # --- failures and limits
 
 
@@ -192,7 +259,7 @@ def test_limits_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     limits = coevol.Limits(concurrency=3, max_failures=0.1)
     with StandIn("content_filter:rate=0.5,seed=1", latency=0.02) as server:
         monkeypatch.setenv("OPENAI_API_KEY", server.key("openai"))
-        with pytest.raises(RunStopped, match=r"more than --max-failures 0\.1 allows"):
+        with pytest.raises(RunStopped, match=r"more than the share of 0\.1 \(--max-failures\) allows"):
             coevol.run(data, "run", settings_for(server), limits, modes=["edit"])
         assert server.app.most_in_work["openai"] == 3
         assert 20 <= len(server.chats()) < 70
@@ -214,6 +281,16 @@ async def test_a_policy_sets_how_long_an_endpoint_is_tried(tmp_path: Path) -> No
     [
         ({"modes": ["evolv"]}, RunError, "unknown mode 'evolv'; modes are edit, advise-blind, "),
         ({"modes": []}, RunError, "no mode given; modes are edit, "),
+        ({"modes": "edit"}, RunError, r"give modes=\['edit'\]"),
+        ({"start": -1}, RunError, "start is the position of a record, a whole number from 0, not -1"),
+        ({"start": "1"}, RunError, "not '1'"),
+        ({"start": True}, RunError, "not True"),
+        ({"stop": -2}, RunError, "stop is .* not -2"),
+        ({"format": "xml"}, RunError, "unknown format 'xml'; formats are auto, alpaca, "),
+        ({"settings": coevol.Limits(), "limits": coevol.Settings()}, RunError,
+         "expected coevol.Settings, not a value of type Limits"),
+        ({"limits": {"concurrency": 4}}, RunError, "expected coevol.Limits, not a value of type dict"),
+        ({"limits": coevol.Limits(budget=1.0)}, RunError, "rehearsal costs nothing: leave out the budget"),
         ({"limits": coevol.Limits(budget=1.0), "settings": coevol.Settings(model="vllm:tiny")}, RunError,
          "the price of every model"),
         ({"settings": coevol.Settings(model="openai:gpt-4o-mini")}, MissingKey, "OPENAI_API_KEY"),
@@ -251,6 +328,9 @@ def test_the_folder_of_another_run_is_refused(tmp_path: Path) -> None:
         (coevol.Settings, {"max_round": 2}, "max_round"),
         (coevol.Limits, {"concurrency": 0}, "concurrency"),
         (coevol.Limits, {"max_failure": 0.5}, "max_failure"),
+        (coevol.Limits, {"concurrency": True}, "concurrency"),
+        (coevol.Limits, {"concurrency": "8"}, "concurrency"),
+        (coevol.Settings, {"model": "vllm:m", "base_url": "http://a:8000"}, "write http://a:8000/v1"),
     ],
 )
 def test_unusable_settings_and_limits_are_refused(kind: Any, given: dict[str, Any], name: str) -> None:

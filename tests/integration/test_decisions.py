@@ -140,8 +140,8 @@ def test_pairs_hold_what_the_user_prefers(run: Path, decided: dict[str, tuple[De
     assert "4 exchanges decided by users, 3 of them with pairs here" in card
     assert "| by users: accepted | 1 |" in card
     who = (
-        "and by users, who decided on 3 exchanges: 1 with the original kept, 1 with another draft chosen, "
-        "1 with a text that the user wrote."
+        "and by users, who decided on 3 exchanges: rejected, the original kept (1); another draft "
+        "chosen (1); edited (1)."
     )
     assert who in card
     exported(run, "--to", "trl-dpo", name="judged.jsonl")

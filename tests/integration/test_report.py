@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ledger.ledger import Ledger
+from prompts.method import STEPS
 from reporting.labels import JUDGING
 from tests.chromium import Browser
 from tests.conftest import look
@@ -170,7 +171,8 @@ def test_a_failure_has_its_reason(browser: Browser, failing_run: Path, tmp_path:
     assert "http://127.0.0.1" in failure["message"]
     before, address, after = re.split(r" at (http\S+)", failure["message"].splitlines()[0])
     assert address not in failed.text
-    assert f"{failure['step']}, round {failure['round']}: content filter: {before}{after}" in failed.text
+    where = f"{STEPS[failure['step']].label}, round {failure['round']}"
+    assert f"{where}: content filter: {before}{after}" in failed.text
 
 
 def test_texts_of_the_data_and_of_models_have_no_effect(

@@ -240,7 +240,10 @@ def test_a_broken_file_is_refused_before_any_call(
         (("--model", "gpt-4o-mini"), "PROVIDER:NAME"),
         (("--model", "juge=openai:x"), "roles are"),
         (("--base-url", "localhost:8000"), "http://"),
-        (("--max-rounds", 0), "max_rounds"),
+        (("--max-rounds", 0), "'--max-rounds': 0 is not in the range x>=1"),
+        (("--max-failures", 2), "'--max-failures': 2.0 is not in the range 0<=x<=1"),
+        (("--budget", "nan"), "--budget: Input should be a finite number"),
+        (("--budget", 5), "rehearsal costs nothing: leave out the budget"),
         (("--temperature", "warm"), "temperature"),
         (("--conversation-template", "nope"), "vicuna_v1.1"),
         (("--prompts", "nowhere"), "nowhere"),
@@ -317,7 +320,11 @@ def test_limits_may_be_in_the_settings_file_and_options_override_them(tmp_path: 
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("concurency = 4", "concurency is not a setting; settings are "),
+        ("concurency = 4", "concurency is not a setting; did you mean concurrency?"),
+        ("max-failures = 0.2", "max-failures is not a setting; did you mean max_failures?"),
+        ("mode = 'edit'", "mode is not a setting; settings are "),
+        ("concurrency = true", "concurrency: Input should be a valid integer, not True"),
+        ("concurrency = '8'", "concurrency: Input should be a valid integer, not '8'"),
         ("concurrency = 0", "concurrency: Input should be greater than or equal to 1, not 0"),
         ("rpm = 0", "rpm: Input should be greater than 0, not 0"),
         ("tpm = -1.5", "tpm: Input should be greater than 0, not -1.5"),
@@ -331,9 +338,16 @@ def test_an_unusable_limit_in_the_settings_file_is_named(line: str, says: str, t
     (tmp_path / "mine.toml").write_text(line + "\n")
     refused = look("evolve", "data.json", "-o", "run", "--settings", "mine.toml", cwd=tmp_path, status=2)
     assert says in refused.stderr
-    if "is not a setting" in says:
+    if "settings are" in says:
         assert all(name in refused.stderr for name in LIMITS)
     assert not (tmp_path / "run").exists()
+
+
+def test_help_shows_units_and_bounds(tmp_path: Path) -> None:
+    shown = " ".join(look("evolve", "--help", cwd=tmp_path).stdout.split())
+    assert "--budget DOLLARS" in shown and "--max-failures SHARE" in shown and "--seed NUMBER" in shown
+    assert "The most calls in flight. Default: 64. [x>=1]" in shown
+    assert "Default: 0.5. [0<=x<=1]" in shown and "at list prices. [x>0]" in shown
 
 
 @pytest.mark.parametrize("option", [False, True], ids=["file", "option"])

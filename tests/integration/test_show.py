@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ledger.ledger import Ledger
+from prompts.method import MODES, STEPS
 from samples.differences import differences
 from tests.conftest import FAILING, look
 from tests.program import EXAMPLES
@@ -87,6 +88,22 @@ def test_failures_and_skips_have_their_reason(failing_run: Path) -> None:
     assert "content filter" in story
     assert "keeps its original response" in story
     assert "Skipped: a turn of function_call" in look("show", failing_run, "tool", cwd=failing_run).stdout
+
+
+def test_an_internal_error_has_its_story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise LookupError("no such luck")
+
+    monkeypatch.setattr("nodes.decision.merge", broken)
+    look("evolve", EXAMPLES / "alpaca_en.json", "-o", "run", cwd=tmp_path, status=1)
+    story = look("show", "run", "haiku", cwd=tmp_path).stdout
+    # It belongs to no step; all that was recorded before it counts.
+    assert "\n  internal error: LookupError: no such luck" in story
+    assert all(STEPS[step].label in story for step in MODES["evolve"].steps)
+    look("report", "run", "-o", "report.html", "--sample", "haiku", cwd=tmp_path)
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "internal error: LookupError: no such luck" in html
+    assert "not counted" not in html
 
 
 def test_no_text_controls_the_terminal(failing_run: Path) -> None:

@@ -1,16 +1,25 @@
 """The table of the method's steps and modes is all that a new mode needs."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from graph.build import exchange_graph
 from graph.settings import Settings
 from graph.state import AlpacaRecord
 from graph.topology import depths, topology
+from ledger.ledger import Ledger
 from models.call import Call
 from nodes.settings import AgentSettings
 from prompts.method import MODES, STEPS, TEMPLATES, Mode
 from prompts.pack import BUILT_IN, load_pack
+from reporting.html_tables import OF_JUDGING
+from reporting.labels import AGREEMENT
+from runners.options import MODE
+from tests.conftest import look
+from tests.program import EXAMPLES
 
 REFINE = Mode("refine", ("editor", "judge_forward", "judge_reversed"))
 """Editor and judge without a debate: a mode that is not there, from steps that are."""
@@ -45,10 +54,31 @@ def test_a_mode_of_existing_steps_takes_a_line_in_the_table() -> None:
     assert "Draft 1." in editor[1].messages[-1]["content"]
 
 
+def test_commands_take_a_new_mode_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODES, "refine", REFINE)
+    monkeypatch.setattr(MODE, "choices", [*MODES])
+    look("evolve", EXAMPLES / "alpaca_en.json", "--mode", "refine", "-o", "run", cwd=tmp_path)
+    ((sample, results), *_) = [
+        found
+        for found in Ledger.open(tmp_path / "run/ledger.sqlite").samples()
+        if "refine" in found[1] and found[1]["refine"].accepted_rounds
+    ]
+    assert "judged rounds" in look("stats", "run", cwd=tmp_path).stdout
+    story = look("show", "run", sample.id, "--calls", cwd=tmp_path).stdout
+    assert "Draft accepted" in story and f"{results['refine'].accepted_rounds} draft" in story
+    look("report", "run", "-o", "report.html", "--sample", sample.id, cwd=tmp_path)
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert all(name in html for name in (*OF_JUDGING, "draft accepted", AGREEMENT))
+    look("graph", "run", "-o", "graph.svg", cwd=tmp_path)
+    look("export", "run", "-o", "data.json", cwd=tmp_path)
+    look("export", "run", "-o", "pairs.jsonl", "--to", "trl-dpo", "--pairs", "all", cwd=tmp_path)
+    assert "judged rounds" in (tmp_path / "README.md").read_text(encoding="utf-8")
+
+
 def test_everything_follows_from_the_steps() -> None:
     assert set(TEMPLATES) == {template for step in STEPS.values() for template in step.templates}
     for name in BUILT_IN:
-        load_pack(name)  # which renders every case of every template
+        load_pack(name, MODES)  # which renders every case of every template
     for role in {step.role for step in STEPS.values()}:
         shown = AgentSettings.model_fields[f"{role}_persona"].json_schema_extra
         assert isinstance(shown, dict)

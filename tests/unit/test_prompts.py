@@ -313,8 +313,15 @@ def test_an_agent_must_see_what_the_method_shows_it(folder: Path) -> None:
 
 def test_an_incomplete_pack_is_refused(folder: Path) -> None:
     (folder / "judge_score.jinja").unlink()
-    with pytest.raises(PackError, match=r"judge_score\.jinja is missing; a pack needs positive_opening"):
-        load_pack(str(folder))
+    with pytest.raises(PackError, match=r"judge_score\.jinja is missing; a pack needs the templates"):
+        load_pack(str(folder), ["edit", "evolve"])
+    with pytest.raises(PackError, match=r"judge_score\.jinja is missing"):
+        load_pack(str(folder)).render("judge_score", **RECORD, **CALLS["judge_score"])
+
+
+def test_a_pack_needs_the_templates_of_its_modes_only(folder: Path) -> None:
+    (folder / "judge_score.jinja").unlink()
+    assert load_pack(str(folder), ["edit", "debate"]).render("editor", **RECORD, **CALLS["editor"])
 
 
 def test_a_template_that_is_not_text_is_refused(folder: Path) -> None:
