@@ -220,11 +220,12 @@ def test_a_run_in_a_thread_and_handlers_of_the_caller_are_left_alone(tmp_path: P
     with ThreadPoolExecutor() as threads:
         assert len(list(threads.submit(coevol.run, data, "in-thread", REHEARSED).result().samples())) == 2
     before, own = signal.getsignal(signal.SIGTERM), lambda *_: None
+    interrupt = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGTERM, own)
     try:
         coevol.run(data, "run", REHEARSED)
         assert signal.getsignal(signal.SIGTERM) is own
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGINT) is interrupt
     finally:
         signal.signal(signal.SIGTERM, before)
 
