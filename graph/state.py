@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 from nodes.advisor import AdvisorView
 from nodes.debater import OpeningsView
 from nodes.decision import Ending, Round
-from nodes.judge import Judgement
+from nodes.judge import Judgment
 
 
 class AlpacaRecord(TypedDict, total=False):
@@ -56,8 +56,8 @@ class ExchangeState(OpeningsView, AdvisorView):
     original: str
     suggestions: str
     draft: str
-    forward: Judgement
-    reversed: Judgement | None
+    forward: Judgment
+    reversed: Judgment | None
     rounds: list[Round]
     ending: Ending
     accepted_rounds: int

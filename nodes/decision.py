@@ -8,7 +8,7 @@ from typing import Any, Literal, NotRequired
 from typing_extensions import TypedDict
 
 from nodes.agent import ResponseView
-from nodes.judge import GREATEST_LEAD, Judgement
+from nodes.judge import GREATEST_LEAD, Judgment
 from nodes.settings import VerdictForm
 
 Ending = Literal["max_rounds", "not_accepted", "judge_error", "one_pass"]
@@ -29,8 +29,8 @@ class Round(TypedDict):
     round: int
     suggestions: str | None
     draft: str
-    forward: Judgement | None
-    reversed: Judgement | None
+    forward: Judgment | None
+    reversed: Judgment | None
     """None also where `forward` decided and `lazy_judge` saved the second judgment."""
     points: Points | None
     accepted: bool
@@ -41,12 +41,12 @@ class DecisionView(ResponseView):
 
     suggestions: NotRequired[str]
     draft: str
-    forward: Judgement
-    reversed: Judgement | None
+    forward: Judgment
+    reversed: Judgment | None
     rounds: list[Round]
 
 
-def merge(forward: Judgement, reverse: Judgement | None) -> Points | None:
+def merge(forward: Judgment, reverse: Judgment | None) -> Points | None:
     """Average both orders, for the current response and for the draft.
 
     The current response is response 1 in forward order and response 2 in reversed order. Where one reply
@@ -64,7 +64,7 @@ def merge(forward: Judgement, reverse: Judgement | None) -> Points | None:
     return Points(current=sum(current) / len(current), draft=sum(draft) / len(draft))
 
 
-def settled(forward: Judgement, form: VerdictForm) -> bool:
+def settled(forward: Judgment, form: VerdictForm) -> bool:
     """Whether the forward judgment decides the round, whatever the reversed one would be.
 
     Let f be the draft's lead (its points less those of the current response) in forward order, r its lead in

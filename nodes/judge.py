@@ -19,7 +19,7 @@ from nodes.settings import AgentSettings, Order, VerdictForm
 from prompts.method import STEPS
 
 
-class Judgement(TypedDict):
+class Judgment(TypedDict):
     """What the judge said, and the points it gave to response 1 and response 2."""
 
     reply: str
@@ -62,7 +62,7 @@ def judge(order: Order, ask: Ask) -> Node[JudgeView]:
             messages = [*messages, answer, Message(role="user", content=REMINDERS[settings.verdict])]
             reply = await ask(step, state, settings, messages, asked=retry + 2, form=form)
             points = read_verdict(reply, settings.verdict)
-        update: dict[str, Any] = {order: Judgement(reply=reply, points=points)}
+        update: dict[str, Any] = {order: Judgment(reply=reply, points=points)}
         if order == "forward" and settings.lazy_judge:
             update["reversed"] = None  # not asked so far; the state may hold that of the round before
         return update

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from reporting.recorded_run import RecordedRun
 
 STOPPING = {"SIGINT", "SIGTERM", "SIGHUP"}
+"""The signals that stop a run; Windows has no SIGHUP."""
 
 
 def run(

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from nodes.decision import DecisionView, decide, settled
-from nodes.judge import Judgement, read_verdict
+from nodes.judge import Judgment, read_verdict
 from nodes.settings import VerdictForm
 
 UNREADABLE = "Both have their merits."
@@ -20,11 +20,11 @@ REPLIES: dict[VerdictForm, list[str]] = {
 FORMS: tuple[VerdictForm, ...] = get_args(VerdictForm)
 
 
-def judgements(form: VerdictForm) -> list[Judgement]:
-    return [Judgement(reply=reply, points=read_verdict(reply, form)) for reply in REPLIES[form]]
+def judgements(form: VerdictForm) -> list[Judgment]:
+    return [Judgment(reply=reply, points=read_verdict(reply, form)) for reply in REPLIES[form]]
 
 
-def decided(forward: Judgement, reverse: Judgement | None) -> tuple[str, int, str]:
+def decided(forward: Judgment, reverse: Judgment | None) -> tuple[str, int, str]:
     """Return the response that is left, the number of the next round, and why the loop would end here."""
     state = DecisionView(
         id="a",

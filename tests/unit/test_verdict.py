@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodes.decision import DecisionView, decide, merge
-from nodes.judge import Judgement, read_verdict
+from nodes.judge import Judgment, read_verdict
 from nodes.settings import VerdictForm
 
 # What the judge may say in one order, and the points it gives to response 1 and response 2.
@@ -50,11 +50,11 @@ ACCEPTED = {("2", "1"), ("2", "equal"), ("2", "unreadable"), ("equal", "1"), ("u
 SAYS = {"1": "assistant 1", "2": "assistant 2", "equal": "equal", "unreadable": "Both have their merits."}
 
 
-def judgement(reply: str, form: VerdictForm) -> Judgement:
-    return Judgement(reply=reply, points=read_verdict(reply, form))
+def judgement(reply: str, form: VerdictForm) -> Judgment:
+    return Judgment(reply=reply, points=read_verdict(reply, form))
 
 
-def decided(forward: Judgement, reverse: Judgement) -> tuple[bool, str, str]:
+def decided(forward: Judgment, reverse: Judgment) -> tuple[bool, str, str]:
     """Return whether the draft was accepted, the response that is left, and why the loop would end here."""
     state: DecisionView = {
         "id": "a",
