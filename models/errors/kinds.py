@@ -82,6 +82,11 @@ TOO_LONG = FailureKind("abandon call", "too long", "The text is longer than the 
 FILTERED = FailureKind("abandon call", "content filter", "The provider refuses this content.")
 EMPTY = FailureKind("abandon call", "empty reply")
 TRUNCATED = FailureKind("abandon call", "truncated", "Raise --max-tokens.")
+CONTROL_TOKENS = FailureKind(
+    "abandon call",
+    "control tokens",
+    "The server sends tokens of the model's chat template as text; check its chat template.",
+)
 REFUSED = FailureKind("abandon call", "refused")
 UNSENDABLE = FailureKind(
     "abandon call", "cannot be sent", "Check the key in {key} and the fields of --extra-body."
@@ -112,7 +117,13 @@ AT_STARTUP: dict[FailureKind, FailureKind] = {
 """What a failure means where the first few calls all fail with it and none has had a reply: wrong
 settings."""
 
-FINAL = frozenset(kind.key for kind in (TOO_LONG, FILTERED, EMPTY, TRUNCATED))
+ASKED_AGAIN = frozenset(kind.key for kind in (EMPTY, CONTROL_TOKENS))
+"""The kinds of a reply that ended by itself and holds nothing usable: its step is asked once more."""
+
+UNUSABLE_REPLY = ASKED_AGAIN | {TRUNCATED.key}
+"""The kinds of a call that was answered, with nothing in the reply that can be used."""
+
+FINAL = UNUSABLE_REPLY | {TOO_LONG.key, FILTERED.key}
 """The kinds that follow from the request: the same call would fail again, and mostly be billed again. A plain
 refusal is not among them: it may be the server's fault, and costs nothing."""
 
