@@ -131,22 +131,27 @@ def test_a_judge_prompt_favours_no_position(pack: Pack, template: str) -> None:
     assert forward.replace("AAA", "X").replace("BBB", "AAA").replace("X", "BBB") == reversed_
 
 
-def test_the_calls_of_a_round_share_all_up_to_the_current_response() -> None:
+def test_the_calls_of_a_round_share_their_beginning() -> None:
     """A change to the layout of the default pack shows here."""
     pack = load_pack("default")
     record = {"system": "Be kind.", "instruction": "Name a river.", "input": "Europe"}
-    calls = ["positive_opening", "critical_opening", "advisor", "editor", "judge_compare", "judge_score"]
-    prompts = [pack.render(call, **record, persona=f"Persona of {call}.", **CALLS[call]) for call in calls]
-    assert len({prompt[0]["content"] for prompt in prompts}) == 1
-    bodies = [prompt[1]["content"] for prompt in prompts]
-    assert common_prefix(bodies).strip() == (
-        "<system_prompt>\nBe kind.\n</system_prompt>\n\n"
-        "<request>\nName a river.\n</request>\n\n"
-        "<input>\nEurope\n</input>\n\n"
-        "<response>\nThe Rhine.\n</response>"
+    writers = ["positive_opening", "critical_opening", "advisor", "editor"]
+    judges = ["judge_compare", "judge_score"]
+    prompts = {
+        call: pack.render(call, **record, persona=f"Persona of {call}.", **CALLS[call])
+        for call in (*writers, *judges)
+    }
+    assert len({prompt[0]["content"] for prompt in prompts.values()}) == 1
+    # All share the record; all but the judges, who see two responses, the current one as well.
+    everyone = common_prefix([prompt[1]["content"] for prompt in prompts.values()])
+    for part in ("system_prompt>\nBe kind.", "request>\nName a river.", "input>\nEurope"):
+        assert part in everyone
+    assert "<response>\nThe Rhine.\n</response>" in common_prefix(
+        [prompts[call][1]["content"] for call in writers]
     )
-    # What is the same for all calls and records is by far the longer part.
-    assert all(len(body) < len(prompts[0][0]["content"]) / 5 for body in bodies)
+    assert "Response 1, by assistant 1:\n<response>" in common_prefix(
+        [prompts[call][1]["content"] for call in judges]
+    )
 
 
 def test_modes_without_the_response_share_all_up_to_the_request() -> None:
