@@ -29,13 +29,16 @@ from models.tracing import sample_config
 from nodes.decision import favoured_position
 from prompts.method import MODES
 from reporting.cost import budget
-from reporting.labels import failure_label, is_judged
+from reporting.labels import failure_label, is_judged, shorten
 from runners.plan import Plan
 from samples.sample import DataError, Sample
 from samples.tokens import estimate_tokens
 
 MIN_FAILURES = 20
 """Failures before their share can stop a run: of fewer, the share means little."""
+
+FIRST_ROUNDS = 20
+"""Judged rounds of which one must have a verdict that can be read."""
 
 
 @dataclass(slots=True)
@@ -90,6 +93,9 @@ class Engine:
         self._tally = tally
         self._recorded: dict[tuple[str, str], dict[tuple[int, int, str, str], RecordedReply]] = {}
         self._resuming = ledger.has_calls()
+        self._judged, self._unread = ledger.judged_rounds()
+        self._held: list[tuple[Sample, Result]] = []
+        """Failures that may be the endpoint's: results only once a later call has had a reply."""
         self._writer = Writer(ledger)
         self._gateway = Gateway(
             plan.settings,
@@ -130,9 +136,15 @@ class Engine:
             LedgerError: the ledger cannot be written.
         """
         work = self._work()
-        async with self._writer, self._gateway, asyncio.TaskGroup() as workers:
-            for _ in range(self._plan.limits.concurrency):
-                workers.create_task(self._worker(work))
+        async with self._writer:
+            async with self._gateway, asyncio.TaskGroup() as workers:
+                for _ in range(self._plan.limits.concurrency):
+                    workers.create_task(self._worker(work))
+            if self._stopped:  # the same command works on them again
+                self._tally.failed -= len(self._held)
+            else:
+                for sample, result in self._held:
+                    await self._writer.add_result(sample, result)
         if self._stopped:
             raise self._stopped
 
@@ -196,7 +208,7 @@ class Engine:
         return _result(mode, outcome)
 
     async def _finish(self, sample: Sample, result: Result) -> None:
-        await self._writer.add_result(sample, result)
+        await self._store(sample, result)
         tally = self._tally
         if is_judged(result.mode):
             tally.accepted_rounds += result.accepted_rounds
@@ -210,6 +222,18 @@ class Engine:
             case "failed":
                 tally.failed += 1
                 self._check_failures(result)
+        self._check_verdicts(result)
+
+    async def _store(self, sample: Sample, result: Result) -> None:
+        """Write a result, unless it is a failure that may be the endpoint's, and those held that are not."""
+        found, self._held = [*self._held, (sample, result)], []
+        suspects = self._gateway.suspects() if any(each.status == "failed" for _, each in found) else ()
+        certain: list[tuple[Sample, Result]] = []
+        for each in found:
+            doubtful = each[1].status == "failed" and each[0].id in suspects
+            (self._held if doubtful else certain).append(each)
+        for each in certain:
+            await self._writer.add_result(*each)
 
     def _check_failures(self, last: Result) -> None:
         failed, worked_on = self._tally.failed, self._tally.failed + self._tally.done
@@ -221,6 +245,21 @@ class Engine:
                     f"{failure_label(last.failure_kind or '')}: {last.reason}"
                 )
             )
+
+    def _check_verdicts(self, last: Result) -> None:
+        """Stop the run where no verdict was ever read. A resumed run ends with its next unreadable round, and
+        carries on where that can be read: the server may be another than it was."""
+        if self._judged > self._unread:
+            return
+        unread, example = 0, ""
+        for done in last.outcome:
+            for judged in (each for each in done["rounds"] if each["forward"]):
+                self._judged += 1
+                unread += judged["points"] is None
+                example = judged["forward"]["reply"] or (judged["reversed"] or {}).get("reply") or example
+        self._unread += unread
+        if unread and self._judged == self._unread >= FIRST_ROUNDS:
+            self.stop(RunStopped(_no_verdicts(self._judged, example, self._plan.settings)))
 
     def _speak(self, call: Call, settings: Settings) -> Any:
         return self._gateway.ask(call)
@@ -306,6 +345,21 @@ def _result(mode: str, outcome: list[ExchangeResult]) -> Result:
         contradictions=sum(favoured_position(r) is not None for done in outcome for r in done["rounds"]),
         outcome=[{**done} for done in outcome],
         finished=time.time(),
+    )
+
+
+def _no_verdicts(rounds: int, example: str, settings: Settings) -> str:
+    """Say that none of so many verdicts could be read, and what a judge wrote instead."""
+    from runners.terminal import printable  # loads what only a command needs
+
+    shown = shorten(" ".join(printable(example).split()) or "nothing")
+    other = "score" if settings.verdict == "compare" else "compare"
+    return (
+        f"in none of the {rounds} rounds judged so far could a verdict be read. "
+        f"{settings.endpoint('judge').model} wrote, for example: {shown}\n"
+        "`coevol check` shows how it replies. Begin in another folder with another judge "
+        f"(--model judge=PROVIDER:NAME), --verdict {other}, --thinking off or a higher --max-tokens; if the "
+        "server was the cause and is mended, the same command resumes the run."
     )
 
 

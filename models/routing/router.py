@@ -128,6 +128,10 @@ class Router:
         found = (outage for balancer in self._balancers.values() for outage in balancer.outages())
         return list(dict.fromkeys(found))
 
+    def suspects(self) -> set[str]:
+        """Return the samples that were refused where this need not be their own doing."""
+        return {sample for state in self._states.values() for sample in state.refusals.suspects()}
+
     def stop(self, reason: Exception) -> None:
         """Send away all waiting calls with an exception."""
         for state in self._states.values():
