@@ -109,6 +109,9 @@ class Gateway:
         self._router = Router(settings, limits, keys, self._http, self._policy)
         self._reply_limits = _ReplyLimits(settings, notify)
         self._tasks: set[asyncio.Task[str]] = set()
+        self.refused: RunStopped | None = None
+        """Why a replica is no longer used that has begun to refuse all calls; it refused some samples before
+        that was seen."""
         self._stopped: RunStopped | None = None
         self._stopping = asyncio.Event()
 
@@ -328,8 +331,9 @@ class Gateway:
         if not failure or not samples or self._retrying_failed:
             return
         attempt.failure = refused_alike(failure, samples)
+        self.refused = RunStopped(attempt.failure.describe(self._keys.redact))
         if not self._router.balancer(sent.role).can_lose(client.state):
-            self.stop(RunStopped(attempt.failure.describe(self._keys.redact)))
+            self.stop(self.refused)
 
     def _should_retry(self, failure: Failure, state: RetryState, role: Role) -> bool:
         if failure.remedy == "stop run":

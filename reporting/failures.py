@@ -11,6 +11,9 @@ from reporting.labels import failure_label, plural, shorten
 MAX_NAMED = 3
 """Reasons that are named."""
 
+MAX_SHOWN = 200
+"""Characters of a message that are shown."""
+
 MAX_REASONS = 1000
 """Reasons that are told apart. A run has few; what differs after so many counts as others."""
 
@@ -75,4 +78,4 @@ def _reason(number: int, kind: str | None, message: str, advice: str) -> str:
     todo = _ADVICE.get(kind or "") or advice or (known.advice if known else "")
     todo = todo[:1].lower() + todo[1:].rstrip(".")
     label = f"{failure_label(kind)}: " if kind else ""
-    return f"{number:,} × {label}{shorten(message)}{f' — {todo}' if todo else ''}"
+    return f"{number:,} × {label}{shorten(message, MAX_SHOWN)}{f' — {todo}' if todo else ''}"

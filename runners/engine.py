@@ -37,8 +37,9 @@ from samples.tokens import estimate_tokens
 MIN_FAILURES = 20
 """Failures before their share can stop a run: of fewer, the share means little."""
 
-FIRST_ROUNDS = 20
-"""Judged rounds of which one must have a verdict that can be read."""
+FIRST_ROUNDS, FEWEST_ROUNDS = 20, 5
+"""Judged rounds after which one must have had a verdict that can be read; the second where the run has no
+more."""
 
 
 @dataclass(slots=True)
@@ -94,6 +95,7 @@ class Engine:
         self._recorded: dict[tuple[str, str], dict[tuple[int, int, str, str], RecordedReply]] = {}
         self._resuming = ledger.has_calls()
         self._judged, self._unread = ledger.judged_rounds()
+        self._unread_reply: str | None = None
         self._held: list[tuple[Sample, Result]] = []
         """Failures that may be the endpoint's: results only once a later call has had a reply."""
         self._writer = Writer(ledger)
@@ -140,11 +142,14 @@ class Engine:
             async with self._gateway, asyncio.TaskGroup() as workers:
                 for _ in range(self._plan.limits.concurrency):
                     workers.create_task(self._worker(work))
+            if self._held and self._gateway.refused:
+                self.stop(self._gateway.refused)
             if self._stopped:  # the same command works on them again
                 self._tally.failed -= len(self._held)
             else:
                 for sample, result in self._held:
                     await self._writer.add_result(sample, result)
+                self._check_verdicts(FEWEST_ROUNDS)
         if self._stopped:
             raise self._stopped
 
@@ -222,7 +227,8 @@ class Engine:
             case "failed":
                 tally.failed += 1
                 self._check_failures(result)
-        self._check_verdicts(result)
+        if is_judged(result.mode):
+            self._count_verdicts(result)
 
     async def _store(self, sample: Sample, result: Result) -> None:
         """Write a result, unless it is a failure that may be the endpoint's, and those held that are not."""
@@ -246,20 +252,21 @@ class Engine:
                 )
             )
 
-    def _check_verdicts(self, last: Result) -> None:
-        """Stop the run where no verdict was ever read. A resumed run ends with its next unreadable round, and
-        carries on where that can be read: the server may be another than it was."""
-        if self._judged > self._unread:
-            return
-        unread, example = 0, ""
-        for done in last.outcome:
+    def _count_verdicts(self, result: Result) -> None:
+        for done in result.outcome:
             for judged in (each for each in done["rounds"] if each["forward"]):
                 self._judged += 1
-                unread += judged["points"] is None
-                example = judged["forward"]["reply"] or (judged["reversed"] or {}).get("reply") or example
-        self._unread += unread
-        if unread and self._judged == self._unread >= FIRST_ROUNDS:
-            self.stop(RunStopped(_no_verdicts(self._judged, example, self._plan.settings)))
+                if judged["points"] is None:
+                    self._unread += 1
+                    self._unread_reply = judged["forward"]["reply"]
+        # A resumed run ends with its first round that cannot be read, not before: the server may be mended.
+        if self._unread_reply is not None:
+            self._check_verdicts(FIRST_ROUNDS)
+
+    def _check_verdicts(self, least: int) -> None:
+        """Stop the run where none of its verdicts, at least so many, could be read."""
+        if self._judged == self._unread >= least:
+            self.stop(RunStopped(_no_verdicts(self._judged, self._unread_reply, self._plan.settings)))
 
     def _speak(self, call: Call, settings: Settings) -> Any:
         return self._gateway.ask(call)
@@ -348,15 +355,17 @@ def _result(mode: str, outcome: list[ExchangeResult]) -> Result:
     )
 
 
-def _no_verdicts(rounds: int, example: str, settings: Settings) -> str:
-    """Say that none of so many verdicts could be read, and what a judge wrote instead."""
+def _no_verdicts(rounds: int, reply: str | None, settings: Settings) -> str:
+    """Say that no verdict could be read in so many rounds; `reply` is what a judge wrote instead."""
     from runners.terminal import printable  # loads what only a command needs
 
-    shown = shorten(" ".join(printable(example).split()) or "nothing")
+    example = ""
+    if reply is not None:
+        shown = shorten(" ".join(printable(reply).split()) or "nothing")
+        example = f" {settings.endpoint('judge').model} wrote, for example: {shown}"
     other = "score" if settings.verdict == "compare" else "compare"
     return (
-        f"in none of the {rounds} rounds judged so far could a verdict be read. "
-        f"{settings.endpoint('judge').model} wrote, for example: {shown}\n"
+        f"in none of the {rounds} rounds judged so far could a verdict be read.{example}\n"
         "`coevol check` shows how it replies. Begin in another folder with another judge "
         f"(--model judge=PROVIDER:NAME), --verdict {other}, --thinking off or a higher --max-tokens; if the "
         "server was the cause and is mended, the same command resumes the run."

@@ -271,6 +271,7 @@ PHRASES: tuple[tuple[int, str, FailureKind], ...] = (
     (400, "context length", TOO_LONG),
     (400, "context_length", TOO_LONG),
     (400, "context window", TOO_LONG),
+    (400, "context size", TOO_LONG),
     (400, "too long", TOO_LONG),
     # A single request above the limit of a minute cannot succeed later.
     (429, "request too large", TOO_LONG),
