@@ -1,6 +1,7 @@
 """Runs whose server begins to refuse all calls, and runs in which no verdict can be read."""
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def test_a_server_that_begins_to_refuse_all_stops_the_run(
         stopped = run(server, tmp_path, 44, limits)
         assert "cannot be used at the moment" in stopped.message
         # Among so many at once, these may be the first calls of a role.
-        expected = "failed like this" if concurrency == 32 else "16 samples in a row failed like this"
+        expected = "failed like this" if concurrency == 32 else "samples in a row failed like this"
         assert expected in stopped.message
         assert statuses(tmp_path).keys() <= {"done"}
         # It stops again while this is so.
@@ -166,3 +167,54 @@ def test_a_finished_run_without_a_verdict_fails_again(tmp_path: Path) -> None:
         asked = len(server.chats())
         assert "in none of the 5" in run(server, tmp_path, 5).message
         assert len(server.chats()) == asked
+
+
+# --- the last line
+
+
+def last_line(server: StandIn, folder: Path, *options: object, status: int) -> str:
+    """Run `coevol evolve` on 12 records and return the last line that it writes."""
+    data = write(folder / "data.json", records(12))
+    model = ("--model", "openai:gpt-4o-mini", "--base-url", server.base_url("openai"), "--concurrency", 4)
+    done = look("evolve", data, "-o", folder / "run", *model, *options, cwd=folder, status=status)
+    return done.stderr.splitlines()[-1]
+
+
+def test_the_last_line_names_the_commonest_reasons_and_what_to_do(tmp_path: Path) -> None:
+    faults = [
+        Fault("truncated", nth="2/4/6/8"),
+        Fault(
+            "bad_request", nth="3/7/11", code="E77", message="Input \x1b[31m{id} is odd: " + "words " * 200
+        ),
+        Fault("too_long", nth="5/9"),
+        Fault("content_filter", nth="10"),
+    ]
+    with StandIn(*faults) as server:
+        line = last_line(server, tmp_path, "--mode=edit", "--max-failures=1", "--concurrency=1", status=1)
+        expected = [
+            "10 failed: 4 × truncated: the draft was cut off at the limit for replies — raise --max-tokens; ",
+            r"3 × refused: openai:gpt-4o-mini at \S+ answered 400 \(E77\): "
+            r"Input \\x1b\[31mreq-\w+ is odd: .{,150}… — ",
+            r"; 2 × too long: .* — pass --max-input-tokens, or a model with a longer context; ",
+            r"1 for other reasons\. They keep their responses; --retry-failed tries them again",
+        ]
+        assert re.fullmatch(".*".join(expected), line), line
+        # The run counts, not the command.
+        assert last_line(server, tmp_path, "--mode=edit", "--max-failures=1", status=1) == line
+        server.order()
+        assert "failed:" not in last_line(server, tmp_path, "--mode=edit", "--retry-failed", status=0)
+
+
+def test_what_failed_is_also_said_where_a_run_stops(tmp_path: Path) -> None:
+    with StandIn("truncated:nth=2/3", "no_balance:nth=6-") as server:
+        model = ("--model", "openai:gpt-4o-mini", "--base-url", server.base_url("openai"), "--concurrency", 1)
+        data = write(tmp_path / "data.json", records(12))
+        done = look("evolve", data, "-o", "run", "--mode=edit", *model, cwd=tmp_path, status=3)
+    assert "\n2 failed: 2 × truncated: " in done.stderr
+    assert done.stderr.index("2 failed: ") < done.stderr.index("coevol: stopped: ")
+
+
+def test_verdicts_that_cannot_be_read_are_reported_where_they_are_many(tmp_path: Path) -> None:
+    with StandIn("no_verdict:word=number 1") as server:
+        line = last_line(server, tmp_path, "--max-rounds=1", status=0)
+    assert line.startswith("3 of 12 judged rounds: no verdict could be read")
