@@ -5,7 +5,7 @@ from collections import Counter
 
 from ledger.ledger import Ledger
 from models.errors import kinds
-from models.errors.kinds import FailureKind, without_details
+from models.errors.kinds import without_details
 from reporting.labels import failure_label, plural, shorten
 
 MAX_NAMED = 3
@@ -22,15 +22,14 @@ NOTABLE_SHARE = 0.1
 
 _ATTEMPTS = re.compile(r" \(after \d+ attempts\)$")
 
-_KINDS = {kind.key: kind for kind in vars(kinds).values() if isinstance(kind, FailureKind)}
-
 _ADVICE = {
     kinds.REFUSED.key: "see what the message says; `coevol check` makes such a call",
     kinds.EMPTY.key: "try --thinking off or another model",
     kinds.FILTERED.key: "another model may take it",
+    kinds.INTERNAL_ERROR.key: "this is a bug in coevol: please report it",
     kinds.TOO_LONG.key: "pass --max-input-tokens, or a model with a longer context",
 }
-"""What to do where the kind alone says little; in place of the kind's advice."""
+"""What to do, by the kind's key, where the recorded advice says little."""
 
 
 def failures(ledger: Ledger) -> str:
@@ -74,8 +73,7 @@ def unread_verdicts(ledger: Ledger) -> str:
 
 
 def _reason(number: int, kind: str | None, message: str, advice: str) -> str:
-    known = _KINDS.get(kind or "")
-    todo = _ADVICE.get(kind or "") or advice or (known.advice if known else "")
+    todo = _ADVICE.get(kind or "", advice)
     todo = todo[:1].lower() + todo[1:].rstrip(".")
     label = f"{failure_label(kind)}: " if kind else ""
     return f"{number:,} × {label}{shorten(message, MAX_SHOWN)}{f' — {todo}' if todo else ''}"

@@ -361,7 +361,7 @@ def _no_verdicts(rounds: int, reply: str | None, settings: Settings) -> str:
 
     example = ""
     if reply is not None:
-        shown = shorten(" ".join(printable(reply).split()) or "nothing")
+        shown = shorten(" ".join(printable(reply[:1000]).split()) or "nothing")
         example = f" {settings.endpoint('judge').model} wrote, for example: {shown}"
     other = "score" if settings.verdict == "compare" else "compare"
     return (

@@ -19,7 +19,7 @@ IN_A_ROW: dict[FailureKind, int] = {REFUSED: 16, UNSENDABLE: 16, INTERNAL_ERROR:
 million is so long. Texts that a content filter refuses are often neighbors in a data set. What is too long
 does not count, nor does what may pass: `CircuitBreaker` sees to that."""
 
-MAX_REMEMBERED = 4096
+MAX_REMEMBERED = 2000
 """Requests that are remembered of a role; far more than are in flight and in a row."""
 
 
