@@ -109,9 +109,7 @@ class Gateway:
         self._router = Router(settings, limits, keys, self._http, self._policy)
         self._reply_limits = _ReplyLimits(settings, notify)
         self._tasks: set[asyncio.Task[str]] = set()
-        self.refused: RunStopped | None = None
-        """Why a replica is no longer used that has begun to refuse all calls; it refused some samples before
-        that was seen."""
+        self._refused: RunStopped | None = None
         self._stopped: RunStopped | None = None
         self._stopping = asyncio.Event()
 
@@ -143,6 +141,13 @@ class Gateway:
         """Return the samples that were refused where this need not be their own doing: no call that was sent
         later has had a reply so far."""
         return self._router.suspects()
+
+    def refused(self) -> RunStopped | None:
+        """Return why the samples in `suspects` failed at the end of a run, if it was an endpoint that began
+        to refuse all calls: a replica that others replaced, or any with the last samples."""
+        if self._retrying_failed or not (found := self._router.refused_at_the_end()):
+            return self._refused
+        return RunStopped(refused_alike(*found).describe(self._keys.redact))
 
     def at_work(self, sample: str) -> AbstractContextManager[None]:
         """Keep all calls of a sample to a model at the same replica."""
@@ -331,9 +336,9 @@ class Gateway:
         if not failure or not samples or self._retrying_failed:
             return
         attempt.failure = refused_alike(failure, samples)
-        self.refused = RunStopped(attempt.failure.describe(self._keys.redact))
+        self._refused = RunStopped(attempt.failure.describe(self._keys.redact))
         if not self._router.balancer(sent.role).can_lose(client.state):
-            self.stop(self.refused)
+            self.stop(self._refused)
 
     def _should_retry(self, failure: Failure, state: RetryState, role: Role) -> bool:
         if failure.remedy == "stop run":

@@ -142,8 +142,8 @@ class Engine:
             async with self._gateway, asyncio.TaskGroup() as workers:
                 for _ in range(self._plan.limits.concurrency):
                     workers.create_task(self._worker(work))
-            if self._held and self._gateway.refused:
-                self.stop(self._gateway.refused)
+            if self._held and (reason := self._gateway.refused()):
+                self.stop(reason)
             if self._stopped:  # the same command works on them again
                 self._tally.failed -= len(self._held)
             else:

@@ -46,6 +46,7 @@ class RefusalCheck:
         self._requests: defaultdict[Role | None, deque[SentRequest]] = defaultdict(
             lambda: deque(maxlen=MAX_REMEMBERED)
         )
+        self._last: tuple[SentRequest, Failure] | None = None
 
     def sent(self, role: Role, sample: str) -> SentRequest:
         """Note that a request is sent."""
@@ -63,10 +64,8 @@ class RefusalCheck:
         request.in_flight = False
         if failure and failure.kind in IN_A_ROW:
             request.refusal = failure.likeness
-            samples = max(
-                len(_in_a_row(self._requests[scope], request)) if scope in self._replied else 0
-                for scope in (request.role, None)
-            )
+            self._last = request, failure
+            samples = self._in_a_row(request)
             return samples if samples >= IN_A_ROW[failure.kind] else 0
         if answered:
             for scope in (request.role, None):
@@ -75,6 +74,19 @@ class RefusalCheck:
                 while requests and requests[0].number <= request.number:
                     requests.popleft()
         return 0
+
+    def at_the_end(self) -> tuple[Failure, int] | None:
+        """Return the last failure of a run and how many samples in a row failed like it, None where they are
+        less than half of what stops one: of all its rows, only one is its last."""
+        if self._last is None:
+            return None
+        request, failure = self._last
+        samples = self._in_a_row(request)
+        return (failure, samples) if 2 * samples >= IN_A_ROW[failure.kind] else None
+
+    def _in_a_row(self, request: SentRequest) -> int:
+        scopes = self._replied & {request.role, None}
+        return max((len(_in_a_row(self._requests[scope], request)) for scope in scopes), default=0)
 
     def suspects(self) -> set[str]:
         """Return the refused samples whose texts need not be the cause: no call of the role that was sent

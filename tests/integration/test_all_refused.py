@@ -104,6 +104,15 @@ def test_samples_refused_from_the_start_are_worked_on_again(tmp_path: Path) -> N
     assert statuses(tmp_path) == {"done": 8}
 
 
+def test_many_refusals_at_the_end_are_the_servers_too(tmp_path: Path) -> None:
+    with StandIn(Fault("bad_request", nth="21-", message=FROZEN)) as server:
+        assert "9 samples in a row failed like this" in run(server, tmp_path, 29, modes=["edit"]).message
+        assert statuses(tmp_path) == {"done": 20}
+        server.order()
+        assert not run(server, tmp_path, 29, modes=["edit"]).error
+    assert statuses(tmp_path) == {"done": 29}
+
+
 def test_failures_at_the_end_are_results(tmp_path: Path) -> None:
     with StandIn("bad_request:nth=6-") as server:
         assert not run(server, tmp_path, 8, Limits(concurrency=1), modes=["edit"]).error
