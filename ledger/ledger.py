@@ -23,10 +23,11 @@ from sqlalchemy import (
     event,
     func,
     select,
+    text,
 )
 from sqlalchemy.exc import DatabaseError
 
-from ledger.tables import VERSION, calls, results, samples, texts
+from ledger.tables import NOT_DONE, VERSION, calls, results, samples, texts
 from ledger.texts import join_prompt, resolve, resolve_json
 from ledger.upgrade import OLDEST, create, upgrade
 from samples.formats import parse_record
@@ -264,6 +265,20 @@ class Ledger:
         """Whether any sample was finished; skipped ones do not count."""
         query = select(results.c.position).where(results.c.status != "skipped").limit(1)
         return self.scalar(query) is not None
+
+    def judged_rounds(self) -> tuple[int, int]:
+        """Return how many rounds were judged, and in how many of them no verdict could be read."""
+        unread = "CASE WHEN forward = 'unreadable' AND reversed = 'unreadable' THEN rounds END"
+        query = f"SELECT coalesce(sum(rounds), 0), coalesce(sum({unread}), 0) FROM round_totals"  # noqa: S608
+        ((rounds, unreadable),) = self.rows(text(query))
+        return rounds, unreadable
+
+    def failures(self) -> Iterator[tuple[str | None, str]]:
+        """Yield the kind and the message of each failed result."""
+        query = text(f"SELECT failure_kind, reason FROM results WHERE {NOT_DONE} AND status = 'failed'")  # noqa: S608
+        with self.reading() as connection:
+            for kind, reason in connection.execution_options(yield_per=1000).execute(query):
+                yield kind, reason or ""
 
     def samples(self) -> Iterator[SampleResults]:
         """Yield the samples that are finished in some mode, in the data's order.

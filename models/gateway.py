@@ -21,7 +21,7 @@ from openai import DefaultAioHttpClient
 
 from models.attempt import Attempt, RetryState
 from models.call import Call, CallRecord
-from models.errors.classify import classify, wrong_settings
+from models.errors.classify import classify, refused_alike, wrong_settings
 from models.errors.exceptions import CallFailed, RunStopped
 from models.errors.kinds import ABANDONED, AT_STARTUP, TOO_MANY_FILES, UNREACHABLE, Failure
 from models.keys import Keys
@@ -33,6 +33,7 @@ from models.providers.parameters import reply_limit
 from models.providers.proxies import through_proxy
 from models.routing.circuit_breaker import Outage
 from models.routing.load_balancer import Rerouted
+from models.routing.refusal_check import SentRequest
 from models.routing.role_client import RoleClient
 from models.routing.router import Router
 from models.settings import ROLES, Endpoint, Limits, ModelSettings, Role
@@ -67,7 +68,7 @@ class Gateway:
         budget: what the run may spend.
         policy: retries and waits.
         retrying_failed: whether the samples include all those that failed before, so that refused calls say
-            nothing about the settings.
+            nothing about the settings or the endpoint.
         notify: receives what a user should know about an endpoint, once each.
         began_with: the `max_tokens` that the run began with, by which its calls are found in the record; it
             may have been raised since.
@@ -108,6 +109,7 @@ class Gateway:
         self._router = Router(settings, limits, keys, self._http, self._policy)
         self._reply_limits = _ReplyLimits(settings, notify)
         self._tasks: set[asyncio.Task[str]] = set()
+        self._refused: RunStopped | None = None
         self._stopped: RunStopped | None = None
         self._stopping = asyncio.Event()
 
@@ -134,6 +136,18 @@ class Gateway:
     def outages(self) -> list[Outage]:
         """Return the replicas that are down while others are up."""
         return self._router.outages()
+
+    def suspects(self) -> set[str]:
+        """Return the samples that were refused where this need not be their own doing: no call that was sent
+        later has had a reply so far."""
+        return self._router.suspects()
+
+    def refused(self) -> RunStopped | None:
+        """Return why the samples in `suspects` failed at the end of a run, if it was an endpoint that began
+        to refuse all calls: a replica that others replaced, or any with the last samples."""
+        if self._retrying_failed or not (found := self._router.refused_at_the_end()):
+            return self._refused
+        return RunStopped(refused_alike(*found).describe(self._keys.redact))
 
     def at_work(self, sample: str) -> AbstractContextManager[None]:
         """Keep all calls of a sample to a model at the same replica."""
@@ -257,6 +271,7 @@ class Gateway:
         if endpoint.queue:
             endpoint.queue.start_polling()
         attempt = Attempt(client.shape(call.messages), client.fields(call), time.time())
+        sent = endpoint.refusals.sent(call.role, call.sample)
         clock = time.perf_counter()
         try:
             async with asyncio.timeout(self._settings.timeout):
@@ -277,6 +292,7 @@ class Gateway:
                 attempt.failure = self._classify(error, call, client, state)
         finally:
             attempt.latency = time.perf_counter() - clock
+            self._check_refusals(attempt, sent, client)
             failure = attempt.failure
             used = (attempt.input_tokens or 0) + (attempt.output_tokens or 0)
             limiter.release(
@@ -311,6 +327,18 @@ class Gateway:
         if ends_run or failure.kind is TOO_MANY_FILES:
             self.stop(RunStopped(failure.describe(self._keys.redact)))
         return failure
+
+    def _check_refusals(self, attempt: Attempt, sent: SentRequest, client: RoleClient) -> None:
+        """Where an endpoint has begun to refuse all calls alike, stop the run, or the use of this replica."""
+        failure = attempt.failure
+        answered = attempt.error is None and not (failure and failure.kind is ABANDONED)
+        samples = client.state.refusals.ended(sent, failure, answered=answered)
+        if not failure or not samples or self._retrying_failed:
+            return
+        attempt.failure = refused_alike(failure, samples)
+        self._refused = RunStopped(attempt.failure.describe(self._keys.redact))
+        if not self._router.balancer(sent.role).can_lose(client.state):
+            self.stop(self._refused)
 
     def _should_retry(self, failure: Failure, state: RetryState, role: Role) -> bool:
         if failure.remedy == "stop run":

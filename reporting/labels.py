@@ -205,6 +205,11 @@ def record_text(record: Mapping[str, Any]) -> str:
     return json.dumps(record, ensure_ascii=False, indent=2)
 
 
+def shorten(text: str, most: int = 160) -> str:
+    """Return a text of at most so many characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def plural(number: int, noun: str) -> str:
     """Format a count with its noun."""
     return f"{number:,} {noun}{'s' * (number != 1)}"

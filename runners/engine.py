@@ -29,13 +29,17 @@ from models.tracing import sample_config
 from nodes.decision import favoured_position
 from prompts.method import MODES
 from reporting.cost import budget
-from reporting.labels import failure_label, is_judged
+from reporting.labels import failure_label, is_judged, shorten
 from runners.plan import Plan
 from samples.sample import DataError, Sample
 from samples.tokens import estimate_tokens
 
 MIN_FAILURES = 20
 """Failures before their share can stop a run: of fewer, the share means little."""
+
+FIRST_ROUNDS, FEWEST_ROUNDS = 20, 5
+"""Judged rounds after which one must have had a verdict that can be read; the second where the run has no
+more."""
 
 
 @dataclass(slots=True)
@@ -90,6 +94,10 @@ class Engine:
         self._tally = tally
         self._recorded: dict[tuple[str, str], dict[tuple[int, int, str, str], RecordedReply]] = {}
         self._resuming = ledger.has_calls()
+        self._judged, self._unread = ledger.judged_rounds()
+        self._unread_reply: str | None = None
+        self._held: list[tuple[Sample, Result]] = []
+        """Failures that may be the endpoint's: results only once a later call has had a reply."""
         self._writer = Writer(ledger)
         self._gateway = Gateway(
             plan.settings,
@@ -130,9 +138,18 @@ class Engine:
             LedgerError: the ledger cannot be written.
         """
         work = self._work()
-        async with self._writer, self._gateway, asyncio.TaskGroup() as workers:
-            for _ in range(self._plan.limits.concurrency):
-                workers.create_task(self._worker(work))
+        async with self._writer:
+            async with self._gateway, asyncio.TaskGroup() as workers:
+                for _ in range(self._plan.limits.concurrency):
+                    workers.create_task(self._worker(work))
+            if self._held and (reason := self._gateway.refused()):
+                self.stop(reason)
+            if self._stopped:  # the same command works on them again
+                self._tally.failed -= len(self._held)
+            else:
+                for sample, result in self._held:
+                    await self._writer.add_result(sample, result)
+                self._check_verdicts(FEWEST_ROUNDS)
         if self._stopped:
             raise self._stopped
 
@@ -196,7 +213,7 @@ class Engine:
         return _result(mode, outcome)
 
     async def _finish(self, sample: Sample, result: Result) -> None:
-        await self._writer.add_result(sample, result)
+        await self._store(sample, result)
         tally = self._tally
         if is_judged(result.mode):
             tally.accepted_rounds += result.accepted_rounds
@@ -210,6 +227,19 @@ class Engine:
             case "failed":
                 tally.failed += 1
                 self._check_failures(result)
+        if is_judged(result.mode):
+            self._count_verdicts(result)
+
+    async def _store(self, sample: Sample, result: Result) -> None:
+        """Write a result, unless it is a failure that may be the endpoint's, and those held that are not."""
+        found, self._held = [*self._held, (sample, result)], []
+        suspects = self._gateway.suspects() if any(each.status == "failed" for _, each in found) else ()
+        certain: list[tuple[Sample, Result]] = []
+        for each in found:
+            doubtful = each[1].status == "failed" and each[0].id in suspects
+            (self._held if doubtful else certain).append(each)
+        for each in certain:
+            await self._writer.add_result(*each)
 
     def _check_failures(self, last: Result) -> None:
         failed, worked_on = self._tally.failed, self._tally.failed + self._tally.done
@@ -221,6 +251,22 @@ class Engine:
                     f"{failure_label(last.failure_kind or '')}: {last.reason}"
                 )
             )
+
+    def _count_verdicts(self, result: Result) -> None:
+        for done in result.outcome:
+            for judged in (each for each in done["rounds"] if each["forward"]):
+                self._judged += 1
+                if judged["points"] is None:
+                    self._unread += 1
+                    self._unread_reply = judged["forward"]["reply"]
+        # A resumed run ends with its first round that cannot be read, not before: the server may be mended.
+        if self._unread_reply is not None:
+            self._check_verdicts(FIRST_ROUNDS)
+
+    def _check_verdicts(self, least: int) -> None:
+        """Stop the run where none of its verdicts, at least so many, could be read."""
+        if self._judged == self._unread >= least:
+            self.stop(RunStopped(_no_verdicts(self._judged, self._unread_reply, self._plan.settings)))
 
     def _speak(self, call: Call, settings: Settings) -> Any:
         return self._gateway.ask(call)
@@ -306,6 +352,23 @@ def _result(mode: str, outcome: list[ExchangeResult]) -> Result:
         contradictions=sum(favoured_position(r) is not None for done in outcome for r in done["rounds"]),
         outcome=[{**done} for done in outcome],
         finished=time.time(),
+    )
+
+
+def _no_verdicts(rounds: int, reply: str | None, settings: Settings) -> str:
+    """Say that no verdict could be read in so many rounds; `reply` is what a judge wrote instead."""
+    from runners.terminal import printable  # loads what only a command needs
+
+    example = ""
+    if reply is not None:
+        shown = shorten(" ".join(printable(reply[:1000]).split()) or "nothing")
+        example = f" {settings.endpoint('judge').model} wrote, for example: {shown}"
+    other = "score" if settings.verdict == "compare" else "compare"
+    return (
+        f"in none of the {rounds} rounds judged so far could a verdict be read.{example}\n"
+        "`coevol check` shows how it replies. Begin in another folder with another judge "
+        f"(--model judge=PROVIDER:NAME), --verdict {other}, --thinking off or a higher --max-tokens; if the "
+        "server was the cause and is mended, the same command resumes the run."
     )
 
 

@@ -9,13 +9,16 @@ from typing import Any
 import click
 from langsmith import tracing_context
 
-from ledger.ledger import Ledger
+from ledger.ledger import Ledger, LedgerError
+from models.errors.exceptions import RunStopped
+from reporting.failures import failures, unread_verdicts
 from runners.api import execute_in_own_loop
 from runners.folder import in_progress
 from runners.forecast import forecast, lines
 from runners.options import PATH, limits_options, mode_option, settings_from, settings_options
 from runners.plan import make_plan
 from runners.progress import Progress
+from runners.terminal import printable
 
 GC_THRESHOLD = 10_000
 """New objects after which Python collects garbage. Its default of 700 takes a sixth of the CPU and finds next
@@ -88,14 +91,24 @@ def evolve(
             click.echo(line)
         return 0
     gc.set_threshold(GC_THRESHOLD)
-    execute_in_own_loop(plan, run, manifest, notify=_notify, watch=Progress)
-    ledger = Ledger.open(run / "ledger.sqlite")
-    failed = len(ledger.finished()) - len(ledger.finished(except_failed=True))
-    if failed:
-        _notify(f"{failed:,} failed: they keep their responses; --retry-failed tries them again")
+    try:
+        execute_in_own_loop(plan, run, manifest, notify=_notify, watch=Progress)
+    except RunStopped:
+        with suppress(LedgerError):  # nothing was started
+            _report(Ledger.open(run / "ledger.sqlite"))
+        raise
+    return _report(Ledger.open(run / "ledger.sqlite"))
+
+
+def _report(ledger: Ledger) -> int:
+    """Say what did not succeed, why, and what to do; return the exit status of a run that is done."""
+    if unread := unread_verdicts(ledger):
+        _notify(unread)
+    if failed := failures(ledger):
+        _notify(failed)
     return 1 if failed else 0
 
 
 def _notify(notice: str) -> None:
     with suppress(OSError):  # nothing depends on it being read
-        click.echo(notice, err=True)
+        click.echo(printable(notice), err=True)

@@ -180,7 +180,7 @@ class App:
                 if hit.kind == "error_in_200":
                     return provider.error_in_200()
                 if hit.kind in _REFUSALS:
-                    raise _injected(hit, incoming)
+                    raise _injected(hit, incoming, f"req-{request.number:06x}")
             chat = provider.read_chat(incoming)
             request.model, request.asked = chat.model, chat.prompt_tokens
             if provider.has_rate_limits:
@@ -191,7 +191,8 @@ class App:
                 await self._sleep(digest, hit)
             reply = self._agents.say(chat.messages)
             request.role = reply.role
-            chat.set_reply(provider.shape(chat, reply.text))
+            unclear = hit and hit.kind == "no_verdict" and reply.role == "judge"
+            chat.set_reply(provider.shape(chat, _UNCLEAR if unclear else reply.text))
             answer = _reply(hit, chat, provider)
             if hit and hit.kind == "cut":
                 await connection.cut(answer)
@@ -202,7 +203,8 @@ class App:
             return answer
         except Refused as refused:
             model = request.model or _model(incoming)
-            return _with_retry_after(provider.refuse(refused, incoming, model), hit)
+            answer = _with_retry_after(provider.refuse(refused, incoming, model), hit)
+            return answer._replace(status=hit.fault.status) if hit and hit.fault.status else answer
 
     async def _replace(self, hit: Hit, connection: "_Connection") -> Answer | None:
         """Inject a fault that replaces the provider's answer."""
@@ -228,11 +230,15 @@ _REFUSALS = frozenset({*get_args(Failure), "echo_key"})
 _NOT_FOUND = Answer(404, b'{"detail":"Not Found"}')
 
 
-def _injected(hit: Hit, incoming: Incoming) -> Refused:
+_UNCLEAR = "Let me see what each of them gets right.\nBoth have their merits, and it depends on the reader."
+
+
+def _injected(hit: Hit, incoming: Incoming, number: str) -> Refused:
     if hit.kind == "echo_key":
         message = f"The credential '{incoming.bearer or incoming.query}' cannot be used for this request."
         return Refused("bad_request", message, code=hit.fault.code)
-    return Refused(cast(Failure, hit.kind), code=hit.fault.code)
+    message = hit.fault.message.replace("{id}", number)
+    return Refused(cast(Failure, hit.kind), message, code=hit.fault.code)
 
 
 def _reply(hit: Hit | None, chat: Chat, provider: Provider) -> Answer:

@@ -40,6 +40,7 @@ Kind = Literal[
     "truncated",
     "unlimited",
     "empty",
+    "no_verdict",
     "withheld",
     "network_error",
     "context_full",
@@ -81,6 +82,10 @@ class Fault:
     """Retry-After of a refusal: `7` (seconds), `date:7` (date in 7 seconds) or `ms:200` (retry-after-ms)."""
     code: str = ""
     """Error code to send instead of the provider's usual one, such as `1305` for GLM."""
+    message: str = ""
+    """Error message to send instead; `{id}` in it is another for each request."""
+    status: int | None = None
+    """HTTP status to send instead."""
 
     def __post_init__(self) -> None:
         for kind in self.kinds:
@@ -105,7 +110,7 @@ class Fault:
     def parse(cls, text: str) -> Self:
         """Parse `KIND[:NAME=VALUE,…]`, such as `429|500:rate=0.3,seed=7`. Raises FaultError if invalid."""
         kind, _, rest = text.partition(":")
-        types = {"rate": float, "seed": int, "times": int, "seconds": float}
+        types = {"rate": float, "seed": int, "times": int, "seconds": float, "status": int}
         values: dict[str, object] = {}
         for part in filter(None, rest.split(",")):
             name, sign, value = part.partition("=")

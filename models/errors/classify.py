@@ -21,6 +21,7 @@ from langchain_core.messages import AIMessage
 from models.call import Call
 from models.errors.exceptions import BadResponse, UnsendableRequest
 from models.errors.kinds import (
+    ALL_REFUSED,
     AT_STARTUP,
     BAD_REPLY,
     CODES,
@@ -81,6 +82,15 @@ def wrong_settings(failure: Failure, role: Role, endpoint: Endpoint) -> Failure:
     return replace(
         found, advice=f"Each of the first calls in the role {role} failed like this. {found.advice}"
     )
+
+
+def refused_alike(failure: Failure, samples: int) -> Failure:
+    """Return the failure as the endpoint's, since the calls of so many samples in a row ended with it."""
+    advice = (
+        f"The calls of {samples} samples in a row failed like this, after others had succeeded, so it is not "
+        f"the samples' doing. {ALL_REFUSED.advice}"
+    )
+    return replace(failure, kind=ALL_REFUSED, advice=advice)
 
 
 def classify_reply(message: AIMessage, text: str, call: Call, endpoint: Endpoint) -> Failure | None:

@@ -7,6 +7,7 @@ the same wherever they come from, since a proxy passes on those of the server be
 and count only where they can come from.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -55,6 +56,13 @@ class Failure:
         """Whether another attempt may succeed."""
         return self.remedy in ("retry", "slow down")
 
+    @property
+    def likeness(self) -> tuple[object, ...]:
+        """Equal for failures that are alike: of one kind, with one code, and messages that begin alike. What
+        follows may be the text that was refused."""
+        message = without_details(self.provider_message or self.summary)
+        return self.kind, self.code, message[:SAME_BEGINNING]
+
     def describe(self, redact: Callable[[str], str], attempts: int = 1) -> str:
         """What to show a user, secrets removed: what happened, and the advice on a line of its own.
 
@@ -66,6 +74,20 @@ class Failure:
         text = redact(self.summary) + (f": {message}" if message else "")
         text += f" (after {attempts} attempts)" if attempts > 1 else ""
         return f"{text}\n{self.advice}" if self.advice else text
+
+
+MAX_COMPARED_CHARS = 400
+"""Characters of a message by which it is compared with others."""
+
+SAME_BEGINNING = 40
+"""Characters that the messages of failures that are alike begin with."""
+
+_DETAILS = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`|[\w-]*\d[\w-]*|[a-z]+[A-Z]\w*""", re.ASCII)
+
+
+def without_details(message: str) -> str:
+    """Return a message without what differs from call to call: ids, numbers, quoted texts."""
+    return _DETAILS.sub("#", message[:MAX_COMPARED_CHARS])
 
 
 UNREACHABLE = FailureKind("retry", "unreachable", "Check the base URL, and that the server is up.")
@@ -105,6 +127,12 @@ MODEL_UNKNOWN = FailureKind("stop run", "not found", "Check the model's name and
 PARAMETER_REFUSED = FailureKind("stop run", "parameter refused", "Change or leave out that setting.")
 MAX_TOKENS_REFUSED = FailureKind("stop run", "parameter refused", "Lower --max-tokens.")
 LONG_WAIT = FailureKind("stop run", "long wait")
+ALL_REFUSED = FailureKind(
+    "stop run",
+    "all refused",
+    "Check the account, the key and the model at the provider; then the same command resumes the run, and "
+    "works on those samples too. If their texts are refused, --retry-failed carries on past them.",
+)
 TOO_MANY_FILES = FailureKind(
     "stop run", "too many open files", "Raise the limit with `ulimit -n`, or lower --concurrency."
 )
@@ -123,9 +151,10 @@ ASKED_AGAIN = frozenset(kind.key for kind in (EMPTY, CONTROL_TOKENS))
 UNUSABLE_REPLY = ASKED_AGAIN | {TRUNCATED.key}
 """The kinds of a call that was answered, with nothing in the reply that can be used."""
 
-FINAL = UNUSABLE_REPLY | {TOO_LONG.key, FILTERED.key}
-"""The kinds that follow from the request: the same call would fail again, and mostly be billed again. A plain
-refusal is not among them: it may be the server's fault, and costs nothing."""
+FINAL = UNUSABLE_REPLY | {TOO_LONG.key}
+"""The kinds that follow from the request: the same call would fail again, and mostly be billed again.
+Refusals, a content filter's too, are not among them: they may be the server's doing, and mostly cost
+nothing."""
 
 
 def _by_code(codes: Mapping[FailureKind, str]) -> dict[str, FailureKind]:
@@ -147,6 +176,9 @@ CODES = _by_code(
 
 # Gateways in front of several providers
 CODES |= _by_code({NO_BALANCE: "insufficient_user_quota", FILTERED: "sensitive_words_detected"})
+
+# Qwen (DashScope)
+CODES |= _by_code({NO_BALANCE: "Arrearage", FILTERED: "data_inspection_failed DataInspectionFailed"})
 
 # ERNIE (Qianfan V2); its codes that end in `_unsafe` are in PHRASES
 CODES |= _by_code(
@@ -204,6 +236,20 @@ GLM_CODES: dict[int | None, dict[str, FailureKind]] = {
 """GLM's numbers, by the status it sends them with. From GLM itself they count with any status; from what may
 be a proxy in front of it (`openai:`, `vllm:`) only with that one."""
 
+_NO_MONEY = (
+    "insufficient balance",
+    "insufficient account balance",
+    "insufficient credit",
+    "balance is not enough",
+    "credit balance is too low",
+    "not enough credits",
+    "requires more credits",
+    "exceeded_current_quota",
+    "余额不足",
+    "欠费",
+)
+"""What providers say of an account without money, with various statuses."""
+
 PHRASES: tuple[tuple[int, str, FailureKind], ...] = (
     (400, "_unsafe", FILTERED),
     (403, "_unsafe", FILTERED),
@@ -225,6 +271,7 @@ PHRASES: tuple[tuple[int, str, FailureKind], ...] = (
     (400, "context length", TOO_LONG),
     (400, "context_length", TOO_LONG),
     (400, "context window", TOO_LONG),
+    (400, "context size", TOO_LONG),
     (400, "too long", TOO_LONG),
     # A single request above the limit of a minute cannot succeed later.
     (429, "request too large", TOO_LONG),
@@ -232,6 +279,7 @@ PHRASES: tuple[tuple[int, str, FailureKind], ...] = (
     (429, "daily", QUOTA_USED_UP),
     (429, "quota of", QUOTA_USED_UP),
     (429, "check your plan and billing", NO_BALANCE),
+    *((status, phrase, NO_BALANCE) for status in (400, 403, 429) for phrase in _NO_MONEY),
 )
 """Phrases (in lower case) in a code or message that say more than the status. 422 counts as 400."""
 

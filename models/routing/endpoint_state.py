@@ -10,6 +10,7 @@ from models.limits.context_window import ContextWindow
 from models.limits.rate_limiter import RateLimiter, WaitReason
 from models.limits.vllm_queue import VllmQueueControl
 from models.routing.circuit_breaker import CircuitBreaker, Outage
+from models.routing.refusal_check import RefusalCheck
 from models.settings import Endpoint
 
 
@@ -31,6 +32,7 @@ class EndpointState:
         self.context = context
         self.breaker = breaker
         self.queue = queue
+        self.refusals = RefusalCheck()
         self.accepts_system_role = True
         self.accepts_forms = True
         self._retrying: Counter[str] = Counter()

@@ -9,6 +9,7 @@ import httpx2
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
+from models.errors.kinds import Failure
 from models.keys import Keys
 from models.limits.context_window import ContextWindow
 from models.limits.rate_limiter import ConcurrencyPool, RateLimiter, WaitReason
@@ -127,6 +128,15 @@ class Router:
         """Return the replicas that are down while others are up."""
         found = (outage for balancer in self._balancers.values() for outage in balancer.outages())
         return list(dict.fromkeys(found))
+
+    def suspects(self) -> set[str]:
+        """Return the samples that were refused where this need not be their own doing."""
+        return {sample for state in self._states.values() for sample in state.refusals.suspects()}
+
+    def refused_at_the_end(self) -> tuple[Failure, int] | None:
+        """Return how the last calls to an endpoint failed; see `RefusalCheck.at_the_end`."""
+        found = (state.refusals.at_the_end() for state in self._states.values())
+        return next(filter(None, found), None)
 
     def stop(self, reason: Exception) -> None:
         """Send away all waiting calls with an exception."""

@@ -48,6 +48,8 @@ def no_faults(server: StandIn) -> None:
         ("502", "openai", (502, None)),
         ("503", "openai", (503, None)),
         ("504", "vllm", (504, 504)),
+        ("bad_request:code=E7,message=Gone.,status=410", "openai", (410, "E7")),
+        ("bad_request:status=451", "ernie", (451, "invalid_argument")),
     ],
 )
 def test_injected_refusals(server: StandIn, fault: str, provider: str, expected: tuple[int, Any]) -> None:

@@ -28,9 +28,10 @@ REMEDIES: dict[str, dict[Remedy, str]] = {
     "openai": {
         "stop run": "invalid_api_key account_deactivated insufficient_quota billing_hard_limit_reached "
         "billing_not_active model_not_found unsupported_parameter unsupported_value unknown_parameter "
-        "insufficient_user_quota",
+        "insufficient_user_quota Arrearage",
         "abandon call": "context_length_exceeded string_above_max_length content_filter "
-        "content_policy_violation invalid_prompt sensitive_words_detected",
+        "content_policy_violation invalid_prompt sensitive_words_detected data_inspection_failed "
+        "DataInspectionFailed",
     },
     "glm": {
         "stop run": "1000 1001 1002 1003 1004 1005 1110 1111 1112 1113 1121 1210 1211 1212 1215 1220 1221 "
@@ -70,6 +71,12 @@ MESSAGES: dict[tuple[int, str], Remedy] = {
     (429, "You exceeded your current quota, please check your plan and billing details."): "stop run",
     (429, "daily limit"): "stop run",
     (429, "Rate limit reached on requests per min"): "slow down",
+    (400, "Your credit balance is too low to access the API."): "stop run",
+    (400, "Insufficient Balance"): "stop run",
+    (403, "用户账户余额不足"): "stop run",
+    (403, "您的账户已欠费"): "stop run",
+    (429, "This request requires more credits"): "stop run",
+    (400, "the request exceeds the available context size"): "abandon call",
     # Gemini, which mentions billing when a minute's share is used up
     (429, "You exceeded your current quota, please check your plan and billing. Retry in 9ms."): "slow down",
     (429, "Rate limit reached on requests per day (RPD). Try again in 8h12m30s."): "stop run",
