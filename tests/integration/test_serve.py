@@ -11,6 +11,7 @@ from threading import Thread
 import pytest
 
 from tests.conftest import look
+from tests.llama_server import free_port
 from tests.program import coevol
 
 NO_MODEL = b"GGUF" + b"\0" * 60
@@ -78,12 +79,6 @@ def fetch(hub: str, model: str, folder: Path) -> str:
 
 def at(hub: str, folder: Path) -> dict[str, str]:
     return {"HF_ENDPOINT": hub, "HF_HOME": str(folder / "cache"), "HF_HUB_DISABLE_XET": "1"}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
 
 
 @pytest.mark.parametrize(
