@@ -1,12 +1,16 @@
 """A run with a real chat model, small enough for any machine: what holds whatever a model says."""
 
 import json
+import os
 import re
 import shlex
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -127,6 +131,27 @@ def test_ctrl_c_ends_the_server(tmp_path: Path) -> None:
     with LlamaServer(tmp_path / "log") as server:
         status, errors = server.stop()
     assert (status, errors) == (0, "")
+
+
+def test_the_local_demo_runs(tmp_path: Path) -> None:
+    if not (Path(sys.prefix) / "local").exists():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("this environment was not made by make")
+    run = tmp_path / "run"
+    words = [f"VENV={sys.prefix}", f"MODEL={GGUF}", f"LOCAL={run}", "OPTIONS=--mode edit --max-tokens 24"]
+    made = ["make", "demo-local", *words]
+    ended = subprocess.run(made, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert ended.returncode == 0, ended.stderr
+    assert f"serving small at {server_url(ended.stdout)}" in ended.stdout
+    assert "3/3 samples" in ended.stderr
+    assert "Results" in ended.stdout and "leap-years" in ended.stdout
+    with pytest.raises(OSError, match="refused"):
+        urlopen(server_url(ended.stdout) + "/models", timeout=5)
+
+
+def server_url(output: str) -> str:
+    found = re.search(r"http://127\.0\.0\.1:\d+/v1", output)
+    assert found, output
+    return found[0]
 
 
 def samples(folder: Path) -> list[SampleResults]:
