@@ -5,7 +5,7 @@
 # make test   lint, types and all tests
 # make trainers   TRL, LLaMA-Factory and Axolotl, for the tests that load exports with them
 # make test-long   the tests that take many minutes
-# make bench  measures the program against floors, see benchmarks/RESULTS.md (VLLM=URL: also prompt prefixes)
+# make bench  measures the program against floors, see benchmarks/RESULTS.md (SERVER=URL: also prompt prefixes)
 # make pictures   retakes the pictures of the README (needs chromium and chromedriver)
 # make lock   pins the requirements of pyproject.toml
 
@@ -50,7 +50,7 @@ test-long: $(VENV)/test
 	$(BIN)/pytest -m long
 
 bench: $(VENV)/test
-	$(BIN)/python -m benchmarks $(if $(VLLM),--vllm $(VLLM))
+	$(BIN)/python -m benchmarks $(if $(SERVER),--server $(SERVER))
 
 pictures: $(VENV)/test
 	$(BIN)/python -m tests.pictures docs
