@@ -29,6 +29,7 @@ PROMPT_CACHE = 1024
 """MiB of memory for prompts that have left their slot. llama.cpp's 8 GiB may be all that a laptop has."""
 
 _HUB = "hf:"
+_PART = re.compile(r"(.+-)(\d{5})-of-(\d{5})\.gguf")
 
 
 def is_meant(model: str) -> bool:
@@ -155,8 +156,8 @@ def _fetched(model: str) -> Path:
     repository, hub = f"{owner}/{name}", constants.ENDPOINT
     try:
         file = file or _medium(list_repo_files(repository), model)
-        # It says itself how far it is.
-        return Path(hf_hub_download(repository, file))
+        paths = [hf_hub_download(repository, name) for name in _parts(file)]
+        return Path(paths[0])
     except click.ClickException:
         raise
     except RepositoryNotFoundError:
@@ -170,9 +171,18 @@ def _fetched(model: str) -> Path:
     raise click.ClickException(f"{model} cannot be fetched from {hub}: {reason}")
 
 
+def _parts(file: str) -> list[str]:
+    """Return the files of a model, the first one first: llama.cpp finds the others next to it."""
+    part = _PART.fullmatch(file)
+    if not part:
+        return [file]
+    return [f"{part[1]}{number:05}-of-{part[3]}.gguf" for number in range(1, int(part[3]) + 1)]
+
+
 def _medium(files: list[str], model: str) -> str:
     """Return the GGUF file to take where none is named: the only one, or else the one in Q4_K_M."""
     found = [file for file in files if file.lower().endswith(".gguf")]
+    found = [file for file in found if not (part := _PART.fullmatch(file)) or int(part[2]) == 1]
     chosen = found if len(found) == 1 else [file for file in found if "q4_k_m" in file.lower()]
     if len(chosen) == 1:
         return chosen[0]

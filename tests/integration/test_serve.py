@@ -23,6 +23,7 @@ FILES = {
     "owner/one-GGUF": ["README.md", "one.Q8_0.gguf"],
     "owner/many-GGUF": ["many-Q4_K_M.gguf", "many-Q8_0.gguf", "mmproj.gguf"],
     "owner/parts-GGUF": ["large-00001-of-00002.gguf", "large-00002-of-00002.gguf"],
+    "owner/large-GGUF": ["large-Q5_K_M.gguf", "large-Q8_0.gguf"],
     "owner/plain": ["model.safetensors"],
 }
 
@@ -97,6 +98,13 @@ def test_a_file_of_the_hub_is_fetched(hub: str, tmp_path: Path, model: str, file
     assert f"llama.cpp cannot serve {path}" in output
 
 
+def test_all_parts_of_a_model_are_fetched(hub: str, tmp_path: Path) -> None:
+    output = fetch(hub, "hf:owner/parts-GGUF", tmp_path)
+    first, second = sorted((tmp_path / "cache").rglob(f"snapshots/{COMMIT}/*.gguf"))
+    assert second.name == "large-00002-of-00002.gguf"
+    assert f"llama.cpp cannot serve {first}" in output
+
+
 def test_what_was_fetched_needs_no_hub(hub: str, tmp_path: Path) -> None:
     model = "hf:owner/one-GGUF/one.Q8_0.gguf"
     fetch(hub, model, tmp_path)
@@ -111,7 +119,10 @@ def test_what_was_fetched_needs_no_hub(hub: str, tmp_path: Path) -> None:
         ("hf:owner/none/one.gguf", "HF_TOKEN"),
         ("hf:owner/one-GGUF/two.gguf", "owner/one-GGUF has no such file"),
         ("hf:owner/plain", "look for a repository whose name ends in -GGUF"),
-        ("hf:owner/parts-GGUF", "name one: hf:owner/parts-GGUF/large-00001-of-00002.gguf"),
+        (
+            "hf:owner/large-GGUF",
+            "name one: hf:owner/large-GGUF/large-Q5_K_M.gguf, hf:owner/large-GGUF/large-Q8_0.gguf",
+        ),
         ("hf:owner/a..b", "cannot be fetched"),
     ],
 )
