@@ -1,10 +1,11 @@
 # make demo   sets everything up and evolves the example data without a key
+# make demo-local   the same with a real model on this machine: a small one from the Hugging Face hub, or MODEL=FILE.gguf
 # make lint   lint and types
 # make unit   the tests that take less than a minute
 # make test   lint, types and all tests
 # make trainers   TRL, LLaMA-Factory and Axolotl, for the tests that load exports with them
 # make test-long   the tests that take many minutes
-# make bench  measures the program against floors, see benchmarks/RESULTS.md (VLLM=URL: also prompt prefixes)
+# make bench  measures the program against floors, see benchmarks/RESULTS.md (SERVER=URL: also prompt prefixes)
 # make pictures   retakes the pictures of the README (needs chromium and chromedriver)
 # make lock   pins the requirements of pyproject.toml
 
@@ -12,9 +13,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
+LOCAL := runs/demo-local
+MODEL := hf:Qwen/Qwen2.5-1.5B-Instruct-GGUF/qwen2.5-1.5b-instruct-q4_k_m.gguf
 TRAINERS := .venv-trainers
 
-.PHONY: demo lint unit test trainers test-long bench pictures lock
+.PHONY: demo demo-local lint unit test trainers test-long bench pictures lock
 
 demo: $(VENV)/demo
 	$(BIN)/coevol evolve examples/alpaca_en.json -o $(DEMO)
@@ -26,6 +29,9 @@ demo: $(VENV)/demo
 	@echo '  coevol check --model openai:gpt-5.4-mini'
 	@echo '  coevol evolve examples/alpaca_en.json -o runs/first --model openai:gpt-5.4-mini'
 	@echo '  coevol export runs/first -o better.json'
+
+demo-local: $(VENV)/local
+	$(BIN)/python examples/local.py '$(MODEL)' $(LOCAL) $(OPTIONS)
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .
@@ -44,7 +50,7 @@ test-long: $(VENV)/test
 	$(BIN)/pytest -m long
 
 bench: $(VENV)/test
-	$(BIN)/python -m benchmarks $(if $(VLLM),--vllm $(VLLM))
+	$(BIN)/python -m benchmarks $(if $(SERVER),--server $(SERVER))
 
 pictures: $(VENV)/test
 	$(BIN)/python -m tests.pictures docs
@@ -54,9 +60,13 @@ $(VENV)/demo: requirements.txt pyproject.toml
 	$(call install,requirements.txt)
 	touch $@
 
+$(VENV)/local: requirements-local.txt pyproject.toml
+	$(call install,requirements-local.txt)
+	touch $@ $(VENV)/demo
+
 $(VENV)/test: requirements-test.txt pyproject.toml
 	$(call install,requirements-test.txt)
-	touch $@ $(VENV)/demo
+	touch $@ $(VENV)/demo $(VENV)/local
 
 $(TRAINERS)/ready: tests/trainers.txt
 	@echo 'Installing into $(TRAINERS) (a minute or two) …'
@@ -80,3 +90,4 @@ lock:
 	$(BIN)/pip install --quiet uv
 	$(LOCK) --extra build --extra test -o requirements-test.txt
 	$(LOCK) --extra build --extra view -c requirements-test.txt -o requirements.txt
+	$(LOCK) --extra build --extra local --extra view -c requirements-test.txt -o requirements-local.txt

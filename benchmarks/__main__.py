@@ -21,15 +21,17 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 
 @click.command(help=__doc__)
 @click.argument("names", nargs=-1, type=click.Choice(NAMES + LONG))
-@click.option("--vllm", help="The base URL of a vLLM server; without one, `prefixes` is skipped.")
+@click.option(
+    "--server", help="The base URL of a vLLM or llama.cpp server; without one, `prefixes` is skipped."
+)
 @click.option("--write", is_flag=True, help="Put the tables into RESULTS.md.")
-def main(names: tuple[str, ...], vllm: str | None, write: bool) -> None:
+def main(names: tuple[str, ...], server: str | None, write: bool) -> None:
     """Run benchmarks."""
     failed = []
     for name in names or NAMES:
-        options = ["--vllm", vllm] if name == "prefixes" and vllm else []
-        if name == "prefixes" and not vllm:
-            print("prefixes: skipped, it needs a vLLM server (--vllm http://127.0.0.1:8100/v1)\n")
+        options = ["--server", server] if name == "prefixes" and server else []
+        if name == "prefixes" and not server:
+            print("prefixes: skipped, it needs a server (--server http://127.0.0.1:8100/v1)\n")
             continue
         began = time.monotonic()
         command = [sys.executable, "-m", f"benchmarks.{name}", *options]

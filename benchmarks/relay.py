@@ -1,4 +1,4 @@
-"""A relay in front of a vLLM server, which replaces its replies by those of the stand-in.
+"""A relay in front of a vLLM or llama.cpp server, which replaces its replies by those of the stand-in.
 
 The server receives every request and computes its prompt with its prefix cache; the client receives a reply
 of the stand-in, as long as real agents' replies. So a small model with random weights can measure what
@@ -51,9 +51,11 @@ async def _relay(pipe: Connection, server: str) -> None:
 
         async def chat(request: web.Request) -> web.Response:
             body = await request.json()
-            # vLLM shares cached prefixes only among requests with the same salt.
+            # A prefix ends where two prompts differ.
+            first, *others = body["messages"]
+            salted = [first | {"content": f"{salt}\n{first['content']}"}, *others]
             url = f"{server}/chat/completions"
-            async with session.post(url, json=body | {"cache_salt": salt}) as answer:
+            async with session.post(url, json=body | {"messages": salted}) as answer:
                 if answer.status != 200:
                     return web.Response(status=answer.status, text=await answer.text())
                 completion = await answer.json()

@@ -13,7 +13,7 @@ import click
 
 COMMANDS = {
     "check": ("runners.check", "Call each model once, and report whether a run can use it."),
-    "serve": ("runners.serve", "Serve a model with vLLM, for runs on this machine."),
+    "serve": ("runners.serve", "Serve a model on this machine: with vLLM, or a GGUF file with llama.cpp."),
     "evolve": ("runners.evolve", "Improve the responses of a data set."),
     "export": ("runners.export", "Write the data set with its evolved responses, also for a trainer."),
     "stats": ("runners.stats", "Summarize a run."),

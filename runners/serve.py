@@ -1,4 +1,4 @@
-"""`coevol serve MODEL`: serves a model with vLLM, with the options that suit a run."""
+"""`coevol serve MODEL`: serves a model for runs on this machine, with vLLM, or with llama.cpp a GGUF file."""
 
 import os
 import shlex
@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import click
+
+from runners import llama
 
 FLAGS = (
     # Calls of a round share most of their prompts, and calls of a run their beginnings.
@@ -28,14 +30,53 @@ FLAGS = (
     metavar="NUMBER",
     help="The port to listen on. Default: 8000.",
 )
+@click.option(
+    "--slots",
+    type=click.IntRange(min=1),
+    metavar="NUMBER",
+    help=f"GGUF: how many calls are answered at the same time. Default: {llama.SLOTS}.",
+)
+@click.option(
+    "--context",
+    type=click.IntRange(min=llama.MIN_CONTEXT),
+    metavar="TOKENS",
+    help="GGUF: the longest prompt with its reply, of each call. "
+    f"Default: {llama.CONTEXT}, or as many as the model takes if these are fewer.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="NUMBER",
+    help="GGUF: the threads that compute. Default: as many as there are cores.",
+)
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- VLLM OPTIONS]")
-def serve(model: str, port: int, options: tuple[str, ...]) -> int:
-    """Serve MODEL (a name at Hugging Face, or a folder) with vLLM, for runs on this machine.
+def serve(
+    model: str,
+    port: int,
+    slots: int | None,
+    context: int | None,
+    threads: int | None,
+    options: tuple[str, ...],
+) -> int:
+    """Serve MODEL for runs on this machine, until Ctrl+C.
 
-    Everything after -- goes to `vllm serve` and overrides what is set here, for instance `--
-    --tensor-parallel-size 4`. With VLLM_API_KEY in the environment, the server requires that key and the
-    other commands send it. Ctrl+C ends it.
+    A GGUF file is served by llama.cpp (the extra `local`), with or without a GPU: MODEL is its path, or
+    hf:OWNER/REPO/FILE.gguf to fetch it from the Hugging Face hub, or hf:OWNER/REPO for the repository's
+    Q4_K_M.
+
+    Any other MODEL, a name at Hugging Face or a folder, is served by vLLM. Everything after -- goes to
+    `vllm serve` and overrides what is set here, for instance `-- --tensor-parallel-size 4`. With VLLM_API_KEY
+    in the environment, that server requires the key and the other commands send it.
     """
+    if llama.is_meant(model):
+        if options:
+            raise click.UsageError("options after -- are for vLLM, and a GGUF file is served by llama.cpp")
+        return llama.serve(model, port, slots or llama.SLOTS, context, threads)
+    if slots or context or threads:
+        raise click.UsageError(
+            f"--slots, --context and --threads are for a GGUF file, and {model} is served by vLLM: "
+            "give vLLM its own options after --"
+        )
     program = _vllm()
     command = [program, "serve", model, "--host", "127.0.0.1", "--port", str(port), *FLAGS, *options]
     click.echo(shlex.join(command))

@@ -35,11 +35,15 @@ def start(*words: object, cwd: Path, env: Mapping[str, str] | None = None) -> su
 
 
 def coevol(
-    *words: object, cwd: Path, env: Mapping[str, str] | None = None, status: int | None = 0
+    *words: object,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    status: int | None = 0,
+    timeout: float = 300,
 ) -> subprocess.CompletedProcess[str]:
     """Run `coevol` to its end, which must have this exit status (None: any)."""
     process = start(*words, cwd=cwd, env=env)
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=timeout)
     assert status is None or process.returncode == status, f"exit {process.returncode}\n{out}\n{err}"
     assert "Traceback" not in err, err
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)

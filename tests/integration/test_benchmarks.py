@@ -39,9 +39,9 @@ def test_a_benchmark_prints_its_table(name: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())  # nothing is left behind
 
 
-def test_prefixes_names_an_address_without_a_vllm_server(tmp_path: Path) -> None:
+def test_prefixes_names_an_address_without_a_server(tmp_path: Path) -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "benchmarks.prefixes", "--vllm", "http://127.0.0.1:9/v1"],
+        [sys.executable, "-m", "benchmarks.prefixes", "--server", "http://127.0.0.1:9/v1"],
         cwd=ROOT,
         capture_output=True,
         text=True,

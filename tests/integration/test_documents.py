@@ -23,6 +23,7 @@ ELSEWHERE = {
     "pip install -e '.[studio]'": "the requirements that `make test` installs",
     "langgraph dev": "tests/integration/test_studio.py",
     "export LANGSMITH_TRACING=true LANGSMITH_API_KEY=…": "tests/integration/test_tracing.py",
+    "coevol serve hf:Qwen/Qwen2.5-1.5B-Instruct-GGUF": "tests/integration/test_serve.py",
     "coevol view runs/demo": "tests/browser/test_viewer.py",
     "coevol view runs/first runs/mixed": "tests/browser/test_compare.py",
 }
