@@ -9,6 +9,8 @@ from dataclasses import dataclass, fields, replace
 from hashlib import blake2b
 from typing import Literal, Self, get_args
 
+from standin.frames import MESSAGES, TEXTS
+
 Kind = Literal[
     # connection faults
     "latency",
@@ -43,6 +45,10 @@ Kind = Literal[
     "withheld",
     "network_error",
     "context_full",
+    "finish",
+    "framed",
+    # a prompt cut to a quarter of its tokens, silently
+    "prompt_cut",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -80,12 +86,15 @@ class Fault:
     retry_after: str = ""
     """Retry-After of a refusal: `7` (seconds), `date:7` (date in 7 seconds) or `ms:200` (retry-after-ms)."""
     code: str = ""
-    """Error code to send instead of the provider's usual one, such as `1305` for GLM."""
+    """Error code to send instead of the provider's usual one, such as `1305` for GLM; of `finish` the finish
+    reason, of `framed` the family in `standin.frames`."""
 
     def __post_init__(self) -> None:
         for kind in self.kinds:
             if kind not in KINDS:
                 raise FaultError(f"unknown fault {kind!r}; choose from {', '.join(KINDS)}")
+        if "framed" in self.kinds and self.code not in TEXTS.keys() | MESSAGES.keys():
+            raise FaultError(f"framed: code must be one of {', '.join([*TEXTS, *MESSAGES])}")
         if not 0 <= self.rate <= 1:
             raise FaultError(f"{self.kind}: rate must be from 0 to 1, not {self.rate}")
         try:

@@ -166,6 +166,12 @@ _BEGIN = re.compile(
 # What is left of <|start_header_id|>assistant<|end_header_id|> where special tokens are dropped.
 _BARE_ROLE = re.compile(r"assistant\r?\n\r?\n(?=\s*\S)")
 _NO_BEGIN = re.compile(r" [a-z]|\s*(?:user|human|system|tool|observation)\s*[\n<]")
+# "The token for the end is </s>"
+_IN_SENTENCE = re.compile(
+    r"(?:\b(?:is|are|was|as|by|with|in|to|of|called|named|tokens?|tags?|marks?|uses?|and|or)|[,:，：]) \Z"
+    r"|[是为叫用] ?\Z",
+    re.IGNORECASE,
+)
 _LONGEST_MARK = 64
 _MOST_MARKS = 100
 """Marks taken off at either end; a text with more is not worth the time."""
@@ -336,11 +342,13 @@ def _before_end_marks(text: str, prompt: Sequence[Message], marks: list[str]) ->
         )
         if mark is None or _ANY_CLOSING.fullmatch(mark[0]):
             break
-        # In the middle of a sentence it is what the sentence is about.
-        before = text[max(0, mark.start() - 2) : mark.start()]
-        in_sentence = before[1:] == " " and (before[0].isalnum() or before[0] in ",:，：")
+        before = text[max(0, mark.start() - 20) : mark.start()]
         struck_out = mark[0] == "</s>" and _strikes_out(text, mark.start())
-        if in_sentence or struck_out or any(mark[0] in message["content"] for message in prompt):
+        if (
+            _IN_SENTENCE.search(before)
+            or struck_out
+            or any(mark[0] in message["content"] for message in prompt)
+        ):
             break
         marks.append(mark[0])
         end = mark.start()
