@@ -5,7 +5,7 @@ of arrival: a run meets the same faults at any concurrency, and a retried reques
 """
 
 import itertools
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from hashlib import blake2b
 from typing import Literal, Self, get_args
 
@@ -125,7 +125,7 @@ class Fault:
                 values[name] = types.get(name, str)(value)
             except ValueError:
                 raise FaultError(f"{name} must be a number, not {value!r}") from None
-        return replace(cls(kind), **values)  # type: ignore[arg-type]
+        return cls(kind, **values)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
         """Return the text form that `parse` reads."""
