@@ -61,13 +61,13 @@ _CLOSINGS = {
 }
 # An end that may be all that is left of a thought.
 _ANY_CLOSING = re.compile(
-    rf"</{_WORD}>|\[/THINK\]|◁/think▷|<unused95>|<\|/think\|>|<\|inner_suffix\|>"
+    rf"</{_WORD}>|\[/THINK\]|◁/think▷|<channel\|>|<unused95>|<\|/think\|>|<\|inner_suffix\|>"
     rf"|<[|｜](?={_MARK_OF_THOUGHT})(?:end\w{{1,24}}|\w{{1,24}}_end)[|｜]>",
     re.IGNORECASE,
 )
-_PARTS_OF_CLOSING = ("◁", "｜", "</", "[/", "|>", "<unused95>")
-_ANSWER = re.compile(r"<(answer|response|output|final(?:_answer)?|solution)>", re.IGNORECASE)
+_PARTS_OF_CLOSING: tuple[str, ...] = ("◁", "｜", "</", "[/", "|>", "<unused95>")
 _CLOSES = re.compile(r"</(\w{0,20}(?:think|thought)\w{0,20})>\s*\Z", re.IGNORECASE)
+_ANSWER = re.compile(r"<(answer|response|output|final(?:_answer)?|solution)>", re.IGNORECASE)
 # Tags that models are trained on; the others may be words of the data.
 _THINK = re.compile(r"(?:\w+[:_-])?think(?:[_-]\w+)?", re.IGNORECASE)
 
@@ -94,61 +94,10 @@ _NAMED = (
     r"|<unused\d{1,4}>|<reserved_\d{1,4}>|\[UNUSED_TOKEN_\d{1,4}\]|<eo[ahm]>|<seed:[be]os>"
 )
 _CONTROL = re.compile(f"{_SPECIAL}|{_NAMED}")
-# Each of them has one of these, as few other texts do, and they are found faster.
-_PARTS_OF_CONTROL = (
-    *(
-        "｜",
-        "<|",
-        "|>",
-        "[|",
-        "</s>",
-        "INST]",
-        "SYS>>",
-        "_of_",
-        "<im_",
-        "_PROMPT]",
-        "_TOOLS]",
-        "[TOOL_",
-        "[/TOOL_",
-    ),
-    *("<role>", "<unused", "<reserved_", "[UNUSED_", "<eo", "<seed:"),
-)
-_END = re.compile(r"<\|(?:end|return|call)\|>|(?=<\|(?:start|channel)\|>)")
-# The same, as a server leaves it that drops special tokens.
-_BARE_HARMONY = re.compile(r"analysis(?=[A-Z\W])(.*?)assistantfinal(?![a-z])", re.DOTALL)
-_GRANITE = re.compile(
-    r"\s*Here(?:'s| is) my thought process:(.*?)\n[ \t]*Here(?:'s| is) my response:",
-    re.DOTALL | re.IGNORECASE,
-)
-
-# --- marks
-
-_SPECIAL = r"<\|/?[A-Za-z][\w▁./:-]{2,40}\|>|<｜[^｜<>\n]{1,40}｜>"
-_NAMED = (
-    r"<\|?(?:im_start|im_end|start_of_turn|end_of_turn|start_of_role|end_of_role|end_of_utterance)\|?>"
-    r"|<\|(?:turn|channel)>|<(?:turn|channel)\|>"
-    r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]|<</?SYS>>"
-    r"|\[\|(?:user|assistant|system|endofturn)\|\]|<role>(?:HUMAN|ASSISTANT|SYSTEM|OBSERVATION)</role>"
-    r"|<unused\d{1,4}>|<reserved_\d{1,4}>|\[UNUSED_TOKEN_\d{1,4}\]|<eo[ahm]>|<seed:[be]os>"
-)
-_CONTROL = re.compile(f"{_SPECIAL}|{_NAMED}")
-# One of these is in each of them and in few other texts, and is found faster.
-_PARTS_OF_CONTROL = (
-    *(
-        "|>",
-        "｜>",
-        "</s>",
-        "<|",
-        "[|",
-        "SYS>>",
-        "INST]",
-        "SYSTEM_PROMPT]",
-        "[AVAIL",
-        "[/AVAIL",
-        "[TOOL_",
-        "[/TOOL_",
-    ),
-    *("<start_of_", "<end_of_", "<im_", "<role>", "<unused", "<reserved_", "[UNUSED_", "<eo", "<seed:"),
+# Each of them has one of these, as few other texts do, and these are found faster.
+_PARTS_OF_CONTROL: tuple[str, ...] = (
+    *("｜", "<|", "|>", "[|", "</s>", "INST]", "SYS>>", "_of_", "<im_", "<role>", "<unused", "<reserved_"),
+    *("[UNUSED_", "<eo", "<seed:", "_PROMPT]", "_TOOLS]", "[TOOL_", "[/TOOL_"),
 )
 _END = re.compile(
     rf"(?:(?!<\|(?:message|channel)\|>)(?:{_SPECIAL})|{_NAMED}|</s>"
@@ -200,7 +149,8 @@ def read_reply(
     """
     # An unpaired surrogate, which JSON can carry and UTF-8 cannot, would fit in no file.
     text, thoughts = (each.encode("utf-8", "replace").decode() for each in (text, thoughts))
-    found, marks = [thoughts], []
+    found = [thoughts]
+    marks: list[str] = []
     if any(each in text for each in "<[◁"):
         text, marks = _unmarked(text, found, prompt, parts)
     elif edge := _BARE_ROLE.match(text):
@@ -223,7 +173,7 @@ def message_parts(message: Mapping[str, Any]) -> tuple[Any, str]:
     content = message.get("content")
     thoughts = [next((text for field in _FIELDS if (text := _text_in(message.get(field)))), "")]
     if isinstance(content, list):
-        texts = []
+        texts: list[str] = []
         for part in content:
             kind = str(part.get("type", "text")) if isinstance(part, dict) else "text"
             is_thought = any(word in kind for word in ("think", "thought", "reason"))

@@ -17,7 +17,7 @@ from runners.api import load_run
 from standin import Fault, StandIn
 from standin.frames import THOUGHTS
 from tests.conftest import look, remount
-from tests.program import DATA, start
+from tests.program import DATA, EXAMPLES, start
 
 RECORD = {
     "id": "fruit",
@@ -303,7 +303,7 @@ def test_a_call_of_version_8_has_no_thoughts_and_those_that_follow_may_have_some
     run_7: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(sqlite3.connect(run_7 / "ledger.sqlite")) as connection:
-        upgrade = Path("ledger/upgrades/to_8.sql").read_text(encoding="utf-8")
+        upgrade = (EXAMPLES.parent / "ledger/upgrades/to_8.sql").read_text(encoding="utf-8")
         connection.executescript(f"{upgrade} PRAGMA user_version = 8;")
     recorded = len(list(load_run(run_7).calls()))
     assert version(run_7) == VERSION
