@@ -44,24 +44,25 @@ _STARTS = r"(?:start|begin)"
 _MARK_OF_THOUGHT = r"\w{0,20}(?:think|thought|inner|reason)\w{0,20}"
 _OPENING = re.compile(
     rf"<(?P<word>{_WORD})(?:\s[^<>\n]{{0,200}})?>"
-    r"|(?P<bracket>\[THINK\])|(?P<kimi>◁think▷)"
+    r"|\[(?P<bracket>(?-i:THINK|THINKING|THOUGHTS?|REASONING))\]|(?P<kimi>◁think▷)"
+    r"|(?P<webui><details type=\"reasoning\"[^<>\n]{0,200}>)"
     r"|(?P<gemma><\|channel>thought\b)|(?P<medgemma><unused94>(?:thought\b)?)"
-    r"|(?P<solar><\|think\|>)|(?P<apertus><\|inner_prefix\|>)"
+    r"|(?P<solar><\|think(?:ing)?\|>)|(?P<apertus><\|inner_prefix\|>)"
     # <|START_THINKING|>, <|begin_of_thought|>, <|thought_start|>
     rf"|<[|｜](?P<mark>(?={_MARK_OF_THOUGHT})(?:{_STARTS}\w{{1,24}}|\w{{1,24}}_{_STARTS}))[|｜]>",
     re.IGNORECASE,
 )
 _CLOSINGS = {
-    "bracket": r"\[/THINK\]",
     "kimi": "◁/think▷",
+    "webui": "</details>",
     "gemma": r"<channel\|>",
     "medgemma": "<unused95>",
-    "solar": r"<\|/think\|>|<\|end\|>",
+    "solar": r"<\|/think(?:ing)?\|>|<\|end\|>",
     "apertus": r"<\|inner_suffix\|>",
 }
 # An end that may be all that is left of a thought.
 _ANY_CLOSING = re.compile(
-    rf"</{_WORD}>|\[/THINK\]|◁/think▷|<channel\|>|<unused95>|<\|/think\|>|<\|inner_suffix\|>"
+    rf"</{_WORD}>|\[/THINK\]|◁/think▷|<channel\|>|<unused95>|<\|/think(?:ing)?\|>|<\|inner_suffix\|>"
     rf"|<[|｜](?={_MARK_OF_THOUGHT})(?:end\w{{1,24}}|\w{{1,24}}_end)[|｜]>",
     re.IGNORECASE,
 )
@@ -328,6 +329,8 @@ def _end_of_thought(text: str, opening: re.Match[str], end: int) -> tuple[int, i
     """Return where an opened thought ends, and where the text goes on after it."""
     if word := opening["word"]:
         form = f"</{re.escape(word)}>"
+    elif bracket := opening["bracket"]:
+        form = rf"\[/{bracket}\]"
     elif mark := opening["mark"]:
         form = rf"<[|｜]{re.escape(re.sub('start|begin', 'end', mark, flags=re.IGNORECASE))}[|｜]>"
     else:

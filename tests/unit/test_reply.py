@@ -22,7 +22,10 @@ WITH_THOUGHTS = [
     f"<longcat_think>{THOUGHT}</longcat_think>{ANSWER}",
     f"<seed:think>{THOUGHT}</seed:think>{ANSWER}",
     f"[THINK]{THOUGHT}[/THINK]{ANSWER}",
+    f"[REASONING]\n{THOUGHT}\n[/REASONING]\n{ANSWER}",
     f"◁think▷{THOUGHT}◁/think▷{ANSWER}<|im_end|>",
+    f"<|thinking|>{THOUGHT}<|/thinking|>{ANSWER}",
+    f'<details type="reasoning" done="true">\n{THOUGHT}\n</details>\n{ANSWER}',
     f"<|im_assistant|>assistant<|im_middle|><think>{THOUGHT}</think>{ANSWER}<|im_end|>",
     f"<|START_THINKING|>{THOUGHT}<|END_THINKING|><|START_RESPONSE|>{ANSWER}<|END_RESPONSE|>"
     "<|END_OF_TURN_TOKEN|>",
@@ -118,6 +121,8 @@ def test_marks_of_a_turn_are_taken_off(text: str) -> None:
         "analysis of the final of the match",
         "Here is my thought process: I thought.",
         "[1] and [x](y)",
+        "[thinking] Hm. [/thinking]",
+        "<details>\n<summary>More</summary>\nText.\n</details>\nRest.",
         "<answer>42</answer>",
     ],
 )
