@@ -352,9 +352,10 @@ class Ledger:
             rows = connection.execute(query).mappings().all()
             prompts = resolve_json(connection, [row["messages"] for row in rows])
             replies = resolve(connection, [row["reply"] for row in rows])
+            thoughts = resolve(connection, [row["thoughts"] or "" for row in rows])
         return [
-            {**row, "messages": join_prompt(messages), "reply": reply}
-            for row, messages, reply in zip(rows, prompts, replies, strict=True)
+            {**row, "messages": join_prompt(messages), "reply": reply, "thoughts": thought or None}
+            for row, messages, reply, thought in zip(rows, prompts, replies, thoughts, strict=True)
         ]
 
 

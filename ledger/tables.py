@@ -8,7 +8,7 @@ each exchange). `decided` says of each decision whether it is current or the res
 
 from sqlalchemy import Column, Float, Integer, MetaData, String, Table, Text, column, literal_column, table
 
-VERSION = 8
+VERSION = 9
 """The version of these tables, in SQLite's `user_version`; `ledger.upgrade` upgrades older ones."""
 
 metadata = MetaData()
@@ -78,6 +78,7 @@ calls = Table(
     Column("code", String, comment="the provider's code for the failure"),
     Column("shortened_to", Integer, comment="characters left of the debate's longest speeches, where cut"),
     Column("failure_kind", String, comment="the key of the failure's kind"),
+    Column("thoughts", Text, comment="what the model thought before it replied; none where it shows none"),
 )
 
 UNCOUNTED = "input_tokens IS NULL OR output_tokens IS NULL"

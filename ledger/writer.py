@@ -150,8 +150,9 @@ class Writer:
         call = record.call
         row = {name: getattr(call, name) for name in _CALL_FIELDS}
         row |= {name: getattr(record, name) for name in _RECORD_FIELDS}
-        messages = self._texts.put_prompt(record.messages, call.parts, call.sample)
-        return row | {"messages": json_text(messages), "reply": self._texts.put(record.reply, call.sample)}
+        messages, put = self._texts.put_prompt(record.messages, call.parts, call.sample), self._texts.put
+        row |= {"messages": json_text(messages), "reply": put(record.reply, call.sample)}
+        return row | {"thoughts": put(record.thoughts, call.sample) if record.thoughts else None}
 
 
 def _file(path: Path) -> tuple[int, int] | None:

@@ -12,13 +12,13 @@ from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
 
 from models.call import Call, Message
-from models.errors.classify import classify_reply
+from models.errors.classify import classify_reply, finish_reason
 from models.errors.exceptions import BadResponse
 from models.errors.kinds import UNREACHABLE, UNSENDABLE, Failure
 from models.limits.budget import Usage
 from models.policy import GatewayPolicy
-from models.providers.openai_chat import usage
-from models.providers.reply import reply_text
+from models.providers.openai_chat import THOUGHTS, usage
+from models.providers.reply import control_token, read_reply
 from models.routing.load_balancer import LoadBalancer
 from models.routing.role_client import RoleClient
 from models.settings import Endpoint
@@ -34,6 +34,7 @@ class Attempt:
     """Unix time."""
     latency: float = 0.0
     reply: str = ""
+    thoughts: str = ""
     finish_reason: str | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -56,10 +57,13 @@ class Attempt:
 
     def received(self, message: AIMessage, call: Call, endpoint: Endpoint) -> None:
         """Take in a reply, usable or not."""
-        self.reply = reply_text(message.text)
-        self.finish_reason = message.response_metadata.get("finish_reason")
+        thoughts = message.additional_kwargs.get(THOUGHTS, "")
+        prompt, is_draft = call.messages, call.purpose == "draft"
+        found = read_reply(message.text, thoughts, prompt=prompt, parts=call.parts, indented=is_draft)
+        self.reply, self.thoughts = found.text, found.thoughts
+        self.finish_reason = finish_reason(message)
         self._count(message.usage_metadata)
-        self.failure = classify_reply(message, self.reply, call, endpoint)
+        self.failure = classify_reply(message, found.text, call, endpoint, control_token(found.text, prompt))
 
     def failed(self, error: Exception) -> None:
         """Take in an error."""

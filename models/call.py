@@ -97,3 +97,5 @@ class CallRecord:
     """What happened, for users."""
     code: str | None = None
     """The provider's code for the failure, or the HTTP status or finish reason."""
+    thoughts: str = ""
+    """What the model thought before it replied, where it says so. No other agent sees it."""

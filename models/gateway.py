@@ -37,7 +37,7 @@ from models.routing.refusal_check import SentRequest
 from models.routing.role_client import RoleClient
 from models.routing.router import Router
 from models.settings import ROLES, Endpoint, Limits, ModelSettings, Role
-from samples.tokens import estimate_tokens
+from samples.tokens import estimate_tokens, fewest_tokens
 
 KEEPALIVE = 4.0
 """Seconds that an idle connection is kept. Servers commonly close theirs after five, and a request that meets
@@ -108,6 +108,7 @@ class Gateway:
         self._http = DefaultAioHttpClient(limits=bounds)
         self._router = Router(settings, limits, keys, self._http, self._policy)
         self._reply_limits = _ReplyLimits(settings, notify)
+        self._prompt_lengths = _PromptLengths(notify)
         self._tasks: set[asyncio.Task[str]] = set()
         self._refused: RunStopped | None = None
         self._stopped: RunStopped | None = None
@@ -221,6 +222,7 @@ class Gateway:
             state.attempts += 1
             state.seconds += attempt.latency
             self._reply_limits.check(attempt, call.role, client.endpoint)
+            self._prompt_lengths.check(attempt, client.endpoint)
             if attempt.adapted:
                 continue
             failure = attempt.failure
@@ -385,6 +387,7 @@ class Gateway:
             failure_kind=failure.kind.key if failure else None,
             failure=failure.describe(self._keys.redact, state.attempts) if failure else None,
             code=self._keys.redact(failure.code) if failure and failure.code else None,
+            thoughts=self._keys.redact_reply(attempt.thoughts),
         )
         await self._record(record)
         return record.reply
@@ -437,4 +440,43 @@ class _ReplyLimits:
             f"{endpoint.model} at {endpoint.base_url} ignores the limit on replies: it sent one of "
             f"{length:,} tokens, and the limit is {limit:,}. Pass the limit in a field that this server "
             "knows, with --extra-body"
+        )
+
+
+class _PromptLengths:
+    """Notices endpoints that cut off prompts and answer what is left, as Ollama does beyond its context."""
+
+    TOLERANCE = 0.75
+    """A count below so many times the fewest tokens that the prompt can have shows that it was cut."""
+
+    LEAST_COUNT = 16
+    """A server that reports fewer tokens does not count them."""
+
+    BYTES = 7
+    """A prompt with no more bytes to each token that was counted is whole."""
+
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        self._notify = notify
+        self._most: dict[Endpoint, int] = {}
+        self._reported: set[Endpoint] = set()
+
+    def check(self, attempt: Attempt, endpoint: Endpoint) -> None:
+        """Report an endpoint, once, if it counted far fewer tokens than it was sent.
+
+        Where it counts no cached tokens, it counted as many as these in an earlier call.
+        """
+        count = (attempt.input_tokens or 0) + (attempt.cached_tokens or 0)
+        ignored = endpoint.provider == "rehearsal" or endpoint in self._reported
+        if ignored or count < self.LEAST_COUNT:
+            return
+        most = self._most[endpoint] = max(count, self._most.get(endpoint, 0))
+        texts = [message["content"] for message in attempt.messages]
+        size = sum(len(text) if text.isascii() else len(text.encode("utf-8", "replace")) for text in texts)
+        if size <= self.BYTES * most or most >= (fewest := sum(map(fewest_tokens, texts))) * self.TOLERANCE:
+            return
+        self._reported.add(endpoint)
+        self._notify(
+            f"{endpoint.model} at {endpoint.base_url} seems to cut off long prompts: it counted {count:,} "
+            f"tokens in one that has at least {fewest:,}. Give the server a larger context (num_ctx at "
+            "Ollama), or pass the one it has as --max-input-tokens"
         )

@@ -7,20 +7,22 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from langchain_core.messages import AIMessage
 from openai import DefaultAioHttpClient
 
 from models.call import Call, Message
-from models.errors.classify import classify, classify_reply
-from models.errors.kinds import Failure
+from models.errors.classify import classify, classify_reply, finish_reason
+from models.errors.kinds import AT_LIMIT, WHOLE, Failure, finish_key
 from models.keys import Keys, MissingKey
 from models.limits.budget import longest_reply
 from models.limits.context_window import QUERY_TIMEOUT, context_length
 from models.limits.rate_limiter import ConcurrencyPool
 from models.policy import GatewayPolicy
 from models.providers.chat_models import chat_model
+from models.providers.openai_chat import THOUGHTS
 from models.providers.parameters import OLD
 from models.providers.proxies import through_proxy
-from models.providers.reply import reply_text
+from models.providers.reply import Reply, control_token, read_reply, reply_text
 from models.routing.role_client import RoleClient
 from models.routing.router import endpoint_state, role_client
 from models.settings import KEY_NAMES, Endpoint, ModelSettings, Role
@@ -101,14 +103,31 @@ async def _call(client: RoleClient, role: Role, settings: ModelSettings, keys: K
             failure = classify(error, client.endpoint, has_replied=False, key=client.key, proxy=proxy)
         else:
             seconds = time.perf_counter() - began
-            text = reply_text(message.text)
-            found = classify_reply(message, text, call, client.endpoint)
+            reply = read_reply(message.text, message.additional_kwargs.get(THOUGHTS, ""), prompt=QUESTION)
+            token = control_token(reply.text, QUESTION)
+            found = classify_reply(message, reply.text, call, client.endpoint, token)
             if found is None:
-                reply = " ".join(keys.redact_reply(text).split())[:60]
-                return Finding("call", True, f"answered in {seconds:.2f} s: “{reply}”")
+                shown = " ".join(keys.redact_reply(reply.text).split())[:60]
+                notes = _taken_off(reply, keys) + _unknown_end(message)
+                return Finding("call", True, f"answered in {seconds:.2f} s: “{shown}”{notes}")
             failure = found
         description = f"{failure.kind.key}: {failure.describe(keys.redact)}"
         return Finding("call", False, description + _suggested_address(failure, client.endpoint))
+
+
+def _taken_off(reply: Reply, keys: Keys) -> str:
+    """Return what was taken off a reply, for its finding; empty where it was nothing."""
+    parts = ["thoughts"] if reply.thoughts else []
+    parts += [keys.redact_reply(mark)[:40] for mark in reply.marks[:5]]
+    return f"\nTaken off the reply, as in a run: {', '.join(parts)}" if parts else ""
+
+
+def _unknown_end(message: AIMessage) -> str:
+    """Return a remark on a finish reason that does not say that the reply is whole; empty where it does."""
+    reason = finish_reason(message)
+    if reason is None or finish_key(reason) in WHOLE | AT_LIMIT:
+        return ""
+    return f"\nIt ended the reply with {reason}: a draft that ends so counts as cut off"
 
 
 def _suggested_address(failure: Failure, endpoint: Endpoint) -> str:

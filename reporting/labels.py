@@ -187,6 +187,11 @@ def call_summary(call: Mapping[str, Any]) -> str:
     return " · ".join(parts)
 
 
+def thoughts(call: Mapping[str, Any]) -> str:
+    """Describe the thoughts of a call that has some."""
+    return f"thoughts of {plural(len(call['thoughts']), 'character')}"
+
+
 def seconds(value: float) -> str:
     """Format a latency."""
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"

@@ -137,6 +137,8 @@ class _Story:
                 if self._with_calls:
                     self._messages(call)
                 self._part(title, text)
+                if call["thoughts"] and not self._with_calls:
+                    self._output.text(f"({labels.thoughts(call)}, see --calls)", "dim", indent=2)
         if done and (done["forward"] or done["reversed"]):
             outcome = "; ".join([labels.round_outcome(done), *labels.round_remarks(done)])
             style = "bold green" if done["accepted"] else "bold yellow"
@@ -156,6 +158,9 @@ class _Story:
         for message in call["messages"]:
             self._output.text(f"{message['role']}:", "cyan", indent=4)
             self._output.text(message["content"], "dim", indent=6)
+        if call["thoughts"]:
+            self._output.text("thoughts:", "cyan", indent=4)
+            self._output.text(call["thoughts"], "dim", indent=6)
 
     def _part(self, title: str, text: str, style: str = "bold blue") -> None:
         self._output.heading(title, style)

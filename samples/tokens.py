@@ -51,3 +51,21 @@ def estimate_tokens(text: str) -> int:
             rest = remaining
         tokens += len(rest) / _OTHER
     return max(round(tokens), 1) if text else 0
+
+
+# Tokenizers split at spaces, punctuation and digits, and no words are a token together.
+_ALPHABETIC_WORD = re.compile(r"[A-Za-z\u00c0-\u058f]{2,}")
+_IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]+")
+_IDEOGRAPHS_PER_TOKEN = 3
+_RUN = re.compile(r"(.)\1{3,}", re.DOTALL)
+
+
+def fewest_tokens(text: str) -> int:
+    """Return a number of tokens that a text has at least, with any tokenizer in use.
+
+    It is about three quarters of the true number for English prose, half of it for Chinese and for code, and
+    less for anything else. Runs of one character count as one, since a token may be that long.
+    """
+    text = _RUN.sub(r"\1", text)
+    ideographs = 0 if text.isascii() else sum(map(len, _IDEOGRAPHS.findall(text)))
+    return len(_ALPHABETIC_WORD.findall(text)) + ideographs // _IDEOGRAPHS_PER_TOKEN

@@ -22,6 +22,7 @@ from typing import Any, Self, TextIO, cast, get_args
 
 from standin.ernie import Ernie
 from standin.faults import Fault, FaultPlan, Hit, parse_retry_after
+from standin.frames import MESSAGES, TEXTS, THOUGHTS
 from standin.glm import GLM
 from standin.openai import OpenAI
 from standin.options import Options
@@ -256,10 +257,22 @@ def _reply(hit: Hit | None, chat: Chat, provider: Provider) -> Answer:
         chat.clear(provider.finish_filtered)
     elif kind == "network_error":
         chat.clear("network_error")
+    elif kind == "finish" and hit:
+        chat.finish = hit.fault.code
+    elif kind == "prompt_cut":
+        chat.prompt_tokens //= 4
+        chat.cached_tokens = 0
+    frame = hit.fault.code if hit and kind == "framed" else ""
+    if frame in TEXTS:
+        chat.text = TEXTS[frame].format(thoughts=THOUGHTS, text=chat.text)
     answer = provider.reply(chat, usage=kind != "no_usage")
     if kind == "null_choices":
         body = json.loads(answer.body)
         return answer._replace(body=json.dumps(body | {"choices": None}).encode())
+    if frame in MESSAGES:
+        body = json.loads(answer.body)
+        body["choices"][0]["message"] |= MESSAGES[frame](chat.text)
+        return answer._replace(body=json.dumps(body).encode())
     return answer
 
 

@@ -5,9 +5,11 @@ of arrival: a run meets the same faults at any concurrency, and a retried reques
 """
 
 import itertools
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from hashlib import blake2b
 from typing import Literal, Self, get_args
+
+from standin.frames import MESSAGES, TEXTS
 
 Kind = Literal[
     # connection faults
@@ -44,6 +46,10 @@ Kind = Literal[
     "withheld",
     "network_error",
     "context_full",
+    "finish",
+    "framed",
+    # a prompt cut to a quarter of its tokens, silently
+    "prompt_cut",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -81,7 +87,8 @@ class Fault:
     retry_after: str = ""
     """Retry-After of a refusal: `7` (seconds), `date:7` (date in 7 seconds) or `ms:200` (retry-after-ms)."""
     code: str = ""
-    """Error code to send instead of the provider's usual one, such as `1305` for GLM."""
+    """Error code to send instead of the provider's usual one, such as `1305` for GLM; of `finish` the finish
+    reason, of `framed` the family in `standin.frames`."""
     message: str = ""
     """Error message to send instead; `{id}` in it is another for each request."""
     status: int | None = None
@@ -91,6 +98,8 @@ class Fault:
         for kind in self.kinds:
             if kind not in KINDS:
                 raise FaultError(f"unknown fault {kind!r}; choose from {', '.join(KINDS)}")
+        if "framed" in self.kinds and self.code not in TEXTS.keys() | MESSAGES.keys():
+            raise FaultError(f"framed: code must be one of {', '.join([*TEXTS, *MESSAGES])}")
         if not 0 <= self.rate <= 1:
             raise FaultError(f"{self.kind}: rate must be from 0 to 1, not {self.rate}")
         try:
@@ -121,7 +130,7 @@ class Fault:
                 values[name] = types.get(name, str)(value)
             except ValueError:
                 raise FaultError(f"{name} must be a number, not {value!r}") from None
-        return replace(cls(kind), **values)  # type: ignore[arg-type]
+        return cls(kind, **values)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
         """Return the text form that `parse` reads."""

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from standin.frames import THOUGHTS
 from standin.provider import Chat, Provider, completion
 from standin.wire import Answer, Failure, Incoming, Refused, json_answer, read_count, read_number
 
@@ -117,7 +118,7 @@ class OpenAI(Provider):
         # OpenAI caches long prompts only, in steps of 128 tokens.
         chat.cached_tokens = chat.cached_tokens // 128 * 128 if chat.prompt_tokens >= 1024 else 0
         if reasons and effort != "none":
-            chat.thoughts = "Let me weigh what the request asks for against what the response gives."
+            chat.thoughts = THOUGHTS
         return chat
 
     def reply(self, chat: Chat, *, usage: bool) -> Answer:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from standin.frames import TEXTS, THOUGHTS
 from standin.provider import Chat, Provider, completion, count_prompt_tokens
 from standin.replies import Message
 from standin.wire import (
@@ -26,8 +27,6 @@ from standin.wire import (
     read_messages,
     read_number,
 )
-
-_THOUGHTS = "Let me weigh what the request asks for against what the response gives."
 
 # Status, type and message.
 _REFUSALS: dict[Failure, tuple[int, str, str]] = {
@@ -136,7 +135,7 @@ class VLLM(Provider):
         # vLLM silently truncates a reply at the end of the context.
         chat.limit = min(limit or context, context - chat.prompt_tokens)
         if model == "standin-reasons":
-            chat.thoughts = _THOUGHTS
+            chat.thoughts = THOUGHTS
         return chat
 
     def shape(self, chat: Chat, text: str) -> str:
@@ -144,7 +143,7 @@ class VLLM(Provider):
         constraint = _read_constraint(chat.body)
         if constraint:
             return _constrain(text, *constraint)
-        return f"<think>\n{_THOUGHTS}\n</think>\n\n{text}" if chat.model == "standin-thinks" else text
+        return TEXTS["think"].format(thoughts=THOUGHTS, text=text) if chat.model == "standin-thinks" else text
 
     def reply(self, chat: Chat, *, usage: bool) -> Answer:
         """Return the reply, with cached prompt tokens as under --enable-prompt-tokens-details."""

@@ -240,15 +240,24 @@ def _superseded(number: int, steps: Mapping[str, StepCalls], current: str) -> No
 def _folded(title: str, calls: Sequence[tuple[CallRow, str]], current: str) -> None:
     """Show calls that do not count, folded."""
 
+    def bubbles() -> None:
+        for call, _ in calls:
+            _bubble(call, current)
+
+    _on_opening(title, bubbles, "not-counted")
+
+
+def _on_opening(title: str, content: Callable[[], None], style: str) -> None:
+    """Show a title that unfolds its content, which is built only then."""
+
     def fill() -> None:
         if opened.value and not filled:
             filled.append(True)
             with opened:
-                for call, _ in calls:
-                    _bubble(call, current)
+                content()
 
     filled: list[bool] = []
-    opened = ui.expansion(title, on_value_change=fill).classes("w-full not-counted")
+    opened = ui.expansion(title, on_value_change=fill).classes(f"w-full {style}")
 
 
 def _bubble(call: CallRow, current: str, outcome: Mapping[str, Any] | None = None) -> None:
@@ -270,6 +279,9 @@ def _bubble(call: CallRow, current: str, outcome: Mapping[str, Any] | None = Non
                 _on_demand("messages", lambda: _messages(call))
         if call["failure"]:
             plain_text(labels.reason(call["failure_kind"], call["failure"]), style="small")
+        if call["thoughts"]:
+            title = labels.thoughts(call)
+            _on_opening(title[0].upper() + title[1:], lambda: plain_text(call["thoughts"]), "thoughts small")
         if call["reply"]:
             text(call["reply"])
 

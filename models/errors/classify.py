@@ -22,10 +22,12 @@ from models.call import Call
 from models.errors.exceptions import BadResponse, UnsendableRequest
 from models.errors.kinds import (
     ALL_REFUSED,
+    AT_LIMIT,
     AT_STARTUP,
     BAD_REPLY,
     CODES,
     CONNECTION_LOST,
+    CONTROL_TOKENS,
     EMPTY,
     FILTERED,
     FINISH_REASONS,
@@ -39,9 +41,11 @@ from models.errors.kinds import (
     TRUNCATED,
     UNREACHABLE,
     UNSENDABLE,
+    WHOLE,
     Failure,
     FailureKind,
     failure_kind,
+    finish_key,
 )
 from models.settings import KEY_NAMES, Endpoint, Role
 
@@ -93,25 +97,57 @@ def refused_alike(failure: Failure, samples: int) -> Failure:
     return replace(failure, kind=ALL_REFUSED, advice=advice)
 
 
-def classify_reply(message: AIMessage, text: str, call: Call, endpoint: Endpoint) -> Failure | None:
-    """Return why a reply cannot be used, None where it can. `text` is the reply without its thinking."""
-    finish = message.response_metadata.get("finish_reason") or ""
+def classify_reply(
+    message: AIMessage, text: str, call: Call, endpoint: Endpoint, control_token: str | None = None
+) -> Failure | None:
+    """Return why a reply cannot be used, None where it can.
+
+    A reply is whole where it has no finish reason, or one that is known to mean that. One that is cut off can
+    be used unless it is a draft.
+
+    Args:
+        message: the reply as it came.
+        text: what it says, without thoughts and marks.
+        call: what was asked.
+        endpoint: where the call went.
+        control_token: a token of the model's chat template that is left in the text.
+    """
+    finish = finish_reason(message) or ""
+    key = finish_key(finish)
     where = f"{endpoint.model} at {endpoint.base_url}"
+    at_limit = key in AT_LIMIT
+    is_whole = not finish or key in WHOLE
     provider_message = ""
-    if finish in FINISH_REASONS:
-        kind = FINISH_REASONS[finish]
+    if key in FINISH_REASONS:
+        kind = FINISH_REASONS[key]
         summary = f"{where} ended the reply with {finish}"
     elif refusal := message.additional_kwargs.get("refusal"):
         kind, summary, provider_message = FILTERED, f"{where} refused", _one_line(str(refusal))
-    elif finish == "length" and not text.strip():
+    elif control_token:
+        kind, summary = CONTROL_TOKENS, f"{where} left {control_token} in the reply"
+    elif at_limit and not text.strip():
         kind, summary = TRUNCATED, f"{where} used up max_tokens before the reply began"
-    elif finish == "length" and call.purpose == "draft":
-        kind, summary = TRUNCATED, "the draft was cut off at the limit for replies"
     elif not text.strip():
         kind, summary = EMPTY, f"{where} gave an empty reply"
-    else:
+    elif is_whole or call.purpose != "draft":
         return None
+    elif at_limit:
+        kind, summary = TRUNCATED, "the draft was cut off at the limit for replies"
+    else:
+        kind = replace(TRUNCATED, advice="")
+        summary = (
+            f"the draft may be cut off: {where} ended it with {finish}, which does not say that it is whole"
+        )
     return _failure(kind, summary, endpoint, provider_message, finish or None)
+
+
+def finish_reason(message: AIMessage) -> str | None:
+    """Return why a reply ended, in the server's word; None where it does not say."""
+    found = message.response_metadata.get("finish_reason")
+    if isinstance(found, dict):  # as in TGI's and AI21's own protocols
+        found = found.get("reason") or found.get("type")
+    reason = " ".join(str(found or "").split())[:60]
+    return None if reason.lower() in ("", "null", "none") else reason
 
 
 def _failure(

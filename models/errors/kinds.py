@@ -161,6 +161,10 @@ def _by_code(codes: Mapping[FailureKind, str]) -> dict[str, FailureKind]:
     return {code: kind for kind, some in codes.items() for code in some.split()}
 
 
+def _words(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
 # OpenAI, and most that speak its protocol
 CODES = _by_code(
     {
@@ -306,16 +310,41 @@ STATUSES: dict[int, FailureKind] = {
 }
 """What a status means by itself. Others: from 500 a server error, below that a refusal of this call."""
 
-FINISH_REASONS: dict[str, FailureKind] = {
-    "content_filter": FILTERED,
-    "sensitive": FILTERED,
-    "model_context_window_exceeded": TOO_LONG,
-    "network_error": CUT_SHORT,
-    "abort": CUT_SHORT,
-    "error": CUT_SHORT,
-}
-"""Finish reasons that come with status 200 and make the reply useless. `length` alone does not: only a call
-whose reply must be whole fails on it."""
+# Finish reasons, as `finish_key` gives them.
+WHOLE = _words(
+    "stop stoptoken stopsequence stopstring stopstringfound eos eostoken eosfound endturn endoftext "
+    "endofsequence end complete completed finish finished done success normal"
+)
+"""Those that mean that a reply is whole: of OpenAI, Azure and most others (stop), TGI (eos_token,
+stop_sequence), Together (eos), Anthropic and xAI (end_turn), Gemini (STOP), Cohere (COMPLETE), Titan
+(FINISH), AI21 (endoftext), LM Studio (eosFound), Wenxin (normal). With any other it may be cut off."""
+
+AT_LIMIT = _words(
+    "length maxlength maxlen maxtokens maxoutputtokens maxcompletiontokens maxnewtokens maxoutput "
+    "maximumtokens maxpredictedtokensreached tokenlimit"
+)
+"""Those known to mean that a reply was cut off at its limit."""
+
+FINISH_REASONS: dict[str, FailureKind] = _by_code(
+    {
+        FILTERED: "contentfilter contentfiltered contentpolicyviolation sensitive inputsensitive "
+        "outputsensitive safety imagesafety recitation blocklist blocked prohibitedcontent spii refusal "
+        "guardrailintervened moderation datainspectionfailed errortoxic",
+        TOO_LONG: "modelcontextwindowexceeded errorlimit",
+        CUT_SHORT: "networkerror abort aborted error servererror internalerror insufficientsystemresource "
+        "timeout timelimit cancel canceled cancelled usercancel usercancelled userstopped interrupted load "
+        "unload",
+    }
+)
+"""Those that come with status 200 and make the reply useless. Being cut off does not: only a call whose reply
+must be whole fails on it."""
+
+
+def finish_key(reason: str) -> str:
+    """Return a finish reason as the tables have it, however a server spells it: `END_TURN`, `endTurn`, or
+    `content_filter: SAFETY`."""
+    key = re.sub("[^a-z]", "", reason[:80].partition(":")[0].lower())
+    return key.removeprefix("finishreason").removeprefix("reason")
 
 
 def failure_kind(

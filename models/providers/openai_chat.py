@@ -25,7 +25,11 @@ from langchain_openai.chat_models.base import _handle_openai_api_error, _handle_
 
 from models.call import Call, Message
 from models.errors.exceptions import BadResponse, UnsendableRequest
+from models.providers.reply import message_parts
 from models.tracing import call_config
+
+THOUGHTS = "reasoning_content"
+"""Where a message keeps the thoughts that came apart from its text, in `additional_kwargs`."""
 
 
 class ChatCompletions(ChatOpenAI):
@@ -80,7 +84,8 @@ def read_response(response: httpx2.Response, convert: Callable[[dict[str, Any]],
         defect = "a choice without a message" if first else "a reply without choices"
         raise BadResponse(response.status_code, body, headers, defect=defect)
     used = usage(body)
-    choice = {**first, "message": {**message, "role": "assistant"}}
+    content, thoughts = message_parts(message)
+    choice = {**first, "message": {**message, "role": "assistant", "content": content}}
     try:
         result = convert({**body, "choices": [choice], "usage": None})
         (generation,) = result.generations
@@ -89,6 +94,8 @@ def read_response(response: httpx2.Response, convert: Callable[[dict[str, Any]],
         defect = f"a reply that cannot be read: {type(error).__name__}"
         raise BadResponse(response.status_code, body, headers, defect=defect) from error
     generation.message.usage_metadata = used
+    if thoughts:
+        generation.message.additional_kwargs[THOUGHTS] = thoughts
     if refusal := message.get("refusal"):
         generation.message.additional_kwargs["refusal"] = refusal
     return result
@@ -102,6 +109,9 @@ def usage(body: Any) -> UsageMetadata | None:
     given, made = _count(reported.get("prompt_tokens")), _count(reported.get("completion_tokens"))
     if given is None or made is None:
         return None
+    # Anthropic counts cached tokens apart; of the proxies in front of it, some do and some do not.
+    apart = sum(_count(reported.get(f"cache_{kind}_input_tokens")) or 0 for kind in ("read", "creation"))
+    given += apart if apart > given else 0
     used = UsageMetadata(input_tokens=given, output_tokens=made, total_tokens=given + made)
     details = reported.get("prompt_tokens_details")
     if isinstance(details, dict) and (cached := _count(details.get("cached_tokens"))) is not None:

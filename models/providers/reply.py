@@ -1,21 +1,400 @@
-"""Takes the reply out of what a model wrote."""
+"""Takes the reply out of what a model wrote.
+
+Some servers send more than the reply: the model's thoughts, and marks of its chat template. Both are taken
+off at the edges, whatever family of models they come from. What is inside a reply is left alone, since the
+reply may be about such tags and marks. What is taken off:
+
+- **Thoughts** at the beginning, or as a block of their own at the end: between tags such as `<think>`,
+  `<thinking>`, `<seed:think>` and `[THINK]`, in a channel (gpt-oss, Gemma 4), or after Granite's "Here is my
+  thought process:". A thought that is never closed is all there is. With some chat templates the opening tag
+  is part of the prompt, and the text begins in the middle of a thought: see `_end_of_open_thought`. After
+  thoughts, a tag around the whole answer (`<answer>`) goes too.
+- **Marks** of a turn's beginning (`<|im_start|>assistant`, `<s>`) and end (`<|im_end|>`, `</s>`).
+- **White space** at both ends.
+
+A tag that is a word (`<reasoning>`, unlike `<think>`) stays where the sample's own texts have it, and a mark
+at the end where the prompt has it. The time is linear in the length of the text.
+"""
 
 import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
 
-_THOUGHT = re.compile(r"\s*<think>.*?(?:</think>\s*|\Z)", re.DOTALL)
-_END_OF_THOUGHT = "</think>"
+from models.call import Message
+
+
+class Reply(NamedTuple):
+    """A reply, and what was around it."""
+
+    text: str
+    thoughts: str = ""
+    marks: tuple[str, ...] = ()
+    """The tags and marks that were taken off."""
+
+
+# --- thoughts
+
+_WORD = (
+    r"(?:\w{1,20}[:_-])?"
+    r"(?:think(?:ing)?|thoughts?|reasoning|reflection|scratchpad|analysis|inner_monologue|monologue)"
+    r"(?:[_-]\w{1,20})?"
+)
+_STARTS = r"(?:start|begin)"
+_MARK_OF_THOUGHT = r"\w{0,20}(?:think|thought|inner|reason)\w{0,20}"
+_OPENING = re.compile(
+    rf"<(?P<word>{_WORD})(?:\s[^<>\n]{{0,200}})?>"
+    r"|\[(?P<bracket>(?-i:THINK|THINKING|THOUGHTS?|REASONING))\]|(?P<kimi>◁think▷)"
+    r"|(?P<webui><details type=\"reasoning\"[^<>\n]{0,200}>)"
+    r"|(?P<gemma><\|channel>thought\b)|(?P<medgemma><unused94>(?:thought\b)?)"
+    r"|(?P<solar><\|think(?:ing)?\|>)|(?P<apertus><\|inner_prefix\|>)"
+    # <|START_THINKING|>, <|begin_of_thought|>, <|thought_start|>
+    rf"|<[|｜](?P<mark>(?={_MARK_OF_THOUGHT})(?:{_STARTS}\w{{1,24}}|\w{{1,24}}_{_STARTS}))[|｜]>",
+    re.IGNORECASE,
+)
+_CLOSINGS = {
+    "kimi": "◁/think▷",
+    "webui": "</details>",
+    "gemma": r"<channel\|>",
+    "medgemma": "<unused95>",
+    "solar": r"<\|/think(?:ing)?\|>|<\|end\|>",
+    "apertus": r"<\|inner_suffix\|>",
+}
+# An end that may be all that is left of a thought.
+_ANY_CLOSING = re.compile(
+    rf"</{_WORD}>|\[/THINK\]|◁/think▷|<channel\|>|<unused95>|<\|/think(?:ing)?\|>|<\|inner_suffix\|>"
+    rf"|<[|｜](?={_MARK_OF_THOUGHT})(?:end\w{{1,24}}|\w{{1,24}}_end)[|｜]>",
+    re.IGNORECASE,
+)
+_PARTS_OF_CLOSING: tuple[str, ...] = ("◁", "｜", "</", "[/", "|>", "<unused95>")
+_CLOSES = re.compile(r"</(\w{0,20}(?:think|thought)\w{0,20})>\s*\Z", re.IGNORECASE)
+_ANSWER = re.compile(r"<(answer|response|output|final(?:_answer)?|solution)>", re.IGNORECASE)
+# Tags that models are trained on; the others may be words of the data.
+_THINK = re.compile(r"(?:\w+[:_-])?think(?:[_-]\w+)?", re.IGNORECASE)
+
+_HARMONY = re.compile(
+    r"(?:<\|start\|>\s*assistant\s*)?(?:<\|channel\|>)?\s*(analysis|commentary|final)\b[^<\n]{0,100}"
+    r"(?:<\|constrain\|>\s*\w{1,20}\s*)?<\|message\|>"
+)
+_HARMONY_END = re.compile(r"<\|(?:end|return|call)\|>|(?=<\|(?:start|channel)\|>)")
+# The same, as a server leaves it that drops special tokens.
+_BARE_HARMONY = re.compile(r"analysis(?=[A-Z\W])(.*?)assistantfinal(?![a-z])", re.DOTALL)
+_GRANITE = re.compile(
+    r"\s*Here(?:'s| is) my thought process:(.*?)\n[ \t]*Here(?:'s| is) my response:",
+    re.DOTALL | re.IGNORECASE,
+)
+
+# --- marks
+
+_SPECIAL = r"<\|/?[A-Za-z][\w▁./:-]{2,40}\|>|<｜[^｜<>\n]{1,40}｜>"
+_NAMED = (
+    r"<\|?(?:im_start|im_end|start_of_turn|end_of_turn|start_of_role|end_of_role|end_of_utterance)\|?>"
+    r"|<\|(?:turn|channel)>|<(?:turn|channel)\|>"
+    r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]|<</?SYS>>"
+    r"|\[\|(?:user|assistant|system|endofturn)\|\]|<role>(?:HUMAN|ASSISTANT|SYSTEM|OBSERVATION)</role>"
+    r"|<unused\d{1,4}>|<reserved_\d{1,4}>|\[UNUSED_TOKEN_\d{1,4}\]|<eo[ahm]>|<seed:[be]os>"
+)
+_CONTROL = re.compile(f"{_SPECIAL}|{_NAMED}")
+# Each of them has one of these, as few other texts do, and these are found faster.
+_PARTS_OF_CONTROL: tuple[str, ...] = (
+    *("｜", "<|", "|>", "[|", "</s>", "INST]", "SYS>>", "_of_", "<im_", "<role>", "<unused", "<reserved_"),
+    *("[UNUSED_", "<eo", "<seed:", "_PROMPT]", "_TOOLS]", "[TOOL_", "[/TOOL_"),
+)
+_END = re.compile(
+    rf"(?:(?!<\|(?:message|channel)\|>)(?:{_SPECIAL})|{_NAMED}|</s>"
+    r"|<(?:eos|eot|eop|eod|EOS|EOT|pad|endoftext)>|\[(?:end of text|EOS)\])\Z"
+)
+_ENDS = (">", "]")
+_BEGIN = re.compile(
+    r"(?:<s>|<bos>|\[/INST\]|<role>ASSISTANT</role>"
+    # Not the turn of another.
+    rf"|(?!<[|｜]\w{{0,12}}(?:user|human|system|observation|tool|prompter|python))(?:{_SPECIAL})"
+    r"|<start_of_turn>|<\|turn>|<im_start>|\[\|assistant\|\])"
+    r"(?:(?:assistant|model|gpt|bot)(?=\s*<[|｜]|[ \t]*\n|\Z))?",
+    re.IGNORECASE,
+)
+# What is left of <|start_header_id|>assistant<|end_header_id|> where special tokens are dropped.
+_BARE_ROLE = re.compile(r"assistant\r?\n\r?\n(?=\s*\S)")
+_NO_BEGIN = re.compile(r" [a-z]|\s*(?:user|human|system|tool|observation)\s*[\n<]")
+# "The token for the end is </s>"
+_IN_SENTENCE = re.compile(
+    r"(?:\b(?:is|are|was|as|by|with|in|to|of|called|named|tokens?|tags?|marks?|uses?|and|or)|[,:，：]) \Z"
+    r"|[是为叫用] ?\Z",
+    re.IGNORECASE,
+)
+_LONGEST_MARK = 64
+_MOST_MARKS = 100
+"""Marks taken off at either end; a text with more is not worth the time."""
+_QUOTES = "`\"'“”‘’「」"
+_CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
+_BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
+_INDENTED = re.compile(r"\n[ \t]+\S")
+
+
+def read_reply(
+    text: str,
+    thoughts: str = "",
+    *,
+    prompt: Sequence[Message] = (),
+    parts: Sequence[str] = (),
+    indented: bool = False,
+) -> Reply:
+    """Return the reply in what a model wrote.
+
+    Args:
+        text: what it wrote.
+        thoughts: what came as thoughts in a field of its own.
+        prompt: the messages that it answers.
+        parts: the sample's own texts in them.
+        indented: whether the first line keeps its indentation where a later line has one, as code has.
+    """
+    # An unpaired surrogate, which JSON can carry and UTF-8 cannot, would fit in no file.
+    text, thoughts = (each.encode("utf-8", "replace").decode() for each in (text, thoughts))
+    found = [thoughts]
+    marks: list[str] = []
+    if any(each in text for each in "<[◁"):
+        text, marks = _unmarked(text, found, prompt, parts)
+    elif edge := _BARE_ROLE.match(text):
+        text, marks = text[edge.end() :], ["assistant"]
+    for name, form in (("analysis", _BARE_HARMONY), ("Here is my thought process:", _GRANITE)):
+        if edge := form.match(text):
+            found.append(edge[1])
+            marks.append(name)
+            text = text[edge.end() :]
+    kept = "\n\n".join(filter(None, map(str.strip, found)))
+    return Reply(_trimmed(text) if indented else text.strip(), kept, tuple(dict.fromkeys(marks)))
+
+
+def message_parts(message: Mapping[str, Any]) -> tuple[Any, str]:
+    """Return the content of a chat completion's message as text, and the thoughts that came apart from it.
+
+    They are in a field of the message, or in parts of its content. Content that is neither text nor parts is
+    returned as it is.
+    """
+    content = message.get("content")
+    thoughts = [next((text for field in _FIELDS if (text := _text_in(message.get(field)))), "")]
+    if isinstance(content, list):
+        texts: list[str] = []
+        for part in content:
+            kind = str(part.get("type", "text")) if isinstance(part, dict) else "text"
+            is_thought = any(word in kind for word in ("think", "thought", "reason"))
+            (thoughts if is_thought else texts).append(_text_in(part))
+        content = "".join(texts)
+    return content, "\n\n".join(filter(None, thoughts))
+
+
+_FIELDS = ("reasoning_content", "reasoning", "thinking", "thoughts", "reasoning_details", "thinking_blocks")
+_TEXT_FIELDS = ("text", "thinking", "reasoning", "summary", "content", "output_text")
+
+
+def _text_in(value: Any, depth: int = 4) -> str:
+    """Return the text in a part of a message, however it is nested."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and depth:
+        return "".join(_text_in(each, depth - 1) for each in value)
+    if isinstance(value, dict) and depth:
+        return next((text for name in _TEXT_FIELDS if (text := _text_in(value.get(name), depth - 1))), "")
+    return ""
 
 
 def reply_text(text: str) -> str:
-    """Return the reply without the thinking that a local model writes before it.
+    """Return the reply in what a model wrote, see `read_reply`."""
+    return read_reply(text).text
 
-    The thinking is between `<think>` and `</think>`; with some chat templates the opening tag is part of the
-    prompt, so that the text starts in the middle of a thought. Thinking that was cut off leaves an empty
-    reply.
+
+def control_token(text: str, prompt: Sequence[Message]) -> str | None:
+    """Return a token of a chat template in a text, None where it has none.
+
+    It shows that the model continued past the end of its turn, or that the server does not use the model's
+    template. One in code, or one that the prompt has too, is what the text is about.
     """
-    # An unpaired surrogate, which JSON can carry and UTF-8 cannot, would fit in no file.
-    text = text.encode("utf-8", "replace").decode()
-    if thought := _THOUGHT.match(text):
-        return text[thought.end() :]
-    before, end, after = text.partition(_END_OF_THOUGHT)
-    return after.lstrip() if end and "<think>" not in before else text
+    if ("<" not in text and "[" not in text) or not any(part in text for part in _PARTS_OF_CONTROL):
+        return None
+    rest, in_prompt = _CODE.sub("", text), _tokens(message["content"] for message in prompt)
+    return next((token for token in _tokens([rest]) if token not in in_prompt), None)
+
+
+def _tokens(texts: Iterable[str]) -> dict[str, None]:
+    """Return the control tokens in texts, in order."""
+    found: dict[str, None] = {}
+    for text in texts:
+        found |= dict.fromkeys(_CONTROL.findall(text))
+        if "</s>" in text and "<s>" not in text:  # else it is what HTML strikes out
+            found["</s>"] = None
+    return found
+
+
+def _unmarked(
+    text: str, thoughts: list[str], prompt: Sequence[Message], parts: Sequence[str]
+) -> tuple[str, list[str]]:
+    """Return a text without what is around it, and the marks taken off; add its thoughts to those found."""
+    marks: list[str] = []
+    end = _before_end_marks(text, prompt, marks)
+    start, has_thought = 0, False
+    for _ in range(_MOST_MARKS):
+        start = _past_space(text, start, end)
+        if harmony := _HARMONY.match(text, start, end):
+            marks.append("<|channel|>")
+            has_thought = True
+            if harmony[1] == "final":
+                # What follows the answer is left in it, to be seen.
+                return text[harmony.end() : end], marks
+            close = _HARMONY_END.search(text, harmony.end(), end)
+            close_at, start_at = close.span() if close else (end, end)
+            thoughts.append(text[harmony.end() : close_at])
+            start = start_at
+        elif (opening := _OPENING.match(text, start, end)) and not _is_of_data(opening["word"], parts):
+            close_at, start_at = _end_of_thought(text, opening, end)
+            if close_at == end and any(opening[0] in part for part in parts):
+                break  # never closed, and what the sample is about
+            marks.append(opening[0])
+            has_thought = True
+            thoughts.append(text[opening.end() : close_at])
+            start = start_at
+        elif (begin := _BEGIN.match(text, start, end)) and _is_begin(text, begin, end):
+            marks.append(begin[0])
+            start = begin.end()
+        else:
+            break
+    if not has_thought and (tag := _end_of_open_thought(text, start, end, parts)):
+        marks.append(tag[0])
+        thoughts.append(text[start : start + tag.start()])
+        start, has_thought = start + tag.end(), True
+    start = _past_space(text, start, end)
+    answer = _ANSWER.match(text, start, end) if has_thought else None
+    if answer and not _is_of_data(answer[1], parts):
+        closing, whole = f"</{answer[1]}>", text[answer.end() : end].rstrip()
+        if whole.find(closing) in (-1, len(whole) - len(closing)):
+            marks.append(answer[0])
+            return whole.removesuffix(closing), marks
+    if trailing := _thought_at_end(text, start, end, parts):
+        marks.append(trailing[0])
+        thoughts.append(text[trailing.end() : text.rindex("</", start, end)])
+        end = trailing.start()
+    return text[start:end], marks
+
+
+def _past_space(text: str, at: int, end: int) -> int:
+    while at < end and text[at].isspace():
+        at += 1
+    return at
+
+
+def _before_end_marks(text: str, prompt: Sequence[Message], marks: list[str]) -> int:
+    """Return where a text ends before the marks of a turn's end."""
+    end = len(text)
+    for _ in range(_MOST_MARKS):
+        bare = end
+        while bare and text[bare - 1].isspace():
+            bare -= 1
+        mark = (
+            _END.search(text, max(0, bare - _LONGEST_MARK), bare) if text[bare - 1 : bare] in _ENDS else None
+        )
+        if mark is None or _ANY_CLOSING.fullmatch(mark[0]):
+            break
+        before = text[max(0, mark.start() - 20) : mark.start()]
+        struck_out = mark[0] == "</s>" and _strikes_out(text, mark.start())
+        if (
+            _IN_SENTENCE.search(before)
+            or struck_out
+            or any(mark[0] in message["content"] for message in prompt)
+        ):
+            break
+        marks.append(mark[0])
+        end = mark.start()
+    return end
+
+
+def _strikes_out(text: str, at: int) -> bool:
+    """Whether a `</s>` is HTML: it closes a `<s>` that does not begin the text."""
+    begins = text.lstrip().startswith("<s>")
+    return text.count("<s>", 0, at) - begins > text.count("</s>", 0, at)
+
+
+def _is_begin(text: str, begin: re.Match[str], end: int) -> bool:
+    """Whether a mark at the beginning is one, and not a word of the answer ("<|endoftext|> is ...") or its
+    markup ("<s>old</s> new"), or the beginning of another's turn."""
+    if begin[0] == "<s>" and text.find("</s>", begin.end(), end) >= 0:
+        return False
+    return not _NO_BEGIN.match(text, begin.end(), end)
+
+
+def _is_of_data(word: str | None, parts: Sequence[str]) -> bool:
+    """Whether a tag is a word of the sample's, so that it may be part of the answer."""
+    return word is not None and not _THINK.fullmatch(word) and any(f"<{word}" in part for part in parts)
+
+
+def _end_of_thought(text: str, opening: re.Match[str], end: int) -> tuple[int, int]:
+    """Return where an opened thought ends, and where the text goes on after it."""
+    if word := opening["word"]:
+        form = f"</{re.escape(word)}>"
+    elif bracket := opening["bracket"]:
+        form = rf"\[/{bracket}\]"
+    elif mark := opening["mark"]:
+        form = rf"<[|｜]{re.escape(re.sub('start|begin', 'end', mark, flags=re.IGNORECASE))}[|｜]>"
+    else:
+        form = next(form for name, form in _CLOSINGS.items() if opening[name])
+    first: re.Match[str] | None = None
+    at = opening.end()
+    for close in re.compile(form, re.IGNORECASE).finditer(text, at, end):
+        if first and opening[0] in text[at : close.start()]:
+            break  # this one ends another thought
+        first = first or close
+        if not _is_mention(text, close):
+            return close.span()
+        at = close.end()
+    return first.span() if first else (end, end)
+
+
+def _is_mention(text: str, tag: re.Match[str]) -> bool:
+    """Whether a closing tag is in quotes or in the middle of a sentence."""
+    before, after = text[tag.start() - 1 : tag.start()], text[tag.end() : tag.end() + 1]
+    in_quotes = before in _QUOTES and after in _QUOTES
+    return bool(before and after) and (in_quotes or (before in " \t" and after in " ,.;:)?，。；："))
+
+
+def _end_of_open_thought(text: str, start: int, end: int, parts: Sequence[str]) -> re.Match[str] | None:
+    """Return the tag that ends a thought whose opening tag was part of the prompt, None where there is none.
+    It is found in `text[start:end]`.
+
+    It is the first such tag that is where a thought ends: at the beginning or the end of a line, or after a
+    sentence. In code, in quotes, within a sentence or after an opening tag it is what the text is about;
+    where the sample's own texts have it, everywhere but on a line of its own.
+    """
+    if not any(part in text for part in _PARTS_OF_CLOSING) or not _ANY_CLOSING.search(text, start, end):
+        return None
+    plain = _CODE.sub(lambda code: " " * len(code[0]), text[start:end])
+    opening = _OPENING.search(plain)
+    tags = _ANY_CLOSING.finditer(plain, 0, opening.start() if opening else len(plain))
+    for tag in islice(tags, _MOST_MARKS):
+        line_before = plain[plain.rfind("\n", 0, tag.start()) + 1 : tag.start()]
+        line_end = plain.find("\n", tag.end())
+        begins = not line_before.strip()
+        ends = not plain[tag.end() : line_end if line_end >= 0 else None].strip()
+        if any(tag[0] in part for part in parts):
+            is_end = begins and ends
+        else:
+            is_end = begins or (ends and not line_before[-1].isspace()) or line_before[-1] in ".!?…。！？"
+        if is_end:
+            return tag
+    return None
+
+
+def _thought_at_end(text: str, start: int, end: int, parts: Sequence[str]) -> re.Match[str] | None:
+    """Return the opening tag of a thought that is the last block of a text, None where there is none."""
+    closing = _CLOSES.search(text[max(start, end - _LONGEST_MARK) : end])
+    if closing is None or _is_of_data(closing[1], parts):
+        return None
+    opening = _OPENING.match(text, max(0, text.rfind(f"<{closing[1]}>", start, end)), end)
+    if opening is None or opening["word"] != closing[1]:
+        return None
+    before = text[start : opening.start()]
+    in_code = before.count("```") % 2
+    return opening if before.rstrip(" \t").endswith("\n") and not in_code else None
+
+
+def _trimmed(text: str) -> str:
+    """Strip a text, except an indentation of its first line where a later line has one."""
+    text = _BLANK_LINES.sub("", text).rstrip()
+    return text if _INDENTED.search(text) else text.lstrip()

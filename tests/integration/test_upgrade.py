@@ -14,9 +14,10 @@ import pytest
 from ledger.ledger import Ledger
 from ledger.tables import VERSION
 from runners.api import load_run
-from standin import StandIn
+from standin import Fault, StandIn
+from standin.frames import THOUGHTS
 from tests.conftest import look, remount
-from tests.program import DATA, start
+from tests.program import DATA, EXAMPLES, start
 
 RECORD = {
     "id": "fruit",
@@ -296,3 +297,21 @@ def test_what_a_program_of_version_7_still_writes_is_split(run_7: Path) -> None:
     assert rows(run_7, counted) == rows(run_7, totals)
     counted = "SELECT count(*), count(failure) FROM calls"
     assert rows(run_7, counted) == rows(run_7, "SELECT sum(calls), sum(failed) FROM call_totals")
+
+
+def test_a_call_of_version_8_has_no_thoughts_and_those_that_follow_may_have_some(
+    run_7: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(sqlite3.connect(run_7 / "ledger.sqlite")) as connection:
+        upgrade = (EXAMPLES.parent / "ledger/upgrades/to_8.sql").read_text(encoding="utf-8")
+        connection.executescript(f"{upgrade} PRAGMA user_version = 8;")
+    recorded = len(list(load_run(run_7).calls()))
+    assert version(run_7) == VERSION
+    assert {call["thoughts"] for call in load_run(run_7).calls()} == {None}
+    with StandIn(Fault("framed", code="reasoning_content")) as server:
+        monkeypatch.setenv("OPENAI_API_KEY", server.key("openai"))
+        words = ("evolve", "data.json", "-o", "run", "--model", "openai:gpt-4o-mini", *MODES_7)
+        look(*words, "--base-url", server.base_url("openai"), cwd=tmp_path, status=1)
+    calls = list(load_run(run_7).calls())
+    assert [call["thoughts"] for call in calls] == recorded * [None] + (len(calls) - recorded) * [THOUGHTS]
+    assert len(calls) > recorded

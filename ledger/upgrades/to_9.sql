@@ -1,0 +1,3 @@
+-- What models thought before they replied.
+
+ALTER TABLE calls ADD COLUMN thoughts TEXT;
