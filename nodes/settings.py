@@ -50,6 +50,11 @@ class AgentSettings(BaseModel):
         "responses are the same; the second judgment is then not on record.",
         json_schema_extra=_at("judge"),
     )
+    clean: bool = Field(
+        True,
+        description="Take what is not the answer off the edges of a draft; off, drafts stay as written.",
+        json_schema_extra=_at("editor"),
+    )
     memory_window: int = Field(
         0,
         ge=0,
