@@ -231,9 +231,9 @@ def _in_table(wanted: Filter) -> Iterator[ColumnElement[bool]]:
 def _failed_only(wanted: Filter) -> Select[int]:
     """Select the number of failed results that the table of accepted rounds, which has no failed exchanges,
     does not list with 0."""
-    failed = literal_column(NOT_DONE), results.c.status == "failed", ~_has_accepted(0)
-    of_mode = [results.c.mode == wanted.mode] if wanted.mode else []
-    return select(func.count()).select_from(results).where(*failed, *of_mode)
+    query = select(func.count()).select_from(results)
+    query = query.where(literal_column(NOT_DONE), results.c.status == "failed", ~_has_accepted(0))
+    return query.where(results.c.mode == wanted.mode) if wanted.mode else query
 
 
 def _plain(column: Column[Any]) -> ColumnElement[Any]:

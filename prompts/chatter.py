@@ -48,7 +48,7 @@ _WORDS = frozenset.union(_REVISED, _NEWER, _RESPONSE, _VERSION, _ADVICE, _POINTE
     """
 )
 _WORD = re.compile(r"[a-z]+(?:['-][a-z]+)*")
-_PUNCTUATION = re.compile(r"[\s,.!;/#*=~<>|(){}\[\]:：—–【】〖〗〔〕《》「」『』-]*")
+_BETWEEN_WORDS = re.compile(r"[\s,.!;:：()（）—–-]*")
 
 _ZH_REVISED = "修改|修订|改进|优化|润色|完善|更新|编辑|改写|调整|重写|修正"
 _ZH_RESPONSE = "回答|回复|答复|响应"
@@ -64,6 +64,7 @@ _ZH_CORE = re.compile(
 )
 
 _MARKS = "#*_=~-–—[]【】〖〗〔〕<>《》「」『』()（）:： \t"
+_CLOSING = str.maketrans("[【〖〔<《「『(（", "]】〗〕>》」』)）")
 _LIST_ITEM = re.compile(r"\s*(?:[-*+•–—>]|\d+[.)])\s")
 _RULE = re.compile(r"[ \t]*(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,}|={3,}[ \t]*|[—─]{2,}[ \t]*)")
 _FRONT_MATTER = re.compile(r"\s*---[ \t]*\n(?:[\w-]+:[^\n]*\n)+---")
@@ -97,9 +98,8 @@ def lead_in(text: str) -> str:
             at = _next(lines, at)
     line, following = lines[at], _next(lines, at)
     is_underlined = following == at + 1 and is_rule(lines[following])
-    if _announces(line) or (is_underlined and _speaks_of_revision(line)):
-        has_rule = following > at and is_rule(lines[following])
-        if has_rule and not _FRONT_MATTER.match("\n".join(lines[following:])):
+    if following > at and (_announces(line) or (is_underlined and _speaks_of_revision(line))):
+        if is_rule(lines[following]) and not _FRONT_MATTER.match("\n".join(lines[following:])):
             at = following
         return "\n".join(lines[: at + 1])
     label = _LABEL.match(line[:MAX_LINE])
@@ -127,8 +127,8 @@ def ends_frame(line: str) -> bool:
     """Whether a line marks the end of what an announcement opened: "### End ###", "[/Revised response]"."""
     words = _words(line)
     is_end = words[:1] == ["end"] and (len(words) == 1 or bool((_RESPONSE | _VERSION) & set(words)))
-    is_marked = line.strip() != line.strip(_MARKS)
-    return is_marked and _is_known(line) and (is_end or ("/" in line and _speaks_of_revision(line)))
+    is_marked, plain = line.strip() != line.strip(_MARKS), line.replace("/", "", 1)
+    return is_marked and _is_known(plain) and (is_end or (plain != line and _speaks_of_revision(plain)))
 
 
 def _greets(line: str) -> bool:
@@ -138,7 +138,14 @@ def _greets(line: str) -> bool:
 def _announces(line: str) -> bool:
     # Without a colon or the marks of a heading it could be a sentence of the answer.
     is_marked = line.strip() != line.strip(_MARKS)
-    return is_marked and not _LIST_ITEM.match(line) and _speaks_of_revision(line)
+    return is_marked and _ends_itself(line) and not _LIST_ITEM.match(line) and _speaks_of_revision(line)
+
+
+def _ends_itself(line: str) -> bool:
+    """Whether nothing follows the colon of a line but what closes the marks before it."""
+    marks = line[: len(line) - len(line.lstrip(_MARKS))]
+    _, colon, rest = line.replace("：", ":").rpartition(":")
+    return not colon or not rest.strip(marks.translate(_CLOSING) + " \t")
 
 
 def _is_label(label: re.Match[str], rest: str) -> bool:
@@ -180,7 +187,11 @@ def _is_known(line: str) -> bool:
     if len(line) > MAX_LINE:
         return False
     words, plain = _words(line), _plain(line)
-    return bool(words) and _WORDS.issuperset(words) and bool(_PUNCTUATION.fullmatch(_WORD.sub("", plain)))
+    return (
+        bool(words)
+        and _WORDS.issuperset(words)
+        and bool(_BETWEEN_WORDS.fullmatch(_WORD.sub("", plain.strip(_MARKS))))
+    )
 
 
 def _words(line: str) -> list[str]:

@@ -97,9 +97,9 @@ def _without_frame(text: str, request: str, response: str) -> str:
     # If the user asks for a revision, the answer itself may begin with "Here is the revised version:", or, if
     # the request mentions a response, with "Here is the revised response:".
     if calls_it_a_version(opening):
-        is_part_of_answer = asks or _ASKS_FOR_VERSION.search(request)
+        is_part_of_answer = asks or bool(_ASKS_FOR_VERSION.search(request))
     else:
-        is_part_of_answer = asks and _MENTIONS_RESPONSES.search(request)
+        is_part_of_answer = asks and bool(_MENTIONS_RESPONSES.search(request))
     if is_part_of_answer:
         return text
     return _without_closing(rest, opening, request) or rest
