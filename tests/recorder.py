@@ -70,7 +70,8 @@ class Recorder:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] != "/v1/chat/completions":
             await send({"type": "http.response.start", "status": 404, "headers": []})
-            return await send({"type": "http.response.body", "body": b""})
+            await send({"type": "http.response.body", "body": b""})
+            return
         arrived = time.monotonic()
         text, more = b"", True
         while more:

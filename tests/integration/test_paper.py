@@ -134,12 +134,11 @@ def test_the_requests_of_the_separate_modes(tmp_path: Path) -> None:
 def unnumbered(seen: dict[str, list[Shape]]) -> dict[str, list[Shape]]:
     """Return what each step saw without the numbers of the marks, sorted: which mode asks first is left to
     chance."""
-    return {
-        step: sorted(
-            [(role, [mark.split("#")[0] for mark in marks]) for role, marks in shape] for shape in shapes
-        )
-        for step, shapes in seen.items()
-    }
+
+    def plain(shape: Shape) -> Shape:
+        return [(role, [mark.split("#")[0] for mark in marks]) for role, marks in shape]
+
+    return {step: sorted(map(plain, shapes)) for step, shapes in seen.items()}
 
 
 @pytest.mark.parametrize("file", LOOPS)
