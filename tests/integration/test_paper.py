@@ -152,6 +152,14 @@ def test_nothing_is_added_to_the_method(tmp_path: Path, file: str) -> None:
     assert len(server.asked) == 2 * CALLS_A_ROUND
 
 
+@pytest.mark.parametrize("file", LOOPS)
+def test_a_draft_that_is_the_current_response_is_judged(tmp_path: Path, file: str) -> None:
+    with Recorder(Agents(LOSES, draft="answer#1#")) as server:
+        result = evolve(tmp_path, server, file, conversation(1))["evolve"]
+    assert len(server.asked) == CALLS_A_ROUND
+    assert result.outcome[0]["ending"] == "not_accepted"
+
+
 def test_drafts_are_cleaned_otherwise(tmp_path: Path) -> None:
     with Recorder(Agents(WINS, draft="Here is the revised response:\n\n{}")) as server:
         result = evolve(tmp_path, server, "alpaca_loop.toml", ALPACA, "--clean", "--max-rounds=1")["evolve"]
