@@ -230,11 +230,11 @@ def read(state: ConversationRecord, runtime: Runtime[Settings]) -> dict[str, Any
     return {"id": state.get("id", ""), "system": system, "turns": turns, "exchange": 0, "results": []}
 
 
-def after_exchange(
+async def after_exchange(
     state: ConversationState, runtime: Runtime[Settings]
 ) -> Literal["exchange_graph", "__end__"]:
     """Continue with the next exchange, or end the conversation."""
-    ended = reached_its_end(state["turns"], state["exchange"], state["system"], runtime.context)
+    ended = await reached_its_end(state["turns"], state["exchange"], state["system"], runtime.context)
     return "__end__" if ended else "exchange_graph"
 
 

@@ -6,6 +6,7 @@ from fastchat.conversation import get_conv_template
 
 from graph.settings import Settings
 from graph.state import AlpacaRecord, ConversationRecord, RequestAndResponse
+from models.token_counter import count_tokens
 from samples.formats import detect_format, parse_record
 from samples.sample import DataError
 from samples.tokens import estimate_tokens
@@ -57,14 +58,22 @@ def request_of(
     return AlpacaRecord(instruction=text, system="" if system in text else system)
 
 
-def reached_its_end(turns: Sequence[RequestAndResponse], done: int, system: str, settings: Settings) -> bool:
+async def reached_its_end(
+    turns: Sequence[RequestAndResponse], done: int, system: str, settings: Settings
+) -> bool:
     """Whether work on a conversation stops after its first `done` exchanges.
 
-    `max_exchanges` decides where it is given, otherwise the length of the conversation so far.
+    `max_exchanges` decides where it is given, otherwise the length of the conversation so far, with the
+    evolved responses, as text. It is counted once an exchange and not recorded: a resumed run counts the same
+    text the same way. Only where a server counted at one time and not at the other may it decide otherwise,
+    and then only about a conversation that was not finished.
     """
     if done >= len(turns):
         return True
     if settings.max_exchanges is not None:
         return done >= settings.max_exchanges
     so_far = [system, *(text for turn in turns[:done] for text in (turn["request"], turn["response"]))]
-    return sum(map(estimate_tokens, so_far)) >= settings.max_conversation_tokens
+    tokens = await count_tokens("\n".join(filter(None, so_far)), settings.tokenizer)
+    if tokens is None:
+        tokens = sum(map(estimate_tokens, so_far))
+    return tokens >= settings.max_conversation_tokens

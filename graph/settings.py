@@ -9,6 +9,7 @@ from fastchat.conversation import conv_templates
 from pydantic import Field, field_validator
 
 from models.settings import ModelSettings
+from models.token_counter import AUTO
 from nodes.settings import AgentSettings
 
 WHERE_NOT_WHAT = frozenset({"base_url", "role_base_urls", "timeout", "max_input_tokens"})
@@ -41,7 +42,16 @@ class Settings(ModelSettings, AgentSettings):
     max_conversation_tokens: int = Field(
         2048,
         ge=1,
-        description="Work on a conversation stops after the exchange at which it has this many tokens.",
+        description="Work on a conversation stops after the exchange at which it has this many tokens, as "
+        "`tokenizer` counts them.",
+    )
+    tokenizer: str = Field(
+        AUTO,
+        min_length=1,
+        description="What counts the tokens of a conversation: a tokenizer.json, a folder with one, or a "
+        "name on the Hugging Face hub (these need the extra `tokenizer`); `auto` asks the editor's server, "
+        "as vLLM and llama.cpp can be. Where nothing counts, and with `estimate`, tokens are estimated, "
+        "mostly within 30 %.",
     )
 
     @field_validator("conversation_template")

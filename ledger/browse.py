@@ -33,7 +33,7 @@ class Filter:
     reason: str = ""
     """A kind of failure, or the reason of a skipped sample."""
     accepted: int | None = None
-    """Accepted rounds of some exchange that did not fail."""
+    """Accepted rounds of some exchange; a failed one has 0."""
     contradict: bool = False
     """Whether some verdicts contradict each other."""
     grew: bool = False
@@ -94,6 +94,8 @@ def count(ledger: Ledger, wanted: Filter) -> int:
     if wanted.accepted is not None and replace(wanted, mode="", accepted=None, text="") == Filter():
         # One small table suffices, and nothing is looked up for each result.
         query = select(func.count()).select_from(accepted_exchanges).where(*_in_table(wanted))
+        if not wanted.accepted:
+            return (ledger.scalar(query) or 0) + (ledger.scalar(_failed_only(wanted)) or 0)
     return ledger.scalar(query) or 0
 
 
@@ -135,11 +137,10 @@ def adjacent(
 
 
 def accepted(ledger: Ledger, mode: str = "") -> dict[int, int]:
-    """Count the exchanges of a mode, or of all, by accepted rounds; failed ones do not count."""
+    """Count the exchanges of a mode, or of all, by accepted rounds; failed ones have 0."""
     query = text(
         "SELECT accepted_rounds, sum(exchanges) AS n FROM exchange_totals "
-        "WHERE ending <> 'failed' AND :mode IN ('', mode) "
-        "GROUP BY accepted_rounds HAVING n > 0 ORDER BY accepted_rounds"
+        "WHERE :mode IN ('', mode) GROUP BY accepted_rounds HAVING n > 0 ORDER BY accepted_rounds"
     )
     return {row[0]: row[1] for row in ledger.rows(query, mode=mode)}
 
@@ -205,9 +206,8 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
     if wanted.accepted is not None:
         # A result has at least as many accepted rounds as any of its exchanges; the index can check that.
         yield _plain(results.c.accepted_rounds) >= wanted.accepted
-        here = accepted_exchanges.c
-        same = here.mode == results.c.mode, here.position == results.c.position
-        yield exists().where(*same, here.accepted_rounds == wanted.accepted)
+        found = _has_accepted(wanted.accepted)
+        yield found if wanted.accepted else found | (_plain(results.c.status) == "failed")
     if wanted.contradict:
         yield results.c.contradictions > 0
     if wanted.grew:
@@ -216,10 +216,24 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
         yield condition(wanted.decided)
 
 
+def _has_accepted(rounds: int) -> ColumnElement[bool]:
+    here = accepted_exchanges.c
+    same = here.mode == results.c.mode, here.position == results.c.position
+    return exists().where(*same, here.accepted_rounds == rounds)
+
+
 def _in_table(wanted: Filter) -> Iterator[ColumnElement[bool]]:
     if wanted.mode:
         yield accepted_exchanges.c.mode == wanted.mode
     yield accepted_exchanges.c.accepted_rounds == wanted.accepted
+
+
+def _failed_only(wanted: Filter) -> Select[int]:
+    """Select the number of failed results that the table of accepted rounds, which has no failed exchanges,
+    does not list with 0."""
+    query = select(func.count()).select_from(results)
+    query = query.where(literal_column(NOT_DONE), results.c.status == "failed", ~_has_accepted(0))
+    return query.where(results.c.mode == wanted.mode) if wanted.mode else query
 
 
 def _plain(column: Column[Any]) -> ColumnElement[Any]:

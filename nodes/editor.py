@@ -33,6 +33,8 @@ def editor(mode: Mode, ask: Ask) -> Node[EditorView]:
             suggestions=state["suggestions"] if "suggestions" in shown else None,
         )
         reply = await ask(step, state, settings, messages)
-        return {"draft": clean_draft(reply, request_values(state)["request"], response)}
+        if settings.clean:
+            reply = clean_draft(reply, request_values(state)["request"], response)
+        return {"draft": reply}
 
     return node

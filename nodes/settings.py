@@ -38,6 +38,11 @@ class AgentSettings(BaseModel):
         description="What the judge is asked for: the better response, or points for both.",
         json_schema_extra=_at("judge"),
     )
+    clean: bool = Field(
+        True,
+        description="Take what is not the answer off the edges of a draft; off, drafts stay as written.",
+        json_schema_extra=_at("editor"),
+    )
     judge_retries: int = Field(
         1,
         ge=0,

@@ -7,26 +7,34 @@ it stays.
 
 The rules, each with what stops it:
 
-- **A lead-in**: a first line such as "Sure! Here's an improved version:" or "以下是修改后的回答：", or the
-  label "Revised response:", which text may follow on the same line. English and Chinese, from a closed
-  vocabulary that always includes *revised* (improved, edited, ...; 修改后) and, on a line of its own, ends
-  with a colon or is a heading. Stopped if the request quotes such a line or asks for a revision, or if the
-  current response begins with one.
-- **A heading or tag of the prompt**: "Response:", "## Response" or "**Response**" as a line of its own,
+- **What frames the draft**: an announcement or marker at its beginning ("Sure! Here's an improved version:",
+  "#Revised Response#:", "修改后的回答："), the rules and end marks that belong to it, and a remark after it
+  that speaks of the revision ("This version adds detail."; see `prompts.chatter`). Stopped if the request
+  quotes such a line or asks for a revision, if the current response begins with one, or if the draft has the
+  original under a heading of its own. Without an announcement a remark goes only if it names the revised
+  response ("I hope this revised response helps!").
+- **A heading or tag of the prompt**: "Response:", "## Response" or "[Response]" as a line of its own,
   `<response>` before and `</response>` after the text. Stopped if the request or the current response has
   that tag or begins a line with that heading; tags also if the request mentions markup or the text has more
   of it.
-- **Quotation marks around the whole.** Stopped by a further such mark inside, by any in the request, by a
-  request for data, code or something usually quoted, and by a current response that begins with one.
+- **Two rules around the whole.** Stopped by further rules, and by a current response that begins with one.
+- **Quotation marks around the whole**, if that is more than a sentence. Stopped by a further such mark
+  inside, by any in the request, by a request for data, code or something usually quoted, for one paragraph
+  by any request to write something, and by a current response that begins with one.
 - **A code fence around the whole**, without a language or tagged as text or markdown. Stopped by another
   fence inside, by code-like lines, by a request that mentions code or data, and by a fence in the current
   response.
 
-Not covered: lead-ins in other languages, and remarks after the answer.
+Not covered: chatter in other languages, and remarks that an answer may end with ("I hope this helps!").
 """
 
 import re
 from collections.abc import Callable
+
+from prompts.chatter import announced_original, calls_it_a_version, ends_frame, is_remark, is_rule, lead_in
+
+MOST_LAYERS = 20
+"""A draft with more around it than this is something else, and stays as it is."""
 
 _Rule = Callable[[str, str, str], str]
 
@@ -37,12 +45,14 @@ def clean_draft(draft: str, request: str, response: str | None) -> str:
     `response` is the current response, None if the editor did not see one. The inside of the draft is never
     changed, cleaning twice changes nothing more, and only a blank draft becomes empty.
     """
-    text, before = _trimmed(draft), None
-    while text != before:
+    text = trimmed = _trimmed(draft)
+    for _ in range(MOST_LAYERS):
         before = text
         for rule in _RULES:
             text = _trimmed(rule(text, request, response or "")) or text
-    return text
+        if text == before:
+            return text
+    return trimmed
 
 
 def _trimmed(text: str) -> str:
@@ -52,76 +62,97 @@ def _trimmed(text: str) -> str:
     return text if re.search(r"^[ \t]+\S", rest, re.MULTILINE) else text.lstrip()
 
 
-# --- lead-ins
-
-_REVISED = (
-    r"(?:revised|improved|edited|updated|enhanced|refined|rewritten|reworked|polished|corrected"
-    r"|modified)"
-)
-_ANSWER = r"(?:response|answer|reply|version)"
-_LEAD_IN = (
-    # Sure! Here's
-    r"(?:(?:sure|certainly|of course|absolutely|okay|ok|great|understood)\b[\s,.!:—–-]*)?"
-    r"(?:here(?:['’]s|\s+is)|below\s+is|this\s+is|the\s+following\s+is)"
-    # the revised and improved response
-    rf"\s+(?:the|a|an|my|your)\s+(?:{_REVISED}(?:\s+and\s+|,\s+|\s+))+{_ANSWER}"
-    # to your question / of the original response / based on the suggestions provided
-    r"(?:,?\s+(?:to|for)\s+(?:the|your)\s+(?:request|question|instruction|prompt|query)"
-    r"|\s+of\s+(?:the|your)\s+(?:(?:original|current|previous)\s+)?(?:response|answer|reply)"
-    r"|,?\s+(?:that\s+|which\s+)?(?:based\s+on|incorporat(?:ing|es)|follow(?:ing|s)|with|using"
-    r"|address(?:ing|es)|considering|according\s+to)\s+(?:(?:the|your|all|these)\s+)*"
-    r"(?:suggestions?|suggested\s+(?:changes|improvements)|feedback|advice|improvements|changes)"
-    r"(?:\s+(?:provided|given|above|made|applied|incorporated))?)*"
-)
-_TITLE = rf"(?:(?:the|my)\s+)?{_REVISED}\s+(?:response|answer|reply)"
-
-_ZH_REVISED = r"(?:修改|修订|改进|优化|润色|完善|更新|编辑|改写|调整)"
-_ZH_LEAD_IN = (
-    r"(?:(?:好的|好|当然|当然可以|没问题|可以)[，,。！!]\s*)?"
-    r"(?:以下|下面|这|这里)就?是(?:我|一个|一份)?"
-    r"(?:根据(?:上述|以上|这些|您的|你的)?(?:建议|意见|反馈))?经?过?"
-    rf"(?:{_ZH_REVISED}[并和、]?)+(?:之后|后|过|版)?的?(?:回答|回复|答复|响应|答案|版本)"
-)
-_ZH_TITLE = rf"{_ZH_REVISED}(?:之后|后|过|版)的?(?:回答|回复|答复|响应)"
-
-_ANNOUNCEMENT = re.compile(
-    "|".join(f"(?:{part})" for part in (_LEAD_IN, _TITLE, _ZH_LEAD_IN, _ZH_TITLE)), re.IGNORECASE
-)
-_LABEL = re.compile(rf"(?:\*\*|__)?(?:{_TITLE}|{_ZH_TITLE})(?:\*\*|__)?\s*[:：](?:\*\*|__)?", re.IGNORECASE)
-_MARKED = re.compile(r"\s*(?:#{1,6}\s+\S.*|\*\*[^*]+\*\*|__[^_]+__)\s*")
+# --- what frames the draft
 
 _ASKS_FOR_REVISION = re.compile(
     r"revis|rewrit|rewrote|edit|improv|correct|fix|rephras|reword|paraphras|proofread|polish|updat"
     r"|enhanc|refin|modif|convert|chang|修|改|润色|优化|完善|更新|编辑|调整|纠正",
     re.IGNORECASE,
 )
+_ASKS_FOR_VERSION = re.compile(
+    r"\bmake\b|better|simpl|short|optimi[sz]|refactor|summar|translat|version|grammar|spelling|mistake|error"
+    r"|版|错|语法|翻译|总结|缩",
+    re.IGNORECASE,
+)
 _MENTIONS_RESPONSES = re.compile(
     r"response|answer|reply|replies|respond|回答|回复|答复|响应|答案", re.IGNORECASE
 )
+_ASKS_FOR_MAIL = re.compile(r"mail|letter|message|memo|note|信|邮件|消息|通知", re.IGNORECASE)
+_MOST_CLOSINGS = 6
+_LONGEST_CLOSING = 20
+"""Lines of remarks that may follow the rule that closes a frame."""
 
 
-def _without_lead_in(text: str, request: str, response: str) -> str:
-    lead_in = _lead_in(text)
-    if not lead_in or _lead_in(response) or _wording(lead_in) in _wording(request):
+def _without_frame(text: str, request: str, response: str) -> str:
+    asks = bool(_ASKS_FOR_REVISION.search(request))
+    opening = lead_in(text)
+    if not opening:
+        start = len(text) - len(_last_paragraph(text))
+        if start and not asks and is_remark(text[start:]) and not is_remark(_last_paragraph(response)):
+            return _without_last_rule(text[:start])
+        return text
+    rest = text[len(opening) :]
+    if lead_in(response) or _wording(opening) in _wording(request) or announced_original(rest):
         return text
     # If the user asks for a revision, the answer itself may begin with "Here is the revised version:", or, if
     # the request mentions a response, with "Here is the revised response:".
-    part_of_answer = re.search(r"version|版本", lead_in, re.I) or _MENTIONS_RESPONSES.search(request)
-    if part_of_answer and _ASKS_FOR_REVISION.search(request):
+    if calls_it_a_version(opening):
+        is_part_of_answer = asks or bool(_ASKS_FOR_VERSION.search(request))
+    else:
+        is_part_of_answer = asks and bool(_MENTIONS_RESPONSES.search(request))
+    if is_part_of_answer:
         return text
-    return text[len(lead_in) :]
+    return _without_closing(rest, opening, request) or rest
 
 
-def _lead_in(text: str) -> str:
-    """Return the lead-in at the beginning of a text, or an empty string."""
-    line, _, _ = text.partition("\n")
-    plain = re.sub(r"\*\*|__|^\s*#+", "", line).strip()
-    # Without a colon or the marks of a heading it could be a sentence of the answer.
-    announces = plain.endswith((":", "：")) or _MARKED.fullmatch(line)
-    if announces and _ANNOUNCEMENT.fullmatch(plain.rstrip(":： ")):
-        return line
-    label = _LABEL.match(line)
-    return label[0] if label else ""
+def _without_closing(text: str, opening: str, request: str) -> str:
+    """Return an announced draft without the marks and remarks after it."""
+    has_rule = is_rule(opening.rpartition("\n")[2]) or is_rule(opening.lstrip()[:3])
+    for _ in range(_MOST_CLOSINGS):
+        before = text = text.rstrip()
+        body, _, last = text.rpartition("\n")
+        if ends_frame(last) or (is_rule(last) and (has_rule or not body.rpartition("\n")[2].strip())):
+            text = body
+        elif has_rule or not _ASKS_FOR_MAIL.search(request):
+            remark = _last_paragraph(text)
+            if has_rule and not is_remark(remark, in_frame=True):
+                remark = _after_last_rule(text)
+            if is_remark(remark.partition("\n")[0], in_frame=True):
+                text = text[: len(text) - len(remark)]
+        if text == before:
+            break
+    return text
+
+
+def _last_paragraph(text: str) -> str:
+    """Return the last line if a blank line or a rule is before it, otherwise an empty string."""
+    body = text.rstrip().rpartition("\n")[0]
+    above = body.rpartition("\n")[2]
+    is_paragraph = bool(body.strip()) and (not above.strip() or is_rule(above))
+    return text[len(body) + 1 :] if is_paragraph else ""
+
+
+def _after_last_rule(text: str) -> str:
+    lines = text.rsplit("\n", _LONGEST_CLOSING)[1:]
+    last = max((index for index, line in enumerate(lines) if is_rule(line)), default=len(lines))
+    return "\n".join(lines[last + 1 :]).lstrip()
+
+
+def _without_last_rule(text: str) -> str:
+    body, _, last = text.rstrip().rpartition("\n")
+    return body if is_rule(last) and not body.rpartition("\n")[2].strip() else text
+
+
+def _without_rules(text: str, request: str, response: str) -> str:
+    lines = text.split("\n")
+    around = is_rule(lines[0]) and is_rule(lines[-1]) and len(lines) > 2
+    if not around or is_rule(response.partition("\n")[0]) or _ASKS_FOR_CODE.search(request):
+        return text
+    inner = lines[1:-1]
+    return text if any(map(is_rule, inner)) or _FRONT_MATTER.match(inner[0]) else "\n".join(inner)
+
+
+_FRONT_MATTER = re.compile(r"[\w-]+:")
 
 
 def _wording(text: str) -> str:
@@ -131,9 +162,10 @@ def _wording(text: str) -> str:
 
 # --- headings and tags of the prompt
 
-_HEADING = re.compile(r"#{1,6}\s+response:?|\*\*response:?\*\*:?|response:", re.IGNORECASE)
+_HEADING = re.compile(r"(?:#{1,6}|\*\*|\[|=+|-+)\s*response[\s#*:\]=-]*|response:", re.IGNORECASE)
 _ASKS_FOR_MARKUP = re.compile(r"\bx?html\b|xml|\btags?\b|markup|标签", re.IGNORECASE)
-_TAG = re.compile(r"</?response(?:-\d+)?>", re.IGNORECASE)
+_NAME = r"(?:response(?:-\d+)?|(?:revised|improved|updated|new|final)[_ -](?:response|answer|draft))"
+_TAG = re.compile(rf"</?{_NAME}>", re.IGNORECASE)
 _ANY_END_TAG = re.compile(r"</\w[^<>\n]*>|/>")
 
 
@@ -150,8 +182,8 @@ def _without_heading(text: str, request: str, response: str) -> str:
 def _without_tags(text: str, request: str, response: str) -> str:
     if _TAG.search(request) or _TAG.search(response) or _ASKS_FOR_MARKUP.search(request):
         return text
-    opening = re.match(r"<(response(?:-\d+)?)>", text, re.IGNORECASE)
-    closing = re.search(r"</(response(?:-\d+)?)>\Z", text, re.IGNORECASE)
+    opening = re.match(rf"<({_NAME})>", text, re.IGNORECASE)
+    closing = re.search(rf"</({_NAME})>\Z", text, re.IGNORECASE)
     if opening and closing and opening[1].lower() == closing[1].lower():
         inner = text[opening.end() : closing.start()]
     elif closing and not opening and text[: closing.start()].endswith("\n"):
@@ -174,12 +206,25 @@ _ASKS_FOR_QUOTED = re.compile(
     re.IGNORECASE,
 )
 
+_ASKS_FOR_TEXT = re.compile(
+    r"\b(?:write|give|creat|generat|compos|suggest|provid|come up|draft|make|craft|invent|imagin|think of"
+    r"|propos|offer|produc|tell|design|form|construct|complet|fill|add|turn)"
+    r"|\b(?:what|how) (?:would|could|should|might|do)\b"
+    r"|example|metaphor|simile|idiom|joke|riddle|poem|haiku|lyric|rhyme|message"
+    r"|写|给|举|例|编|造|拟|创作|设计|生成|提供|比喻",
+    re.IGNORECASE,
+)
+_ENDS_OF_SENTENCES = re.compile(r"[.!?][\s\"')\]]|[。！？\n]")
+
 
 def _without_quotes(text: str, request: str, response: str) -> str:
     closing = _QUOTES.get(text[:1])
     if closing is None or len(text) < 2 or text[-1] != closing:
         return text
     inner, marks = text[1:-1], {text[0], closing}
+    # What a request asks for may be a quoted text: a sentence mostly, seldom several paragraphs.
+    if not _ENDS_OF_SENTENCES.search(inner[:-1]) or ("\n\n" not in inner and _ASKS_FOR_TEXT.search(request)):
+        return text
     is_wanted = _ASKS_FOR_QUOTED.search(request) or response.lstrip()[:1] in _QUOTES
     if is_wanted or any(mark in inner or mark in request for mark in marks):
         return text
@@ -219,9 +264,10 @@ def _without_code_fence(text: str, request: str, response: str) -> str:
 
 
 _RULES: tuple[_Rule, ...] = (
-    _without_lead_in,
+    _without_frame,
     _without_heading,
     _without_tags,
     _without_code_fence,
+    _without_rules,
     _without_quotes,
 )

@@ -22,15 +22,13 @@ def classes() -> list[str]:
 
 
 def lengths(ledger: Ledger, mode: str) -> tuple[list[int], list[int]]:
-    """Count the finished samples of a mode by the length class of their old and of their new responses.
+    """Count the samples of a mode by the length class of their old and of their new responses.
 
-    A sample's length is that of all its responses that were worked on, in estimated tokens.
+    A sample's length is that of all its responses that were worked on, in estimated tokens; a failed one has
+    its original.
     """
     old, new = ([0] * (len(LENGTHS) + 1) for _ in range(2))
-    query = text(
-        "SELECT original_class, final_class, results FROM result_totals "
-        "WHERE mode = :mode AND status = 'done'"
-    )
+    query = text("SELECT original_class, final_class, results FROM result_totals WHERE mode = :mode")
     for original, final, number in ledger.rows(query, mode=mode):
         old[original] += number
         new[final] += number

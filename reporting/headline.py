@@ -60,7 +60,7 @@ def of_mode(mode: str, found: ModeStatistics) -> list[Metric]:
         hint = f"{found.changed:,} of {found.finished:,} have at least one changed response."
         metrics.append(Metric(f"{found.changed / found.finished:.0%}", "of samples changed", hint))
     if lengths.ratio_of_averages is not None:
-        growth = "New tokens over old tokens, of all samples that did not fail."
+        growth = "New tokens over old tokens; what failed counts as unchanged."
         metrics.append(Metric(f"{lengths.ratio_of_averages:.2f}×", "length, new to old", growth))
     if lengths.doubled is not None:
         grew = {"mode": mode, "grew": 1}

@@ -20,10 +20,10 @@ from prompts.method import STEPS
 
 @dataclass(slots=True)
 class Lengths:
-    """How long responses were and became, over the samples of a mode that did not fail, in estimated tokens.
+    """How long responses were and became, over the samples of a mode, in estimated tokens.
 
-    A sample's length is that of all its responses that were worked on; a ratio is new length over old length,
-    and samples whose old length is 0 have none.
+    A sample's length is that of all its responses that were worked on, failed ones with their original; a
+    ratio is new length over old length, and samples whose old length is 0 have none.
     """
 
     average_original_tokens: float | None
@@ -95,8 +95,7 @@ class ModeStatistics:
     """Exchanges that were worked on."""
     changed_exchanges: int
     accepted_rounds: dict[int, int]
-    """Exchanges by accepted rounds, failed ones left out; 1 if a mode without a judge rewrote the
-    response."""
+    """Exchanges by accepted rounds, failed ones with 0; 1 if a mode without a judge rewrote the response."""
     endings: dict[str, int]
     failures: dict[str, int]
     """Failed exchanges by the key of the failure's kind."""
@@ -218,8 +217,7 @@ def _mode(connection: Connection, mode: str) -> ModeStatistics:
     endings: Counter[str] = Counter()
     for ending, rounds, number in connection.execute(text(_ENDINGS), {"mode": mode}):
         endings[ending] += number
-        if ending != "failed":
-            accepted[rounds] += number
+        accepted[rounds] += number
     return ModeStatistics(
         finished=finished,
         failed=failed,
@@ -298,14 +296,14 @@ def _deciding(connection: Connection, mode: str) -> Deciding | None:
 _LENGTHS = """
     SELECT sum(original_tokens), sum(final_tokens), sum(exchanges), coalesce(sum(ratios), 0),
         coalesce(sum(CASE changed WHEN 1 THEN ratios END), 0), sum(doubled)
-    FROM result_totals WHERE mode = :mode AND status = 'done'
+    FROM result_totals WHERE mode = :mode
 """
 
 # In the order of the index by growth, which covers the query: nothing is sorted.
 _MEDIAN = f"""
     SELECT avg(growth) FROM (
         SELECT {GROWTH} AS growth FROM results INDEXED BY results_by_growth
-        WHERE mode = :mode AND status = 'done' AND original_tokens > 0 AND accepted_rounds >= :accepted
+        WHERE mode = :mode AND original_tokens > 0 AND accepted_rounds >= :accepted
         ORDER BY growth LIMIT :middle OFFSET :before
     )
 """  # noqa: S608

@@ -12,6 +12,7 @@ from ledger.ledger import LedgerError
 from models.errors.exceptions import RunStopped
 from models.policy import GatewayPolicy
 from models.settings import Limits
+from models.token_counter import asking_server
 from models.tracing import start_tracing
 from prompts.pack import held_pack
 from reporting.manifest import Manifest, read_manifest, reply_limits
@@ -156,7 +157,8 @@ async def execute(
                 asyncio.get_running_loop().add_signal_handler(each, interrupt)
         end_tracing = start_tracing(keys, notify)
         try:
-            async with watch(tally, engine):
+            counting = asking_server(plan.settings, plan.settings.tokenizer, keys, notify)
+            async with counting, watch(tally, engine):
                 await engine.run()
         except LedgerError as error:
             raise RunStopped(str(error)) from None

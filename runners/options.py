@@ -102,7 +102,8 @@ def _field_options(model: type[BaseModel]) -> list[Callable[[Any], Any]]:
             name,
             default=None,  # to tell a value in the file from one given here
             type=_number(info),
-            metavar={"budget": "DOLLARS", "max_failures": "SHARE"}.get(name) or _metavar(info),
+            metavar={"budget": "DOLLARS", "max_failures": "SHARE", "tokenizer": "FILE|NAME"}.get(name)
+            or _metavar(info),
             help=_help(name, info),
         )
         for name, info in model.model_fields.items()

@@ -13,6 +13,7 @@ from models.providers.parameters import notices, unlimited
 from models.providers.proxies import check_proxies
 from models.providers.rehearsal import NOTICE
 from models.settings import ROLES, Limits, located
+from models.token_counter import AUTO, ESTIMATE, estimate_notice, load_tokenizer
 from prompts.method import MODES
 from reporting.cost import unpriced
 from reporting.labels import NO_PRICE
@@ -56,7 +57,10 @@ class Plan:
 
     def notices(self) -> list[str]:
         """Return what a user should know before the run."""
-        return [NOTICE] * self.is_rehearsed + notices(self.settings)
+        found = [NOTICE] * self.is_rehearsed + notices(self.settings)
+        if self.data.format != "alpaca" and self.settings.max_exchanges is None:
+            found += filter(None, [estimate_notice(self.settings, self.settings.tokenizer)])
+        return found
 
     def check_data(self, folder: Path) -> Manifest:
         """Read the whole data set, unless the run in this folder already did, and return the run's manifest.
@@ -105,6 +109,7 @@ def make_plan(
 
     Raises:
         UsageError: an argument cannot be used, a mode is unknown, or a budget cannot be kept.
+        MissingExtra: a tokenizer is given, and its library is not installed.
         DataError: the data cannot be read.
     """
     for value, kind in ((settings, Settings), (limits, Limits)):
@@ -133,6 +138,11 @@ def make_plan(
         raise UsageError(
             f"a budget needs a limit on replies, and --extra-body removes it for {', '.join(roles)}"
         )
+    if settings.tokenizer not in (AUTO, ESTIMATE):
+        try:
+            load_tokenizer(settings.tokenizer)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
     chosen = [mode for mode in MODES if mode in modes]
     return Plan(open_data(Path(data), format), chosen, settings, limits, start, stop, retry_failed)
 

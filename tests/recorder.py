@@ -68,7 +68,10 @@ class Recorder:
         self._thread.join()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        assert scope["path"] == "/v1/chat/completions", scope["path"]
+        if scope["path"] != "/v1/chat/completions":
+            await send({"type": "http.response.start", "status": 404, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            return
         arrived = time.monotonic()
         text, more = b"", True
         while more:

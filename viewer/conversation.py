@@ -56,7 +56,7 @@ def matching_exchanges(
     if wanted.reason:
         conditions.append(lambda done: "failure" in done and done["failure"]["reason"] == wanted.reason)
     if wanted.accepted is not None:
-        conditions.append(lambda done: "failure" not in done and done["accepted_rounds"] == wanted.accepted)
+        conditions.append(lambda done: done["accepted_rounds"] == wanted.accepted)
     if wanted.contradict:
         conditions.append(contradicts)
     if choice := wanted.decided:

@@ -146,13 +146,15 @@ def _body(
             text(exchange.response)
         return
     debate = transcript(calls, done, result.mode)
-    drafts = _drafts(exchange, done, debate)
+    drafts = _drafts(exchange, done, debate, clean=view.run.manifest["settings"].get("clean", True))
     panel = Panel(view.run, sample.position, result, done, decision, set(drafts.values()))
     _responses(exchange.response, done)
     _rounds(done, debate, drafts, panel)
 
 
-def _drafts(exchange: Exchange, done: Mapping[str, Any], debate: Transcript) -> dict[int, str]:
+def _drafts(
+    exchange: Exchange, done: Mapping[str, Any], debate: Transcript, *, clean: bool
+) -> dict[int, str]:
     """Return the draft of each round; those of a failed exchange are in the editor's replies."""
     drafts: dict[int, str] = {each["round"]: each["draft"] for each in done["rounds"]}
     current, request = exchange.response, request_text(exchange.instruction, exchange.input)
@@ -160,7 +162,8 @@ def _drafts(exchange: Exchange, done: Mapping[str, Any], debate: Transcript) -> 
         editor = steps.get("editor")
         if number not in drafts and editor and editor.counted and not editor.counted["failure"]:
             # As the editor's node does.
-            drafts[number] = clean_draft(editor.counted["reply"], request, current)
+            reply = editor.counted["reply"]
+            drafts[number] = clean_draft(reply, request, current) if clean else reply
         current = drafts.get(number, current)
     return drafts
 

@@ -13,10 +13,14 @@ from typing import Any
 
 import pytest
 
+from ledger import browse
+from ledger.browse import Filter
 from ledger.ledger import Ledger
 from models.providers.prices import cost
 from models.settings import Endpoint
+from reporting import chart_data
 from reporting.comparison_table import GROWTH, PERCENT, Form, subtracted
+from samples.tokens import estimate_tokens
 from tests.conftest import look
 
 NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
@@ -100,6 +104,39 @@ def test_failures_and_skipped_records_are_counted_by_reason(failing_run: Path) -
     assert evolve["failures"] == {"content filter": 1}
     assert evolve["endings"] == {"max_rounds": 3, "failed": 1}
     assert report["calls"]["total"]["failed"] == 2  # both openings of the exchange
+
+
+def test_what_failed_counts_as_unchanged(failing_run: Path) -> None:
+    ledger = Ledger.open(failing_run / "ledger.sqlite")
+    results = [by_mode["evolve"] for _, by_mode in ledger.samples() if "evolve" in by_mode]
+    outcomes = [outcome for result in results for outcome in result.outcome]
+    evolve = stats(failing_run)["modes"]["evolve"]
+    assert evolve["accepted_rounds"] == {"0": 1, "2": 3} == by_accepted(outcomes)
+    lengths = evolve["lengths"]
+    original, final = (
+        [sum(estimate_tokens(done[which]) for done in result.outcome) for result in results]
+        for which in ("original", "response")
+    )
+    assert lengths["average_original_tokens"] == sum(original) / len(outcomes)
+    assert lengths["average_evolved_tokens"] == sum(final) / len(outcomes)
+    ratios = [new / old for old, new in zip(original, final, strict=True)]
+    assert lengths["median_ratio"] == pytest.approx(median(ratios))
+    assert lengths["doubled"] == sum(ratio > 2 for ratio in ratios) / len(ratios)
+    # The table of samples and the charts count alike.
+    assert browse.accepted(ledger, "evolve") == {0: 1, 2: 3}
+    for wanted in (
+        Filter(accepted=0),
+        Filter(mode="evolve", accepted=0),
+        Filter(accepted=0, status="failed"),
+    ):
+        assert browse.count(ledger, wanted) == 1
+        (row,) = browse.page(ledger, wanted, "position", down=False, begin=0, size=9).found
+        assert row.sample.id == "middle"
+    assert list(map(sum, chart_data.lengths(ledger, "evolve"))) == [2, 2]
+
+
+def by_accepted(outcomes: list[Any]) -> dict[str, int]:
+    return dict(sorted(Counter(str(outcome["accepted_rounds"]) for outcome in outcomes).items()))
 
 
 def test_tables_have_the_same_numbers_in_plain_text(modes_run: Path, failing_run: Path) -> None:

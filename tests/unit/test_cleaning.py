@@ -34,10 +34,49 @@ LEAD_INS = [
     "好的，以下是根据上述建议修改并完善后的回答：",
     "**改进后的回答：**",
 ]
-HEADINGS = ["Response:", "## Response", "# Response:", "**Response**", "**Response:**"]
+MARKERS = [
+    "#Revised Response#:",
+    "### Improved Answer ###",
+    "[Revised Response]",
+    "==== Final answer ====",
+    "REVISED RESPONSE\n================",
+    "------\nRevised Response\n------",
+    "Final response:",
+    "最终回答：",
+    "【修改后的回答】",
+    "Certainly! Below is a rewritten response that addresses the feedback:",
+    "Thank you for the feedback! Here is the revised response:",
+    "Sure! I'd be happy to help.\n\nHere is the revised response:",
+    "I've rewritten the response based on the suggestions. Here is the revised version:",
+    "Based on the suggestions provided, here is the improved response:",
+    "The revised response is as follows:",
+    "Here is the response based on the feedback:",
+    "好的，根据建议，修改后的回答如下：",
+]
+FRAMES = [
+    "Here's the revised response:\n\n---\n\n{}\n\n---\n\nThis version adds detail and fixes the tone.",
+    "Here's the revised response:\n---\n{}\n---",
+    "Here's the revised response:\n\n***\n\n{}\n\n***\n\nChanges made:\n- Added detail\n- Fixed the tone",
+    "Here's the revised response:\n\n{}\n\nThis version is clearer and more complete.",
+    "Here's the revised response:\n\n{}\n\nLet me know if you'd like any further changes!",
+    "Revised response:\n\n{}\n\n---\n\nI hope this revised version helps!",
+    "{}\n\nI hope this revised response helps!",
+    "{}\n\n---\n\n*This revised response is clearer and more complete.*",
+    "好的，以下是改写后的回答：\n\n---\n\n{}\n\n---\n\n这个版本更加简洁。",
+    "{}\n\n希望这个修改后的回答对您有帮助！",
+    "### Revised Response ###\n{}\n### End ###",
+    "[Revised Response]\n{}\n[/Revised Response]",
+    "<revised_response>\n{}\n</revised_response>",
+    "---\n\n{}\n\n---",
+    "【修改后的回答】{}",
+    "[Revised Response] {}",
+    "Sure, here is the revised response: {}",
+]
+HEADINGS = ["Response:", "## Response", "# Response:", "**Response**", "**Response:**", "[Response]"]
 WRAPPINGS = [
-    *(f"{line}\n\n{{}}" for line in (*LEAD_INS, *HEADINGS)),
-    *(f"{line}\n{{}}" for line in LEAD_INS),
+    *(f"{line}\n\n{{}}" for line in (*LEAD_INS, *MARKERS, *HEADINGS)),
+    *(f"{line}\n{{}}" for line in (*LEAD_INS, *MARKERS)),
+    *FRAMES,
     "Revised response: {}",
     "**Revised response:** {}",
     "修改后的回答：{}",
@@ -45,21 +84,18 @@ WRAPPINGS = [
     "<response-2>\n{}\n</response-2>",
     "{}\n</response>",
     "<response>\n{}",
-    '"{}"',
-    "“{}”",
-    "「{}」",
     "```\n{}\n```",
     "```text\n{}\n```",
     "```markdown\n{}\n```",
     "~~~\n{}\n~~~",
     "Here is the revised response:\n\n```\n{}\n```",
     "Here is the revised response:\n\n<response>\n{}\n</response>\n",
-    'Revised response:\n"{}"',
     "\n\n  {}  \n",
 ]
+QUOTED = ['"{}"', "“{}”", "「{}」", 'Revised response:\n"{}"']
 
 
-@pytest.mark.parametrize("wrapping", WRAPPINGS)
+@pytest.mark.parametrize("wrapping", [*WRAPPINGS, *QUOTED])
 def test_what_is_not_the_answer_is_removed(wrapping: str) -> None:
     draft = wrapping.format(ANSWER)
     assert clean_draft(draft, REQUEST, RESPONSE) == ANSWER
@@ -75,6 +111,7 @@ plain = st.text(st.characters(exclude_characters="\"“”「」<>`~'=;{}()|[$#*
 def test_any_answer_comes_back_from_any_wrapping(wrapping: str, answer: str) -> None:
     assume(answer.strip() and answer == clean_draft(answer, REQUEST, RESPONSE))
     assume(not any(line[:1].isspace() for line in answer.split("\n")))
+    assume(not wrapping.startswith("Sure") or not answer[0].islower())  # could be its sentence going on
     assert clean_draft(wrapping.format(answer), REQUEST, RESPONSE) == answer
 
 
@@ -116,6 +153,20 @@ def test_any_answer_comes_back_from_any_wrapping(wrapping: str, answer: str) -> 
         "The tag <response>x</response> in the middle",
         "## Response\n\nWe act.\n\n## Recovery\n\nWe rest.",
         "Response:\nWe act.\n\nRecovery:\nWe rest.",
+        '"The Rhine."',
+        "- Revised response\n- New response",
+        "Final answer: the Rhine",
+        "Final answer:\nthe Rhine",
+        "## Revision\n\nOne day a week.",
+        "Updated response times:\n5 ms",
+        "Here is some feedback on your answer:\nIt is right.",
+        "Revised response:\nThe Rhine.\n\n## Original response\n\nRhine.",
+        "The Rhine.\n\n---\n\nThe Ruhr.",
+        "---\nThe Rhine.\n\n---\n\nThe Ruhr.\n---",
+        "---\nriver: Rhine\n---",
+        "The Rhine.\n\nI hope this helps! Let me know if you need any changes.",
+        "The Rhine.\n\nThis version adds a bridge.",
+        "莱茵河。\n\n希望这些改进对您有所帮助。",
     ],
 )
 @pytest.mark.parametrize("response", [RESPONSE, None])
@@ -138,6 +189,14 @@ def test_what_is_in_doubt_stays(draft: str, response: str | None) -> None:
         ("Use the form 'Query: ...' and 'Response: ...'.", "Response:\nThe Rhine."),
         ("Wrap the answer in <response></response>.", "<response>\nThe Rhine.\n</response>"),
         ("Give an XML document.", "<response>\nThe Rhine.\n</response>"),
+        ("Give an example of a metaphor.", '"A river is a road that moves."'),
+        ("Give an example of a metaphor.", '"A river is a road. It moves."'),
+        ("How would you greet a captain?", '"Good morning! How is the river?"'),
+        ("Compose a haiku.", '"A slow river bends\nunder the moon"'),
+        ("举一个比喻的例子。", "“河是流动的路。它从不停下。”"),
+        ("How can this loop be made better?", "Here is an improved version:\n```\nx\n```"),
+        ("Find the mistake: The Rhine flow.", "Corrected version:\nThe Rhine flows."),
+        ("Write a mail to a client.", "Dear Ann,\n\nit is done.\n\nLet me know if you need any changes."),
         ("Give me a quote about rivers.", '"No man steps in the same river twice."'),
         ("Write a slogan for the Rhine.", "“Father Rhine flows on.”"),
         ("写一句关于河的名言。", "「逝者如斯夫」"),
@@ -162,6 +221,8 @@ def test_what_the_request_asks_for_stays(request_: str, draft: str, response: st
         ("<response>Rhine</response>", "<response>\nThe Rhine.\n</response>"),
         ('"The Rhine."', '"The Rhine flows."'),
         ("```\nRhine\n```", "```\nThe Rhine\n```"),
+        ("---\nRhine\n---", "---\nThe Rhine\n---"),
+        ("Rhine.\n\nThis revised version is new.", "The Rhine.\n\nThis revised version is new."),
         ("Look:\n```\nRhine\n```", "```\nThe Rhine\n```"),
     ],
 )
@@ -187,7 +248,24 @@ def test_only_a_blank_draft_comes_out_empty(blank: str) -> None:
 
 pieces = st.lists(
     st.sampled_from(
-        [*LEAD_INS, *HEADINGS, "```", "```text", "<response>", "</response>", '"', " ", "Rhine", "  x"]
+        [
+            *LEAD_INS,
+            *MARKERS,
+            *HEADINGS,
+            "```",
+            "---",
+            "This version is new.",
+            "### End",
+            "\n",
+            "```",
+            "```text",
+            "<response>",
+            "</response>",
+            '"',
+            " ",
+            "Rhine",
+            "  x",
+        ]
     )
     | st.text(max_size=8),
     max_size=7,
@@ -211,9 +289,32 @@ def test_other_text_only_loses_surrounding_whitespace(draft: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["\n", " ", "<", "`", "```\n", "a(", '"', "revised ", "</response>", " \n", "*", "#"]
+    "piece",
+    [
+        "\n",
+        "---\n",
+        "\n\n---\n\n",
+        "- ",
+        "= ",
+        "Revised response: ",
+        "修改后的回答",
+        "I hope this revised ",
+        "\n",
+        " ",
+        "<",
+        "`",
+        "```\n",
+        "a(",
+        '"',
+        "revised ",
+        "</response>",
+        " \n",
+        "*",
+        "#",
+    ],
 )
 def test_long_drafts_are_cleaned_in_time(piece: str) -> None:
     long = piece * (200_000 // len(piece))
     for draft in (long, f"Here is the revised {long}", f"```\n{long}\n```", f"Response:\n{long}"):
         assert clean_draft(draft, REQUEST, long) in draft
+        assert clean_draft(draft, REQUEST, None) in draft
