@@ -228,8 +228,8 @@ class Ledger:
         return found
 
     def replies(self, sample: str, mode: str) -> dict[tuple[int, int, str, int, str], RecordedReply]:
-        """Return the recorded replies of a sample in a mode, by exchange, round, step, which time it was asked
-        and request.
+        """Return the recorded replies of a sample in a mode, by exchange, round, step, how often it was asked
+        by then, and request.
 
         If the same request was made several times, the last reply counts.
         """

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from graph.settings import Settings
 from models.keys import Keys
@@ -16,7 +16,7 @@ from models.settings import ROLES, Limits, located
 from prompts.method import MODES
 from reporting.cost import unpriced
 from reporting.labels import NO_PRICE
-from reporting.manifest import Manifest, RunError, new_manifest
+from reporting.manifest import Manifest, RunError, new_manifest, read_manifest, settings_to_resume
 from runners.folder import checked_before
 from samples.formats import FORMATS
 from samples.reader import DataSet, open_data
@@ -57,6 +57,14 @@ class Plan:
     def notices(self) -> list[str]:
         """Return what a user should know before the run."""
         return [NOTICE] * self.is_rehearsed + notices(self.settings)
+
+    def resuming(self, folder: Path) -> Self:
+        """Return the plan with the settings as the run in a folder began with them, if there is one."""
+        try:
+            made = read_manifest(folder)
+        except RunError:
+            return self
+        return replace(self, settings=settings_to_resume(self.settings, made))
 
     def check_data(self, folder: Path) -> Manifest:
         """Read the whole data set, unless the run in this folder already did, and return the run's manifest.
