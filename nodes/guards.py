@@ -223,7 +223,7 @@ def _loops(text: str, request: str) -> bool:
 
 def _is_periodic(tail: str, request: str) -> bool:
     """Whether the end of a text is one phrase, again and again."""
-    flat = " ".join(tail.split())
+    flat = " ".join(tail.lower().split())
     ending = flat[-12:]
     before = flat.rfind(ending, 0, -1)
     if before < 0:
@@ -245,8 +245,8 @@ def _is_periodic(tail: str, request: str) -> bool:
         step *= 2
     times = length / period
     phrase = flat[-period:]
-    said = sum(map(str.isalpha, phrase))
-    # A Chinese character says as much as three letters.
+    # In bytes, since a Chinese character says as much as three letters.
+    said = len("".join(filter(str.isalpha, phrase)).encode("utf-8", "replace"))
     weight = len(flat[-length:].encode("utf-8", "replace"))
     if not said or _LIKE_A_TABLE.search(phrase):
         return False
@@ -271,7 +271,7 @@ def _repeats_units(tail: str, request: str) -> bool:
     # The last one may be cut off; a short unit is a label, a name or an item.
     last = units[:-1]
     long = [
-        unit for unit in last if len(unit.encode("utf-8", "replace")) >= 16 and not _LIKE_A_TABLE.search(unit)
+        unit for unit in last if len(unit.encode("utf-8", "replace")) >= 9 and not _LIKE_A_TABLE.search(unit)
     ]
     return len(long) >= max(11, 0.8 * len(last)) and len(set(long)) <= len(long) / 4
 
@@ -423,10 +423,13 @@ _TALK_OF = re.compile(
 )
 
 
+_ABOUT_PROMPTS = re.compile(r"\bprompts?\b|\bsystem message|提示词", re.IGNORECASE)
+
+
 def repeats_instructions(draft: str, request: str, response: str, instructions: Instructions) -> bool:
     """Whether a draft repeats what the agents are told, or speaks of its role, and neither request nor
     current response does."""
-    if _quotes(draft, request, response, instructions):
+    if not _ABOUT_PROMPTS.search(request) and _quotes(draft, request, response, instructions):
         return True
     return _talks_of_role(draft) and not (_TALK_OF.search(request) or _talks_of_role(response))
 
@@ -570,9 +573,9 @@ def has_chatter(draft: str, request: str, response: str) -> bool:
     """Whether a draft opens or closes with words to the person who reads it, or about the draft, that are no
     part of an answer, and the current response does not."""
     text = draft.strip()
-    return (
-        _opens(text) and not _opens_somehow(response.strip()) and not _asked_for_revision(text, request)
-    ) or (_closes(text) and not _closes(response.strip()) and not _CALLS_FOR_CHATTER.search(_last(request)))
+    return (_opens(text) and not _opens_somehow(response) and not _asked_for_revision(text, request)) or (
+        _closes(text) and not _closes(response.strip()) and not _CALLS_FOR_CHATTER.search(_last(request))
+    )
 
 
 def _opens(text: str) -> bool:
@@ -593,7 +596,7 @@ _ANY_OPENING = re.compile(
 
 
 def _opens_somehow(text: str) -> bool:
-    return bool(_ANY_OPENING.match(text.lstrip("#*_> ")))
+    return bool(_ANY_OPENING.match(text[:400].lstrip("#*_> \n"))) or _opens(text.strip())
 
 
 def _asked_for_revision(text: str, request: str) -> bool:

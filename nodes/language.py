@@ -15,10 +15,10 @@ from typing import Any
 MIN_LETTERS = 50
 """A draft with fewer letters of its main script is too short to tell."""
 
-MIN_LETTERS_OF_SURE = 120
+MIN_LETTERS_OF_SURE = 100
 """The same for the detector, which mistakes short texts, names and formulas for other languages."""
 
-SURE = 0.9
+SURE = 0.8
 """How probable the detector must find a language."""
 
 SAMPLE = 600
@@ -26,7 +26,7 @@ SAMPLE = 600
 
 _SCRIPTS = {
     "Latin": "À-ÖØ-öø-ɏḀ-ỿ",
-    "Han": "㐀-䶿一-鿿豈-﫿",
+    "Han": "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff",
     "Kana": "ぁ-ゟ゠-ヺー-ヿ",
     "Hangul": "ᄀ-ᇿ㄰-㆏가-힯",
     "Cyrillic": "Ѐ-ԯ",
@@ -38,6 +38,8 @@ _SCRIPTS = {
     "Tamil": "஀-௿",
     "Thai": "฀-๿",
 }
+_WEIGHTS = {"Han": 3, "Kana": 2, "Hangul": 2}
+"""How many letters one of these says as much as."""
 _LETTERS = {script: re.compile(f"[{ranges}]") for script, ranges in _SCRIPTS.items()}
 
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
@@ -80,7 +82,7 @@ async def is_other_language(draft: str, request: str, response: str) -> bool:
         return False
     letters = _by_script(sample := _prose(draft))
     script = _main_script(letters)
-    if script is None or letters[script] < MIN_LETTERS:
+    if script is None or letters[script] * _WEIGHTS.get(script, 1) < MIN_LETTERS:
         return False
     others = [text for text in (_prose(response), _prose(request), _end(request)) if text]
     # What one of them has a tenth of its letters in may be what the draft has to be in.
@@ -99,14 +101,19 @@ async def is_other_language(draft: str, request: str, response: str) -> bool:
 
 async def _is_other(draft: str, others: Iterable[str]) -> bool:
     detector = _detector() if _loaded else await asyncio.to_thread(_detector)
-    language, sure = detector.classify(draft)
+    language, sure = _language(detector, draft)
     if sure < SURE:
         return False
     # One that cannot be told apart from the draft's, or at all, is no evidence.
-    known = [detector.classify(other) for other in others if _letters(other) >= MIN_LETTERS]
-    return any(is_sure >= SURE for _, is_sure in known) and all(
-        is_sure >= SURE and _family(name) != _family(language) for name, is_sure in known
-    )
+    known = [_language(detector, other) for other in others if _letters(other) >= MIN_LETTERS]
+    return bool(known) and all(is_sure >= SURE and name != language for name, is_sure in known)
+
+
+def _language(detector: Any, text: str) -> tuple[str, float]:
+    """Return the language of a text, or its family, and how probable that is."""
+    ranked = detector.rank(text)
+    family = _FAMILY.get(ranked[0][0], ranked[0][0])
+    return family, sum(sure for name, sure in ranked[:10] if _FAMILY.get(name, name) == family)
 
 
 _loaded: list[bool] = []
@@ -127,10 +134,6 @@ _FAMILIES = (
     "ru uk be bg mk",
 )
 _FAMILY = {name: family for family in _FAMILIES for name in family.split()}
-
-
-def _family(language: str) -> str:
-    return _FAMILY.get(language, language)
 
 
 def _prose(text: str) -> str:
@@ -168,8 +171,7 @@ def _main_script(letters: dict[str, int]) -> str | None:
 
 def _used(letters: dict[str, int]) -> Iterable[str]:
     whole = sum(letters.values())
-    # A Chinese character says as much as several letters.
-    return [name for name, number in letters.items() if number * (1 if name == "Latin" else 3) > 0.1 * whole]
+    return [name for name, number in letters.items() if number * _WEIGHTS.get(name, 1) > 0.1 * whole]
 
 
 def _words(text: str) -> list[str]:
