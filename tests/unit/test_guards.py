@@ -13,8 +13,8 @@ from prompts.pack import load_pack
 REQUEST = "Which river flows through Cologne, and where does it end?"
 RESPONSE = "The Rhine flows through Cologne. It ends in the North Sea."
 ANSWER = (
-    "The Rhine flows through Cologne, in the west of Germany. From there it turns to the northwest, crosses the "
-    "border to the Netherlands, and ends in the North Sea, near Rotterdam."
+    "The Rhine flows through Cologne, in the west of Germany. From there it turns to the northwest, crosses "
+    "the border to the Netherlands, and ends in the North Sea, near Rotterdam."
 )
 ZH_REQUEST = "科隆位于哪条河边？这条河流向哪里？"
 ZH_RESPONSE = "科隆位于莱茵河畔，莱茵河流入北海。"
@@ -22,8 +22,8 @@ ZH_ANSWER = "科隆位于德国西部的莱茵河畔。莱茵河从这里向西�
 
 TOLD = read_instructions(
     [
-        "You improve a data set. Write a better response to the request than the one above, with the help of the "
-        "suggestions. Reply with the text of the response alone, in the language of the request.",
+        "You improve a data set. Write a better response to the request than the one above, with the help of "
+        "the suggestions. Reply with the text of the response alone, in the language of the request.",
         "- Correct: facts, reasoning, calculations and code are right; nothing is made up.\n"
         "- To the request: it does every part of what is asked, within every limit that is set.",
         "请根据下面的建议改写上面的回答，只输出改写后的正文，不要添加任何说明或标题。",
@@ -164,7 +164,8 @@ def test_no_loop(draft: str, request_: str) -> None:
 
 
 LEAKS = [
-    "This response meets all the criteria for being good training data: it is correct, does every part of what is "
+    "This response meets all the criteria for being good training data: it is correct, does every "
+    "part of what is "
     "asked, and is complete. The Rhine.",
     "As the editor, I changed the second sentence. The Rhine flows through Cologne.",
     "Based on the suggestions, the Rhine flows through Cologne.",
@@ -338,38 +339,56 @@ def test_no_chatter(draft: str, request_: str) -> None:
 OTHER_LANGUAGES = [
     "科隆位于德国西部的莱茵河畔。莱茵河从这里向西北流去，经过荷兰，在鹿特丹附近流入北海。这条河全长一千二百多公里，沿岸有许多城市。",
     "ケルンはドイツ西部のライン川沿いにあります。川はここから北西へ流れ、オランダを通って北海に注ぎます。全長は千二百キロメートル以上です。",
-    "쾰른은 독일 서부 라인강변에 있습니다. 강은 여기에서 북서쪽으로 흘러 네덜란드를 지나 북해로 들어갑니다. 길이는 천이백 킬로미터가 넘습니다.",
-    "Кёльн расположен на берегу Рейна, на западе Германии. Отсюда река поворачивает на северо-запад и впадает в море.",
-    "Η Κολωνία βρίσκεται στις όχθες του Ρήνου, στη δυτική Γερμανία. Ο ποταμός εκβάλλει στη Βόρεια Θάλασσα, στην Ολλανδία.",
-    "تقع كولونيا على ضفاف نهر الراين في غرب ألمانيا، ومن هناك يتجه النهر إلى الشمال الغربي ويصب في بحر الشمال قرب روتردام.",
-    "קלן שוכנת על גדות נהר הריין במערב גרמניה. משם פונה הנהר לצפון מערב ונשפך אל הים הצפוני ליד רוטרדם שבהולנד.",
-    "कोलोन पश्चिमी जर्मनी में राइन नदी के किनारे स्थित है। यहाँ से नदी उत्तर पश्चिम की ओर मुड़ती है और उत्तरी सागर में गिरती है।",
+    "쾰른은 독일 서부 라인강변에 있습니다. 강은 여기에서 북서쪽으로 흘러 네덜란드를 지나 북해로 들어갑니다.",
+    "Кёльн расположен на берегу Рейна, на западе Германии. Отсюда река поворачивает на северо-запад "
+    "и впадает в море.",
+    "Η Κολωνία βρίσκεται στις όχθες του Ρήνου, στη δυτική Γερμανία. Ο ποταμός εκβάλλει στη Βόρεια "
+    "Θάλασσα, στην Ολλανδία.",
+    "تقع كولونيا على ضفاف نهر الراين في غرب ألمانيا، ومن هناك يتجه النهر إلى الشمال الغربي ويصب في "
+    "بحر الشمال قرب روتردام.",
+    "קלן שוכנת על גדות נהר הריין במערב גרמניה. משם פונה הנהר לצפון מערב ונשפך אל הים הצפוני ליד "
+    "רוטרדם שבהולנד.",
+    "कोलोन पश्चिमी जर्मनी में राइन नदी के किनारे स्थित है। यहाँ से नदी उत्तर पश्चिम की ओर मुड़ती है "
+    "और उत्तरी सागर में गिरती है।",
     "เมืองโคโลญตั้งอยู่ริมแม่น้ำไรน์ทางตะวันตกของเยอรมนี จากนั้นแม่น้ำไหลไปทางตะวันตกเฉียงเหนือและลงสู่ทะเลเหนือ",
-    "Köln liegt am Rhein, im Westen von Deutschland. Von hier fließt der Strom nach Nordwesten, überquert die Grenze zu "
+    "Köln liegt am Rhein, im Westen von Deutschland. Von hier fließt der Strom nach Nordwesten, "
+    "überquert die Grenze zu "
     "den Niederlanden und mündet in der Nähe von Rotterdam in die Nordsee.",
-    "Cologne se trouve au bord du Rhin, dans l'ouest de l'Allemagne. De là, le fleuve coule vers le nord-ouest, traverse "
+    "Cologne se trouve au bord du Rhin, dans l'ouest de l'Allemagne. De là, le fleuve coule vers le "
+    "nord-ouest, traverse "
     "les Pays-Bas et se jette dans la mer du Nord près de Rotterdam.",
-    "Colonia está a orillas del Rin, en el oeste de Alemania. Desde allí el río sigue hacia el noroeste, cruza los Países "
+    "Colonia está a orillas del Rin, en el oeste de Alemania. Desde allí el río sigue hacia el "
+    "noroeste, cruza los Países "
     "Bajos y desemboca en el mar del Norte, cerca de Róterdam.",
-    "Colonia si trova sulle rive del Reno, nella Germania occidentale. Da lì il fiume scorre verso nord-ovest, attraversa "
+    "Colonia si trova sulle rive del Reno, nella Germania occidentale. Da lì il fiume scorre verso "
+    "nord-ovest, attraversa "
     "i Paesi Bassi e sfocia nel mare del Nord vicino a Rotterdam.",
-    "Colônia fica às margens do rio Reno, no oeste da Alemanha. Dali o rio segue para o noroeste, atravessa os Países "
+    "Colônia fica às margens do rio Reno, no oeste da Alemanha. Dali o rio segue para o noroeste, "
+    "atravessa os Países "
     "Baixos e deságua no mar do Norte, perto de Roterdã.",
-    "Keulen ligt aan de Rijn, in het westen van Duitsland. Van daaruit stroomt de rivier naar het noordwesten, steekt de "
+    "Keulen ligt aan de Rijn, in het westen van Duitsland. Van daaruit stroomt de rivier naar het "
+    "noordwesten, steekt de "
     "grens met Nederland over en mondt bij Rotterdam uit in de Noordzee.",
-    "Köln ligger vid floden Rhen i västra Tyskland. Därifrån rinner floden mot nordväst, passerar gränsen till "
+    "Köln ligger vid floden Rhen i västra Tyskland. Därifrån rinner floden mot nordväst, passerar "
+    "gränsen till "
     "Nederländerna och mynnar ut i Nordsjön i närheten av Rotterdam.",
-    "Kolonia leży nad Renem, w zachodnich Niemczech. Stąd rzeka płynie na północny zachód, przekracza granicę z Holandią "
+    "Kolonia leży nad Renem, w zachodnich Niemczech. Stąd rzeka płynie na północny zachód, "
+    "przekracza granicę z Holandią "
     "i uchodzi do Morza Północnego w pobliżu Rotterdamu.",
-    "Köln, Almanya'nın batısında Ren Nehri kıyısında yer alır. Nehir buradan kuzeybatıya doğru akar, Hollanda sınırını "
+    "Köln, Almanya'nın batısında Ren Nehri kıyısında yer alır. Nehir buradan kuzeybatıya doğru akar, "
+    "Hollanda sınırını "
     "geçer ve Rotterdam yakınlarında Kuzey Denizi'ne dökülür.",
-    "Köln nằm bên bờ sông Rhine, ở miền tây nước Đức. Từ đây dòng sông chảy về hướng tây bắc, qua biên giới Hà Lan và đổ "
+    "Köln nằm bên bờ sông Rhine, ở miền tây nước Đức. Từ đây dòng sông chảy về hướng tây bắc, qua "
+    "biên giới Hà Lan và đổ "
     "ra Biển Bắc gần thành phố Rotterdam.",
-    "Kota Köln terletak di tepi Sungai Rhein, di bagian barat Jerman. Dari sana sungai itu mengalir ke arah barat laut, "
+    "Kota Köln terletak di tepi Sungai Rhein, di bagian barat Jerman. Dari sana sungai itu mengalir "
+    "ke arah barat laut, "
     "melewati perbatasan Belanda dan bermuara di Laut Utara dekat Rotterdam.",
-    "Köln sijaitsee Reinin rannalla Länsi-Saksassa. Sieltä joki kääntyy luoteeseen, ylittää Alankomaiden rajan ja laskee "
+    "Köln sijaitsee Reinin rannalla Länsi-Saksassa. Sieltä joki kääntyy luoteeseen, ylittää "
+    "Alankomaiden rajan ja laskee "
     "Pohjanmereen lähellä Rotterdamin kaupunkia.",
-    "Kolín nad Rýnem leží na západě Německa. Odtud řeka teče na severozápad, překračuje hranici s Nizozemskem a vlévá se "
+    "Kolín nad Rýnem leží na západě Německa. Odtud řeka teče na severozápad, překračuje hranici s "
+    "Nizozemskem a vlévá se "
     "do Severního moře nedaleko města Rotterdam.",
 ]
 
