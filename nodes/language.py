@@ -51,7 +51,7 @@ _NO_PROSE = re.compile(
     r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|`[^`\n]*`|\$\$.*?\$\$|\bhttps?://\S+|<[^<>\n]{1,200}>", re.DOTALL
 )
 _CODE_LINE = re.compile(
-    r"^[ \t]*(?:def |class |import |from \w+ import|#include|function |const |let |var |public |private "
+    r"^[ \t]*(?:def |if .*:|for .*:|while .*:|else:|try:|except\b|raise |print\(|#|//|class |import |from \w+ import|#include|function |const |let |var |public |private "
     r"|SELECT |CREATE |INSERT |return\b|</?\w+[ >]|[{}\[\]|]).*$"
     r"|^.*[;{}][ \t]*$|^[ \t]*[\w.]+\([^()\n]*\)[ \t]*$",
     re.MULTILINE,
@@ -141,7 +141,9 @@ def _prose(text: str) -> str:
     beginning = text[: 3 * SAMPLE]
     if "`" in beginning or "<" in beginning or "$" in beginning or "://" in beginning or "~~~" in beginning:
         beginning = _NO_PROSE.sub(" ", beginning)
-    return _CODE_LINE.sub(" ", beginning)[:SAMPLE]
+    prose = _CODE_LINE.sub(" ", beginning)
+    # What is mostly code is in no language: its names and comments are often English anyway.
+    return prose[:SAMPLE] if len(prose) > len(beginning) / 2 else ""
 
 
 def _end(text: str) -> str:

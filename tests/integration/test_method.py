@@ -572,7 +572,7 @@ def test_a_refused_draft_is_not_judged(evolve: Evolve) -> None:
     assert steps(server.asked)["judge_forward"] == steps(server.asked)["judge_reversed"] == 1
     assert len(server.asked) == 8 + 6
     assert (done["response"], done["ending"], done["accepted_rounds"]) == (
-        "A new answer.",
+        "A new editor#1#",
         "guard_unchanged",
         1,
     )

@@ -415,6 +415,13 @@ def test_another_language_than_chinese(draft: str) -> None:
         (OTHER_LANGUAGES[9], OTHER_LANGUAGES[9][:60], ANSWER),  # the request's
         (OTHER_LANGUAGES[9], REQUEST, OTHER_LANGUAGES[9][40:]),  # the current response's
         ("print('Hallo Welt')\nfor i in range(10):\n    print(i)", "写一个打印十个数字的程序。", "print(1)"),
+        (
+            "def total(numbers):\n    # Check the input first, since it may be anything\n"
+            "    if not isinstance(numbers, list):\n        raise TypeError('a list of numbers is needed here')\n"
+            "    for number in numbers:\n        print(number)",
+            "编辑给定的代码以添加错误处理。",
+            "数字的总和。",
+        ),
         ("Der Rhein.", REQUEST, RESPONSE),  # too short to tell
         ("The chemical formula is C6H12O6; pH 7.4, Na+, K+, Cl-, HCO3-.", REQUEST, RESPONSE),
         (ANSWER + "\n\n莱茵河", REQUEST, RESPONSE),
