@@ -2,17 +2,19 @@
 
 An exchange, in mode `evolve`:
 
-    begin → positive_opening ┐   ┌ positive_free ┐                    ┌ judge_forward  ┐
-          → critical_opening ┴ → ┴ critical_free ┴ → advisor → editor ┴ judge_reversed ┴ → decide ┐
-                    ↑______________________ while the draft is accepted __________________________┘
+    begin → positive_opening ┐   ┌ positive_free ┐                             ┌ judge_forward  ┐
+          → critical_opening ┴ → ┴ critical_free ┴ → advisor → editor → guards ┴ judge_reversed ┴ → decide ┐
+                    ↑___________________________ while the draft is accepted ______________________________┘
 
-With `lazy_judge` the judgments follow one another, and the second is left out where the first decides.
+A draft that `guards` refuses ends the exchange at once. With `lazy_judge` the judgments follow one another,
+and the second is left out where the first decides.
 
 The other modes are parts of it (`prompts.method.MODES`). The order, and what each agent sees, are the
 method's (arXiv 2406.07054).
 """
 
 from collections.abc import Awaitable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Literal, Protocol, cast
 
 from langgraph.graph import END, START, StateGraph
@@ -32,11 +34,13 @@ from graph.state import (
 )
 from models.call import Call, Message, Shortenable
 from models.errors.exceptions import CallFailed
+from models.errors.kinds import ASKED_AGAIN, UNUSABLE_REPLY
 from nodes.advisor import advisor
 from nodes.agent import Ask
 from nodes.debater import free, opening
-from nodes.decision import adopt, decide, settled
+from nodes.decision import STOPPED, adopt, decide, settled
 from nodes.editor import editor
+from nodes.guards import guards
 from nodes.judge import judge
 from nodes.settings import AgentSettings
 from prompts.method import DEBATE, Mode, Step
@@ -87,19 +91,20 @@ def exchange_graph(mode: Mode, speak: Speak) -> ExchangeGraph:
 
     graph.add_node("editor", editor(mode, ask))
     _join(graph, last, "editor")
+    graph.add_node("guards", guards(mode))
+    graph.add_edge("editor", "guards")
 
     if mode.is_judged:
         graph.add_node("judge_forward", judge("forward", ask))
         graph.add_node("judge_reversed", judge("reversed", ask))
         graph.add_node("decide", decide)
-        graph.add_edge("editor", "judge_forward")
-        graph.add_conditional_edges("editor", with_forward, ["judge_reversed"])
+        graph.add_conditional_edges("guards", after_guards, ["judge_forward", "judge_reversed", "finish"])
         graph.add_conditional_edges("judge_forward", after_forward, ["judge_reversed", "decide"])
         graph.add_edge("judge_reversed", "decide")
         graph.add_conditional_edges("decide", _after_decision(first), [*first, "finish"])
     else:
         graph.add_node("adopt", adopt)
-        graph.add_edge("editor", "adopt")
+        graph.add_conditional_edges("guards", to_adopt, ["adopt", "finish"])
         graph.add_edge("adopt", "finish")
 
     graph.add_node("finish", finish)
@@ -174,9 +179,17 @@ def begin(state: AlpacaRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
     }
 
 
-def with_forward(state: ExchangeState, runtime: Runtime[Settings]) -> list[Literal["judge_reversed"]]:
-    """Judge both orders at once, unless `lazy_judge` waits for the first."""
-    return [] if runtime.context.lazy_judge else ["judge_reversed"]
+def after_guards(state: ExchangeState, runtime: Runtime[Settings]) -> list[str]:
+    """Judge the draft unless there is nothing to judge: in both orders at once, with `lazy_judge` in the
+    first."""
+    if state.get("ending") in STOPPED:
+        return ["finish"]
+    return ["judge_forward"] if runtime.context.lazy_judge else ["judge_forward", "judge_reversed"]
+
+
+def to_adopt(state: ExchangeState) -> Literal["adopt", "finish"]:
+    """Adopt the draft unless there is none or a guard refused it."""
+    return "finish" if state.get("ending") in STOPPED else "adopt"
 
 
 def after_forward(state: ExchangeState, runtime: Runtime[Settings]) -> Literal["judge_reversed", "decide"]:
@@ -264,7 +277,23 @@ def _ask(mode: Mode, speak: Speak) -> Ask:
             shortenable=shortenable,
         )
         # Nodes know the agents' part of the settings only; the context they come from is the whole.
-        return await speak(call, cast(Settings, settings))
+        whole = cast(Settings, settings)
+        # A judge is asked again by its node, with a reminder. A draft that was cut off may be had with a
+        # higher limit, so it is a failure.
+        without_text = ASKED_AGAIN if step.purpose == "draft" else UNUSABLE_REPLY
+        try:
+            return await speak(call, whole)
+        except CallFailed as failure:
+            if failure.kind not in without_text:
+                raise
+            if failure.kind not in ASKED_AGAIN or step.purpose == "verdict":
+                return ""
+        try:
+            return await speak(replace(call, asked=asked + 1), whole)
+        except CallFailed as failure:
+            if failure.kind not in without_text:
+                raise
+            return ""
 
     return ask
 

@@ -5,6 +5,9 @@ same messages. Each field is declared where it is used: those of the agents in `
 models in `models.settings`, those of the loop and of conversations here.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from fastchat.conversation import conv_templates
 from pydantic import Field, field_validator
 
@@ -19,6 +22,11 @@ it."""
 FREE_ON_RESUME = WHERE_NOT_WHAT | {"max_tokens"}
 """Fields that may differ when a run is resumed: these and the limit on replies, since a reply that ended
 within one limit is the same under another."""
+
+
+BEFORE: Mapping[str, Any] = {"guards": "off", "tokenizer": "estimate"}
+"""Settings whose default is not what runs did before there was the setting, with the value they had then; for
+all others the default is."""
 
 
 class Settings(ModelSettings, AgentSettings):

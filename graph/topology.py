@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from langchain_core.runnables.graph import Graph
+from langchain_core.runnables.graph import Edge, Graph
 
 from graph.build import conversation_graph, exchange_graph
 from graph.settings import Settings
@@ -24,14 +24,19 @@ def topology(name: str) -> Graph:
 
 def depths(graph: Graph) -> dict[str, int]:
     """Return how many edges lead from the start to each node, at least: an edge that does not go down goes
-    back."""
+    back. The way of a refused draft past the judgments (`is_shortcut`) does not count."""
     depth, reached = {"__start__": 0}, ["__start__"]
     for node in reached:
         for edge in graph.edges:
-            if edge.source == node and edge.target not in depth:
+            if edge.source == node and edge.target not in depth and not is_shortcut(edge):
                 depth[edge.target] = depth[node] + 1
                 reached.append(edge.target)
     return depth
+
+
+def is_shortcut(edge: Edge) -> bool:
+    """Whether an edge skips layers: from the guards to the end of the exchange."""
+    return [name.rpartition(":")[2] for name in (edge.source, edge.target)] == ["guards", "finish"]
 
 
 async def _speak(call: Call, settings: Settings) -> str:

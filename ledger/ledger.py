@@ -228,12 +228,13 @@ class Ledger:
                 found.add(position, mode)
         return found
 
-    def replies(self, sample: str, mode: str) -> dict[tuple[int, int, str, str], RecordedReply]:
-        """Return the recorded replies of a sample in a mode, by exchange, round, step and request.
+    def replies(self, sample: str, mode: str) -> dict[tuple[int, int, str, int, str], RecordedReply]:
+        """Return the recorded replies of a sample in a mode, by exchange, round, step, how often it was asked
+        by then, and request.
 
         If the same request was made several times, the last reply counts.
         """
-        key = (calls.c.exchange, calls.c.round, calls.c.step, calls.c.request)
+        key = (calls.c.exchange, calls.c.round, calls.c.step, calls.c.asked, calls.c.request)
         query = (
             select(*key, calls.c.reply, calls.c.failure_kind, calls.c.failure)
             .where(calls.c.sample == sample, calls.c.mode == mode)
@@ -243,7 +244,7 @@ class Ledger:
             rows = connection.execute(query).all()
             replies = resolve(connection, [row.reply for row in rows])
         return {
-            (row.exchange, row.round, row.step, row.request): RecordedReply(
+            (row.exchange, row.round, row.step, row.asked, row.request): RecordedReply(
                 reply, row.failure_kind, row.failure
             )
             for row, reply in zip(rows, replies, strict=True)

@@ -62,6 +62,9 @@ class Ask(Protocol):
     ) -> str:
         """Make the call of a step at the point of the run that the state `at` names, and return the reply.
 
+        Empty where the model was asked and wrote nothing that can be used, twice if the reply ended by
+        itself; the judge's node asks again by itself.
+
         `asked`, `form` and `shortenable` are those of `models.call.Call`.
         """
         ...
@@ -99,3 +102,16 @@ def request_values(state: RequestView) -> dict[str, str]:
         "input": given,
         "request": request_text(instruction, given),
     }
+
+
+def joined(messages: list[Message]) -> list[Message]:
+    """Return messages with neighbors of one role as one: where a reply between them is missing, many servers
+    refuse them."""
+    done: list[Message] = []
+    for message in messages:
+        if done and done[-1]["role"] == message["role"]:
+            text = f"{done[-1]['content']}\n\n{message['content']}"
+            done[-1] = Message(role=message["role"], content=text)
+        else:
+            done.append(message)
+    return done

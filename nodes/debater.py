@@ -3,6 +3,9 @@
 Each opens with a position fixed beforehand. In the free debate each weighs the other's opening; it sees its
 own opening as conversation, and nothing else the other said. Where that is too long for its model, the two
 openings may be shortened; the record in the prompt of its own opening is not.
+
+A debater whose model wrote nothing is missing from the debate: an opening that is not there is not shown, and
+where there is none to weigh, nothing is weighed.
 """
 
 from collections.abc import Sequence
@@ -11,7 +14,7 @@ from typing import Any, Literal
 from langgraph.runtime import Runtime
 
 from models.call import Message, Shortenable
-from nodes.agent import Ask, Node, RequestView, ResponseView, prompt, renderer
+from nodes.agent import Ask, Node, RequestView, ResponseView, joined, prompt, renderer
 from nodes.settings import AgentSettings
 from prompts.method import STEPS
 
@@ -48,15 +51,20 @@ def free(debater: Debater, ask: Ask) -> Node[OpeningsView]:
         own, other = state["positive_memory"], state["critical_memory"]
         if debater == "critical":
             own, other = other, own
+        openings = own[-1]["content"], other[-1]["content"]
+        if not openings[1]:
+            return {f"{debater}_weighed": ""}
         persona = settings.persona(debater)
         render = await renderer(step.name, settings, state, persona=persona, response=state["response"])
 
         def messages(openings: Sequence[str]) -> list[Message]:
             own_opening, other_opening = openings
+            asked = render(other_opening=other_opening)
+            if not own_opening:
+                return joined(remembered(own[:-1], settings.memory_window) + asked)
             memory = [*own[:-1], Message(role="assistant", content=own_opening)]
-            return remembered(memory, settings.memory_window) + render(other_opening=other_opening)
+            return remembered(memory, settings.memory_window) + asked
 
-        openings = own[-1]["content"], other[-1]["content"]
         shortenable = Shortenable(openings, messages)
         reply = await ask(step, state, settings, messages(openings), shortenable=shortenable)
         return {f"{debater}_weighed": reply}
@@ -65,14 +73,16 @@ def free(debater: Debater, ask: Ask) -> Node[OpeningsView]:
 
 
 def remembered(memory: list[Message], window: int) -> list[Message]:
-    """Return the latest `window` messages of a conversation and its system messages, which do not count.
+    """Return what is left of a debater's conversation before the prompt of the free debate: with that prompt
+    the latest `window` messages, and the system messages, which do not count.
 
     A window of 0 is all of them (SPEC: `memory_window`).
     """
     if not window:
         return memory
     system = [message for message in memory if message["role"] == "system"]
-    return system + [message for message in memory if message["role"] != "system"][-window:]
+    others = [message for message in memory if message["role"] != "system"]
+    return system + others[max(0, len(others) - (window - 1)) :]
 
 
 def contributions(state: "DebateView") -> list[str]:

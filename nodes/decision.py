@@ -1,9 +1,9 @@
 """The end of a round: the two judgments become points, and the points decide.
 
-In the modes without a judge the editor's draft is the result.
+In the modes without a judge the editor's draft is the result. A draft that a guard refused is neither.
 """
 
-from typing import Any, Literal, NotRequired
+from typing import Any, Literal, NotRequired, get_args
 
 from typing_extensions import TypedDict
 
@@ -11,9 +11,25 @@ from nodes.agent import ResponseView
 from nodes.judge import GREATEST_LEAD, Judgment
 from nodes.settings import VerdictForm
 
-Ending = Literal["max_rounds", "not_accepted", "judge_error", "one_pass"]
+Guard = Literal["unchanged", "refusal", "loop", "instructions", "chatter", "language"]
+"""The guards (`nodes.guards`), in the order in which they see a draft."""
+
+GUARDS: tuple[Guard, ...] = get_args(Guard)
+
+Refused = Literal[
+    "guard_unchanged", "guard_refusal", "guard_loop", "guard_instructions", "guard_chatter", "guard_language"
+]
+"""`guard_` and a guard: it refused the last draft."""
+
+WithoutText = Literal["no_suggestions", "no_draft"]
+"""The debate or the advisor, or the editor, wrote nothing."""
+
+STOPPED: tuple[str, ...] = (*get_args(Refused), *get_args(WithoutText))
+"""The endings before anything could be judged or adopted: the current response is the result."""
+
+Ending = Literal["max_rounds", "not_accepted", "judge_error", "one_pass", Refused, WithoutText]
 """Why the rounds ended: the limit was reached, the draft was not preferred, neither judgment could be read,
-or the mode has one pass and no judge."""
+the mode has one pass and no judge, a guard refused the draft, or there was none."""
 
 
 class Points(TypedDict):
@@ -34,15 +50,28 @@ class Round(TypedDict):
     """None also where `forward` decided and `lazy_judge` saved the second judgment."""
     points: Points | None
     accepted: bool
+    guard: NotRequired[Guard]
+    """The guard that refused the draft, which was not judged then."""
 
 
-class DecisionView(ResponseView):
-    """What the decision is based on."""
+class DraftView(ResponseView):
+    """A draft and what it was written from."""
 
     suggestions: NotRequired[str]
     draft: str
+
+
+class DecisionView(DraftView):
+    """What the decision is based on."""
+
     forward: Judgment
     reversed: Judgment | None
+    rounds: list[Round]
+
+
+class RefusedView(DraftView):
+    """What the guards see, and what a refused draft is recorded with."""
+
     rounds: list[Round]
 
 
@@ -114,15 +143,8 @@ def decide(state: DecisionView) -> dict[str, Any]:
     """End a judged round: the draft must have more points, a tie is not enough."""
     points = merge(state["forward"], state["reversed"])
     accepted = points is not None and points["draft"] > points["current"]
-    done = Round(
-        round=state["round"],
-        suggestions=state.get("suggestions"),
-        draft=state["draft"],
-        forward=state["forward"],
-        reversed=state["reversed"],
-        points=points,
-        accepted=accepted,
-    )
+    done = _round(state, accepted=accepted)
+    done |= {"forward": state["forward"], "reversed": state["reversed"], "points": points}
     update: dict[str, Any] = {"rounds": [*state["rounds"], done]}
     if accepted:
         update |= {"response": state["draft"], "round": state["round"] + 1, "ending": "max_rounds"}
@@ -131,22 +153,26 @@ def decide(state: DecisionView) -> dict[str, Any]:
     return update
 
 
-class DraftView(ResponseView, total=False):
-    """What a mode without a judge ends with."""
-
-    suggestions: str
-    draft: str
-
-
 def adopt(state: DraftView) -> dict[str, Any]:
     """End a round without a judge: the draft is the result."""
-    done = Round(
+    return {"response": state["draft"], "rounds": [_round(state, accepted=True)], "ending": "one_pass"}
+
+
+def refuse(state: RefusedView, guard: Guard) -> dict[str, Any]:
+    """End a round whose draft a guard refuses: the current response stays."""
+    done = _round(state, accepted=False)
+    done["guard"] = guard
+    return {"rounds": [*state["rounds"], done], "ending": f"guard_{guard}"}
+
+
+def _round(state: DraftView, *, accepted: bool) -> Round:
+    """Return the record of a round in which nothing was judged."""
+    return Round(
         round=state["round"],
         suggestions=state.get("suggestions"),
         draft=state["draft"],
         forward=None,
         reversed=None,
         points=None,
-        accepted=True,
+        accepted=accepted,
     )
-    return {"response": state["draft"], "rounds": [done], "ending": "one_pass"}

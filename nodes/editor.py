@@ -17,12 +17,14 @@ class EditorView(ResponseView):
 
 
 def editor(mode: Mode, ask: Ask) -> Node[EditorView]:
-    """Create the node that writes the draft."""
+    """Create the node that writes the draft; empty where it, or the advisor before it, wrote nothing."""
     step = STEPS["editor"]
     shown = mode.shown(step.name)
 
     async def node(state: EditorView, *, runtime: Runtime[Any]) -> dict[str, Any]:
         settings: AgentSettings = runtime.context
+        if "suggestions" in shown and not state["suggestions"]:
+            return {"draft": ""}
         response = state["response"] if "response" in shown else None
         messages = await prompt(
             step.name,

@@ -14,7 +14,7 @@ from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
 from models.call import Message
-from nodes.agent import Ask, Node, ResponseView, prompt
+from nodes.agent import Ask, Node, ResponseView, joined, prompt
 from nodes.settings import AgentSettings, Order, VerdictForm
 from prompts.method import STEPS
 
@@ -58,8 +58,13 @@ def judge(order: Order, ask: Ask) -> Node[JudgeView]:
         for retry in range(settings.judge_retries):
             if points:
                 break
-            answer = Message(role="assistant", content=reply)
-            messages = [*messages, answer, Message(role="user", content=REMINDERS[settings.verdict])]
+            reminder = Message(role="user", content=REMINDERS[settings.verdict])
+            # Servers refuse an empty message: where there was no reply, the reminder ends the prompt.
+            messages = (
+                [*messages, Message(role="assistant", content=reply), reminder]
+                if reply
+                else joined([*messages, reminder])
+            )
             reply = await ask(step, state, settings, messages, asked=retry + 2, form=form)
             points = read_verdict(reply, settings.verdict)
         update: dict[str, Any] = {order: Judgment(reply=reply, points=points)}

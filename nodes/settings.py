@@ -55,10 +55,18 @@ class AgentSettings(BaseModel):
         "responses are the same; the second judgment is then not on record.",
         json_schema_extra=_at("judge"),
     )
+    guards: Literal["on", "off"] = Field(
+        "on",
+        description="Refuse drafts that cannot be a better response, without asking the judge: repeated "
+        "instructions, chatter, the wrong language, loops, refusals, an unchanged response. `off` is the "
+        "paper's method.",
+        json_schema_extra={"langgraph_nodes": ["guards"]},
+    )
     memory_window: int = Field(
         0,
         ge=0,
-        description="How many of its own latest messages a debater sees in the free debate; 0 is all.",
+        description="How many of the latest messages of its conversation a debater sees in the free debate: "
+        "1 is the prompt of the free debate alone, 2 its own opening too, 0 all.",
         json_schema_extra={"langgraph_nodes": [step.name for step in STEPS.values() if step.continues]},
     )
     positive_persona: str = _persona(personas.POSITIVE, "positive")

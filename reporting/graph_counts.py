@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from graph.topology import depths, topology
 from ledger.ledger import Ledger
+from nodes.decision import STOPPED
 from prompts.method import STEPS
 from reporting.statistics import percentile
 from reporting.transcript import CallRow, transcript
@@ -56,20 +57,22 @@ def graph_counts(ledger: Ledger, mode: str, *, lazy: bool, sample: str | None = 
     """
     graph = topology(mode)
     calls = _of_all(ledger, mode) if sample is None else _of_sample(ledger, mode, sample)
-    finished = _finished_exchanges(ledger, mode, sample)
-    return GraphCounts(graph, calls, _taken(graph, calls, finished, lazy=lazy))
+    endings = _endings(ledger, mode, sample)
+    return GraphCounts(graph, calls, _taken(graph, calls, endings, lazy=lazy))
 
 
 def _taken(
-    graph: Graph, calls: Mapping[str, StepCounts], finished: int, *, lazy: bool
+    graph: Graph, calls: Mapping[str, StepCounts], endings: Mapping[str, int], *, lazy: bool
 ) -> dict[tuple[str, str], int]:
     visits = {step: counts.visits for step, counts in calls.items()}
     first = {step: counts.first_visits for step, counts in calls.items()}
     depth = depths(graph)
+    finished = sum(endings.values())
+    stopped = sum(endings.get(ending, 0) for ending in STOPPED)
     # A round begins with an exchange, or after a draft was accepted.
     repeats = {step: visits[step] - first[step] for step in calls}
     loop_targets = {edge.target for edge in graph.edges if depth[edge.target] < depth[edge.source]}
-    decided = finished + max((repeats.get(step, 0) for step in loop_targets), default=0)
+    decided = finished - stopped + max((repeats.get(step, 0) for step in loop_targets), default=0)
     decided_by_first = max(decided - visits.get("judge_reversed", 0), 0) if lazy else 0
 
     def times(source: str, target: str) -> int:
@@ -84,6 +87,12 @@ def _taken(
                 return decided - decided_by_first
             case _, "judge_reversed" if (source == "judge_forward") != lazy:
                 return 0
+            case "editor", "guards":
+                return visits.get("editor", 0)
+            case "guards", "finish":
+                return stopped
+            case ("decide" | "adopt", "finish") | ("guards", "adopt"):
+                return finished - stopped
         if depth[target] < depth[source]:
             return repeats.get(target, 0)
         return visits.get(target, 0) if target in STEPS else finished
@@ -129,21 +138,23 @@ def _of_sample(ledger: Ledger, mode: str, sample: str) -> dict[str, StepCounts]:
     }
 
 
-def _finished_exchanges(ledger: Ledger, mode: str, sample: str | None) -> int:
-    """Count the exchanges that did not fail, of all samples or of one."""
+def _endings(ledger: Ledger, mode: str, sample: str | None) -> dict[str, int]:
+    """Count the exchanges that did not fail by how they ended, of all samples or of one."""
     if sample is None:
-        return ledger.scalar(text(_ALL_FINISHED), mode=mode) or 0
-    return ledger.scalar(text(_FINISHED), mode=mode, sample=sample) or 0
+        return dict(ledger.rows(text(_ALL_ENDINGS), mode=mode))
+    return dict(ledger.rows(text(_ENDINGS), mode=mode, sample=sample))
 
 
-_ALL_FINISHED = """
-    SELECT coalesce(sum(exchanges), 0) FROM exchange_totals WHERE mode = :mode AND ending <> 'failed'
+_ALL_ENDINGS = """
+    SELECT ending, sum(exchanges) FROM exchange_totals WHERE mode = :mode AND ending <> 'failed' GROUP BY 1
 """
 
-_FINISHED = """
-    SELECT count(*) FROM results, json_each(results.outcome) AS exchange
+_ENDINGS = """
+    SELECT json_extract(exchange.value, '$.ending') AS ending, count(*)
+    FROM results, json_each(results.outcome) AS exchange
     WHERE mode = :mode AND position = (SELECT position FROM samples WHERE id = :sample)
-        AND json_extract(exchange.value, '$.ending') <> 'failed'
+        AND ending <> 'failed'
+    GROUP BY 1
 """
 
 _CALLS = """

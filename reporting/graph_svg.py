@@ -1,8 +1,8 @@
 """Draws a graph as SVG, and PNG from it.
 
 Nodes are in layers from top to bottom, by how many steps lead to them. An edge goes down to the next layer,
-sideways to a neighbor, or back up through a lane of its own at the left or right. No edge of our graphs
-skips a layer.
+sideways to a neighbor, or through a lane of its own at the left or right: back up, or past the layers that
+it skips.
 """
 
 from collections import defaultdict
@@ -13,7 +13,7 @@ from importlib.resources import files
 
 from langchain_core.runnables.graph import Edge
 
-from graph.topology import depths
+from graph.topology import depths, is_shortcut
 from models.errors.exceptions import MissingExtra
 from prompts.method import STEPS
 from reporting.graph_counts import GraphCounts, StepCounts
@@ -33,7 +33,7 @@ SIDEWAYS = 72
 """Between two nodes of a layer."""
 
 LANE = 44
-"""Between the nodes and an edge that goes back, and between two of those."""
+"""Between the nodes and an edge that goes back or past them, and between two of those."""
 
 EDGE = 32
 """Between the drawing and the border of the picture, or the frame around a nested graph."""
@@ -67,11 +67,11 @@ def graph_svg(counts: GraphCounts, title: str) -> str:
     """
     depth = depths(counts.graph)
     nodes = _lay_out(counts, depth)
-    forward = [e for e in counts.graph.edges if depth[e.target] > depth[e.source]]
+    through_lanes = [e for e in counts.graph.edges if is_shortcut(e) or depth[e.target] < depth[e.source]]
+    forward = [e for e in counts.graph.edges if e not in through_lanes and depth[e.target] > depth[e.source]]
     sideways = [e for e in counts.graph.edges if depth[e.target] == depth[e.source]]
-    back = [e for e in counts.graph.edges if depth[e.target] < depth[e.source]]
     # Shorter edges are inside.
-    back.sort(key=lambda edge: depth[edge.source] - depth[edge.target])
+    through_lanes.sort(key=lambda edge: abs(depth[edge.source] - depth[edge.target]))
     _spread(nodes, forward)
 
     half = max(abs(node.x) + node.width / 2 for node in nodes.values())
@@ -82,10 +82,10 @@ def graph_svg(counts: GraphCounts, title: str) -> str:
     for edge in sideways:
         shapes.append(_sideways(nodes, edge, counts, labels))
     lanes = {-1: half, 1: half}
-    for edge in back:
+    for edge in through_lanes:
         side = -1 if nodes[edge.target].x < 0 else 1
         lanes[side] += LANE
-        shapes.append(_back(nodes, edge, counts, side * lanes[side], labels))
+        shapes.append(_through_lane(nodes, edge, counts, side * lanes[side], labels))
     boxes = [_box(node, faded=_was_skipped(counts, name)) for name, node in nodes.items()]
     reach = max(lanes.values()) + 24
     frames = list(_frames(nodes, reach))
@@ -204,16 +204,19 @@ def _sideways(nodes: Mapping[str, _Node], edge: Edge, counts: GraphCounts, label
     return line + _tip(edge, counts, x2, target.middle, "right" if way > 0 else "left")
 
 
-def _back(nodes: Mapping[str, _Node], edge: Edge, counts: GraphCounts, lane: float, labels: list[str]) -> str:
+def _through_lane(
+    nodes: Mapping[str, _Node], edge: Edge, counts: GraphCounts, lane: float, labels: list[str]
+) -> str:
     source, target = nodes[edge.source], nodes[edge.target]
     way = 1 if lane > 0 else -1
     x1, x2 = source.x + way * source.width / 2, target.x + way * target.width / 2
     y1, y2, r = source.middle, target.middle, 14
+    turn = r if y2 > y1 else -r
     _label(edge, counts, lane, (y1 + y2) / 2, labels)
     line = _line(
         edge,
         counts,
-        f"M{x1:g} {y1:g}H{lane - way * r:g}Q{lane:g} {y1:g} {lane:g} {y1 - r:g}V{y2 + r:g}"
+        f"M{x1:g} {y1:g}H{lane - way * r:g}Q{lane:g} {y1:g} {lane:g} {y1 + turn:g}V{y2 - turn:g}"
         f"Q{lane:g} {y2:g} {lane - way * r:g} {y2:g}H{x2 + way * 6:g}",
     )
     return line + _tip(edge, counts, x2, y2, "left" if way > 0 else "right")

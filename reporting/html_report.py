@@ -66,6 +66,8 @@ def html_report(run: Run, snapshot: Snapshot, chosen: Mapping[int, str], notice:
         throughput=charts.throughput(snapshot.throughput) if snapshot.throughput else None,
         chart_svg=chart_svg,
         failures=html_tables.failures,
+        not_judged=html_tables.not_judged,
+        kept=labels.NOT_JUDGED,
         bill=html_tables.bill(snapshot.summary["calls"]),
         manifest=html_tables.manifest(snapshot.summary["run"], for_others=True),
         graphs=graphs,

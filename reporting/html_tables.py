@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from graph.settings import WHERE_NOT_WHAT
-from reporting.labels import dollars, failure_label, is_judged, seconds
+from nodes.decision import STOPPED
+from reporting.labels import ENDINGS, dollars, failure_label, is_judged, seconds
 from reporting.theme import ROLE_COLORS
 
 
@@ -46,6 +47,16 @@ def _bill_row(name: str, numbers: Mapping[str, Any], color: str) -> str:
 
 
 _COUNTS = ("calls", "failed", "input_tokens", "cached_tokens", "output_tokens")
+
+
+def not_judged(endings: Mapping[str, int]) -> str:
+    """Return how many exchanges ended with one of `STOPPED`, by reason; empty if none did."""
+    rows = "".join(
+        f"<tr><td>{ENDINGS[ending]}</td><td class=number>{endings[ending]:,}</td></tr>"
+        for ending in STOPPED
+        if endings.get(ending)
+    )
+    return rows and f"<table class=data>{rows}</table>"
 
 
 def manifest(facts: Mapping[str, Any], *, for_others: bool = False) -> str:

@@ -30,7 +30,8 @@ def sample_outcome(result: Result) -> str:
 def round_outcome(done: Mapping[str, Any]) -> str:
     """Return how a round was decided."""
     judged = done["forward"] is not None
-    tags = [_tag(labels.round_outcome(done), "good" if judged and done["accepted"] else "")]
+    style = "good" if judged and done["accepted"] else "bad" if "guard" in done else ""
+    tags = [_tag(labels.round_outcome(done), style)]
     return " ".join(tags + [_tag(remark, "bad") for remark in labels.round_remarks(done)])
 
 

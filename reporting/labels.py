@@ -18,9 +18,20 @@ ENDINGS = {
     "max_rounds": "the limit of rounds was reached",
     "judge_error": "no verdict could be read",
     "one_pass": "rewritten, without a judge",
+    "guard_unchanged": "draft refused: it is the current response",
+    "guard_refusal": "draft refused: it refuses the request",
+    "guard_loop": "draft refused: it runs in a loop",
+    "guard_instructions": "draft refused: it repeats its instructions",
+    "guard_chatter": "draft refused: chatter around the answer",
+    "guard_language": "draft refused: another language",
+    "no_suggestions": "no suggestions were written",
+    "no_draft": "no draft was written",
     "failed": "failed",
 }
 """How exchanges end."""
+
+NOT_JUDGED = "Kept without a verdict, by reason"
+"""The title of a table of the exchanges with one of the endings `nodes.decision.STOPPED`."""
 
 JUDGING = {
     "accepted": "draft accepted",
@@ -125,10 +136,17 @@ def exchange_outcome(done: Mapping[str, Any]) -> str:
 def round_outcome(done: Mapping[str, Any]) -> str:
     """Describe how a round was decided, with the points of draft and current response."""
     points = done["points"]
+    if guard := done.get("guard"):
+        return refused(guard)
     if done["forward"] is None:
         return "not judged"
     score = f" ({_points(points['draft'], points['current'])})" if points else ""
     return f"{'draft accepted' if done['accepted'] else 'current response kept'}{score}"
+
+
+def refused(guard: str) -> str:
+    """Describe why a guard refused a draft."""
+    return ENDINGS[f"guard_{guard}"]
 
 
 def round_remarks(done: Mapping[str, Any]) -> list[str]:

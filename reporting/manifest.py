@@ -10,7 +10,7 @@ from typing import Any, Literal, NotRequired, cast
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from graph.settings import WHERE_NOT_WHAT, Settings
+from graph.settings import BEFORE, WHERE_NOT_WHAT, Settings
 from models.settings import ROLES, Endpoint, ModelSettings, Role
 from prompts.pack import load_pack
 from samples.reader import Checked, DataSet
@@ -127,15 +127,40 @@ def reply_limits(manifest: Manifest) -> list[int]:
     return [manifest["settings"]["max_tokens"], *(limit["max_tokens"] for limit in later)]
 
 
+def recorded_settings(manifest: Manifest) -> dict[str, Any]:
+    """Return the settings of a run, in today's terms.
+
+    What its manifest does not name has the value that it had before there was the setting. Before there were
+    guards, `memory_window` did not count the prompt of the free debate.
+    """
+    found = manifest["settings"]
+    settings = {**Settings().model_dump(mode="json"), **BEFORE, **found}
+    if "guards" not in found and settings["memory_window"]:
+        settings["memory_window"] += 1
+    return {name: settings[name] for name in Settings.model_fields}
+
+
+def settings_to_resume(settings: Settings, made: Manifest) -> Settings:
+    """Return the settings with which a run goes on that began with this manifest.
+
+    What was not given and is not in the manifest has the value that the run began with, see
+    `recorded_settings`. What was given stays, so that `differences` reports it.
+    """
+    missing = [name for name in BEFORE if name not in {*made["settings"], *settings.model_fields_set}]
+    update = {name: BEFORE[name] for name in missing}
+    if "guards" not in made["settings"] and settings.memory_window:
+        update["memory_window"] = settings.memory_window + 1
+    return settings.model_copy(update=update)
+
+
 def differences(one: Manifest, other: Manifest) -> Iterator[tuple[str, str, str]]:
     """Yield how two runs were made differently: a name, and its value in each.
 
     What does not change a result, such as the number of calls in flight, is left out.
     """
-    # A setting that did not exist then had the effect of today's default.
-    defaults = Settings().model_dump(mode="json")
-    for name, default in defaults.items():
-        there, here = (manifest["settings"].get(name, default) for manifest in (one, other))
+    settings = [recorded_settings(manifest) for manifest in (one, other)]
+    for name in settings[0]:
+        there, here = (each[name] for each in settings)
         if name == "max_tokens":
             limits = (reply_limits(manifest) for manifest in (one, other))
             there, here = (all_[0] if len(all_) == 1 else all_ for all_ in limits)

@@ -117,8 +117,8 @@ class RecordedRun:
     def exchanges(self) -> Iterator[dict[str, Any]]:
         """Return a row for each exchange that was worked on, with its texts; `exchange` counts from 0.
 
-        `ending` is max_rounds, not_accepted, judge_error, one_pass or failed; then `failure` says what
-        failed.
+        `ending` is max_rounds, not_accepted, judge_error, one_pass, no_suggestions, no_draft, `guard_` and a
+        guard's name, or failed; then `failure` says what failed.
         """
         for sample, result in self._results():
             for done in result.outcome:
@@ -153,13 +153,15 @@ class RecordedRun:
         reversed_current=float,
         reversed_draft=float,
         favoured_position=int,
+        guard=str,
     )
     def rounds(self) -> Iterator[dict[str, Any]]:
         """Return a row for each round of each exchange.
 
         The points are those of the `draft` and of the `current` response it was compared with: merged, and by
         order of judgment; None if a verdict could not be read or nothing was judged. Where the two orders
-        contradict each other, `favoured_position` is the position (1 or 2) that both preferred.
+        contradict each other, `favoured_position` is the position (1 or 2) that both preferred. `guard` is
+        the one that refused the draft.
         """
         for sample, result in self._results():
             for outcome in result.outcome:
@@ -182,6 +184,7 @@ class RecordedRun:
                         "reversed_current": reverse[1],
                         "reversed_draft": reverse[0],
                         "favoured_position": favoured_position(done),
+                        "guard": done.get("guard"),
                     }
 
     @_rows(

@@ -15,6 +15,7 @@ from ledger.ledger import Ledger
 from ledger.tables import GROWTH, NOT_DONE, decided, decisions
 from ledger.usage import Counted
 from models.settings import ROLES, Role
+from nodes.decision import GUARDS
 from prompts.method import STEPS
 
 
@@ -97,6 +98,8 @@ class ModeStatistics:
     accepted_rounds: dict[int, int]
     """Exchanges by accepted rounds, failed ones with 0; 1 if a mode without a judge rewrote the response."""
     endings: dict[str, int]
+    refused: dict[str, int]
+    """Exchanges that ended because a guard refused the draft, by the guard's key."""
     failures: dict[str, int]
     """Failed exchanges by the key of the failure's kind."""
     lengths: Lengths
@@ -226,6 +229,7 @@ def _mode(connection: Connection, mode: str) -> ModeStatistics:
         changed_exchanges=sum(number for rounds, number in accepted.items() if rounds),
         accepted_rounds=dict(sorted(accepted.items())),
         endings=dict(endings.most_common()),
+        refused={guard: endings[f"guard_{guard}"] for guard in GUARDS if endings[f"guard_{guard}"]},
         failures=_reasons(connection.execute(text(_FAILURES), {"mode": mode})),
         lengths=_lengths(connection, mode),
         judging=_judging(connection, mode),

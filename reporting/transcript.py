@@ -8,9 +8,10 @@ everything was asked again. All displays of a debate use this.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from graph.topology import depths, topology
+from nodes.decision import WithoutText
 from prompts.method import STEPS
 
 CallRow = Mapping[str, Any]
@@ -65,6 +66,8 @@ def _was_reached(number: int, step: str, done: Mapping[str, Any], mode: str) -> 
         # An internal error belongs to no step: all that is recorded counts.
         stages = _stages(mode)
         return not failure["step"] or (number, stages[step]) <= (failure["round"], stages[failure["step"]])
+    if done["ending"] in get_args(WithoutText) and number == len(done["rounds"]) + 1:
+        return STEPS[step].purpose != "verdict"  # a round without a draft is not recorded
     round_ = next((each for each in done["rounds"] if each["round"] == number), None)
     if round_ is None:
         return False

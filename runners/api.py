@@ -103,7 +103,7 @@ async def arun(
 def _planned(
     data: Any, folder: Any, settings: Any, limits: Any, notify: Callable[[str], None], given: dict[str, Any]
 ) -> tuple[Plan, Path, Manifest]:
-    plan = make_plan(data, settings or Settings(), limits or Limits(), **given)
+    plan = make_plan(data, settings or Settings(), limits or Limits(), **given).resuming(Path(folder))
     for notice in plan.notices():
         notify(notice)
     return plan, Path(folder), plan.check_data(Path(folder))

@@ -11,7 +11,8 @@ from graph.settings import WHERE_NOT_WHAT
 from ledger.decisions import DecisionKind
 from models.providers.rehearsal import NOTICE
 from models.settings import ModelSettings
-from reporting.labels import AGREEMENT, DECISIONS, JUDGING, USER_AGREES, is_judged, plural
+from nodes.decision import STOPPED
+from reporting.labels import AGREEMENT, DECISIONS, ENDINGS, JUDGING, USER_AGREES, is_judged, plural
 from reporting.manifest import LaterLimit, RunError, is_rehearsed
 from runners.terminal import printable
 from samples.files import layout_to_write
@@ -177,6 +178,9 @@ def _numbers(run: Mapping[str, Any], mode: str) -> Iterator[tuple[str, str]]:
     if is_judged(mode):
         for rounds, count in numbers["accepted_rounds"].items():
             yield f"exchanges with accepted rounds: {rounds}", _share(count, exchanges)
+    for ending in STOPPED:
+        if stopped := numbers["endings"].get(ending):
+            yield f"exchanges kept: {ENDINGS[ending]}", _share(stopped, exchanges)
     if failed := numbers["endings"].get("failed"):
         yield "exchanges that failed", _share(failed, exchanges)
     lengths = numbers["lengths"]

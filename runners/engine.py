@@ -92,7 +92,7 @@ class Engine:
         self._plan = plan
         self._ledger = ledger
         self._tally = tally
-        self._recorded: dict[tuple[str, str], dict[tuple[int, int, str, str], RecordedReply]] = {}
+        self._recorded: dict[tuple[str, str], dict[tuple[int, int, str, int, str], RecordedReply]] = {}
         self._resuming = ledger.has_calls()
         self._judged, self._unread = ledger.judged_rounds()
         self._unread_reply: str | None = None
@@ -283,7 +283,7 @@ class Engine:
 
     def _recall(self, call: Call, request: str) -> str | None:
         replies = self._recorded.get((call.sample, call.mode), {})
-        recorded = replies.get((call.exchange, call.round, call.step, request))
+        recorded = replies.get((call.exchange, call.round, call.step, call.asked, request))
         if recorded is None:
             return None
         if kind := recorded.failure_kind:
@@ -310,8 +310,8 @@ async def evolve_sample(
     Raises:
         RunStopped, LedgerError: the run cannot continue.
     """
-    # At most seven supersteps a round, one an exchange, and the ends: this stops an endless loop.
-    steps = 7 * settings.max_rounds + len(sample.exchanges) + 5
+    # At most eight supersteps a round, one an exchange, and the ends: this stops an endless loop.
+    steps = 8 * settings.max_rounds + len(sample.exchanges) + 5
     config = RunnableConfig(recursion_limit=steps, **(traced or {}))
     try:
         if sample.format == "alpaca":

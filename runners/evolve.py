@@ -79,7 +79,7 @@ def evolve(
     settings, limits = settings_from(given)
     plan = make_plan(
         data, settings, limits, modes=modes, format=form, start=start, stop=stop, retry_failed=retry_failed
-    )
+    ).resuming(run)
     click.echo(f"{data}: {plan.data.describe()}", err=True)
     for notice in plan.notices():
         click.echo(notice, err=True)

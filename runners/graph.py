@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import click
 from langchain_core.runnables.graph import Graph
 
-from graph.topology import CONVERSATION, depths, topology
+from graph.topology import CONVERSATION, depths, is_shortcut, topology
 from prompts.method import MODES
 from reporting.graph_counts import GraphCounts, StepCounts, graph_counts
 from reporting.graph_svg import graph_png, graph_svg
@@ -131,17 +131,19 @@ def _numbers(step: StepCounts) -> dict[str, str]:
 
 
 def _ascii(counts: GraphCounts) -> Iterable[str]:
-    """Draw the graph from top to bottom, and list sideways and back edges and all numbers below."""
+    """Draw the graph from top to bottom, and list the other edges and all numbers below."""
     drawn = counts.graph
     depth = depths(drawn)
-    left_out = [(e.source, e.target) for e in drawn.edges if depth[e.target] <= depth[e.source]]
+    past = [(e.source, e.target) for e in drawn.edges if is_shortcut(e)]
+    left_out = past + [(e.source, e.target) for e in drawn.edges if depth[e.target] <= depth[e.source]]
     names = {node.id: node.id.rpartition(":")[2] for node in drawn.nodes.values()}
     forward = Graph(drawn.nodes, [e for e in drawn.edges if (e.source, e.target) not in left_out])
     yield from (line.rstrip() for line in forward.draw_ascii().splitlines())
-    for title, higher in (("and sideways:", False), ("and back:", True)):
+    for title, way in (("and past:", 1), ("and sideways:", 0), ("and back:", -1)):
         targets: dict[str, list[str]] = {}
         for source, target in left_out:
-            if (depth[target] < depth[source]) == higher:
+            lower = (depth[target] > depth[source]) - (depth[target] < depth[source])
+            if lower == way:
                 targets.setdefault(names[source], []).append(names[target])
         if targets:
             yield from ("", title)

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from graph.settings import Settings
 from models.keys import Keys
@@ -17,7 +17,7 @@ from models.token_counter import AUTO, ESTIMATE, estimate_notice, load_tokenizer
 from prompts.method import MODES
 from reporting.cost import unpriced
 from reporting.labels import NO_PRICE
-from reporting.manifest import Manifest, RunError, new_manifest
+from reporting.manifest import Manifest, RunError, new_manifest, read_manifest, settings_to_resume
 from runners.folder import checked_before
 from samples.formats import FORMATS
 from samples.reader import DataSet, open_data
@@ -61,6 +61,14 @@ class Plan:
         if self.data.format != "alpaca" and self.settings.max_exchanges is None:
             found += filter(None, [estimate_notice(self.settings, self.settings.tokenizer)])
         return found
+
+    def resuming(self, folder: Path) -> Self:
+        """Return the plan with the settings as the run in a folder began with them, if there is one."""
+        try:
+            made = read_manifest(folder)
+        except RunError:
+            return self
+        return replace(self, settings=settings_to_resume(self.settings, made))
 
     def check_data(self, folder: Path) -> Manifest:
         """Read the whole data set, unless the run in this folder already did, and return the run's manifest.

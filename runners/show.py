@@ -102,7 +102,7 @@ class _Story:
             # Rounds of a superseded attempt are shown with `--calls` only.
             if round_number in rounds or self._with_calls or any(each.counted for each in steps.values()):
                 self._output.heading(f"── Round {round_number} ──", "bold")
-                self._round(steps, rounds.get(round_number))
+                self._round(steps, rounds.get(round_number), failed="failure" in outcome)
         failure = outcome.get("failure")
         if failure:
             self._part("Failed", labels.failure_line(failure), "red")
@@ -115,11 +115,11 @@ class _Story:
             self._output.heading("What changed", "bold")
             self._output.text(_marked(outcome["original"], outcome["response"]), indent=2)
 
-    def _round(self, steps: Mapping[str, StepCalls], done: Mapping[str, Any] | None) -> None:
+    def _round(self, steps: Mapping[str, StepCalls], done: Mapping[str, Any] | None, *, failed: bool) -> None:
         for step, step_calls in steps.items():
             for call, why_not in step_calls.all:
-                # A failed call is reported at the end of its exchange.
-                if not self._with_calls and (why_not or call["failure"] is not None):
+                # The call that an exchange failed at is reported at its end.
+                if not self._with_calls and (why_not or (call["failure"] is not None and failed)):
                     continue
                 text, title = call["reply"], STEPS[step].label
                 if done and not why_not:
@@ -139,7 +139,7 @@ class _Story:
                 self._part(title, text)
                 if call["thoughts"] and not self._with_calls:
                     self._output.text(f"({labels.thoughts(call)}, see --calls)", "dim", indent=2)
-        if done and (done["forward"] or done["reversed"]):
+        if done and (done["forward"] or done["reversed"] or done.get("guard")):
             outcome = "; ".join([labels.round_outcome(done), *labels.round_remarks(done)])
             style = "bold green" if done["accepted"] else "bold yellow"
             self._output.heading(outcome[0].upper() + outcome[1:], style)

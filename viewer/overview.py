@@ -6,7 +6,7 @@ from html import escape
 
 from nicegui import ui
 
-from reporting import charts, headline, html_tables
+from reporting import charts, headline, html_tables, labels
 from reporting.charts import Chart
 from reporting.headline import Metric, progress
 from reporting.snapshot import Snapshot
@@ -100,6 +100,10 @@ def _mode(run: RunPages, mode: str, found: ModeStatistics, snapshot: Snapshot) -
             link = run.address("/samples", {"mode": mode, "decided": "some"})
             left = f"{deciding.decided:,} of {found.exchanges:,} decided: show the others"
             chart(charts.deciding(deciding), left, link)
+    if not_judged := html_tables.not_judged(found.endings):
+        with ui.column().classes("panel"):
+            ui.label(labels.NOT_JUDGED).classes("faint small")
+            ui.html(not_judged, sanitize=False).classes("w-full not-judged")
     if found.failures:
 
         def by_reason(reason: str) -> str:

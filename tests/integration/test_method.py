@@ -22,6 +22,7 @@ from ledger.ledger import Ledger, Result
 from models.call import Call
 from models.settings import ROLES
 from prompts.method import MODES
+from reporting.transcript import transcript
 from runners.cli import coevol
 from tests.recorder import Asked, Messages, Recorder, Refused
 
@@ -74,11 +75,7 @@ def step_of(messages: Messages, model: str) -> str:
     """Return the step that a request belongs to."""
     seen = marks(" ".join(message["content"] for message in messages))
     if model in ("positive", "critical"):
-        return (
-            f"{model}_free"
-            if any(mark.startswith(f"{model}_opening") for mark in seen)
-            else f"{model}_opening"
-        )
+        return f"{model}_free" if any("_opening" in mark for mark in seen) else f"{model}_opening"
     if model == "judge":
         # The two responses come last; the newer one is the draft.
         first, second = (int(mark.split("#")[1]) if "editor" in mark else 0 for mark in seen[-2:])
@@ -384,17 +381,17 @@ def test_each_agent_gets_its_own_persona(evolve: Evolve, pack: str) -> None:
 
 
 @pytest.mark.parametrize("pack", ["default", "classic"])
-@pytest.mark.parametrize("window", [0, 1, 2, 3])
+@pytest.mark.parametrize("window", [0, 1, 2, 3, 4])
 def test_memory_window(evolve: Evolve, pack: str, window: int) -> None:
     with Recorder(Agents(LOSES)) as server:
         evolve(server, RECORD, f"--memory-window={window}", f"--prompts={pack}")
     expected = rounds((REQUEST, "answer#1#"))
-    if window == 1:
-        # Its own reply is all that is left of the opening. No conversation may begin with the assistant,
-        # so the user's message that follows begins with it.
-        for own, other in (("positive", "critical"), ("critical", "positive")):
-            kept = ("user", [f"{own}_opening#1#", f"{other}_opening#1#"])
-            expected[f"{own}_free"] = [[("system", []), kept]]
+    for own, other in (("positive", "critical"), ("critical", "positive")):
+        # The prompt of the free debate is one of the messages. No conversation may begin with the assistant,
+        # so where its own reply is the first that is left, the user's message that follows begins with it.
+        kept = [f"{other}_opening#1#"] if window == 1 else [f"{own}_opening#1#", f"{other}_opening#1#"]
+        if window in (1, 2):
+            expected[f"{own}_free"] = [[("system", []), ("user", kept)]]
     assert by_step(server.asked) == expected
 
 
@@ -478,7 +475,8 @@ def test_a_conversations_system_prompt_is_shown_whatever_the_template(evolve: Ev
 )
 def test_how_many_exchanges_are_worked_on(evolve: Evolve, options: list[str], worked_on: int) -> None:
     with Recorder(Agents(draft="{} " + "many words " * 100)) as server:
-        result = evolve(server, conversation(4), "--mode=advise", *options)["advise"]
+        options = [*options, "--mode=advise", "--guards=off"]  # the draft is a loop
+        result = evolve(server, conversation(4), *options)["advise"]
     assert len(result.outcome) == worked_on
     assert len(server.asked) == 2 * worked_on
 
@@ -523,7 +521,7 @@ def edges() -> Iterator[tuple[str, str, bool]]:
 
 
 def test_the_graph_is_that_of_the_method() -> None:
-    groups = [["begin"], *STEPS, ["decide"]]
+    groups = [["begin"], *STEPS[:-1], ["guards"], STEPS[-1], ["decide"]]
     expected = {
         (before, after, False)
         for group, following in pairwise(groups)
@@ -532,8 +530,149 @@ def test_the_graph_is_that_of_the_method() -> None:
     }
     expected |= {("__start__", "begin", False), ("finish", "__end__", False)}
     expected |= {("decide", after, True) for after in (*STEPS[0], "finish")}
+    # A draft that is refused is not judged.
+    expected -= {("guards", judge, False) for judge in STEPS[-1]}
+    expected |= {("guards", after, True) for after in (*STEPS[-1], "finish")}
     # With `lazy_judge` the second judgement comes after the first, or not at all.
-    expected -= {("editor", "judge_reversed", False), ("judge_forward", "decide", False)}
-    expected |= {("editor", "judge_reversed", True)}
+    expected -= {("judge_forward", "decide", False)}
     expected |= {("judge_forward", after, True) for after in ("judge_reversed", "decide")}
     assert set(edges()) == expected
+
+
+# --- drafts that are not judged, and agents without a word
+
+WITHOUT_A_JUDGE = [mode for mode in BY_MODE if mode != "evolve"]
+
+
+class Speaking(Agents):
+    """Agents of whom some say something else: `said` has their replies by step, one for each time it is
+    asked; the last one is repeated."""
+
+    def __init__(self, *verdicts: tuple[str, str], **said: list[str]) -> None:
+        super().__init__(*verdicts)
+        self._said = said
+        self._asked: Counter[str] = Counter()
+
+    def __call__(self, messages: Messages, model: str) -> str:
+        step = step_of(messages, model)
+        if step not in self._said:
+            return super().__call__(messages, model)
+        self._asked[step] += 1
+        return self._said[step][min(self._asked[step], len(self._said[step])) - 1]
+
+
+def steps(asked: list[Asked]) -> Counter[str]:
+    return Counter(step_of(one.messages, one.model) for one in asked)
+
+
+def test_a_refused_draft_is_not_judged(evolve: Evolve) -> None:
+    # The first draft is accepted, the second one is the first, word for word.
+    with Recorder(Speaking(WINS, editor=["A new editor#1#", " A new\neditor#1# "])) as server:
+        (done,) = evolve(server, RECORD)["evolve"].outcome
+    assert steps(server.asked)["judge_forward"] == steps(server.asked)["judge_reversed"] == 1
+    assert len(server.asked) == 8 + 6
+    assert (done["response"], done["ending"], done["accepted_rounds"]) == (
+        "A new editor#1#",
+        "guard_unchanged",
+        1,
+    )
+    first, second = done["rounds"]
+    assert "guard" not in first
+    assert (second["guard"], second["accepted"], second["forward"]) == ("unchanged", False, None)
+
+
+def test_the_paper_has_no_guards(evolve: Evolve) -> None:
+    with Recorder(Speaking(LOSES, editor=["answer#1#"])) as server:
+        (done,) = evolve(server, RECORD, "--guards=off")["evolve"].outcome
+    assert len(server.asked) == 8
+    assert done["ending"] == "not_accepted"
+
+
+@pytest.mark.parametrize("mode", WITHOUT_A_JUDGE)
+def test_a_refused_draft_rewrites_nothing(evolve: Evolve, mode: str) -> None:
+    with Recorder(Speaking(editor=["I'm sorry, but I can't help with that."])) as server:
+        result = evolve(server, RECORD, f"--mode={mode}")[mode]
+    (done,) = result.outcome
+    assert (done["response"], done["ending"], result.accepted_rounds) == ("answer#1#", "guard_refusal", 0)
+    (refused,) = done["rounds"]
+    assert (refused["draft"][:9], refused["guard"], refused["accepted"]) == ("I'm sorry", "refusal", False)
+
+
+@pytest.mark.parametrize("step", ["positive_opening", "critical_opening", "positive_free", "critical_free"])
+def test_the_round_goes_on_without_a_speech(evolve: Evolve, step: str) -> None:
+    with Recorder(Speaking(LOSES, **{step: [""]})) as server:
+        (done,) = evolve(server, RECORD)["evolve"].outcome
+    assert done["ending"] == "not_accepted"
+    made = steps(server.asked)
+    assert made.pop(step) == 2  # the same messages, once more
+    same = [one.messages for one in server.asked if step_of(one.messages, one.model) == step]
+    assert same[0] == same[1]
+    (advised,) = [one.messages for one in server.asked if one.model == "advisor"]
+    # What there was to weigh is gone with an opening; an empty fence or message never appears.
+    missing = {"positive_opening": ["critical_free"], "critical_opening": ["positive_free"]}.get(step, [])
+    assert set(made) == {name for group in STEPS for name in group} - {step, *missing}
+    text = advised[-1]["content"]
+    assert text.count("(This debater wrote nothing.)") == 1 + len(missing)
+    assert f"{step}#" not in text
+    for one in server.asked:
+        assert all(message["content"].strip() for message in one.messages)
+        assert not re.search(r"<(\w+)>\s*</\1>", one.messages[-1]["content"])
+        assert all(a["role"] != b["role"] for a, b in pairwise(one.messages))
+
+
+def test_an_empty_reply_is_asked_for_once_more(evolve: Evolve) -> None:
+    said = {step: ["", f"{step}#1#"] for step in ("positive_opening", "advisor", "editor")}
+    with Recorder(Speaking(WINS, **said)) as server:
+        (done,) = evolve(server, RECORD, "--max-rounds=1")["evolve"].outcome
+    assert (done["response"], done["ending"]) == ("editor#1#", "max_rounds")
+    assert steps(server.asked) == {**{step: 1 for group in STEPS for step in group}, **dict.fromkeys(said, 2)}
+
+
+@pytest.mark.parametrize(
+    ("silent", "ending", "calls"),
+    [
+        (("positive_opening", "critical_opening"), "no_suggestions", 4),
+        (("advisor",), "no_suggestions", 6),
+        (("editor",), "no_draft", 7),
+    ],
+)
+def test_without_a_text_the_exchange_ends_with_its_current_response(
+    evolve: Evolve, tmp_path: Path, silent: tuple[str, ...], ending: str, calls: int
+) -> None:
+    # In the second round, after an accepted draft.
+    said = {step: [f"{step}#1#", ""] for step in silent}
+    with Recorder(Speaking(WINS, **said)) as server:
+        result = evolve(server, RECORD)["evolve"]
+    (done,) = result.outcome
+    assert (result.status, done["ending"], done["response"]) == ("done", ending, "editor#1#")
+    assert len(done["rounds"]) == 1
+    assert len(server.asked) == 8 + calls
+    # What was asked in the round without a draft belongs to the result.
+    calls_made = Ledger.open(tmp_path / "run0" / "ledger.sqlite").calls("a")
+    debate = transcript(calls_made, done, "evolve")
+    assert all(step.counted for step in debate[2].values())
+
+
+@pytest.mark.parametrize("order", ["judge_forward", "judge_reversed"])
+@pytest.mark.parametrize("retries", [0, 1])
+def test_an_empty_verdict_cannot_be_read(evolve: Evolve, order: str, retries: int) -> None:
+    with Recorder(Speaking(WINS, **{order: [""]})) as server:
+        options = ("--max-rounds=1", f"--judge-retries={retries}")
+        (done,) = evolve(server, RECORD, *options)["evolve"].outcome
+    # The other order alone counts.
+    assert (done["response"], done["ending"]) == ("editor#1#", "max_rounds")
+    assert done["rounds"][0][order.removeprefix("judge_")] == {"reply": "", "points": None}
+    asked = [one.messages for one in server.asked if step_of(one.messages, one.model) == order]
+    assert len(asked) == 1 + retries
+    if retries:
+        assert [message["role"] for message in asked[1]] == ["system", "user"]
+        assert asked[1][-1]["content"].startswith(asked[0][-1]["content"])
+        assert asked[1] != asked[0]
+
+
+def test_two_empty_verdicts_keep_the_current_response(evolve: Evolve) -> None:
+    silent = {"judge_forward": [WINS[0], ""], "judge_reversed": [WINS[1], ""]}
+    with Recorder(Speaking(WINS, **silent)) as server:
+        result = evolve(server, RECORD)["evolve"]
+    (done,) = result.outcome
+    assert (result.status, done["ending"], done["response"]) == ("done", "judge_error", "editor#1#")

@@ -75,6 +75,26 @@ def test_an_older_ledger_is_upgraded_with_its_contents(old: Path, tmp_path: Path
     assert "Tian Shan" in (tmp_path / "out.json").read_text()
 
 
+def test_a_run_goes_on_without_settings_that_it_did_not_have(tmp_path: Path) -> None:
+    """A run begun before there were guards has none, and its memory window did not count the prompt."""
+    (tmp_path / "data.json").write_text(json.dumps([RECORD]))
+    command = ("evolve", "data.json", "-o", "run", "--max-rounds=1")
+    look(*command, "--guards=off", "--memory-window=2", cwd=tmp_path)
+    file = tmp_path / "run" / "run.json"
+    made = json.loads(file.read_text())
+    del made["settings"]["guards"]
+    made["settings"]["memory_window"] = 1
+    file.write_text(json.dumps(made))
+    with closing(sqlite3.connect(tmp_path / "run" / "ledger.sqlite")) as connection, connection:
+        connection.execute("DELETE FROM results")
+    again = look(*command, "--memory-window=1", cwd=tmp_path).stderr
+    assert "8 from the ledger" in again
+    assert " 0 calls" in again.splitlines()[-1]
+    assert json.loads(file.read_text()) == made
+    for options in (("--memory-window=1", "--guards=on"), ("--memory-window=2",)):
+        assert "made differently" in look(*command, *options, cwd=tmp_path, status=2).stderr
+
+
 def test_several_processes_upgrade_at_once(old: Path, tmp_path: Path) -> None:
     processes = [start("stats", "run", cwd=tmp_path) for _ in range(3)]
     for process in processes:

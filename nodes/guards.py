@@ -1,0 +1,642 @@
+"""The guards: checks of a draft that need no model, between the editor and the judge.
+
+A draft that one of them refuses is not judged, which saves two calls, and never becomes training data: the
+exchange ends with its current response. They are ours, not the paper's (`--guards off`). In doubt a draft
+passes; the judge is still to come. What each looks for, and how often it refuses a good response, is in
+docs/guards.md.
+
+Each is a comparison: what the current response does too, or the request calls for, is no reason to refuse.
+All take time linear in the length of the texts.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from langgraph.runtime import Runtime
+
+from nodes.agent import Node, request_values
+from nodes.decision import Guard, RefusedView, refuse
+from nodes.language import is_other_language
+from nodes.settings import AgentSettings
+from prompts.method import DEBATE, STEPS, TEMPLATES, Mode
+from prompts.pack import Pack, current_pack
+
+
+async def refused_by(
+    draft: str, request: str, response: str, instructions: "Instructions", system: str = ""
+) -> Guard | None:
+    """Return the first guard that refuses a draft, None where none does.
+
+    Args:
+        draft: what the editor wrote.
+        request: what it answers.
+        response: the current response; empty where there is none.
+        instructions: the texts of the prompt pack.
+        system: the record's own system prompt.
+    """
+    if is_unchanged(draft, response):
+        return "unchanged"
+    request = f"{system}\n{request}" if system else request
+    if is_refusal(draft, request, response):
+        return "refusal"
+    if is_loop(draft, request, response):
+        return "loop"
+    if repeats_instructions(draft, request, response, instructions):
+        return "instructions"
+    if has_chatter(draft, request, response):
+        return "chatter"
+    return "language" if await is_other_language(draft, request, response) else None
+
+
+# --- unchanged
+
+
+def is_unchanged(draft: str, response: str) -> bool:
+    """Whether a draft is the current response word for word: white space and Unicode's several ways to write
+    one letter do not count."""
+    # Most differ from the beginning.
+    return _plain(draft[:200])[:50] == _plain(response[:200])[:50] and _plain(draft) == _plain(response)
+
+
+def _plain(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+# --- refusal
+
+_REFUSED = (
+    r"(?:help|assist|comply|fulfil|answer|respond|provide|generat|creat|produc|writ|shar|support|engag|continu"
+    r"|discuss|complet|process|carry|do\s+(?:that|this|so|it)|offer|give|participat|proceed|accommodat|endors"
+    r"|facilitat|rewrit|revis|improv|edit|perform|meet|grant|satisfy|offer|advis|encourag|promot|condon)"
+)
+_CANNOT = (
+    r"(?:can(?:'|no)t|can\s+not|could\s*n[o']t|won't|will\s+not|would\s+not|wouldn't|must\s+decline|have\s+to\s+decline"
+    r"|need\s+to\s+decline|am\s+(?:not\s+able|unable|not\s+allowed|not\s+permitted|not\s+programmed|not\s+comfortable)"
+    r"|'m\s+(?:not\s+able|unable|not\s+allowed|not\s+permitted|not\s+programmed|not\s+comfortable)"
+    r"|do\s+not\s+feel\s+comfortable|don't\s+feel\s+comfortable)"
+)
+_SORRY = (
+    r"(?:(?:i['’]?m|i\s+am|we['’]?re|we\s+are)\s+(?:so\s+|very\s+|truly\s+|really\s+)?(?:sorry|afraid)"
+    r"|sorry|(?:my\s+)?(?:sincere\s+)?apologies|i\s+apologi[sz]e|i\s+regret|unfortunately|regrettably)"
+)
+_AS_AI = (
+    r"as\s+an?\s+(?:ai|artificial\s+intelligence|(?:large\s+)?language\s+model|assistant|responsible|ethical|virtual)"
+    r"(?:[\s-]+(?:ai|language|model|assistant|chatbot|system|powered|based|developed|trained|created|by|openai|alibaba"
+    r"|cloud|anthropic|meta|google))*"
+)
+_REFUSALS = re.compile(
+    # I'm sorry, but I can't help with that.
+    rf"{_SORRY}\b[^.!?\n]{{0,60}}?\bi\s*(?:{_CANNOT})\s+(?:\w{{1,20}}\s+){{0,2}}?{_REFUSED}"
+    # As an AI language model, I cannot provide …
+    rf"|\b{_AS_AI}[\s,]+(?:\w{{1,20}}\s+){{0,3}}?i\s*(?:{_CANNOT})\s+(?:\w{{1,20}}\s+){{0,2}}?{_REFUSED}"
+    # I cannot assist with that request.
+    rf"|\bi\s*(?:{_CANNOT})\s+(?:to\s+|be\s+able\s+to\s+|in\s+good\s+conscience\s+)?(?:help|assist|comply|fulfil"
+    r"|(?:provide|generate|create|write|answer|complete|process|do|support|engage|continue|respond)[a-z]*"
+    r"\s+(?:\w{1,20}\s+){0,3}?(?:that|this|these|such|your|the)\b)"
+    r"|\bi\s+(?:must|have\s+to|need\s+to|will\s+have\s+to|respectfully)\s+(?:respectfully\s+)?(?:decline|refuse)\b"
+    r"|\b(?:this|that|your|the)\s+(?:request|prompt|question|content)\s+(?:is|goes|violates|appears)\b[^.!?\n]{0,40}?"
+    r"\b(?:against|violat|inappropriate|harmful|not\s+something\s+i\s+can)"
+    r"|\bi\s+decline\s+to\b|\bthat(?:'s|\s+is)\s+not\s+something\s+i\s+can\b",
+    re.IGNORECASE,
+)
+_ZH_REFUSALS = re.compile(
+    r"(?:抱歉|对不起|不好意思|很遗憾|十分遗憾|非常遗憾)[^。！？\n]{0,20}?(?:无法|不能|没办法|没有办法|不便|难以|不可以)"
+    r"[^。！？\n]{0,12}?(?:帮|协助|提供|回答|回复|完成|满足|生成|创作|撰写|写|处理|执行|参与|讨论|继续|给出|支持|答复|改写|修改)"
+    r"|作为[^。！？\n]{0,14}?(?:AI|人工智能|语言模型|智能助手|助手|助理|机器人)[^。！？\n]{0,12}?"
+    r"(?:无法|不能|没办法|不便|不可以|不会)[^。！？\n]{0,8}?(?:帮|协助|提供|回答|回复|完成|满足|生成|创作|撰写|写|处理|执行"
+    r"|参与|讨论|继续|给出|支持|答复|改写|修改)"
+    r"|我(?:无法|不能|没办法)(?:帮助?你|帮助?您|协助你|协助您|满足(?:你|您|这|该)|回答(?:你|您|这|该)|完成(?:你|您|这|该)"
+    r"|提供(?:这|该|此|相关|您|你)|处理(?:这|该|此)|继续)"
+    r"|(?:这|该|您的|你的)个?(?:请求|问题|要求|内容)[^。！？\n]{0,10}?(?:违反|不当|不适合|不合适|有害)",
+    re.IGNORECASE,
+)
+# What a model cannot do is no refusal to say: the pack asks for it where a request needs more than text.
+_LIMITS = re.compile(
+    r"real[- ]?time|up[- ]to[- ]date|current\s+(?:data|information|events|weather|time|date)|brows|internet"
+    r"|online|attach|upload|\b(?:open|view|see|hear|play|display|show|draw|access|send|click|look|run|execute|physically)\b"
+    r"|\b(?:image|picture|photo|video|audio|file|link|url|website|sound)s?\b|without|\bmore\s+(?:information|context|details)"
+    r"|personal\s+(?:experience|opinion|feeling|belief)|feelings|opinions|emotions|not\s+(?:provided|given|included)"
+    r"|实时|联网|上网|浏览|图片|图像|照片|视频|音频|文件|链接|网址|网站|更多信息|上下文|个人(?:经历|意见|观点|感受)|情感|感情"
+    r"|没有(?:提供|给出)|未提供|请提供",
+    re.IGNORECASE,
+)
+_SIGNS_OF_REFUSAL = (
+    *(
+        "sorry",
+        "afraid",
+        "apolog",
+        "regret",
+        "unfortunately",
+        "can't",
+        "cannot",
+        "can not",
+        "unable",
+        "not able",
+    ),
+    *(
+        "won't",
+        "will not",
+        "not allowed",
+        "not permitted",
+        "comfortable",
+        "declin",
+        "refus",
+        "request",
+        "prompt",
+    ),
+    *(
+        "as an ai",
+        "as a ",
+        "as an ",
+        "not something i",
+        "content",
+        "question",
+        "抱歉",
+        "对不起",
+        "不好意思",
+        "遗憾",
+    ),
+    *("无法", "不能", "没办法", "请求", "违反", "不便"),
+)
+"""One of these is in every refusal; a quick look."""
+_HEAD = 300
+"""Characters in which a refusal begins."""
+_MAX_REFUSAL = 900
+"""Characters: whoever writes more than that has answered."""
+
+
+def is_refusal(draft: str, request: str, response: str) -> bool:
+    """Whether a draft refuses the request where the current response did not."""
+    if len(draft) > _MAX_REFUSAL or not _refuses(draft) or _refuses(response):
+        return False
+    # A letter of refusal may have been asked for.
+    return not re.search(
+        r"refus|declin|reject|apolog|sorry|regret|excuse|turn(?:ing)? down"
+        r"|拒绝|婉拒|道歉|抱歉|致歉|谢绝|推辞|对不起",
+        request,
+        re.IGNORECASE,
+    )
+
+
+def _refuses(text: str) -> bool:
+    head = text[:_HEAD].replace("’", "'").lower()
+    if not any(sign in head for sign in _SIGNS_OF_REFUSAL):
+        return False
+    found = _REFUSALS.search(head) or _ZH_REFUSALS.search(head)
+    # A refusal opens the text, or its second sentence does; of a story it is far inside.
+    if found is None or found.start() > 80:
+        return False
+    sentence = head[found.start() : found.end() + 80]
+    return not _LIMITS.search(sentence)
+
+
+# --- loop
+
+_TAIL = 6_000
+"""Characters at the end of a draft in which a loop is looked for: one that goes on to the end is there."""
+
+_ASKS_FOR_REPETITION = re.compile(
+    r"repeat|repetit|over and over|again and again|\btimes\b|\d\s*times|mantra|chant|tongue[- ]?twister"
+    r"|refrain|chorus|\bsong|lyric|poem|rhyme|verse|\bpattern|print|loop|\brows?\b|\blines of\b|dummy"
+    r"|placeholder|lorem|filler|ascii"
+    r"|重复|反复|\d+[遍次]|[一二三四五六七八九十百千][遍次]|口号|绕口令|歌|诗|循环|打印|图案|占位",
+    re.IGNORECASE,
+)
+_NUMBERS = "0123456789()[].):、）-*•·+> \t"
+_SENTENCE_END = re.compile(r"[.!?;。！？；\n]+\s*")
+_LIKE_A_TABLE = re.compile(r"[|{}<>=\\\t]|--|\d\s*[,;xX×*/+]\s*\d")
+
+
+def is_loop(draft: str, request: str, response: str) -> bool:
+    """Whether a draft says the same again and again to its end, and the current response does not."""
+    return _loops(draft, request) and not _loops(response, request)
+
+
+def _loops(text: str, request: str) -> bool:
+    tail = text[-_TAIL:].rstrip()
+    if len(tail) < 60 or tail.count("```") % 2 or tail.endswith("```"):
+        return False
+    return _is_periodic(tail, request) or _repeats_units(tail, request)
+
+
+def _is_periodic(tail: str, request: str) -> bool:
+    """Whether the end of a text is one phrase, again and again."""
+    flat = " ".join(tail.lower().split())
+    ending = flat[-12:]
+    before = flat.rfind(ending, 0, -1)
+    if before < 0:
+        return False
+    period = len(flat) - len(ending) - before
+    # How far back each character is the one a period later: in steps, doubled while they fit.
+    length, step = period + len(ending), max(period, 64)
+    while length < len(flat):
+        some = min(step, len(flat) - period - (length - period))
+        if some <= 0:
+            break
+        end = len(flat) - (length - period)
+        if flat[end - some : end] != flat[end - some - period : end - period]:
+            if some == 1:
+                break
+            step = some // 2
+            continue
+        length += some
+        step *= 2
+    times = length / period
+    phrase = flat[-period:]
+    # In bytes, since a Chinese character says as much as three letters.
+    said = len("".join(filter(str.isalpha, phrase)).encode("utf-8", "replace"))
+    weight = len(flat[-length:].encode("utf-8", "replace"))
+    if not said or _LIKE_A_TABLE.search(phrase):
+        return False
+    if _ASKS_FOR_REPETITION.search(request):
+        return times >= 30 and weight >= 1500
+    if len(phrase.encode("utf-8", "replace")) >= 40:
+        return times >= 4
+    return times >= 8 and weight >= 160 if said >= 5 else times >= 40 and weight >= 400
+
+
+_UNITS = 40
+"""How many sentences and lines at the end of a draft are compared."""
+
+
+def _repeats_units(tail: str, request: str) -> bool:
+    """Whether the last sentences are a few, in any order, each again and again."""
+    units = [unit for unit in _SENTENCE_END.split(tail) if unit][-_UNITS:]
+    # The number of an item is no difference.
+    units = [unit for each in units if (unit := each.strip(_NUMBERS))]
+    if len(units) < 12 or len(set(units)) > len(units) / 2 or _ASKS_FOR_REPETITION.search(request):
+        return False
+    # The last one may be cut off; a short unit is a label, a name or an item.
+    last = units[:-1]
+    long = [
+        unit for unit in last if len(unit.encode("utf-8", "replace")) >= 9 and not _LIKE_A_TABLE.search(unit)
+    ]
+    return len(long) >= max(11, 0.8 * len(last)) and len(set(long)) <= len(long) / 4
+
+
+# --- instructions
+
+RUN, HAN_RUN = 8, 16
+"""How many words of the instructions in a row, or Chinese characters, are a repetition of them."""
+_STEP, _HAN_STEP = 4, 8
+# Every run holds one of the shorter ones that begin at each fifth word (ninth character).
+
+_WORDS = re.compile(r"[^\W_]+")
+_HAN = re.compile(r"[㐀-䶿一-鿿]+")
+
+
+class Instructions(NamedTuple):
+    """The own text of a prompt pack, as it is searched."""
+
+    starts: frozenset[str]
+    """All runs of half the length."""
+    words: str
+    """The words in lower case, a space around each."""
+    han: str
+    """The Chinese characters."""
+
+
+_GAP = "\ue000"
+"""What stands in a prompt in place of each text that is not the pack's own; no word holds it."""
+
+
+def instructions_of(pack: Pack, settings: AgentSettings, mode: Mode) -> Instructions:
+    """Return what the agents of a mode are told besides the record and each other's texts.
+
+    A pack may choose its words by what there is: with and without an input and a system prompt.
+    """
+    personas = tuple(settings.persona(STEPS[step].role) for step in mode.steps)
+    key = (pack.digest, mode, settings.verdict, personas)
+    if key not in _read:
+        if len(_read) > 50:  # in Studio, where packs and personas are edited
+            _read.clear()
+        _read[key] = read_instructions(_own_texts(pack, mode, settings.verdict, personas))
+    return _read[key]
+
+
+_read: dict[tuple[object, ...], Instructions] = {}
+
+
+def _own_texts(pack: Pack, mode: Mode, verdict: str, personas: Sequence[str]) -> Iterator[str]:
+    texts: dict[str, None] = {}
+    for name, persona in zip(mode.steps, personas, strict=True):
+        step, shown = STEPS[name], mode.shown(name)
+        template = f"judge_{verdict}" if step.forms else name
+        for given in ("", _GAP):
+            values: dict[str, Any] = dict.fromkeys(TEMPLATES[template].variables)
+            values |= dict.fromkeys(shown, _GAP)
+            if "debate" in shown:
+                values["debate"] = [_GAP] * len(DEBATE)
+            prompt = pack.render(
+                template, persona=persona, system=given, instruction=_GAP, input=given, **values
+            )
+            texts |= dict.fromkeys(message["content"] for message in prompt)
+    for text in texts:
+        yield from text.split(_GAP)
+
+
+def read_instructions(texts: Iterable[str]) -> Instructions:
+    """Return texts as they are searched."""
+    starts: set[str] = set()
+    all_words: list[str] = []
+    all_han: list[str] = []
+    for text in texts:
+        words, han = _words(text), _han(text)
+        starts.update(
+            _runs(words, _STEP), (han[at : at + _HAN_STEP] for at in range(len(han) - _HAN_STEP + 1))
+        )
+        all_words += [*words, "\n"]
+        all_han.append(han)
+    return Instructions(frozenset(starts), f" {' '.join(all_words)} ", "\n".join(all_han))
+
+
+_ROLE_TALK = re.compile(
+    r"\bas\s+(?:the|an?|your)\s+(?:editor|advisor|judge|debater|reviewer\s+of\s+this)\b"
+    r"|\bmy\s+(?:role|task|job)\s+(?:as|is\s+to\s+(?:edit|revise|improve|rewrite))"
+    r"|\b(?:good|high[- ]quality|suitable|useful|better|as|for|of)\s+training\s+data\b"
+    r"|\b(?:meets?|met|satisf(?:y|ies)|fulfil(?:l|ls|s)?)\s+(?:all\s+(?:of\s+)?)?(?:the|these|those|your)\s+"
+    r"(?:\w{1,20}\s+)?(?:criteria|requirements)\s+(?:for\s+(?:being\s+)?(?:a\s+)?good|of\s+a\s+good|set|mentioned|given|listed)"
+    r"|\b(?:this|the|my)\s+(?:revised|improved|edited|updated|rewritten|new|original|current|previous|old|above"
+    r"|initial|first)\s+(?:response|answer|reply|draft)\s+(?:is|was|has|had|does|did|meets?|addresses|provides?"
+    r"|incorporates?|follows?|includes?|now|keeps?|adds?|maintains?|contains?|ensures?|takes?|can|could|should|lacks?"
+    r"|fails?|already|effectively|clearly|accurately|correctly)\b"
+    r"|\bthis\s+response\s+(?:is\s+(?:correct|accurate|complete|clear|good|better|well)|meets|satisfies|addresses"
+    r"|incorporates|follows|fulfil|does\s+(?:every|what|all|not))\b"
+    r"|\b(?:based\s+on|following|per|incorporat\w{1,5}|according\s+to|address\w{0,3}|implement\w{0,6}|appl(?:y|ying|ied)|consider\w{0,5}"
+    r"|with|using|taking)\s+(?:all\s+(?:of\s+)?)?(?:the|your|these|those)\s+(?:\w{1,20}\s+)?(?:suggestions?|suggested\s+(?:changes"
+    r"|improvements|edits))\b"
+    r"|\b(?:the|your|both)\s+(?:positive|critical|first|second|other)\s+debaters?\b|\bthe\s+debate\s+(?:above|between)\b"
+    r"|\b(?:the\s+)?(?:first|second|third)\s+suggestion\s+(?:is|was|has|asks?|says?)\b"
+    r"|\bassistant\s+[12]\b|\bresponse\s+[12]\s*(?:is|by|and|,|:|has)"
+    r"|^\W{0,4}your\s+role\s*[:：]|</?(?:suggestions|system_prompt|positive|critical|other_opening)(?:-\d+)?>"
+    r"|作为(?:一[名位个])?(?:编辑|评审|裁判|辩手|顾问)[，,]?我|(?:优质|良好|好|高质量|合格)的?训练(?:数据|资料|样本)"
+    r"|(?:修改|修订|改进|优化|润色|完善|改写|原|当前|原始|原来|之前|先前|上述|旧)[后的过]{0,2}(?:回答|回复|答复|响应)"
+    r"(?:是|已|更|在|中|没|不|保留|增加|包含|满足|符合|做|能|可|采纳|缺)"
+    r"|(?:根据|按照|依据|采纳|结合|参考|遵循)(?:了|上述|以上|这些|您的|你的|所给的?|给出的|提供的|顾问的?)*(?:修改|改进|写作)?建议"
+    r"|[该本此这个]{1,2}(?:回答|回复|答复)(?:符合|满足|准确|正确|完整|已经)|(?:正方|反方)辩手|助手\s*[12]",
+    re.IGNORECASE | re.MULTILINE,
+)
+_SIGNS_OF_ROLE = (
+    *(
+        "the editor",
+        "an editor",
+        "your editor",
+        "the advisor",
+        "an advisor",
+        "the judge",
+        "a judge",
+        "debater",
+    ),
+    *(
+        "my role",
+        "my task",
+        "my job",
+        "your role",
+        "training data",
+        "criteria",
+        "requirements for",
+        "the debate ",
+    ),
+    *("response ", "answer ", "reply ", "draft ", "suggest", "assistant 1", "assistant 2", "<system_prompt"),
+    *(
+        "system_prompt>",
+        "positive>",
+        "critical>",
+        "other_opening>",
+        "<positive",
+        "<critical",
+        "编辑",
+        "评审",
+        "裁判",
+    ),
+    *("辩手", "顾问", "训练", "回答", "回复", "答复", "响应", "建议", "助手"),
+)
+"""One of these is in all talk of the role; a quick look."""
+_TALK_OF = re.compile(
+    r"training\s+data|\bsuggest|\bresponse|\breply|\bfeedback|\beditor|\bjudge|\bdebat|\badvis|\bassistant\s+[12]"
+    r"|\b(?:edit|revis|rewrit|review|critiqu|grad|evaluat|assess|compar|rank|rat)\w{0,10}\s+(?:\w{1,20}\s+){0,4}(?:answer|text|essay"
+    r"|draft|email|e-mail|letter|paragraph|article)|machine\s+learning|\bprompt|训练|建议|回复|答复|编辑|评审|裁判|辩|顾问"
+    r"|意见|反馈|评价|评估|修改|润色",
+    re.IGNORECASE,
+)
+
+
+_ABOUT_PROMPTS = re.compile(r"\bprompts?\b|\bsystem message|提示词", re.IGNORECASE)
+
+
+def repeats_instructions(draft: str, request: str, response: str, instructions: Instructions) -> bool:
+    """Whether a draft repeats what the agents are told, or speaks of its role, and neither request nor
+    current response does."""
+    if not _ABOUT_PROMPTS.search(request) and _quotes(draft, request, response, instructions):
+        return True
+    return _talks_of_role(draft) and not (_TALK_OF.search(request) or _talks_of_role(response))
+
+
+_WINDOW, _MOST = 100, 300
+"""Characters around a sign that are read, and how many signs at most."""
+
+
+def _talks_of_role(text: str) -> bool:
+    low, read = text.lower(), 0
+    for sign in _SIGNS_OF_ROLE:
+        at = low.find(sign)
+        while at >= 0 and read < _MOST:
+            if _ROLE_TALK.search(low, max(0, at - _WINDOW), at + _WINDOW):
+                return True
+            read, at = read + 1, low.find(sign, at + _WINDOW // 2)
+    return False
+
+
+def _quotes(draft: str, request: str, response: str, told: Instructions) -> bool:
+    words, known = _words(draft), None
+    for at in range(0, len(words) - _STEP + 1, RUN - _STEP + 1):
+        if " ".join(words[at : at + _STEP]) not in told.starts:
+            continue
+        for run in _runs(words[max(0, at - RUN + _STEP) : at + RUN], RUN):
+            if f" {run} " in told.words:
+                known = known or [f" {' '.join(_words(text))} " for text in (request, response)]
+                if not any(f" {run} " in text for text in known):
+                    return True
+    if draft.isascii() or not told.han:
+        return False
+    han, known = _han(draft), None
+    for at in range(0, len(han) - _HAN_STEP + 1, HAN_RUN - _HAN_STEP + 1):
+        if han[at : at + _HAN_STEP] not in told.starts:
+            continue
+        for begin in range(max(0, at - HAN_RUN + _HAN_STEP), min(at, len(han) - HAN_RUN) + 1):
+            run = han[begin : begin + HAN_RUN]
+            if run in told.han:
+                known = known or [_han(text) for text in (request, response)]
+                if not any(run in text for text in known):
+                    return True
+    return False
+
+
+def _words(text: str) -> list[str]:
+    return _WORDS.findall(text.lower())
+
+
+def _han(text: str) -> str:
+    return "".join(_HAN.findall(text))
+
+
+def _runs(words: Sequence[str], length: int) -> Iterator[str]:
+    return (" ".join(words[at : at + length]) for at in range(len(words) - length + 1))
+
+
+# --- chatter
+
+_YES = (
+    r"(?:(?:sure(?:\s+thing)?|certainly|of\s+course|absolutely|definitely|gladly|with\s+pleasure|no\s+problem|okay|ok"
+    r"|great(?:\s+question)?|got\s+it|understood|alright|all\s+right|thank(?:s|\s+you)(?:\s+for\s+(?:the|your)\s+\w{1,20})?"
+    r"|happy\s+to\s+help|i['’]?d\s+be\s+(?:happy|glad)\s+to(?:\s+help)?|i\s+understand)\b[\s,.!:;—–-]*)"
+)
+_REVISED = (
+    r"(?:revis|improv|edit|updat|enhanc|refin|rewrit|rewrot|rework|polish|correct|modif|rephras|restructur|clarif|expand"
+    r"|condens|amend|adjust|better)\w{0,10}"
+)
+_TEXT = r"(?:response|answer|reply|version|draft|text|rewrite|revision|rewording|attempt|message)"
+_OPENS = re.compile(
+    # Certainly! Here is …:
+    rf"(?:{_YES}+(?:here(?:['’]s|\s+(?:is|are|you\s+go))|below\s+(?:is|are|you)|the\s+following|this\s+is|please\s+find"
+    rf"|i(?:['’]ve|\s+have|['’]ll|\s+will|\s+can|['’]d|\s+would)\b|let\s+me|let['’]s|my\s+)[^\n]{{0,240}}"
+    # Here is a rewritten response that addresses the feedback
+    rf"|(?:here(?:['’]s|\s+is|\s+are)|below\s+(?:is|are)|this\s+is|the\s+following\s+is|please\s+find(?:\s+below)?)\s+"
+    rf"(?:\w{{1,20}}\s+){{0,3}}?(?:{_REVISED}[\s,]+(?:and\s+)?(?:\w{{1,20}}\s+){{0,2}}?{_TEXT}"
+    rf"|{_TEXT}\s+(?:{_REVISED}|that\s+(?:addresses|incorporates|follows|takes)"
+    r"|(?:based|following|incorporating)))[^\n]{0,240}"
+    # I have revised the response …
+    rf"|i(?:['’]ve|\s+have)?\s+(?:now\s+|also\s+|carefully\s+)?{_REVISED}\s+(?:the|your|this|my)\s+"
+    rf"(?:\w{{1,20}}\s+){{0,2}}?{_TEXT}[^\n]{{0,240}}"
+    r"|(?:(?:好的?|当然(?:可以)?|没问题|可以的?|明白了?|收到|[谢感]谢[^\n，,。！!～~]{0,20})[，,。！!～~]\s*)+"
+    r"(?:以下|下面|这里?|我(?:来|将|会|已|可以|为)|让我)[^\n]{0,120}"
+    r"|(?:以下|下面|这)是?(?:我|一个|一份|为您|为你|根据)?[^\n，。]{0,30}(?:修改|修订|改进|优化|润色|完善|改写|重写|调整|更新)"
+    r"[^\n]{0,30}(?:回答|回复|答复|版本|文本)[^\n]{0,80}"
+    r"|我(?:已经?|对)[^\n，。]{0,20}(?:修改|修订|改进|优化|润色|完善|改写|重写)[^\n]{0,100})\s*(?:\n|\Z)",
+    re.IGNORECASE,
+)
+_REVISED_TEXT = re.compile(
+    rf"{_REVISED}\s+(?:\w{{1,20}}\s+){{0,2}}?{_TEXT}|{_TEXT}\s+(?:based|following|incorporat|that\s+addresses)"
+    r"|修改|修订|改进|优化|润色|完善|改写|重写",
+    re.IGNORECASE,
+)
+_ANNOUNCES = re.compile(r"[:：]\s*$|\.{3}\s*$|…\s*$")
+_OFFERS = (
+    r"i\s+hope\s+(?:this|that|these|it|the\s+(?:above|revised|updated|improved))\b[^\n]{0,60}"
+    r"(?:help|useful|meets|clarif|answer|works|suits|satisf|finds)"
+    r"|hope\s+(?:this|that|it)\s+helps|(?:please\s+)?(?:feel\s+free\s+to|do\s+not\s+hesitate|don['’]t\s+hesitate)\s+(?:to\s+)?"
+    r"(?:ask|reach\s+out|let\s+me|contact\s+me|tell\s+me)"
+    r"|(?:please\s+)?(?:just\s+)?let\s+me\s+know\s+(?:if|whether|how|what|in\s+case|should)"
+    r"|if\s+(?:you\s+(?:have|need|would\s+like|['’]d\s+like|want)|there['’]?s?\s+(?:is\s+)?any)[^\n]{0,80}"
+    r"(?:let\s+me\s+know|feel\s+free|happy\s+to|glad\s+to|i\s+can\b|i['’]m\s+here|just\s+ask)"
+    r"|is\s+there\s+anything\s+else\s+(?:i|you)|would\s+you\s+like\s+me\s+to|i['’]?m\s+(?:always\s+)?(?:here|happy|glad)\s+to\s+"
+    r"(?:help|assist)"
+)
+_REMARKS = (
+    r"(?:this|the|my)\s+(?:\w{1,20}\s+)?(?:revised|rewritten|improved|updated|edited|new|enhanced|refined|polished)"
+    r"\s+(?:version|response|answer|reply|text|draft)\s+(?:\w{1,20}\s+)?(?:add|fix|improv|address|incorporat|includ|keep|maintain"
+    r"|provid|clarif|ensur|remov|correct|follow|now|is|has|aims|should|expand|reflect|tak|make|preserv|meet|offer|give|focus)"
+    r"|this\s+(?:version|rewrite|revision|draft)\s+(?:\w{1,20}\s+)?(?:add|fix|improv|address|incorporat|includ|keep|maintain|provid"
+    r"|clarif|ensur|remov|correct|follow|now|is|has|aims|should|expand|reflect|tak|make|preserv|meet|offer|give|focus)"
+    r"|note\s*[:：]\s*(?:i|this\s+(?:version|response|answer|revision)|the\s+(?:above|revised|response|revision|original))\b"
+    r"|\(?(?:i\s+have|i['’]ve|i)\s+(?:also\s+)?(?:revis|rewrit|rewrot|edited|improv|incorporat|kept\s+the|removed\s+the|added\s+"
+    r"(?:a|an|more|the|some)|made\s+(?:the|some|a\s+few|several|these|minor)\s+(?:\w{1,20}\s+)?(?:changes|edits|revisions|improvements"
+    r"|adjustments))"
+    r"|(?:key\s+|main\s+|summary\s+of\s+|list\s+of\s+)?(?:changes|revisions|improvements|edits)\s+(?:made|include)\b"
+    r"|explanation\s+of\s+(?:the\s+)?(?:changes|revisions)|word\s+count\s*[:：]\s*\d+"
+)
+_CLOSES = re.compile(
+    rf"(?:[\W_]*)(?:{_OFFERS}|{_REMARKS}"
+    r"|希望(?:这|以上|上述|我的|能|可以|对)[^\n。！]{0,30}(?:帮助|有用|帮到|满意|启发|启示|参考)"
+    r"|(?:如果|如)(?:您|你|有)[^\n。！]{0,40}(?:请|欢迎)?(?:随时|告诉我|告知我|联系我|提问|问我|联系)"
+    r"|(?:请|欢迎)随时(?:告诉|告知|联系|提问|提出|问)|还有(?:什么|其他)[^\n。]{0,20}(?:吗|帮)"
+    r"|(?:注|注意|说明|备注)\s*[:：]\s*(?:我|本|这|此|该|以上|修改|已)[^\n]{0,20}(?:修改|改写|优化|版本|回答|回复|润色|调整)"
+    r"|(?:此|这|该|本|新|修改后的?)个?(?:版本|回答|回复|修改)(?:在|已|增加|修正|改进|更|保留|补充|采纳|对|使)"
+    r"|(?:主要|具体)?(?:修改|改动|改进|优化)(?:说明|之处|内容|点|如下))",
+    re.IGNORECASE,
+)
+_CALLS_FOR_CHATTER = re.compile(
+    r"e-?mail|letter|\bmessage|\bpost\b|dialog|conversation|customer|chat\s*bot|script|role[- ]?play|pretend"
+    r"|act as|cover note|memo|reply to|respond to|speech|invitation|announcement|newsletter|\bnote\b"
+    r"|信|邮件|对话|客服|消息|角色|扮演|通知|公告|演讲|发言|邀请|回信|留言",
+    re.IGNORECASE,
+)
+_CALLS_FOR_REVISION = re.compile(
+    r"\brevis|rewrit|rewrot|\bedit|improv|correct|\bfix|rephras|reword|paraphras|proofread|polish|refin|修改|润色|改写|优化|修订|改进|改正",
+    re.IGNORECASE,
+)
+
+
+def has_chatter(draft: str, request: str, response: str) -> bool:
+    """Whether a draft opens or closes with words to the person who reads it, or about the draft, that are no
+    part of an answer, and the current response does not."""
+    text = draft.strip()
+    return (_opens(text) and not _opens_somehow(response) and not _asked_for_revision(text, request)) or (
+        _closes(text) and not _closes(response.strip()) and not _CALLS_FOR_CHATTER.search(_last(request))
+    )
+
+
+def _opens(text: str) -> bool:
+    found = _OPENS.match(text[:400].lstrip("#*_> "))
+    if not found:
+        return False
+    line = found[0].strip(" \n*_#")
+    revised = re.search(_REVISED, line, re.IGNORECASE) or re.search(
+        r"修改|修订|改进|优化|润色|完善|改写|重写", line
+    )
+    return bool(_ANNOUNCES.search(line) or revised)
+
+
+_ANY_OPENING = re.compile(
+    rf"{_YES}|here(?:['’]s|\s+is|\s+are)\b|below\s+(?:is|are)\b|好的?[，,。！!]|当然|没问题|以下是|下面是",
+    re.IGNORECASE,
+)
+
+
+def _opens_somehow(text: str) -> bool:
+    return bool(_ANY_OPENING.match(text[:400].lstrip("#*_> \n"))) or _opens(text.strip())
+
+
+def _asked_for_revision(text: str, request: str) -> bool:
+    """Whether the request wants a text revised, so that "Here is the revised text:" is its answer's own."""
+    return bool(_CALLS_FOR_REVISION.search(_last(request))) and not re.match(rf"{_YES}", text, re.IGNORECASE)
+
+
+def _closes(text: str) -> bool:
+    """Whether the last paragraph, or its last sentence, is chatter."""
+    last = text[-600:].rsplit("\n\n", 1)[-1].strip(" \n*_-()（）")
+    sentences = [
+        sentence for sentence in re.split(r"(?<=[.!?])\s+|(?<=[。！？])|\n", last) if sentence.strip()
+    ]
+    return any(_CLOSES.match(part.strip()) for part in (last, *sentences[-2:]))
+
+
+def _last(request: str) -> str:
+    """Return the end of a request: of a conversation it is the request itself."""
+    return request[-1500:]
+
+
+# --- the node
+
+
+def guards(mode: Mode) -> Node[RefusedView]:
+    """Create the node that lets a draft pass, or ends the exchange with its current response.
+
+    It ends it too where the editor wrote nothing, or had nothing to write from.
+    """
+    advised = "suggestions" in mode.shown("editor")
+
+    async def node(state: RefusedView, *, runtime: Runtime[Any]) -> dict[str, Any]:
+        settings: AgentSettings = runtime.context
+        if not state["draft"]:
+            return {"ending": "no_suggestions" if advised and not state["suggestions"] else "no_draft"}
+        if settings.guards == "off":
+            return {}
+        told = instructions_of(await current_pack(settings.prompts), settings, mode)
+        request = request_values(state)["request"]
+        guard = await refused_by(state["draft"], request, state["response"], told, state["system"])
+        return refuse(state, guard) if guard else {}
+
+    return node
