@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from models.limits.context_window import ContextWindow
 from models.limits.rate_limiter import RateLimiter, WaitReason
 from models.limits.vllm_queue import VllmQueueControl
+from models.providers.dialect import Dialect
 from models.routing.circuit_breaker import CircuitBreaker, Outage
 from models.settings import Endpoint
 
@@ -33,6 +34,7 @@ class EndpointState:
         self.queue = queue
         self.accepts_system_role = True
         self.accepts_forms = True
+        self.dialect = Dialect()
         self._retrying: Counter[str] = Counter()
         self._retry_until: dict[str, float] = {}
         self._output_tokens: float | None = None
