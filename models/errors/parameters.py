@@ -8,7 +8,7 @@ from typing import Any
 _OURS = ("temperature", "top_p", "seed", "max_tokens", "max_completion_tokens", "reasoning_effort")
 """The fields that may be in a request whose body is unknown."""
 
-_NEVER = frozenset({"messages", "model", "stream"})
+_NEVER = frozenset({"messages", "model"})
 
 _MAX_CHARS = 4000
 """How much of a message is read."""
@@ -70,6 +70,9 @@ def _advice(field: str, message: str) -> str:
             return (
                 f"Change --max-tokens, or send it under another name: --extra-body '{{\"{other}\": NUMBER}}'."
             )
+        case "stream":
+            # What it says is learned from, so it says so in spite of the field.
+            return "What is between here and the model may change the field `stream`."
         case "reasoning_effort" | "thinking" | "chat_template_kwargs":
             return f"Change --thinking, or leave {field} out of --extra-body."
         case _:
