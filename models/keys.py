@@ -28,7 +28,7 @@ key that is shorter than this, or lacks letters or digits, is not removed from r
 
 _TOKENS = re.compile(
     r"\b(access_token|client_id|client_secret)=[^&\s'\"]+|\beyJ[\w-]+\.[\w-]+\.[\w-]+"
-    r"|(?<=[?&])((?:[\w.]{1,40}-)*(?:api[_-]?)?(?:key|token|secret|password|signature|sig|code))=[^&\s'\"]+",
+    r"|(?<=[?&])((?:[\w.]{1,40}-)*(?:api[_-]?)?(?:key|token|secret|password|signature|sig|code))=(?!…)[^&\s'\"]+",
     re.IGNORECASE,
 )
 """What is derived from a key and grants the same access: tokens in URLs, and signed tokens (JWT); and

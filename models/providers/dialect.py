@@ -109,6 +109,6 @@ _NO_SYSTEM = re.compile(
     r"|input should be 'user'"
     r"|(?:must|should) be (?:one of )?[\[(]?['\"`]?user['\"`]?,? ?(?:or|and|/)? ?['\"`]?(?:assistant|model)"
     r"|不支持[^。\n]{0,12}system|system[^。\n]{0,20}(?:不支持|不允许|非法|无效)"
-    r"|第一[条个]?[^。\n]{0,12}(?:user|用户)"
+    r"|第一[条个]?[^。\n]{0,20}(?:user|用户)"
 )
 """What chat templates in use say, which servers pass on, and servers that have no system role."""

@@ -74,8 +74,8 @@ def test_a_refused_field_is_named_and_how_to_leave_it_out(
 def test_a_run_against_a_server_that_only_streams(tmp_path: Path) -> None:
     with StandIn() as server:
         given = ("--model", "openai:dashscope-qwq", "--base-url", server.base_url("compatible"))
-        shown = look(*ONE_ROUND, *given, cwd=tmp_path).stderr
-        assert "0 failed" in shown and "0 + 0 tokens" not in shown
+        last = look(*ONE_ROUND, *given, cwd=tmp_path).stderr.splitlines()[-1]
+        assert "0 failed" in last and "0 + 0 tokens" not in last
         chats = [chat.body for chat in server.chats()]
         assert not chats[0]["stream"]
         assert chats[-1]["stream"] and chats[-1]["stream_options"] == {"include_usage": True}
@@ -106,7 +106,7 @@ async def test_a_stream_that_breaks_off_is_asked_for_again(fault: str) -> None:
         async with compatible(server, "dashscope-qwq") as client:
             await client.ask(call())
             asked = len(server.chats())
-            server.order(f"{fault}:nth=1-2")
+            server.order(f"{fault}:nth=1/2")
             (reply,) = await client.ask(call(1))
         assert isinstance(reply, str) and len(server.chats()) == asked + 3
 
@@ -133,7 +133,7 @@ def test_a_key_in_the_query_is_neither_shown_nor_recorded(tmp_path: Path) -> Non
         url = f"{server.url}/compatible/openai/deployments/mine?api-version=2024-10-21&key=s3cr3t"
         given = ("--model", "openai:azure", "--base-url", url)
         checked = look("check", *given, cwd=tmp_path, status=2)
-        ended = look(*ONE_ROUND, *given, cwd=tmp_path, status=1)
+        ended = look(*ONE_ROUND, *given, cwd=tmp_path, status=3)
         shown = checked.stdout + checked.stderr + ended.stdout + ended.stderr
         assert "answered 404" in shown and "api-version=2024-10-21&key=…" in shown
         assert "s3cr3t" not in shown
@@ -165,7 +165,7 @@ def test_a_model_that_is_still_loading(tmp_path: Path) -> None:
 
 
 async def test_a_call_waits_for_a_model_that_is_still_loading() -> None:
-    with StandIn("overloaded:nth=1-3") as server:
+    with StandIn("overloaded:nth=1/2/3") as server:
         async with compatible(server, "llama.cpp") as client:
             assert isinstance((await client.ask(call()))[0], str)
 
@@ -206,7 +206,6 @@ def test_servers_of_ones_own_need_no_key(url: str | None, local: bool) -> None:
         (200, {"choices": None, "code": 20012, "message": "Model does not exist."}, "Check the model's name"),
         (422, {"detail": [{"loc": ["body", "top_p"], "msg": "must be below 1"}]}, "--top-p default"),
         (404, "<html><body><h1>404 Not Found</h1></body></html>", "404 Not Found"),
-        (500, {"error": "llama runner process has terminated"}, "llama runner process has terminated"),
     ],
 )
 async def test_a_refusal_in_another_format(status: int, body: Any, said: str) -> None:

@@ -165,7 +165,7 @@ def test_advice_for_fields_of_the_users_own() -> None:
     "piece", ["only ", "stream ", "must be ", "system role ", "请", "role: ", "non-", "a"]
 )
 def test_strange_texts_take_no_longer(piece: str) -> None:
-    text = piece * (1_000_000 // len(piece))
+    text = piece * (100_000 // len(piece))
     refuses_system_role(text)
     Dialect().learn(text, {"max_tokens": 1})
     refused_fields(ValueError(), text)

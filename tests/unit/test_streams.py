@@ -106,5 +106,5 @@ def test_what_is_neither(text: str) -> None:
 
 
 def test_much_of_it_takes_no_longer_than_it_must() -> None:
-    for text in ("data: {\n" * 100_000, "data:\n" * 200_000, ":\n" * 500_000 + "{}", "data: 1\n\n" * 100_000):
+    for text in ("data: {\n" * 20_000, "data:\n" * 20_000, ":\n" * 50_000 + "{}", "data: 1\n\n" * 20_000):
         read_body(text)
