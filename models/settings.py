@@ -137,7 +137,7 @@ def _addresses(given: object) -> tuple[str, ...]:
 
 
 def _written(urls: tuple[str, ...]) -> str | list[str] | None:
-    shown = [shown_address(url) for url in urls]
+    shown = list(dict.fromkeys(map(shown_address, urls)))
     return shown if len(shown) > 1 else shown[0] if shown else None
 
 

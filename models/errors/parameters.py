@@ -24,6 +24,9 @@ _THE_ONE_VALUE = re.compile(
 )
 
 
+_STREAM_FIELD = re.compile(r"['\"`]stream['\"`]|\bstream (?:mode|parameter|field|must|should)|\bstream ?[:=]")
+
+
 def sent_with(error: Exception) -> dict[str, Any] | None:
     """Return the body of the request that an error answers, None where it is unknown."""
     request = getattr(error, "request", None)
@@ -45,6 +48,8 @@ def refused_fields(error: Exception, message: str) -> list[str]:
     body = sent_with(error)
     names = [name for name in (_OURS if body is None else body) if name not in _NEVER]
     places = {name: re.search(rf"(?<!\w){re.escape(name.lower())}(?!\w)", text) for name in names}
+    if not _STREAM_FIELD.search(text):  # the word has other uses
+        places.pop("stream", None)
     found = {name: place.start() for name, place in places.items() if place}
     return sorted(found, key=found.__getitem__)
 

@@ -136,6 +136,7 @@ def test_words_about_roles(words: str) -> None:
         "The request is not valid.",
         "Invalid API key",
         "unsupported operating system",
+        "The model cannot use system memory",
     ],
 )
 def test_other_words(words: str) -> None:
