@@ -105,7 +105,7 @@ class Gateway:
         bounds = ConnectionLimits(
             max_connections=0, max_keepalive_connections=None, keepalive_expiry=KEEPALIVE
         )
-        self._http = DefaultAioHttpClient(limits=bounds)
+        self._http = DefaultAioHttpClient(limits=bounds, follow_redirects=False)
         self._router = Router(settings, limits, keys, self._http, self._policy)
         self._reply_limits = _ReplyLimits(settings, notify)
         self._prompt_lengths = _PromptLengths(notify)
@@ -437,7 +437,7 @@ class _ReplyLimits:
             return
         self._reported.add(endpoint)
         self._notify(
-            f"{endpoint.model} at {endpoint.base_url} ignores the limit on replies: it sent one of "
+            f"{endpoint.model} at {endpoint.shown_url} ignores the limit on replies: it sent one of "
             f"{length:,} tokens, and the limit is {limit:,}. Pass the limit in a field that this server "
             "knows, with --extra-body"
         )

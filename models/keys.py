@@ -17,7 +17,7 @@ from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from models.errors.exceptions import RunStopped
-from models.settings import KEY_NAMES, ROLES, Endpoint, Provider, Role
+from models.settings import KEY_NAMES, ROLES, Endpoint, Provider, Role, is_local
 
 OTHER_KEYS = ("LANGSMITH_API_KEY", "LANGCHAIN_API_KEY")
 """Variables with keys that we do not use and that must not leak either."""
@@ -26,10 +26,20 @@ MIN_SECRET_LENGTH = 16
 """A local server's key may be a plain word (`lm-studio`, `assistant`), which replies may contain as data. A
 key that is shorter than this, or lacks letters or digits, is not removed from replies."""
 
-_TOKENS = re.compile(r"\b(access_token|client_id|client_secret)=[^&\s'\"]+|\beyJ[\w-]+\.[\w-]+\.[\w-]+")
-"""What is derived from a key and grants the same access: tokens in URLs, and signed tokens (JWT)."""
+_TOKENS = re.compile(
+    r"\b(access_token|client_id|client_secret)=[^&\s'\"]+|\beyJ[\w-]+\.[\w-]+\.[\w-]+"
+    r"|(?<=[?&])((?:[\w.]{1,40}-)*(?:api[_-]?)?(?:key|token|secret|password|signature|sig|code))=(?!…)[^&\s'\"]+",
+    re.IGNORECASE,
+)
+"""What is derived from a key and grants the same access: tokens in URLs, and signed tokens (JWT); and
+what may be a key in the query of an address."""
 
 _NEEDS_NONE: frozenset[Provider] = frozenset({"vllm", "rehearsal"})
+
+
+def _needs_none(endpoint: Endpoint) -> bool:
+    is_own_server = endpoint.provider == "openai" and is_local(endpoint.base_url)
+    return is_own_server or endpoint.provider in _NEEDS_NONE
 
 
 class MissingKey(RunStopped):
@@ -76,14 +86,15 @@ class Keys:
         return None
 
     def of(self, endpoint: Endpoint, role: Role) -> SecretStr:
-        """Return the key for a role's endpoint; a placeholder where the provider needs none.
+        """Return the key for a role's endpoint; a placeholder where none is needed: by vLLM, and by a server
+        of OpenAI's protocol on this machine or in a private network.
 
         Raises:
             MissingKey: it is not set, or not a key; the message names the variable to set.
         """
         variable = self.variable(endpoint, role)
         if variable is None:
-            if endpoint.provider in _NEEDS_NONE:
+            if _needs_none(endpoint):
                 return SecretStr("none")
             name = KEY_NAMES[endpoint.provider]
             raise MissingKey(
@@ -105,7 +116,7 @@ class Keys:
     def redact(self, text: str) -> str:
         """Remove all keys from a text, also where a server echoed one in a URL or in JSON."""
         text = self._found.sub(self._name, text)
-        return _TOKENS.sub(lambda found: f"{found[1]}=[token]" if found[1] else "[token]", text)
+        return _TOKENS.sub(_redacted_token, text)
 
     def redact_reply(self, text: str) -> str:
         """Remove all keys from a model's reply, except those that may be words (`MIN_SECRET_LENGTH`)."""
@@ -113,6 +124,11 @@ class Keys:
 
     def _name(self, found: re.Match[str]) -> str:
         return f"[{self._names[found.group()]}]"
+
+
+def _redacted_token(found: re.Match[str]) -> str:
+    name = found[1] or found[2]
+    return f"{name}=[token]" if name else "[token]"
 
 
 def _of_role(names: str, role: Role) -> str:

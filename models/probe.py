@@ -12,7 +12,7 @@ from openai import DefaultAioHttpClient
 
 from models.call import Call, Message
 from models.errors.classify import classify, classify_reply, finish_reason
-from models.errors.kinds import AT_LIMIT, WHOLE, Failure, finish_key
+from models.errors.kinds import AT_LIMIT, WHOLE, finish_key
 from models.keys import Keys, MissingKey
 from models.limits.budget import longest_reply
 from models.limits.context_window import QUERY_TIMEOUT, context_length
@@ -59,7 +59,7 @@ async def probe(
         return
     if endpoint.provider in KEY_NAMES:
         yield Finding("key", True, keys.variable(endpoint, role) or "none, and none is needed")
-    async with DefaultAioHttpClient() as http:
+    async with DefaultAioHttpClient(follow_redirects=False) as http:
         # Before the call, which may be refused for it. Old credentials are not sent as they are.
         context = None
         if endpoint.base_url and endpoint.provider not in OLD:
@@ -84,6 +84,10 @@ async def probe(
             yield Finding("system role", True, "accepted")
         else:
             yield Finding("system role", None, "not accepted: its text goes into the first user message")
+        if client.state.dialect.streams:
+            yield Finding("streams", None, "this server only streams: replies are read from their streams")
+        if limit := client.state.dialect.limit:
+            yield Finding("limit", None, f"the limit of replies is sent as {limit}")
         if endpoint.provider == "vllm" and "judge" in roles:
             yield await _structured(client, settings, form)
 
@@ -112,7 +116,7 @@ async def _call(client: RoleClient, role: Role, settings: ModelSettings, keys: K
                 return Finding("call", True, f"answered in {seconds:.2f} s: “{shown}”{notes}")
             failure = found
         description = f"{failure.kind.key}: {failure.describe(keys.redact)}"
-        return Finding("call", False, description + _suggested_address(failure, client.endpoint))
+        return Finding("call", False, description)
 
 
 def _taken_off(reply: Reply, keys: Keys) -> str:
@@ -128,14 +132,6 @@ def _unknown_end(message: AIMessage) -> str:
     if reason is None or finish_key(reason) in WHOLE | AT_LIMIT:
         return ""
     return f"\nIt ended the reply with {reason}: a draft that ends so counts as cut off"
-
-
-def _suggested_address(failure: Failure, endpoint: Endpoint) -> str:
-    """Return what to try where nothing is found at an address without a version."""
-    url = endpoint.base_url or ""
-    if failure.code != "404" or endpoint.provider not in ("openai", "vllm") or re.search(r"/v\d", url):
-        return ""
-    return f"\nMost servers have their API below /v1: try --base-url {url}/v1"
 
 
 async def _structured(client: RoleClient, settings: ModelSettings, form: str) -> Finding:

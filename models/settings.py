@@ -1,5 +1,6 @@
 """Which chat models play the roles, how they are asked, and how much is asked of them."""
 
+from ipaddress import ip_address
 from json import dumps
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    field_validator,
     model_validator,
 )
 
@@ -30,6 +32,9 @@ BASE_URLS: dict[Provider, str] = {
     "wenxin": "https://aip.baidubce.com",
 }
 """Where a provider serves its models, unless the settings say otherwise."""
+
+CALLS_PATH = "/chat/completions"
+"""Where calls go, below a base URL."""
 
 KEY_NAMES: dict[Provider, str] = {
     "openai": "OPENAI_API_KEY",
@@ -72,10 +77,50 @@ class Endpoint(NamedTuple):
         """The model as the settings write it, `PROVIDER:NAME`."""
         return f"{self.provider}:{self.name}"
 
+    @property
+    def shown_url(self) -> str | None:
+        """The base URL for users and records."""
+        return self.base_url and shown_address(self.base_url)
+
 
 def located(endpoint: Endpoint) -> Endpoint:
     """Return the endpoint with the address it is reached at."""
     return endpoint._replace(base_url=endpoint.base_url or BASE_URLS.get(endpoint.provider))
+
+
+def address(base_url: str, path: str) -> str:
+    """Return the address of a path below a base URL, whose query stays at the end."""
+    base, sign, query = base_url.partition("?")
+    return base.rstrip("/") + path + sign + query
+
+
+def server_address(base_url: str, path: str) -> str:
+    """Return the address of a path of the server itself, next to its API in `/v1`."""
+    base, sign, query = base_url.partition("?")
+    return base.rstrip("/").removesuffix("/v1") + path + sign + query
+
+
+_PUBLIC = frozenset({"api-version", "api_version", "version"})
+
+
+def shown_address(base_url: str) -> str:
+    """Return a base URL for users and records: a query may hold a key, so only a version is left in it."""
+    base, sign, query = base_url.partition("?")
+    fields = (field.partition("=") for field in query.split("&"))
+    return base + sign + "&".join(f"{n}={v if n.lower() in _PUBLIC else '…'}" for n, _, v in fields if sign)
+
+
+_PRIVATE = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
+
+
+def is_local(base_url: str | None) -> bool:
+    """Whether an address is on this machine or in a private network, as far as it shows."""
+    host = urlsplit(base_url or "").hostname or ""
+    try:
+        return not ip_address(host.partition("%")[0]).is_global
+    except ValueError:
+        # A name without a domain, and domains that no public name has.
+        return bool(host) and f".{host}".endswith(_PRIVATE) if "." in host else bool(host)
 
 
 def _addresses(given: object) -> tuple[str, ...]:
@@ -87,12 +132,13 @@ def _addresses(given: object) -> tuple[str, ...]:
     addresses = tuple(map(_http_address, urls))
     for url in addresses:
         if addresses.count(url) > 1:
-            raise ValueError(f"{url} is given twice: each is a server of its own")
+            raise ValueError(f"{shown_address(url)} is given twice: each is a server of its own")
     return addresses
 
 
 def _written(urls: tuple[str, ...]) -> str | list[str] | None:
-    return list(urls) if len(urls) > 1 else urls[0] if urls else None
+    shown = list(dict.fromkeys(map(shown_address, urls)))
+    return shown if len(shown) > 1 else shown[0] if shown else None
 
 
 Addresses = Annotated[
@@ -144,8 +190,15 @@ class ModelSettings(BaseModel):
         default_factory=dict,
         description="Where the models in `role_models` are served, one address or several each.",
     )
-    temperature: float = Field(0.0, ge=0, le=2, description="Sampling temperature.")
-    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus sampling: the share of probability kept.")
+    temperature: float | None = Field(
+        0.0, ge=0, le=2, description="Sampling temperature; `default` leaves it to the server."
+    )
+    top_p: float | None = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Nucleus sampling: the share of probability kept; `default` leaves it to the server.",
+    )
     max_tokens: int = Field(1000, ge=1, description="The longest reply, in tokens.")
     max_input_tokens: int | None = Field(
         None,
@@ -175,6 +228,11 @@ class ModelSettings(BaseModel):
         description="How often the judge that `rehearsal` plays prefers the draft, as a share.",
     )
 
+    @field_validator("temperature", "top_p", mode="before")
+    @classmethod
+    def _left_to_the_server(cls, given: object) -> object:
+        return None if given == "default" else given
+
     @model_validator(mode="after")
     def _base_urls_fit_their_models(self) -> Self:
         for role in self.role_base_urls:
@@ -185,7 +243,10 @@ class ModelSettings(BaseModel):
                 )
         for provider, _, url in (replica for role in ROLES for replica in self.replicas(role)):
             if provider == "vllm" and url and not urlsplit(url).path:
-                raise ValueError(f"{url} is not where vLLM has its API: write {url}/v1")
+                right = address(url, "/v1")
+                raise ValueError(
+                    f"{shown_address(url)} is not where vLLM has its API: write {shown_address(right)}"
+                )
         return self
 
     def replicas(self, role: Role) -> tuple[Endpoint, ...]:
@@ -209,28 +270,29 @@ class ModelSettings(BaseModel):
 
 def _http_address(url: str) -> str:
     scheme, there, rest = url.partition("://")
-    if "@" in (rest if there else url).partition("/")[0]:
+    if "@" in (rest if there else url).partition("?")[0].partition("/")[0]:
         # Not shown: it would be recorded and appear in messages.
         raise ValueError(
             "an address with a user name or a password in it cannot be used: "
             "put the provider's key into its variable"
         )
     if scheme not in ("http", "https") or not there:
-        raise ValueError(f"{url!r} is not an address: it starts with http:// or https://")
+        raise ValueError(f"{shown_address(url)!r} is not an address: it starts with http:// or https://")
     try:
         at = urlsplit(url)
         usable = bool(at.hostname) and at.port != 0 and url.isprintable() and " " not in url
     except ValueError:  # a bracket that is not closed, a port that is no number
         usable = False
     if not usable:
-        raise ValueError(f"{url!r} is not an address: write http://HOST:PORT/PATH")
-    url = url.rstrip("/")
-    if url.endswith(_CALLS):
-        raise ValueError(f"{url} is where calls go, not the base URL: write {url.removesuffix(_CALLS)}")
+        raise ValueError(f"{shown_address(url)!r} is not an address: write http://HOST:PORT/PATH")
+    url = address(url, "")
+    base, sign, query = url.partition("?")
+    if base.endswith(CALLS_PATH):
+        right = base.removesuffix(CALLS_PATH) + sign + query
+        raise ValueError(
+            f"{shown_address(url)} is where calls go, not the base URL: write {shown_address(right)}"
+        )
     return url
-
-
-_CALLS = "/chat/completions"
 
 
 class Limits(BaseModel):

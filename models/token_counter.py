@@ -17,7 +17,7 @@ from openai import DefaultAioHttpClient
 
 from models.errors.exceptions import MissingExtra
 from models.keys import Keys
-from models.settings import Endpoint, ModelSettings, located
+from models.settings import Endpoint, ModelSettings, located, server_address
 
 AUTO = "auto"
 ESTIMATE = "estimate"
@@ -134,7 +134,7 @@ class _Server:
     async def count(self, text: str) -> int | None:
         why = ""
         for server in self._servers if self._counts else ():
-            url = f"{(server.base_url or '').removesuffix('/v1')}/tokenize"
+            url = server_address(server.base_url or "", "/tokenize")
             try:
                 answer = await self._client.post(
                     url, json=_body(server, text), headers=self._headers, timeout=COUNT_TIMEOUT

@@ -44,7 +44,7 @@ async def _check(settings: Settings, keys: Keys) -> bool:
         click.echo(notice)
     usable = True
     for (endpoint, _, _), played in forms.items():
-        where = f" at {endpoint.base_url}" if endpoint.base_url else ""
+        where = f" at {endpoint.shown_url}" if endpoint.base_url else ""
         everyone = "all roles" if len(played) == len(ROLES) else ", ".join(played)
         click.echo(f"{endpoint.model}{where} ({everyone})")
         async for finding in probe(endpoint, played, settings, keys, REPLY_FORMS[settings.verdict]):

@@ -230,13 +230,25 @@ def _number(info: FieldInfo) -> click.IntRange | click.FloatRange | None:
     if not kinds & {int, float}:
         return None
     bounds = {b: getattr(each, b) for each in info.metadata for b in ("ge", "gt", "le") if hasattr(each, b)}
-    number = click.IntRange if int in kinds else click.FloatRange
+    number = click.IntRange if int in kinds else _NumberOrDefault if _has_default(info) else click.FloatRange
     return number(bounds.get("ge", bounds.get("gt")), bounds.get("le"), min_open="gt" in bounds)
+
+
+def _has_default(info: FieldInfo) -> bool:
+    """Whether a number may be left to the server."""
+    return info.annotation == float | None and info.default is not None
+
+
+class _NumberOrDefault(click.FloatRange):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value == "default" else super().convert(value, param, ctx)
 
 
 def _metavar(info: FieldInfo) -> str | None:
     if info.annotation is bool:
         return None
+    if _has_default(info):
+        return "NUMBER|default"
     return "NUMBER" if _number(info) else "|".join(getattr(info.annotation, "__args__", ["TEXT"]))
 
 

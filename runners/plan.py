@@ -137,7 +137,7 @@ def make_plan(
         if all(settings.endpoint(role).provider == "rehearsal" for role in ROLES):
             raise UsageError("rehearsal costs nothing: leave out the budget (--budget)")
         for endpoint in unpriced(settings):
-            reason = NO_PRICE.format(model=endpoint.model, address=located(endpoint).base_url)
+            reason = NO_PRICE.format(model=endpoint.model, address=located(endpoint).shown_url)
             raise UsageError(
                 f"a budget in dollars (--budget) needs the price of every model, and {reason}: "
                 "use one in tokens (--budget-tokens)"

@@ -76,6 +76,8 @@ def main(port: int, shown: tuple[str, ...], **options: object) -> None:
         )
     if not shown:
         click.echo(f"  Wenxin V1: {url}/wenxin, client ID and secret {app.provider('wenxin').key}")
+        others = app.provider("compatible")
+        click.echo(f"  OpenAI-compatible servers: {url}{others.base_url}, models {', '.join(others.models)}")
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     with suppress(KeyboardInterrupt):
         Server(app).run([listener])

@@ -20,6 +20,7 @@ from hashlib import blake2b
 from random import Random
 from typing import Any, Self, TextIO, cast, get_args
 
+from standin.compatible import Compatible
 from standin.ernie import Ernie
 from standin.faults import Fault, FaultPlan, Hit, parse_retry_after
 from standin.frames import MESSAGES, TEXTS, THOUGHTS
@@ -41,7 +42,7 @@ _PAGE = (
     b"<p>The gateway is checking your browser.</p></body></html>"
 )
 
-PROVIDERS: tuple[type[Provider], ...] = (OpenAI, GLM, Ernie, Wenxin, VLLM)
+PROVIDERS: tuple[type[Provider], ...] = (OpenAI, GLM, Ernie, Wenxin, VLLM, Compatible)
 
 
 @dataclass(slots=True)

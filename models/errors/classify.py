@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from errno import EMFILE, ENFILE
 from math import isnan
 from typing import Any
+from urllib.parse import urljoin
 
 import aiohttp
 import httpx2
@@ -33,7 +34,12 @@ from models.errors.kinds import (
     FINISH_REASONS,
     INTERNAL_ERROR,
     LONG_WAIT,
+    MAX_MESSAGE_CHARS,
+    MODEL_UNKNOWN,
+    NO_BALANCE,
     NOT_ALLOWED,
+    OVERLOADED,
+    PARAMETER_REFUSED,
     REFUSED,
     TIMEOUT,
     TOO_LONG,
@@ -47,7 +53,8 @@ from models.errors.kinds import (
     failure_kind,
     finish_key,
 )
-from models.settings import KEY_NAMES, Endpoint, Role
+from models.errors.parameters import parameter_advice, refused_fields
+from models.settings import CALLS_PATH, KEY_NAMES, Endpoint, Role, address, shown_address
 
 MAX_WAIT = 86_400.0
 """Seconds. A server that asks for a longer wait than a day stops the run: it is not asked before then."""
@@ -65,7 +72,7 @@ def classify(
         key: the variable with the key that was sent; by default the provider's.
         proxy: which proxy the call went through, for the message.
     """
-    where = f"{endpoint.model} at {endpoint.base_url}"
+    where = f"{endpoint.model} at {endpoint.shown_url}"
     if isinstance(error, UnsendableRequest):
         return _failure(
             UNSENDABLE, f"the request to {where} cannot be built", endpoint, _one_line(str(error))
@@ -74,6 +81,8 @@ def classify(
         return _from_response(error, where, endpoint, has_replied=has_replied, key=key)
     if isinstance(error, openai.APIConnectionError | httpx2.TransportError | aiohttp.ClientError | OSError):
         return _from_connection(error, where + proxy, endpoint)
+    if isinstance(error, ContextOverflowError):
+        return _failure(TOO_LONG, f"{where} refused the prompt", endpoint, _one_line(str(error)))
     if isinstance(error, openai.APIError):
         return _failure(BAD_REPLY, f"{where} sent no chat completion", endpoint, _one_line(error.message))
     return Failure(INTERNAL_ERROR, f"{type(error).__name__}: {error}")
@@ -160,6 +169,8 @@ def _failure(
     key: str | None = None,
 ) -> Failure:
     key = key or KEY_NAMES.get(endpoint.provider, "the environment")
+    if endpoint.base_url and endpoint.shown_url:
+        summary = summary.replace(endpoint.base_url, endpoint.shown_url)
     return Failure(kind, summary, provider_message, kind.advice.format(key=key), code, wait)
 
 
@@ -174,6 +185,8 @@ def _from_response(
     headers = error.headers if isinstance(error, BadResponse) else error.response.headers
     body, defect = _error_in(error.body), error.defect if isinstance(error, BadResponse) else ""
     code, message = _code_and_message(body, getattr(error, "message", ""))
+    if 300 <= error.status_code < 400:
+        return _redirected(error.status_code, headers, where, endpoint)
     status, shown = error.status_code, str(error.status_code)
     is_success = status < 300
     if is_success and len(code) == 3 and code.isdecimal() and 400 <= int(code) <= 599:
@@ -185,6 +198,9 @@ def _from_response(
     if kind is NOT_ALLOWED and has_replied:
         # A firewall's refusal of one text, say, which must not stop a run that works.
         kind = REFUSED
+    fields = refused_fields(error, message) if kind in (REFUSED, PARAMETER_REFUSED) else []
+    if fields and kind is REFUSED and not has_replied:
+        kind = PARAMETER_REFUSED
     # Wenxin refuses with this status; from others it may be anything, and may pass.
     refuses = status >= 400 or code in CODES or (endpoint.provider == "wenxin" and not defect)
     if kind is REFUSED and is_success and not refuses:
@@ -193,11 +209,59 @@ def _from_response(
     summary = f"{where} sent no chat completion ({defect})" if defect else f"{where} answered {named}"
     reported = code or (None if is_success else shown)
     if wait is None or wait <= MAX_WAIT:
-        return _failure(kind, summary, endpoint, message, reported, wait, key)
+        failure = _failure(kind, summary, endpoint, message, reported, wait, key)
+        advice = parameter_advice(fields, message) if fields else _advice(failure, defect, endpoint)
+        return replace(failure, advice=advice)
     if kind.remedy in ("retry", "slow down"):
         advice = f"It asks to wait {_time_in(wait)}. The same command resumes the run then."
         return Failure(LONG_WAIT, summary, message, advice, reported)
     return _failure(kind, summary, endpoint, message, reported, key=key)
+
+
+def _redirected(status: int, headers: Mapping[str, str], where: str, endpoint: Endpoint) -> Failure:
+    """Neither a prompt nor a key is sent to another address than the user's."""
+    target = shown_address(urljoin(address(endpoint.base_url or "", CALLS_PATH), headers.get("location", "")))
+    found = _failure(MODEL_UNKNOWN, f"{where} answered {status}: it redirects to {target}", endpoint)
+    base = target.partition("?")[0]
+    if not base.endswith(CALLS_PATH):
+        return replace(found, advice="That is no API of chat completions: check the base URL.")
+    return replace(found, advice=f"Use --base-url {base.removesuffix(CALLS_PATH)} if you trust that address.")
+
+
+def _advice(failure: Failure, defect: str, endpoint: Endpoint) -> str:
+    """Return what to do, where the message of a server on the user's own machine says more than its kind."""
+    message, url = failure.provider_message.lower(), endpoint.shown_url or ""
+    if failure.kind is OVERLOADED and _LOADING.search(message):
+        return "The server is still loading its model; it can be asked in a moment."
+    if failure.kind is MODEL_UNKNOWN and ("try pulling" in message or ":11434" in url):
+        return f"{failure.advice} Ollama serves what has been pulled: ollama pull {endpoint.name}"
+    if failure.kind is NO_BALANCE and "max_tokens" in message:
+        return f"{failure.advice} A lower --max-tokens needs less of it."
+    is_model = "model" in message and "does not exist" in message
+    is_elsewhere = (failure.kind is MODEL_UNKNOWN and not is_model) or (
+        failure.kind is BAD_REPLY and defect == "no JSON"
+    )
+    if is_elsewhere and endpoint.provider in ("openai", "vllm") and not re.search(r"/v\d", url):
+        return (
+            f"{failure.advice}\nMost servers have their API below /v1: try --base-url {address(url, '/v1')}"
+        )
+    return failure.advice
+
+
+_LOADING = re.compile(r"\bloading\b.{0,40}\bmodel\b|\bmodel\b.{0,120}\bloading\b")
+
+
+def refusal_text(error: Exception) -> str:
+    """Return a server's words about what it refused; empty where it sent none, or a page, or a defective
+    reply."""
+    if not isinstance(error, openai.APIStatusError | BadResponse):
+        return ""
+    if isinstance(error, BadResponse) and error.defect:
+        return ""
+    code, message = _code_and_message(_error_in(error.body), getattr(error, "message", ""))
+    if len(message) > 2 * MAX_MESSAGE_CHARS:  # a traceback, say, whose end says most
+        message = f"{message[:MAX_MESSAGE_CHARS]} {message[-MAX_MESSAGE_CHARS:]}"
+    return f"{code} {message}"
 
 
 def _from_connection(error: Exception, where: str, endpoint: Endpoint) -> Failure:
@@ -234,8 +298,9 @@ def _error_in(body: Any) -> Any:
     """Return the error itself: most providers put it under `error`, and Gemini puts that into a list."""
     if isinstance(body, list) and body and isinstance(body[0], dict):
         body = body[0]
-    if isinstance(body, dict) and isinstance(body.get("error"), dict):
-        body = body["error"]
+    if isinstance(body, dict) and isinstance(error := body.get("error"), dict | str) and error:
+        # Some put the code next to it.
+        body = error if isinstance(error, dict) else {**body, "message": error}
     return body
 
 
@@ -244,10 +309,25 @@ def _code_and_message(body: Any, otherwise: str) -> tuple[str, str]:
     if isinstance(body, dict):
         code = body.get("code") or body.get("error_code") or body.get("type") or ""
         message = body.get("message") or body.get("error_msg") or body.get("detail")
+        message = _validation_errors(message) or message
         message = message if isinstance(message, str) else json.dumps(body, ensure_ascii=False)
         # vLLM repeats the status as its code.
         return "" if isinstance(code, dict | list) else str(code), _one_line(message)
     return "", _one_line(str(body or otherwise))
+
+
+def _validation_errors(details: Any) -> str:
+    """Return the complaints of pydantic, which FastAPI and others pass on as they are: which field, and what
+    is wrong with it."""
+    if isinstance(details, dict):
+        details = details.get("detail") or details.get("errors")
+    found = []
+    for error in details if isinstance(details, list) else []:
+        if isinstance(error, dict) and isinstance(error.get("msg"), str):
+            place = error.get("loc")
+            parts = [str(part) for part in place if part != "body"] if isinstance(place, list | tuple) else []
+            found.append(": ".join(filter(None, [".".join(parts), error["msg"]])))
+    return "; ".join(found)
 
 
 _PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|title|center|h1|\?xml)\b", re.IGNORECASE)

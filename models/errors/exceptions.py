@@ -43,6 +43,8 @@ class BadResponse(Exception):
         """By name, in lower case."""
         self.defect = defect
         """What is wrong with a response that should be a chat completion; it may have been billed."""
+        self.request: Any = None
+        """The HTTP request that it answers, where that is known."""
 
 
 class UnsendableRequest(Exception):

@@ -178,6 +178,18 @@ CODES = _by_code(
 )
 """What a code in words means, whatever the status and the provider."""
 
+# DashScope and Moonshot
+CODES |= _by_code(
+    {
+        NO_BALANCE: "Arrearage arrearage exceeded_current_quota_error",
+        FILTERED: "data_inspection_failed DataInspectionFailed",
+        OVERLOADED: "engine_overloaded_error",
+    }
+)
+
+# llama.cpp's server
+CODES |= _by_code({TOO_LONG: "exceed_context_size_error"})
+
 # Gateways in front of several providers
 CODES |= _by_code({NO_BALANCE: "insufficient_user_quota", FILTERED: "sensitive_words_detected"})
 
@@ -275,7 +287,20 @@ PHRASES: tuple[tuple[int, str, FailureKind], ...] = (
     (400, "context length", TOO_LONG),
     (400, "context_length", TOO_LONG),
     (400, "context window", TOO_LONG),
+    (400, "contextwindowexceeded", TOO_LONG),
+    # llama.cpp, TGI, Gemini, DashScope, Moonshot
     (400, "context size", TOO_LONG),
+    (400, "`inputs` tokens + `max_new_tokens` must be", TOO_LONG),
+    (400, "`inputs` must have less than", TOO_LONG),
+    (400, "input token count", TOO_LONG),
+    (400, "range of input length", TOO_LONG),
+    (400, "model token limit", TOO_LONG),
+    # A wrong path, which LM Studio answers with status 200, and models that are not there
+    (400, "unexpected endpoint", MODEL_UNKNOWN),
+    (400, "model does not exist", MODEL_UNKNOWN),
+    (400, "model not found", MODEL_UNKNOWN),
+    (400, "model not exist", MODEL_UNKNOWN),
+    (400, "no models loaded", MODEL_UNKNOWN),
     (400, "too long", TOO_LONG),
     # A single request above the limit of a minute cannot succeed later.
     (429, "request too large", TOO_LONG),
@@ -285,7 +310,8 @@ PHRASES: tuple[tuple[int, str, FailureKind], ...] = (
     (429, "check your plan and billing", NO_BALANCE),
     *((status, phrase, NO_BALANCE) for status in (400, 403, 429) for phrase in _NO_MONEY),
 )
-"""Phrases (in lower case) in a code or message that say more than the status. 422 counts as 400."""
+"""Phrases (in lower case) in a code or message that say more than the status. 422 counts as 400, and so does
+an error that came with status 200. What says that a text is too long counts with 413 and 500 as well."""
 
 SHORT_WAIT = 120.0
 """Seconds. A server that asks for a wait no longer than this is throttling, whatever else it says: Gemini
@@ -354,8 +380,11 @@ def failure_kind(
     if kind := CODES.get(code) or _by_number(status, code, provider):
         return kind
     text = f"{code} {message}".lower()
+    # Who passes on an error may change its status.
+    like = 400 if status == 422 or status < 300 else status
     for phrase_status, phrase, kind in PHRASES:
-        if phrase_status == (400 if status == 422 else status) and phrase in text:
+        is_like = phrase_status == like or (kind is TOO_LONG and phrase_status == 400 and like in (413, 500))
+        if is_like and phrase in text:
             throttles = kind in (NO_BALANCE, QUOTA_USED_UP) and status == 429
             if throttles and wait is not None and wait <= SHORT_WAIT:
                 return THROTTLED

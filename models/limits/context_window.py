@@ -16,7 +16,7 @@ import httpx2
 from models.call import Call, Message
 from models.errors.kinds import TOO_LONG, Failure
 from models.limits.shortening import MIN_CHARS, shorten_longest
-from models.settings import Endpoint, ModelSettings
+from models.settings import Endpoint, ModelSettings, address, server_address
 from samples.tokens import estimate_tokens
 
 QUERY_TIMEOUT = 10.0
@@ -145,7 +145,7 @@ class ContextWindow:
         estimate = _estimate(messages)
         if self._endpoint.provider != "vllm" or estimate * ESTIMATE_ERROR <= most:
             return estimate, False
-        url = f"{(self._endpoint.base_url or '').removesuffix('/v1')}/tokenize"
+        url = server_address(self._endpoint.base_url or "", "/tokenize")
         body = {"model": self._endpoint.name, "messages": list(messages)}
         answer = await _query(self._client, "POST", url, self._key, json=body)
         count = answer.get("count") if isinstance(answer, dict) else None
@@ -159,7 +159,7 @@ def _estimate(messages: Sequence[Message]) -> int:
 async def context_length(endpoint: Endpoint, key: str, client: httpx2.AsyncClient) -> int | None:
     """Return the context length where the server reports it (vLLM and some others do, in their list of
     models)."""
-    answer = await _query(client, "GET", f"{endpoint.base_url}/models", key)
+    answer = await _query(client, "GET", address(endpoint.base_url or "", "/models"), key)
     try:
         for model in answer["data"]:
             if model["id"] == endpoint.name:

@@ -34,7 +34,7 @@ from math import inf
 import httpx2
 
 from models.limits.rate_limiter import RateLimiter
-from models.settings import Endpoint
+from models.settings import Endpoint, server_address
 
 POLL_TIMEOUT = 5.0
 """Seconds to wait for the page."""
@@ -72,7 +72,7 @@ class VllmQueueControl:
         limiter: RateLimiter,
         poll_interval: float,
     ) -> None:
-        self._url = f"{(endpoint.base_url or '').removesuffix('/v1')}/metrics"
+        self._url = server_address(endpoint.base_url or "", "/metrics")
         self._headers = {"Authorization": f"Bearer {key}"}
         self._client = client
         self._limiter = limiter

@@ -1,5 +1,7 @@
 """The LangChain chat model for each provider."""
 
+from urllib.parse import parse_qsl
+
 import httpx2
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
@@ -30,10 +32,16 @@ def chat_model(
     if endpoint.provider == "glm-jwt":
         return glm_jwt(endpoint, role, settings, key, client, timeout)
     given = parameters(endpoint, role, settings)
+    base_url, _, query = (endpoint.base_url or "").partition("?")
+    fields = dict(parse_qsl(query, keep_blank_values=True))
+    # Azure's older API, which has its version in the query, takes the key in a header of its own.
+    is_older_azure = is_openai_itself(endpoint) and "api-version" in fields
     model = ChatCompletions(
         model=endpoint.name,
         api_key=key,
-        base_url=endpoint.base_url,
+        base_url=base_url or None,
+        default_query=fields or None,
+        default_headers={"api-key": key.get_secret_value()} if is_older_azure else None,
         temperature=given.temperature,
         top_p=given.top_p,
         seed=given.seed,

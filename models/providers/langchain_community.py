@@ -32,7 +32,7 @@ from pydantic import Field, SecretStr
 from models.errors.exceptions import BadResponse, MissingExtra, UnsendableRequest
 from models.providers.openai_chat import read_response
 from models.providers.parameters import parameters
-from models.settings import Endpoint, ModelSettings, Provider, Role
+from models.settings import CALLS_PATH, Endpoint, ModelSettings, Provider, Role, address
 
 NEEDS: dict[Provider, tuple[str, ...]] = {
     "wenxin": ("langchain_community", "qianfan"),
@@ -96,7 +96,7 @@ def glm_jwt(
     model: BaseChatModel = _glm_class()(
         model=endpoint.name,
         api_key=key.get_secret_value(),
-        api_base=f"{endpoint.base_url}/chat/completions",
+        api_base=address(endpoint.base_url or "", CALLS_PATH),
         temperature=given.temperature,
         top_p=given.top_p,
         http_client=client,
@@ -237,7 +237,8 @@ def _glm_class() -> Callable[..., BaseChatModel]:
             **kwargs: Any,
         ) -> ChatResult:
             dicts, params = self._create_message_dicts(messages, stop)
-            body = {**params, "top_p": self.top_p, "messages": dicts, **self.extra_body}
+            given = {**params, "top_p": self.top_p, "messages": dicts}
+            body = {name: value for name, value in given.items() if value is not None} | self.extra_body
             try:
                 request = self.http_client.build_request(
                     "POST",
@@ -255,6 +256,6 @@ def _glm_class() -> Callable[..., BaseChatModel]:
                 except ValueError:
                     refusal = answer.text
                 raise BadResponse(answer.status_code, refusal, dict(answer.headers))
-            return read_response(answer, self._create_chat_result)
+            return read_response(answer, answer.text, self._create_chat_result)
 
     return SignedGLM

@@ -22,18 +22,34 @@ from langchain_core.outputs import ChatResult
 from langchain_core.runnables import ensure_config
 from langchain_openai import ChatOpenAI
 from langchain_openai.chat_models.base import _handle_openai_api_error, _handle_openai_bad_request
+from openai._constants import RAW_RESPONSE_HEADER
+from openai._types import RequestOptions
+from pydantic import PrivateAttr
 
 from models.call import Call, Message
 from models.errors.exceptions import BadResponse, UnsendableRequest
+from models.providers.dialect import Dialect
 from models.providers.reply import message_parts
+from models.providers.streams import StreamCut, read_body, read_stream
+from models.settings import CALLS_PATH
 from models.tracing import call_config
 
 THOUGHTS = "reasoning_content"
 """Where a message keeps the thoughts that came apart from its text, in `additional_kwargs`."""
 
 
+_UNREAD = RequestOptions(headers={RAW_RESPONSE_HEADER: "stream"})
+"""Asks the SDK for the response before its body has been read."""
+
+
 class ChatCompletions(ChatOpenAI):
-    """ChatOpenAI that posts its requests as they are and reads replies from their JSON."""
+    """ChatOpenAI that posts its requests as they are and reads replies from their JSON or their stream."""
+
+    _dialect: Dialect = PrivateAttr(default_factory=Dialect)
+
+    def speak(self, dialect: Dialect) -> None:
+        """Send requests in this form, which may change with what the endpoint refuses."""
+        self._dialect = dialect
 
     async def _agenerate(
         self,
@@ -45,8 +61,10 @@ class ChatCompletions(ChatOpenAI):
         try:
             payload = self._get_request_payload(messages, stop=stop, **kwargs)
             extra_body = payload.pop("extra_body", None) or {}
+            body = self._dialect.apply({**payload, **extra_body})
+            options = _UNREAD if body.get("stream") else RequestOptions()
             response = await self.root_async_client.post(
-                "/chat/completions", body={**payload, **extra_body}, cast_to=httpx2.Response
+                CALLS_PATH, body=body, cast_to=httpx2.Response, options=options
             )
         except openai.BadRequestError as error:
             _handle_openai_bad_request(error)
@@ -57,28 +75,44 @@ class ChatCompletions(ChatOpenAI):
         except (ValueError, TypeError) as error:
             # Everything that happens after the request is built raises an error of the SDK's.
             raise UnsendableRequest(str(error)) from error
-        return read_response(response, self._create_chat_result)
+        try:
+            text = await read_stream(response) if body.get("stream") else response.text
+            return read_response(response, text, self._create_chat_result)
+        except (StreamCut, httpx2.RequestError) as error:
+            raise openai.APIConnectionError(request=response.request) from error
+        except BadResponse as error:
+            error.request = response.request
+            raise
 
 
-def read_response(response: httpx2.Response, convert: Callable[[dict[str, Any]], ChatResult]) -> ChatResult:
-    """Read the reply in a response of status 200; `convert` turns a chat completion into it.
+def read_response(
+    response: httpx2.Response, text: str, convert: Callable[[dict[str, Any]], ChatResult]
+) -> ChatResult:
+    """Read the reply in a response of status 200, whose body is `text`; `convert` turns a chat completion
+    into it.
 
     Servers differ in what they leave out; what a reply can do without is filled in.
 
     Raises:
         BadResponse: it is an error, or not a chat completion.
+        StreamCut: it is a stream that ended before the reply did.
     """
     headers = {name.lower(): value for name, value in response.headers.items()}
     try:
-        body = response.json()
+        body = read_body(text)
     except ValueError:
-        raise BadResponse(response.status_code, response.text, headers, defect="no JSON") from None
+        raise BadResponse(response.status_code, text, headers, defect="no JSON") from None
     if not isinstance(body, dict):
         raise BadResponse(response.status_code, body, headers, defect="no JSON object")
     if body.get("error"):
         raise BadResponse(response.status_code, body, headers)
     choices = body.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
+    if first is None and isinstance(body.get("message") or body.get("detail"), str):
+        raise BadResponse(response.status_code, body, headers)
+    if isinstance(first, dict) and first.get("error"):  # as OpenRouter does
+        body = {"error": first["error"], "usage": body.get("usage")}
+        raise BadResponse(response.status_code, body, headers)
     message = first.get("message") if isinstance(first, dict) else None
     if not isinstance(first, dict) or not isinstance(message, dict):
         defect = "a choice without a message" if first else "a reply without choices"
@@ -102,11 +136,15 @@ def read_response(response: httpx2.Response, convert: Callable[[dict[str, Any]],
 
 
 def usage(body: Any) -> UsageMetadata | None:
-    """Return the tokens that a chat completion reports; None where it does not give both counts."""
+    """Return the tokens that a chat completion reports; None where it does not give the counts of both
+    prompt and reply."""
     reported = body.get("usage") if isinstance(body, dict) else None
     if not isinstance(reported, dict):
         return None
     given, made = _count(reported.get("prompt_tokens")), _count(reported.get("completion_tokens"))
+    total = _count(reported.get("total_tokens"))
+    if made is None and given is not None and total is not None and total >= given:
+        made = total - given  # Gemini, where all of it was thought
     if given is None or made is None:
         return None
     # Anthropic counts cached tokens apart; of the proxies in front of it, some do and some do not.

@@ -222,20 +222,20 @@ def _think(given: Parameters, endpoint: Endpoint, settings: ModelSettings) -> No
 
 
 def _bound(given: Parameters, endpoint: Endpoint) -> None:
-    if endpoint.provider not in ("ernie", "glm", *OLD) or given.temperature is None or given.top_p is None:
+    if endpoint.provider not in ("ernie", "glm", *OLD):
         return
-    temperature, top_p = min(given.temperature, 1.0), given.top_p
-    if endpoint.provider in ("ernie", "wenxin"):
-        temperature = max(temperature, LEAST_TEMPERATURE)
-    else:
-        top_p = max(top_p, LEAST_TOP_P)
+    temperature, top_p = given.temperature, given.top_p
+    if temperature is not None:
+        least = LEAST_TEMPERATURE if endpoint.provider in ("ernie", "wenxin") else 0.0
+        given.temperature = max(min(temperature, 1.0), least)
+    if top_p is not None and endpoint.provider in ("glm", "glm-jwt"):
+        given.top_p = max(top_p, LEAST_TOP_P)
     for name, wanted, sent in (
-        ("--temperature", given.temperature, temperature),
-        ("--top-p", given.top_p, top_p),
+        ("--temperature", temperature, given.temperature),
+        ("--top-p", top_p, given.top_p),
     ):
         if wanted != sent:
             given.unsupported.append(f"{endpoint.model} does not take {name} {wanted:g}: it is sent {sent:g}")
-    given.temperature, given.top_p = temperature, top_p
 
 
 def _joined(ours: dict[str, Any], users: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from models.limits.context_window import ContextWindow
 from models.limits.rate_limiter import RateLimiter, WaitReason
 from models.limits.vllm_queue import VllmQueueControl
+from models.providers.dialect import Dialect
 from models.routing.circuit_breaker import CircuitBreaker, Outage
 from models.routing.refusal_check import RefusalCheck
 from models.settings import Endpoint
@@ -35,6 +36,7 @@ class EndpointState:
         self.refusals = RefusalCheck()
         self.accepts_system_role = True
         self.accepts_forms = True
+        self.dialect = Dialect()
         self._retrying: Counter[str] = Counter()
         self._retry_until: dict[str, float] = {}
         self._output_tokens: float | None = None

@@ -1,11 +1,16 @@
 """The model of one role at one endpoint, and how its requests are shaped."""
 
+from http import HTTPStatus
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 
 from models.call import Call, Message
+from models.errors.classify import refusal_text
+from models.errors.parameters import sent_with
+from models.providers.dialect import refuses_system_role
 from models.providers.message_roles import alternating, without_system
+from models.providers.openai_chat import ChatCompletions
 from models.routing.endpoint_state import EndpointState
 from models.routing.startup_check import StartupCheck
 
@@ -37,6 +42,8 @@ class RoleClient:
         self.key = key
         self.startup = StartupCheck()
         self._body = body
+        if isinstance(model, ChatCompletions):
+            model.speak(state.dialect)
 
     def form(self, call: Call) -> dict[str, str] | None:
         """Return the field that holds a reply to the call's form, as part of what identifies the request."""
@@ -57,29 +64,23 @@ class RoleClient:
         return shaped if self.state.accepts_system_role else without_system(shaped)
 
     def adapt(self, error: Exception, sent: list[Message], *, with_form: bool) -> bool:
-        """Whether the error refuses the system message or the form; requests then go without it from now on.
+        """Whether the error refuses the form of the request; those that follow have another from now on.
 
         Each of several calls in flight sees such an error and is to be sent again.
         """
-        if getattr(error, "status_code", None) != 400:
+        refusal = refusal_text(error)
+        if not refusal:
             return False
-        message = str(error).lower()
-        if any(m["role"] == "system" for m in sent) and any(phrase in message for phrase in _NO_SYSTEM):
+        if any(m["role"] == "system" for m in sent) and refuses_system_role(refusal):
             self.state.accepts_system_role = False
             return True
-        if with_form and any(phrase in message for phrase in _NO_FORMS):
+        is_bad_request = getattr(error, "status_code", None) == HTTPStatus.BAD_REQUEST
+        if with_form and is_bad_request and any(phrase in refusal.lower() for phrase in _NO_FORMS):
             self.state.accepts_forms = False
             return True
-        return False
+        body = sent_with(error)
+        return body is not None and self.state.dialect.learn(refusal, body)
 
-
-_NO_SYSTEM = (
-    "system role not supported",
-    "roles must alternate",
-    "only user and assistant",
-    "does not support 'system'",
-)
-"""What chat templates in use say, which vLLM passes on, and OpenAI's first reasoning models."""
 
 _NO_FORMS = ("structured", "regex", "grammar", "guided")
 """What a server says that cannot hold replies to a form: vLLM without a tokenizer, a backend that cannot

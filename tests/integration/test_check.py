@@ -73,11 +73,11 @@ def test_each_model_is_called(tmp_path: Path) -> None:
 
 def test_each_way_of_asking_a_model_is_tried(tmp_path: Path) -> None:
     with StandIn() as server:
-        words = ("--extra-body", 'judge={"max_tokens": 50}')
+        words = ("--extra-body", 'judge={"temperature": 0.5}')
         report = check(server, "openai", tmp_path, *words, model="gpt-5.4", status=2)
         others, _, judge = report.partition("(judge)")
         assert "(positive, critical, advisor, editor)" in others and "answered in" in others
-        assert "answered in" not in judge and "'max_tokens' is not supported with this model" in judge
+        assert "answered in" not in judge and "'temperature' does not support 0.5 with this model" in judge
         assert len(server.chats()) == 2
 
 

@@ -6,13 +6,14 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from runners.options import settings_from
 from standin import StandIn
+from tests.conftest import look
 from tests.program import ROOT, coevol
 
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")
@@ -35,8 +36,8 @@ def blocks(document: str, language: str) -> Iterator[str]:
     yield from re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
-def commands() -> list[str]:
-    lines = (line for name in DOCUMENTS for block in blocks(name, "console") for line in block.splitlines())
+def commands(documents: Sequence[str] = DOCUMENTS) -> list[str]:
+    lines = (line for name in documents for block in blocks(name, "console") for line in block.splitlines())
     return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
 
 
@@ -85,6 +86,55 @@ def local_urls(server: StandIn, command: str) -> list[str]:
         given = [("", "vllm"), ("judge", "openai")]
     urls = [(f"{role}=" if role else "") + server.base_url(provider) for role, provider in given]
     return [word for url in urls for word in ("--base-url", url)]
+
+
+SERVERS = {
+    "http://localhost:8080/v1": "llama.cpp-gemma",
+    "http://localhost:11434/v1": "ollama",
+    "http://localhost:1234/v1": "lm-studio",
+    "http://localhost:30000/v1": "sglang",
+    "http://localhost:3000/v1": "tgi",
+    "http://localhost:4000/v1": "litellm-claude",
+    "https://openrouter.ai/api/v1": "openrouter",
+    "https://api.deepseek.com/v1": "deepseek",
+    "https://dashscope-intl.aliyuncs.com/compatible-mode/v1": "dashscope-qwq",
+    "https://dashscope.aliyuncs.com/compatible-mode/v1": "dashscope-qwen3",
+    "https://api.moonshot.ai/v1": "moonshot",
+    "https://api.mistral.ai/v1": "mistral",
+    "https://generativelanguage.googleapis.com/v1beta/openai": "gemini",
+    "https://RESOURCE.openai.azure.com/openai/v1": "azure",
+}
+"""The servers of docs/servers.md, and the models with which the stand-in behaves like them."""
+
+OLDER_AZURE = "https://RESOURCE.openai.azure.com"
+
+
+def test_every_command_of_the_page_of_servers_finds_a_usable_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    tried = set()
+    with StandIn() as server:
+        for variable in ("QIANFAN_API_KEY", "ZHIPUAI_API_KEY"):
+            monkeypatch.setenv(variable, server.environment()[variable])
+        for command in commands(["docs/servers.md"]):
+            program, *words = shlex.split(with_local_model(command))
+            model = words.index("--model") + 1
+            provider = words[model].partition(":")[0]
+            url = words[words.index("--base-url") + 1] if "--base-url" in words else ""
+            tried.add(url)
+            here = server.base_url("compatible" if provider == "openai" else provider)
+            if provider == "openai":
+                words[model] = f"openai:{SERVERS.get(url, 'azure')}"
+            if url.startswith(OLDER_AZURE) and url not in SERVERS:
+                here = url.replace(OLDER_AZURE, here.removesuffix("/v1"))
+            if url:
+                words[words.index(url)] = here
+            else:
+                words += ["--base-url", here]
+            report = look(*words, cwd=tmp_path).stdout
+            assert program == "coevol" and words[0] == "check" and "answered in" in report, command
+    assert tried >= SERVERS.keys()
 
 
 def test_the_demo_runs(tmp_path: Path) -> None:

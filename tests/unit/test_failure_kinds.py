@@ -28,10 +28,11 @@ REMEDIES: dict[str, dict[Remedy, str]] = {
     "openai": {
         "stop run": "invalid_api_key account_deactivated insufficient_quota billing_hard_limit_reached "
         "billing_not_active model_not_found unsupported_parameter unsupported_value unknown_parameter "
-        "insufficient_user_quota Arrearage",
+        "insufficient_user_quota Arrearage arrearage exceeded_current_quota_error",
         "abandon call": "context_length_exceeded string_above_max_length content_filter "
         "content_policy_violation invalid_prompt sensitive_words_detected data_inspection_failed "
-        "DataInspectionFailed",
+        "DataInspectionFailed exceed_context_size_error",
+        "slow down": "engine_overloaded_error",
     },
     "glm": {
         "stop run": "1000 1001 1002 1003 1004 1005 1110 1111 1112 1113 1121 1210 1211 1212 1215 1220 1221 "
@@ -64,6 +65,15 @@ MESSAGES: dict[tuple[int, str], Remedy] = {
     (400, "This model's maximum context length is 4096 tokens."): "abandon call",
     (400, "The response was filtered due to the content management policy."): "abandon call",
     (400, "input is too long for this model"): "abandon call",
+    # llama.cpp, TGI, Gemini, DashScope, Moonshot, Ollama
+    (400, "the request exceeds the available context size"): "abandon call",
+    (422, "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096."): "abandon call",
+    (400, "The input token count (2000000) exceeds the maximum number of tokens allowed"): "abandon call",
+    (400, "Range of input length should be [1, 30720]"): "abandon call",
+    (400, "Your request exceeded model token limit: 8192"): "abandon call",
+    (500, "the input length exceeds the context length"): "abandon call",
+    (500, "the model runner stopped"): "retry",
+    (400, "No models loaded. Load one first."): "stop run",
     (403, "The account is overdue"): "stop run",
     (403, "Access denied: account arrears"): "stop run",
     (429, "Request too large for gpt-4o-mini on tokens per min (TPM)"): "abandon call",
@@ -76,7 +86,6 @@ MESSAGES: dict[tuple[int, str], Remedy] = {
     (403, "用户账户余额不足"): "stop run",
     (403, "您的账户已欠费"): "stop run",
     (429, "This request requires more credits"): "stop run",
-    (400, "the request exceeds the available context size"): "abandon call",
     # Gemini, which mentions billing when a minute's share is used up
     (429, "You exceeded your current quota, please check your plan and billing. Retry in 9ms."): "slow down",
     (429, "Rate limit reached on requests per day (RPD). Try again in 8h12m30s."): "stop run",
@@ -154,6 +163,7 @@ async def test_every_status_has_its_remedy() -> None:
         (200, {"code": 429, "message": "slow down"}, "slow down"),
         (200, {"code": 502, "message": "bad gateway"}, "retry"),
         (200, {"code": 7, "message": "who knows"}, "retry"),
+        (200, {"code": 20012, "message": "Model does not exist."}, "stop run"),
         # Numbers that mean something else at Wenxin and at GLM
         (504, {"code": 4, "message": "deadline exceeded"}, "retry"),
         (400, {"code": 3, "message": "invalid argument"}, "abandon call"),

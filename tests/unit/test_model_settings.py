@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from models.settings import ModelSettings, split_model
+from models.settings import ModelSettings, address, server_address, split_model
 from tests.conftest import look
 
 
@@ -61,3 +61,30 @@ def test_addresses_are_a_string_or_a_list(tmp_path: Path) -> None:
     twice = ("--base-url", "http://127.0.0.1:9/v1", "--base-url", "http://127.0.0.1:9/v1/")
     assert "given twice" in look("check", *twice, cwd=tmp_path, status=2).stderr
     assert "judge" in look("check", "--base-url", "judge=http://a/v1", cwd=tmp_path, status=2).stderr
+
+
+def test_sampling_may_be_left_to_the_server(tmp_path: Path) -> None:
+    settings = ModelSettings.model_validate({"temperature": "default", "top_p": "default"})
+    assert (settings.temperature, settings.top_p) == (None, None)
+    assert ModelSettings.model_validate(settings.model_dump(mode="json")) == settings
+    with pytest.raises(ValidationError, match="less than or equal to 2"):
+        ModelSettings.model_validate({"temperature": 3})
+    refused = look("check", "--top-p", "none", cwd=tmp_path, status=2).stderr
+    assert "'none' is not a valid" in " ".join(refused.split())
+
+
+def test_the_query_of_an_address_stays_at_its_end_and_is_not_written() -> None:
+    url = "https://host/v1?api-version=2026-01-01&key=s3cr3t"
+    settings = ModelSettings.model_validate({"base_url": url.replace("?", "/?")})
+    assert settings.base_url == (url,)
+    assert address(url, "/models") == "https://host/v1/models?api-version=2026-01-01&key=s3cr3t"
+    assert server_address(url, "/metrics").startswith("https://host/metrics?")
+    assert settings.model_dump(mode="json")["base_url"] == "https://host/v1?api-version=2026-01-01&key=…"
+    for wrong in (
+        "ftp://host?key=s3cr3t",
+        "https://host/v1/chat/completions?key=s3cr3t",
+        "https://:0?k=s3cr3t",
+    ):
+        with pytest.raises(ValidationError) as refused:
+            ModelSettings.model_validate({"base_url": wrong})
+        assert "s3cr3t" not in refused.value.errors()[0]["msg"]

@@ -4,7 +4,7 @@ A failure here means that an upgrade changed one of them. The message names the 
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
 import httpx2
@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from models.providers.chat_models import chat_model
 from models.providers.langchain_community import _glm_class, _quietly, _wenxin_class, _wenxin_config
-from models.providers.openai_chat import ChatCompletions
+from models.providers.openai_chat import _UNREAD, ChatCompletions
 from models.settings import Endpoint, ModelSettings
 
 URL = "http://server.test/v1"
@@ -44,9 +44,9 @@ SEND_GLM = "adapt SignedGLM._agenerate in models.providers.langchain_community._
 SIGN_GLM = "adapt `token` in models.providers.langchain_community._glm_class"
 
 
-def openai_model(handle: Callable[[httpx2.Request], httpx2.Response]) -> ChatCompletions:
+def openai_model(handle: Callable[[httpx2.Request], httpx2.Response], url: str = URL) -> ChatCompletions:
     client = httpx2.AsyncClient(transport=httpx2.MockTransport(handle))
-    endpoint, settings = Endpoint("openai", "m", URL), ModelSettings(temperature=0.5, seed=7)
+    endpoint, settings = Endpoint("openai", "m", url), ModelSettings(temperature=0.5, seed=7)
     model = chat_model(endpoint, "editor", settings, SecretStr("sk-test"), client)
     assert isinstance(model, ChatCompletions)
     return model
@@ -93,6 +93,36 @@ async def test_the_sdk_posts_a_body_and_returns_the_raw_response() -> None:
         f"the SDK no longer sends the body as it is: {ASK}"
     )
     assert sent[0].headers["authorization"] == "Bearer sk-test", f"the SDK no longer sends the key: {CREATE}"
+
+
+async def test_the_sdk_returns_a_response_that_is_not_read_yet() -> None:
+    class Endless(httpx2.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"data: 1\n\n"
+            raise AssertionError("the SDK reads the body before it returns the response: adapt _UNREAD")
+
+    response = await openai_model(lambda _: httpx2.Response(200, stream=Endless())).root_async_client.post(
+        "/chat/completions", body={}, cast_to=httpx2.Response, options=_UNREAD
+    )
+    assert not response.is_stream_consumed
+    await response.aclose()
+
+
+async def test_azures_older_api_has_its_version_in_the_query_and_its_key_in_a_header() -> None:
+    sent: list[httpx2.Request] = []
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        sent.append(request)
+        return httpx2.Response(200, json=COMPLETION)
+
+    base = "https://mine.openai.azure.com/openai/deployments/m"
+    await openai_model(handle, f"{base}?api-version=2024-10-21").ainvoke(PROMPT)
+    assert str(sent[0].url) == f"{base}/chat/completions?api-version=2024-10-21", (
+        f"the SDK no longer adds default_query behind the path: {CREATE}"
+    )
+    assert sent[0].headers["api-key"] == "sk-test"
+    await openai_model(handle, "https://elsewhere.test/v1?api-version=1").ainvoke(PROMPT)
+    assert "api-key" not in sent[1].headers
 
 
 async def test_the_sdk_does_not_retry() -> None:
