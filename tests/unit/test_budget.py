@@ -188,7 +188,7 @@ def test_a_dry_run_estimates_the_price_without_key_call_or_folder(tmp_path: Path
         "--model",
         "openai:gpt-5.4-mini",
     )
-    text = look(*words, "--stop", 3, "--max-tokens", 700, "--budget", 0.01, cwd=tmp_path).stdout
+    text = look(*words, "--stop", 3, "--max-tokens", 700, "--budget", 0.003, cwd=tmp_path).stdout
     assert not list(tmp_path.iterdir())
     assert numbers(text, "Samples") == (3, 3)
     least, most = re.findall(r"\$([\d.]+)", text)
