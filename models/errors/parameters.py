@@ -8,6 +8,9 @@ from typing import Any
 _OURS = ("temperature", "top_p", "seed", "max_tokens", "max_completion_tokens", "reasoning_effort")
 """The fields that may be in a request whose body is unknown."""
 
+_ASKED_FOR = ("enable_thinking",)
+"""Fields that servers ask for in their refusals."""
+
 _NEVER = frozenset({"messages", "model"})
 
 _MAX_CHARS = 4000
@@ -46,7 +49,7 @@ def refused_fields(error: Exception, message: str) -> list[str]:
     if not _REFUSAL.search(text):
         return []
     body = sent_with(error)
-    names = [name for name in (_OURS if body is None else body) if name not in _NEVER]
+    names = [name for name in (*_ASKED_FOR, *(_OURS if body is None else body)) if name not in _NEVER]
     places = {name: re.search(rf"(?<!\w){re.escape(name.lower())}(?!\w)", text) for name in names}
     if not _STREAM_FIELD.search(text):  # the word has other uses
         places.pop("stream", None)
@@ -78,6 +81,8 @@ def _advice(field: str, message: str) -> str:
         case "stream":
             # What it says is learned from, so it says so in spite of the field.
             return "What is between here and the model may change the field `stream`."
+        case "enable_thinking":
+            return "Switch its thinking off: --extra-body '{\"enable_thinking\": false}'."
         case "reasoning_effort" | "thinking" | "chat_template_kwargs":
             return f"Change --thinking, or leave {field} out of --extra-body."
         case _:

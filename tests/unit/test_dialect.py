@@ -149,6 +149,7 @@ def test_other_words(words: str) -> None:
         ("`temperature` and `top_p` cannot both be specified", ["temperature", "top_p"]),
         ("invalid temperature: only 1 is allowed for this model", ["temperature"]),
         ("seed: Extra inputs are not permitted", ["seed"]),
+        ("enable_thinking must be set to false for non-streaming calls", ["enable_thinking"]),
         ("The text says that the temperature rises; it was flagged", []),
         ("temperatures must be nice", []),
     ],
