@@ -51,7 +51,8 @@ _NO_PROSE = re.compile(
     r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|`[^`\n]*`|\$\$.*?\$\$|\bhttps?://\S+|<[^<>\n]{1,200}>", re.DOTALL
 )
 _CODE_LINE = re.compile(
-    r"^[ \t]*(?:def |if .*:|for .*:|while .*:|else:|try:|except\b|raise |print\(|#|//|class |import |from \w+ import|#include|function |const |let |var |public |private "
+    r"^[ \t]*(?:def |if .*:|for .*:|while .*:|else:|try:|except\b|raise |print\(|#|//|class "
+    r"|import |from \w+ import|#include|function |const |let |var |public |private "
     r"|SELECT |CREATE |INSERT |return\b|</?\w+[ >]|[{}\[\]|]).*$"
     r"|^.*[;{}][ \t]*$|^[ \t]*[\w.]+\([^()\n]*\)[ \t]*$",
     re.MULTILINE,
