@@ -417,8 +417,7 @@ def test_another_language_than_chinese(draft: str) -> None:
         ("print('Hallo Welt')\nfor i in range(10):\n    print(i)", "写一个打印十个数字的程序。", "print(1)"),
         (
             "def total(numbers):\n    # Check the input first, since it may be anything\n"
-            "    if not isinstance(numbers, list):\n"
-            "        raise TypeError('a list of numbers is needed here')\n"
+            "    if not isinstance(numbers, list):\n        raise TypeError('a list of numbers is needed')\n"
             "    for number in numbers:\n        print(number)",
             "编辑给定的代码以添加错误处理。",
             "数字的总和。",
