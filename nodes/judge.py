@@ -1,13 +1,5 @@
-"""The judge: compares the current response with the draft, once in each order.
+"""The judge: compares the current response with the draft, once in each order."""
 
-A judge is two things: how it is asked (`judge`), and how its reply is read (`read_verdict`):
-
-    >>> read_verdict("assistant 2\nIt gives an example.", "compare")
-    [0.0, 1.0]
-    >>> read_verdict("Both have their merits.", "compare")
-"""
-
-import re
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -16,6 +8,8 @@ from typing_extensions import TypedDict
 from models.call import Message
 from nodes.agent import Ask, Node, ResponseView, prompt
 from nodes.settings import AgentSettings, Order, VerdictForm
+from nodes.verdict import GREATEST_LEAD as GREATEST_LEAD  # for the decision
+from nodes.verdict import read_verdict
 from prompts.method import STEPS
 
 
@@ -86,48 +80,3 @@ REMINDERS: dict[VerdictForm, str] = {
     "of response 2), then your explanation.",
 }
 """What a judge is asked whose verdict cannot be read."""
-
-
-def read_verdict(reply: str, form: VerdictForm) -> list[float] | None:
-    """Return the points for response 1 and response 2 in a judge's reply; None where it cannot be read.
-
-    Only the first line with content counts; the rest is the explanation. A label such as "Output:" before the
-    answer, emphasis and case do not matter. An ambiguous reply is not read.
-    """
-    lines = (line.translate(_EMPHASIS).strip() for line in reply.lower().splitlines())
-    line = next((line for line in lines if _LABEL.sub("", line)), "")
-    return _compared(line) if form == "compare" else _scored(_LABEL.sub("", line))
-
-
-_EMPHASIS = str.maketrans("’", "'", '*_`#"“”‘「」[]')
-# Up to four words and a colon. A word that is an answer, or announces the explanation, is not a label.
-_LABEL = re.compile(
-    r"^(?!(?:equal|tie|explanation|reason|reasoning|analysis)\b)[^\W\d]+(?: [^\W\d]+){0,3}\s*[:：]\s*"
-)
-_NAME = re.compile(r"\b(?:assistant|response)\s*([12])\b|\b(equal|tie)\b")
-_DENIAL = re.compile(
-    r"\b(?:not|neither|nor|cannot|worse|worst|weaker|inferior|fails?|failed|lacks?|lacking|loses?)\b|n't\b"
-)
-_LOWEST, _HIGHEST = 1.0, 10.0
-_NUMBER = r"(\d+(?:\.\d+)?)"
-_SCORES = re.compile(rf"'?{_NUMBER}(?:\s*[,，]\s*|\s+){_NUMBER}[.,;]?'?")
-_POINTS: dict[str, list[float]] = {"1": [1.0, 0.0], "2": [0.0, 1.0], "equal": [1.0, 1.0]}
-
-GREATEST_LEAD: dict[VerdictForm, float] = {"compare": 1.0, "score": _HIGHEST - _LOWEST}
-"""The most points by which a verdict can put one response before the other."""
-
-
-def _compared(line: str) -> list[float] | None:
-    # A line that names both, or denies what it names, does not say which one is better.
-    named = {number or "equal" for number, _ in _NAME.findall(line)}
-    if len(named) != 1 or _DENIAL.search(line):
-        return None
-    return list(_POINTS[named.pop()])
-
-
-def _scored(line: str) -> list[float] | None:
-    found = _SCORES.fullmatch(line)
-    if not found:
-        return None
-    scores = [float(number) for number in found.groups()]
-    return scores if all(_LOWEST <= score <= _HIGHEST for score in scores) else None
