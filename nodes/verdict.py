@@ -14,10 +14,11 @@ one of a few statements as a whole. So a line that mentions an assistant, denies
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 from nodes.settings import VerdictForm
+from prompts.pack import FIRST_LINES, FirstLine
 
 LOWEST, HIGHEST = 1.0, 10.0
 """The limits of a score."""
@@ -35,19 +36,59 @@ Better = Literal["1", "2", "equal"]
 _POINTS: dict[Better, list[float]] = {"1": [1.0, 0.0], "2": [0.0, 1.0], "equal": [1.0, 1.0]}
 
 
-def read_verdict(reply: str, form: VerdictForm) -> list[float] | None:
+def reply_form(first_line: FirstLine) -> str:
+    """Return the regex of a verdict and its explanation, for servers that can constrain their output.
+
+    The explanation begins with a visible character and ends where the model or the limit for replies ends it.
+    (A bound here, as in `{0,1500}`, costs vLLM's xgrammar up to 100 ms for each token; this takes
+    microseconds.)
+    """
+    if isinstance(first_line, str):
+        first = _escaped(first_line).replace(_escaped("{score}"), r"(10|[1-9](\.5)?)")
+    else:
+        first = f"({'|'.join(map(_escaped, first_line))})"
+    return rf"{first}\n[^\s][\s\S]*"
+
+
+def _escaped(text: str) -> str:
+    """Escape what has a meaning in a regex; `re.escape` escapes more, which not all servers take."""
+    return re.sub(r"[\\.^$*+?{}\[\]|()]", r"\\\g<0>", text)
+
+
+def read_verdict(reply: str, form: VerdictForm, first_line: FirstLine | None = None) -> list[float] | None:
     """Return the points for response 1 and response 2 in a judge's reply; None where it cannot be read.
+
+    `first_line` is the one that the judge was asked for, if that is not the usual one.
 
     The first line with content counts; rules, fences and labels ("Verdict:") are not content. Where it is no
     verdict, the later lines count that are a verdict and nothing else, if all of these agree. What is in the
     tags of thoughts is not read. An ambiguous reply is not read.
     """
     text = _without_thoughts(reply.strip())[:MAX_CHARS]
+    own = _own(text, first_line) if first_line and first_line not in FIRST_LINES.values() else None
     if form == "score":
-        scores = _scored(text)
+        scores = own if isinstance(own, list) else _scored(text)
         return scores if scores and all(LOWEST <= score <= HIGHEST for score in scores) else None
-    better = _compared(text)
+    better = own if isinstance(own, str) else _compared(text)
     return list(_POINTS[better]) if better else None
+
+
+def _own(text: str, first_line: FirstLine) -> Better | list[float] | None:
+    """Return the verdict in the very words that were asked for, if the reply begins with them.
+
+    In JSON, which some servers are held to, they are a value.
+    """
+    value = (
+        next((value for key, value in _fields(text, str) if _is_label(key)), "") if text[:1] == "{" else ""
+    )
+    line = (value or text).splitlines()[0].strip().strip("*`\"'").strip().casefold() if value or text else ""
+    if isinstance(first_line, str):
+        pattern = _escaped(first_line.casefold()).replace(_escaped("{score}"), r"(\d{1,2}(?:\.\d{1,2})?)")
+        found = re.fullmatch(pattern, line)
+        return [float(score) for score in found.groups()] if found else None
+    names = dict(zip((name.casefold() for name in first_line), _POINTS, strict=True))
+    are_copied = [line.strip().casefold() for line in text.splitlines()[:3]] == list(names)
+    return None if are_copied else names.get(line)
 
 
 # --- words
@@ -417,7 +458,7 @@ _TOKEN = re.compile(
 )
 
 
-def _fields(text: str) -> Iterator[tuple[str, str]]:
+def _fields(text: str, read: Callable[[str], str] = _normalized) -> Iterator[tuple[str, str]]:
     """Yield the names and values in the first JSON object of a reply, however deep, even if it is cut off."""
     start = re.search(r"\{\s*[\"']", text)
     if not start:
@@ -442,7 +483,7 @@ def _fields(text: str) -> Iterator[tuple[str, str]]:
         elif mark == "[":
             last = "["
         elif value is not None:
-            value = _normalized(value.replace("\\n", " ")[:MAX_LINE])
+            value = read(value.replace("\\n", " ")[:MAX_LINE])
             if key:
                 yield key, value
             elif last != "[":

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from nodes.decision import DecisionView, decide, merge
 from nodes.judge import Judgment
 from nodes.settings import VerdictForm
-from nodes.verdict import read_verdict
+from nodes.verdict import read_verdict, reply_form
+from prompts.pack import FIRST_LINES, FirstLine
 from tests.program import DATA
 
 # What the judge may say in one order, and the points it gives to response 1 and response 2.
@@ -240,6 +241,33 @@ def test_a_reply_that_does_not_say_which_is_better(reply: str) -> None:
 )
 def test_a_reply_without_two_scores(reply: str) -> None:
     assert read_verdict(reply, "score") is None
+
+
+@pytest.mark.parametrize(
+    ("reply", "first_line", "points"),
+    [
+        ("<assistant 2>\nok", ("<assistant 1>", "<assistant 2>", "<equal>"), [0, 1]),
+        ("**Left**\nok", ("left", "right", "neither"), [1, 0]),
+        ("neither\nok", ("left", "right", "neither"), [1, 1]),
+        ('{"verdict": "right", "explanation": "left is wrong"}', ("left", "right", "neither"), [0, 1]),
+        ("left\nright\nneither", ("left", "right", "neither"), None),
+        ("Verdict: assistant 2", ("left", "right", "neither"), [0, 1]),
+        ("one: 8 two: 9\nok", "One: {score} Two: {score}", [8, 9]),
+        ("8 9\nok", "One: {score} Two: {score}", [8, 9]),
+        ("one: 8 two: 12\nok", "One: {score} Two: {score}", None),
+    ],
+)
+def test_a_pack_s_own_first_line_is_read(
+    reply: str, first_line: FirstLine, points: list[float] | None
+) -> None:
+    form: VerdictForm = "score" if isinstance(first_line, str) else "compare"
+    assert read_verdict(reply, form, first_line) == points
+
+
+def test_the_forms_of_recorded_requests() -> None:
+    compare, score = (reply_form(line) for line in FIRST_LINES.values())
+    assert compare == r"(assistant 1|assistant 2|equal)\n[^\s][\s\S]*"
+    assert score == r"(10|[1-9](\.5)?) (10|[1-9](\.5)?)\n[^\s][\s\S]*"
 
 
 CORPUS = json.loads((DATA / "verdicts.json").read_text(encoding="utf-8"))
