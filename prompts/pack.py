@@ -313,7 +313,7 @@ def _first_line(
         if not isinstance(node.target, nodes.Name) or node.target.name != FIRST_LINE:
             continue
         try:
-            stated = node.node.as_const()
+            stated = node.node.as_const() if isinstance(node.node, nodes.Expr) else None
         except nodes.Impossible:
             stated = None
         usual = FIRST_LINES[template]

@@ -23,6 +23,7 @@ from typing import Any, Self, TextIO, cast, get_args
 from standin.ernie import Ernie
 from standin.faults import Fault, FaultPlan, Hit, parse_retry_after
 from standin.glm import GLM
+from standin.local import LlamaCpp, SGLang
 from standin.openai import OpenAI
 from standin.options import Options
 from standin.provider import Chat, Provider
@@ -40,7 +41,7 @@ _PAGE = (
     b"<p>The gateway is checking your browser.</p></body></html>"
 )
 
-PROVIDERS: tuple[type[Provider], ...] = (OpenAI, GLM, Ernie, Wenxin, VLLM)
+PROVIDERS: tuple[type[Provider], ...] = (OpenAI, GLM, Ernie, Wenxin, VLLM, LlamaCpp, SGLang)
 
 
 @dataclass(slots=True)
