@@ -245,13 +245,14 @@ def constrain(text: str, kind: str, value: Any) -> str:
 
 
 def _in_the_words_of(regex: str, text: str) -> str:
-    """Return a judge's reply with another first line: one of three words, or with two scores."""
+    """Return a judge's reply with another first line: one of several words, or with two scores."""
     verdict, _, reasons = text.partition("\n")
     reasons = reasons or verdict
     first = re.split(r"\\?\n", regex.replace(r"\n", "\n"))[0]
     plain = [re.sub(r"\\(.)", r"\1", word) for word in re.split(r"(?<!\\)\|", first.strip("()"))]
     if "[1-9]" not in first:
-        return f"{plain[{'1': 0, '2': 1}.get(verdict[-1:], 2)]}\n{reasons}"
+        index = {"1": 0, "2": 1}.get(verdict[-1:], 2)
+        return f"{plain[min(index, len(plain) - 1)]}\n{reasons}"
     for score in re.findall(r"\d+", verdict)[:2]:
         first = re.sub(r"\(10\|\[1-9\](?:\(\\?\.5\)\?)\)", score, first, count=1)
     return re.sub(r"\\(.)", r"\1", first) + f"\n{reasons}"
