@@ -43,7 +43,7 @@ def evolve(
 
 
 def fields(chat: Request) -> set[str]:
-    return FORM_FIELDS & chat.body.keys()
+    return set(FORM_FIELDS & chat.body.keys())
 
 
 def pack_with(folder: Path, first_line: object) -> Path:
