@@ -1,9 +1,8 @@
 """Tries a model with one real call, to find what would stop a run before it starts."""
 
 import asyncio
-import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -15,14 +14,15 @@ from models.errors.classify import classify, classify_reply, finish_reason
 from models.errors.kinds import AT_LIMIT, WHOLE, finish_key
 from models.keys import Keys, MissingKey
 from models.limits.budget import longest_reply
-from models.limits.context_window import QUERY_TIMEOUT, context_length
+from models.limits.context_window import QUERY_TIMEOUT, model_card
 from models.limits.rate_limiter import ConcurrencyPool
 from models.policy import GatewayPolicy
 from models.providers.chat_models import chat_model
 from models.providers.openai_chat import THOUGHTS
 from models.providers.parameters import OLD
 from models.providers.proxies import through_proxy
-from models.providers.reply import Reply, control_token, read_reply, reply_text
+from models.providers.reply import Reply, control_token, read_reply
+from models.providers.reply_forms import form_fields, holds_form
 from models.routing.role_client import RoleClient
 from models.routing.router import endpoint_state, role_client
 from models.settings import KEY_NAMES, Endpoint, ModelSettings, Role
@@ -43,13 +43,26 @@ class Finding:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class VerdictTrial:
+    """A small comparison for the judge, and how its verdict is read."""
+
+    messages: list[Message]
+    reminder: list[Message]
+    """How it is asked again if its verdict cannot be read."""
+    retries: int
+    form: str
+    """The regex of its reply, as in `Call`."""
+    is_readable: Callable[[str], bool]
+
+
 async def probe(
-    endpoint: Endpoint, roles: Sequence[Role], settings: ModelSettings, keys: Keys, form: str
+    endpoint: Endpoint, roles: Sequence[Role], settings: ModelSettings, keys: Keys, trial: VerdictTrial
 ) -> AsyncIterator[Finding]:
     """Call a model once as these roles would, which ask it in the same way, and report what was found.
 
-    What depends on something that failed is not checked. `form` is the regular expression of a verdict. No
-    finding holds a key.
+    A judge is also asked for a verdict. What depends on something that failed is not checked. No finding
+    holds a key.
     """
     role = roles[0]
     try:
@@ -65,7 +78,7 @@ async def probe(
         if endpoint.base_url and endpoint.provider not in OLD:
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(QUERY_TIMEOUT, settings.timeout)):
-                    context = await context_length(endpoint, key.get_secret_value(), http)
+                    context = (await model_card(endpoint, key.get_secret_value(), http)).context
         if context is not None:
             most = longest_reply(settings, role)
             fits = context > most
@@ -88,8 +101,9 @@ async def probe(
             yield Finding("streams", None, "this server only streams: replies are read from their streams")
         if limit := client.state.dialect.limit:
             yield Finding("limit", None, f"the limit of replies is sent as {limit}")
-        if endpoint.provider == "vllm" and "judge" in roles:
-            yield await _structured(client, settings, form)
+        if "judge" in roles:
+            async for finding in _verdict(client, settings, keys, trial):
+                yield finding
 
 
 async def _call(client: RoleClient, role: Role, settings: ModelSettings, keys: Keys) -> Finding:
@@ -134,21 +148,57 @@ def _unknown_end(message: AIMessage) -> str:
     return f"\nIt ended the reply with {reason}: a draft that ends so counts as cut off"
 
 
-async def _structured(client: RoleClient, settings: ModelSettings, form: str) -> Finding:
-    """Check whether the server holds a verdict to its form, though the question asks for another reply.
-
-    Older servers ignore the field silently. One that refuses it is asked without it in a run.
-    """
-    subject, otherwise = "structured verdicts", "verdicts are read from the judge's free text"
-    call = Call("check", "", 0, 1, "check", "judge", QUESTION[1:], "verdict", form=form)
-    fields = client.fields(call)
-    if not fields:
-        return Finding(subject, None, f"`extra_body` asks for a form of its own: {otherwise}")
-    try:
-        async with asyncio.timeout(settings.timeout):
-            message = await client.model.ainvoke([dict(m) for m in call.messages], **fields)
-    except Exception as error:
-        return Finding(subject, None, f"not supported ({type(error).__name__}): {otherwise}")
-    if re.match(form, reply_text(message.text)):
-        return Finding(subject, True, "held to the form")
-    return Finding(subject, None, f"this server ignores `structured_outputs`: {otherwise}")
+async def _verdict(
+    client: RoleClient, settings: ModelSettings, keys: Keys, trial: VerdictTrial
+) -> AsyncIterator[Finding]:
+    """Ask for a verdict as in a run; report whether it can be read, and whether it was held to its form."""
+    messages, was_refused = trial.messages, False
+    text = ""
+    asked, fields = 0, {}
+    while asked <= trial.retries:
+        stated = Call(
+            "check", "", 0, 1, "check", "judge", messages, "verdict", asked=asked + 1, form=trial.form
+        )
+        call, too_long = await client.state.context.fit(stated, client.shape)
+        if too_long:
+            yield Finding("verdict", False, too_long.summary)
+            return
+        sent, fields = client.shape(call.messages), client.fields(call)
+        try:
+            async with asyncio.timeout(settings.timeout):
+                message = await client.model.ainvoke([dict(m) for m in sent], **fields)
+        except Exception as error:
+            if client.adapt(error, sent, with_form=bool(fields)):
+                was_refused = was_refused or not client.state.accepts_forms
+                continue
+            proxy = through_proxy(client.endpoint.base_url)
+            failure = classify(error, client.endpoint, has_replied=True, key=client.key, proxy=proxy)
+            yield Finding("verdict", False, f"{failure.kind.key}: {failure.describe(keys.redact)}")
+            return
+        asked += 1
+        text = read_reply(message.text, message.additional_kwargs.get(THOUGHTS, ""), prompt=messages).text
+        if found := classify_reply(message, text, call, client.endpoint, control_token(text, messages)):
+            yield Finding("verdict", False, f"{found.kind.key}: {found.describe(keys.redact)}")
+            return
+        if trial.is_readable(text):
+            break
+        messages = [*messages, Message(role="assistant", content=text), *trial.reminder]
+    shown = " ".join(keys.redact_reply(text).split())[:60]
+    if trial.is_readable(text):
+        yield Finding("verdict", True, f"can be read{' when asked again' if asked > 1 else ''}: “{shown}”")
+    else:
+        yield Finding(
+            "verdict", False, f"cannot be read: “{shown}”\nAnother model may judge: --model judge=…"
+        )
+    otherwise = "verdicts are read from the judge's free text"
+    server = client.form_server
+    if was_refused:
+        yield Finding("verdict's form", None, f"not taken by this server: {otherwise}")
+    elif fields and server:
+        name = next(iter(form_fields(server, trial.form)))
+        if holds_form(server, trial.form, text):
+            yield Finding("verdict's form", True, "held to the form")
+        else:
+            yield Finding("verdict's form", None, f"this server ignores `{name}`: {otherwise}")
+    elif server:
+        yield Finding("verdict's form", None, f"`extra_body` asks for a form of its own: {otherwise}")

@@ -8,8 +8,9 @@ from typing import Any, Literal, NotRequired, get_args
 from typing_extensions import TypedDict
 
 from nodes.agent import ResponseView
-from nodes.judge import GREATEST_LEAD, Judgment
+from nodes.judge import Judgment
 from nodes.settings import VerdictForm
+from nodes.verdict import GREATEST_LEAD
 
 Guard = Literal["unchanged", "refusal", "loop", "instructions", "chatter", "language"]
 """The guards (`nodes.guards`), in the order in which they see a draft."""

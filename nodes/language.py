@@ -51,15 +51,9 @@ _NO_PROSE = re.compile(
     r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|`[^`\n]*`|\$\$.*?\$\$|\bhttps?://\S+|<[^<>\n]{1,200}>", re.DOTALL
 )
 _CODE_LINE = re.compile(
-<<<<<<< HEAD
-    r"^[ \t]*(?:def |if .*:|for .*:|while .*:|else:|try:|except\b|raise |print\(|#|//|class |import "
-    r"|from \w+ import|#include|function |const |let |var |public |private |SELECT "
-    r"|CREATE |INSERT |return\b|</?\w+[ >]|[{}\[\]|]).*$"
-=======
     r"^[ \t]*(?:def |if .*:|for .*:|while .*:|else:|try:|except\b|raise |print\(|#|//|class "
     r"|import |from \w+ import|#include|function |const |let |var |public |private "
     r"|SELECT |CREATE |INSERT |return\b|</?\w+[ >]|[{}\[\]|]).*$"
->>>>>>> w-graph
     r"|^.*[;{}][ \t]*$|^[ \t]*[\w.]+\([^()\n]*\)[ \t]*$",
     re.MULTILINE,
 )

@@ -138,7 +138,10 @@ def _contracts() -> Iterator[tuple[str, TemplateContract]]:
         cases = dict.fromkeys(mode.shown(step.name) for mode in MODES.values() if step.name in mode.steps)
         for template in step.templates:
             yield template, TemplateContract(step.sees, tuple(cases), step.continues)
+            if step.purpose == "verdict":
+                yield f"{template}_again", TemplateContract(step.sees, ((),), continues=True)
 
 
 TEMPLATES: Mapping[str, TemplateContract] = dict(_contracts())
-"""The templates of a prompt pack by name."""
+"""The templates of a prompt pack by name. With `judge_compare_again` and `judge_score_again` a judge is asked
+again whose verdict cannot be read; they follow its reply, and a pack may do without them."""

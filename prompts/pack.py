@@ -8,6 +8,7 @@ whole, so that `digest` identifies what is rendered, and rendering reads no file
 import asyncio
 import hashlib
 import itertools
+import json
 import math
 import re
 import time
@@ -44,6 +45,19 @@ BLOCKS: Mapping[str, MessageRole] = {
     "assistant_message": "assistant",
 }
 
+FirstLine = tuple[str, ...] | str
+"""What a judge is to write in its first line. To compare: the names of response 1, of response 2 and of a
+tie. To score: a text with `{score}` where the scores are."""
+
+FIRST_LINE = "first_line"
+"""The variable by which a judge's template states a `FirstLine` of its own."""
+
+FIRST_LINES: Mapping[str, FirstLine] = {
+    "judge_compare": ("assistant 1", "assistant 2", "equal"),
+    "judge_score": "{score} {score}",
+}
+"""The first lines that the templates ask for which state none."""
+
 BUILT_IN = ("default", "classic")
 
 _ENDING = ".jinja"
@@ -77,7 +91,10 @@ class Pack:
     name: str
     folder: Path
     digest: str
-    """The SHA-256 of its files, for the run's manifest."""
+    """The SHA-256 of its files, for the run's manifest. One that says what a pack without it says leaves no
+    trace."""
+    first_lines: Mapping[str, FirstLine]
+    """The first line that each template of a judge asks for."""
     _templates: Mapping[str, Template] = field(repr=False)
 
     def require(self, templates: Iterable[str]) -> None:
@@ -126,8 +143,8 @@ class Pack:
             raise PackError(f"{file}: the last message must be a user_message()")
         if contract.continues and any(message["role"] == "system" for message in messages):
             raise PackError(
-                f"{file}: no system_message() here: these messages follow the debater's opening, "
-                "which has one already"
+                f"{file}: no system_message() here: these messages follow earlier ones of the agent, "
+                "which have one already"
             )
         return messages
 
@@ -196,16 +213,25 @@ def _state(folder: Path) -> _State:
 
 def _load(folder: Path) -> Pack:
     sources = _read(folder)
+    environment = _environment(folder, sources)
+    first_lines = {
+        name: _first_line(environment, folder, sources, name)
+        for name in FIRST_LINES
+        if name + _ENDING in sources
+    }
+    reminders = {f"{name}_again{_ENDING}": _reminder(name, line) for name, line in first_lines.items()}
     digest = hashlib.sha256()
     for name, source in sources.items():
-        content = source.encode()
-        digest.update(f"{name} {len(content)}\n".encode() + content)
-    environment = _environment(folder, sources)
+        if source != reminders.get(name):
+            content = source.encode()
+            digest.update(f"{name} {len(content)}\n".encode() + content)
+    for name, source in reminders.items():
+        sources.setdefault(name, source)
     names = [name for name in TEMPLATES if name + _ENDING in sources]
     for name in names:
         _check_variables(environment, folder, sources, name)
     compiled = {name: environment.get_template(name + _ENDING) for name in names}
-    pack = Pack(folder.name, folder, digest.hexdigest(), compiled)
+    pack = Pack(folder.name, folder, digest.hexdigest(), first_lines, compiled)
     for name in names:
         _try(pack, name)
     return pack
@@ -275,6 +301,64 @@ def _check_variables(
             )
 
 
+def _first_line(
+    environment: Environment, folder: Path, sources: Mapping[str, str], template: str
+) -> FirstLine:
+    """Return the first line that a judge's template states (`{% set first_line = … %}`), or the usual one."""
+    try:
+        tree = environment.parse(sources[template + _ENDING])
+    except TemplateSyntaxError:  # which is reported when the template is checked
+        return FIRST_LINES[template]
+    for node in tree.find_all(nodes.Assign):
+        if not isinstance(node.target, nodes.Name) or node.target.name != FIRST_LINE:
+            continue
+        try:
+            stated = node.node.as_const() if isinstance(node.node, nodes.Expr) else None
+        except nodes.Impossible:
+            stated = None
+        usual = FIRST_LINES[template]
+        if isinstance(usual, str):
+            wanted = f'one line with {{score}} in place of the two scores, such as "{usual}"'
+            if isinstance(stated, str) and stated.count("{score}") == 2 and "\n" not in stated.strip():
+                return stated.strip()
+        else:
+            wanted = f"what names response 1, response 2 and a tie, such as {list(usual)}"
+            parts = stated if isinstance(stated, list | tuple) else ()
+            named = tuple(part.strip() for part in parts if isinstance(part, str) and "\n" not in part)
+            if len(parts) == len({name.casefold() for name in named if name}) == len(usual):
+                return named
+        raise PackError(f"{folder / template}{_ENDING}, line {node.lineno}: {FIRST_LINE} must be {wanted}")
+    return FIRST_LINES[template]
+
+
+def _reminder(template: str, line: FirstLine) -> str:
+    """Return the template by which a judge is asked again, of a pack that has none.
+
+    Recorded requests hold the words for the usual first lines.
+    """
+    if isinstance(line, str):
+        words = (
+            "The first line of your reply has to be the scores alone, and it is not. Reply again: first one "
+            "line with two numbers from 1 to 10, separated by a space (the score of response 1, then "
+            "the score of "
+            "response 2), then your explanation."
+        )
+        if line != FIRST_LINES[template]:
+            words = words.replace(", separated by a space", f" in the form {_literal(line)}")
+    else:
+        words = (
+            "The first line of your reply has to be the verdict alone, and it is not. Reply again: first one "
+            "line that is exactly one of these three, then your explanation.\n"
+        )
+        words += "\n".join(line if line == FIRST_LINES[template] else map(_literal, line))
+    return f"{{% call user_message() %}}\n{words}\n{{% endcall %}}\n"
+
+
+def _literal(text: str) -> str:
+    """Return the part of a template that shows a text as it is."""
+    return f"{{{{ {json.dumps(text, ensure_ascii=False)} }}}}"
+
+
 def _try(pack: Pack, template: str) -> None:
     """Render every case the modes can ask for, with and without input and system prompt."""
     contract = TEMPLATES[template]
@@ -286,7 +370,9 @@ def _try(pack: Pack, template: str) -> None:
         record = {"instruction": "The instruction.", "input": input}
         messages = pack.render(template, persona="The persona.", system=system, **record, **values)
         text = "\n".join(message["content"] for message in messages)
-        shown = {**record, **given} if not contract.continues else {"other_opening": given["other_opening"]}
+        shown = {**record, **given}
+        if contract.continues:
+            shown = {name: value for name, value in given.items() if name == "other_opening"}
         for name, value in shown.items():
             if any(part not in text for part in ([value] if isinstance(value, str) else value)):
                 raise PackError(

@@ -9,11 +9,12 @@ from langsmith import tracing_context
 
 from graph.settings import Settings
 from models.keys import Keys
-from models.probe import probe
+from models.probe import VerdictTrial, probe
 from models.providers.parameters import notices
 from models.providers.proxies import check_proxies
 from models.settings import ROLES, Endpoint, Role, located
-from nodes.judge import REPLY_FORMS
+from nodes.verdict import read_verdict, reply_form
+from prompts.pack import load_pack
 from runners.options import settings_from, settings_options
 
 MARKS = {True: "ok", False: "NO", None: "--"}
@@ -23,6 +24,8 @@ MARKS = {True: "ok", False: "NO", None: "--"}
 @settings_options
 def check(**given: Any) -> int:
     """Call each model once, in each way that a role asks it, and report whether a run can use it.
+
+    The judge also compares two responses, with the prompts of the run.
 
     Takes the options of `coevol evolve` that concern models and requests. Exit status: 0 all can be used, 2
     one of them cannot.
@@ -42,13 +45,36 @@ async def _check(settings: Settings, keys: Keys) -> bool:
             forms.setdefault((endpoint, fields, keys.variable(endpoint, role)), []).append(role)
     for notice in notices(settings):
         click.echo(notice)
+    trial = _trial(settings)
     usable = True
     for (endpoint, _, _), played in forms.items():
         where = f" at {endpoint.shown_url}" if endpoint.base_url else ""
         everyone = "all roles" if len(played) == len(ROLES) else ", ".join(played)
         click.echo(f"{endpoint.model}{where} ({everyone})")
-        async for finding in probe(endpoint, played, settings, keys, REPLY_FORMS[settings.verdict]):
+        async for finding in probe(endpoint, played, settings, keys, trial):
             usable = usable and finding.ok is not False
             text = finding.text.replace("\n", "\n" + " " * 26)
             click.echo(f"  {MARKS[finding.ok]}  {finding.subject:<20} {text}")
     return usable
+
+
+def _trial(settings: Settings) -> VerdictTrial:
+    """Return a comparison that any judge can make, as the run's prompt pack asks for it."""
+    pack, name = load_pack(settings.prompts), f"judge_{settings.verdict}"
+    pack.require([name])
+    values = {
+        "persona": settings.persona("judge"),
+        "system": "",
+        "instruction": "Which color is a ripe lemon? Answer in one sentence.",
+        "input": "",
+        "response_1": "A ripe lemon is blue.",
+        "response_2": "A ripe lemon is yellow.",
+    }
+    first_line = pack.first_lines[name]
+    return VerdictTrial(
+        messages=pack.render(name, **values),
+        reminder=pack.render(f"{name}_again", **values),
+        retries=settings.judge_retries,
+        form=reply_form(first_line),
+        is_readable=lambda reply: read_verdict(reply, settings.verdict, first_line) is not None,
+    )

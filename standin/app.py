@@ -25,6 +25,7 @@ from standin.ernie import Ernie
 from standin.faults import Fault, FaultPlan, Hit, parse_retry_after
 from standin.frames import MESSAGES, TEXTS, THOUGHTS
 from standin.glm import GLM
+from standin.local import LlamaCpp, SGLang
 from standin.openai import OpenAI
 from standin.options import Options
 from standin.provider import Chat, Provider
@@ -42,7 +43,7 @@ _PAGE = (
     b"<p>The gateway is checking your browser.</p></body></html>"
 )
 
-PROVIDERS: tuple[type[Provider], ...] = (OpenAI, GLM, Ernie, Wenxin, VLLM, Compatible)
+PROVIDERS: tuple[type[Provider], ...] = (OpenAI, GLM, Ernie, Wenxin, VLLM, LlamaCpp, SGLang, Compatible)
 
 
 @dataclass(slots=True)

@@ -1,11 +1,13 @@
 """OpenAI's chat completions, including the rules of its reasoning models."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from standin.frames import THOUGHTS
 from standin.provider import Chat, Provider, completion
+from standin.vllm import constrain
 from standin.wire import Answer, Failure, Incoming, Refused, json_answer, read_count, read_number
 
 _REASONING = re.compile(r"(?:gpt-5(?!.*chat)|o\d)")
@@ -82,6 +84,7 @@ class OpenAI(Provider):
         "gpt-4.1": 1_000_000,
         "gpt-4.1-mini": 1_000_000,
         "gpt-4o-mini": 128_000,
+        "ft:gpt-4.1-mini:standin": 1_000_000,
     }
 
     def read_model(self, body: Mapping[str, Any]) -> str:
@@ -114,12 +117,25 @@ class OpenAI(Provider):
                         "Only the default (1) value is supported."
                     )
                     raise Refused("bad_request", message, param=name, code="unsupported_value")
+        if _read_pattern(body) and model.startswith("ft:"):
+            message = "Invalid schema for response_format 'verdict': In context=('properties', 'verdict'), "
+            raise Refused("bad_request", f"{message}'pattern' is not permitted.", param="response_format")
         chat = self.new_chat(body, messages, newer or older)
         # OpenAI caches long prompts only, in steps of 128 tokens.
         chat.cached_tokens = chat.cached_tokens // 128 * 128 if chat.prompt_tokens >= 1024 else 0
         if reasons and effort != "none":
             chat.thoughts = THOUGHTS
         return chat
+
+    def shape(self, chat: Chat, text: str) -> str:
+        """Return the text, as JSON if a schema asks for a verdict and its explanation."""
+        pattern = _read_pattern(chat.body)
+        if pattern is None:
+            return text
+        verdict, _, explanation = constrain(text, "regex", re.compile(rf"(?:{pattern})\n[\s\S]+")).partition(
+            "\n"
+        )
+        return json.dumps({"verdict": verdict, "explanation": explanation}, ensure_ascii=False)
 
     def reply(self, chat: Chat, *, usage: bool) -> Answer:
         """Return the reply; a reasoning model's thoughts are billed but not shown."""
@@ -138,3 +154,19 @@ class OpenAI(Provider):
             "code": refused.code or code,
         }
         return json_answer({"error": error}, status, ((b"x-request-id", b"req_standin"),))
+
+
+def _read_pattern(body: Mapping[str, Any]) -> str | None:
+    """Return the pattern of a verdict in a strict schema; None without one. Raises Refused for others."""
+    asked = body.get("response_format")
+    if asked is None or asked == {"type": "text"}:
+        return None
+    try:
+        schema = asked["json_schema"]["schema"]
+        properties = schema["properties"]
+        is_strict = asked["json_schema"]["strict"] is True and schema["additionalProperties"] is False
+        if asked["type"] == "json_schema" and is_strict and schema["required"] == list(properties):
+            return str(properties["verdict"]["pattern"]).removeprefix("^").removesuffix("$")
+    except (KeyError, TypeError):
+        pass
+    raise Refused("bad_request", "Invalid schema for response_format.", param="response_format")

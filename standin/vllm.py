@@ -6,7 +6,7 @@ with strict turns, `standin-thinks` leaves its thoughts in the text, `standin-re
 parser, and `standin-diffuses` and `standin-mistral` refuse structured outputs with vLLM's message for models
 of their kind.
 
-Not supported: structured outputs by JSON schema or grammar, and arbitrary regexes (see `_constrain`).
+Not supported: structured outputs by JSON schema or grammar, and arbitrary regexes (see `constrain`).
 """
 
 import hmac
@@ -142,7 +142,7 @@ class VLLM(Provider):
         """Return the text constrained to the structured output, or preceded by thoughts."""
         constraint = _read_constraint(chat.body)
         if constraint:
-            return _constrain(text, *constraint)
+            return constrain(text, *constraint)
         return TEXTS["think"].format(thoughts=THOUGHTS, text=text) if chat.model == "standin-thinks" else text
 
     def reply(self, chat: Chat, *, usage: bool) -> Answer:
@@ -220,17 +220,19 @@ def _read_constraint(body: Mapping[str, Any]) -> tuple[str, Any] | None:
     raise Refused("bad_request", f"The stand-in does not support structured outputs by {kind!r}.")
 
 
-def _constrain(text: str, kind: str, value: Any) -> str:
+def constrain(text: str, kind: str, value: Any) -> str:
     """Return a text that satisfies a constraint.
 
     Of choices it is the longest that the text starts with, or else the last. For a regex it is the longest
-    matching prefix of the text, or else of a few fixed verdicts. Raises Refused if none matches.
+    matching prefix of the text, or of the text with its first line in the words of the regex, or else of a
+    few fixed verdicts. Raises Refused if none matches.
     """
     if kind == "choice":
         matches = (choice for choice in value if text.lower().startswith(choice.lower()))
         return max(matches, key=len, default=str(value[-1]))
     for candidate in (
         text,
+        _in_the_words_of(value.pattern, text),
         "equal\nThere is little between them.",
         "7 7\nThere is little between them.",
         "7, 7",
@@ -239,3 +241,17 @@ def _constrain(text: str, kind: str, value: Any) -> str:
             if value.fullmatch(candidate[:end]):
                 return candidate[:end]
     raise Refused("bad_request", "The stand-in has no text that matches this regex.")
+
+
+def _in_the_words_of(regex: str, text: str) -> str:
+    """Return a judge's reply with another first line: one of several words, or with two scores."""
+    verdict, _, reasons = text.partition("\n")
+    reasons = reasons or verdict
+    first = re.split(r"\\?\n", regex.replace(r"\n", "\n"))[0]
+    plain = [re.sub(r"\\(.)", r"\1", word) for word in re.split(r"(?<!\\)\|", first.strip("()"))]
+    if "[1-9]" not in first:
+        index = {"1": 0, "2": 1}.get(verdict[-1:], 2)
+        return f"{plain[min(index, len(plain) - 1)]}\n{reasons}"
+    for score in re.findall(r"\d+", verdict)[:2]:
+        first = re.sub(r"\(10\|\[1-9\](?:\(\\?\.5\)\?)\)", score, first, count=1)
+    return re.sub(r"\\(.)", r"\1", first) + f"\n{reasons}"

@@ -16,6 +16,7 @@ import httpx2
 from models.call import Call, Message
 from models.errors.kinds import TOO_LONG, Failure
 from models.limits.shortening import MIN_CHARS, shorten_longest
+from models.providers.reply_forms import FormServer
 from models.settings import Endpoint, ModelSettings, address, server_address
 from samples.tokens import estimate_tokens
 
@@ -62,7 +63,9 @@ class ContextWindow:
         self._client = client
         self._settings = settings
         self._poll_interval = poll_interval
-        self._query: asyncio.Task[int | None] | None = None
+        self.form_server: FormServer | None = None
+        """How the server holds replies to a form, once a call with a form has had it looked up."""
+        self._query: asyncio.Task[ModelCard] | None = None
         self._queried_at = -inf
 
     async def fit(
@@ -74,6 +77,8 @@ class ContextWindow:
         same. Where the limit or the length is unknown the call is left as it is: the server's own refusal
         will do.
         """
+        if call.form is not None and self._endpoint.provider == "openai" and self._endpoint.base_url:
+            self.form_server = (await self._card()).form_server
         limit = await self._limit()
         if limit is None:
             return call, None
@@ -99,19 +104,20 @@ class ContextWindow:
         own = self._settings.max_input_tokens
         limit = _Limit(own, own, "by --max-input-tokens") if own else None
         if self._endpoint.provider == "vllm":
-            context = await self._context()
+            context = (await self._card(again=True)).context
             if context and (own is None or context <= own):
                 # At least one token is the reply's.
                 reply = min(self._settings.max_tokens, context // REPLY_SHARE)
                 limit = _Limit(context - 1, context - reply, f"of its context of {context:,}")
         return limit
 
-    async def _context(self) -> int | None:
+    async def _card(self, *, again: bool = False) -> "ModelCard":
+        """Return what the server says of its model; ask it `again` while it does not say its context."""
         now = asyncio.get_running_loop().time()
-        unknown = self._query is None or (self._query.done() and self._query.result() is None)
-        if self._query is None or (unknown and now >= self._queried_at + self._poll_interval):
+        unknown = self._query is not None and self._query.done() and self._query.result().context is None
+        if self._query is None or (again and unknown and now >= self._queried_at + self._poll_interval):
             self._queried_at = now
-            self._query = asyncio.create_task(context_length(self._endpoint, self._key, self._client))
+            self._query = asyncio.create_task(model_card(self._endpoint, self._key, self._client))
         return self._query.result() if self._query.done() else await asyncio.shield(self._query)
 
     async def _shortened(
@@ -156,18 +162,38 @@ def _estimate(messages: Sequence[Message]) -> int:
     return sum(estimate_tokens(message["content"]) for message in messages)
 
 
-async def context_length(endpoint: Endpoint, key: str, client: httpx2.AsyncClient) -> int | None:
-    """Return the context length where the server reports it (vLLM and some others do, in their list of
-    models)."""
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What a server's list of models says, as far as it says it."""
+
+    context: int | None = None
+    """The length of the model's context, in tokens (vLLM and some others report it)."""
+    form_server: FormServer | None = None
+    """The kind of server, if it is one that can hold replies to a form."""
+
+
+async def model_card(endpoint: Endpoint, key: str, client: httpx2.AsyncClient) -> ModelCard:
+    """Return what the server reports of a model."""
     answer = await _query(client, "GET", address(endpoint.base_url or "", "/models"), key)
+    models = answer.get("data") if isinstance(answer, dict) else None
+    models = [model for model in models if isinstance(model, dict)] if isinstance(models, list) else []
+    # llama.cpp's server serves its model under any name.
+    owners = {str(model.get("owned_by")) for model in models}
+    server = next((server for server in _FORM_SERVERS if owners == {server}), None)
+    named = [model for model in models if model.get("id") == endpoint.name]
+    model: dict[str, Any] = next(iter(named or (models if server == "llamacpp" else [])), {})
+    meta = model.get("meta")
     try:
-        for model in answer["data"]:
-            if model["id"] == endpoint.name:
-                length = model.get("max_model_len") or model.get("context_length")
-                return int(length) if length else None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        pass
-    return None
+        length = model.get("max_model_len") or model.get("context_length")
+        if not length and isinstance(meta, dict):
+            length = meta.get("n_ctx")  # llama.cpp: of one slot
+        return ModelCard(int(length) if length else None, server)
+    except (ValueError, TypeError, OverflowError):
+        return ModelCard(None, server)
+
+
+_FORM_SERVERS: tuple[FormServer, ...] = ("vllm", "sglang", "llamacpp")
+"""By `owned_by` in their lists of models. Proxies say `openai` of anything."""
 
 
 async def _query(client: httpx2.AsyncClient, method: str, url: str, key: str, **given: Any) -> Any:

@@ -9,6 +9,7 @@ An error says where it arose: what fails while a request is built is `Unsendable
 reply is read is `BadResponse`.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -67,7 +68,9 @@ class ChatCompletions(ChatOpenAI):
                 CALLS_PATH, body=body, cast_to=httpx2.Response, options=options
             )
         except openai.BadRequestError as error:
-            _handle_openai_bad_request(error)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about forms, which are left out then
+                _handle_openai_bad_request(error)
             raise
         except openai.APIError as error:
             _handle_openai_api_error(error)

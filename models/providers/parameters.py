@@ -10,6 +10,7 @@ from json import dumps
 from typing import Any
 from urllib.parse import urlsplit
 
+from models.providers.reply_forms import FORM_FIELDS
 from models.settings import ROLES, Endpoint, ModelSettings, Provider, Role
 
 LEAST_TEMPERATURE = 0.01
@@ -164,9 +165,9 @@ def form_body(endpoint: Endpoint, role: Role, settings: ModelSettings) -> dict[s
     A form that the user asks for in `extra_body` is left alone.
     """
     body = parameters(endpoint, role, settings).body
-    if endpoint.provider != "vllm" or {"structured_outputs", "response_format"} & body.keys():
-        return None
-    return body
+    # For vLLM this decides what identifies a request, so it stays as it is.
+    own = {"structured_outputs", "response_format"} if endpoint.provider == "vllm" else FORM_FIELDS
+    return body if endpoint.provider in ("vllm", "openai") and not own & body.keys() else None
 
 
 def _limit_names(endpoint: Endpoint) -> tuple[str, ...]:

@@ -198,11 +198,6 @@ def _text_in(value: Any, depth: int = 4) -> str:
     return ""
 
 
-def reply_text(text: str) -> str:
-    """Return the reply in what a model wrote, see `read_reply`."""
-    return read_reply(text).text
-
-
 def control_token(text: str, prompt: Sequence[Message]) -> str | None:
     """Return a token of a chat template in a text, None where it has none.
 

@@ -11,6 +11,8 @@ from models.errors.parameters import sent_with
 from models.providers.dialect import refuses_system_role
 from models.providers.message_roles import alternating, without_system
 from models.providers.openai_chat import ChatCompletions
+from models.providers.parameters import is_openai_itself
+from models.providers.reply_forms import FormServer, form_fields
 from models.routing.endpoint_state import EndpointState
 from models.routing.startup_check import StartupCheck
 
@@ -46,17 +48,30 @@ class RoleClient:
             model.speak(state.dialect)
 
     def form(self, call: Call) -> dict[str, str] | None:
-        """Return the field that holds a reply to the call's form, as part of what identifies the request."""
-        return None if call.form is None or self._body is None else {"regex": call.form}
+        """Return what identifies the request by the form of its reply.
+
+        Only vLLM is known to take forms before it is asked. What is found out of other servers does not
+        identify requests, or a resumed run would not find its calls.
+        """
+        if call.form is None or self._body is None or self.endpoint.provider != "vllm":
+            return None
+        return {"regex": call.form}
 
     def fields(self, call: Call) -> dict[str, Any]:
         """Return what the model is given besides the messages."""
         if self.endpoint.provider == "rehearsal":
             return {"purpose": call.purpose, "role": call.role}
-        form = self.form(call)
-        if form is None or not self.state.accepts_forms:
+        server = self.form_server
+        if call.form is None or self._body is None or server is None or not self.state.accepts_forms:
             return {}
-        return {"extra_body": {**(self._body or {}), "structured_outputs": form}}
+        return {"extra_body": {**self._body, **form_fields(server, call.form)}}
+
+    @property
+    def form_server(self) -> FormServer | None:
+        """How this server holds replies to a form; None where it does not, or it is not known yet."""
+        if self.endpoint.provider == "vllm":
+            return "vllm"
+        return "openai" if is_openai_itself(self.endpoint) else self.state.context.form_server
 
     def shape(self, messages: list[Message]) -> list[Message]:
         """Return the messages as this endpoint takes them."""
@@ -82,6 +97,6 @@ class RoleClient:
         return body is not None and self.state.dialect.learn(refusal, body)
 
 
-_NO_FORMS = ("structured", "regex", "grammar", "guided")
+_NO_FORMS = ("structured", "regex", "grammar", "guided", "response_format", "json_schema", "pattern")
 """What a server says that cannot hold replies to a form: vLLM without a tokenizer, a backend that cannot
 compile the form, a gateway that does not know the field."""

@@ -1,10 +1,12 @@
 """`coevol check`: what it finds at each provider, and its exit status."""
 
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
+from prompts.pack import load_pack
 from standin import StandIn
 from tests.conftest import look
 from tests.gateways import MODELS, OLD_MODELS, VLLM_KEY, base_url, variables
@@ -32,6 +34,7 @@ def test_a_usable_model(provider: str, tmp_path: Path) -> None:
         report = check(server, provider, tmp_path)
         assert "answered in" in report
         assert "system role          accepted" in report
+        assert "verdict              can be read: “assistant" in report
         assert "NO" not in report
         if provider == "vllm":
             assert "32,768 tokens" in report
@@ -68,7 +71,7 @@ def test_each_model_is_called(tmp_path: Path) -> None:
         report = check(server, "openai", tmp_path, *judge)
         assert "(positive, critical, advisor, editor)" in report
         assert "(judge)" in report
-        assert len(server.chats()) == 2
+        assert [chat.role for chat in server.chats()] == ["other", "other", "judge"]
 
 
 def test_each_way_of_asking_a_model_is_tried(tmp_path: Path) -> None:
@@ -94,7 +97,7 @@ def test_a_role_may_have_its_own_key(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_old_credentials_are_not_sent_as_they_are(provider: str, tmp_path: Path) -> None:
     with StandIn() as server:
         assert "answered in" in check(server, provider, tmp_path)
-        assert len(server.chats()) == 1
+        assert len(server.chats()) == 2
         for request in server.requests:
             assert not request.path.endswith("/models")
             assert not [name for name in request.headers if server.key("glm") in request.headers[name]]
@@ -180,3 +183,54 @@ def test_what_cannot_work_is_refused_before_anything_starts(
     assert message in " ".join(error.split())
     assert "secret" not in error
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("server_name", "model", "found"),
+    [
+        ("llamacpp", "any", "ok  verdict's form       held to the form"),
+        ("sglang", "standin", "ok  verdict's form       held to the form"),
+        ("sglang", "standin-refuses", "--  verdict's form       not taken by this server"),
+        ("openai", "gpt-4o-mini", "ok  verdict              can be read"),
+    ],
+)
+def test_whether_the_server_holds_verdicts_to_their_form(
+    server_name: str, model: str, found: str, tmp_path: Path
+) -> None:
+    with StandIn() as server:
+        url = server.base_url(server_name)
+        words = ("check", "--model", f"openai:{model}", "--base-url", url)
+        report = look(*words, cwd=tmp_path).stdout
+        assert found in report and "can be read" in report
+
+
+def test_a_form_of_the_user_s_own_is_named(tmp_path: Path) -> None:
+    with StandIn() as server:
+        own = 'judge={"structured_outputs": {"choice": ["equal"]}}'
+        report = check(server, "vllm", tmp_path, "--extra-body", own)
+        assert "`extra_body` asks for a form of its own" in report and "can be read" in report
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_verdict_that_cannot_be_read(retries: int, tmp_path: Path) -> None:
+    # This pack asks for a verdict in a way that the stand-in takes for another agent's prompt.
+    pack = Path(shutil.copytree(load_pack("classic").folder, tmp_path / "mine"))
+    (pack / "judge_compare.jinja").write_text(
+        "{% call user_message() %}{{ instruction }}{{ input }} {{ response_1 }} {{ response_2 }}{% endcall %}"
+    )
+    with StandIn() as server:
+        words = ("--prompts", pack, "--judge-retries", retries)
+        report = check(server, "openai", tmp_path, *words, status=0 if retries else 2)
+        # Asked again, it is reminded of what is wanted.
+        expected = (
+            "ok  verdict              can be read when asked again" if retries else "cannot be read: “Ready.”"
+        )
+        assert expected in report
+        assert len(server.chats()) == 2 + retries
+
+
+def test_thoughts_in_a_reply_are_named(tmp_path: Path) -> None:
+    with StandIn() as server:
+        own = 'judge={"response_format": {"type": "text"}}'
+        report = check(server, "vllm", tmp_path, "--extra-body", own, model="standin-thinks")
+        assert "holds `<think>`, `</think>`" in report

@@ -31,6 +31,9 @@ CALLS: dict[str, dict[str, Any]] = {
 }
 
 
+REMINDERS = {"judge_compare_again", "judge_score_again"}
+
+
 @pytest.fixture(params=BUILT_IN)
 def pack(request: pytest.FixtureRequest) -> Pack:
     return load_pack(request.param)
@@ -58,7 +61,7 @@ def roles(messages: list[Message]) -> list[str]:
 
 
 def test_every_template_has_a_call_here() -> None:
-    assert CALLS.keys() == TEMPLATES.keys()
+    assert CALLS.keys() | REMINDERS == TEMPLATES.keys()
 
 
 @pytest.mark.parametrize("template", CALLS)
@@ -338,3 +341,81 @@ def test_a_template_that_is_not_text_is_refused(folder: Path) -> None:
 def test_no_such_pack() -> None:
     with pytest.raises(PackError, match=r"no prompt pack at .*nowhere: .*default, classic"):
         load_pack("nowhere")
+
+
+def reminder(pack: Pack, form: str = "compare") -> list[Message]:
+    return pack.render(f"judge_{form}_again", **RECORD, **CALLS[f"judge_{form}"])
+
+
+def test_a_judge_is_reminded_in_the_words_that_recorded_requests_hold(pack: Pack, folder: Path) -> None:
+    for name in REMINDERS:
+        (folder / f"{name}.jinja").unlink()
+    plain = load_pack(str(folder))
+    words = [
+        "The first line of your reply has to be the verdict alone, and it is not. Reply again: first "
+        "one line "
+        "that is exactly one of these three, then your explanation.\nassistant 1\nassistant 2\nequal",
+        "The first line of your reply has to be the scores alone, and it is not. Reply again: first "
+        "one line with "
+        "two numbers from 1 to 10, separated by a space (the score of response 1, then the score of "
+        "response 2), "
+        "then your explanation.",
+    ]
+    for form, said in zip(("compare", "score"), words, strict=True):
+        assert reminder(plain, form) == [{"role": "user", "content": said}]
+    # The paper's layout keeps them too.
+    assert reminder(load_pack("classic")) == reminder(plain)
+
+
+def test_a_pack_s_own_reminder_is_used(folder: Path) -> None:
+    before = load_pack(str(folder)).digest
+    own = "{% call user_message() %}Of {{ response_1 }} and {{ response_2 }}: which?{% endcall %}"
+    (folder / "judge_compare_again.jinja").write_text(own)
+    pack = load_pack(str(folder))
+    assert text(reminder(pack)) == "Of The Rhine. and The Rhine, in Germany.: which?"
+    assert pack.digest != before
+
+
+def test_a_reminder_without_effect_leaves_no_trace(folder: Path) -> None:
+    with_reminders = load_pack(str(folder)).digest
+    (folder / "judge_score_again.jinja").unlink()
+    assert load_pack(str(folder)).digest == with_reminders
+
+
+def test_a_reminder_follows_the_judge_s_own_messages(folder: Path) -> None:
+    (folder / "judge_compare_again.jinja").write_text(
+        "{% call system_message() %}Be brief.{% endcall %}{% call user_message() %}Again.{% endcall %}"
+    )
+    with pytest.raises(PackError, match=r"no system_message\(\) here"):
+        load_pack(str(folder))
+
+
+def state_first_line(folder: Path, stated: str, form: str = "compare") -> Pack:
+    file = folder / f"judge_{form}.jinja"
+    file.write_text(f"{{% set first_line = {stated} %}}\n{file.read_text()}")
+    (folder / f"judge_{form}_again.jinja").unlink()
+    return load_pack(str(folder))
+
+
+def test_a_pack_states_its_own_first_line(folder: Path) -> None:
+    names = ("<assistant 1>", "<assistant 2>", "<equal>")
+    pack = state_first_line(folder, str(list(names)))
+    assert pack.first_lines == {"judge_compare": names, "judge_score": "{score} {score}"}
+    assert text(reminder(pack)).endswith("\n".join(names))
+    pack = state_first_line(folder, '"{score}/10, {score}/10"', "score")
+    assert pack.first_lines["judge_score"] == "{score}/10, {score}/10"
+    assert "in the form {score}/10, {score}/10 (the score of response 1" in text(reminder(pack, "score"))
+
+
+@pytest.mark.parametrize(
+    ("form", "stated"),
+    [
+        ("compare", '["A", "B"]'),
+        ("compare", '["A", "a", "C"]'),
+        ("compare", "persona"),
+        ("score", '"{score}"'),
+    ],
+)
+def test_a_first_line_that_cannot_be_one_is_refused(form: str, stated: str, folder: Path) -> None:
+    with pytest.raises(PackError, match=rf"judge_{form}.jinja, line 1: first_line must be "):
+        state_first_line(folder, stated, form)

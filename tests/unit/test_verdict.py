@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodes.decision import DecisionView, decide, merge
-from nodes.judge import Judgment, read_verdict
+from nodes.judge import Judgment
 from nodes.settings import VerdictForm
+from nodes.verdict import read_verdict, reply_form
+from prompts.pack import FIRST_LINES, FirstLine
+from tests.program import DATA
 
 # What the judge may say in one order, and the points it gives to response 1 and response 2.
 COMPARED = {
@@ -193,11 +196,8 @@ def test_a_line_that_names_one(reply: str, points: list[float]) -> None:
         "assistant 3",
         "assistant 12",
         "assistant 0",
-        "1",
         "assistant 1 or assistant 2",
-        "Assistant 2 is better than assistant 1",
         "assistant 1, equal",
-        "Assistant 1 and assistant 2 are equal",
         "neither",
         "not assistant 1",
         "Assistant 1 is not better",
@@ -208,7 +208,6 @@ def test_a_line_that_names_one(reply: str, points: list[float]) -> None:
         "Assistant 1 fails to answer.",
         "not equal",
         "unequal",
-        "I would say that both are fine.\nassistant 1",
         "Explanation:\nassistant 1 gives a date.",
         "Analysis:\nassistant 2 is brief.",
         "Equal:\nassistant 1",
@@ -232,19 +231,81 @@ def test_a_reply_that_does_not_say_which_is_better(reply: str) -> None:
         "5 10.5",
         "-3 5",
         "5 -3",
-        "8/10 7/10",
         "8-7",
-        "8 and 7",
         "eight seven",
         "8\n7",
         "assistant 1",
-        "Both are fine.\n8 7",
         "9" * 5000 + " 5",
         "inf nan",
     ],
 )
 def test_a_reply_without_two_scores(reply: str) -> None:
     assert read_verdict(reply, "score") is None
+
+
+@pytest.mark.parametrize(
+    ("reply", "first_line", "points"),
+    [
+        ("<assistant 2>\nok", ("<assistant 1>", "<assistant 2>", "<equal>"), [0, 1]),
+        ("**Left**\nok", ("left", "right", "neither"), [1, 0]),
+        ("neither\nok", ("left", "right", "neither"), [1, 1]),
+        ('{"verdict": "right", "explanation": "left is wrong"}', ("left", "right", "neither"), [0, 1]),
+        ("left\nright\nneither", ("left", "right", "neither"), None),
+        ("Verdict: assistant 2", ("left", "right", "neither"), [0, 1]),
+        ("one: 8 two: 9\nok", "One: {score} Two: {score}", [8, 9]),
+        ("8 9\nok", "One: {score} Two: {score}", [8, 9]),
+        ("one: 8 two: 12\nok", "One: {score} Two: {score}", None),
+    ],
+)
+def test_a_pack_s_own_first_line_is_read(
+    reply: str, first_line: FirstLine, points: list[float] | None
+) -> None:
+    form: VerdictForm = "score" if isinstance(first_line, str) else "compare"
+    assert read_verdict(reply, form, first_line) == points
+
+
+def test_the_forms_of_recorded_requests() -> None:
+    compare, score = (reply_form(line) for line in FIRST_LINES.values())
+    assert compare == r"(assistant 1|assistant 2|equal)\n[^\s][\s\S]*"
+    assert score == r"(10|[1-9](\.5)?) (10|[1-9](\.5)?)\n[^\s][\s\S]*"
+
+
+CORPUS = json.loads((DATA / "verdicts.json").read_text(encoding="utf-8"))
+TRUTHS = {1: [1, 0], 2: [0, 1], "equal": [1, 1]}
+
+
+@pytest.mark.parametrize("half", ["first", "second"])
+@pytest.mark.parametrize("form", ["compare", "score"])
+def test_replies_as_chat_models_write_them(form: VerdictForm, half: str) -> None:
+    """The first half was written before the reader, the second one after it."""
+    wrong, unread, readable = [], [], 0
+    for truth, reply in CORPUS[form][half]:
+        points, expected = read_verdict(reply, form), TRUTHS[truth] if form == "compare" and truth else truth
+        readable += expected is not None
+        if points is None and expected:
+            unread.append(reply)
+        elif points != expected:
+            wrong.append((reply, points))
+    assert len(wrong) < 0.01 * len(CORPUS[form][half]), wrong
+    assert len(unread) < 0.15 * readable, unread
+
+
+@pytest.mark.parametrize("form", ["compare", "score"])
+@pytest.mark.parametrize(
+    ("beginning", "piece"),
+    [
+        ("回答1", "整体"),
+        ("", "我的"),
+        ("verdict", " final "),
+        ('{"verdict": "', '\\"'),
+        ("i think ", "("),
+        ("8 ", "| a | b |\n"),
+        ("x\n", "<think>a</think>\n"),
+        ("equal ", "overall "),
+    ],
+)
+def test_a_long_and_nasty_reply_is_done_with(beginning: str, piece: str, form: VerdictForm) -> None:
+    read_verdict(beginning + piece * (1_000_000 // len(piece)), form)
 
 
 JSON = st.recursive(
