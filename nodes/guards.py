@@ -123,43 +123,11 @@ _LIMITS = re.compile(
     re.IGNORECASE,
 )
 _SIGNS_OF_REFUSAL = (
-    *(
-        "sorry",
-        "afraid",
-        "apolog",
-        "regret",
-        "unfortunately",
-        "can't",
-        "cannot",
-        "can not",
-        "unable",
-        "not able",
-    ),
-    *(
-        "won't",
-        "will not",
-        "not allowed",
-        "not permitted",
-        "comfortable",
-        "declin",
-        "refus",
-        "request",
-        "prompt",
-    ),
-    *(
-        "as an ai",
-        "as a ",
-        "as an ",
-        "not something i",
-        "content",
-        "question",
-        "抱歉",
-        "对不起",
-        "不好意思",
-        "遗憾",
-    ),
-    *("无法", "不能", "没办法", "请求", "违反", "不便"),
-)
+    "sorry", "afraid", "apolog", "regret", "unfortunately", "can't", "cannot", "can not", "unable",
+    "not able", "won't", "will not", "not allowed", "not permitted", "comfortable", "declin", "refus",
+    "request", "prompt", "as an ai", "as a ", "as an ", "not something i", "content", "question", "抱歉",
+    "对不起", "不好意思", "遗憾", "无法", "不能", "没办法", "请求", "违反", "不便",
+)  # fmt: skip
 """One of these is in every refusal; a quick look."""
 _HEAD = 300
 """Characters in which a refusal begins."""
@@ -352,75 +320,78 @@ def read_instructions(texts: Iterable[str]) -> Instructions:
     return Instructions(frozenset(starts), f" {' '.join(all_words)} ", "\n".join(all_han))
 
 
+_VERBS = (
+    r"(?:is|was|has|had|does|did|meets?|addresses|provides?|incorporates?|follows?|includes?|keeps?|adds?|maintains?"
+    r"|contains?|ensures?|takes?|can|could|should|lacks?|fails?|satisfies|fulfil\w{0,3}|gives?|offers?|presents?|explains?"
+    r"|divides?|summari[sz]es?|describes?|uses?|improves?|corrects?|covers?|answers?|aims?|makes?)"
+)
 _ROLE_TALK = re.compile(
     r"\bas\s+(?:the|an?|your)\s+(?:editor|advisor|judge|debater|reviewer\s+of\s+this)\b"
     r"|\bmy\s+(?:role|task|job)\s+(?:as|is\s+to\s+(?:edit|revise|improve|rewrite))"
     r"|\b(?:good|high[- ]quality|suitable|useful|better|as|for|of)\s+training\s+data\b"
-    r"|\b(?:meets?|met|satisf(?:y|ies)|fulfil(?:l|ls|s)?)\s+(?:all\s+(?:of\s+)?)?(?:the|these|those|your)\s+"
-    r"(?:\w{1,20}\s+)?(?:criteria|requirements)\s+(?:for\s+(?:being\s+)?(?:a\s+)?good|of\s+a\s+good|set|mentioned|given|listed)"
-    r"|\b(?:this|the|my)\s+(?:revised|improved|edited|updated|rewritten|new|original|current|previous|old|above"
-    r"|initial|first)\s+(?:response|answer|reply|draft)\s+(?:is|was|has|had|does|did|meets?|addresses|provides?"
-    r"|incorporates?|follows?|includes?|now|keeps?|adds?|maintains?|contains?|ensures?|takes?|can|could|should|lacks?"
-    r"|fails?|already|effectively|clearly|accurately|correctly)\b"
-    r"|\bthis\s+response\s+(?:is\s+(?:correct|accurate|complete|clear|good|better|well)|meets|satisfies|addresses"
-    r"|incorporates|follows|fulfil|does\s+(?:every|what|all|not))\b"
-    r"|\b(?:based\s+on|following|per|incorporat\w{1,5}|according\s+to|address\w{0,3}|implement\w{0,6}|appl(?:y|ying|ied)|consider\w{0,5}"
-    r"|with|using|taking)\s+(?:all\s+(?:of\s+)?)?(?:the|your|these|those)\s+(?:\w{1,20}\s+)?(?:suggestions?|suggested\s+(?:changes"
-    r"|improvements|edits))\b"
     r"|\b(?:the|your|both)\s+(?:positive|critical|first|second|other)\s+debaters?\b|\bthe\s+debate\s+(?:above|between)\b"
-    r"|\b(?:the\s+)?(?:first|second|third)\s+suggestion\s+(?:is|was|has|asks?|says?)\b"
     r"|\bassistant\s+[12]\b|\bresponse\s+[12]\s*(?:is|by|and|,|:|has)"
     r"|^\W{0,4}your\s+role\s*[:：]|</?(?:suggestions|system_prompt|positive|critical|other_opening)(?:-\d+)?>"
     r"|作为(?:一[名位个])?(?:编辑|评审|裁判|辩手|顾问)[，,]?我|(?:优质|良好|好|高质量|合格)的?训练(?:数据|资料|样本)"
-    r"|(?:修改|修订|改进|优化|润色|完善|改写|原|当前|原始|原来|之前|先前|上述|旧)[后的过]{0,2}(?:回答|回复|答复|响应)"
-    r"(?:是|已|更|在|中|没|不|保留|增加|包含|满足|符合|做|能|可|采纳|缺)"
-    r"|(?:根据|按照|依据|采纳|结合|参考|遵循)(?:了|上述|以上|这些|您的|你的|所给的?|给出的|提供的|顾问的?)*(?:修改|改进|写作)?建议"
-    r"|[该本此这个]{1,2}(?:回答|回复|答复)(?:符合|满足|准确|正确|完整|已经)|(?:正方|反方)辩手|助手\s*[12]",
+    r"|(?:正方|反方)辩手|助手\s*[12]",
     re.IGNORECASE | re.MULTILINE,
 )
-_SIGNS_OF_ROLE = (
-    *(
-        "the editor",
-        "an editor",
-        "your editor",
-        "the advisor",
-        "an advisor",
-        "the judge",
-        "a judge",
-        "debater",
-    ),
-    *(
-        "my role",
-        "my task",
-        "my job",
-        "your role",
-        "training data",
-        "criteria",
-        "requirements for",
-        "the debate ",
-    ),
-    *("response ", "answer ", "reply ", "draft ", "suggest", "assistant 1", "assistant 2", "<system_prompt"),
-    *(
-        "system_prompt>",
-        "positive>",
-        "critical>",
-        "other_opening>",
-        "<positive",
-        "<critical",
-        "编辑",
-        "评审",
-        "裁判",
-    ),
-    *("辩手", "顾问", "训练", "回答", "回复", "答复", "响应", "建议", "助手"),
-)
-"""One of these is in all talk of the role; a quick look."""
-_TALK_OF = re.compile(
-    r"training\s+data|\bsuggest|\bresponse|\breply|\bfeedback|\beditor|\bjudge|\bdebat|\badvis|\bassistant\s+[12]"
-    r"|\b(?:edit|revis|rewrit|review|critiqu|grad|evaluat|assess|compar|rank|rat)\w{0,10}\s+(?:\w{1,20}\s+){0,4}(?:answer|text|essay"
-    r"|draft|email|e-mail|letter|paragraph|article)|machine\s+learning|\bprompt|训练|建议|回复|答复|编辑|评审|裁判|辩|顾问"
-    r"|意见|反馈|评价|评估|修改|润色",
+"""Talk of the agents, of training data and of the prompt's own parts."""
+_OTHER_ROLES = re.compile(
+    r"training\s+data|\beditor|\bjudge|\bdebat|\badvisor|\bassistant\s+[12]|\breviewer|machine\s+learning|\bprompt"
+    r"|训练|编辑|评审|裁判|辩|顾问|助手",
     re.IGNORECASE,
 )
+
+_SELF_TALK = re.compile(
+    r"\b(?:meets?|met|satisf(?:y|ies)|fulfil(?:l|ls|s)?)\s+(?:all\s+(?:of\s+)?)?(?:the|these|those|your)\s+"
+    r"(?:\w{1,20}\s+)?(?:criteria|requirements)\s+(?:for\s+(?:being\s+)?(?:a\s+)?good|of\s+a\s+good|set|mentioned|given|listed)"
+    # The revised response now includes …; the answer itself may begin "The answer is …".
+    r"|\b(?:this|the|my)\s+(?:revised|improved|edited|updated|rewritten|new|original|current|previous|old|above"
+    r"|initial|first|better)\s+(?:response|answer|reply|draft|version)\s+\w"
+    r"|(?:^|[.!?:\n]\s{0,3})(?:overall,\s+|in\s+summary,\s+|note\s+that\s+)?(?:this|the|my)\s+(?:response|draft|revision|rewrite)\s+\w"
+    rf"|(?:^|[.!?:\n]\s{{0,3}})this\s+(?:answer|reply|version)\s+(?:\w{{2,20}}ly\s+|also\s+|now\s+){{0,2}}{_VERBS}\b"
+    r"|(?:修改|修订|改进|优化|润色|完善|改写|原|当前|原始|原来|之前|先前|上述|旧)[后的过]{0,2}(?:回答|回复|答复|响应)"
+    r"(?:是|已|更|在|中|没|不|保留|增加|包含|满足|符合|做|能|可|采纳|缺)"
+    r"|(?:^|[。！？：\n\s])[该本此这]个?(?:回答|回复|答复|响应)(?!问|者|是否)[\u4e00-\u9fff]",
+    re.IGNORECASE,
+)
+"""Talk of the draft, or of the response before it, as of a response."""
+_OTHER_RESPONSES = re.compile(
+    r"\bresponse|\brepl(?:y|ies)|\banswers\b|\b(?:this|the|an?|your|my|student\W?s?)\s+(?:\w{1,20}\s+)?answer|\bdraft"
+    r"|\b(?:revis|rewrit|review|critiqu|grad|evaluat|assess|compar|rank|rat)\w{0,10}\s+(?:\w{1,20}\s+){0,4}(?:text|essay"
+    r"|email|e-mail|letter|paragraph|article)|回答|回复|答复|响应|评价|评估",
+    re.IGNORECASE,
+)
+
+_ADVICE_TALK = re.compile(
+    r"\b(?:based\s+on|follow(?:s|ed|ing)?|per|incorporat\w{1,5}|according\s+to|address\w{0,3}|implement\w{0,6}"
+    r"|appl(?:y|ies|ying|ied)|consider\w{0,5}|with|using|taking)\s+(?:all\s+(?:of\s+)?)?(?:the|your|these|those)\s+"
+    r"(?:\w{1,20}\s+)?(?:suggestions?|suggested\s+(?:changes|improvements|edits))\b"
+    r"|\b(?:the\s+)?(?:first|second|third)\s+suggestion\s+(?:is|was|has|asks?|says?)\b"
+    r"|(?:根据|按照|依据|采纳|结合|参考|遵循)(?:了|上述|以上|这些|您的|你的|所给的?|给出的|提供的|顾问的?)*(?:修改|改进|写作)?建议",
+    re.IGNORECASE,
+)
+"""Talk of the suggestions."""
+_OTHER_ADVICE = re.compile(
+    r"\bsuggest|\badvice|\badvis|\bfeedback|\brecommend|\btips?\b|建议|意见|反馈", re.IGNORECASE
+)
+
+_TALK = (
+    (_ROLE_TALK, _OTHER_ROLES),
+    (_SELF_TALK, _OTHER_RESPONSES),
+    (_ADVICE_TALK, _OTHER_ADVICE),
+)
+"""Talk that has no place in an answer, each with what of a request explains it."""
+_SIGNS_OF_ROLE = (
+    "the editor", "an editor", "your editor", "the advisor", "an advisor", "the judge", "a judge",
+    "debater", "my role", "my task", "my job", "your role", "training data", "the debate ", "response ",
+    "answer ", "reply ", "draft ", "assistant 1", "assistant 2", "<system_prompt", "system_prompt>",
+    "positive>", "critical>", "other_opening>", "<positive", "<critical", "编辑", "评审", "裁判", "辩手",
+    "顾问", "训练", "回答", "回复", "答复", "响应", "建议", "助手", "suggest", "criteria",
+    "requirements", "version ", "revision ", "rewrite ",
+)  # fmt: skip
+"""One of these is in all talk of the role; a quick look."""
 
 
 _ABOUT_PROMPTS = re.compile(r"\bprompts?\b|\bsystem message|提示词", re.IGNORECASE)
@@ -429,32 +400,38 @@ _ABOUT_PROMPTS = re.compile(r"\bprompts?\b|\bsystem message|提示词", re.IGNOR
 def repeats_instructions(draft: str, request: str, response: str, instructions: Instructions) -> bool:
     """Whether a draft repeats what the agents are told, or speaks of its role, and neither request nor
     current response does."""
-    if not _ABOUT_PROMPTS.search(request) and _quotes(draft, request, response, instructions):
+    # Who writes about prompts may use some of their phrases.
+    times = 2 if _ABOUT_PROMPTS.search(request) else 1
+    if _quotes(draft, request, response, instructions, times):
         return True
-    return _talks_of_role(draft) and not (_TALK_OF.search(request) or _talks_of_role(response))
+    return any(
+        _talks(draft, talk) and not (other.search(request) or _talks(response, talk)) for talk, other in _TALK
+    )
 
 
 _WINDOW, _MOST = 100, 300
 """Characters around a sign that are read, and how many signs at most."""
 
 
-def _talks_of_role(text: str) -> bool:
+def _talks(text: str, talk: re.Pattern[str]) -> bool:
     low, read = text.lower(), 0
     for sign in _SIGNS_OF_ROLE:
         at = low.find(sign)
         while at >= 0 and read < _MOST:
-            if _ROLE_TALK.search(low, max(0, at - _WINDOW), at + _WINDOW):
+            if talk.search(low, max(0, at - _WINDOW), at + _WINDOW):
                 return True
             read, at = read + 1, low.find(sign, at + _WINDOW // 2)
     return False
 
 
-def _quotes(draft: str, request: str, response: str, told: Instructions) -> bool:
+def _quotes(draft: str, request: str, response: str, told: Instructions, times: int) -> bool:
+    """Whether a draft has a run of `times` the usual length in common with the instructions."""
+    most, most_han = times * RUN, times * HAN_RUN
     words, known = _words(draft), None
     for at in range(0, len(words) - _STEP + 1, RUN - _STEP + 1):
         if " ".join(words[at : at + _STEP]) not in told.starts:
             continue
-        for run in _runs(words[max(0, at - RUN + _STEP) : at + RUN], RUN):
+        for run in _runs(words[max(0, at - most + _STEP) : at + most], most):
             if f" {run} " in told.words:
                 known = known or [f" {' '.join(_words(text))} " for text in (request, response)]
                 if not any(f" {run} " in text for text in known):
@@ -465,8 +442,8 @@ def _quotes(draft: str, request: str, response: str, told: Instructions) -> bool
     for at in range(0, len(han) - _HAN_STEP + 1, HAN_RUN - _HAN_STEP + 1):
         if han[at : at + _HAN_STEP] not in told.starts:
             continue
-        for begin in range(max(0, at - HAN_RUN + _HAN_STEP), min(at, len(han) - HAN_RUN) + 1):
-            run = han[begin : begin + HAN_RUN]
+        for begin in range(max(0, at - most_han + _HAN_STEP), min(at, len(han) - most_han) + 1):
+            run = han[begin : begin + most_han]
             if run in told.han:
                 known = known or [_han(text) for text in (request, response)]
                 if not any(run in text for text in known):
