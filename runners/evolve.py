@@ -13,9 +13,17 @@ from ledger.ledger import Ledger
 from runners.api import execute_in_own_loop
 from runners.folder import in_progress
 from runners.forecast import forecast, lines
-from runners.options import PATH, limits_options, mode_option, settings_from, settings_options
+from runners.options import (
+    PATH,
+    data_options,
+    limits_options,
+    mode_option,
+    settings_from,
+    settings_options,
+)
 from runners.plan import make_plan
 from runners.progress import Progress
+from runners.terminal import printable
 
 GC_THRESHOLD = 10_000
 """New objects after which Python collects garbage. Its default of 700 takes a sixth of the CPU and finds next
@@ -34,13 +42,7 @@ to nothing: reference counting frees what a call leaves behind."""
     help="The folder of the run. The same command on the same folder resumes where it stopped.",
 )
 @mode_option
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["auto", "alpaca", "sharegpt", "messages"]),
-    default="auto",
-    help="The records' format. Default: auto.",
-)
+@data_options
 @click.option(
     "--start",
     type=click.IntRange(min=0),
@@ -62,6 +64,9 @@ def evolve(
     run: Path,
     modes: tuple[str, ...],
     form: str,
+    columns: dict[str, str],
+    improve: str | None,
+    skip_bad: bool,
     start: int,
     stop: int | None,
     dry_run: bool,
@@ -70,17 +75,29 @@ def evolve(
 ) -> int:
     """Improve the responses of a data set.
 
-    DATA is a file of Alpaca, ShareGPT or messages records: a JSON array, JSON lines or Parquet. Every call is
-    recorded in the folder RUN before its reply is used, so nothing that was paid for is lost.
+    DATA is a file of records such as Alpaca, ShareGPT or messages: a JSON array, JSON lines or Parquet. Every
+    call is recorded in the folder RUN before its reply is used, so nothing that was paid for is lost.
     """
     settings, limits = settings_from(given)
     plan = make_plan(
-        data, settings, limits, modes=modes, format=form, start=start, stop=stop, retry_failed=retry_failed
+        data,
+        settings,
+        limits,
+        modes=modes,
+        format=form,
+        columns=columns,
+        improve=improve,
+        skip_bad=skip_bad,
+        start=start,
+        stop=stop,
+        retry_failed=retry_failed,
     )
     click.echo(f"{data}: {plan.data.describe()}", err=True)
     for notice in plan.notices():
         click.echo(notice, err=True)
     manifest = plan.check_data(run)
+    for notice in plan.data.notices():
+        click.echo(printable(notice), err=True)
     if dry_run:
         with tracing_context(enabled=False):  # a forecast makes no calls worth tracing
             expected = asyncio.run(forecast(plan, in_progress(run, manifest)))

@@ -23,8 +23,10 @@ _MAX_RECORD_BYTES = 16 * 1024 * 1024
 _OPENING = re.compile(rb'\s*\[\s*(\{\s*"[^"\\]*")')
 
 
-def array_records(path: Path, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[dict[str, Any]]:
-    """Yield the records of a JSON array. Raises DataError naming the file, line and record."""
+def array_records(
+    path: Path, chunk_bytes: int = _CHUNK_BYTES, *, keep_bad: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Yield the records of a JSON array. Raises DataError, and keeps what is no record, as `read_array`."""
     count = 0
     batches = _batches(path, chunk_bytes)
     while (batch := next(batches, None)) is not None:
@@ -32,7 +34,7 @@ def array_records(path: Path, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[dict[
             return
         count += len(batch)
         yield from batch
-    yield from (record for _, record in islice(read_array(path), count, None))
+    yield from (record for _, record in islice(read_array(path, keep_bad=keep_bad), count, None))
 
 
 def _batches(path: Path, chunk_bytes: int) -> Iterator[list[dict[str, Any]]]:

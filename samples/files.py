@@ -72,24 +72,29 @@ def find_layout(path: Path) -> Layout:
             raise DataError(f"{path}, line {line}: {expected}, found {ascii(text[:20])[1:]}")
 
 
-def records(path: Path, layout: Layout) -> Iterator[dict[str, Any]]:
-    """Yield the records of a file. Raises DataError naming the position at which the file is broken."""
+def records(path: Path, layout: Layout, *, keep_bad: bool = False) -> Iterator[dict[str, Any]]:
+    """Yield the records of a file.
+
+    Raises DataError naming the position at which the file is broken; with `keep_bad`, what is no record but
+    has an end is yielded as `samples.fields.unreadable`.
+    """
     if layout == "JSON array":
-        return array_records(path)
-    return (record for _, record in read_records(path, layout))
+        return array_records(path, keep_bad=keep_bad)
+    return (record for _, record in read_records(path, layout, keep_bad=keep_bad))
 
 
-def read_records(path: Path, layout: Layout) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield each record of a file with its number, from 1; slower than `records`.
+def read_records(
+    path: Path, layout: Layout, *, keep_bad: bool = False
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield each record of a file with its number, from 1; slower than `records`, and raises as it does.
 
-    The number is that of the Parquet row, or of the line on which the record starts. Raises DataError naming
-    the position at which the file is broken.
+    The number is that of the Parquet row, or of the line on which the record starts.
     """
     match layout:
         case "JSON array":
-            return read_array(path)
+            return read_array(path, keep_bad=keep_bad)
         case "JSON lines":
-            return read_lines(path)
+            return read_lines(path, keep_bad=keep_bad)
         case "Parquet":
             # Imported here, since pyarrow is slow to load.
             from samples.parquet_files import read_rows
@@ -99,7 +104,7 @@ def read_records(path: Path, layout: Layout) -> Iterator[tuple[int, dict[str, An
 
 def locate(path: Path, layout: Layout, position: int) -> str:
     """Describe where the record at a position (from 0) is, for a message. Reads the file up to there."""
-    rest = islice(read_records(path, layout), position, None)
+    rest = islice(read_records(path, layout, keep_bad=True), position, None)
     number = next((number for number, _ in rest), position + 1)
     if layout == "Parquet":
         return f"{path}, row {number}"

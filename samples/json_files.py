@@ -1,7 +1,8 @@
 """Read and write records as streams of JSON: an array, or one object per line (JSON lines).
 
 Strings (even with unpaired surrogates), integers of any size and the order of fields are kept exactly. The
-spelling of a number is not (`1.50` becomes 1.5), nor is the first of two fields with the same name.
+spelling of a number is not (`1.50` becomes 1.5), nor is the first of two fields with the same name. NaN and
+infinities, which Python's own encoder writes, are read as null.
 """
 
 import codecs
@@ -11,6 +12,7 @@ import math
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -19,7 +21,7 @@ from uuid import UUID
 
 import msgspec
 
-from samples.fields import json_type
+from samples.fields import json_type, raw_text, unreadable
 from samples.sample import DataError
 
 # Anything larger is not a sample but a misread or malformed file.
@@ -27,6 +29,7 @@ MAX_RECORD_BYTES = 256 * 1024 * 1024
 
 _CHUNK_BYTES = 1024 * 1024
 _BLANK = " \t\r\n"
+_FIRST_OF_VALUE = tuple('"[-0123456789tfnNI')
 _NOT_BLANK = re.compile(r"[^ \t\r\n]")
 _COMMA = re.compile(r"[ \t\r\n]*,[ \t\r\n]*")
 
@@ -45,10 +48,11 @@ DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 _LONGEST_TOKEN = len(r"\ud83d\ude00")
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_lines(path: Path, *, keep_bad: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield each record of a JSON lines file with its line number, from 1.
 
-    Blank lines are skipped. Raises DataError naming the file, line and record.
+    Blank lines are skipped. Raises DataError naming the file, line and record; with `keep_bad`, a line that
+    is no record is yielded as `unreadable` instead.
     """
     with path.open("rb") as file:
         record_number = 1
@@ -80,13 +84,19 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     yield line_number, record
                     record_number += 1
                     continue
-            raise DataError(f"{path}, line {line_number} (record {record_number}): {message}")
+            if not keep_bad or len(line) > MAX_RECORD_BYTES:
+                raise DataError(f"{path}, line {line_number} (record {record_number}): {message}")
+            yield line_number, unreadable(line.rstrip(b"\r\n").decode(errors="surrogateescape"), message)
+            record_number += 1
 
 
-def read_array(path: Path, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_array(
+    path: Path, chunk_bytes: int = _CHUNK_BYTES, *, keep_bad: bool = False
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield each record of a JSON array with the number of the line on which it starts, from 1.
 
-    The file is read `chunk_bytes` at a time. Raises DataError naming the file, line and record.
+    The file is read `chunk_bytes` at a time. Raises DataError naming the file, line and record; with
+    `keep_bad`, an element that is no object is yielded as `unreadable` instead.
     """
     with path.open("rb") as file:
         text = _Window(path, file, chunk_bytes)
@@ -101,12 +111,14 @@ def read_array(path: Path, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[tuple[in
             return
         while True:
             text.record_number += 1
-            if text.peek() != "{":
+            is_object = text.peek() == "{"
+            if not is_object and not (keep_bad and text.peek() in _FIRST_OF_VALUE):
                 text.fail(f"expected an object, found {text.describe_next()}")
             while True:
                 try:
                     record, end = _DECODER.raw_decode(text.buffer, text.position)
-                    break
+                    if is_object or end < len(text.buffer) or not text.read_more():
+                        break  # a number may go on
                 except json.JSONDecodeError as error:
                     if not _may_be_truncated(error, text.buffer):
                         text.fail_at(error)
@@ -118,6 +130,9 @@ def read_array(path: Path, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[tuple[in
                 except (ValueError, RecursionError) as error:
                     text.fail(_explain(error))
             line = text.line()
+            if not is_object:
+                why = f"expected an object, found {json_type(record)}"
+                record = unreadable(text.buffer[text.position : end], why)
             text.position = end
             yield line, record
 
@@ -138,17 +153,24 @@ def read_array(path: Path, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[tuple[in
 
 
 def write_lines(file: BinaryIO, records: Iterable[dict[str, Any]]) -> None:
-    """Write records as JSON lines in UTF-8."""
+    """Write records as JSON lines in UTF-8, and lines that could not be read as they were."""
     for record in records:
-        file.write(_utf8(to_json(record)) + b"\n")
+        if (raw := raw_text(record)) is not None:
+            file.write(_as_read(raw) + b"\n")
+        else:
+            file.write(_utf8(to_json(record)) + b"\n")
 
 
 def write_array(file: BinaryIO, records: Iterable[dict[str, Any]]) -> None:
-    """Write records as an indented JSON array in UTF-8."""
+    """Write records as an indented JSON array in UTF-8, and elements that were no records as they were."""
     # Encoding the record as an array of one gives it the indentation of an array element.
     separator = b"[\n"
     for record in records:
-        file.write(separator + _utf8(_encode([record], _INDENTED)[2:-2]))
+        value: Any = record
+        if (raw := raw_text(record)) is not None:
+            with suppress(ValueError, RecursionError):
+                value = json.loads(raw)
+        file.write(separator + _utf8(_encode([value], _INDENTED)[2:-2]))
         separator = b",\n"
     file.write(b"\n]\n" if separator == b",\n" else b"[]\n")
 
@@ -181,6 +203,14 @@ def _encode(value: Any, encoder: json.JSONEncoder) -> str:
         return encoder.encode(_replace_non_finite(value))
 
 
+def _as_read(raw: str) -> bytes:
+    """Return the bytes of a text that was decoded with "surrogateescape"."""
+    try:
+        return raw.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return _utf8(raw)
+
+
 def _utf8(text: str) -> bytes:
     return text.encode(errors="backslashreplace")
 
@@ -211,10 +241,6 @@ def _replace_non_finite(value: Any) -> Any:
             return value
 
 
-def _reject_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON value")
-
-
 def _parse_float(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
@@ -222,7 +248,7 @@ def _parse_float(digits: str) -> float:
     return number
 
 
-_DECODER = json.JSONDecoder(parse_float=_parse_float, parse_constant=_reject_constant)
+_DECODER = json.JSONDecoder(parse_float=_parse_float, parse_constant=lambda name: None)
 _COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_to_string)
 _INDENTED = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_to_string, indent=1)
 _ONE_PER_LINE = "expected one JSON object per line"
