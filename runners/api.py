@@ -53,7 +53,7 @@ def run(
     second one abandons them; then it raises RunStopped.
 
     Args:
-        data: a file of records: a JSON array, JSON lines or Parquet.
+        data: a file of records, or a folder of files, as `coevol evolve` takes it.
         folder: the folder of the run.
         settings: models, prompts and method; the fields are the options of `coevol evolve`.
         limits: concurrency, rates and budgets.

@@ -31,7 +31,7 @@ to nothing: reference counting frees what a call leaves behind."""
 
 
 @click.command()
-@click.argument("data", type=PATH)
+@click.argument("data")
 @click.option(
     "-o",
     "--output",
@@ -60,7 +60,7 @@ to nothing: reference counting frees what a call leaves behind."""
 @click.option("--retry-failed", is_flag=True, help="Work again on the samples that failed before.")
 @settings_options
 def evolve(
-    data: Path,
+    data: str,
     run: Path,
     modes: tuple[str, ...],
     form: str,
@@ -75,8 +75,10 @@ def evolve(
 ) -> int:
     """Improve the responses of a data set.
 
-    DATA is a file of records such as Alpaca, ShareGPT or messages: a JSON array, JSON lines or Parquet. Every
-    call is recorded in the folder RUN before its reply is used, so nothing that was paid for is lost.
+    DATA is a file of records such as Alpaca, ShareGPT or messages: a JSON array, JSON lines, Parquet, Arrow,
+    CSV or TSV, also compressed (.gz, .zst, .bz2); a folder of such files, which are one data set; or - for
+    standard input. Every call is recorded in the folder RUN before its reply is used, so nothing that was
+    paid for is lost.
     """
     settings, limits = settings_from(given)
     plan = make_plan(

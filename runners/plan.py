@@ -142,7 +142,7 @@ def make_plan(
             f"a budget needs a limit on replies, and --extra-body removes it for {', '.join(roles)}"
         )
     chosen = [mode for mode in MODES if mode in modes]
-    opened = open_data(Path(data), format, columns=columns, improve=improve, skip_bad=skip_bad)
+    opened = open_data(data, format, columns=columns, improve=improve, skip_bad=skip_bad)
     return Plan(opened, chosen, settings, limits, start, stop, retry_failed)
 
 

@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from samples.compressed import open_binary
 from samples.json_files import DECODE_ERRORS, decode, read_array
 
 _CHUNK_BYTES = 256 * 1024
@@ -39,7 +40,7 @@ def array_records(
 
 def _batches(path: Path, chunk_bytes: int) -> Iterator[list[dict[str, Any]]]:
     """Yield the records in batches, then an empty batch; stop without it at anything unexpected."""
-    with path.open("rb") as file:
+    with open_binary(path) as file:
         text = file.read(chunk_bytes).removeprefix(codecs.BOM_UTF8)
         opening = _OPENING.match(text)
         if opening is None:

@@ -21,6 +21,7 @@ from uuid import UUID
 
 import msgspec
 
+from samples.compressed import open_binary
 from samples.fields import json_type, raw_text, unreadable
 from samples.sample import DataError
 
@@ -54,10 +55,11 @@ def read_lines(path: Path, *, keep_bad: bool = False) -> Iterator[tuple[int, dic
     Blank lines are skipped. Raises DataError naming the file, line and record; with `keep_bad`, a line that
     is no record is yielded as `unreadable` instead.
     """
-    with path.open("rb") as file:
-        record_number = 1
+    with open_binary(path) as file:
+        record_number, end_offset = 1, 0
         read_line = partial(file.readline, MAX_RECORD_BYTES + 1)
         for line_number, line in enumerate(iter(read_line, b""), start=1):
+            end_offset += len(line)
             if line_number == 1:
                 line = line.removeprefix(codecs.BOM_UTF8)
             try:
@@ -74,7 +76,7 @@ def read_lines(path: Path, *, keep_bad: bool = False) -> Iterator[tuple[int, dic
                     continue
                 record, end = _DECODER.raw_decode(text)
             except (ValueError, RecursionError) as error:
-                message = _explain_line(error, line, line_number, file.tell())
+                message = _explain_line(error, line, line_number, end_offset)
             else:
                 if end != len(text):
                     message = f"{_ONE_PER_LINE}, found {text[end : end + 20]!a} after it"
@@ -98,7 +100,7 @@ def read_array(
     The file is read `chunk_bytes` at a time. Raises DataError naming the file, line and record; with
     `keep_bad`, an element that is no object is yielded as `unreadable` instead.
     """
-    with path.open("rb") as file:
+    with open_binary(path) as file:
         text = _Window(path, file, chunk_bytes)
         text.skip_blank()
         if text.peek() != "[":
@@ -304,6 +306,7 @@ class _Window:
         self.decoder = codecs.getincrementaldecoder("utf-8-sig")()
         self.buffer = ""
         self.position = 0
+        self.end_offset = 0  # of what was read
         self.record_number = 0
         # Lines are counted only up to here until a line number is needed.
         self.counted_to = 0
@@ -322,6 +325,7 @@ class _Window:
         at_end = False
         while not text and not at_end:
             data = self.file.read(wanted)
+            self.end_offset += len(data)
             at_end = not data
             try:
                 text = self.decoder.decode(data, final=at_end)
@@ -388,7 +392,7 @@ class _Window:
     def _fail_decoding(self, error: UnicodeDecodeError) -> NoReturn:
         # `error.object` also contains the bytes of a character that the previous read cut off, so it starts
         # before the last read and ends with it.
-        offset = self.file.tell() - len(error.object) + error.start
+        offset = self.end_offset - len(error.object) + error.start
         line = self.counted_lines + self.buffer.count("\n", self.counted_to)
         line += error.object.count(b"\n", 0, error.start)
         message = _not_utf8(error.object[error.start], offset)

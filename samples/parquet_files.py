@@ -1,4 +1,4 @@
-"""Read and write records in Parquet files, in batches of rows.
+"""Read and write records in Parquet files, and read those in Arrow files, in batches of rows.
 
 A Parquet column has one type, so every record read has all fields of the file, null where it has no value.
 """
@@ -38,6 +38,30 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
         where = f"after row {row_number}" if row_number else "at the beginning"
         raise DataError(f"{path}: broken Parquet file ({where}): {error}") from error
+
+
+def read_arrow(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield each record of an Arrow file, stream or not, with its row number, as `read_rows` does."""
+    row_number = 0
+    try:
+        with pa.memory_map(str(path)) as file:
+            for batch in _arrow_batches(file):
+                for start in range(0, batch.num_rows, _BATCH_ROWS):
+                    for record in _records(path, batch.slice(start, _BATCH_ROWS), row_number):
+                        row_number += 1
+                        yield row_number, record
+    except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
+        where = f"after row {row_number}" if row_number else "at the beginning"
+        raise DataError(f"{path}: broken Arrow file ({where}): {error}") from error
+
+
+def _arrow_batches(file: Any) -> Iterator[Any]:
+    if file.read(6) == b"ARROW1":
+        reader = pa.ipc.open_file(file)
+        yield from (reader.get_batch(number) for number in range(reader.num_record_batches))
+    else:
+        file.seek(0)
+        yield from pa.ipc.open_stream(file)
 
 
 def write_rows(file: BinaryIO, records: Iterable[dict[str, Any]]) -> None:

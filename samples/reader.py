@@ -3,16 +3,15 @@
 import re
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from hashlib import file_digest
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from samples.fields import field_names, is_missing, json_type, why_unreadable
-from samples.files import Layout, find_layout, locate, records
+from samples.files import records
 from samples.formats import READ_FORMATS, check_record, make_sample, unreadable_sample
 from samples.layouts import (
     LISTS,
@@ -25,6 +24,7 @@ from samples.layouts import (
     preference_layout,
 )
 from samples.sample import DataError, Sample
+from samples.sources import Shard, Source, find_source, stamp_of
 
 SKIP_BAD = "--skip-bad passes over such records"
 
@@ -79,18 +79,26 @@ class _Found:
 class DataSet:
     """Records of one format, as opened by `open_data`. Call `check` before any work is done."""
 
-    path: Path
+    source: Source
     format: str
-    layout: Layout
-    stamp: tuple[int, int] | None
-    """The file's modification time in nanoseconds and its size when it was opened; None if it was gone."""
     skip_bad: bool = False
     """Whether records that cannot be read are samples to skip; they are errors otherwise."""
     _found: _Found | None = field(default=None, repr=False, compare=False)
+    _reading: Shard | None = field(default=None, repr=False, compare=False)
 
     def describe(self) -> str:
         """Describe the data set for display, such as "alpaca records in a JSON array"."""
-        return f"{describe(self.format)} in {_IN_LAYOUT[self.layout]}"
+        return f"{describe(self.format)} in {self.source.describe()}"
+
+    @property
+    def path(self) -> str:
+        """The file, folder, or other place as the user gave it."""
+        return self.source.name
+
+    @property
+    def layout(self) -> str:
+        """The layout of the file or files."""
+        return self.source.layout
 
     def check(self, known: Checked | None = None) -> Checked:
         """Read the data once: check every record, compare ids, and hash the file.
@@ -100,7 +108,7 @@ class DataSet:
         """
         # Hashing releases the GIL, so it runs in parallel with the checks.
         with ThreadPoolExecutor(max_workers=1) as executor:
-            sha256 = executor.submit(_sha256, self.path)
+            sha256 = executor.submit(self.source.sha256)
             if known and sha256.result() == known.sha256:
                 return known
             self._found = self._look()
@@ -151,10 +159,12 @@ class DataSet:
                 yield unreadable_sample(position, sample_id, record, self.format, reason)
             else:
                 raise self._error(position, f"{reason}; {SKIP_BAD}")
-        self._refuse_modified()  # the file may have been truncated
+        self._refuse_modified(self.source.shards)  # one may have been truncated
 
     def _records(self) -> Iterator[dict[str, Any]]:
-        return records(self.path, self.layout, keep_bad=True)
+        for shard in self.source.shards:
+            self._reading = shard
+            yield from records(shard.path, shard.layout, keep_bad=True)
 
     @property
     def _id_field(self) -> str:
@@ -206,50 +216,47 @@ class DataSet:
         return self._error(first, f"{reason}; {more}{SKIP_BAD}")
 
     def _error(self, position: int, message: object) -> DataError:
-        return DataError(f"{locate(self.path, self.layout, position)}: {message}")
+        return DataError(f"{self.source.locate(position)}: {message}")
 
-    def _refuse_modified(self) -> None:
-        if _stamp(self.path) not in (self.stamp, None):
-            raise DataError(f"{self.path} was modified during the run")
-
-
-_IN_LAYOUT: dict[Layout, str] = {
-    "JSON array": "a JSON array",
-    "JSON lines": "JSON lines",
-    "Parquet": "a Parquet file",
-}
+    def _refuse_modified(self, shards: Sequence[Shard] = ()) -> None:
+        for shard in shards or filter(None, [self._reading]):
+            if stamp_of(shard.path) not in (shard.stamp, None):
+                raise DataError(f"{shard.path} was modified during the run")
 
 
 def open_data(
-    path: Path,
+    path: str | Path,
     format: str = "auto",
     *,
     columns: Mapping[str, str] | None = None,
     improve: Side | None = None,
     skip_bad: bool = False,
 ) -> DataSet:
-    """Open the data set in a file. With "auto", its format is detected from the first record.
+    """Open a data set. With "auto", its format is detected from the first record.
 
     Args:
-        path: the file.
+        path: where it lies, see `samples.sources.find_source`.
         format: one of `READ_FORMATS`, or auto.
         columns: the fields of another format: request, response, and others of `samples.layouts.Columns`.
         improve: which response of preference records, or which ones by their label, to work on.
         skip_bad: see `DataSet.skip_bad`.
 
-    Reads only the beginning of the file. Raises DataError if that is not a data set.
+    Reads only the beginning of the data. Raises DataError if that is not a data set.
     """
-    layout, stamp = find_layout(path), _stamp(path)
+    source = find_source(path)
+    beginning = chain.from_iterable(
+        records(shard.path, shard.layout, keep_bad=skip_bad) for shard in source.shards
+    )
     first: dict[str, Any] | None = None
     if columns:
         format = columns_layout(columns)
     reason = ""
-    for position, record in enumerate(islice(records(path, layout, keep_bad=skip_bad), _LOOKED_AT)):
+    for position, record in enumerate(islice(beginning, _LOOKED_AT)):
         first = record
         found, objection = _format(record, format, improve)
         if found is not None:
-            return DataSet(path, found, layout, stamp, skip_bad)
-        reason = reason or f"{locate(path, layout, position)}: {objection}"
+            return DataSet(source, found, skip_bad)
+        reason = reason or f"{source.locate(position)}: {objection}"
         if not skip_bad:
             break
     if first is None:
@@ -316,17 +323,3 @@ def _repeats(hashes: "array[int]") -> bytearray:
             repeats[position] = value in seen
             seen.add(value)
     return repeats
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """Return the modification time and size of a file, or None if it is gone; open readers keep working."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_mtime_ns, found.st_size
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()

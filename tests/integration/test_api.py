@@ -94,7 +94,7 @@ def test_all_settings_and_limits_have_defaults(tmp_path: Path) -> None:
 def test_start_stop_and_format(tmp_path: Path) -> None:
     both = {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}
     data = write(tmp_path / "data.json", [record | both for record in records(6)])
-    with pytest.raises(DataError, match="cannot detect the format"):
+    with pytest.raises(DataError, match="may be of several formats"):
         coevol.run(data, "run")
     run = coevol.run(data, "run", REHEARSED, format="messages", start=2, stop=4)
     assert [row["position"] for row in run.samples()] == [2, 3]

@@ -243,7 +243,7 @@ def test_an_unknown_format_is_refused(tmp_path: Path, record: dict[str, Any], fo
 
 def test_a_record_that_fits_two_formats_needs_the_format_named(tmp_path: Path) -> None:
     path = written(tmp_path, [ALPACA | MESSAGES])
-    with pytest.raises(DataError, match="of several formats: name it with --format messages or alpaca$"):
+    with pytest.raises(DataError, match=r"of several formats: name it with --format messages or alpaca$"):
         open_data(path)
     assert open_data(path, "messages").check().count == 1
     assert open_data(path, "alpaca").check().count == 1
@@ -287,7 +287,7 @@ def test_a_data_set_with_its_own_responses_is_written_back_unchanged(
         )
         target = Path(folder, f"result{ending}")
         write_records(target, results)
-        assert target.read_bytes() == data.path.read_bytes()
+        assert target.read_bytes() == Path(data.path).read_bytes()
 
 
 @pytest.mark.parametrize(
