@@ -94,11 +94,11 @@ def optional_text(record: Mapping[str, Any], name: str) -> str:
     Raises DataError if the field holds anything else.
     """
     value = record.get(name)
+    if isinstance(value, str):
+        return value
     if is_missing(value):
         return ""
-    if not isinstance(value, str):
-        raise DataError(f'expected a string in "{name}", found {json_type(value)}')
-    return value
+    raise DataError(f'expected a string in "{name}", found {json_type(value)}')
 
 
 def optional_input(record: Mapping[str, Any], name: str) -> str:

@@ -295,6 +295,8 @@ def _format(record: dict[str, Any], given: str, improve: Side | None) -> tuple[s
 def _own_id(record: dict[str, Any], name: str) -> tuple[str | None, str | None]:
     """Return a record's id, None if it has none; and why it cannot be used."""
     value = record.get(name)
+    if value is None:
+        return None, None
     if type(value) is str and value != "":
         # Consumers of ids need valid UTF-8, so an unpaired surrogate is escaped.
         return (value if value.isascii() else value.encode(errors="backslashreplace").decode()), None

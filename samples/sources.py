@@ -1,4 +1,4 @@
-"""Where a data set lies: a file, the shards in a folder, a saved Hugging Face data set, standard input."""
+"""Where a data set lies: a file, the shards in a folder, a saved data set, the Hub, standard input."""
 
 import json
 import re
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from samples.files import Layout, find_layout, locate, read_records
+from samples.hub import PREFIX, hub_files
 from samples.sample import DataError
 
 STDIN = "-"
@@ -97,20 +98,25 @@ def find_source(name: str | Path) -> Source:
     """Find the files of a data set.
 
     `name` is a file, a folder of files (one data set, by name), a folder that `datasets` saved, a pattern
-    such as `data/train-*.parquet`, a named pipe, or `-` for standard input, which is copied to a temporary
-    file since data is read twice. Raises DataError if there is none, or it has several splits.
+    such as `data/train-*.parquet`, `hf://…` (see `samples.hub`), a named pipe, or `-` for standard input.
+    What comes from a pipe is copied to a temporary file, since data is read twice. Raises DataError if there is
+    none, or it has several splits.
     """
     if str(name) == STDIN:
         return _spooled("-", sys.stdin.buffer)
+    if str(name).startswith(PREFIX):
+        return _source(str(name), hub_files(str(name)))
     path = Path(name)
     try:
         if path.is_fifo():
             with path.open("rb") as file:
                 return _spooled(str(path), file)
         if path.is_dir():
-            return _source(path, _in_folder(path))
+            return _source(str(path), _in_folder(path))
         if "*" in path.name and not path.exists() and path.parent.is_dir():
-            return _source(path, _sorted([each for each in path.parent.glob(path.name) if each.is_file()]))
+            return _source(
+                str(path), _sorted([each for each in path.parent.glob(path.name) if each.is_file()])
+            )
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     return Source(str(path), (Shard(path, find_layout(path), stamp_of(path)),))
@@ -125,13 +131,13 @@ def stamp_of(path: Path) -> Stamp:
     return found.st_mtime_ns, found.st_size
 
 
-def _source(path: Path, files: list[Path]) -> Source:
+def _source(name: str, files: list[Path]) -> Source:
     """Return the source of several files, empty ones left out."""
     shards = tuple(Shard(file, find_layout(file), stamp_of(file)) for file in files if file.stat().st_size)
     if not shards:
         kinds = ", ".join(sorted(_ENDINGS))
-        raise DataError(f"{path} has no data: expected files that end in {kinds}, compressed or not")
-    return Source(str(path), shards)
+        raise DataError(f"{name} has no data: expected files that end in {kinds}, compressed or not")
+    return Source(name, shards)
 
 
 def _in_folder(path: Path) -> list[Path]:

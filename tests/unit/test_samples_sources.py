@@ -37,11 +37,13 @@ def read(data: DataSet) -> list[dict[str, Any]]:
 
 
 def compressed(codec: str, data: bytes) -> bytes:
-    return {
-        "gz": gzip.compress,
-        "bz2": bz2.compress,
-        "zst": lambda data: pa.compress(data, "zstd", asbytes=True),
-    }[codec](data)
+    match codec:
+        case "gz":
+            return gzip.compress(data)
+        case "bz2":
+            return bz2.compress(data)
+        case _:
+            return bytes(pa.compress(data, "zstd", asbytes=True))
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".jsonl", ".json"])
