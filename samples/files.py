@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from samples.array_files import array_records
 from samples.compressed import codec_of, open_binary
-from samples.json_files import read_array, read_json, read_lines, to_json, write_array, write_lines
+from samples.json_files import WRAPPER, read_array, read_json, read_lines, to_json, write_array, write_lines
 from samples.sample import DataError
 
 __all__ = [
@@ -73,7 +73,9 @@ def find_layout(path: Path) -> Layout:
         case b"[":
             return "JSON array"
         case b"{":
-            return "JSON lines"
+            first_line = text[: text.find(b"\n")].strip()
+            is_one = first_line == b"{" or WRAPPER.match(text[:1000].decode(errors="replace"))
+            return "JSON array" if is_one else "JSON lines"
         case b"":
             raise DataError(f"{path} is empty; {expected}")
         case _:

@@ -32,6 +32,14 @@ _CHUNK_BYTES = 1024 * 1024
 _BLANK = " \t\r\n"
 _FIRST_OF_VALUE = tuple('"[-0123456789tfnNI')
 _NOT_BLANK = re.compile(r"[^ \t\r\n]")
+WRAPPER = re.compile(
+    r'\{\s*"(?:data|rows|records|examples|instances|items|train)"\s*:\s*\[(?=\s*\{\s*"(?!role"|from"))'
+)
+"""The beginning of an object whose first field is an array of records."""
+
+_LONGEST_WRAPPER = 1000
+"""Characters among which it is looked for."""
+
 _COMMA = re.compile(r"[ \t\r\n]*,[ \t\r\n]*")
 
 decode = msgspec.json.Decoder().decode
@@ -97,15 +105,23 @@ def read_array(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield each record of a JSON array with the number of the line on which it starts, from 1.
 
-    The file is read `chunk_bytes` at a time. Raises DataError naming the file, line and record; with
-    `keep_bad`, an element that is no object is yielded as `unreadable` instead.
+    The array may be the first field of an object (`WRAPPER`), whose other fields are not read; and a single
+    object is an array of one. The file is read `chunk_bytes` at a time. Raises DataError naming the file,
+    line and record; with `keep_bad`, an element that is no object is yielded as `unreadable` instead.
     """
     with open_binary(path) as file:
         text = _Window(path, file, chunk_bytes)
         text.skip_blank()
-        if text.peek() != "[":
+        is_array, is_wrapped = text.peek() == "[", False
+        if not is_array and text.peek() == "{":
+            while len(text.buffer) - text.position < _LONGEST_WRAPPER and text.read_more():
+                pass
+            if wrapper := WRAPPER.match(text.buffer, text.position):
+                is_array = is_wrapped = True
+                text.position = wrapper.end() - 1
+        elif not is_array:
             text.fail("expected an array of records")
-        text.position += 1
+        text.position += is_array
         text.skip_blank()
         if text.peek() == "]":
             text.position += 1
@@ -138,14 +154,22 @@ def read_array(
             text.position = end
             yield line, record
 
-            comma = _COMMA.match(text.buffer, end)
+            comma = _COMMA.match(text.buffer, end) if is_array else None
             if comma and comma.end() < len(text.buffer):
                 text.position = comma.end()
                 continue
             # Either the array ends here, or the rest is not in memory yet.
             text.skip_blank()
+            if not is_array:
+                text.expect_end()
+                return
             if text.peek() == "]":
                 text.position += 1
+                if is_wrapped:
+                    text.skip_blank()
+                    if text.peek() not in (",", "}"):
+                        text.fail(f"expected the end of the object, found {text.describe_next()}")
+                    return
                 text.expect_end()
                 return
             if text.peek() != ",":
@@ -377,7 +401,7 @@ class _Window:
         """Fail if anything but white space follows."""
         self.skip_blank()
         if self.peek():
-            self.fail(f"expected nothing after the array, found {self.describe_next()}")
+            self.fail(f"expected nothing after the end of the data, found {self.describe_next()}")
 
     def fail_at(self, error: json.JSONDecodeError) -> NoReturn:
         """Raise DataError for a JSON error after the position."""

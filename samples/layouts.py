@@ -73,6 +73,7 @@ _MEANT_BY = {
     "alpaca-system-prompt": ("system_prompt", ("alpaca",)),
 }
 _LABELS = ("label", "kto_tag")
+_TRUTH = {"true": True, "false": False}
 _PREFERENCE, _KTO, _COLUMNS = "preference", "kto", "columns"
 
 
@@ -97,7 +98,7 @@ def preference_layout(record: Mapping[str, Any], side: Side, layout: str | None)
     """
     if is_preference(record):
         return f"{_PREFERENCE} {side}"
-    if layout and any(name in record for name in _LABELS):
+    if layout and _label(record) is not None:
         return f"{_KTO} {side} {layout}"
     return None
 
@@ -194,11 +195,16 @@ def own_reason(record: Mapping[str, Any], layout: str) -> str | None:
     if kind != _KTO:
         return None
     side = rest.partition(" ")[0]
-    label = next((record[name] for name in _LABELS if not is_missing(record.get(name))), None)
+    label = _label(record)
     if label is None:
-        return "no label"
-    is_chosen = label not in (False, 0, "false", "False", "0")
-    return None if is_chosen == (side == "chosen") else f"labeled as not {side}"
+        return "no label that is true or false"
+    return None if label == (side == "chosen") else f"labeled as not {side}"
+
+
+def _label(record: Mapping[str, Any]) -> bool | None:
+    """Return whether a record is labeled as good; None if it has no such label."""
+    found = (_TRUTH.get(str(record[name]).lower()) for name in _LABELS if name in record)
+    return next((label for label in found if label is not None), None)
 
 
 def read_turns(record: Mapping[str, Any], layout: str) -> list[Turn]:

@@ -99,8 +99,8 @@ def find_source(name: str | Path) -> Source:
 
     `name` is a file, a folder of files (one data set, by name), a folder that `datasets` saved, a pattern
     such as `data/train-*.parquet`, `hf://…` (see `samples.hub`), a named pipe, or `-` for standard input.
-    What comes from a pipe is copied to a temporary file, since data is read twice. Raises DataError if there is
-    none, or it has several splits.
+    What comes from a pipe is copied to a temporary file, since data is read twice. Raises DataError if
+    there is none, or it has several splits.
     """
     if str(name) == STDIN:
         return _spooled("-", sys.stdin.buffer)

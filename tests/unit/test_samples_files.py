@@ -170,6 +170,29 @@ def test_parquet_is_known_by_its_content(tmp_path: Path) -> None:
     assert list(read_records(path, "Parquet")) == [(1, {"a": 1}), (2, {"a": 2})]
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ('{"data": [{"a": 1}, {"a": 2}], "version": "1.0"}', [{"a": 1}, {"a": 2}]),
+        ('{\n "train" : [\n  {"a": 1}\n ]\n}\n', [{"a": 1}]),
+        ('{\n "a": 1,\n "b": [2]\n}\n', [{"a": 1, "b": [2]}]),
+        ('{"data": [{"role": "user"}]}\n{"data": []}\n', [{"data": [{"role": "user"}]}, {"data": []}]),
+    ],
+)
+def test_an_array_in_an_object_and_a_single_object_are_read(
+    tmp_path: Path, content: str, expected: list[dict[str, Any]]
+) -> None:
+    path = tmp_path / "data.json"
+    path.write_text(content)
+    assert read(path) == expected
+    if find_layout(path) == "JSON array":
+        for chunk_bytes in (1, 5):
+            assert [record for _, record in json_files.read_array(path, chunk_bytes)] == expected
+        path.write_text(content.rstrip()[:-1] + "x" if "1.0" not in content else content.replace("],", "]x"))
+        with pytest.raises(DataError):
+            read(path)
+
+
 @pytest.mark.parametrize("content", ['{"a": NaN}\n{"a": [Infinity]}\n', '[{"a": NaN}, {"a": [-Infinity]}]'])
 def test_what_json_has_no_number_for_is_null(tmp_path: Path, content: str) -> None:
     path = tmp_path / "data.json"
@@ -216,7 +239,7 @@ ONE_PER_LINE = "expected one JSON object per line"
             f", line 3 (record 2): the file ends inside this record; {ONE_PER_LINE}",
         ),
         (
-            b'{\n "a": 1\n}\n',
+            b'{"a":\n1\n}\n',
             ", line 1 (record 1): the object that starts here does not end on this line; "
             f"{ONE_PER_LINE}, or a JSON array",
         ),
@@ -260,7 +283,7 @@ ONE_PER_LINE = "expected one JSON object per line"
             b'[{"a": 1},\n{"a": 1\n "b": 2}]',
             ", line 3 (record 2): invalid JSON: Expecting ',' delimiter near '\"b\": 2}]'",
         ),
-        (b"[{}]\n[{}]", ", line 2 (record 1): expected nothing after the array, found a list"),
+        (b"[{}]\n[{}]", ", line 2 (record 1): expected nothing after the end of the data, found a list"),
         (
             b'[{"a": "b"},\n{"a": "\xc3("}]',
             ", line 2: expected UTF-8, found byte 0xc3 at file offset 20",

@@ -178,8 +178,8 @@ def test_one_side_of_a_preference_record_is_improved(tmp_path: Path, record: dic
 def test_labeled_records_are_improved_by_their_label(tmp_path: Path) -> None:
     records = [{"prompt": "q", "completion": "a", "label": label} for label in (True, False, None)]
     for side, skips in (
-        ("chosen", [None, "labeled as not chosen", "no label"]),
-        ("rejected", ["labeled as not rejected", None, "no label"]),
+        ("chosen", [None, "labeled as not chosen", "no label that is true or false"]),
+        ("rejected", ["labeled as not rejected", None, "no label that is true or false"]),
     ):
         assert [sample.skip for sample in opened(tmp_path, records, improve=side).samples()] == skips
     with pytest.raises(DataError, match="--improve chosen is for preference records"):
