@@ -37,6 +37,10 @@ _REASONS, _EXAMPLES = 5, 3
 _MOST_REASONS = 1000
 """Different reasons that are counted apart."""
 
+_DETAIL = re.compile(
+    r" near '.*'(?=; )| near \".*\"(?=; )|, found byte 0x\w\w at file offset \d+|^turn \d+: "
+)
+
 _NUMBERED = re.compile(r"#\d+#*$")
 
 
@@ -53,8 +57,8 @@ class _Found:
     """What a pass over the records found."""
 
     count: int = 0
-    first_bad: int | None = None
-    """The position of the first record that cannot be read."""
+    first_bad: tuple[int, str] | None = None
+    """The position of the first record that cannot be read, and the reason."""
     unreadable: Counter[str] = field(default_factory=Counter)
     """How many records cannot be read, by the reason."""
     examples: dict[str, list[int]] = field(default_factory=dict)
@@ -66,7 +70,8 @@ class _Found:
 
     def object_to(self, position: int, reason: str) -> None:
         """Count a record that cannot be read."""
-        self.first_bad = position if self.first_bad is None else self.first_bad
+        self.first_bad = self.first_bad or (position, reason)
+        reason = _kind(reason)
         if reason not in self.unreadable and len(self.unreadable) == _MOST_REASONS:
             reason = "other reasons"
         self.unreadable[reason] += 1
@@ -156,7 +161,7 @@ class DataSet:
             if reason is None:
                 yield sample
             elif self.skip_bad:
-                yield unreadable_sample(position, sample_id, record, self.format, reason)
+                yield unreadable_sample(position, sample_id, record, self.format, _kind(reason))
             else:
                 raise self._error(position, f"{reason}; {SKIP_BAD}")
         self._refuse_modified(self.source.shards)  # one may have been truncated
@@ -209,8 +214,7 @@ class DataSet:
         return sample_id
 
     def _first_error(self, found: _Found) -> DataError:
-        first = found.first_bad or 0
-        reason = next(reason for reason, positions in found.examples.items() if positions[0] == first)
+        first, reason = found.first_bad or (0, "")
         others = found.unreadable.total() - 1
         more = f"{others:,} more record{'s' * (others > 1)} cannot be read; " if others else ""
         return self._error(first, f"{reason}; {more}{SKIP_BAD}")
@@ -290,6 +294,11 @@ def _format(record: dict[str, Any], given: str, improve: Side | None) -> tuple[s
             f"--columns request=…,response=…, or the format with --format ({', '.join(READ_FORMATS)})"
         )
     return found[0], ""
+
+
+def _kind(reason: str) -> str:
+    """Return a reason without what differs from record to record, for counting."""
+    return _DETAIL.sub("", reason)
 
 
 def _own_id(record: dict[str, Any], name: str) -> tuple[str | None, str | None]:
