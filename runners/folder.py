@@ -41,6 +41,14 @@ def checked_before(folder: Path, data: DataSet) -> Checked | None:
     return None
 
 
+def format_before(folder: Path) -> str:
+    """Return the format of the data with which the run in a folder began; empty if there is no run."""
+    try:
+        return read_manifest(folder)["data"]["format"]
+    except RunError:
+        return ""
+
+
 def prepare(folder: Path, wanted: Manifest) -> Ledger:
     """Return the ledger to write to: a new one, or that of a run with the same manifest.
 

@@ -17,7 +17,7 @@ from prompts.method import MODES
 from reporting.cost import unpriced
 from reporting.labels import NO_PRICE
 from reporting.manifest import Manifest, RunError, new_manifest
-from runners.folder import checked_before
+from runners.folder import checked_before, format_before
 from samples.formats import READ_FORMATS
 from samples.layouts import SIDES
 from samples.reader import DataSet, open_data
@@ -66,6 +66,8 @@ class Plan:
             DataError: a record is broken.
             PackError: the prompt pack cannot be used.
         """
+        if self.data.is_detected and (format := format_before(folder)) in READ_FORMATS:
+            self.data.format = format  # what is detected may be more than it was then
         checked = self.data.check(checked_before(folder, self.data))
         return new_manifest(self.data, checked, self.settings, self.modes)
 

@@ -88,6 +88,8 @@ class DataSet:
     format: str
     skip_bad: bool = False
     """Whether records that cannot be read are samples to skip; they are errors otherwise."""
+    is_detected: bool = False
+    """Whether the format was detected and not given."""
     _found: _Found | None = field(default=None, repr=False, compare=False)
     _reading: Shard | None = field(default=None, repr=False, compare=False)
 
@@ -259,7 +261,7 @@ def open_data(
         first = record
         found, objection = _format(record, format, improve)
         if found is not None:
-            return DataSet(source, found, skip_bad)
+            return DataSet(source, found, skip_bad, format == "auto" and improve is None)
         reason = reason or f"{source.locate(position)}: {objection}"
         if not skip_bad:
             break
