@@ -219,25 +219,39 @@ def _sharegpt(turns: Sequence[Turn], mark: str | None = None, *, begins: bool = 
     """Return turns as LLaMA-Factory takes them: requests and responses by turns, a request first."""
     written: list[dict[str, Any]] = []
     for turn in turns:
-        name = turn.name if turn.name in _ODD else _SHAREGPT.get(turn.role or "")
-        if name is None or (turn.obstacle and name not in _ODD) or turn.text is None:
-            raise DataError(f"it has {turn.obstacle or LATE_SYSTEM}")
+        name, text = _sharegpt_turn(turn)
         is_request = name in ("human", "observation")
         if not written and not is_request and begins:
             written.append({"from": "human", "value": ""})
         if written and (written[-1]["from"] in ("human", "observation")) == is_request:
             if written[-1]["from"] != name:
                 raise DataError("its turns do not alternate between request and response")
-            written[-1]["value"] += f"\n\n{turn.whole}"
+            written[-1]["value"] += f"\n\n{text}"
             continue
-        written.append({"from": name, "value": turn.whole})
+        written.append({"from": name, "value": text})
         if mark:
             written[-1][mark] = _BY_MARK[mark][not turn.is_marked and not is_request]
     return written
 
 
-_SHAREGPT = {"user": "human", "assistant": "gpt"}
-_ODD = ("function_call", "observation")
+def _sharegpt_turn(turn: Turn) -> tuple[str, str]:
+    """Return the role and text of a turn in LLaMA-Factory's terms."""
+    message = _message(turn)
+    if calls := message.get("tool_calls"):
+        if turn.name == "function_call":
+            return turn.name, turn.text or ""
+        try:
+            functions = [call["function"] for call in calls]
+            found = [{"name": each["name"], "arguments": json.loads(each["arguments"])} for each in functions]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise DataError("it has a tool call without a name, or arguments that are no JSON") from None
+        return "function_call", json.dumps(found[0] if len(found) == 1 else found, ensure_ascii=False)
+    if message["role"] not in _SHAREGPT:
+        raise DataError(f"it has {LATE_SYSTEM}")
+    return _SHAREGPT[message["role"]], message["content"]
+
+
+_SHAREGPT = {"user": "human", "assistant": "gpt", "tool": "observation"}
 
 _MARK: dict[SftTrainer, str] = {
     "trl-sft": "weight",

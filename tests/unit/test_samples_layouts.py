@@ -258,6 +258,12 @@ def test_trainers_get_turns_of_tools(to: SftTrainer) -> None:
         },
         {"role": "tool", "content": "1"},
     ]
+    messages = make_sample(0, "0", record, "messages")
+    assert sft_record(messages, ["new", "a"], "llamafactory")["conversations"] == [
+        HUMAN,
+        GPT | {"value": "new"},
+        *turns[2:],
+    ]
 
 
 @st.composite
