@@ -122,7 +122,7 @@ def refuse_to_overwrite(file: Path, run: Run) -> None:
     if not file.exists():
         return
     data = Path(run.manifest["data"]["path"])
-    if data.exists() and file.samefile(data):
+    if data.exists() and (file.samefile(data) or data.resolve() in file.resolve().parents):
         raise RunError(f"{file} is the data of this run; choose another file")
     if any(file.samefile(own) for own in (run.folder / name for name in _OURS) if own.exists()):
         raise RunError(f"{file} belongs to the run itself; choose another file")

@@ -49,7 +49,7 @@ class Checked:
     """The result of a full pass over a data set."""
 
     count: int  # number of records
-    sha256: str  # of the file
+    sha256: str  # of the file, or of all files one after the other
 
 
 @dataclass(slots=True)
