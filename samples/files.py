@@ -7,7 +7,7 @@ its content when reading, except CSV, and from its extension when writing.
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeVar
 from uuid import uuid4
@@ -91,6 +91,10 @@ def records(path: Path, layout: Layout, *, keep_bad: bool = False) -> Iterator[d
     """
     if layout == "JSON array":
         return _explained(path, array_records(path, keep_bad=keep_bad))
+    if layout in ("Parquet", "Arrow"):
+        from samples.parquet_files import read_batches
+
+        return chain.from_iterable(read_batches(path, arrow=layout == "Arrow"))
     return (record for _, record in read_records(path, layout, keep_bad=keep_bad))
 
 
@@ -112,15 +116,11 @@ def read_records(
             return _explained(
                 path, csv_files.read_rows(path, "," if layout == "CSV" else "\t", keep_bad=keep_bad)
             )
-        case "Arrow":
-            from samples.parquet_files import read_arrow
-
-            return read_arrow(path)
-        case "Parquet":
+        case "Parquet" | "Arrow":
             # Imported here, since pyarrow is slow to load.
             from samples.parquet_files import read_rows
 
-            return read_rows(path)
+            return read_rows(path, arrow=layout == "Arrow")
 
 
 def _explained(path: Path, found: Iterator[Read]) -> Iterator[Read]:

@@ -169,10 +169,10 @@ def test_a_table_of_pandas_comes_back(
     frame["messages"] = [
         json.dumps([{"role": "user", "content": q}, {"role": "assistant", "content": a}]) for q, a in pairs
     ]
-    frame.to_csv(path, index=False, lineterminator="\n")
+    frame.to_csv(path, index=False, lineterminator="\r\n")  # so that it quotes every \r
     found = list(open_data(path, "prompt-completion").samples())
     assert [(s.exchanges[0].instruction, s.exchanges[0].response) for s in found] == [
-        (q.replace("\r\n", "\r\n"), a) for q, a in pairs
+        (q, a) for q, a in pairs
     ]
     assert [s.exchanges[0].response for s in open_data(path, "messages").samples()] == [a for _, a in pairs]
 
