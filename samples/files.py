@@ -63,6 +63,8 @@ def find_layout(path: Path) -> Layout:
             raise DataError(f"{path} is compressed with {codec}; decompress it first")
         return "Parquet" if beginning.startswith(b"PAR1") else "Arrow"
     expected = "expected a JSON array of records, JSON lines, or Parquet"
+    if beginning.startswith(b"version https://git-lfs"):
+        raise DataError(f"{path} only says where Git LFS has the data; get it with git lfs pull")
     if beginning.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError(f"{path}, line 1: expected UTF-8, found UTF-16 (byte offset 0)")
     text = beginning.removeprefix(_UTF8_BOM).lstrip()

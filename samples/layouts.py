@@ -72,6 +72,9 @@ _MEANT_BY = {
     "dolly": ("context", ("instruction-response",)),
     "alpaca-system-prompt": ("system_prompt", ("alpaca",)),
 }
+_REJECTED = "rejected_response"
+"""ms-swift's field for a worse response than that of the conversation."""
+
 _LABELS = ("label", "kto_tag")
 _TRUTH = {"true": True, "false": False}
 _PREFERENCE, _KTO, _COLUMNS = "preference", "kto", "columns"
@@ -98,6 +101,8 @@ def preference_layout(record: Mapping[str, Any], side: Side, layout: str | None)
     """
     if is_preference(record):
         return f"{_PREFERENCE} {side}"
+    if layout and not is_missing(record.get(_REJECTED)):
+        return layout if side == "chosen" else f"{_PREFERENCE} {side}"
     if layout and _label(record) is not None:
         return f"{_KTO} {side} {layout}"
     return None
@@ -243,6 +248,8 @@ def _of_columns(record: Mapping[str, Any], layout: str, columns: Columns) -> lis
     system, earlier = _system(record, columns.system), _history(record, columns.history)
     asked, answered = _request(record, columns), _response(record, columns.response)
     spoken = [turn for turn in answered if turn.role != "system"]
+    while layout.startswith(_PREFERENCE) and asked and asked[-1].role == "assistant":
+        asked.pop()  # the request is all but the response
     if spoken and spoken[0].role == "user":
         # The response repeats its request, as in TRL's preference data without a prompt of its own.
         return system + answered
@@ -317,4 +324,5 @@ def _preference_columns(record: Mapping[str, Any], side: str) -> Columns:
     requests = ("prompt", "conversations", "messages", "instruction", "question", "query", "input")
     request = next((name for name in requests if name in present), "")
     system = "system_prompt" if "system_prompt" in present else "system"
-    return Columns(request, side, "input" if request == "instruction" else "", system, "history")
+    response = side if side in record else _REJECTED
+    return Columns(request, response, "input" if request == "instruction" else "", system, "history")

@@ -227,6 +227,10 @@ ONE_PER_LINE = "expected one JSON object per line"
         (b"\xef\xbb\xbf \n", f" is empty; {EXPECTED}"),
         (b"\n instruction,output\n", f", line 2: {EXPECTED}, found 'instruction,output\\n'"),
         (b'"text"', f", line 1: {EXPECTED}, found '\"text\"'"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\n",
+            " only says where Git LFS has the data; get it with",
+        ),
         (b"\x1f\x8b\x08", " cannot be read: "),
         ("[]".encode("utf-16"), ", line 1: expected UTF-8, found UTF-16 (byte offset 0)"),
         # JSON lines

@@ -175,6 +175,20 @@ def test_one_side_of_a_preference_record_is_improved(tmp_path: Path, record: dic
         assert again.exchanges == (Exchange("q", "", "new"),)
 
 
+def test_the_rejected_response_of_a_conversation_is_improved(tmp_path: Path) -> None:
+    for record, field in (
+        ({"messages": [USER, ANSWER], "rejected_response": "b"}, "messages"),
+        ({"query": "q", "response": "a", "rejected_response": "b"}, "response"),
+    ):
+        (sample,) = opened(tmp_path, [record], improve="rejected").samples()
+        assert sample.exchanges == (Exchange("q", "", "b"),)
+        assert with_responses(sample, ["new"]) == record | {"rejected_response": "new"}
+        (sample,) = opened(tmp_path, [record], improve="chosen").samples()
+        assert sample.exchanges == ONE
+        changed = with_responses(sample, ["new"])
+        assert changed == record | {field: changed[field]}
+
+
 def test_labeled_records_are_improved_by_their_label(tmp_path: Path) -> None:
     records = [{"prompt": "q", "completion": "a", "label": label} for label in (True, False, None)]
     for side, skips in (
