@@ -197,11 +197,6 @@ def is_marked(turn: Mapping[str, Any]) -> bool:
     return any(name in turn and _is_zero(turn[name]) for name in _MARKS)
 
 
-def without_marks(turn: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a turn without the fields that say whether it is learned from."""
-    return {name: value for name, value in turn.items() if name not in _MARKS}
-
-
 def parsed(turns: Sequence[Turn]) -> Parsed:
     """Return the exchanges of a conversation.
 
