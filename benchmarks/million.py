@@ -7,15 +7,20 @@ is generated without calls (`benchmarks.finished`), which nothing here reads.
 import json
 from collections.abc import Callable
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 import click
+import pyarrow.json
+import pyarrow.parquet
 
 from benchmarks.endpoint import Endpoint
 from benchmarks.finished import finished_run
 from benchmarks.program import Usage, coevol
 from benchmarks.records import records
 from benchmarks.table import show
+
+SHARDS = 16
 
 Row = tuple[str, float, float, float]
 
@@ -36,6 +41,9 @@ def main(count: int, left: int, worked_on: int, folder: Path | None) -> None:
             _first_call("first call, JSON array", here, array),
         ]
         array.unlink()
+        shards = _shards(here, lines)
+        rows.append(_first_call(f"first call, {SHARDS} Parquet shards", here, shards))
+        rmtree(shards)
         used = coevol("evolve", lines, "-o", "working", "--stop", worked_on, "--max-rounds", 1, cwd=here)
         rows.append((f"rehearsal of the first {worked_on:,}", used.wall, used.cpu, used.peak))
         course = _course(used)
@@ -62,6 +70,17 @@ def _written(folder: Path, count: int) -> tuple[Path, Path]:
             other.write((",\n" if number else "[\n") + line)
         other.write("\n]\n")
     return lines, array
+
+
+def _shards(folder: Path, lines: Path) -> Path:
+    shards = folder / "shards"
+    shards.mkdir()
+    table = pyarrow.json.read_json(lines)
+    size = -(-table.num_rows // SHARDS)
+    for number in range(SHARDS):
+        name = f"train-{number:05}-of-{SHARDS:05}.parquet"
+        pyarrow.parquet.write_table(table.slice(number * size, size), shards / name)
+    return shards
 
 
 def _first_call(name: str, folder: Path, data: Path, run: Path | None = None) -> Row:

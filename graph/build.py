@@ -121,13 +121,16 @@ def conversation_graph(mode: Mode, speak: Speak) -> ConversationGraph:
     """Build the graph that works on a conversation, exchange by exchange.
 
     It takes a ShareGPT record or OpenAI-style messages and returns a `ConversationResult`. An exchange with a
-    call that fails keeps its response, and the conversation continues with the next one.
+    call that fails keeps its response, and the conversation continues with the next one. One that is fixed
+    is only seen by those after it.
     """
     exchange = exchange_graph(mode, speak)
 
     async def evolve_exchange(state: ConversationState, runtime: Runtime[Settings]) -> dict[str, Any]:
         settings, number = runtime.context, state["exchange"]
         turn = state["turns"][number]
+        if turn.get("fixed"):
+            return {"exchange": number + 1}
         record = request_of(state["turns"], number, state["system"], settings)
         record |= {"id": state["id"], "exchange": number, "output": turn["response"]}
         try:

@@ -28,7 +28,7 @@ def turns_of(record: ConversationRecord) -> tuple[str, list[RequestAndResponse]]
     if parsed.skip:
         raise ValueError(f"this record cannot be worked on: {parsed.skip}")
     return parsed.system, [
-        RequestAndResponse(request=exchange.instruction, response=exchange.response)
+        RequestAndResponse(request=exchange.instruction, response=exchange.response, fixed=exchange.fixed)
         for exchange in parsed.exchanges
     ]
 

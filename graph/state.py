@@ -77,6 +77,8 @@ class RequestAndResponse(TypedDict):
 
     request: str
     response: str
+    fixed: NotRequired[bool]
+    """Whether the response stays as it is."""
 
 
 class ConversationState(ConversationRecord):

@@ -30,7 +30,7 @@ from sqlalchemy.exc import DatabaseError
 from ledger.tables import NOT_DONE, VERSION, calls, results, samples, texts
 from ledger.texts import join_prompt, resolve, resolve_json
 from ledger.upgrade import OLDEST, create, upgrade
-from samples.formats import parse_record
+from samples.formats import recorded_sample
 from samples.sample import Sample
 
 Status = Literal["done", "failed", "skipped"]
@@ -319,11 +319,7 @@ class Ledger:
         for row, record, outcome in zip(rows, records, outcomes, strict=True):
             position, form = row[some.c.position], row[some.c.format]
             if position not in found:
-                parsed = parse_record(record, form)
-                sample = Sample(
-                    position, row[some.c.id], form, record, parsed.system, parsed.exchanges, parsed.skip
-                )
-                found[position] = sample, {}
+                found[position] = recorded_sample(position, row[some.c.id], record, form), {}
             result = Result(outcome=outcome, **{column.name: row[column] for column in _RESULT_COLUMNS})
             found[position][1][result.mode] = result
         return list(found.values())

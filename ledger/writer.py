@@ -137,8 +137,8 @@ class Writer:
         record = {
             "position": sample.position,
             "id": sample.id,
-            "format": sample.format,
-            "record": json_text(put(sample.record, sample.id)),
+            "format": sample.read_as,
+            "record": json_text(put(sample.read, sample.id)),
         }
         # `asdict` would copy every text of the outcome.
         row = {field.name: getattr(result, field.name) for field in fields(result)}

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,9 @@ def run(
     *,
     modes: Sequence[str] = ("evolve",),
     format: str = "auto",
+    columns: Mapping[str, str] | None = None,
+    improve: str | None = None,
+    skip_bad: bool = False,
     start: int = 0,
     stop: int | None = None,
     retry_failed: bool = False,
@@ -51,12 +54,16 @@ def run(
     second one abandons them; then it raises RunStopped.
 
     Args:
-        data: a file of Alpaca, ShareGPT or messages records: a JSON array, JSON lines or Parquet.
+        data: a file of records, or a folder of files, as `coevol evolve` takes it.
         folder: the folder of the run.
         settings: models, prompts and method; the fields are the options of `coevol evolve`.
         limits: concurrency, rates and budgets.
         modes: which agents take part; each mode gives a result of its own.
-        format: the records' format: auto, alpaca, sharegpt or messages.
+        format: the records' format, such as alpaca, sharegpt or messages; auto detects it.
+        columns: the fields of records of another format, such as {"request": "ask", "response": "reply"};
+            also input, system, history and id.
+        improve: which response of preference records to work on: chosen or rejected.
+        skip_bad: pass over records that cannot be read, and leave them as they are.
         start: the first record to work on, counted from 0.
         stop: the record to stop before.
         retry_failed: work again on samples that failed before.
@@ -68,7 +75,8 @@ def run(
             and ProxyUnusable are raised before the start.
         RuntimeError: an event loop is running; use `arun`.
     """
-    given = {"modes": modes, "format": format, "start": start, "stop": stop, "retry_failed": retry_failed}
+    given = {"modes": modes, "start": start, "stop": stop, "retry_failed": retry_failed}
+    given |= {"format": format, "columns": columns, "improve": improve, "skip_bad": skip_bad}
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -85,6 +93,9 @@ async def arun(
     *,
     modes: Sequence[str] = ("evolve",),
     format: str = "auto",
+    columns: Mapping[str, str] | None = None,
+    improve: str | None = None,
+    skip_bad: bool = False,
     start: int = 0,
     stop: int | None = None,
     retry_failed: bool = False,
@@ -95,7 +106,8 @@ async def arun(
 
     `policy` sets retries and waits. Cancelling it abandons the calls in flight.
     """
-    given = {"modes": modes, "format": format, "start": start, "stop": stop, "retry_failed": retry_failed}
+    given = {"modes": modes, "start": start, "stop": stop, "retry_failed": retry_failed}
+    given |= {"format": format, "columns": columns, "improve": improve, "skip_bad": skip_bad}
     await execute(*_planned(data, folder, settings, limits, notify, given), notify=notify, policy=policy)
     return load_run(folder)
 
@@ -106,7 +118,10 @@ def _planned(
     plan = make_plan(data, settings or Settings(), limits or Limits(), **given).resuming(Path(folder))
     for notice in plan.notices():
         notify(notice)
-    return plan, Path(folder), plan.check_data(Path(folder))
+    manifest = plan.check_data(Path(folder))
+    for notice in plan.data.notices():
+        notify(notice)
+    return plan, Path(folder), manifest
 
 
 def execute_in_own_loop(plan: Plan, folder: Path, manifest: Manifest, **more: Any) -> None:

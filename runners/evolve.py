@@ -15,7 +15,14 @@ from reporting.failures import failures, unread_verdicts
 from runners.api import execute_in_own_loop
 from runners.folder import in_progress
 from runners.forecast import forecast, lines
-from runners.options import PATH, limits_options, mode_option, settings_from, settings_options
+from runners.options import (
+    PATH,
+    data_options,
+    limits_options,
+    mode_option,
+    settings_from,
+    settings_options,
+)
 from runners.plan import make_plan
 from runners.progress import Progress
 from runners.terminal import printable
@@ -26,7 +33,7 @@ to nothing: reference counting frees what a call leaves behind."""
 
 
 @click.command()
-@click.argument("data", type=PATH)
+@click.argument("data")
 @click.option(
     "-o",
     "--output",
@@ -37,13 +44,7 @@ to nothing: reference counting frees what a call leaves behind."""
     help="The folder of the run. The same command on the same folder resumes where it stopped.",
 )
 @mode_option
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["auto", "alpaca", "sharegpt", "messages"]),
-    default="auto",
-    help="The records' format. Default: auto.",
-)
+@data_options
 @click.option(
     "--start",
     type=click.IntRange(min=0),
@@ -61,10 +62,13 @@ to nothing: reference counting frees what a call leaves behind."""
 @click.option("--retry-failed", is_flag=True, help="Work again on the samples that failed before.")
 @settings_options
 def evolve(
-    data: Path,
+    data: str,
     run: Path,
     modes: tuple[str, ...],
     form: str,
+    columns: dict[str, str],
+    improve: str | None,
+    skip_bad: bool,
     start: int,
     stop: int | None,
     dry_run: bool,
@@ -73,17 +77,31 @@ def evolve(
 ) -> int:
     """Improve the responses of a data set.
 
-    DATA is a file of Alpaca, ShareGPT or messages records: a JSON array, JSON lines or Parquet. Every call is
-    recorded in the folder RUN before its reply is used, so nothing that was paid for is lost.
+    DATA is a file of records such as Alpaca, ShareGPT or messages: a JSON array, JSON lines, Parquet, Arrow,
+    CSV or TSV, also compressed (.gz, .zst, .bz2); a folder of such files, which are one data set; or - for
+    standard input. Every call is recorded in the folder RUN before its reply is used, so nothing that was
+    paid for is lost.
     """
     settings, limits = settings_from(given)
     plan = make_plan(
-        data, settings, limits, modes=modes, format=form, start=start, stop=stop, retry_failed=retry_failed
+        data,
+        settings,
+        limits,
+        modes=modes,
+        format=form,
+        columns=columns,
+        improve=improve,
+        skip_bad=skip_bad,
+        start=start,
+        stop=stop,
+        retry_failed=retry_failed,
     ).resuming(run)
     click.echo(f"{data}: {plan.data.describe()}", err=True)
     for notice in plan.notices():
         click.echo(notice, err=True)
     manifest = plan.check_data(run)
+    for notice in plan.data.notices():
+        click.echo(printable(notice), err=True)
     if dry_run:
         with tracing_context(enabled=False):  # a forecast makes no calls worth tracing
             expected = asyncio.run(forecast(plan, in_progress(run, manifest)))

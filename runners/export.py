@@ -32,7 +32,9 @@ from samples.trainers import (
     OPENAI_LEAST,
     PAIR_KINDS,
     SFT_TRAINERS,
+    UNHEEDED,
     DpoTrainer,
+    MarksFound,
     PairKind,
     SftTrainer,
     pair_record,
@@ -117,11 +119,11 @@ def export(
         click.echo(f"{number} by users; --decided-by human follows them", err=True)
     for chosen, target in targets.items():
         work = Export(ledger, chosen, form, only_accepted, wanted or "final", decisions)
-        stream = work.records()
-        first = next(stream, None)
-        if first is None:
-            raise RunError(f"nothing to write to {target}: {work.summary(records)}")
-        write_records(target, chain([first], stream))
+        try:
+            _write(work, target, records)
+        except MarksFound:
+            work = Export(ledger, chosen, form, only_accepted, wanted or "final", decisions, marks=True)
+            _write(work, target, records)
         contents = Contents(work.summary(records), work.decided)
         click.echo(f"{target}: {contents.summary}", err=True)
         if form in SFT_TRAINERS or form in DPO_TRAINERS:
@@ -129,6 +131,19 @@ def export(
                 click.echo(line, err=True)
         if form == "openai" and work.written < OPENAI_LEAST:
             click.echo(f"{target}: OpenAI accepts no fewer than {OPENAI_LEAST} records", err=True)
+        if work.marks and form in UNHEEDED:
+            click.echo(
+                f"{target}: some responses are marked as not to be learned from, which {form} does not heed",
+                err=True,
+            )
+
+
+def _write(work: "Export", target: Path, of: int) -> None:
+    stream = work.records()
+    first = next(stream, None)
+    if first is None:
+        raise RunError(f"nothing to write to {target}: {work.summary(of)}")
+    write_records(target, chain([first], stream))
 
 
 @dataclass(slots=True)
@@ -141,6 +156,8 @@ class Export:
     only_accepted: bool
     wanted: Pairs
     decisions: Decisions
+    marks: bool = False
+    """Whether records for trainers say of each response if it is to be learned from."""
     decided: Counter[DecisionKind] = field(default_factory=Counter)
     """The exchanges in the file as a user decided them, by the kind of the decision."""
     _count: Counter[str] = field(default_factory=Counter)
@@ -197,7 +214,7 @@ class Export:
         try:
             match to:
                 case "trl-sft" | "llamafactory" | "axolotl" | "openai":
-                    record = sft_record(sample, texts, to)
+                    record = sft_record(sample, texts, to, marks=self.marks)
                 case _:
                     record = with_responses(sample, texts, to)
         except DataError as error:

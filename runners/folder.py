@@ -41,6 +41,14 @@ def checked_before(folder: Path, data: DataSet) -> Checked | None:
     return None
 
 
+def format_before(folder: Path) -> str:
+    """Return the format of the data with which the run in a folder began; empty if there is no run."""
+    try:
+        return read_manifest(folder)["data"]["format"]
+    except RunError:
+        return ""
+
+
 def prepare(folder: Path, wanted: Manifest) -> Ledger:
     """Return the ledger to write to: a new one, or that of a run with the same manifest.
 
@@ -114,7 +122,7 @@ def refuse_to_overwrite(file: Path, run: Run) -> None:
     if not file.exists():
         return
     data = Path(run.manifest["data"]["path"])
-    if data.exists() and file.samefile(data):
+    if data.exists() and (file.samefile(data) or data.resolve() in file.resolve().parents):
         raise RunError(f"{file} is the data of this run; choose another file")
     if any(file.samefile(own) for own in (run.folder / name for name in _OURS) if own.exists()):
         raise RunError(f"{file} belongs to the run itself; choose another file")

@@ -18,6 +18,8 @@ from pydantic.fields import FieldInfo
 from graph.settings import Settings
 from models.settings import ROLES, Limits
 from prompts.method import MODES
+from samples.formats import READ_FORMATS
+from samples.layouts import SIDES
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -75,6 +77,51 @@ def settings_options(command: Command) -> Command:
 def limits_options(command: Command) -> Command:
     """Add an option for each limit."""
     return _with(_field_options(Limits), command)
+
+
+def data_options(command: Command) -> Command:
+    """Add the options that say how the records of a data set are read."""
+    return _with(
+        [
+            click.option(
+                "--format",
+                "form",
+                type=click.Choice(["auto", *READ_FORMATS]),
+                default="auto",
+                help="The records' format. Default: auto.",
+            ),
+            click.option(
+                "--columns",
+                metavar="PART=FIELD,…",
+                callback=_columns,
+                help="The fields of records of another format, such as request=ask,response=reply; "
+                "also input, system, history and id.",
+            ),
+            click.option(
+                "--improve",
+                type=click.Choice(SIDES),
+                help="Which response of preference records to work on, or which of labeled records.",
+            ),
+            click.option(
+                "--skip-bad",
+                is_flag=True,
+                help="Pass over records that cannot be read: they stay as they are, and are counted.",
+            ),
+        ],
+        command,
+    )
+
+
+def _columns(context: click.Context, option: click.Parameter, given: str | None) -> dict[str, str]:
+    columns: dict[str, str] = {}
+    for each in filter(None, (given or "").split(",")):
+        part, sign, name = each.partition("=")
+        if not sign or not name:
+            raise SettingsError(f"--columns {given}: expected PART=FIELD, found {each!r}")
+        if part.strip() in columns:
+            raise SettingsError(f"--columns names {part.strip()} twice")
+        columns[part.strip()] = name
+    return columns
 
 
 def output_option(help: str) -> Callable[[Command], Command]:

@@ -1,6 +1,6 @@
 """What a run is to do: data, modes, settings and limits, checked before the first call."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,8 +18,9 @@ from prompts.method import MODES
 from reporting.cost import unpriced
 from reporting.labels import NO_PRICE
 from reporting.manifest import Manifest, RunError, new_manifest, read_manifest, settings_to_resume
-from runners.folder import checked_before
-from samples.formats import FORMATS
+from runners.folder import checked_before, format_before
+from samples.formats import READ_FORMATS
+from samples.layouts import SIDES
 from samples.reader import DataSet, open_data
 
 try:
@@ -77,6 +78,8 @@ class Plan:
             DataError: a record is broken.
             PackError: the prompt pack cannot be used.
         """
+        if self.data.is_detected and (format := format_before(folder)) in READ_FORMATS:
+            self.data.format = format  # what is detected may be more than it was then
         checked = self.data.check(checked_before(folder, self.data))
         return new_manifest(self.data, checked, self.settings, self.modes)
 
@@ -109,6 +112,9 @@ def make_plan(
     *,
     modes: Sequence[str],
     format: Any = "auto",
+    columns: Mapping[str, str] | None = None,
+    improve: Any = None,
+    skip_bad: bool = False,
     start: int = 0,
     stop: int | None = None,
     retry_failed: bool = False,
@@ -126,8 +132,12 @@ def make_plan(
     for name, position in (("start", start), ("stop", 0 if stop is None else stop)):
         if type(position) is not int or position < 0:
             raise UsageError(f"{name} is the position of a record, a whole number from 0, not {position!r}")
-    if format not in (known := ("auto", *FORMATS)):
+    if format not in (known := ("auto", *READ_FORMATS)):
         raise UsageError(f"unknown format {format!r}; formats are {', '.join(known)}")
+    if columns and format != "auto":
+        raise UsageError("columns (--columns) take the place of a format (--format): give one of them")
+    if improve not in (None, *SIDES):
+        raise UsageError(f"improve is {' or '.join(SIDES)}, not {improve!r}")
     if isinstance(modes, str):
         raise UsageError(f"modes is a list: give modes=[{modes!r}]")
     if not modes or (unknown := [mode for mode in modes if mode not in MODES]):
@@ -152,7 +162,8 @@ def make_plan(
         except ValueError as error:
             raise UsageError(str(error)) from None
     chosen = [mode for mode in MODES if mode in modes]
-    return Plan(open_data(Path(data), format), chosen, settings, limits, start, stop, retry_failed)
+    opened = open_data(data, format, columns=columns, improve=improve, skip_bad=skip_bad)
+    return Plan(opened, chosen, settings, limits, start, stop, retry_failed)
 
 
 def _allow_connections(concurrency: int) -> None:

@@ -63,7 +63,7 @@ class _Story:
 
     def opening(self, run: Path) -> None:
         sample = self._sample
-        kind = f"{sample.format} record, {plural(len(sample.exchanges), 'exchange')}"
+        kind = f"{sample.read_as.partition(' ')[0]} record, {plural(len(sample.exchanges), 'exchange')}"
         self._output.text(f"Sample {sample.id} of {run} ({kind})", "bold")
         if sample.system:
             self._part("System prompt", sample.system)

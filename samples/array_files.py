@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from samples.compressed import open_binary
 from samples.json_files import DECODE_ERRORS, decode, read_array
 
 _CHUNK_BYTES = 256 * 1024
@@ -23,8 +24,10 @@ _MAX_RECORD_BYTES = 16 * 1024 * 1024
 _OPENING = re.compile(rb'\s*\[\s*(\{\s*"[^"\\]*")')
 
 
-def array_records(path: Path, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[dict[str, Any]]:
-    """Yield the records of a JSON array. Raises DataError naming the file, line and record."""
+def array_records(
+    path: Path, chunk_bytes: int = _CHUNK_BYTES, *, keep_bad: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Yield the records of a JSON array. Raises DataError, and keeps what is no record, as `read_array`."""
     count = 0
     batches = _batches(path, chunk_bytes)
     while (batch := next(batches, None)) is not None:
@@ -32,12 +35,12 @@ def array_records(path: Path, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[dict[
             return
         count += len(batch)
         yield from batch
-    yield from (record for _, record in islice(read_array(path), count, None))
+    yield from (record for _, record in islice(read_array(path, keep_bad=keep_bad), count, None))
 
 
 def _batches(path: Path, chunk_bytes: int) -> Iterator[list[dict[str, Any]]]:
     """Yield the records in batches, then an empty batch; stop without it at anything unexpected."""
-    with path.open("rb") as file:
+    with open_binary(path) as file:
         text = file.read(chunk_bytes).removeprefix(codecs.BOM_UTF8)
         opening = _OPENING.match(text)
         if opening is None:

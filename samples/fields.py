@@ -1,5 +1,6 @@
 """What the parsers of all formats share: their result types and their checks of single fields."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +10,16 @@ from samples.sample import DataError, Exchange
 # Fields in which LLaMA-Factory, LLaVA and similar tools attach media, which a text model cannot process.
 MEDIA_FIELDS = frozenset({"images", "image", "videos", "video", "audios", "audio"})
 
+# Placeholders for "no input" in the original Alpaca prompts and in some data sets.
+_NO_INPUT = {"<noinput>", "<no input>"}
+
 NO_REQUEST = "an empty request"
 NO_RESPONSE = "no answered request"
 NOT_TEXT = "text with an unpaired surrogate, which cannot be sent to a model"
+
+
+Place = tuple[str | int, ...]
+"""Where in a record a text is: names of fields and positions in lists, from the outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,22 +29,37 @@ class Parsed:
     system: str
     exchanges: tuple[Exchange, ...]  # the answered requests in order; empty if the record is skipped
     skip: str | None  # why the method cannot work on the record
+    responses: tuple[Place, ...] = ()  # where those of the exchanges are
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One turn of a conversation that is being converted to another format."""
+_RAW, _WHY = "__unreadable__", "__because__"
 
-    role: str  # "system", "user" or "assistant"
-    text: str
-    extra: Mapping[str, Any]  # the turn's fields other than role and text
+
+def unreadable(raw: str, why: str) -> dict[str, Any]:
+    """Return a record in place of a part of a file that is none, to be written as it was."""
+    return {_RAW: raw, _WHY: why}
+
+
+def raw_text(record: Mapping[str, Any]) -> str | None:
+    """Return what `unreadable` was given; None if the record is a record."""
+    return record[_RAW] if record.keys() == {_RAW, _WHY} else None
+
+
+def why_unreadable(record: Mapping[str, Any]) -> str | None:
+    """Return why there is no record here; None if there is one."""
+    return record[_WHY] if raw_text(record) is not None else None
+
+
+def is_missing(value: object) -> bool:
+    """Return whether a value stands for none: null, or NaN, which pandas writes in its place."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def json_type(value: object) -> str:
     """Describe the JSON type of a value for an error message."""
+    if is_missing(value):
+        return "null"
     match value:
-        case None:
-            return "null"
         case bool():
             return "true" if value else "false"
         case str():
@@ -66,24 +89,40 @@ def brief(text: str) -> str:
 
 
 def optional_text(record: Mapping[str, Any], name: str) -> str:
-    """Return the text of a field, or an empty string if it is missing or null.
+    """Return the text of a field, or an empty string if it is missing, null or NaN.
 
     Raises DataError if the field holds anything else.
     """
     value = record.get(name)
-    if value is None:
+    if isinstance(value, str):
+        return value
+    if is_missing(value):
+        return ""
+    raise DataError(f'expected a string in "{name}", found {json_type(value)}')
+
+
+def optional_input(record: Mapping[str, Any], name: str) -> str:
+    """Return the second part of a request; empty where it is missing or a placeholder.
+
+    Raises DataError if the field holds anything but a text.
+    """
+    value = record.get(name)
+    if not value or is_missing(value):
         return ""
     if not isinstance(value, str):
         raise DataError(f'expected a string in "{name}", found {json_type(value)}')
-    return value
+    stripped = value.strip()
+    return "" if not stripped or stripped.lower() in _NO_INPUT else value
 
 
 def media_reason(record: Mapping[str, Any]) -> str | None:
     """Return why a record with images, video or audio is skipped; None if it has none of these."""
     if MEDIA_FIELDS.isdisjoint(record):
         return None
-    attached = [name for name in record if name in MEDIA_FIELDS and record[name]]
-    return f'non-text content in "{attached[0]}"' if attached else None
+    for name, value in record.items():
+        if name in MEDIA_FIELDS and value and not is_missing(value):
+            return f'non-text content in "{name}"'
+    return None
 
 
 def is_encodable(text: str) -> bool:

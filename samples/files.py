@@ -1,19 +1,20 @@
-"""Read and write files of records: JSON arrays, JSON lines and Parquet.
+"""Read files of records (JSON arrays, JSON lines, Parquet, Arrow, CSV) and write the first three of them.
 
 Files are streamed, so memory does not grow with the number of records. The layout of a file is detected from
-its content when reading and from its extension when writing.
+its content when reading, except CSV, and from its extension when writing.
 """
 
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, TypeVar
 from uuid import uuid4
 
 from samples.array_files import array_records
-from samples.json_files import read_array, read_json, read_lines, to_json, write_array, write_lines
+from samples.compressed import codec_of, open_binary
+from samples.json_files import WRAPPER, read_array, read_json, read_lines, to_json, write_array, write_lines
 from samples.sample import DataError
 
 __all__ = [
@@ -29,9 +30,13 @@ __all__ = [
     "write_text",
 ]
 
-Layout = Literal["JSON array", "JSON lines", "Parquet"]
+Layout = Literal["JSON array", "JSON lines", "Parquet", "Arrow", "CSV", "TSV"]
+
+Read = TypeVar("Read")
 
 _LAYOUTS: dict[str, Layout] = {".json": "JSON array", ".jsonl": "JSON lines", ".parquet": "Parquet"}
+_BY_ENDING: dict[str, Layout] = {".csv": "CSV", ".tsv": "TSV", ".CSV": "CSV", ".TSV": "TSV"}
+_ARROW = (b"\xff\xff\xff\xff", b"ARROW1")
 _UTF8_BOM = b"\xef\xbb\xbf"
 _SNIFFED_BYTES = 64 * 1024
 
@@ -47,24 +52,32 @@ def find_layout(path: Path) -> Layout:
         # Data is read twice, once to check it and once to process it; a pipe can only be read once.
         if not path.is_file():
             raise DataError(f"{path} " + ("is not a regular file" if path.exists() else "does not exist"))
-        with path.open("rb") as file:
+        codec = codec_of(path)
+        with open_binary(path) as file:
             beginning = file.read(_SNIFFED_BYTES)
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
-    if beginning.startswith(b"PAR1"):
-        return "Parquet"
+    if beginning.startswith((b"PAR1", *_ARROW)):
+        if codec:
+            raise DataError(f"{path} is compressed with {codec}; decompress it first")
+        return "Parquet" if beginning.startswith(b"PAR1") else "Arrow"
     expected = "expected a JSON array of records, JSON lines, or Parquet"
+    if beginning.startswith(b"version https://git-lfs"):
+        raise DataError(f"{path} only says where Git LFS has the data; get it with git lfs pull")
     if beginning.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError(f"{path}, line 1: expected UTF-8, found UTF-16 (byte offset 0)")
-    if beginning.startswith(b"\x1f\x8b"):
-        raise DataError(f"{path} is gzip-compressed; decompress it first")
     text = beginning.removeprefix(_UTF8_BOM).lstrip()
+    by_ending = next((_BY_ENDING[suffix] for suffix in path.suffixes[-2:] if suffix in _BY_ENDING), None)
+    if by_ending and text:
+        return by_ending
     match text[:1]:
         case b"[":
             return "JSON array"
         case b"{":
-            return "JSON lines"
+            first_line = text[: text.find(b"\n")].strip()
+            is_one = first_line == b"{" or WRAPPER.match(text[:1000].decode(errors="replace"))
+            return "JSON array" if is_one else "JSON lines"
         case b"":
             raise DataError(f"{path} is empty; {expected}")
         case _:
@@ -72,36 +85,59 @@ def find_layout(path: Path) -> Layout:
             raise DataError(f"{path}, line {line}: {expected}, found {ascii(text[:20])[1:]}")
 
 
-def records(path: Path, layout: Layout) -> Iterator[dict[str, Any]]:
-    """Yield the records of a file. Raises DataError naming the position at which the file is broken."""
+def records(path: Path, layout: Layout, *, keep_bad: bool = False) -> Iterator[dict[str, Any]]:
+    """Yield the records of a file.
+
+    Raises DataError naming the position at which the file is broken; with `keep_bad`, what is no record but
+    has an end is yielded as `samples.fields.unreadable`.
+    """
     if layout == "JSON array":
-        return array_records(path)
-    return (record for _, record in read_records(path, layout))
+        return _explained(path, array_records(path, keep_bad=keep_bad))
+    if layout in ("Parquet", "Arrow"):
+        from samples.parquet_files import read_batches
+
+        return chain.from_iterable(read_batches(path, arrow=layout == "Arrow"))
+    return (record for _, record in read_records(path, layout, keep_bad=keep_bad))
 
 
-def read_records(path: Path, layout: Layout) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield each record of a file with its number, from 1; slower than `records`.
+def read_records(
+    path: Path, layout: Layout, *, keep_bad: bool = False
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield each record of a file with its number, from 1; slower than `records`, and raises as it does.
 
-    The number is that of the Parquet row, or of the line on which the record starts. Raises DataError naming
-    the position at which the file is broken.
+    The number is that of the Parquet row, or of the line on which the record starts.
     """
     match layout:
         case "JSON array":
-            return read_array(path)
+            return _explained(path, read_array(path, keep_bad=keep_bad))
         case "JSON lines":
-            return read_lines(path)
-        case "Parquet":
+            return _explained(path, read_lines(path, keep_bad=keep_bad))
+        case "CSV" | "TSV":
+            from samples import csv_files
+
+            return _explained(
+                path, csv_files.read_rows(path, "," if layout == "CSV" else "\t", keep_bad=keep_bad)
+            )
+        case "Parquet" | "Arrow":
             # Imported here, since pyarrow is slow to load.
             from samples.parquet_files import read_rows
 
-            return read_rows(path)
+            return read_rows(path, arrow=layout == "Arrow")
+
+
+def _explained(path: Path, found: Iterator[Read]) -> Iterator[Read]:
+    """Yield what is found; an error of the file system or of decompression is a DataError."""
+    try:
+        yield from found
+    except OSError as error:
+        raise DataError(f"{path} cannot be read to its end: {error.strerror or error}") from error
 
 
 def locate(path: Path, layout: Layout, position: int) -> str:
     """Describe where the record at a position (from 0) is, for a message. Reads the file up to there."""
-    rest = islice(read_records(path, layout), position, None)
+    rest = islice(read_records(path, layout, keep_bad=True), position, None)
     number = next((number for number, _ in rest), position + 1)
-    if layout == "Parquet":
+    if layout in ("Parquet", "Arrow"):
         return f"{path}, row {number}"
     return f"{path}, line {number} (record {position + 1})"
 

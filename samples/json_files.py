@@ -1,7 +1,8 @@
 """Read and write records as streams of JSON: an array, or one object per line (JSON lines).
 
 Strings (even with unpaired surrogates), integers of any size and the order of fields are kept exactly. The
-spelling of a number is not (`1.50` becomes 1.5), nor is the first of two fields with the same name.
+spelling of a number is not (`1.50` becomes 1.5), nor is the first of two fields with the same name. NaN and
+infinities, which Python's own encoder writes, are read as null.
 """
 
 import codecs
@@ -11,6 +12,7 @@ import math
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -19,7 +21,8 @@ from uuid import UUID
 
 import msgspec
 
-from samples.fields import json_type
+from samples.compressed import open_binary
+from samples.fields import json_type, raw_text, unreadable
 from samples.sample import DataError
 
 # Anything larger is not a sample but a misread or malformed file.
@@ -27,7 +30,16 @@ MAX_RECORD_BYTES = 256 * 1024 * 1024
 
 _CHUNK_BYTES = 1024 * 1024
 _BLANK = " \t\r\n"
+_FIRST_OF_VALUE = tuple('"[-0123456789tfnNI')
 _NOT_BLANK = re.compile(r"[^ \t\r\n]")
+WRAPPER = re.compile(
+    r'\{\s*"(?:data|rows|records|examples|instances|items|train)"\s*:\s*\[(?=\s*\{\s*"(?!role"|from"))'
+)
+"""The beginning of an object whose first field is an array of records."""
+
+_LONGEST_WRAPPER = 1000
+"""Characters among which it is looked for."""
+
 _COMMA = re.compile(r"[ \t\r\n]*,[ \t\r\n]*")
 
 decode = msgspec.json.Decoder().decode
@@ -45,15 +57,17 @@ DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 _LONGEST_TOKEN = len(r"\ud83d\ude00")
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_lines(path: Path, *, keep_bad: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield each record of a JSON lines file with its line number, from 1.
 
-    Blank lines are skipped. Raises DataError naming the file, line and record.
+    Blank lines are skipped. Raises DataError naming the file, line and record; with `keep_bad`, a line that
+    is no record is yielded as `unreadable` instead.
     """
-    with path.open("rb") as file:
-        record_number = 1
+    with open_binary(path) as file:
+        record_number, end_offset = 1, 0
         read_line = partial(file.readline, MAX_RECORD_BYTES + 1)
         for line_number, line in enumerate(iter(read_line, b""), start=1):
+            end_offset += len(line)
             if line_number == 1:
                 line = line.removeprefix(codecs.BOM_UTF8)
             try:
@@ -70,7 +84,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     continue
                 record, end = _DECODER.raw_decode(text)
             except (ValueError, RecursionError) as error:
-                message = _explain_line(error, line, line_number, file.tell())
+                message = _explain_line(error, line, line_number, end_offset)
             else:
                 if end != len(text):
                     message = f"{_ONE_PER_LINE}, found {text[end : end + 20]!a} after it"
@@ -80,20 +94,34 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     yield line_number, record
                     record_number += 1
                     continue
-            raise DataError(f"{path}, line {line_number} (record {record_number}): {message}")
+            if not keep_bad or len(line) > MAX_RECORD_BYTES:
+                raise DataError(f"{path}, line {line_number} (record {record_number}): {message}")
+            yield line_number, unreadable(line.rstrip(b"\r\n").decode(errors="surrogateescape"), message)
+            record_number += 1
 
 
-def read_array(path: Path, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_array(
+    path: Path, chunk_bytes: int = _CHUNK_BYTES, *, keep_bad: bool = False
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield each record of a JSON array with the number of the line on which it starts, from 1.
 
-    The file is read `chunk_bytes` at a time. Raises DataError naming the file, line and record.
+    The array may be the first field of an object (`WRAPPER`), whose other fields are not read; and a single
+    object is an array of one. The file is read `chunk_bytes` at a time. Raises DataError naming the file,
+    line and record; with `keep_bad`, an element that is no object is yielded as `unreadable` instead.
     """
-    with path.open("rb") as file:
+    with open_binary(path) as file:
         text = _Window(path, file, chunk_bytes)
         text.skip_blank()
-        if text.peek() != "[":
+        is_array, is_wrapped = text.peek() == "[", False
+        if not is_array and text.peek() == "{":
+            while len(text.buffer) - text.position < _LONGEST_WRAPPER and text.read_more():
+                pass
+            if wrapper := WRAPPER.match(text.buffer, text.position):
+                is_array = is_wrapped = True
+                text.position = wrapper.end() - 1
+        elif not is_array:
             text.fail("expected an array of records")
-        text.position += 1
+        text.position += is_array
         text.skip_blank()
         if text.peek() == "]":
             text.position += 1
@@ -101,12 +129,14 @@ def read_array(path: Path, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[tuple[in
             return
         while True:
             text.record_number += 1
-            if text.peek() != "{":
+            is_object = text.peek() == "{"
+            if not is_object and not (keep_bad and text.peek() in _FIRST_OF_VALUE):
                 text.fail(f"expected an object, found {text.describe_next()}")
             while True:
                 try:
                     record, end = _DECODER.raw_decode(text.buffer, text.position)
-                    break
+                    if is_object or end < len(text.buffer) or not text.read_more():
+                        break  # a number may go on
                 except json.JSONDecodeError as error:
                     if not _may_be_truncated(error, text.buffer):
                         text.fail_at(error)
@@ -118,17 +148,28 @@ def read_array(path: Path, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[tuple[in
                 except (ValueError, RecursionError) as error:
                     text.fail(_explain(error))
             line = text.line()
+            if not is_object:
+                why = f"expected an object, found {json_type(record)}"
+                record = unreadable(text.buffer[text.position : end], why)
             text.position = end
             yield line, record
 
-            comma = _COMMA.match(text.buffer, end)
+            comma = _COMMA.match(text.buffer, end) if is_array else None
             if comma and comma.end() < len(text.buffer):
                 text.position = comma.end()
                 continue
             # Either the array ends here, or the rest is not in memory yet.
             text.skip_blank()
+            if not is_array:
+                text.expect_end()
+                return
             if text.peek() == "]":
                 text.position += 1
+                if is_wrapped:
+                    text.skip_blank()
+                    if text.peek() not in (",", "}"):
+                        text.fail(f"expected the end of the object, found {text.describe_next()}")
+                    return
                 text.expect_end()
                 return
             if text.peek() != ",":
@@ -138,17 +179,24 @@ def read_array(path: Path, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[tuple[in
 
 
 def write_lines(file: BinaryIO, records: Iterable[dict[str, Any]]) -> None:
-    """Write records as JSON lines in UTF-8."""
+    """Write records as JSON lines in UTF-8, and lines that could not be read as they were."""
     for record in records:
-        file.write(_utf8(to_json(record)) + b"\n")
+        if (raw := raw_text(record)) is not None:
+            file.write(_as_read(raw) + b"\n")
+        else:
+            file.write(_utf8(to_json(record)) + b"\n")
 
 
 def write_array(file: BinaryIO, records: Iterable[dict[str, Any]]) -> None:
-    """Write records as an indented JSON array in UTF-8."""
+    """Write records as an indented JSON array in UTF-8, and elements that were no records as they were."""
     # Encoding the record as an array of one gives it the indentation of an array element.
     separator = b"[\n"
     for record in records:
-        file.write(separator + _utf8(_encode([record], _INDENTED)[2:-2]))
+        value: Any = record
+        if (raw := raw_text(record)) is not None:
+            with suppress(ValueError, RecursionError):
+                value = json.loads(raw)
+        file.write(separator + _utf8(_encode([value], _INDENTED)[2:-2]))
         separator = b",\n"
     file.write(b"\n]\n" if separator == b",\n" else b"[]\n")
 
@@ -181,6 +229,14 @@ def _encode(value: Any, encoder: json.JSONEncoder) -> str:
         return encoder.encode(_replace_non_finite(value))
 
 
+def _as_read(raw: str) -> bytes:
+    """Return the bytes of a text that was decoded with "surrogateescape"."""
+    try:
+        return raw.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return _utf8(raw)
+
+
 def _utf8(text: str) -> bytes:
     return text.encode(errors="backslashreplace")
 
@@ -211,10 +267,6 @@ def _replace_non_finite(value: Any) -> Any:
             return value
 
 
-def _reject_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON value")
-
-
 def _parse_float(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
@@ -222,7 +274,7 @@ def _parse_float(digits: str) -> float:
     return number
 
 
-_DECODER = json.JSONDecoder(parse_float=_parse_float, parse_constant=_reject_constant)
+_DECODER = json.JSONDecoder(parse_float=_parse_float, parse_constant=lambda name: None)
 _COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_to_string)
 _INDENTED = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_to_string, indent=1)
 _ONE_PER_LINE = "expected one JSON object per line"
@@ -278,6 +330,7 @@ class _Window:
         self.decoder = codecs.getincrementaldecoder("utf-8-sig")()
         self.buffer = ""
         self.position = 0
+        self.end_offset = 0  # of what was read
         self.record_number = 0
         # Lines are counted only up to here until a line number is needed.
         self.counted_to = 0
@@ -296,6 +349,7 @@ class _Window:
         at_end = False
         while not text and not at_end:
             data = self.file.read(wanted)
+            self.end_offset += len(data)
             at_end = not data
             try:
                 text = self.decoder.decode(data, final=at_end)
@@ -347,7 +401,7 @@ class _Window:
         """Fail if anything but white space follows."""
         self.skip_blank()
         if self.peek():
-            self.fail(f"expected nothing after the array, found {self.describe_next()}")
+            self.fail(f"expected nothing after the end of the data, found {self.describe_next()}")
 
     def fail_at(self, error: json.JSONDecodeError) -> NoReturn:
         """Raise DataError for a JSON error after the position."""
@@ -362,7 +416,7 @@ class _Window:
     def _fail_decoding(self, error: UnicodeDecodeError) -> NoReturn:
         # `error.object` also contains the bytes of a character that the previous read cut off, so it starts
         # before the last read and ends with it.
-        offset = self.file.tell() - len(error.object) + error.start
+        offset = self.end_offset - len(error.object) + error.start
         line = self.counted_lines + self.buffer.count("\n", self.counted_to)
         line += error.object.count(b"\n", 0, error.start)
         message = _not_utf8(error.object[error.start], offset)

@@ -1,11 +1,11 @@
-"""Read and write records in Parquet files, in batches of rows.
+"""Read and write records in Parquet files, and read those in Arrow files, in batches of rows.
 
 A Parquet column has one type, so every record read has all fields of the file, null where it has no value.
 """
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,24 +20,46 @@ _BATCH_ROWS = 1000
 _USE_JSON_LINES = "write JSON lines (.jsonl) instead"
 
 
-def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield each record of a Parquet file with its row number, from 1.
+def read_rows(path: Path, *, arrow: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield each record of a file with its row number, from 1. Raises DataError as `read_batches` does."""
+    return enumerate(chain.from_iterable(read_batches(path, arrow=arrow)), start=1)
+
+
+def read_batches(path: Path, *, arrow: bool = False) -> Iterator[list[dict[str, Any]]]:
+    """Yield the records of a Parquet or an Arrow file in batches.
 
     Raises DataError if the file is broken or contains text that is not UTF-8.
     """
     row_number = 0
     try:
-        with pq.ParquetFile(path) as file:
-            columns = file.schema_arrow.names
-            if len(set(columns)) < len(columns):
-                raise DataError(f"{path}: expected unique column names, found {columns}")
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS):
-                for record in _records(path, batch, row_number):
-                    row_number += 1
-                    yield row_number, record
+        for batch in _arrow_batches(path) if arrow else _parquet_batches(path):
+            yield _records(path, batch, row_number)
+            row_number += batch.num_rows
     except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
         where = f"after row {row_number}" if row_number else "at the beginning"
-        raise DataError(f"{path}: broken Parquet file ({where}): {error}") from error
+        kind = "Arrow" if arrow else "Parquet"
+        raise DataError(f"{path}: broken {kind} file ({where}): {error}") from error
+
+
+def _parquet_batches(path: Path) -> Iterator[Any]:
+    with pq.ParquetFile(path) as file:
+        columns = file.schema_arrow.names
+        if len(set(columns)) < len(columns):
+            raise DataError(f"{path}: expected unique column names, found {columns}")
+        yield from file.iter_batches(batch_size=_BATCH_ROWS)
+
+
+def _arrow_batches(path: Path) -> Iterator[Any]:
+    with pa.memory_map(str(path)) as file:
+        if file.read(6) == b"ARROW1":
+            reader = pa.ipc.open_file(file)
+            batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
+        else:
+            file.seek(0)
+            batches = iter(pa.ipc.open_stream(file))
+        for batch in batches:
+            for start in range(0, batch.num_rows, _BATCH_ROWS):
+                yield batch.slice(start, _BATCH_ROWS)
 
 
 def write_rows(file: BinaryIO, records: Iterable[dict[str, Any]]) -> None:

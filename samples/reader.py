@@ -1,18 +1,47 @@
-"""Open a data set file, check all of it, and stream its samples."""
+"""Open a data set, check all of it, and stream its samples."""
 
+import re
 from array import array
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from hashlib import file_digest
-from itertools import islice
+from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from samples.fields import field_names, json_type
-from samples.files import Layout, find_layout, locate, records
-from samples.formats import check_record, detect_format, parse_record
-from samples.sample import DataError, Format, Sample
+from samples.fields import field_names, is_missing, json_type, why_unreadable
+from samples.files import records
+from samples.formats import READ_FORMATS, check_record, make_sample, unreadable_sample
+from samples.layouts import (
+    LISTS,
+    Side,
+    candidates,
+    columns_layout,
+    describe,
+    id_field,
+    is_preference,
+    preference_layout,
+)
+from samples.sample import DataError, Sample
+from samples.sources import Shard, Source, find_source, stamp_of
+
+SKIP_BAD = "--skip-bad passes over such records"
+
+_LOOKED_AT = 1000
+"""Records among which the first one with a known format is looked for if bad ones are passed over."""
+
+_REASONS, _EXAMPLES = 5, 3
+"""How many reasons, and records of each, are shown of records that cannot be read."""
+
+_MOST_REASONS = 1000
+"""Different reasons that are counted apart."""
+
+_DETAIL = re.compile(
+    r" near '.*'(?=; )| near \".*\"(?=; )|, found byte 0x\w\w at file offset \d+|^turn \d+: "
+)
+
+_NUMBERED = re.compile(r"#\d+#*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,38 +49,98 @@ class Checked:
     """The result of a full pass over a data set."""
 
     count: int  # number of records
-    sha256: str  # of the file
+    sha256: str  # of the file, or of all files one after the other
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class _Found:
+    """What a pass over the records found."""
+
+    count: int = 0
+    first_bad: tuple[int, str] | None = None
+    """The position of the first record that cannot be read, and the reason."""
+    unreadable: Counter[str] = field(default_factory=Counter)
+    """How many records cannot be read, by the reason."""
+    examples: dict[str, list[int]] = field(default_factory=dict)
+    """The positions of the first ones of each reason."""
+    repeats: bytearray = field(default_factory=bytearray)
+    """For each position 1 if an earlier record has the same id; empty if none has."""
+    numbered: frozenset[int] = frozenset()
+    """The hashes of ids that look as if a position had been appended."""
+
+    def object_to(self, position: int, reason: str) -> None:
+        """Count a record that cannot be read."""
+        self.first_bad = self.first_bad or (position, reason)
+        reason = _kind(reason)
+        if reason not in self.unreadable and len(self.unreadable) == _MOST_REASONS:
+            reason = "other reasons"
+        self.unreadable[reason] += 1
+        examples = self.examples.setdefault(reason, [])
+        if len(examples) < _EXAMPLES:
+            examples.append(position)
+
+
+@dataclass(slots=True)
 class DataSet:
-    """Records of one format in one file, as opened by `open_data`.
+    """Records of one format, as opened by `open_data`. Call `check` before any work is done."""
 
-    Call `check` before any work is done: `samples` relies on unique ids.
-    """
-
-    path: Path
-    format: Format
-    layout: Layout
-    stamp: tuple[int, int] | None
-    """The file's modification time in nanoseconds and its size when it was opened; None if it was gone."""
+    source: Source
+    format: str
+    skip_bad: bool = False
+    """Whether records that cannot be read are samples to skip; they are errors otherwise."""
+    is_detected: bool = False
+    """Whether the format was detected and not given."""
+    _found: _Found | None = field(default=None, repr=False, compare=False)
+    _reading: Shard | None = field(default=None, repr=False, compare=False)
 
     def describe(self) -> str:
         """Describe the data set for display, such as "alpaca records in a JSON array"."""
-        return f"{self.format} records in {_IN_LAYOUT[self.layout]}"
+        return f"{describe(self.format)} in {self.source.describe()}"
+
+    @property
+    def path(self) -> str:
+        """The file, folder, or other place as the user gave it."""
+        return self.source.name
+
+    @property
+    def layout(self) -> str:
+        """The layout of the file or files."""
+        return self.source.layout
 
     def check(self, known: Checked | None = None) -> Checked:
-        """Read the file once: check every record, check that ids are unique, and hash the file.
+        """Read the data once: check every record, compare ids, and hash the file.
 
         If the hash equals that of a `known` valid file, the records are not checked again. Takes 8 bytes of
-        memory per record. Raises DataError for the first error found.
+        memory per record. Raises DataError for the first error found; it says how many more there are.
         """
         # Hashing releases the GIL, so it runs in parallel with the checks.
         with ThreadPoolExecutor(max_workers=1) as executor:
-            sha256 = executor.submit(_sha256, self.path)
+            sha256 = executor.submit(self.source.sha256)
             if known and sha256.result() == known.sha256:
                 return known
-            return Checked(self._check_records(), sha256.result())
+            self._found = self._look()
+            if self._found.unreadable and not self.skip_bad:
+                raise self._first_error(self._found)
+            return Checked(self._found.count, sha256.result())
+
+    def notices(self) -> list[str]:
+        """Return what a user should know about the records that were checked."""
+        found = self._found
+        if found is None:
+            return []
+        lines = []
+        if number := found.unreadable.total():
+            lines.append(f"{number:,} of {found.count:,} records cannot be read and stay as they are:")
+            for reason, count in found.unreadable.most_common(_REASONS):
+                examples = ", ".join(f"{position + 1:,}" for position in found.examples[reason])
+                lines.append(f"  {count:,}: {reason} (record {examples}{', …' * (count > _EXAMPLES)})")
+            if len(found.unreadable) > _REASONS:
+                lines.append(f"  and others, for {len(found.unreadable) - _REASONS:,} other reasons")
+        if repeated := sum(found.repeats):
+            first = found.repeats.index(1)
+            name = self._id(first, next(islice(self._records(), first, None)))
+            lines.append(f"ids that repeat: {repeated:,}; the position is appended, as in {name[:60]!a}")
+        return lines
 
     def samples(
         self, start: int = 0, stop: int | None = None, exclude: Callable[[int], bool] = lambda position: False
@@ -65,117 +154,185 @@ class DataSet:
             if exclude(position):
                 continue
             self._refuse_modified()
-            try:
-                parsed = parse_record(record, self.format)
-            except DataError as error:
-                raise self._error(position, error) from error
             sample_id = self._id(position, record)
-            yield Sample(
-                position, sample_id, self.format, record, parsed.system, parsed.exchanges, parsed.skip
-            )
-        self._refuse_modified()  # the file may have been truncated
+            _, reason = _own_id(record, self._id_field)
+            try:
+                sample = make_sample(position, sample_id, record, self.format)
+            except DataError as error:
+                reason = why_unreadable(record) or str(error)
+            if reason is None:
+                yield sample
+            elif self.skip_bad:
+                yield unreadable_sample(position, sample_id, record, self.format, _kind(reason))
+            else:
+                raise self._error(position, f"{reason}; {SKIP_BAD}")
+        self._refuse_modified(self.source.shards)  # one may have been truncated
 
     def _records(self) -> Iterator[dict[str, Any]]:
-        return records(self.path, self.layout)
+        for shard in self.source.shards:
+            self._reading = shard
+            yield from records(shard.path, shard.layout, keep_bad=True)
 
-    def _check_records(self) -> int:
-        """Check every record and return how many there are."""
-        count = 0
+    @property
+    def _id_field(self) -> str:
+        return id_field(self.format)
+
+    def _look(self, *, check: bool = True) -> _Found:
+        """Compare the ids of all records, and `check` the records."""
+        found, name = _Found(), self._id_field
         # Hashes take 8 bytes each; a million ids would take 100 MB. None are needed until a record has an id
         # of its own, since positions are unique.
         hashes = array("q")
+        numbered: set[int] = set()
         for position, record in enumerate(self._records()):
+            own, objection = _own_id(record, name)
             try:
-                check_record(record, self.format)
+                if check:
+                    check_record(record, self.format)
             except DataError as error:
-                raise self._error(position, error) from error
-            own = record.get("id")
-            if own is not None and own != "":
+                objection = why_unreadable(record) or str(error)
+            if objection is not None:
+                found.object_to(position, objection)
+            if own is not None:
                 hashes = hashes or array("q", (hash(str(earlier)) for earlier in range(position)))
-                hashes.append(hash(self._id(position, record)))
+                hashes.append(hash(own))
+                if own[-1:] in "0123456789#" and _NUMBERED.search(own):
+                    numbered.add(hashes[-1])
             elif hashes:
                 hashes.append(hash(str(position)))
-            count += 1
-        if hashes:
-            self._refuse_duplicates(hashes)
-        return count
+            found.count += 1
+        found.repeats, found.numbered = _repeats(hashes), frozenset(numbered)
+        return found
 
     def _id(self, position: int, record: dict[str, Any]) -> str:
-        value = record.get("id")
-        if value is None or value == "":
-            return str(position)
-        if type(value) is str:
-            # Consumers of ids need valid UTF-8, so an unpaired surrogate is escaped.
-            return value if value.isascii() else value.encode(errors="backslashreplace").decode()
-        if type(value) is int:
-            return str(value)
-        raise self._error(position, f'expected a string or an integer in "id", found {json_type(value)}')
+        if self._found is None:
+            self._found = self._look(check=False)
+        own, _ = _own_id(record, self._id_field)
+        sample_id = str(position) if own is None else own
+        if self._found.repeats and self._found.repeats[position]:
+            sample_id += f"#{position}"
+            while hash(sample_id) in self._found.numbered:
+                sample_id += "#"
+        return sample_id
 
-    def _refuse_duplicates(self, hashes: "array[int]") -> None:
-        import pyarrow as pa  # slow to load (0.1 s), and many data sets have no ids
-
-        # The ids are only read again if two hashes are equal.
-        column = pa.Array.from_buffers(pa.int64(), len(hashes), [None, pa.py_buffer(hashes)])
-        if len(column.unique()) == len(column):
-            return
-        counts = column.value_counts().to_pylist()
-        suspects = {entry["values"] for entry in counts if entry["counts"] > 1}
-        seen: dict[str, int] = {}
-        for position, record in enumerate(self._records()):
-            sample_id = self._id(position, record)
-            if hash(sample_id) not in suspects:
-                continue
-            if sample_id in seen:
-                other = locate(self.path, self.layout, seen[sample_id])
-                raise self._error(
-                    position, f"the id {sample_id[:40]!a} is already used at {other}; ids must be unique"
-                )
-            seen[sample_id] = position
+    def _first_error(self, found: _Found) -> DataError:
+        first, reason = found.first_bad or (0, "")
+        others = found.unreadable.total() - 1
+        more = f"{others:,} more record{'s' * (others > 1)} cannot be read; " if others else ""
+        return self._error(first, f"{reason}; {more}{SKIP_BAD}")
 
     def _error(self, position: int, message: object) -> DataError:
-        return DataError(f"{locate(self.path, self.layout, position)}: {message}")
+        return DataError(f"{self.source.locate(position)}: {message}")
 
-    def _refuse_modified(self) -> None:
-        if _stamp(self.path) not in (self.stamp, None):
-            raise DataError(f"{self.path} was modified during the run")
-
-
-_IN_LAYOUT: dict[Layout, str] = {
-    "JSON array": "a JSON array",
-    "JSON lines": "JSON lines",
-    "Parquet": "a Parquet file",
-}
+    def _refuse_modified(self, shards: Sequence[Shard] = ()) -> None:
+        for shard in shards or filter(None, [self._reading]):
+            if stamp_of(shard.path) not in (shard.stamp, None):
+                raise DataError(f"{shard.path} was modified during the run")
 
 
-def open_data(path: Path, format: Format | Literal["auto"] = "auto") -> DataSet:
-    """Open the data set in a file. With "auto", its format is detected from the first record.
+def open_data(
+    path: str | Path,
+    format: str = "auto",
+    *,
+    columns: Mapping[str, str] | None = None,
+    improve: Side | None = None,
+    skip_bad: bool = False,
+) -> DataSet:
+    """Open a data set. With "auto", its format is detected from the first record.
 
-    Reads only the beginning of the file. Raises DataError if that is not a data set.
+    Args:
+        path: where it lies, see `samples.sources.find_source`.
+        format: one of `READ_FORMATS`, or auto.
+        columns: the fields of another format: request, response, and others of `samples.layouts.Columns`.
+        improve: which response of preference records, or which ones by their label, to work on.
+        skip_bad: see `DataSet.skip_bad`.
+
+    Reads only the beginning of the data. Raises DataError if that is not a data set.
     """
-    layout, stamp = find_layout(path), _stamp(path)
-    first = next(records(path, layout), None)
+    source = find_source(path)
+    beginning = chain.from_iterable(
+        records(shard.path, shard.layout, keep_bad=skip_bad) for shard in source.shards
+    )
+    first: dict[str, Any] | None = None
+    if columns:
+        format = columns_layout(columns)
+    reason = ""
+    for position, record in enumerate(islice(beginning, _LOOKED_AT)):
+        first = record
+        found, objection = _format(record, format, improve)
+        if found is not None:
+            return DataSet(source, found, skip_bad, format == "auto" and improve is None)
+        reason = reason or f"{source.locate(position)}: {objection}"
+        if not skip_bad:
+            break
     if first is None:
         raise DataError(f"{path} contains no records")
-    if format == "auto":
-        detected = detect_format(first)
-        if detected is None:
-            raise DataError(
-                f"{locate(path, layout, 0)}: cannot detect the format; expected exactly one of instruction "
-                f"(Alpaca), conversations (ShareGPT) and messages (OpenAI-style), found {field_names(first)}"
+    raise DataError(reason)
+
+
+def _format(record: dict[str, Any], given: str, improve: Side | None) -> tuple[str | None, str]:
+    """Return the format of a record; or None, and what to do about it."""
+    found = [given] if given != "auto" else candidates(record)
+    if is_preference(record) and given == "auto" and improve is None:
+        lists = [f", or the conversation alone with --format {name}" for name in found if name in LISTS]
+        return None, (
+            "a preference record: choose the response to improve with --improve chosen or --improve rejected"
+            + "".join(lists)
+        )
+    if improve is not None:
+        layout = preference_layout(record, improve, found[0] if len(found) == 1 else None)
+        if layout is None and len(found) < 2:
+            return None, (
+                f"--improve {improve} is for preference records, with chosen and rejected, or with a label; "
+                f"found {field_names(record)}"
             )
-        format = detected
-    return DataSet(path, format, layout, stamp)
+        if layout is not None:
+            return layout, ""
+    if len(found) > 1:
+        return None, f"may be of several formats: name it with --format {' or '.join(found)}"
+    if not found:
+        return None, (
+            f"cannot detect the format; found {field_names(record)}: name the fields with "
+            f"--columns request=…,response=…, or the format with --format ({', '.join(READ_FORMATS)})"
+        )
+    return found[0], ""
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """Return the modification time and size of a file, or None if it is gone; open readers keep working."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_mtime_ns, found.st_size
+def _kind(reason: str) -> str:
+    """Return a reason without what differs from record to record, for counting."""
+    return _DETAIL.sub("", reason)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
+def _own_id(record: dict[str, Any], name: str) -> tuple[str | None, str | None]:
+    """Return a record's id, None if it has none; and why it cannot be used."""
+    value = record.get(name)
+    if value is None:
+        return None, None
+    if type(value) is str and value != "":
+        # Consumers of ids need valid UTF-8, so an unpaired surrogate is escaped.
+        return (value if value.isascii() else value.encode(errors="backslashreplace").decode()), None
+    if type(value) is int:
+        return str(value), None
+    if value == "" or is_missing(value):
+        return None, None
+    return None, f'expected a string or an integer in "{name}", found {json_type(value)}'
+
+
+def _repeats(hashes: "array[int]") -> bytearray:
+    """Return for each hash 1 if it occurred before; an empty array if none did."""
+    if not hashes:
+        return bytearray()
+    import pyarrow as pa  # slow to load (0.1 s), and many data sets have no ids
+
+    column = pa.Array.from_buffers(pa.int64(), len(hashes), [None, pa.py_buffer(hashes)])
+    if len(column.unique()) == len(column):
+        return bytearray()
+    counts = column.value_counts().to_pylist()
+    suspects = {entry["values"] for entry in counts if entry["counts"] > 1}
+    repeats = bytearray(len(hashes))
+    seen: set[int] = set()
+    for position, value in enumerate(hashes):
+        if value in suspects:
+            repeats[position] = value in seen
+            seen.add(value)
+    return repeats

@@ -13,9 +13,12 @@ trainers infer the type of a data set from its columns. The documented formats:
   conversation ends with the request, and `chosen` and `rejected` are one turn each. A data set is registered
   in `dataset_info.json`.
 - `axolotl`: Axolotl, "Conversation": type `chat_template` uses `messages` of {role, content}; only assistant
-  turns are trained on.
+  turns are trained on, without those whose `train` is false.
 - `openai`: OpenAI, "Supervised fine-tuning": JSON lines: at least `OPENAI_LEAST` objects, each with
-  `messages` only.
+  `messages` only. Responses with a `weight` of 0 are not learned from.
+
+All turns of a record are written. Responses that are not to be learned from are marked in the trainer's way;
+TRL and LLaMA-Factory have none (`UNHEEDED`), so their mark is for those who filter by it.
 """
 
 import json
@@ -25,7 +28,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from samples.files import Layout, layout_to_write
-from samples.sample import DataError, Exchange, Sample
+from samples.formats import parse_record, turns_with_responses
+from samples.sample import DataError, Sample
+from samples.turns import LATE_SYSTEM, TOOL_CALL, Turn, join_distinct
 
 SftTrainer = Literal["trl-sft", "llamafactory", "axolotl", "openai"]
 DpoTrainer = Literal["trl-dpo", "llamafactory-dpo"]
@@ -62,19 +67,35 @@ def check_layout(path: Path, to: SftTrainer | DpoTrainer) -> Layout:
     return layout
 
 
-def sft_record(sample: Sample, responses: Sequence[str], to: SftTrainer) -> dict[str, Any]:
+class MarksFound(Exception):
+    """A record has turns that are not to be learned from, so all records of the file need the field."""
+
+
+def sft_record(
+    sample: Sample, responses: Sequence[str], to: SftTrainer, *, marks: bool = False
+) -> dict[str, Any]:
     """Build a training record from a sample and one response for each of its exchanges.
 
-    An unanswered last request is left out. Raises DataError if a response is empty.
+    All turns are in it, but for an unanswered last request. `marks` says of each response whether it is to be
+    learned from. Raises DataError if a response is empty or the trainer cannot hold a turn, and MarksFound if
+    `marks` is not set and needed.
     """
-    turns = _turns(sample, responses, to)
-    match to:
-        case "llamafactory":
-            return {"id": sample.id, "system": sample.system, "conversations": _sharegpt(turns)}
-        case "openai":
-            return {"messages": _messages(sample, turns)}
-        case "trl-sft" | "axolotl":
-            return {"id": sample.id, "messages": _messages(sample, turns)}
+    turns = turns_with_responses(sample, responses)
+    while turns and turns[-1].role != "assistant":
+        turns.pop()
+    if not all((turn.text or "").strip() for turn in turns if turn.role == "assistant" and not turn.obstacle):
+        raise _empty(sample, to)
+    if not marks and any(turn.is_marked for turn in turns if turn.role == "assistant"):
+        raise MarksFound
+    mark = _MARK[to] if marks else None
+    try:
+        if to == "llamafactory":
+            system, spoken = _split(turns)
+            return {"id": sample.id, "system": system, "conversations": _sharegpt(spoken, mark)}
+        messages = {"messages": _messages(turns, mark)}
+    except DataError as error:
+        raise DataError(f"sample {sample.id} cannot be written as {to}: {error}") from error
+    return messages if to == "openai" else {"id": sample.id} | messages
 
 
 def pair_record(sample: Sample, responses: Sequence[str], pair: Pair, to: DpoTrainer) -> dict[str, Any]:
@@ -85,8 +106,12 @@ def pair_record(sample: Sample, responses: Sequence[str], pair: Pair, to: DpoTra
     """
     if not (pair.chosen.strip() and pair.rejected.strip()):
         raise _empty(sample, to)
-    turns = _turns(sample, responses[: pair.exchange], to)
-    turns.append(("user", _request(sample.exchanges[pair.exchange])))
+    earlier = [*responses[: pair.exchange], *(e.response for e in sample.exchanges[pair.exchange :])]
+    if not all(response.strip() for response in earlier[: pair.exchange]):
+        raise _empty(sample, to)
+    turns = turns_with_responses(sample, earlier)
+    place = parse_record(sample.read, sample.read_as).responses[pair.exchange]
+    turns = turns[: next(index for index, turn in enumerate(turns) if turn.path == place)]
     record: dict[str, Any] = {
         "id": sample.id,
         "exchange": pair.exchange,
@@ -95,12 +120,19 @@ def pair_record(sample: Sample, responses: Sequence[str], pair: Pair, to: DpoTra
         "score_chosen": pair.score_chosen,
         "score_rejected": pair.score_rejected,
     }
-    answers = {"chosen": pair.chosen, "rejected": pair.rejected}
-    if to == "llamafactory-dpo":
-        record |= {"system": sample.system, "conversations": _sharegpt(turns)}
-        return record | {name: _sharegpt([("assistant", text)])[0] for name, text in answers.items()}
-    record["prompt"] = _messages(sample, turns)
-    return record | {name: [{"role": "assistant", "content": text}] for name, text in answers.items()}
+    answers = {
+        name: [Turn("assistant", "assistant", text, None, ())]
+        for name, text in (("chosen", pair.chosen), ("rejected", pair.rejected))
+    }
+    try:
+        if to == "llamafactory-dpo":
+            system, spoken = _split(turns)
+            record |= {"system": system, "conversations": _sharegpt(spoken)}
+            return record | {name: _sharegpt(turn, begins=False)[0] for name, turn in answers.items()}
+        record["prompt"] = _messages(turns)
+        return record | {name: _messages(turn) for name, turn in answers.items()}
+    except DataError as error:
+        raise DataError(f"sample {sample.id} cannot be written as {to}: {error}") from error
 
 
 def llamafactory_entry(file_name: str, to: SftTrainer | DpoTrainer) -> dict[str, Any]:
@@ -123,33 +155,112 @@ def axolotl_lines(file: Path) -> str:
         "    type: chat_template\n"
         "    field_messages: messages\n"
         '    roles_to_train: ["assistant"]\n'
+        "    message_field_training: train\n"
     )
-
-
-def _turns(sample: Sample, responses: Sequence[str], to: str) -> list[tuple[str, str]]:
-    """Return the leading exchanges as (role, text), one for each of the responses."""
-    turns = []
-    for exchange, response in zip(sample.exchanges, responses, strict=False):
-        if not response.strip():
-            raise _empty(sample, to)
-        turns += [("user", _request(exchange)), ("assistant", response)]
-    return turns
 
 
 def _empty(sample: Sample, to: str) -> DataError:
     return DataError(f"sample {sample.id} cannot be written as {to}: it has an empty response")
 
 
-def _request(exchange: Exchange) -> str:
-    # LLaMA-Factory joins the two parts of an Alpaca request in the same way.
-    return "\n".join(filter(None, (exchange.instruction, exchange.input)))
+def _split(turns: Sequence[Turn]) -> tuple[str, list[Turn]]:
+    """Return the system prompt, and the turns after it."""
+    first = next((index for index, turn in enumerate(turns) if turn.role != "system"), len(turns))
+    return join_distinct(turn.text or "" for turn in turns[:first]), list(turns[first:])
 
 
-def _messages(sample: Sample, turns: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
-    system = [("system", sample.system)] if sample.system else []
-    return [{"role": role, "content": text} for role, text in (*system, *turns)]
+def _messages(turns: Sequence[Turn], mark: str | None = None) -> list[dict[str, Any]]:
+    system, spoken = _split(turns)
+    written: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
+    for turn in spoken:
+        message = _message(turn)
+        if mark and message["role"] == "assistant":
+            message[mark] = _BY_MARK[mark][not turn.is_marked]
+        written.append(message)
+    return written
 
 
-def _sharegpt(turns: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
-    names = {"user": "human", "assistant": "gpt"}
-    return [{"from": names[role], "value": text} for role, text in turns]
+def _message(turn: Turn) -> dict[str, Any]:
+    """Return a turn as a message, in OpenAI's terms if it is one of tools."""
+    if turn.obstacle is None:
+        return {"role": turn.role, "content": turn.whole}
+    source = turn.source or {}
+    if turn.name in ("function_call", "tool_call"):
+        return {"role": "assistant", "content": "", "tool_calls": _tool_calls(turn.text)}
+    if turn.name in ("observation", "tool", "tool_response", "function"):
+        known = {name: source[name] for name in ("tool_call_id", "name") if source.get(name)}
+        return {"role": "tool", "content": turn.text or "", **known}
+    if turn.obstacle == TOOL_CALL and source.get("tool_calls"):
+        content = source.get("content")
+        text = content if isinstance(content, str) else ""
+        return {"role": "assistant", "content": text, "tool_calls": source["tool_calls"]}
+    raise DataError(f"it has {turn.obstacle}")
+
+
+def _tool_calls(text: str | None) -> list[dict[str, Any]]:
+    """Return LLaMA-Factory's function call, an object of name and arguments or a list of them."""
+    try:
+        found = json.loads(text or "")
+        calls = [
+            (call["name"], call["arguments"]) for call in (found if isinstance(found, list) else [found])
+        ]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise DataError("it has a function call that is no JSON object with name and arguments") from None
+    return [
+        {
+            "type": "function",
+            "function": {"name": name, "arguments": given if isinstance(given, str) else json.dumps(given)},
+        }
+        for name, given in calls
+    ]
+
+
+def _sharegpt(turns: Sequence[Turn], mark: str | None = None, *, begins: bool = True) -> list[dict[str, Any]]:
+    """Return turns as LLaMA-Factory takes them: requests and responses by turns, a request first."""
+    written: list[dict[str, Any]] = []
+    for turn in turns:
+        name, text = _sharegpt_turn(turn)
+        is_request = name in ("human", "observation")
+        if not written and not is_request and begins:
+            written.append({"from": "human", "value": ""})
+        if written and (written[-1]["from"] in ("human", "observation")) == is_request:
+            if written[-1]["from"] != name:
+                raise DataError("its turns do not alternate between request and response")
+            written[-1]["value"] += f"\n\n{text}"
+            continue
+        written.append({"from": name, "value": text})
+        if mark:
+            written[-1][mark] = _BY_MARK[mark][not turn.is_marked and not is_request]
+    return written
+
+
+def _sharegpt_turn(turn: Turn) -> tuple[str, str]:
+    """Return the role and text of a turn in LLaMA-Factory's terms."""
+    message = _message(turn)
+    if calls := message.get("tool_calls"):
+        if turn.name == "function_call":
+            return turn.name, turn.text or ""
+        try:
+            functions = [call["function"] for call in calls]
+            found = [{"name": each["name"], "arguments": json.loads(each["arguments"])} for each in functions]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise DataError("it has a tool call without a name, or arguments that are no JSON") from None
+        return "function_call", json.dumps(found[0] if len(found) == 1 else found, ensure_ascii=False)
+    if message["role"] not in _SHAREGPT:
+        raise DataError(f"it has {LATE_SYSTEM}")
+    return _SHAREGPT[message["role"]], message["content"]
+
+
+_SHAREGPT = {"user": "human", "assistant": "gpt", "tool": "observation"}
+
+_MARK: dict[SftTrainer, str] = {
+    "trl-sft": "weight",
+    "llamafactory": "loss_weight",
+    "axolotl": "train",
+    "openai": "weight",
+}
+"""The field of a turn that says whether it is learned from."""
+_BY_MARK: dict[str, tuple[Any, Any]] = {"weight": (0, 1), "loss_weight": (0.0, 1.0), "train": (False, True)}
+
+UNHEEDED: tuple[SftTrainer, ...] = ("trl-sft", "llamafactory")
+"""Trainers that learn from all responses whatever their marks say."""

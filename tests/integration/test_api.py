@@ -91,10 +91,21 @@ def test_all_settings_and_limits_have_defaults(tmp_path: Path) -> None:
     assert {row["mode"] for row in run.samples()} == {"evolve"}
 
 
+def test_a_run_keeps_the_format_it_began_with(tmp_path: Path) -> None:
+    record = {"instruction": "Say one.", "output": "1", "system_prompt": "Be brief."}
+    data = write(tmp_path / "data.json", [record])
+    settings = coevol.Settings(model="rehearsal", max_rounds=1)
+    coevol.run(data, tmp_path / "run", settings, format="alpaca")
+    run = coevol.run(data, tmp_path / "run", settings)
+    assert run.manifest["data"]["format"] == "alpaca"
+    run = coevol.run(data, tmp_path / "other", settings)
+    assert run.manifest["data"]["format"] == "alpaca-system-prompt"
+
+
 def test_start_stop_and_format(tmp_path: Path) -> None:
     both = {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}
     data = write(tmp_path / "data.json", [record | both for record in records(6)])
-    with pytest.raises(DataError, match="cannot detect the format"):
+    with pytest.raises(DataError, match="may be of several formats"):
         coevol.run(data, "run")
     run = coevol.run(data, "run", REHEARSED, format="messages", start=2, stop=4)
     assert [row["position"] for row in run.samples()] == [2, 3]

@@ -149,6 +149,7 @@ def test_axolotl_gets_its_configuration(modes_run: Path, tmp_path: Path) -> None
         "type": "chat_template",
         "field_messages": "messages",
         "roles_to_train": ["assistant"],
+        "message_field_training": "train",
     }
     assert load(tmp_path / entry["path"]).features[entry["field_messages"]] == MESSAGES
     look(*words, cwd=tmp_path)  # its own configuration may be overwritten

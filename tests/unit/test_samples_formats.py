@@ -7,16 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from samples.formats import detect_format, parse_record, with_responses
+from samples.formats import detect_format, make_sample, parse_record, with_responses
 from samples.sample import DataError, Exchange, Format, Sample
 from tests import samples_records
 
 
-def sample_of(record: dict[str, Any], format: Format | None = None) -> Sample:
+def sample_of(record: dict[str, Any], format: str | None = None) -> Sample:
     format = format or detect_format(record)
     assert format is not None
-    parsed = parse_record(record, format)
-    return Sample(0, "7", format, record, parsed.system, parsed.exchanges, parsed.skip)
+    return make_sample(0, "7", record, format)
 
 
 def turns(*texts: str | None, start: int = 0) -> list[dict[str, Any]]:
@@ -103,8 +102,8 @@ def test_both_places_of_a_system_prompt() -> None:
         ({"instruction": None, "output": "a"}, "an empty request"),
         ({"instruction": "q", "output": None}, "no answered request"),
         (
-            {"instruction": "q", "output": "a", "history": [["p", "b"]]},
-            'earlier exchanges in "history"',
+            {"instruction": "q", "output": "a", "history": "p"},
+            'a "history" that is not a list of (request, response) pairs',
         ),
         (
             {"instruction": "q", "output": "a", "images": ["x.png"]},
@@ -117,13 +116,16 @@ def test_both_places_of_a_system_prompt() -> None:
         ({"conversations": []}, "an empty conversation"),
         ({"conversations": [HUMAN]}, "no answered request"),
         ({"conversations": [{"from": "system", "value": "s"}]}, "no answered request"),
-        ({"conversations": [GPT, HUMAN, GPT]}, "a response without a request"),
-        ({"conversations": [HUMAN, GPT, GPT]}, "a response without a request"),
-        ({"conversations": [HUMAN, HUMAN, GPT]}, "two requests in a row"),
-        ({"conversations": turns("q", "a", "  ", "b")}, "an empty request"),
+        ({"conversations": [GPT, HUMAN]}, "a response without a request"),
+        ({"conversations": [HUMAN, GPT, GPT]}, "two responses in a row"),
+        ({"conversations": turns("  ", "b")}, "an empty request"),
         ({"conversations": turns("q", None)}, "a turn without text"),
         (
-            {"conversations": [HUMAN, GPT, {"from": "system", "value": "s"}]},
+            {"conversations": [HUMAN, GPT | {"weight": 0}]},
+            "all responses are marked as not to be learned from",
+        ),
+        (
+            {"conversations": [HUMAN, {"from": "system", "value": "s"}, GPT]},
             "a system turn after the first turn",
         ),
         (
@@ -263,9 +265,9 @@ MESSAGE = {"role": "user", "content": "q"}
             'turn 2: expected a string in "value", found a number',
         ),
         (
-            {"messages": [{"role": "user", "content": ["q"]}]},
+            {"messages": [{"role": "user", "content": [5]}]},
             "messages",
-            'turn 1: expected parts with "type" and "text" in "content", found a string',
+            'turn 1: expected parts with "type" and "text" in "content", found a number',
         ),
         (
             {"messages": [{"role": "user", "content": [{"type": "text"}]}]},
@@ -305,10 +307,7 @@ def test_in_another_format_the_conversation_is_the_same(record: dict[str, Any], 
     sample = sample_of(record)
     responses = [f"new {number}" for number in range(len(sample.exchanges))]
     turned = sample_of(with_responses(sample, responses, to), to)
-    if to == "alpaca" and len(responses) > 1:
-        pairs = [*turned.record["history"], [turned.record["instruction"], turned.record["output"]]]
-    else:
-        pairs = [[e.instruction, e.response] for e in turned.exchanges]
+    pairs = [[e.instruction, e.response] for e in turned.exchanges]
     assert [response for _, response in pairs] == responses
     if to != "alpaca" and sample.format != "alpaca":
         assert [request for request, _ in pairs] == [e.instruction for e in sample.exchanges]
@@ -426,9 +425,14 @@ def test_skipped_records_are_translated_where_that_is_possible(
         ({"conversations": [HUMAN]}, "alpaca", "it has no answered request"),
         ({"conversations": []}, "alpaca", "it has no answered request"),
         (
-            {"conversations": [GPT, HUMAN, GPT]},
+            {"conversations": [GPT, HUMAN]},
             "alpaca",
             "its turns do not alternate between request and response",
+        ),
+        (
+            {"conversations": [HUMAN, GPT | {"train": False}]},
+            "alpaca",
+            "it has a response marked as not to be learned from",
         ),
         (
             {"conversations": [HUMAN, {"from": "function_call", "value": "{}"}]},
@@ -444,7 +448,7 @@ def test_skipped_records_are_translated_where_that_is_possible(
         (
             {"instruction": "q", "output": "a", "history": "p"},
             "messages",
-            '"history" is not a list of (request, response) pairs',
+            'it has a "history" that is not a list of (request, response) pairs',
         ),
     ],
 )

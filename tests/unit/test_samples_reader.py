@@ -45,7 +45,8 @@ def test_format_and_layout_are_recognised(
     data = open_data(written(tmp_path, [record], ending))
     assert data.describe() == f"{data.format} records in {layout}"
     (sample,) = data.samples()
-    assert sample == Sample(0, "0", data.format, record, "", (Exchange("q", "", "a"),), None)
+    assert data.format == sample.format
+    assert sample == Sample(0, "0", sample.format, record, "", (Exchange("q", "", "a"),), None)
 
 
 def test_a_check_counts_and_hashes(tmp_path: Path) -> None:
@@ -106,23 +107,84 @@ def test_ids_are_kept_and_missing_ones_are_numbers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ids", "message"),
+    ("ids", "expected"),
     [
-        (["a", "b", "a"], ", line 3 (record 3): the id 'a' is already used at {}, line 1 (record 1)"),
-        ([1, "1"], ", line 2 (record 2): the id '1' is already used at {}, line 1 (record 1)"),
-        (["2", "b", None], ", line 3 (record 3): the id '2' is already used at {}, line 1 (record 1)"),
-        ([None, "0"], ", line 2 (record 2): the id '0' is already used at {}, line 1 (record 1)"),
-        (
-            ["\ud83d", "\\ud83d"],
-            ", line 2 (record 2): the id '\\\\ud83d' is already used at {}, line 1 (record 1)",
-        ),
+        (["a", "b", "a", "a"], ["a", "b", "a#2", "a#3"]),
+        ([1, "1"], ["1", "1#1"]),
+        (["2", "b", None], ["2", "b", "2#2"]),
+        ([None, "0"], ["0", "0#1"]),
+        (["a", "a", "a#1"], ["a", "a#1#", "a#1"]),
+        (["\ud83d", "\\ud83d"], ["\\ud83d", "\\ud83d#1"]),
     ],
 )
-def test_two_samples_with_the_same_id_are_refused(tmp_path: Path, ids: list[Any], message: str) -> None:
-    path = written(tmp_path, [{"id": id, **ALPACA} for id in ids])
+def test_ids_that_repeat_are_told_apart_by_their_position(
+    tmp_path: Path, ids: list[Any], expected: list[str]
+) -> None:
+    data = open_data(written(tmp_path, [{"id": id, **ALPACA} for id in ids]))
+    checked = data.check()
+    assert [sample.id for sample in data.samples()] == expected
+    (notice,) = data.notices()
+    assert notice.startswith(f"ids that repeat: {sum('#' in id for id in expected) - ('a#1' in ids)};")
+    # A resumed run does not check the records again.
+    again = open_data(data.path)
+    assert again.check(checked) == checked
+    assert [sample.id for sample in again.samples(1)] == expected[1:]
+
+
+ODD: list[dict[str, Any]] = [
+    ALPACA,
+    ALPACA | {"output": 42},
+    ALPACA | {"output": True},
+    {"instruction": "q"},
+    ALPACA | {"output": 43, "id": 1.5},
+    ALPACA | {"id": "last"},
+]
+
+
+def test_records_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
+    path = written(tmp_path, ODD)
+    path.write_text(path.read_text("utf-8") + '{"instruction": "cut off\n', "utf-8")
     with pytest.raises(DataError) as raised:
         open_data(path).check()
-    assert str(raised.value) == f"{path}{message.format(path)}; ids must be unique"
+    assert str(raised.value) == (
+        f'{path}, line 2 (record 2): expected a string in "output", found a number; '
+        "4 more records cannot be read; --skip-bad passes over such records"
+    )
+    data = open_data(path, skip_bad=True)
+    assert data.check().count == 7
+    assert data.notices() == [
+        "5 of 7 records cannot be read and stay as they are:",
+        '  2: expected a string in "output", found a number (record 2, 5)',
+        '  1: expected a string in "output", found true (record 3)',
+        '  1: expected an Alpaca record with "instruction" and "output", found the fields instruction '
+        "(record 4)",
+        "  1: invalid JSON: Unterminated string starting at; expected one JSON object per line (record 7)",
+    ]
+    samples = list(data.samples())
+    assert [sample.skip is None for sample in samples] == [True, False, False, False, False, True, False]
+    assert [sample.id for sample in samples] == ["0", "1", "2", "3", "4", "last", "6"]
+    target = tmp_path / "out.jsonl"
+    write_records(target, (with_responses(s, [e.response for e in s.exchanges]) for s in samples))
+    assert target.read_bytes() == path.read_bytes()
+
+
+def test_the_format_is_that_of_the_first_record_that_can_be_read(tmp_path: Path) -> None:
+    path = written(tmp_path, [{"odd": 1}, ALPACA])
+    with pytest.raises(DataError, match=r"line 1 \(record 1\): cannot detect the format"):
+        open_data(path)
+    assert open_data(path, skip_bad=True).format == "alpaca"
+
+
+def test_nan_and_null_are_empty(tmp_path: Path) -> None:
+    nan = float("nan")
+    path = tmp_path / "data.parquet"
+    pq.write_table(
+        pa.table({"id": [nan, 7.0], "instruction": ["q", "q"], "input": [nan, nan], "output": ["a", None]}),
+        path,
+    )
+    first, second = open_data(path, skip_bad=True).samples()
+    assert (first.id, first.exchanges) == ("0", (Exchange("q", "", "a"),))
+    assert second.skip == "no answered request" if second.id == "7" else second.skip
 
 
 @pytest.mark.parametrize("id", [1.5, True, ["a"], {"a": 1}])
@@ -140,7 +202,10 @@ def test_an_invalid_record_is_named_with_its_position(tmp_path: Path, ending: st
     path = written(tmp_path, [SHAREGPT, {"conversations": None}], ending)
     with pytest.raises(DataError) as raised:
         open_data(path).check()
-    assert str(raised.value) == (f'{path}, {place}: expected a list of turns in "conversations", found null')
+    assert str(raised.value) == (
+        f'{path}, {place}: expected a list of turns in "conversations", found null; '
+        "--skip-bad passes over such records"
+    )
 
 
 def test_a_record_unlike_the_first_is_refused(tmp_path: Path) -> None:
@@ -148,7 +213,7 @@ def test_a_record_unlike_the_first_is_refused(tmp_path: Path) -> None:
     data = open_data(path)
     expected = (
         f'{path}, line 7 (record 2): expected an Alpaca record with "instruction" and "output", '
-        "found the fields conversations"
+        "found the fields conversations; --skip-bad passes over such records"
     )
     with pytest.raises(DataError) as raised:
         data.check()
@@ -161,7 +226,7 @@ def test_a_record_unlike_the_first_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("record", "found"),
     [
-        ({"prompt": "q", "completion": "a"}, "the fields prompt, completion"),
+        ({"ask": "q", "reply": "a"}, "the fields ask, reply"),
         ({}, "an empty object"),
     ],
 )
@@ -169,15 +234,15 @@ def test_an_unknown_format_is_refused(tmp_path: Path, record: dict[str, Any], fo
     path = written(tmp_path, [record])
     with pytest.raises(DataError) as raised:
         open_data(path)
-    assert str(raised.value) == (
-        f"{path}, line 1 (record 1): cannot detect the format; expected exactly one of instruction (Alpaca), "
-        f"conversations (ShareGPT) and messages (OpenAI-style), found {found}"
+    assert str(raised.value).startswith(
+        f"{path}, line 1 (record 1): cannot detect the format; found {found}: name the fields with "
+        "--columns request=…,response=…, or the format with --format (alpaca, sharegpt, messages, "
     )
 
 
 def test_a_record_that_fits_two_formats_needs_the_format_named(tmp_path: Path) -> None:
     path = written(tmp_path, [ALPACA | MESSAGES])
-    with pytest.raises(DataError, match="cannot detect the format; expected exactly one of"):
+    with pytest.raises(DataError, match=r"of several formats: name it with --format messages or alpaca$"):
         open_data(path)
     assert open_data(path, "messages").check().count == 1
     assert open_data(path, "alpaca").check().count == 1
@@ -221,7 +286,7 @@ def test_a_data_set_with_its_own_responses_is_written_back_unchanged(
         )
         target = Path(folder, f"result{ending}")
         write_records(target, results)
-        assert target.read_bytes() == data.path.read_bytes()
+        assert target.read_bytes() == Path(data.path).read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,46 @@
+"""Read records from CSV and TSV files: one a row, all fields as text."""
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from samples.compressed import open_binary
+from samples.fields import unreadable
+from samples.json_files import MAX_RECORD_BYTES, to_json
+from samples.sample import DataError
+
+
+def read_rows(path: Path, delimiter: str, *, keep_bad: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield each record with the number of the line on which it starts, from 1.
+
+    The first row has the names of the fields. Raises DataError naming the file, line and record; with
+    `keep_bad`, a row with another number of fields is yielded as `samples.fields.unreadable` instead.
+    """
+    csv.field_size_limit(MAX_RECORD_BYTES)
+    with open_binary(path) as binary, io.TextIOWrapper(binary, "utf-8-sig", newline="") as file:
+        rows = csv.reader(file, delimiter=delimiter, strict=True)
+        record_number, line = 0, 1
+        try:
+            names = next(rows, [])
+            if len(set(names)) < len(names):
+                raise DataError(f"{path}, line 1: expected unique column names, found {names}")
+            while True:
+                line = rows.line_num + 1
+                row = next(rows, None)
+                if row is None:
+                    return
+                if not row:
+                    continue
+                record_number += 1
+                if len(row) == len(names):
+                    yield line, dict(zip(names, row, strict=True))
+                    continue
+                why = f"expected {len(names)} fields, as in the first line, found {len(row)}"
+                if not keep_bad:
+                    raise DataError(f"{path}, line {line} (record {record_number}): {why}")
+                yield line, unreadable(to_json(row), why)
+        except (csv.Error, UnicodeDecodeError) as error:
+            what = f"expected UTF-8: {error}" if isinstance(error, UnicodeDecodeError) else f"{error}"
+            raise DataError(f"{path}, line {line} (record {record_number + 1}): {what}") from error

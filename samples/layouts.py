@@ -1,0 +1,328 @@
+"""Layouts: under which names data sets keep requests and responses, and how a layout is recognized.
+
+A layout is either a list of turns in one field, or fields for the request, its response and what belongs to
+them (`Columns`). Known ones have a name; `columns_layout` makes one for any other. Sources: TRL, "Dataset
+formats and types"; LLaMA-Factory, `data/README.md`; ms-swift, "Custom dataset"; the cards of the data sets.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, get_args
+
+from samples.fields import field_names, is_missing, optional_input, optional_text
+from samples.sample import DataError
+from samples.turns import Turn, names_of, role_of, turn_of, turns_in, unpack
+
+Side = Literal["chosen", "rejected"]
+"""The response of a preference record that is worked on."""
+SIDES: tuple[Side, ...] = get_args(Side)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The names of the fields of a layout; empty where it has no such field."""
+
+    request: str
+    """A text; or the turns that lead to the response, whose own responses stay as they are."""
+    response: str
+    """A text, or one or more turns."""
+    input: str = ""
+    system: str = ""
+    history: str = ""
+    """Earlier exchanges, as pairs of request and response or as turns."""
+    id: str = "id"
+
+    def parts(self) -> tuple[str, ...]:
+        """Return the fields that make up the conversation."""
+        return tuple(filter(None, (self.system, self.history, self.request, self.input, self.response)))
+
+
+LISTS: dict[str, str] = {
+    "sharegpt": "conversations",
+    "messages": "messages",
+    "conversation": "conversation",
+    "ultrachat": "data",
+}
+"""The layouts of turns in one list, and its field."""
+
+COLUMNS: dict[str, Columns] = {
+    "alpaca": Columns("instruction", "output", "input", "system", "history"),
+    "alpaca-system-prompt": Columns("instruction", "output", "input", "system_prompt", "history"),
+    "dolly": Columns("instruction", "response", "context", "system_prompt"),
+    "instruction-response": Columns("instruction", "response", "input", "system", "history"),
+    "distilabel": Columns("instruction", "generation", "", "system_prompt"),
+    "orca": Columns("question", "response", "", "system_prompt"),
+    "prompt-completion": Columns("prompt", "completion", "", "system", "history"),
+    "prompt-response": Columns("prompt", "response", "", "system", "history"),
+    "query-response": Columns("query", "response", "", "system", "history"),
+    "question-answer": Columns("question", "answer", "", "system", "history"),
+    "problem-solution": Columns("problem", "solution"),
+    "firefly": Columns("input", "target"),
+    "input-output": Columns("input", "output", "", "system", "history"),
+    "inputs-targets": Columns("inputs", "targets"),
+}
+"""The layouts with a field for each part."""
+
+LAYOUTS = (*dict.fromkeys(("alpaca", *LISTS, *COLUMNS)),)
+"""The names of all known layouts."""
+
+# What must be there as well for a layout to be meant, and which layouts it is then meant instead of.
+_MEANT_BY = {
+    "dolly": ("context", ("instruction-response",)),
+    "alpaca-system-prompt": ("system_prompt", ("alpaca",)),
+}
+_REJECTED = "rejected_response"
+"""ms-swift's field for a worse response than that of the conversation."""
+
+_LABELS = ("label", "kto_tag")
+_TRUTH = {"true": True, "false": False}
+_PREFERENCE, _KTO, _COLUMNS = "preference", "kto", "columns"
+
+
+def columns_layout(given: Mapping[str, str]) -> str:
+    """Return the name of a layout with these fields: request, response, input, system, history, id.
+
+    Raises:
+        DataError: an unknown part is named, or the request or the response is not.
+    """
+    known = [field.name for field in fields(Columns)]
+    if unknown := [name for name in given if name not in known]:
+        raise DataError(f"unknown part {unknown[0]!r} in --columns; parts are {', '.join(known)}")
+    if missing := [name for name in ("request", "response") if not given.get(name)]:
+        raise DataError(f"--columns needs {missing[0]}=COLUMN")
+    return f"{_COLUMNS} {json.dumps({name: given[name] for name in known if given.get(name)})}"
+
+
+def preference_layout(record: Mapping[str, Any], side: Side, layout: str | None) -> str | None:
+    """Return the name of the layout for one side of preference records like this one; None if it is none.
+
+    `layout` is that of the record without a preference, for records with a label of their own (KTO).
+    """
+    if is_preference(record):
+        return f"{_PREFERENCE} {side}"
+    if layout and not is_missing(record.get(_REJECTED)):
+        return layout if side == "chosen" else f"{_PREFERENCE} {side}"
+    if layout and _label(record) is not None:
+        return f"{_KTO} {side} {layout}"
+    return None
+
+
+def is_preference(record: Mapping[str, Any]) -> bool:
+    """Return whether a record has a better and a worse response."""
+    return not is_missing(record.get("chosen")) and not is_missing(record.get("rejected"))
+
+
+def describe(layout: str) -> str:
+    """Describe the records of a layout for display, such as "dolly records"."""
+    kind, _, rest = layout.partition(" ")
+    match kind:
+        case "columns":
+            return f"records of {', '.join(f'{part}={name}' for part, name in json.loads(rest).items())}"
+        case "preference":
+            return f"preference records (the {rest} side)"
+        case "kto":
+            side, _, base = rest.partition(" ")
+            return f"labeled {base} records (the {side} ones)"
+        case _:
+            return f"{layout} records"
+
+
+def candidates(record: Mapping[str, Any]) -> list[str]:
+    """Return the layouts that a record may have.
+
+    If there are several, null fields do not count: every row of a Parquet file has every column.
+    """
+    # Fields of these names may be anything; the lists that were read first are refused if they are not lists.
+    others = {
+        LISTS[name]
+        for name in ("conversation", "ultrachat")
+        if not _is_list(record.get(LISTS[name]), of_texts=name == "ultrachat")
+    }
+    names = {name for name in record if name not in others}
+    found = _fitting(names)
+    if len(found) > 1:
+        found = _fitting({name for name in names if not is_missing(record[name])}) or found
+    return found
+
+
+def _is_list(value: Any, *, of_texts: bool) -> bool:
+    unpacked = unpack(value)
+    items = unpacked[0][:1] if unpacked else []
+    return bool(items) and isinstance(items[0], str if of_texts else dict)
+
+
+def _fitting(names: set[str]) -> list[str]:
+    lists = [name for name, field in LISTS.items() if field in names]
+    if lists and "instruction" not in names:
+        return lists  # fields next to the list often repeat its first request
+    found = [name for name, columns in COLUMNS.items() if {columns.request, columns.response} <= names]
+    if "instruction" in names:
+        # An input or a question next to it is only a part of the request.
+        found = [name for name in found if COLUMNS[name].request == "instruction"] or ["alpaca"]
+        if "output" in names:
+            found = [name for name in found if COLUMNS[name].response == "output"]
+    for name, (needed, instead) in _MEANT_BY.items():
+        if name in found:
+            unmeant = instead if needed in names else (name,)
+            found = [other for other in found if other not in unmeant]
+    return lists + found
+
+
+def columns_of(layout: str, record: Mapping[str, Any]) -> Columns | None:
+    """Return the fields of a layout; None if it is a list of turns, or has the name of none."""
+    kind, _, rest = layout.partition(" ")
+    match kind:
+        case "columns":
+            return Columns(**json.loads(rest))
+        case "preference":
+            return _preference_columns(record, rest)
+        case "kto":
+            return columns_of(rest.partition(" ")[2], record)
+        case _:
+            return COLUMNS.get(layout)
+
+
+def id_field(layout: str) -> str:
+    """Return the name of the field with the record's id."""
+    kind, _, rest = layout.partition(" ")
+    return str(json.loads(rest).get("id", "id")) if kind == _COLUMNS else "id"
+
+
+def base_of(layout: str) -> str:
+    """Return the layout of a record without its label."""
+    return layout.split(" ", 2)[2] if layout.startswith(f"{_KTO} ") else layout
+
+
+def own_reason(record: Mapping[str, Any], layout: str) -> str | None:
+    """Return why a record is not worked on in its layout whatever its turns are; None if it may be."""
+    kind, _, rest = layout.partition(" ")
+    if kind != _KTO:
+        return None
+    side = rest.partition(" ")[0]
+    label = _label(record)
+    if label is None:
+        return "no label that is true or false"
+    return None if label == (side == "chosen") else f"labeled as not {side}"
+
+
+def _label(record: Mapping[str, Any]) -> bool | None:
+    """Return whether a record is labeled as good; None if it has no such label."""
+    found = (_TRUTH.get(str(record[name]).lower()) for name in _LABELS if name in record)
+    return next((label for label in found if label is not None), None)
+
+
+def read_turns(record: Mapping[str, Any], layout: str) -> list[Turn]:
+    """Return the turns of a record.
+
+    Raises:
+        DataError: a field is missing or has the wrong type.
+    """
+    base = base_of(layout)
+    if (field := LISTS.get(base)) is not None:
+        return _of_list(record, base, field)
+    columns = columns_of(base, record)
+    if columns is None:
+        raise DataError(f"unknown format {base!r}")
+    turns = _of_columns(record, base, columns)
+    if base.startswith(_PREFERENCE) and not any(turn.role == "user" for turn in turns):
+        raise DataError(f"expected a preference record with a request, found {field_names(record)}")
+    return turns
+
+
+def _of_list(record: Mapping[str, Any], layout: str, field: str) -> list[Turn]:
+    if field not in record:
+        names = {"sharegpt": "a ShareGPT record", "messages": "an OpenAI-style record"}
+        expected = names.get(layout, f"a record of the format {layout}")
+        raise DataError(f'expected {expected} with "{field}", found {field_names(record)}')
+    turns = turns_in(record[field], field)
+    return [*_system(record, "system"), *turns] if layout != "ultrachat" else turns
+
+
+def _of_columns(record: Mapping[str, Any], layout: str, columns: Columns) -> list[Turn]:
+    needed = [name for name in (columns.request, columns.response) if name]
+    if not all(name in record for name in needed):
+        what = "an Alpaca record" if layout == "alpaca" else "a record"
+        expected = " and ".join(f'"{name}"' for name in needed)
+        raise DataError(f"expected {what} with {expected}, found {field_names(record)}")
+    system, earlier = _system(record, columns.system), _history(record, columns.history)
+    asked, answered = _request(record, columns), _response(record, columns.response)
+    spoken = [turn for turn in answered if turn.role != "system"]
+    while layout.startswith(_PREFERENCE) and asked and asked[-1].role == "assistant":
+        asked.pop()  # the request is all but the response
+    if spoken and spoken[0].role == "user":
+        # The response repeats its request, as in TRL's preference data without a prompt of its own.
+        return system + answered
+    return system + earlier + asked + answered
+
+
+def _request(record: Mapping[str, Any], columns: Columns) -> list[Turn]:
+    if not columns.request:
+        return []
+    second = optional_input(record, columns.input) if columns.input else ""
+    if (turns := _list_or_turn(record[columns.request], columns.request)) is not None:
+        if second:
+            turns.append(Turn("user", "user", second, None, (columns.input,)))
+        return [replace(turn, fixed=True) for turn in turns]
+    text = optional_text(record, columns.request)
+    if not text.strip():
+        text, second = second, ""  # some records hold the whole request in `input`
+    return [Turn("user", "user", text, None, (columns.request,), input=second)]
+
+
+def _response(record: Mapping[str, Any], field: str) -> list[Turn]:
+    """Return the turns of a response; all responses in it but the last one stay as they are."""
+    if (turns := _list_or_turn(record[field], field)) is not None:
+        last = max((n for n, turn in enumerate(turns) if turn.role == "user"), default=0)
+        return [replace(turn, fixed=True) if n < last else turn for n, turn in enumerate(turns)]
+    if is_missing(record[field]):
+        return []
+    return [Turn("assistant", "assistant", optional_text(record, field), None, (field,))]
+
+
+def _system(record: Mapping[str, Any], field: str) -> list[Turn]:
+    text = optional_text(record, field) if field else ""
+    return [Turn("system", "system", text, None, (field,))] if text else []
+
+
+def _history(record: Mapping[str, Any], field: str) -> list[Turn]:
+    value = record.get(field) if field else None
+    if is_missing(value) or value == "":
+        return []
+    unpacked = unpack(value)
+    turns: list[Turn] = []
+    for index, pair in enumerate(unpacked[0] if unpacked else [value]):
+        match pair:
+            case [str(request), str(response)] if unpacked:
+                turns.append(Turn("user", "user", request, None, (field, index, 0)))
+                turns.append(Turn("assistant", "assistant", response, None, (field, index, 1)))
+            case dict() if unpacked:
+                return turns_in(value, field)
+            case _:
+                reason = f'a "{field}" that is not a list of (request, response) pairs'
+                turns.append(Turn(None, field, None, reason, (field,)))
+    return turns
+
+
+def _list_or_turn(value: Any, field: str) -> list[Turn] | None:
+    """Return the turns of a value that is a list of turns, or one turn; None if it is anything else."""
+    if isinstance(value, dict) and isinstance(value.get(names_of(value)[0]), str):
+        return [turn_of(value, (field,))]
+    unpacked = unpack(value)
+    if unpacked is None or not unpacked[0]:
+        return None
+    names = [item.get(names_of(item)[0]) if isinstance(item, dict) else None for item in unpacked[0]]
+    # A text may be JSON; it stands for turns only if all of them have known roles.
+    if not all(isinstance(name, str) and (role_of(name) or not isinstance(value, str)) for name in names):
+        return None
+    return turns_in(value, field)
+
+
+def _preference_columns(record: Mapping[str, Any], side: str) -> Columns:
+    """Return the fields of a preference record: where its request is differs."""
+    present = [name for name in record if not is_missing(record[name])]
+    requests = ("prompt", "conversations", "messages", "instruction", "question", "query", "input")
+    request = next((name for name in requests if name in present), "")
+    system = "system_prompt" if "system_prompt" in present else "system"
+    response = side if side in record else _REJECTED
+    return Columns(request, response, "input" if request == "instruction" else "", system, "history")

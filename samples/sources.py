@@ -1,0 +1,217 @@
+"""Where a data set lies: a file, the shards in a folder, a saved data set, the Hub, standard input."""
+
+import json
+import re
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from samples.files import Layout, find_layout, locate, read_records
+from samples.hub import PREFIX, hub_files
+from samples.sample import DataError
+
+STDIN = "-"
+
+_ENDINGS = {".json", ".jsonl", ".ndjson", ".parquet", ".csv", ".tsv", ".arrow"}
+_COMPRESSED = {".gz", ".zst", ".bz2"}
+_NOT_DATA = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "run.json"}
+
+# How Hugging Face names shards and splits: train-00000-of-00002.parquet, validation.jsonl.
+_SPLIT = re.compile(r"([\w.]*?\w)(?:-\d+-of-\d+)(?:-[0-9a-f]+)?$")
+_SPLITS = {"train", "training", "test", "testing", "validation", "valid", "val", "dev", "eval"}
+
+_CHUNK_BYTES = 1024 * 1024
+
+_IN_LAYOUT: dict[Layout, str] = {
+    "JSON array": "a JSON array",
+    "JSON lines": "JSON lines",
+    "Parquet": "a Parquet file",
+    "Arrow": "an Arrow file",
+    "CSV": "a CSV file",
+    "TSV": "a TSV file",
+}
+
+Stamp = tuple[int, int] | None
+"""A file's modification time in nanoseconds and its size; None if it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One file of a data set."""
+
+    path: Path
+    layout: Layout
+    stamp: Stamp
+    """As it was when the data set was opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The files of a data set, in order."""
+
+    name: str
+    """What the user gave."""
+    shards: tuple[Shard, ...]
+    spooled: IO[bytes] | None = field(default=None, repr=False)
+    """The temporary file with what standard input had; it is deleted with this."""
+
+    @property
+    def layout(self) -> str:
+        """The layout of the only file, or how many files there are of which layouts."""
+        if len(self.shards) == 1:
+            return self.shards[0].layout
+        counts = Counter(shard.layout for shard in self.shards)
+        return ", ".join(f"{count} files of {layout}" for layout, count in counts.items())
+
+    def describe(self) -> str:
+        """Describe the files for display, such as "a JSON array"."""
+        return _IN_LAYOUT[self.shards[0].layout] if len(self.shards) == 1 else self.layout
+
+    def sha256(self) -> str:
+        """Return the hash of all files, one after the other."""
+        digest = sha256()
+        for shard in self.shards:
+            with shard.path.open("rb") as file:
+                while chunk := file.read(_CHUNK_BYTES):
+                    digest.update(chunk)
+        return digest.hexdigest()
+
+    def locate(self, position: int) -> str:
+        """Describe where the record at a position (from 0) is, for a message. Reads the data up to there."""
+        for shard in self.shards[:-1]:
+            count = sum(
+                1 for _ in islice(read_records(shard.path, shard.layout, keep_bad=True), position + 1)
+            )
+            if count > position:
+                return locate(shard.path, shard.layout, position)
+            position -= count
+        return locate(self.shards[-1].path, self.shards[-1].layout, position)
+
+
+def find_source(name: str | Path) -> Source:
+    """Find the files of a data set.
+
+    `name` is a file, a folder of files (one data set, by name), a folder that `datasets` saved, a pattern
+    such as `data/train-*.parquet`, `hf://…` (see `samples.hub`), a named pipe, or `-` for standard input.
+    What comes from a pipe is copied to a temporary file, since data is read twice. Raises DataError if
+    there is none, or it has several splits.
+    """
+    if str(name) == STDIN:
+        return _spooled("-", sys.stdin.buffer)
+    if str(name).startswith(PREFIX):
+        return _source(str(name), hub_files(str(name)))
+    path = Path(name)
+    try:
+        if path.is_fifo():
+            with path.open("rb") as file:
+                return _spooled(str(path), file)
+        if path.is_dir():
+            return _source(str(path), _in_folder(path))
+        if "*" in path.name and not path.exists() and path.parent.is_dir():
+            return _source(
+                str(path), _sorted([each for each in path.parent.glob(path.name) if each.is_file()])
+            )
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    return Source(str(path), (Shard(path, find_layout(path), stamp_of(path)),))
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Return the stamp of a file; open readers keep working when it is gone."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def _source(name: str, files: list[Path]) -> Source:
+    """Return the source of several files, empty ones left out."""
+    shards = tuple(Shard(file, find_layout(file), stamp_of(file)) for file in files if file.stat().st_size)
+    if not shards:
+        kinds = ", ".join(sorted(_ENDINGS))
+        raise DataError(f"{name} has no data: expected files that end in {kinds}, compressed or not")
+    return Source(name, shards)
+
+
+def _in_folder(path: Path) -> list[Path]:
+    if (index := path / "dataset_dict.json").is_file():
+        splits = [str(split) for split in _json(index).get("splits", [])]
+        _one_split(path, splits, "/")
+        return _in_folder(path / splits[0])
+    if (index := path / "state.json").is_file():
+        files = [each.get("filename") for each in _json(index).get("_data_files") or []]
+        if not all(isinstance(file, str) for file in files):
+            raise DataError(f"{index} does not name the files of a saved data set")
+        return [path / Path(file).name for file in files]
+    files = [
+        file
+        for file in path.rglob("*")
+        if file.name not in _NOT_DATA
+        and _ending(file) in _ENDINGS
+        and not any(part.startswith((".", "_")) for part in file.relative_to(path).parts)
+        and file.is_file()
+    ]
+    _one_split(path, [split for file in files if (split := _split(file))], "/*", "*")
+    return _sorted(files)
+
+
+def _one_split(path: Path, splits: list[str], before: str, after: str = "") -> None:
+    found = list(dict.fromkeys(sorted(splits)))
+    if len(found) > 1:
+        raise DataError(
+            f"{path} has the splits {', '.join(found)}: name one, such as {path}{before}{found[-1]}{after}"
+        )
+
+
+def _split(file: Path) -> str | None:
+    stem = _stem(file)
+    if found := _SPLIT.match(stem):
+        return found[1]
+    return stem if stem.lower() in _SPLITS else None
+
+
+def _stem(file: Path) -> str:
+    name = file.name
+    for suffix in reversed(file.suffixes):
+        if suffix.lower() in _COMPRESSED | _ENDINGS:
+            name = name.removesuffix(suffix)
+    return name
+
+
+def _ending(file: Path) -> str:
+    suffixes = [suffix.lower() for suffix in file.suffixes]
+    if suffixes and suffixes[-1] in _COMPRESSED:
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
+
+
+def _sorted(files: list[Path]) -> list[Path]:
+    return sorted(files, key=str)
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read: {error}") from None
+    if not isinstance(found, dict):
+        raise DataError(f"{file} cannot be read: expected a JSON object")
+    return found
+
+
+def _spooled(name: str, stream: Any) -> Source:
+    copy = tempfile.NamedTemporaryFile(prefix="coevol-")  # noqa: SIM115 - kept as long as the source
+    shutil.copyfileobj(stream, copy, _CHUNK_BYTES)
+    copy.flush()
+    path = Path(copy.name)
+    try:
+        return Source(name, (Shard(path, find_layout(path), stamp_of(path)),), copy)
+    except DataError as error:
+        raise DataError(str(error).replace(str(path), "standard input" if name == STDIN else name)) from None

@@ -1,0 +1,333 @@
+"""Turns: how the record of any format is read as a conversation, and which of its exchanges can be worked on.
+
+A list of turns may be a JSON string or, as Hugging Face's older `Sequence` has it, an object of lists; both
+are read as the list that they stand for, and written back in the same way.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from samples.fields import (
+    NO_REQUEST,
+    NO_RESPONSE,
+    NOT_TEXT,
+    Parsed,
+    Place,
+    brief,
+    field_names,
+    is_encodable,
+    is_missing,
+    json_type,
+)
+from samples.sample import DataError, Exchange
+
+# Role names found in published data sets.
+_ROLES = {
+    "user": ("human", "user", "prompter", "instruction", "question", "用户"),
+    "assistant": (
+        *("gpt", "assistant", "chatgpt", "bard", "bing", "claude", "model", "ai", "bot", "chatbot", "gemini"),
+        *("llama", "mistral", "qwen", "deepseek", "glm", "chatglm", "ernie", "grok", "answer", "助手"),
+    ),
+    "system": ("system", "developer"),
+}
+_ROLE_OF = {name: role for role, names in _ROLES.items() for name in names}
+
+_MARKS = ("weight", "loss_weight", "loss_scale", "loss", "train", "training", "trainable")
+"""Fields that say whether a turn is learned from: OpenAI's, LLaMA-Factory's, ms-swift's, Axolotl's."""
+
+_PAIRS = (
+    *(("input", "output"), ("human", "assistant"), ("user", "assistant"), ("prompt", "response")),
+    *(("instruction", "output"), ("instruction", "response"), ("question", "answer"), ("query", "response")),
+    *(("prompt", "completion"), ("human", "gpt"), ("user", "bot")),
+)
+"""Names of request and response where one object holds both."""
+
+_MEDIA = ("image", "video", "audio")
+
+MARKED = "all responses are marked as not to be learned from"
+TWO_RESPONSES = "two responses in a row"
+LATE_SYSTEM = "a system turn after the first turn"
+TOOL_CALL = "a tool call"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of a record."""
+
+    role: str | None
+    """system, user or assistant; None for any other."""
+    name: str
+    """The role as the record has it."""
+    text: str | None
+    obstacle: str | None
+    """Why nobody can work on an exchange with this turn; the turn then has no text, or not only text."""
+    path: Place
+    """Where in the record the text is."""
+    fixed: bool = False
+    """Whether the text stays as it is although it could be worked on."""
+    input: str = ""
+    """The second part of a request."""
+    source: Mapping[str, Any] | None = None
+    """The turn as the record has it; None if it is a field of the record, or shares its object."""
+
+    @property
+    def whole(self) -> str:
+        """The text with its second part."""
+        # LLaMA-Factory joins the two parts of an Alpaca request in the same way.
+        return "\n".join(filter(None, (self.text, self.input)))
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether the record says that this turn is not to be learned from."""
+        return self.source is not None and is_marked(self.source)
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """The fields of the turn besides role and text."""
+        source = self.source or {}
+        return {name: value for name, value in source.items() if name not in names_of(source)}
+
+
+def unpack(value: Any) -> tuple[list[Any], Callable[[list[Any]], Any]] | None:
+    """Return a value as the list that it stands for, and how to write such a list in the same way.
+
+    None if the value stands for no list.
+    """
+    match value:
+        case list() | tuple():
+            return list(value), lambda items: items
+        case str() if value.lstrip()[:1] in ("[", "{"):
+            try:
+                inner = unpack(json.loads(value))
+            except (ValueError, RecursionError):
+                return None
+            if inner is None:
+                return None
+            items, close = inner
+            return items, lambda items: json.dumps(close(items), ensure_ascii=value.isascii())
+        case dict() if value and all(isinstance(column, list | tuple) for column in value.values()):
+            names, lengths = list(value), {len(column) for column in value.values()}
+            if len(lengths) > 1:
+                return None
+            rows = [dict(zip(names, row, strict=True)) for row in zip(*value.values(), strict=True)]
+            return rows, lambda items: {name: [item[name] for item in items] for name in names}
+        case _:
+            return None
+
+
+def put(value: Any, path: Place, text: str) -> Any:
+    """Return a copy of a value with another text at a path, in the shape that the text has there."""
+    if not path:
+        return _in_same_shape(value, text)
+    first, *rest = path
+    if isinstance(first, str):
+        return {**value, first: put(value[first], tuple(rest), text)}
+    unpacked = unpack(value)
+    if unpacked is None:
+        raise TypeError(f"a path leads through {json_type(value)}")
+    items, close = unpacked
+    items[first] = put(items[first], tuple(rest), text)
+    return close(items)
+
+
+def turns_in(value: Any, field: str) -> list[Turn]:
+    """Return the turns of a list.
+
+    Its items are turns with a role, objects of one request and its response, or strings in turn.
+
+    Raises:
+        DataError: it is no such list.
+    """
+    unpacked = unpack(value)
+    if unpacked is None:
+        raise DataError(f'expected a list of turns in "{field}", found {json_type(value)}')
+    turns: list[Turn] = []
+    for index, item in enumerate(unpacked[0]):
+        if isinstance(item, dict) and (names := _pair_names(item)):
+            for name, role in zip(names, ("user", "assistant"), strict=True):
+                text, obstacle = _content(item[name], name, index)
+                turns.append(Turn(role, name, text, obstacle, (field, index, name)))
+        elif isinstance(item, str) and field == "data":
+            role = ("user", "assistant")[index % 2]
+            turns.append(Turn(role, role, item, None, (field, index)))
+        else:
+            turns.append(turn_of(item, (field, index), index))
+    return turns
+
+
+def turn_of(turn: Any, path: Place, index: int = 0) -> Turn:
+    """Return an object with a role and a text as a turn. Raises DataError if it is none."""
+    if not isinstance(turn, dict):
+        raise DataError(f"turn {index + 1}: expected an object, found {json_type(turn)}")
+    role_field, content_field = names_of(turn)
+    if role_field not in turn:
+        expected = '"from" and "value" or "role" and "content"'
+        raise DataError(f"turn {index + 1}: expected {expected}, found {field_names(turn)}")
+    name = turn[role_field]
+    if not isinstance(name, str):
+        raise DataError(f'turn {index + 1}: expected a string in "{role_field}", found {json_type(name)}')
+    role, path = role_of(name), (*path, content_field)
+    obstacle = None if role else f"a turn of {brief(name)}"
+    if turn.get("tool_calls") or turn.get("function_call"):
+        # A message that only calls a tool may have no content.
+        return Turn(role, name, None, obstacle or TOOL_CALL, path, source=turn)
+    if content_field not in turn:
+        raise DataError(f'turn {index + 1}: expected "{content_field}", found {field_names(turn)}')
+    text, missing = _content(turn[content_field], content_field, index)
+    return Turn(role, name, text, obstacle or missing, path, is_marked(turn), source=turn)
+
+
+def names_of(turn: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the names of a turn's role and text."""
+    if "from" in turn and not ("role" in turn and is_missing(turn["from"])):
+        return "from", "value"
+    return "role", "content"
+
+
+def role_of(name: str) -> str | None:
+    """Return the role that a name stands for: system, user or assistant; None if it is another."""
+    known = name.strip().lower()
+    return _ROLE_OF.get(known) or ("assistant" if known.startswith("gpt") else None)
+
+
+def is_marked(turn: Mapping[str, Any]) -> bool:
+    """Return whether a turn is marked as not to be learned from."""
+    return any(name in turn and _is_zero(turn[name]) for name in _MARKS)
+
+
+def parsed(turns: Sequence[Turn]) -> Parsed:
+    """Return the exchanges of a conversation.
+
+    Requests in a row are one request. An exchange stays as it is (`fixed`) if it has turns of tools, media or
+    no text, several responses, or a mark that it is not to be learned from. So do all that follow media or a
+    late system turn, which nobody who works on a text can see. A response before the first request is left
+    alone. If no exchange can be worked on, the record is skipped, for the first reason.
+    """
+    walk = _Walk()
+    for turn in turns:
+        walk.take(turn)
+    walk.close()
+    exchanges = tuple(walk.exchanges)
+    skip = None
+    if all(exchange.fixed for exchange in exchanges):
+        skip = walk.reason or (NO_RESPONSE if turns else "an empty conversation")
+        if exchanges and walk.reason is None:
+            skip = MARKED
+    elif not is_encodable(walk.system) or not all(_are_encodable(exchange) for exchange in exchanges):
+        skip = NOT_TEXT
+    if skip:
+        return Parsed(walk.system, (), skip)
+    return Parsed(walk.system, exchanges, None, tuple(walk.answers))
+
+
+class _Walk:
+    """The exchanges of the turns taken so far."""
+
+    def __init__(self) -> None:
+        self.system = ""
+        self.exchanges: list[Exchange] = []
+        self.answers: list[Place] = []
+        self.reason: str | None = None  # the first one why an exchange cannot be worked on
+        self._began = False
+        self._requests: list[Turn] = []
+        self._responses: list[Turn] = []
+        self._obstacle: str | None = None  # of the present exchange
+        self._lasting: str | None = None  # of all that follow
+
+    def take(self, turn: Turn) -> None:
+        if turn.role == "system":
+            if not self._began and turn.obstacle is None:
+                self.system = join_distinct((self.system, turn.text or ""))
+                return
+            self.close()
+            self._lasting = self._lasting or turn.obstacle or LATE_SYSTEM
+            self._object_to(self._lasting)
+            return
+        self._began = True
+        if turn.role == "user" and self._responses:
+            self.close()
+        self._object_to(turn.obstacle)
+        if turn.role == "user":
+            self._requests.append(turn)
+            if turn.obstacle and any(kind in turn.obstacle for kind in _MEDIA):
+                self._lasting = self._lasting or turn.obstacle
+        elif turn.role == "assistant" and self._requests:
+            self._responses.append(turn)
+            if len(self._responses) > 1:
+                self._object_to(TWO_RESPONSES)
+        elif turn.role == "assistant":
+            self._object_to("a response without a request")
+            self._obstacle = None
+
+    def close(self) -> None:
+        """End the present exchange."""
+        if self._requests and self._responses:
+            request = "\n\n".join(turn.text or "" for turn in self._requests)
+            if not request.strip() and not self._requests[-1].input.strip():
+                self._object_to(NO_REQUEST)
+            obstacle = self._obstacle or self._lasting
+            fixed = obstacle is not None or any(turn.fixed for turn in self._responses)
+            response = "\n\n".join(turn.text or "" for turn in self._responses)
+            self.exchanges.append(Exchange(request, self._requests[-1].input, response, fixed))
+            self.answers.append(self._responses[0].path)
+        if self._responses:
+            self._requests, self._responses, self._obstacle = [], [], None
+
+    def _object_to(self, obstacle: str | None) -> None:
+        self._obstacle = self._obstacle or obstacle
+        self.reason = self.reason or obstacle
+
+
+def join_distinct(texts: Iterable[str]) -> str:
+    """Join texts, leaving out empty ones and duplicates."""
+    return "\n\n".join(dict.fromkeys(filter(None, texts)))
+
+
+def _are_encodable(exchange: Exchange) -> bool:
+    return all(map(is_encodable, (exchange.instruction, exchange.input, exchange.response)))
+
+
+def _pair_names(item: Mapping[str, Any]) -> tuple[str, str] | None:
+    if "from" in item or "role" in item:
+        return None
+    return next((pair for pair in _PAIRS if pair[0] in item and pair[1] in item), None)
+
+
+def _content(content: Any, field: str, index: int) -> tuple[str | None, str | None]:
+    """Return a turn's text; or, in place of the text, why it has no plain text."""
+    if isinstance(content, str):
+        return content, None
+    if is_missing(content):
+        return None, "a turn without text"
+    if not isinstance(content, list):
+        raise DataError(f'turn {index + 1}: expected a string in "{field}", found {json_type(content)}')
+    texts = []
+    for part in content:
+        match part:
+            case str(text) | {"type": "text", "text": str(text)} | {"type": "text", "value": str(text)}:
+                texts.append(text)
+            case {"type": str(other)} if other != "text":
+                return None, f"a non-text part ({brief(other)})"
+            case _:
+                found = field_names(part) if isinstance(part, dict) else json_type(part)
+                expected = f'parts with "type" and "text" in "{field}"'
+                raise DataError(f"turn {index + 1}: expected {expected}, found {found}")
+    return "\n".join(texts), None
+
+
+def _in_same_shape(content: Any, response: str) -> Any:
+    """Return the response in the shape of the old content: a string, or a list with one text part."""
+    if not isinstance(content, list):
+        return response
+    first = content[0] if content else {"type": "text", "text": ""}
+    if isinstance(first, str):
+        return [response]
+    return [{**first, ("text" if isinstance(first.get("text"), str) else "value"): response}]
+
+
+def _is_zero(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.strip().lower() in ("0", "0.0", "false")
+    return isinstance(value, bool | int | float) and value == 0

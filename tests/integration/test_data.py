@@ -1,0 +1,92 @@
+"""Whole runs over data of other layouts and over odd records: what goes in comes out, with new responses."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from samples.files import write_records
+from tests.conftest import look
+
+ODD = (
+    b'{"id": "a", "instruction": "Say one.", "output": "1."}\n'
+    b'{"id": "a", "instruction": "Say two.", "output": "2."}\n'
+    b'{"id": "b", "instruction": "Say three.", "output": 3}\n'
+    b'{"cut off \xe4\n'
+    b"[1, 2]\n"
+    b'{"id": "c", "instruction": "Say four.", "output": 4}\n'
+)
+SURE = ("--rehearsal-wins", 1, "--max-rounds", 1)
+
+
+def test_bad_records_are_passed_over_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_bytes(ODD)
+    ended = look("evolve", "data.jsonl", "-o", "run", cwd=tmp_path, status=2)
+    assert "line 3 (record 3)" in ended.stderr
+    assert "3 more records cannot be read; --skip-bad passes over such records" in ended.stderr
+    for _ in range(2):
+        ended = look("evolve", "data.jsonl", "-o", "run", "--skip-bad", *SURE, cwd=tmp_path)
+    assert "0 calls" in ended.stderr
+    facts = json.loads(look("stats", "run", "--json", cwd=tmp_path).stdout)["samples"]
+    assert (facts["finished"], facts["skipped"]) == (6, 4)
+    assert facts["skipped_by_reason"]['expected a string in "output", found a number'] == 2
+    look("export", "run", "-o", "out.jsonl", cwd=tmp_path)
+    lines = (tmp_path / "out.jsonl").read_bytes().splitlines()
+    assert lines[2:] == ODD.splitlines()[2:]
+    assert [json.loads(line)["output"].startswith(f"{n}. ") for n, line in enumerate(lines[:2], 1)] == [
+        True
+    ] * 2
+    assert "Sample a#1 of run" in look("show", "run", "a#1", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("record", "options", "field"),
+    [
+        ({"prompt": "Say one.", "completion": "1.", "n": 1}, (), "completion"),
+        ({"question": "Say one.", "response": "1.", "system_prompt": "Be brief."}, (), "response"),
+        ({"ask": "Say one.", "reply": "1.", "n": 1}, ("--columns", "request=ask,response=reply"), "reply"),
+        ({"prompt": "Say one.", "chosen": "1.", "rejected": "2."}, ("--improve", "chosen"), "chosen"),
+        ({"prompt": "Say one.", "chosen": "1.", "rejected": "2."}, ("--improve", "rejected"), "rejected"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["json", "jsonl", "parquet"])
+def test_a_layout_is_kept(
+    tmp_path: Path, record: dict[str, Any], options: tuple[str, ...], field: str, ending: str
+) -> None:
+    write_records(tmp_path / f"data.{ending}", [record, record])
+    look("evolve", f"data.{ending}", "-o", "run", *SURE, *options, cwd=tmp_path)
+    look("export", "run", "-o", "out.jsonl", cwd=tmp_path)
+    for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines():
+        found = json.loads(line)
+        assert found == record | {field: found[field]}
+        assert found[field] != record[field]
+    look("export", "run", "-o", f"out.{ending}", cwd=tmp_path)
+    ended = look("evolve", f"out.{ending}", "-o", "again", *SURE, *options, cwd=tmp_path)
+    assert "2/2 samples" in ended.stderr
+
+
+def test_a_shard_of_the_data_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    shard = tmp_path / "data" / "one.jsonl"
+    write_records(shard, [{"instruction": "Say one.", "output": "1."}])
+    before = shard.read_bytes()
+    look("evolve", "data", "-o", "run", *SURE, cwd=tmp_path)
+    ended = look("export", "run", "-o", shard, cwd=tmp_path, status=2)
+    assert "is the data of this run; choose another file" in ended.stderr
+    assert shard.read_bytes() == before
+
+
+def test_an_export_with_several_exchanges_is_read_again(tmp_path: Path) -> None:
+    turns = [{"from": ("human", "gpt")[n % 2], "value": f"Text {n}."} for n in range(4)]
+    write_records(tmp_path / "data.json", [{"conversations": turns}])
+    look("evolve", "data.json", "-o", "run", *SURE, cwd=tmp_path)
+    look("export", "run", "-o", "alpaca.json", "--to", "alpaca", cwd=tmp_path)
+    look("evolve", "alpaca.json", "-o", "again", *SURE, cwd=tmp_path)
+    look("export", "again", "-o", "out.json", cwd=tmp_path)
+    (before,), (after,) = (
+        json.loads((tmp_path / name).read_text("utf-8")) for name in ("alpaca.json", "out.json")
+    )
+    assert before["history"][0][0] == after["history"][0][0] == "Text 0."
+    assert before["history"][0][1] != after["history"][0][1]
+    assert before["output"] != after["output"]
