@@ -15,9 +15,9 @@ from models.settings import ModelSettings
 from models.token_counter import AUTO
 from nodes.settings import AgentSettings
 
-WHERE_NOT_WHAT = frozenset({"base_url", "role_base_urls", "timeout", "max_input_tokens"})
-"""Fields that change no result: where a model is served, how long to wait for it, and how much can be sent to
-it."""
+WHERE_NOT_WHAT = frozenset({"base_url", "role_base_urls", "timeout", "max_input_tokens", "prompts"})
+"""Fields that change no result: where a model is served, how long to wait for it, how much can be sent to it,
+and where the prompts are, whose texts are compared by their hash."""
 
 FREE_ON_RESUME = WHERE_NOT_WHAT | {"max_tokens"}
 """Fields that may differ when a run is resumed: these and the limit on replies, since a reply that ended

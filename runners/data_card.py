@@ -149,7 +149,7 @@ def _source(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    models = ("model", "role_models", "rehearsal_wins", "prompts")
+    models = ("model", "role_models", "rehearsal_wins")
     left_out = {
         *WHERE_NOT_WHAT,
         *models,

@@ -99,7 +99,12 @@ def in_progress(folder: Path, wanted: Manifest) -> Ledger | None:
             raise RunError(
                 f"{folder} holds a run that was made differently:\n"
                 + "\n".join(f"  {name}: {there} there, {here} here" for name, there, here in different)
-                + "\nUse another folder for this run, or the same settings and data as before."
+                + "\nUse another folder for this run, or the same settings and data as before"
+                + (
+                    ": --prompts FOLDER takes a copy of the prompts that it began with."
+                    if any(name == "texts of the prompts" for name, _, _ in different)
+                    else "."
+                )
             )
         return ledger
     if (folder / manifest.FILE).exists():

@@ -233,4 +233,4 @@ def test_thoughts_in_a_reply_are_named(tmp_path: Path) -> None:
     with StandIn() as server:
         own = 'judge={"response_format": {"type": "text"}}'
         report = check(server, "vllm", tmp_path, "--extra-body", own, model="standin-thinks")
-        assert "holds `<think>`, `</think>`" in report
+        assert "Taken off the reply, as in a run: thoughts" in report

@@ -146,7 +146,8 @@ def test_an_older_ledger_in_a_folder_that_is_read_only_is_refused(old: Path, dis
 
 RUN_7 = DATA / "run_7"
 FAILED = {"withheld": "content filter", "zebra": "truncated", "quince": "refused"}
-MODES_7 = ("--mode", "edit", "--mode", "evolve", "--max-rounds", 2)
+# With the built-in pack of that version, which is `default` in the folder.
+MODES_7 = ("--mode", "edit", "--mode", "evolve", "--max-rounds", 2, "--prompts", RUN_7 / "default")
 
 
 @pytest.fixture

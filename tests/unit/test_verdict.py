@@ -2,6 +2,7 @@
 
 import json
 from itertools import product
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,6 @@ from nodes.judge import Judgment
 from nodes.settings import VerdictForm
 from nodes.verdict import read_verdict, reply_form
 from prompts.pack import FIRST_LINES, FirstLine
-from tests.program import DATA
 
 # What the judge may say in one order, and the points it gives to response 1 and response 2.
 COMPARED = {
@@ -270,7 +270,7 @@ def test_the_forms_of_recorded_requests() -> None:
     assert score == r"(10|[1-9](\.5)?) (10|[1-9](\.5)?)\n[^\s][\s\S]*"
 
 
-CORPUS = json.loads((DATA / "verdicts.json").read_text(encoding="utf-8"))
+CORPUS = json.loads(Path(__file__).with_name("verdicts.json").read_text(encoding="utf-8"))
 TRUTHS = {1: [1, 0], 2: [0, 1], "equal": [1, 1]}
 
 
