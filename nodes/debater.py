@@ -76,7 +76,7 @@ def remembered(memory: list[Message], window: int) -> list[Message]:
     """Return what is left of a debater's conversation before the prompt of the free debate: with that prompt
     the latest `window` messages, and the system messages, which do not count.
 
-    A window of 0 is all of them (SPEC: `memory_window`).
+    A window of 0 is all of them.
     """
     if not window:
         return memory

@@ -101,7 +101,7 @@ def in_progress(folder: Path, wanted: Manifest) -> Ledger | None:
                 + "\n".join(f"  {name}: {there} there, {here} here" for name, there, here in different)
                 + "\nUse another folder for this run, or the same settings and data as before"
                 + (
-                    ": --prompts FOLDER takes a copy of the prompts that it began with."
+                    ": --prompts names the pack that it began with, or a copy of it."
                     if any(name == "texts of the prompts" for name, _, _ in different)
                     else "."
                 )

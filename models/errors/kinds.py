@@ -193,9 +193,6 @@ CODES |= _by_code({TOO_LONG: "exceed_context_size_error"})
 # Gateways in front of several providers
 CODES |= _by_code({NO_BALANCE: "insufficient_user_quota", FILTERED: "sensitive_words_detected"})
 
-# Qwen (DashScope)
-CODES |= _by_code({NO_BALANCE: "Arrearage", FILTERED: "data_inspection_failed DataInspectionFailed"})
-
 # ERNIE (Qianfan V2); its codes that end in `_unsafe` are in PHRASES
 CODES |= _by_code(
     {

@@ -24,7 +24,7 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     record = {"instruction": "Name a fruit.", "output": "Apple."}
     (folder / "data.json").write_text(json.dumps([record]), encoding="utf-8")
     # The judges' calls are the seventh and the eighth of each round.
-    return evolve(folder, "empty:nth=15-", status=1)
+    return evolve(folder, "content_filter:nth=15-", status=1)
 
 
 def story(run: Path, position: int, exchange: int) -> tuple[dict[str, Any], Any]:

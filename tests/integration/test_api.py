@@ -157,7 +157,7 @@ def test_a_run_stopped_by_its_budget_resumes_with_a_larger_one(server: StandIn, 
     data = write(tmp_path / "data.json", records(6))
     settings = settings_for(server, max_rounds=1)
     with pytest.raises(RunStopped, match="--budget-tokens"):
-        coevol.run(data, "run", settings, coevol.Limits(budget_tokens=30_000))
+        coevol.run(data, "run", settings, coevol.Limits(budget_tokens=12_000))
     stopped = coevol.load_run("run")
     assert 0 < len(server.chats()) == len(list(stopped.calls())) < 48
     run = coevol.run(data, "run", settings, coevol.Limits(budget_tokens=10_000_000))

@@ -1,6 +1,7 @@
 """Whole runs through the command: what is finished is kept, and unusable input is refused before any call."""
 
 import json
+import re
 import signal
 import sqlite3
 import time
@@ -164,7 +165,7 @@ def test_a_run_is_extended_by_a_later_stop(tmp_path: Path) -> None:
     ("words", "difference"),
     [
         (("--max-rounds", 2), "max_rounds: 3 there, 2 here"),
-        (("--prompts", "classic"), 'prompts: "default" there, "classic" here'),
+        (("--prompts", "classic"), r"texts of the prompts: default \(\w+\) there, classic \(\w+\) here"),
         (("--mode", "edit"), "modes: evolve there, edit here"),
         (("--judge-persona", "You are strict."), "judge_persona: "),
     ],
@@ -173,7 +174,7 @@ def test_another_run_s_folder_is_refused(words: tuple[str, ...], difference: str
     data = write(tmp_path / "data.json", records(2))
     look("evolve", data, "-o", "run", cwd=tmp_path)
     refused = look("evolve", data, "-o", "run", *words, cwd=tmp_path, status=2)
-    assert difference in refused.stderr
+    assert re.search(difference, refused.stderr)
 
 
 def test_other_data_is_refused_and_moved_data_is_not(tmp_path: Path) -> None:
@@ -211,10 +212,7 @@ def test_a_second_command_on_the_folder_is_refused(use_keys: UseKeys, tmp_path: 
     [
         ('[{"instruction": "a", "output": "b"}', "data.json"),
         ('[{"instruction": 5, "output": "b"}]', "instruction"),
-        (
-            '[{"id": 1, "instruction": "a", "output": "b"}, {"id": 1, "instruction": "a", "output": "b"}]',
-            "id",
-        ),
+        ('[{"id": [1], "instruction": "a", "output": "b"}]', 'in "id"'),
         ("not json", "data.json"),
     ],
 )

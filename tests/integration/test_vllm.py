@@ -115,16 +115,16 @@ def test_a_sample_that_does_not_fit_the_context_fails_alone(vllm: str, tmp_path:
 
 
 def test_a_debate_that_does_not_fit_the_context_is_shortened(vllm: str, tmp_path: Path) -> None:
-    # Debaters end after 600 tokens of noise: four speeches are too much next to pack and record.
-    speeches = json.dumps({"min_tokens": 600, "logit_bias": {"1": 100}})
+    # Debaters end after 720 tokens of noise: four speeches are too much next to pack and record.
+    speeches = json.dumps({"min_tokens": 720, "logit_bias": {"1": 100}})
     words = ("--extra-body", f"positive={speeches}", "--extra-body", f"critical={speeches}")
-    evolve(vllm, tmp_path, "--start", 2, "--stop", 4, "--max-rounds", 1, *ENDING, *words, "--max-tokens", 700)
+    evolve(vllm, tmp_path, "--start", 2, "--stop", 4, "--max-rounds", 1, *ENDING, *words, "--max-tokens", 800)
     assert [result.status for result in results(tmp_path)] == ["done"] * 2
     made = calls(tmp_path, "step, shortened_to, attempts, input_tokens")
     assert {attempts for _, _, attempts, _ in made} == {1}
     advisors = [row for row in made if row[0] == "advisor"]
     assert len(advisors) == 2
-    assert all(to and 3000 < tokens <= 4096 - 700 for _, to, _, tokens in advisors)
+    assert all(to and 2900 < tokens <= 4096 - 800 for _, to, _, tokens in advisors)
     assert "debate was shortened to fit in 2 prompts" in look("stats", "run", cwd=tmp_path).stdout
 
 
