@@ -21,6 +21,7 @@ from sqlalchemy import (
     Select,
     create_engine,
     event,
+    exists,
     func,
     select,
     text,
@@ -273,6 +274,30 @@ class Ledger:
         query = f"SELECT coalesce(sum(rounds), 0), coalesce(sum({unread}), 0) FROM round_totals"  # noqa: S608
         ((rounds, unreadable),) = self.rows(text(query))
         return rounds, unreadable
+
+    def endings(self) -> tuple[int, dict[str, int]]:
+        """Return how many exchanges ended without a failure, and how many of them kept their response, by
+        ending."""
+        query = text(
+            "SELECT ending, sum(exchanges), sum(CASE WHEN accepted_rounds = 0 THEN exchanges ELSE 0 END) "
+            "FROM exchange_totals WHERE ending <> 'failed' GROUP BY ending"
+        )
+        rows = self.rows(query)
+        return sum(ended for _, ended, _ in rows), {ending: kept for ending, _, kept in rows}
+
+    def last_unusable(self, kinds: Collection[str], steps: Collection[str], most: int) -> Sequence[Any]:
+        """Return step, kind and message of the last exchanges' last calls, where these failed with one of
+        `kinds` in one of `steps`; at most so many, the newest first."""
+        later = calls.alias()
+        same = [later.c[name] == calls.c[name] for name in ("sample", "mode", "exchange")]
+        query = (
+            select(calls.c.step, calls.c.failure_kind, calls.c.failure)
+            .where(calls.c.failure_kind.in_(kinds), calls.c.step.in_(steps))
+            .where(~exists().where(*same, later.c.number > calls.c.number))
+            .order_by(calls.c.number.desc())
+            .limit(most)
+        )
+        return self.rows(query)
 
     def failures(self) -> Iterator[tuple[str | None, str]]:
         """Yield the kind and the message of each failed result."""

@@ -58,12 +58,15 @@ class Attempt:
     def received(self, message: AIMessage, call: Call, endpoint: Endpoint) -> None:
         """Take in a reply, usable or not."""
         thoughts = message.additional_kwargs.get(THOUGHTS, "")
-        prompt, is_draft = call.messages, call.purpose == "draft"
-        found = read_reply(message.text, thoughts, prompt=prompt, parts=call.parts, indented=is_draft)
+        is_draft = call.purpose == "draft"
+        # A verdict is no text of the sample's, whatever that is about: a mark at its end is the template's.
+        prompt, parts = ([], ()) if call.purpose == "verdict" else (call.messages, call.parts)
+        found = read_reply(message.text, thoughts, prompt=prompt, parts=parts, indented=is_draft)
         self.reply, self.thoughts = found.text, found.thoughts
         self.finish_reason = finish_reason(message)
         self._count(message.usage_metadata)
-        self.failure = classify_reply(message, found.text, call, endpoint, control_token(found.text, prompt))
+        token = control_token(found.text, call.messages, call.parts)
+        self.failure = classify_reply(message, found.text, call, endpoint, token)
 
     def failed(self, error: Exception) -> None:
         """Take in an error."""

@@ -476,7 +476,7 @@ class _PromptLengths:
             return
         self._reported.add(endpoint)
         self._notify(
-            f"{endpoint.model} at {endpoint.base_url} seems to cut off long prompts: it counted {count:,} "
+            f"{endpoint.model} at {endpoint.shown_url} seems to cut off long prompts: it counted {count:,} "
             f"tokens in one that has at least {fewest:,}. Give the server a larger context (num_ctx at "
             "Ollama), or pass the one it has as --max-input-tokens"
         )

@@ -11,7 +11,7 @@ from openai import DefaultAioHttpClient
 
 from models.call import Call, Message
 from models.errors.classify import classify, classify_reply, finish_reason
-from models.errors.kinds import AT_LIMIT, WHOLE, finish_key
+from models.errors.kinds import AT_LIMIT, WHOLE, Failure, finish_key
 from models.keys import Keys, MissingKey
 from models.limits.budget import longest_reply
 from models.limits.context_window import QUERY_TIMEOUT, model_card
@@ -128,9 +128,21 @@ async def _call(client: RoleClient, role: Role, settings: ModelSettings, keys: K
                 shown = " ".join(keys.redact_reply(reply.text).split())[:60]
                 notes = _taken_off(reply, keys) + _unknown_end(message)
                 return Finding("call", True, f"answered in {seconds:.2f} s: “{shown}”{notes}")
-            failure = found
-        description = f"{failure.kind.key}: {failure.describe(keys.redact)}"
-        return Finding("call", False, description)
+            return Finding("call", False, _unusable(found, reply, keys))
+        return Finding("call", False, f"{failure.kind.key}: {failure.describe(keys.redact)}")
+
+
+def _unusable(failure: Failure, reply: Reply, keys: Keys) -> str:
+    """Return why a reply cannot be used, and what came in its place."""
+    description = f"{failure.kind.key}: {failure.describe(keys.redact)}"
+    if reply.text or not reply.thoughts:
+        return description
+    shown = " ".join(keys.redact_reply(reply.thoughts).split())
+    shown = shown if len(shown) <= 60 else f"{shown[:30].rstrip()} … {shown[-30:].lstrip()}"
+    return (
+        f"{description}\nAll that it sent came as thoughts, which are never read as the reply: “{shown}”\n"
+        "If they are the reply, turn thinking off, or the server's parser of thoughts."
+    )
 
 
 def _taken_off(reply: Reply, keys: Keys) -> str:
@@ -176,9 +188,10 @@ async def _verdict(
             yield Finding("verdict", False, f"{failure.kind.key}: {failure.describe(keys.redact)}")
             return
         asked += 1
-        text = read_reply(message.text, message.additional_kwargs.get(THOUGHTS, ""), prompt=messages).text
+        reply = read_reply(message.text, message.additional_kwargs.get(THOUGHTS, ""))
+        text = reply.text
         if found := classify_reply(message, text, call, client.endpoint, control_token(text, messages)):
-            yield Finding("verdict", False, f"{found.kind.key}: {found.describe(keys.redact)}")
+            yield Finding("verdict", False, _unusable(found, reply, keys))
             return
         if trial.is_readable(text):
             break

@@ -12,8 +12,10 @@ All take time linear in the length of the texts.
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
+from fastchat.conversation import get_conv_template
 from langgraph.runtime import Runtime
 
 from nodes.agent import Node, request_values
@@ -25,7 +27,12 @@ from prompts.pack import Pack, current_pack
 
 
 async def refused_by(
-    draft: str, request: str, response: str, instructions: "Instructions", system: str = ""
+    draft: str,
+    request: str,
+    response: str,
+    instructions: "Instructions",
+    system: str = "",
+    suggestions: str = "",
 ) -> Guard | None:
     """Return the first guard that refuses a draft, None where none does.
 
@@ -35,19 +42,52 @@ async def refused_by(
         response: the current response; empty where there is none.
         instructions: the texts of the prompt pack.
         system: the record's own system prompt.
+        suggestions: what the editor was advised.
     """
     if is_unchanged(draft, response):
         return "unchanged"
-    request = f"{system}\n{request}" if system else request
+    asked, request = request, f"{system}\n{request}" if system else request
     if is_refusal(draft, request, response):
         return "refusal"
     if is_loop(draft, request, response):
         return "loop"
-    if repeats_instructions(draft, request, response, instructions):
+    if (
+        repeats_instructions(draft, request, response, instructions)
+        or is_no_answer(draft, request, response)
+        or returns_suggestions(draft, suggestions)
+    ):
         return "instructions"
     if has_chatter(draft, request, response):
         return "chatter"
-    return "language" if await is_other_language(draft, request, response) else None
+    return "language" if await is_other_language(draft, asked, response, system) else None
+
+
+def own_text(request: str, template: str) -> tuple[str, str]:
+    """Return what a request says apart from the FastChat template that a conversation is written in: the
+    conversation's own system prompt, and its turns without the names of the speakers.
+
+    The template's words, in English, are no sign of what is asked. A plain request comes back as it is.
+    """
+    header, user, assistant = _marks(template) if template else ("", "", "")
+    if not (user and assistant and user in request and request.rstrip().endswith(assistant)):
+        return "", request
+    if header and request.startswith(header):
+        system, turns = "", request[len(header) :]
+    else:
+        system, _, turns = request.partition(user)
+    return system.strip(), turns.replace(user, "\n").replace(assistant, "\n").strip()
+
+
+@cache
+def _marks(template: str) -> tuple[str, str, str]:
+    """Return what a FastChat template writes before the first turn, and before a user's and a reply."""
+    conversation = get_conv_template(template)
+    user, assistant, *_ = conversation.roles
+    conversation.append_message(user, _GAP)
+    conversation.append_message(assistant, None)
+    before, _, after = conversation.get_prompt().partition(_GAP)
+    at = before.rfind(user)
+    return (before[:at], before[at:].strip(), after.strip()) if at >= 0 and user else ("", "", "")
 
 
 # --- unchanged
@@ -77,6 +117,8 @@ _CANNOT = (
     r"|'m\s+(?:not\s+able|unable|not\s+allowed|not\s+permitted|not\s+programmed|not\s+comfortable)"
     r"|do\s+not\s+feel\s+comfortable|don't\s+feel\s+comfortable)"
 )
+_NO_IDIOM = r"(?!help\s+(?:but|it|myself|(?!with)\w{2,20}ing)\b)"
+"""I can't help laughing."""
 _SORRY = (
     r"(?:(?:i['’]?m|i\s+am|we['’]?re|we\s+are)\s+(?:so\s+|very\s+|truly\s+|really\s+)?(?:sorry|afraid)"
     r"|sorry|(?:my\s+)?(?:sincere\s+)?apologies|i\s+apologi[sz]e|i\s+regret|unfortunately|regrettably)"
@@ -88,16 +130,20 @@ _AS_AI = (
 )
 _REFUSALS = re.compile(
     # I'm sorry, but I can't help with that.
-    rf"{_SORRY}\b[^.!?\n]{{0,60}}?\bi\s*(?:{_CANNOT})\s+(?:\w{{1,20}}\s+){{0,2}}?{_REFUSED}"
+    rf"{_SORRY}\b[^.!?\n]{{0,60}}?\bi\s*(?:{_CANNOT})\s+{_NO_IDIOM}(?:\w{{1,20}}\s+){{0,2}}?{_REFUSED}"
     # As an AI language model, I cannot provide …
-    rf"|\b{_AS_AI}[\s,]+(?:\w{{1,20}}\s+){{0,3}}?i\s*(?:{_CANNOT})\s+(?:\w{{1,20}}\s+){{0,2}}?{_REFUSED}"
+    rf"|\b{_AS_AI}[\s,]+(?:\w{{1,20}}\s+){{0,3}}?i\s*(?:{_CANNOT})\s+{_NO_IDIOM}(?:\w{{1,20}}\s+){{0,2}}?{_REFUSED}"
     # I cannot assist with that request.
-    rf"|\bi\s*(?:{_CANNOT})\s+(?:to\s+|be\s+able\s+to\s+|in\s+good\s+conscience\s+)?(?:help|assist|comply|fulfil"
-    r"|(?:provide|generate|create|write|answer|complete|process|do|support|engage|continue|respond)[a-z]*"
+    rf"|\bi\s*(?:{_CANNOT})\s+(?:to\s+|be\s+able\s+to\s+|in\s+good\s+conscience\s+)?{_NO_IDIOM}(?:help|assist|comply|fulfil"
+    r"|(?:provide|generate|create|write|answer|complete|process|do|support|engage|continue|respond|discuss)[a-z]*"
     r"\s+(?:\w{1,20}\s+){0,3}?(?:that|this|these|such|your|the)\b)"
     r"|\bi\s+(?:must|have\s+to|need\s+to|will\s+have\s+to|respectfully)\s+(?:respectfully\s+)?(?:decline|refuse)\b"
     r"|\b(?:this|that|your|the)\s+(?:request|prompt|question|content)\s+(?:is|goes|violates|appears)\b[^.!?\n]{0,40}?"
     r"\b(?:against|violat|inappropriate|harmful|not\s+something\s+i\s+can)"
+    rf"|{_SORRY}\b[^.!?\n]{{0,20}}\b(?:that|this|it)(?:['’]s|\s+is)\s+(?:beyond|outside|not\s+within|more\s+than)\s+"
+    r"(?:of\s+)?(?:what|my|the\s+scope)\b"
+    r"|\b(?:leider|tut\s+mir\s+leid|entschuldigung)\b[^.!?\n]{0,40}?\b(?:kann|darf|möchte|werde)\b[^.!?\n]{0,60}?"
+    r"\b(?:nicht|keine?n?)\b[^.!?\n]{0,40}?\b(?:helfen|beantworten|antworten|bereitstellen|unterstützen|erfüllen|weiterhelfen)"
     r"|\bi\s+decline\s+to\b|\bthat(?:'s|\s+is)\s+not\s+something\s+i\s+can\b",
     re.IGNORECASE,
 )
@@ -105,7 +151,7 @@ _ZH_REFUSALS = re.compile(
     r"(?:抱歉|对不起|不好意思|很遗憾|十分遗憾|非常遗憾)[^。！？\n]{0,20}?(?:无法|不能|没办法|没有办法|不便|难以|不可以)"
     r"[^。！？\n]{0,12}?(?:帮|协助|提供|回答|回复|完成|满足|生成|创作|撰写|写|处理|执行|参与|讨论|继续|给出|支持|答复|改写|修改)"
     r"|作为[^。！？\n]{0,14}?(?:AI|人工智能|语言模型|智能助手|助手|助理|机器人)[^。！？\n]{0,12}?"
-    r"(?:无法|不能|没办法|不便|不可以|不会)[^。！？\n]{0,8}?(?:帮|协助|提供|回答|回复|完成|满足|生成|创作|撰写|写|处理|执行"
+    r"(?:无法|不能|没办法|没有能力|不便|不可以|不会)[^。！？\n]{0,8}?(?:帮|协助|提供|回答|回复|完成|满足|生成|创作|撰写|写|处理|执行"
     r"|参与|讨论|继续|给出|支持|答复|改写|修改)"
     r"|我(?:无法|不能|没办法)(?:帮助?你|帮助?您|协助你|协助您|满足(?:你|您|这|该)|回答(?:你|您|这|该)|完成(?:你|您|这|该)"
     r"|提供(?:这|该|此|相关|您|你)|处理(?:这|该|此)|继续)"
@@ -126,7 +172,8 @@ _SIGNS_OF_REFUSAL = (
     "sorry", "afraid", "apolog", "regret", "unfortunately", "can't", "cannot", "can not", "unable",
     "not able", "won't", "will not", "not allowed", "not permitted", "comfortable", "declin", "refus",
     "request", "prompt", "as an ai", "as a ", "as an ", "not something i", "content", "question", "抱歉",
-    "对不起", "不好意思", "遗憾", "无法", "不能", "没办法", "请求", "违反", "不便",
+    "对不起", "不好意思", "遗憾", "无法", "不能", "没办法", "没有能力", "请求", "违反", "不便", "leid",
+    "entschuld",
 )  # fmt: skip
 """One of these is in every refusal; a quick look."""
 _HEAD = 300
@@ -179,7 +226,18 @@ _LIKE_A_TABLE = re.compile(r"[|{}<>=\\\t]|--|\d\s*[,;xX×*/+]\s*\d")
 
 def is_loop(draft: str, request: str, response: str) -> bool:
     """Whether a draft says the same again and again to its end, and the current response does not."""
-    return _loops(draft, request) and not _loops(response, request)
+    return (_loops(draft, request) and not _loops(response, request)) or _is_repeated(
+        response, draft, request
+    )
+
+
+def _is_repeated(response: str, draft: str, request: str) -> bool:
+    """Whether a draft is nothing but the current response, several times."""
+    if len(draft) < 1.5 * len(response) or _ASKS_FOR_REPETITION.search(request):
+        return False
+    once, again = "".join(response.split()), "".join(draft.split())
+    times, rest = divmod(len(again), max(1, len(once)))
+    return len(once.encode("utf-8", "replace")) >= 30 and not rest and times > 1 and again == once * times
 
 
 def _loops(text: str, request: str) -> bool:
@@ -326,10 +384,11 @@ _VERBS = (
     r"|divides?|summari[sz]es?|describes?|uses?|improves?|corrects?|covers?|answers?|aims?|makes?)"
 )
 _ROLE_TALK = re.compile(
-    r"\bas\s+(?:the|an?|your)\s+(?:editor|advisor|judge|debater|reviewer\s+of\s+this)\b"
-    r"|\bmy\s+(?:role|task|job)\s+(?:as|is\s+to\s+(?:edit|revise|improve|rewrite))"
-    r"|\b(?:good|high[- ]quality|suitable|useful|better|as|for|of)\s+training\s+data\b"
-    r"|\b(?:the|your|both)\s+(?:positive|critical|first|second|other)\s+debaters?\b|\bthe\s+debate\s+(?:above|between)\b"
+    r"(?:^|[.!?:\n]\s{0,3})as\s+(?:the|an?|your)\s+(?:editor|advisor|judge|debater|reviewer)\s*,\s*i\b"
+    r"|\bmy\s+(?:role|task|job)\s+(?:as\s+(?:the|an?|your)\s+(?:editor|advisor|judge|debater|reviewer)\b"
+    r"|is\s+to\s+(?:edit|revise|improve|rewrite)\s+(?:the|this|your|what)\b)"
+    r"|\b(?:is|be|being|makes?|as)\s+(?:good|high[- ]quality|suitable|useful|better)\s+training\s+data\b"
+    r"|\b(?:the|your|both)\s+(?:positive|critical)\s+debaters?\b|\bthe\s+debate\s+above\b"
     r"|\bassistant\s+[12]\b|\bresponse\s+[12]\s*(?:is|by|and|,|:|has)"
     r"|^\W{0,4}your\s+role\s*[:：]|</?(?:suggestions|system_prompt|positive|critical|other_opening)(?:-\d+)?>"
     r"|作为(?:一[名位个])?(?:编辑|评审|裁判|辩手|顾问)[，,]?我|(?:优质|良好|好|高质量|合格)的?训练(?:数据|资料|样本)"
@@ -346,17 +405,99 @@ _OTHER_ROLES = re.compile(
 _SELF_TALK = re.compile(
     r"\b(?:meets?|met|satisf(?:y|ies)|fulfil(?:l|ls|s)?)\s+(?:all\s+(?:of\s+)?)?(?:the|these|those|your)\s+"
     r"(?:\w{1,20}\s+)?(?:criteria|requirements)\s+(?:for\s+(?:being\s+)?(?:a\s+)?good|of\s+a\s+good|set|mentioned|given|listed)"
-    # The revised response now includes …; the answer itself may begin "The answer is …".
-    r"|\b(?:this|the|my)\s+(?:revised|improved|edited|updated|rewritten|new|original|current|previous|old|above"
-    r"|initial|first|better)\s+(?:response|answer|reply|draft|version)\s+\w"
-    r"|(?:^|[.!?:\n]\s{0,3})(?:overall,\s+|in\s+summary,\s+|note\s+that\s+)?(?:this|the|my)\s+(?:response|draft|revision|rewrite)\s+\w"
-    rf"|(?:^|[.!?:\n]\s{{0,3}})this\s+(?:answer|reply|version)\s+(?:\w{{2,20}}ly\s+|also\s+|now\s+){{0,2}}{_VERBS}\b"
-    r"|(?:修改|修订|改进|优化|润色|完善|改写|原|当前|原始|原来|之前|先前|上述|旧)[后的过]{0,2}(?:回答|回复|答复|响应)"
-    r"(?:是|已|更|在|中|没|不|保留|增加|包含|满足|符合|做|能|可|采纳|缺)"
-    r"|(?:^|[。！？：\n\s])[该本此这]个?(?:回答|回复|答复|响应)(?!问|者|是否)[\u4e00-\u9fff]",
+    r"|\bthis\s+is\s+(?:an?|the)\s+(?:better|improved|revised|updated)\s+(?:response|answer)\s+(?:because|since|that|which)\b"
+    # The revised response now includes …
+    r"|\b(?:this|the|my)\s+(?:revised|improved|edited|updated|rewritten)\s+(?:response|answer|reply)\s+"
+    r"(?!(?:of|to|from|in|time|rate)\b)\w"
+    r"|(?:修改|修订|改进|优化|润色|完善|改写|原|当前|原始|原来|之前|先前|上述|旧)[后的过]{0,2}(?:回答|回复|答复)"
+    r"(?:是|已|更|在|中|没|未|不|保留|增加|包含|满足|符合|做|能|可|采纳|缺|准确|虽|较|只|仅|基本)",
     re.IGNORECASE,
 )
-"""Talk of the draft, or of the response before it, as of a response."""
+"""Talk of the response before the draft, or of the draft as of a response."""
+
+_ITSELF = re.compile(
+    r"\W{0,4}(?:(?:overall|in\s+summary|note\s+that|note)\W{1,3})?(?:this|the|my)\s+"
+    r"(?:(?P<before>original|current|previous|old|initial|first|given|existing|(?:assistant|model|ai)['’]s)\s+"
+    r"|(?:new|above|better|final|revised|improved|edited|updated|rewritten|enhanced|refined|polished)\s+)?"
+    r"(?P<noun>response|answer|reply|draft|version|revision|rewrite|rewording|text)\b"
+    r"(?!\s+(?:of|to|from|by|for|in|on|at|time|rate)\b)"
+    r"|[\s（(]{0,3}(?:[该本此这]个?|修改后的?)(?P<han>回答|回复|答复|版本)",
+    re.IGNORECASE,
+)
+"""How a sentence begins that may be about the draft, and may be about anything else that has the name."""
+_OF_TEXT = re.compile(
+    # meets the criteria, follows all the suggestions
+    r"\b(?:meet|satisf|fulfil|address|follow|incorporat|implement|answer|adher|compl[iy]|ignor)\w{0,6}\s+"
+    r"(?:[\w'’]{1,20}[\s,]+){0,4}?(?:requests?|suggestions?|suggested|criteri\w{1,3}|requirements?(?!\s*(?:of\b|:))|feedback|prompt"
+    r"|instructions?|issues?\s+(?:raised|requested|mentioned)|(?:the|user['’]s)\s+question(?!\s+of))\b"
+    # accurately divides
+    r"|\b(?:accurate|clear|direct|correct|effective|concise|adequate|successful|proper|thorough|appropriate|precise)ly\s+"
+    r"(?:divid|address|answer|summari|describ|explain|provid|captur|reflect|convey|follow|meet|cover|identif|rewrit"
+    r"|rephras|present|state|list|convert|translat|incorporat|fulfil)"
+    r"|\bas\s+requested\b|\brequested\s+by\s+the\s+(?:user|assistant)|\bgood\s+training|\b(?:the|your)\s+suggestions\b"
+    r"|\b(?:improv|enhanc|increas)\w{0,5}\s+(?:the\s+)?(?:\w{1,20}\s+)?(?:clarity|readability|wording|flow|tone)\b(?!\s+of\b)"
+    r"|\b(?:clarity|wording|tone|typos?|phrasing|as\s+suggested|lacks?\s+(?:detail|clarity|context|depth)"
+    r"|(?:the|all)\s+facts|adds?\s+(?:more\s+)?details?(?!\s+(?:to|of|about|on)\b))\b"
+    r"|(?:符合|满足)[^。！？\n]{0,8}(?:要求|建议|标准|指令|请求)|准确|清晰|简洁|通顺|流畅|建议|细节|语气|措辞|训练|没有提到|未提|未说明|更加?(?:完整|详细|自然|全面)",
+    re.IGNORECASE,
+)
+"""What is said of a text as a text."""
+_OF_RESPONSE = re.compile(
+    r"\b(?:accurate|informative|concise|well[- ](?:structured|written|organi[sz]ed)|grammatical\w{0,2}"
+    r"|(?:already|more)\s+(?:clear|complete|correct|detailed)"
+    r"|(?:clear|good|correct|complete|fine)\b[^.!?\n]{0,40}?\bbut\b[^.!?\n]{0,20}?\b(?:should|could|does\s+not|lacks))\b",
+    re.IGNORECASE,
+)
+_OF_FORMER = re.compile(
+    r"\b(?:incomplete|here\s+is|(?:should|could|(?:does|did)\s+not|fails\s+to|failed\s+to)\s+(?:also\s+)?"
+    r"(?:mention|explain|include|address|elaborate|state|name))\b",
+    re.IGNORECASE,
+)
+_SENTENCES = re.compile(r"[^.!?。！？\n]+[.!?。！？]*")
+
+
+def _is_about_itself(sentence: str) -> bool:
+    """Whether a sentence is about the draft that it stands in, or the response before it, as a text."""
+    found = _ITSELF.match(sentence)
+    if not found:
+        return False
+    rest = sentence[found.end() :]
+    if found["han"] == "版本":
+        return bool(re.search(r"建议|细节|语气|措辞", rest))
+    if _OF_TEXT.search(rest):
+        return True
+    if found["noun"] not in ("response", "answer", "reply"):
+        return False
+    if found["before"] and _OF_FORMER.search(rest):
+        return True
+    # "The answer is more complete" is said of anything.
+    return found["noun"] != "answer" and bool(_OF_RESPONSE.search(rest))
+
+
+_SHORT = 500
+"""Characters of a draft that is read as a whole."""
+
+
+def _talks_of_itself(text: str) -> bool:
+    """Whether a text ends with talk of itself, or is little else.
+
+    What came up before under the name ("a server sends a response") is meant by it later too.
+    """
+    text = text[-_TAIL:].rstrip().lower()
+    begins = 0 if len(text) <= _SHORT else max(text.rfind("\n\n"), len(text) - 1_200)
+    before = ""
+    for sentence in _SENTENCES.finditer(text):
+        words = sentence[0].strip()
+        found = _ITSELF.match(words)
+        if not found:
+            before += sentence[0]
+        elif sentence.start() >= begins and _is_about_itself(words):
+            name = found["noun"] or found["han"]
+            if name[:6] not in before and not (found["noun"] and "```" in text):
+                return True
+    return False
+
+
 _OTHER_RESPONSES = re.compile(
     r"\bresponse|\brepl(?:y|ies)|\banswers\b|\b(?:this|the|an?|your|my|student\W?s?)\s+(?:\w{1,20}\s+)?answer|\bdraft"
     r"|\b(?:revis|rewrit|review|critiqu|grad|evaluat|assess|compar|rank|rat)\w{0,10}\s+(?:\w{1,20}\s+){0,4}(?:text|essay"
@@ -365,11 +506,15 @@ _OTHER_RESPONSES = re.compile(
 )
 
 _ADVICE_TALK = re.compile(
-    r"\b(?:based\s+on|follow(?:s|ed|ing)?|per|incorporat\w{1,5}|according\s+to|address\w{0,3}|implement\w{0,6}"
-    r"|appl(?:y|ies|ying|ied)|consider\w{0,5}|with|using|taking)\s+(?:all\s+(?:of\s+)?)?(?:the|your|these|those)\s+"
-    r"(?:\w{1,20}\s+)?(?:suggestions?|suggested\s+(?:changes|improvements|edits))\b"
-    r"|\b(?:the\s+)?(?:first|second|third)\s+suggestion\s+(?:is|was|has|asks?|says?)\b"
-    r"|(?:根据|按照|依据|采纳|结合|参考|遵循)(?:了|上述|以上|这些|您的|你的|所给的?|给出的|提供的|顾问的?)*(?:修改|改进|写作)?建议",
+    # At the beginning, where nothing has been suggested yet; later only of the draft ("it follows …").
+    r"(?:\A\W{0,4}(?:here\s+is\s+[^.!?\n]{0,40}?)?(?:based\s+on|following|per|incorporating|according\s+to|addressing|implementing"
+    r"|applying|considering|with|using|taking)|\b(?:it|response|answer|draft|i|i['’]ve|i\s+have)\s+(?:also\s+)?(?:follow(?:s|ed)"
+    r"|incorporate[sd]|implement(?:s|ed)|appl(?:ies|ied)|address(?:es|ed)|considered))\s+(?:all\s+(?:of\s+)?)?"
+    r"(?:the|your)\s+(?:\w{1,20}\s+)?(?:suggestions?|suggested\s+(?:changes|improvements|edits))\b"
+    r"(?!\s+(?:of|from|on|in|by|for|at|made|that)\b)"
+    r"|\b(?:first|second|third)\s+suggestion\s+(?:is|was|has\s+been)\s+(?:followed|implemented|incorporated|addressed|applied|taken)"
+    r"|\A\W{0,4}suggestions?\s*\d{0,2}\s*[:：]"
+    r"|\A\W{0,4}(?:根据|按照|依据|采纳|结合|参考|遵循)了?(?:上述|以上|您的|你的|所给的?|给出的|提供的|顾问的?){1,3}(?:修改|改进|写作)?建议",
     re.IGNORECASE,
 )
 """Talk of the suggestions."""
@@ -389,7 +534,7 @@ _SIGNS_OF_ROLE = (
     "answer ", "reply ", "draft ", "assistant 1", "assistant 2", "<system_prompt", "system_prompt>",
     "positive>", "critical>", "other_opening>", "<positive", "<critical", "编辑", "评审", "裁判", "辩手",
     "顾问", "训练", "回答", "回复", "答复", "响应", "建议", "助手", "suggest", "criteria",
-    "requirements", "version ", "revision ", "rewrite ",
+    "requirements",
 )  # fmt: skip
 """One of these is in all talk of the role; a quick look."""
 
@@ -404,9 +549,11 @@ def repeats_instructions(draft: str, request: str, response: str, instructions: 
     times = 2 if _ABOUT_PROMPTS.search(request) else 1
     if _quotes(draft, request, response, instructions, times):
         return True
-    return any(
+    if any(
         _talks(draft, talk) and not (other.search(request) or _talks(response, talk)) for talk, other in _TALK
-    )
+    ):
+        return True
+    return _talks_of_itself(draft) and not _OTHER_RESPONSES.search(request) and not _talks_of_itself(response)
 
 
 _WINDOW, _MOST = 100, 300
@@ -463,10 +610,94 @@ def _runs(words: Sequence[str], length: int) -> Iterator[str]:
     return (" ".join(words[at : at + length]) for at in range(len(words) - length + 1))
 
 
+_THOUGHTS = re.compile(
+    r"\W{0,4}(?:(?:okay|ok|alright|all\s+right|hmm|so|wait|let\s+me\s+(?:think|see)|let['’]s\s+(?:think|see))"
+    r"[\s,.!:;…-]{1,5}(?:(?:so|let\s+me\s+(?:think|see)|let['’]s\s+(?:think|see))[\s,.!:;…-]{1,5})?){1,3}"
+    r"(?:(?:here|now)[\s,]{1,3})?(?:the|this)\s+user(?:['’]s\s+(?:request|question|asking|query|prompt)"
+    r"|\s+(?:wants|asks|asked|is\s+(?:asking|looking)|needs\s+(?:me|help|an?\s+(?:better|answer|response))|has\s+asked))\b"
+    r"|\W{0,4}the\s+user\s+(?:wants|asks|is\s+asking|asked|needs|would\s+like|said|says|has\s+asked)\b[^\n]{0,300}?\b(?:i|we)\s+"
+    r"(?:need|should|must|have|will|can)\b"
+    r"|\W{0,4}(?:(?:okay|ok|so|first)[\s,.]{1,3})?(?:we|i)\s+(?:need|have|must|should|are\s+asked)\s+(?:to\s+)?(?:now\s+)?"
+    r"(?:produce|write|provide|create|craft|give|rewrite|revise|improve|output)\s+(?:an?|the|this|that)\s+"
+    r"(?:better|improved|revised|final|new)\s+(?:response|answer)\b"
+    r"|\W{0,4}(?:(?:好的?|嗯|首先|现在)[，,。、\s]{1,2}){1,3}(?:我?(?:需要|来)看看?[，,])?(?:这[个位])?用户",
+    re.IGNORECASE,
+)
+"""How a model begins that thinks aloud."""
+
+_TURN = (
+    r"(?:\A|\n[ \t]{0,4}|[.!?。！？][\"”’)]?\s{1,3}|</s>\s?|<\|im_end\|>\s?|(?<=[。！？]))"
+    r"(?P<mark>#{1,4}\s?|\*\*)?"
+)
+_USER_TURN = re.compile(rf"{_TURN}(?P<name>user|human|instruction|用户)(?:\*\*)?\s?[:：]", re.IGNORECASE)
+_OTHER_TURN = re.compile(
+    rf"{_TURN}(?:assistant|ai|bot|chatbot|chatgpt|gpt|response|助手|助理)(?:\*\*)?\s?[:：]", re.IGNORECASE
+)
+_CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+_CALLS_FOR_TURNS = re.compile(
+    r"\bchat|dialog|conversation|transcript|interview|\bscript|role[- ]?play|\bprompt|few[- ]shot"
+    r"|fine[- ]?tun|对话|聊天|访谈|采访|剧本|提示词|角色",
+    re.IGNORECASE,
+)
+
+
+def is_no_answer(draft: str, request: str, response: str) -> bool:
+    """Whether a draft begins with thoughts, or goes on as a transcript of a conversation, where nothing calls
+    for it and the current response does not."""
+    if _THOUGHTS.match(draft[:600]) and not _THOUGHTS.match(response[:600]):
+        return True
+    return (
+        _is_transcript(draft)
+        and not _USER_TURN.search(response)
+        and not (_CALLS_FOR_TURNS.search(request) or _USER_TURN.search(request))
+    )
+
+
+def _is_transcript(text: str) -> bool:
+    """Whether a text has a turn of a user, with a reply or a question to tell it from a heading."""
+    text = _CODE.sub("", text) if "```" in text else text
+    turn = _USER_TURN.search(text)
+    if turn is None:
+        return False
+    if _OTHER_TURN.search(text, turn.end()):
+        return True
+    name = turn["name"]
+    if (turn["mark"] or "").startswith("#") and name.lower() in ("human", "user"):
+        return True
+    line = text[turn.end() : turn.end() + 400].strip().partition("\n")[0].strip()
+    return line.endswith(("?", "？")) or (name == "USER" and turn[0][0] in ".!?<" and len(line.split()) > 1)
+
+
+_ADVISES = re.compile(
+    r"(?:mention|includ|add|explain|clarif|provid|describ|specif|elaborat|expand|rephras|rewrit|reword|shorten|remov|delet"
+    r"|correct|stat|name|emphasi|highlight|avoid|ensur|consider|replac|fix|simplif|mak|us)(?:e|y|s|se|ze|t|d)?\b"
+    r"|[^\n]{0,200}\b(?:should|could|would\s+be\s+better)\b|(?:建议|应|可以|增加|补充|说明|提到|删|改|加|避免|使用|明确)",
+    re.IGNORECASE,
+)
+
+
+def returns_suggestions(draft: str, suggestions: str) -> bool:
+    """Whether a draft is the suggestions themselves, which may hold a whole answer, but here advise."""
+    if not suggestions or not 0.5 < len(draft) / len(suggestions) < 2:
+        return False
+    given, taken = _items(suggestions), _items(draft)
+    shared = set(given) & set(taken)
+    if not taken or len(shared) < 0.8 * max(len(set(given)), len(set(taken))):
+        return False
+    return sum(bool(_ADVISES.match(unit)) for unit in taken) >= len(taken) / 2
+
+
+def _items(text: str) -> list[str]:
+    """Return the sentences of a text, without numbers and headings."""
+    units = [unit.strip(_NUMBERS).lower() for unit in re.split(r"[.!?;。！？；\n:：]+", text)]
+    return [unit for unit in units if len(unit.encode("utf-8", "replace")) > 14]
+
+
 # --- chatter
 
 _YES = (
     r"(?:(?:sure(?:\s+thing)?|certainly|of\s+course|absolutely|definitely|gladly|with\s+pleasure|no\s+problem|okay|ok"
+    r"|natürlich|gerne?|selbstverständlich|klar"
     r"|great(?:\s+question)?|got\s+it|understood|alright|all\s+right|thank(?:s|\s+you)(?:\s+for\s+(?:the|your)\s+\w{1,20})?"
     r"|happy\s+to\s+help|i['’]?d\s+be\s+(?:happy|glad)\s+to(?:\s+help)?|i\s+understand)\b[\s,.!:;—–-]*)"
 )
@@ -477,7 +708,7 @@ _REVISED = (
 _TEXT = r"(?:response|answer|reply|version|draft|text|rewrite|revision|rewording|attempt|message)"
 _OPENS = re.compile(
     # Certainly! Here is …:
-    rf"(?:{_YES}+(?:here(?:['’]s|\s+(?:is|are|you\s+go))|below\s+(?:is|are|you)|the\s+following|this\s+is|please\s+find"
+    rf"(?:{_YES}+(?:here(?:['’]s|\s+(?:is|are|you\s+go))|hier\s+(?:ist|sind)\b|below\s+(?:is|are|you)|the\s+following|this\s+is|please\s+find"
     rf"|i(?:['’]ve|\s+have|['’]ll|\s+will|\s+can|['’]d|\s+would)\b|let\s+me|let['’]s|my\s+)[^\n]{{0,240}}"
     # Here is a rewritten response that addresses the feedback
     rf"|(?:here(?:['’]s|\s+is|\s+are)|below\s+(?:is|are)|this\s+is|the\s+following\s+is|please\s+find(?:\s+below)?)\s+"
@@ -503,6 +734,7 @@ _ANNOUNCES = re.compile(r"[:：]\s*$|\.{3}\s*$|…\s*$")
 _OFFERS = (
     r"i\s+hope\s+(?:this|that|these|it|the\s+(?:above|revised|updated|improved))\b[^\n]{0,60}"
     r"(?:help|useful|meets|clarif|answer|works|suits|satisf|finds)"
+    r"|ich\s+hoffe,?\s+(?:das|dies|diese\s+\w{1,20})\s+(?:hilft|helfen)\b|lass(?:en\s+sie)?\s+(?:es\s+)?mich\s+(?:gerne?\s+)?wissen"
     r"|hope\s+(?:this|that|it)\s+helps|(?:please\s+)?(?:feel\s+free\s+to|do\s+not\s+hesitate|don['’]t\s+hesitate)\s+(?:to\s+)?"
     r"(?:ask|reach\s+out|let\s+me|contact\s+me|tell\s+me)"
     r"|(?:please\s+)?(?:just\s+)?let\s+me\s+know\s+(?:if|whether|how|what|in\s+case|should)"
@@ -512,16 +744,13 @@ _OFFERS = (
     r"(?:help|assist)"
 )
 _REMARKS = (
-    r"(?:this|the|my)\s+(?:\w{1,20}\s+)?(?:revised|rewritten|improved|updated|edited|new|enhanced|refined|polished)"
-    r"\s+(?:version|response|answer|reply|text|draft)\s+(?:\w{1,20}\s+)?(?:add|fix|improv|address|incorporat|includ|keep|maintain"
-    r"|provid|clarif|ensur|remov|correct|follow|now|is|has|aims|should|expand|reflect|tak|make|preserv|meet|offer|give|focus)"
-    r"|this\s+(?:version|rewrite|revision|draft)\s+(?:\w{1,20}\s+)?(?:add|fix|improv|address|incorporat|includ|keep|maintain|provid"
-    r"|clarif|ensur|remov|correct|follow|now|is|has|aims|should|expand|reflect|tak|make|preserv|meet|offer|give|focus)"
-    r"|note\s*[:：]\s*(?:i|this\s+(?:version|response|answer|revision)|the\s+(?:above|revised|response|revision|original))\b"
+    r"note\s*[:：]\s*(?:i|this\s+(?:version|response|answer|revision)|the\s+(?:above|revised|response|revision|original))\b"
     r"|\(?(?:i\s+have|i['’]ve|i)\s+(?:also\s+)?(?:revis|rewrit|rewrot|edited|improv|incorporat|kept\s+the|removed\s+the|added\s+"
     r"(?:a|an|more|the|some)|made\s+(?:the|some|a\s+few|several|these|minor)\s+(?:\w{1,20}\s+)?(?:changes|edits|revisions|improvements"
     r"|adjustments))"
     r"|(?:key\s+|main\s+|summary\s+of\s+|list\s+of\s+)?(?:changes|revisions|improvements|edits)\s+(?:made|include)\b"
+    r"|(?:changes|edits|revisions|improvements)\s*[:：]\s*(?:added|removed|fixed|corrected|changed|rephrased|clarified"
+    r"|expanded|improved|replaced|i\b)"
     r"|explanation\s+of\s+(?:the\s+)?(?:changes|revisions)|word\s+count\s*[:：]\s*\d+"
 )
 _CLOSES = re.compile(
@@ -530,7 +759,6 @@ _CLOSES = re.compile(
     r"|(?:如果|如)(?:您|你|有)[^\n。！]{0,40}(?:请|欢迎)?(?:随时|告诉我|告知我|联系我|提问|问我|联系)"
     r"|(?:请|欢迎)随时(?:告诉|告知|联系|提问|提出|问)|还有(?:什么|其他)[^\n。]{0,20}(?:吗|帮)"
     r"|(?:注|注意|说明|备注)\s*[:：]\s*(?:我|本|这|此|该|以上|修改|已)[^\n]{0,20}(?:修改|改写|优化|版本|回答|回复|润色|调整)"
-    r"|(?:此|这|该|本|新|修改后的?)个?(?:版本|回答|回复|修改)(?:在|已|增加|修正|改进|更|保留|补充|采纳|对|使)"
     r"|(?:主要|具体)?(?:修改|改动|改进|优化)(?:说明|之处|内容|点|如下))",
     re.IGNORECASE,
 )
@@ -546,12 +774,19 @@ _CALLS_FOR_REVISION = re.compile(
 )
 
 
+_OFFERED = re.compile(r"\b(?:tell|let|contact)\s+(?:me|us)\b|\bhope\b|告诉我|联系|希望", re.IGNORECASE)
+"""In a text to be revised: its own offers and hopes."""
+
+
 def has_chatter(draft: str, request: str, response: str) -> bool:
     """Whether a draft opens or closes with words to the person who reads it, or about the draft, that are no
     part of an answer, and the current response does not."""
     text = draft.strip()
     return (_opens(text) and not _opens_somehow(response) and not _asked_for_revision(text, request)) or (
-        _closes(text) and not _closes(response.strip()) and not _CALLS_FOR_CHATTER.search(_last(request))
+        _closes(text)
+        and not _closes(response.strip())
+        and not _CALLS_FOR_CHATTER.search(_last(request))
+        and not (_CALLS_FOR_REVISION.search(_last(request)) and _OFFERED.search(_last(request)))
     )
 
 
@@ -587,7 +822,16 @@ def _closes(text: str) -> bool:
     sentences = [
         sentence for sentence in re.split(r"(?<=[.!?])\s+|(?<=[。！？])|\n", last) if sentence.strip()
     ]
-    return any(_CLOSES.match(part.strip()) for part in (last, *sentences[-2:]))
+    before = text[: text.rfind(last)]
+    return any(
+        # What is the whole draft is its answer; and who tells of himself may well have added something.
+        part.strip() != text.strip() and not (_DEED.match(part) and re.search(r"\bI\b", before))
+        for part in (last, *sentences[-2:])
+        if _CLOSES.match(part.strip())
+    )
+
+
+_DEED = re.compile(r"[\W_]*i\s+(?:also\s+)?(?:kept|removed|added)\b", re.IGNORECASE)
 
 
 def _last(request: str) -> str:
@@ -612,8 +856,17 @@ def guards(mode: Mode) -> Node[RefusedView]:
         if settings.guards == "off":
             return {}
         told = instructions_of(await current_pack(settings.prompts), settings, mode)
-        request = request_values(state)["request"]
-        guard = await refused_by(state["draft"], request, state["response"], told, state["system"])
+        # Conversations are worked on in graph/, whose settings have the template.
+        template = getattr(settings, "conversation_template", "")
+        system, request = own_text(request_values(state)["request"], template)
+        guard = await refused_by(
+            state["draft"],
+            request,
+            state["response"],
+            told,
+            f"{state['system']}\n{system}".strip(),
+            state.get("suggestions", ""),
+        )
         return refuse(state, guard) if guard else {}
 
     return node

@@ -74,10 +74,10 @@ _NAMED = re.compile(
 )
 
 
-async def is_other_language(draft: str, request: str, response: str) -> bool:
+async def is_other_language(draft: str, request: str, response: str, system: str = "") -> bool:
     """Whether a draft is surely in a language that neither its request nor the current response is in.
 
-    Never where the request names a language or asks for a translation.
+    Never where the request or its system prompt names a language or asks for a translation.
     """
     if _shared(_words(draft[:SAMPLE]), response[: 3 * SAMPLE]):
         return False
@@ -88,14 +88,20 @@ async def is_other_language(draft: str, request: str, response: str) -> bool:
     others = [text for text in (_prose(response), _prose(request), _end(request)) if text]
     # What one of them has a tenth of its letters in may be what the draft has to be in.
     called_for = {name for text in others for name in _used(_by_script(text))}
+    instructed = _prose(system)
+    if called_for and instructed:
+        # Many a system prompt is English whatever the conversation is in: alone it calls for no Latin script.
+        called_for |= {*_used(_by_script(instructed))} - {"Latin"}
+        others.append(instructed)
     if not called_for:
         return False
+    named = _NAMED.search(request) or _NAMED.search(system)
     if script not in called_for:
-        return not _NAMED.search(request)
+        return not named
     if letters[script] < MIN_LETTERS_OF_SURE or script not in ("Latin", "Cyrillic", "Arabic"):
         return False
     words = _words(sample)
-    if any(_shared(words, other) for other in others) or _NAMED.search(request):
+    if any(_shared(words, other) for other in others) or named:
         return False
     return await _is_other(sample, others)
 

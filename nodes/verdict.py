@@ -14,7 +14,8 @@ one of a few statements as a whole. So a line that mentions an assistant, denies
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
+from itertools import takewhile
 from typing import Literal, NamedTuple
 
 from nodes.settings import VerdictForm
@@ -58,37 +59,85 @@ def _escaped(text: str) -> str:
 def read_verdict(reply: str, form: VerdictForm, first_line: FirstLine | None = None) -> list[float] | None:
     """Return the points for response 1 and response 2 in a judge's reply; None where it cannot be read.
 
-    `first_line` is the one that the judge was asked for, if that is not the usual one.
+    `first_line` is the one that the judge was asked for, if that is not the usual one. Its own words are read
+    first, and others only if the usual reading takes none of its words for another verdict.
 
-    The first line with content counts; rules, fences and labels ("Verdict:") are not content. Where it is no
-    verdict, the later lines count that are a verdict and nothing else, if all of these agree. What is in the
-    tags of thoughts is not read. An ambiguous reply is not read.
+    The first line with content counts, unless the next line or one with a label is another verdict; rules,
+    fences and labels ("Verdict:") are not content. Where it is no verdict, the later lines count that are a
+    verdict and nothing else, if all of these agree. What is in the tags of thoughts is not read. An ambiguous
+    reply is not read.
     """
     text = _without_thoughts(reply.strip())[:MAX_CHARS]
-    own = _own(text, first_line) if first_line and first_line not in FIRST_LINES.values() else None
+    own = first_line if first_line not in FIRST_LINES.values() else None
     if form == "score":
-        scores = own if isinstance(own, list) else _scored(text)
+        scores = _own_scores(text, own) if isinstance(own, str) else _scored(text)
         return scores if scores and all(LOWEST <= score <= HIGHEST for score in scores) else None
-    better = own if isinstance(own, str) else _compared(text)
+    better = _own_better(text, own) if isinstance(own, tuple) else _compared(text)
     return list(_POINTS[better]) if better else None
 
 
-def _own(text: str, first_line: FirstLine) -> Better | list[float] | None:
-    """Return the verdict in the very words that were asked for, if the reply begins with them.
+# --- a first line of the pack's own
 
-    In JSON, which some servers are held to, they are a value.
+
+def _own_scores(text: str, first_line: str) -> list[float] | None:
+    """Return the scores in the very words that were asked for, otherwise as usual if that means the same."""
+    pattern = _escaped(_own_line(first_line)).replace(_escaped("{score}"), r"(\d{1,2}(?:\.\d{1,2})?)")
+    for line in _own_lines(text)[:1]:
+        if found := re.fullmatch(rf"{pattern}[ .!。*`\"']*", line):
+            return [float(score) for score in found.groups()]
+    example = _scored(first_line.replace("{score}", "3", 1).replace("{score}", "7", 1))
+    return _scored(text) if example in (None, [3.0, 7.0]) else None
+
+
+def _own_better(text: str, first_line: tuple[str, ...]) -> Better | None:
+    """Return the verdict in the very words that were asked for, otherwise as usual if that means the same.
+
+    Where the words are those of several verdicts, they are copies of what may be replied.
     """
-    value = (
-        next((value for key, value in _fields(text, str) if _is_label(key)), "") if text[:1] == "{" else ""
-    )
-    line = (value or text).splitlines()[0].strip().strip("*`\"'").strip().casefold() if value or text else ""
-    if isinstance(first_line, str):
-        pattern = _escaped(first_line.casefold()).replace(_escaped("{score}"), r"(\d{1,2}(?:\.\d{1,2})?)")
-        found = re.fullmatch(pattern, line)
-        return [float(score) for score in found.groups()] if found else None
-    names = dict(zip((name.casefold() for name in first_line), _POINTS, strict=True))
-    are_copied = [line.strip().casefold() for line in text.splitlines()[:3]] == list(names)
-    return None if are_copied else names.get(line)
+    names: dict[str, Better] = dict(zip(map(_own_line, first_line), _POINTS, strict=True))
+    said = [_own_name(line, names) for line in _own_lines(text, names)]
+    if said and said[0]:
+        return None if said[1:2] and said[1] and said[1] != said[0] else said[0]
+    if given := {better for better in said if better}:
+        return given.pop() if len(given) == 1 else None
+    return _compared(text) if all(map(_is_usual, first_line, _POINTS)) else None
+
+
+def _is_usual(name: str, better: Better) -> bool:
+    """Whether these words are usually read as this verdict, or as none and name no other side."""
+    if usual := _compared(name):
+        return usual == better
+    others = {"1": "②|2|b|two|second", "2": "①|1|a|one|first"}.get(better)
+    return not (others and re.search(rf"(?<![a-z0-9])(?:{others})(?![a-z0-9])", _normalized(name)))
+
+
+def _own_lines(text: str, names: Container[str] = ()) -> list[str]:
+    """Return the lines with content, lower-case and without labels; of JSON, the value of the verdict.
+
+    Rules, fences and tags are no content, unless they are one of `names`.
+    """
+    if text[:1] == "{":
+        text = next((value for key, value in _fields(text, str) if _is_label(key) and value), text)
+    lines = [_own_line(raw) for raw in text.splitlines() if not _FENCE.match(raw)]
+    return [line for line in lines if line in names or re.search(r"[^\W_]", _TAG.sub("", line))]
+
+
+def _own_line(raw: str) -> str:
+    line = re.sub(r"^\s*(?:[-+•]|\d[.)])\s+", "", raw[:MAX_LINE]).casefold()
+    line = (_TAG.sub("", line).strip(" \t*`\"'#") or line).strip()
+    label, colon, value = line.replace("：", ":").partition(":")
+    return value.strip(" \t*`\"'") if colon and _is_label(_normalized(label)) else line
+
+
+def _own_name(line: str, names: dict[str, Better]) -> Better | None:
+    if line in names:
+        return names[line]
+    said = {
+        better
+        for name, better in names.items()
+        if name and line.startswith(name) and _BARE_REST.match(line[len(name) :].lstrip("*`\"'"))
+    }
+    return said.pop() if len(said) == 1 else None
 
 
 # --- words
@@ -104,7 +153,8 @@ _NOUN = _any("""assistant|response|answer|reply|option|candidate|output|model|ve
 _ZH_NOUN = _any("助手|助理|回答|回复|答案|回应|响应|答复|选项|模型|版本|アシスタント|응답|답변|어시스턴트")
 _ADVERB = _any("""overall|clearly|definitely|slightly|much|far|by far|a bit|a little|somewhat|marginally|
     significantly|generally|considerably|substantially|still|simply|just|ultimately|the|a|an|both|then|
-    also|here|obviously|therefore|thus""")
+    also|here|obviously|therefore|thus|probably|likely|arguably|
+    deutlich|klar|etwas|leicht|insgesamt""")
 _BETTER = _any("""better|best|superior|preferable|preferred|favou?red|stronger|strongest|winner|winning|
     besser|meilleure?|mejor|migliore|melhor|лучше|my (?:choice|pick|preference)|my preferred""")
 _THING = _any("""response|answer|assistant|reply|one|choice|option|pick|output|version|text|work|
@@ -115,14 +165,16 @@ _DOES = _any("""is|was|gave|gives|provides|provided|wrote|writes|has|had|offers|
 _EQUAL = _any("""equal|equals|tie|tied|draw|a tie|a draw|a toss-up|equally (?:good|well written|well|
     strong|helpful|great|matched|useful|valid|effective|suitable|preferable)|of (?:the same|equal|
     equivalent) quality|of equal (?:value|merit)|equal in (?:quality|value|merit)|equivalent|on par|
-    identical|the same|even|no (?:clear |real |significant |meaningful )?(?:difference|preference)|
-    gleichstand|unentschieden|gleich gut|égalité|ex æquo|empate|pareggio|ничья|引き分け|同点|무승부|동점""")
+    identical|(?:the )?same|even|no (?:clear |real |significant |meaningful )?(?:difference|preference)|
+    gleichstand|unentschieden|gleich(?: gut)?|gleichwertig|
+    ebenbürtig|égalité|ex æquo|empate|pareggio|ничья|引き分け|同点|무승부|동점""")
 _ZH_EQUAL = _any(
-    """平局|平手|打平|平|相等|相当|相同|一样|一样好|同样好|同样出色|同等|不分上下|不相上下|不分伯仲|难分高下|旗鼓相当|没有区别|没有差别|质量相当|水平相当"""
+    """平局|平手|打平|平|相等|相当|相同|一样|一样好|同样好|同样出色|同等|不分上下|不相上下|不分伯仲|难分高下|旗鼓相当|没有区别|没有差别|质量相当|水平相当|
+    差不多"""
 )
 _CORE = _any("""verdicts?|judge?ments?|judge|decision|answer|output|result|choice|chosen|choose|winner|
-    winning|best|better|preferred|preference|prefer|selected|selection|select|pick|conclusion|ruling|
-    overall|final|scores?|ratings?|points|urteil|ergebnis|gewinner|jugement|gagnant|veredicto|resultado|
+    winning|best|better|ranking|preferred|preference|prefer|selected|selection|select|pick|conclusion|ruling|
+    overall|final|scores?|ratings?|points|urteil|ergebnis|gewinner|sieger|jugement|gagnant|veredicto|resultado|
     ganador|вердикт""")
 _ZH_CORE = _any(
     """结论|输出|判断|判定|判决|裁决|评判|答案|结果|选择|胜者|胜出者?|获胜者?|更好|更优|最佳|较好|优胜者?|评分|得分|分数|打分|総合|結論"""
@@ -154,17 +206,28 @@ _LETTER = r"[a-zà-öø-ÿа-я]"
 _NAME = re.compile(
     rf"(?<![a-z0-9])(?:the |la |le |die )?{_NOUN} ?(?:#|no\.? ?|number |-)?"
     r"(?P<number>[12ab]|one|two)(?![a-z0-9]|[.,/:]\d|%)"
-    rf"(?:(?:'s?)? (?:response|answer|reply|output|version|text)(?!{_LETTER}))?"
+    rf"(?:(?:'s?)? (?:response|answer|reply|output|version|text)(?!{_LETTER})|'s(?=[.,;:!]|$))?"
     rf"|(?<![a-z])(?:the )?(?P<nth>first|second|1st|2nd) {_NOUN}(?!{_LETTER})"
     rf"|(?<![a-z])the (?P<the>first|second|1st|2nd|former|latter)(?: one(?!{_LETTER})|(?= (?:is|was|wins)\b))"
     rf"|(?<![两个])(?:{_ZH_NOUN}|assistant|response) ?(?P<zh>[12ab一二])号?"
     rf"(?![a-z0-9下个些样般致直定旦种段项])(?: ?的 ?{_ZH_NOUN})?(?: ?的?表现|的内容)?"
     rf"|第 ?(?P<zh_nth>[12一二]) ?[个份条种位款]? ?{_ZH_NOUN}|(?P<zh_the>前者|后者)"
+    r"|第 ?(?P<zh_one>[12一二]) ?[个份条种位款](?=[更较比要最优胜好没]|明显|略|稍)(?!更?[好优佳]的)"
+    rf"|(?<!{_LETTER})(?:die |der )?(?P<de>erste|zweite) {_NOUN}(?!{_LETTER})"
+    r"|^(?:die|der) (?P<de_is>erste|zweite)(?= ist\b)|(?<= than )the (?P<than>first|second)(?=[.!]?$)"
+    r"|(?<=选)第 ?(?P<zh_pick>[12一二]) ?个(?=[.!。]?$)"
 )
-_SECOND = {"2", "b", "two", "second", "2nd", "latter", "二", "后者"}
+_SECOND = {"2", "b", "two", "second", "2nd", "latter", "二", "后者", "zweite"}
 _PLURAL = re.compile(rf"(?:both )?{_NOUN}s? (?:1|a) (?:and|&) (?:2|b)(?![a-z0-9])")
-_PAIR = re.compile(r"(?:both )?(?:①(?: and | & |, |和|与|、|跟)②|②(?: and | & |和|与)①)")
+_PAIR = re.compile(
+    r"(?:both )?(?:①(?: and | & |和|与|、|跟)②|②(?: and | & |和|与)①"
+    r"|(?<!to )(?<!with )(?<!like )(?<!than )①, ②)"
+)
 _TWICE = re.compile(r"([①②])[ ,/=-]*\(?(?:by |from |i\.e\.,? )?\1(?:'s)?\)?")
+_NOT_THE_OTHER = re.compile(
+    r"([①②])(?:(?:, | )(?:and )?(?:rather than|instead of|not) |[, ]?(?:而不是|而非|不是) ?)(?!\1)[①②]"
+    r"(?=\s*(?:$|[.;!。,:(—–]))"
+)
 _QUOTED = re.compile(r"^(?:'(.*)')$|^\((?=.{1,20}\)$)(.*)\)$")
 _TIGHT = re.compile(
     r"(?<=[①②\u3040-\u9fff]) (?=[\u3040-\u9fff])|(?<=[\u3040-\u9fff]) (?=[①②])|(?<=[<]) | (?=[>])"
@@ -207,7 +270,9 @@ def _normalized(raw: str) -> str:
     line = "".join(char for char in line if unicodedata.category(char) not in ("So", "Sk", "Cf", "Mn"))
     line = _PLURAL.sub("both", " ".join(_TAG.sub(" ", line).split()))
     line = _NAME.sub(lambda found: "②" if found[found.lastgroup or 0] in _SECOND else "①", line)
-    line = _TWICE.sub(r"\1", _PAIR.sub("both", _TIGHT.sub("", line)))
+    line = _PAIR.sub("both", _TIGHT.sub("", line))
+    line = _COPIED_HEADING.sub(r"\1:", line) if _COPIED_HEADING.fullmatch(line) else _TWICE.sub(r"\1", line)
+    line = _NOT_THE_OTHER.sub(r"\1", line)
     for beginning in (_NUMBERED, _BULLET):
         line = line[found.end() :] if (found := beginning.match(line)) else line
     line = line.strip(" |").replace(" ;", ";").replace(" ,", ",").replace(" .", ".")
@@ -257,6 +322,7 @@ _WINS = re.compile(
     r"(?:好|优|佳|胜|优秀|出色|胜出|获胜|胜一筹|优越|更胜一筹)(?:一些|一点|些|了)?的?(?:那?一?个|回答|回复|答案)?"
     r"|(?P<x6>[①②])(?:明显|略|稍|整体)?(?:优于|好于|胜过|强于|胜于)(?P<y6>[①②])"
     r"|(?P<y7>[①②])(?:不如|不及|逊于|差于)(?P<x7>[①②])"
+    r"|(?P<y10>[①②])(?:并|明显)?没有?(?P<x10>[①②])(?:那么|这么)?(?:好|优秀|出色)"
     r"|(?P<x8>[①②])の方が(?:良い|優れている|よい)(?:です)?"
     r"|(?P<x9>[①②])(?:이|가)? ?더 (?:낫다|좋다|낫습니다|좋습니다)"
 )
@@ -264,7 +330,8 @@ _WINS = re.compile(
 
 _WE = _any("""(?:it|this|that|they|there|both|these|the two|we have|i (?:call|declare) (?:it|
     this))(?: of them)?(?: of the)?(?: NOUNs?| replies| sides)?(?: (?:are|is|was|were|have|has|end in|
-    deserve|did|do|perform|performed))?|it's|they're|there's|neither is better""").replace("NOUN", _NOUN)
+    deserve|did|do|perform|performed))?|it's|they're|there's|neither is better|
+    beide(?: NOUN(?:en)?)?(?: sind)?""").replace("NOUN", _NOUN)
 _ABOUT = _any("""roughly|about|essentially|basically|nearly|approximately|practically|quite|considered|
     deemed|judged|in|as|result in""")
 _BETWEEN = _any(
@@ -296,7 +363,7 @@ _THINK = re.compile(
 _CHOOSE = re.compile(
     rf"(?:(?:(?:i|we){_WILL}?{_OFTEN}* )?"
     r"(?:choose|select|pick|prefer|chose|go with|favou?r|vote for|opt for|lean towards?|declare|recommend)"
-    r"|我(?:会|将)?(?:选择|选|更喜欢|更倾向于|更倾向|支持|偏好|推荐)|选择|选)[: ]*"
+    r"|ich (?:bevorzuge|wähle)|我(?:会|将)?(?:选择|选|更喜欢|更倾向于|更倾向|支持|偏好|推荐)|选择|选)[: ]*"
 )
 _OVER_THE_OTHER = re.compile(
     r"(?:as (?:the )?(?:better|best|winner|preferred|winning)|over|to|rather than)\b.*"
@@ -310,17 +377,41 @@ _BREAK = re.compile(
     rf"|(?<!{_LETTER})(?:{_CONDITIONS}|{_CONTRASTS}|because|since|as|due to|and|so)(?!{_LETTER})"
     r"|因为|由于|而且|它|其"
 )
+_TAKEN_BACK = re.compile(
+    rf"(?:[①②]|\b{_BETTER}),? (?:but |and |only )?(?:(?:said|says|thought|thinks) (?:no ?(?:body|one)|never)"
+    r"|or so (?:it|they|one|he|she|some)\b|at first (?:glance|sight)|on the surface"
+    r"|according to (?:the )?(?:critique|critics?|advisor|suggestions|some|others)"
+    r"|i (?:do not|don't|disagree|doubt)(?! see| find| have)"
+    r"|(?:which|that|this|it)(?:'s| is| was| would be)"
+    r" (?:not (?:true|the case|correct|so)|false|wrong|untrue))"
+    r"|^(?:at first (?:glance|sight)|on the surface)\b"
+    r"|\b(?:some|one|you|people|many|others|critics) (?:would|might|could|may|will) (?:say|think|argue|claim)"
+    r"[.!]*$|(?:[,.!]| -) (?:not|no|wrong|false)[.!]*$|^(?:the )?same as\b|才怪|^乍看|^表面上"
+)
+"""What makes a statement that of somebody else, or denies it."""
 _CONDITION, _CONCESSION = re.compile(_CONDITIONS), re.compile(_CONCESSIONS)
 _CONTRAST = re.compile(rf"(?<!{_LETTER})(?:{_CONTRASTS})(?!{_LETTER})")
 _SENTENCE_END = re.compile(r"[.;!?。]")
 _REASON = re.compile(rf"{_BECAUSE}\b|因为|由于|理由|原因")
 _BARE_REST = re.compile(rf"\s*(?:$|[.!。;]\s*$|[,(:—–]?\s*(?:- )?(?:{_REASON.pattern}))")
+_MARGIN = re.compile(
+    rf"\s*\((?:by )?(?:{_ADVERB}|{_BETTER}|narrowly|a (?:small|slight|narrow) margin)"
+    rf"(?: (?:{_ADVERB}|{_BETTER}))*\)\s*[.!]?\s*$"
+)
 _NAMED_REST = re.compile(rf"{_BARE_REST.pattern}|[.!。](?!\d)")
 _FURTHER = re.compile(r"[,.]? ?[\w①②]")
 _BARE: dict[str, Better] = {
     "1": "1", "a": "1", "one": "1", "一": "1", "2": "2", "b": "2", "two": "2", "二": "2",
 }  # fmt: skip
 _HEADING = re.compile(r"([①②]):?")
+_COPIED_HEADING = re.compile(r"([①②]),? \(?(?:by|from) \1\)?:?")
+"""What the prompt writes above a response."""
+_BARE_IN_STATEMENT = re.compile(
+    r"^[12ab](?= (?:is|was|wins?|beats|outperforms|surpasses)\b)|(?<= than )[12ab]$|(?<= beats )[12ab]$"
+)
+_RANKED = re.compile(r"[①1a] ?(?P<sign>[<=>]) ?[②2b]|[②2b] ?(?P<turned>[<=>]) ?[①1a]")
+_RANKS: dict[str, Better] = {">": "1", "<": "2", "=": "equal"}
+_TURNED: dict[str, Better] = {">": "2", "<": "1", "=": "equal"}
 _ASKED = re.compile(r"\s*assistant [12]\s*")
 
 
@@ -342,7 +433,11 @@ def _compared(text: str) -> Better | None:
     first = _first_line(lines[0])
     has_parts = len(headings) == 2 and not _ASKED.fullmatch(text.splitlines()[0])
     if first and not (has_parts and first.kind == "named"):
-        return first.better
+        # A second verdict that says otherwise, on the next line or announced as such, makes both doubtful.
+        following = lines[1:2] if lines[1:3] != ["①", "②"] else []
+        following += [line for line in lines[1:] if _label_off(line)[1]]
+        others = (_clause(line.rstrip(" .!。"), named=True) for line in following)
+        return None if any(said and said.better != first.better for said in others) else first.better
     # Headings are no verdicts.
     lines = [line for line in lines if not _HEADING.fullmatch(line)] if has_parts else lines[1:]
     values = [value for key, value in _fields(text) if _is_label(key)]
@@ -364,6 +459,8 @@ def _without_options(lines: list[str]) -> list[str]:
 def _first_line(line: str) -> _Statement | None:
     """Return what a line says, which may continue with reasons; None where it says nothing, or two things."""
     line, labelled = _label_off(line)
+    if _TAKEN_BACK.search(line):
+        return None
     head, colon, _ = line.partition(":")
     if colon and _TIE.fullmatch(head):
         return _Statement("equal", "tie")
@@ -398,7 +495,7 @@ def _first_line(line: str) -> _Statement | None:
 def _may_follow(said: _Statement, rest: str, *, labelled: bool, is_first: bool) -> bool:
     """Whether what follows on the line leaves a name, a number or a letter a verdict."""
     if said.kind == "named":
-        return labelled or (is_first and bool(_NAMED_REST.match(rest)))
+        return labelled or (is_first and bool(_NAMED_REST.match(rest) or _MARGIN.match(rest)))
     if said.kind == "bare":
         return bool(_BARE_REST.match(rest)) or (labelled and not _FURTHER.match(rest))
     return True
@@ -408,7 +505,9 @@ def _whole_line(line: str) -> _Statement | None:
     """Return the verdict of a line that is a verdict and nothing else, or one that is announced as such."""
     plain = line.rstrip(" .!。")
     said = _clause(plain, named=True)
-    if said and not (plain in _BARE and plain != line):  # the number of a list
+    is_list = plain in _BARE and plain != line
+    is_formula = _RANKED.fullmatch(plain) and "①" not in plain
+    if said and not is_list and not is_formula:
         return said
     labelled = _label_off(line)[1]
     if labelled or _OPEN.match(line):
@@ -434,11 +533,18 @@ def _clause(text: str, *, named: bool, chosen: bool = False) -> _Statement | Non
         if text == before:
             break
     text = re.sub(rf"^(?:{_ADVERB} )+(?=[①②])", "", text.strip(" ,'")).strip("()")
+    text = re.sub(
+        r"^([①②]) (?:by far|clearly|slightly|marginally|narrowly|definitely|probably)$", r"\1", text
+    )
     if named or chosen:
         if text in ("①", "②"):
             return _Statement("1" if text == "①" else "2", "bare" if chosen else "named")
         if text in _BARE:
             return _Statement(_BARE[text], "bare")
+    if ranked := _RANKED.fullmatch(text):
+        sign, turned = ranked.groups()
+        return _Statement(_RANKS[sign] if sign else _TURNED[turned], "stated")
+    text = _BARE_IN_STATEMENT.sub(lambda found: "②" if found[0] in _SECOND else "①", text)
     if wins := _WINS.fullmatch(text):
         given = {name: value for name, value in wins.groupdict().items() if value}
         x = next(name for name in given if name[0] == "x")
@@ -510,13 +616,35 @@ _HEAD_END = re.compile(
 )
 
 
+_SCORE = r"\d{1,2}(?:\.\d{1,2})?"
+_OF_TEN = r"(?: ?(?:/|out of|of) ?10| points| ?分)?"
+_SCALE = re.compile(
+    r"(?<=s) 1-10 ?(?=:)"
+    r"| ?\((?:on )?(?:a |the )?(?:scale )?(?:of |from )?(?:1 ?(?:[-–]|to) ?|out of |/ ?)10\)"
+)
+_NUMBERED_SCORE = re.compile(rf"(?P<place>\d)(?:\. |[):] ?)(?P<score>{_SCORE}){_OF_TEN}")
+_ROWS = re.compile(rf"1 {_SCORE}{_OF_TEN}\n2 {_SCORE}{_OF_TEN}")
+_LONE_SCORE = re.compile(rf"(?P<place>(?!))?(?P<score>{_SCORE}){_OF_TEN}[.,]?")
+_BY_SLASH = re.compile(rf"({_SCORE})(?: / |/10 ?/ ?)(?!(?:5|10|100)$)({_SCORE})(?:/10)?")
+"""Not "4 / 5" and "8 / 10", which are one score on a scale."""
+
+
 def _scored(text: str) -> list[float] | None:
     lines = [
         _SCORE_NAME.sub(lambda found: "②" if (found[1] or found[2]) in "2b" else "①", line)
         for line in _lines(text)
     ]
+    lines = [_SCALE.sub("", line).strip() for line in lines]
     if not lines:
         return None
+    for pattern in (_NUMBERED_SCORE, _LONE_SCORE):
+        found_lines = [*takewhile(bool, map(pattern.fullmatch, (_label_off(lines[0])[0], *lines[1:3])))]
+        if len(found_lines) > 1 or (found_lines and found_lines[0] and found_lines[0]["place"] in ("1", "2")):
+            return _of_two_lines([(found["place"], found["score"]) for found in found_lines if found])
+    if len(lines) > 1 and _ROWS.fullmatch(f"{lines[0]}\n{lines[1]}"):
+        return None
+    if by_slash := _BY_SLASH.fullmatch(lines[0]):
+        return [float(by_slash[1]), float(by_slash[2])]
     if pair := _pair(_score_head(lines[0], names=2)):
         return pair
     pairs = {tuple(pair) for line in lines[1:] if (pair := _pair(_numbers(line)))}
@@ -538,6 +666,14 @@ def _scored(text: str) -> list[float] | None:
         if pair := _pair(_numbers(kept)):
             pairs.add(tuple(pair))
     return list(pairs.pop()) if len(pairs) == 1 else None
+
+
+def _of_two_lines(scores: list[tuple[str | None, str]]) -> list[float] | None:
+    """Return one score a line: two of them and no third. "1" and "2" may be the numbers of the responses."""
+    places, values = [place for place, _ in scores], [value for _, value in scores]
+    may_be_places = [value.partition(".")[0] for value in values] == ["1", "2"]
+    is_pair = places == ["1", "2"] or (places == [None, None] and not may_be_places)
+    return [float(value) for value in values] if is_pair else None
 
 
 def _numbers(line: str) -> list[str | float] | None:

@@ -239,6 +239,11 @@ _REMARK_IN_FRAME = re.compile(
 )
 
 
+_ZH_ASIDE = re.compile(
+    r"\s*[（(]已经?(?:根据|按照?)[^（）()\n]{0,10}(?:建议|意见|反馈)[^（）()\n]{1,40}[）)]\s*"
+)
+
+
 def is_remark(paragraph: str, *, in_frame: bool = False) -> bool:
     """Whether a paragraph speaks of the revision before it: "I hope this revised version helps!"
 
@@ -246,6 +251,8 @@ def is_remark(paragraph: str, *, in_frame: bool = False) -> bool:
     """
     if len(paragraph) > MAX_LINE or "\n" in paragraph.strip():
         return False
+    if _ZH_ASIDE.fullmatch(paragraph):
+        return True
     text = paragraph.replace("’", "'")
     text = text[_NOTE.match(text).end() :]  # type: ignore[union-attr]  # it matches anything
     return bool(_REMARK.match(text) or (in_frame and _REMARK_IN_FRAME.match(text)))

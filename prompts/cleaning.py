@@ -11,12 +11,14 @@ The rules, each with what stops it:
   "#Revised Response#:", "修改后的回答："), the rules and end marks that belong to it, and a remark after it
   that speaks of the revision ("This version adds detail."; see `prompts.chatter`). Stopped if the request
   quotes such a line or asks for a revision, if the current response begins with one, or if the draft has the
-  original under a heading of its own. Without an announcement a remark goes only if it names the revised
-  response ("I hope this revised response helps!").
+  original under a heading of its own. A remark also stays in a message ("Dear Ann, …") and after a text that
+  speaks of versions, unless a rule sets it off from an announced draft. Without an announcement a remark goes
+  only if it names the revised response ("I hope this revised response helps!").
 - **A heading or tag of the prompt**: "Response:", "## Response" or "[Response]" as a line of its own,
-  `<response>` before and `</response>` after the text. Stopped if the request or the current response has
-  that tag or begins a line with that heading; tags also if the request mentions markup or the text has more
-  of it.
+  "Response:" before a single line, `<response>` before and `</response>` after the text. Stopped if the
+  request or the current response has that tag or begins a line with that heading; before a single line also
+  if they mention responses or answers or the line has another colon; tags also if the request mentions markup
+  or the text has more of it.
 - **Two rules around the whole.** Stopped by further rules, and by a current response that begins with one.
 - **Quotation marks around the whole**, if that is more than a sentence. Stopped by a further such mark
   inside, by any in the request, by a request for data, code or something usually quoted, for one paragraph
@@ -77,7 +79,18 @@ _ASKS_FOR_VERSION = re.compile(
 _MENTIONS_RESPONSES = re.compile(
     r"response|answer|reply|replies|respond|回答|回复|答复|响应|答案", re.IGNORECASE
 )
-_ASKS_FOR_MAIL = re.compile(r"mail|letter|message|memo|note|信|邮件|消息|通知", re.IGNORECASE)
+_ASKS_FOR_MAIL = re.compile(
+    r"mail|letter|message|memo|note|announce|press release|changelog|\b(?:write|reply|respond) to\b"
+    r"|\b(?:tell (?!me\b|us\b)|inform\b|notify\b|thank\b|remind\b)|信|邮件|消息|通知|公告|告诉|告知",
+    re.IGNORECASE,
+)
+_LIKE_MAIL = re.compile(
+    r"\s*(?:(?:dear|hi|hello|hey|good (?:morning|afternoon|evening))\b|(?:to|subject):"
+    r"|尊敬的|亲爱的|[您你]好|主题)",
+    re.IGNORECASE,
+)
+_COURTESY = re.compile(r"\W*(?:please|let me|feel free|i hope|hopefully|如果|希望)", re.IGNORECASE)
+_SPEAKS_OF_VERSIONS = re.compile(r"version|draft|revis|版本|草稿|修改|修订", re.IGNORECASE)
 _MOST_CLOSINGS = 6
 _LONGEST_CLOSING = 20
 """Lines of remarks that may follow the rule that closes a frame."""
@@ -88,7 +101,8 @@ def _without_frame(text: str, request: str, response: str) -> str:
     opening = lead_in(text)
     if not opening:
         start = len(text) - len(_last_paragraph(text))
-        if start and not asks and is_remark(text[start:]) and not is_remark(_last_paragraph(response)):
+        is_said = is_remark(text[start:]) and not is_remark(_last_paragraph(response))
+        if start and is_said and not asks and not _may_end_so(text[:start], request):
             return _without_last_rule(text[:start])
         return text
     rest = text[len(opening) :]
@@ -107,14 +121,15 @@ def _without_frame(text: str, request: str, response: str) -> str:
 
 def _without_closing(text: str, opening: str, request: str) -> str:
     """Return an announced draft without the marks and remarks after it."""
+    may_end_so = _may_end_so(_before_remarks(text), request)
     has_rule = is_rule(opening.rpartition("\n")[2]) or is_rule(opening.lstrip()[:3])
     for _ in range(_MOST_CLOSINGS):
         before = text = text.rstrip()
         body, _, last = text.rpartition("\n")
         if ends_frame(last) or (is_rule(last) and (has_rule or not body.rpartition("\n")[2].strip())):
             text = body
-        elif has_rule or not _ASKS_FOR_MAIL.search(request):
-            remark = _last_paragraph(text)
+        elif has_rule or not may_end_so:
+            remark = "" if may_end_so else _last_paragraph(text)
             if has_rule and not is_remark(remark, in_frame=True):
                 remark = _after_last_rule(text)
             if is_remark(remark.partition("\n")[0], in_frame=True):
@@ -122,6 +137,20 @@ def _without_closing(text: str, opening: str, request: str) -> str:
         if text == before:
             break
     return text
+
+
+def _before_remarks(text: str) -> str:
+    """Return a text without its last paragraph, and the one before if the last is a courtesy."""
+    last = _last_paragraph(text)
+    if _COURTESY.match(last) and is_remark(last, in_frame=True):
+        text = text[: len(text) - len(last)].rstrip()
+        last = _last_paragraph(text)
+    return text[: len(text) - len(last)]
+
+
+def _may_end_so(body: str, request: str) -> bool:
+    """Whether a text, such as a letter, may itself speak of a version at its end."""
+    return bool(_ASKS_FOR_MAIL.search(request) or _LIKE_MAIL.match(body) or _SPEAKS_OF_VERSIONS.search(body))
 
 
 def _last_paragraph(text: str) -> str:
@@ -163,6 +192,7 @@ def _wording(text: str) -> str:
 # --- headings and tags of the prompt
 
 _HEADING = re.compile(r"(?:#{1,6}|\*\*|\[|=+|-+)\s*response[\s#*:\]=-]*|response:", re.IGNORECASE)
+_LABEL = re.compile(r"(?:\*\*)?response:(?:\*\*)?[ \t]+(?=[^\W\d_])", re.IGNORECASE)
 _ASKS_FOR_MARKUP = re.compile(r"\bx?html\b|xml|\btags?\b|markup|标签", re.IGNORECASE)
 _NAME = r"(?:response(?:-\d+)?|(?:revised|improved|updated|new|final)[_ -](?:response|answer|draft))"
 _TAG = re.compile(rf"</?{_NAME}>", re.IGNORECASE)
@@ -171,6 +201,15 @@ _ANY_END_TAG = re.compile(r"</\w[^<>\n]*>|/>")
 
 def _without_heading(text: str, request: str, response: str) -> str:
     line, _, rest = text.partition("\n")
+    label = _LABEL.match(text)
+    # One line, and no other label on it.
+    if (
+        label
+        and not rest
+        and not re.search("[:：]", text[label.end() :])
+        and not _MENTIONS_RESPONSES.search(request + response)
+    ):
+        return text[label.end() :]
     own = re.compile(r"^[^\w\n]*response\b[^\w\n]*$|^[^\w\n]*response[*_]*:", re.IGNORECASE | re.MULTILINE)
     if not _HEADING.fullmatch(line.strip()) or own.search(response) or "response:" in request.lower():
         return text
@@ -200,9 +239,12 @@ def _without_tags(text: str, request: str, response: str) -> str:
 
 _QUOTES = {'"': '"', "“": "”", "'": "'", "‘": "’", "«": "»", "「": "」", "『": "』"}
 _ASKS_FOR_QUOTED = re.compile(
-    r"quot|cit(?:e|ation)|say|said|speech|spoken|dialog|line|title|headline|slogan|motto|tagline|proverb"
+    r"quot|cit(?:e|ation)|passage|excerpt|extract|verse|stanza|poe[mt]|lyric|song|hymn|anthem|psalm|prayer"
+    r"|scripture|bible|gospel|soliloqu|monolog|sonnet|shakespeare|famous|memorable|iconic|recite|oath|preamble"
+    r"|amendment|declaration|constitution|pledge|creed|mantra|letter|opening|begins?\b|paragraph|wrote|written"
+    r"|novel|book|film|movie|character|author|say|said|speech|spoken|dialog|line|title|headline|slogan|motto|tagline|proverb"
     r"|caption|tweet|sentence|phrase|word|name|string|json|csv|ya?ml|code|program|script|print|output"
-    r"|引|语|句|标题|口号|台词|对话|谚|名|词|字|代码|程序|输出",
+    r"|段|诗|歌|经|篇|原文|开头|著名|引|语|句|标题|口号|台词|对话|谚|名|词|字|代码|程序|输出",
     re.IGNORECASE,
 )
 

@@ -2,11 +2,14 @@
 
 import re
 from collections import Counter
+from typing import get_args
 
 from ledger.ledger import Ledger
 from models.errors import kinds
 from models.errors.kinds import without_details
-from reporting.labels import failure_label, plural, shorten
+from nodes.decision import Refused, WithoutText
+from prompts.method import STEPS
+from reporting.labels import ENDINGS, failure_label, plural, shorten
 
 MAX_NAMED = 3
 """Reasons that are named."""
@@ -18,7 +21,14 @@ MAX_REASONS = 1000
 """Reasons that are told apart. A run has few; what differs after so many counts as others."""
 
 NOTABLE_SHARE = 0.1
-"""Share of judged rounds without a verdict from which it is reported."""
+"""Share of judged rounds without a verdict, or of exchanges without a draft, from which it is reported."""
+
+MOST, MIN_MOST, MIN_ALL = 0.5, 20, 5
+"""Share of the exchanges, at least so many, from which it is reported that one guard refused their drafts;
+all of them are reported from fewer."""
+
+MAX_CALLS = 1000
+"""Last calls that are read for why they gave nothing."""
 
 _ATTEMPTS = re.compile(r" \(after \d+ attempts\)$")
 
@@ -72,8 +82,72 @@ def unread_verdicts(ledger: Ledger) -> str:
     )
 
 
+def nothing_written(ledger: Ledger) -> str:
+    """Describe how many exchanges kept their response because agents wrote nothing usable, and why; empty
+    where they are few.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    exchanges, kept = ledger.endings()
+    without = sum(kept.get(ending, 0) for ending in get_args(WithoutText))
+    if not without or without < NOTABLE_SHARE * exchanges:
+        return ""
+    return (
+        f"{without:,} of {plural(exchanges, 'exchange')}: no usable draft, so the response was kept. "
+        f"{why_nothing_written(ledger)}"
+    ).rstrip(". ")
+
+
+def why_nothing_written(ledger: Ledger) -> str:
+    """Describe the commonest reason for which agents wrote nothing usable, with the agent and what to do.
+
+    Empty where none is recorded.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    steps = [step.name for step in STEPS.values() if step.purpose != "verdict"]
+    counted: Counter[tuple[str, str]] = Counter()
+    examples: dict[tuple[str, str], str] = {}
+    for step, kind, failure in ledger.last_unusable(kinds.UNUSABLE_REPLY, steps, MAX_CALLS):
+        if STEPS[step].purpose == "draft" and kind not in kinds.ASKED_AGAIN:
+            continue  # a failure
+        # Without both openings there is no debate.
+        who = "Debaters" if STEPS[step].purpose == "speech" else STEPS[step].label
+        counted[who, kind] += 1
+        examples.setdefault((who, kind), failure or "")
+    if not counted:
+        return ""
+    ((who, kind), _), *others = counted.most_common()
+    message, _, advice = examples[who, kind].partition("\n")
+    mostly = ", mostly" if others else ""
+    return f"{who}{mostly}: {_described(kind, _ATTEMPTS.sub('', message), advice)}"
+
+
+def refused_drafts(ledger: Ledger) -> str:
+    """Describe how many drafts one guard refused; empty where it is not most of them.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    exchanges, kept = ledger.endings()
+    for ending in get_args(Refused):
+        refused = kept.get(ending, 0)
+        if (exchanges >= MIN_MOST and refused >= MOST * exchanges) or refused == exchanges >= MIN_ALL:
+            return (
+                f"{refused:,} of {plural(exchanges, 'exchange')}: {ENDINGS[ending]}, so the response was "
+                "kept; `coevol show` has the drafts"
+            )
+    return ""
+
+
 def _reason(number: int, kind: str | None, message: str, advice: str) -> str:
+    return f"{number:,} × {_described(kind, message, advice)}"
+
+
+def _described(kind: str | None, message: str, advice: str) -> str:
     todo = _ADVICE.get(kind or "", advice)
     todo = todo[:1].lower() + todo[1:].rstrip(".")
     label = f"{failure_label(kind)}: " if kind else ""
-    return f"{number:,} × {label}{shorten(message, MAX_SHOWN)}{f' — {todo}' if todo else ''}"
+    return f"{label}{shorten(message, MAX_SHOWN)}{f' — {todo}' if todo else ''}"

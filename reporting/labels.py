@@ -24,8 +24,8 @@ ENDINGS = {
     "guard_instructions": "draft refused: it repeats its instructions",
     "guard_chatter": "draft refused: chatter around the answer",
     "guard_language": "draft refused: another language",
-    "no_suggestions": "no suggestions were written",
-    "no_draft": "no draft was written",
+    "no_suggestions": "no usable suggestions",
+    "no_draft": "no usable draft",
     "failed": "failed",
 }
 """How exchanges end."""

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from langchain_core.runnables import RunnableConfig
 
@@ -26,9 +26,10 @@ from models.limits.rate_limiter import WaitReason
 from models.policy import GatewayPolicy
 from models.routing.circuit_breaker import Outage
 from models.tracing import sample_config
-from nodes.decision import favoured_position
+from nodes.decision import WithoutText, favoured_position
 from prompts.method import MODES
 from reporting.cost import budget
+from reporting.failures import why_nothing_written
 from reporting.labels import failure_label, is_judged, shorten
 from runners.plan import Plan
 from samples.sample import DataError, Sample
@@ -37,9 +38,9 @@ from samples.tokens import estimate_tokens
 MIN_FAILURES = 20
 """Failures before their share can stop a run: of fewer, the share means little."""
 
-FIRST_ROUNDS, FEWEST_ROUNDS = 20, 5
-"""Judged rounds after which one must have had a verdict that can be read; the second where the run has no
-more."""
+FIRST, FEWEST = 20, 5
+"""Judged rounds after which one must have had a verdict that can be read, and exchanges after which one must
+have had a draft; the second where the run has no more."""
 
 
 @dataclass(slots=True)
@@ -96,6 +97,11 @@ class Engine:
         self._resuming = ledger.has_calls()
         self._judged, self._unread = ledger.judged_rounds()
         self._unread_reply: str | None = None
+        exchanges, kept = ledger.endings()
+        self._with_draft = exchanges - sum(kept.get(ending, 0) for ending in get_args(WithoutText))
+        self._without_draft = exchanges - self._with_draft
+        self._nothing_written = False
+        """By agents of this command, in some exchange."""
         self._held: list[tuple[Sample, Result]] = []
         """Failures that may be the endpoint's: results only once a later call has had a reply."""
         self._writer = Writer(ledger)
@@ -149,7 +155,7 @@ class Engine:
             else:
                 for sample, result in self._held:
                     await self._writer.add_result(sample, result)
-                self._check_verdicts(FEWEST_ROUNDS)
+                self._check_yield(FEWEST)
         if self._stopped:
             raise self._stopped
 
@@ -227,8 +233,7 @@ class Engine:
             case "failed":
                 tally.failed += 1
                 self._check_failures(result)
-        if is_judged(result.mode):
-            self._count_verdicts(result)
+        self._count_yield(result)
 
     async def _store(self, sample: Sample, result: Result) -> None:
         """Write a result, unless it is a failure that may be the endpoint's, and those held that are not."""
@@ -252,21 +257,31 @@ class Engine:
                 )
             )
 
-    def _count_verdicts(self, result: Result) -> None:
+    def _count_yield(self, result: Result) -> None:
+        """Stop the run where its exchanges come to nothing.
+
+        A resumed run ends with its first one that does, not before: the server may be mended.
+        """
         for done in result.outcome:
+            if done["ending"] in get_args(WithoutText) and not done["accepted_rounds"]:
+                self._without_draft += 1
+                self._nothing_written = True
+            elif done["ending"] != "failed":
+                self._with_draft += 1
             for judged in (each for each in done["rounds"] if each["forward"]):
                 self._judged += 1
                 if judged["points"] is None:
                     self._unread += 1
                     self._unread_reply = judged["forward"]["reply"]
-        # A resumed run ends with its first round that cannot be read, not before: the server may be mended.
-        if self._unread_reply is not None:
-            self._check_verdicts(FIRST_ROUNDS)
+        self._check_yield(FIRST)
 
-    def _check_verdicts(self, least: int) -> None:
-        """Stop the run where none of its verdicts, at least so many, could be read."""
-        if self._judged == self._unread >= least:
+    def _check_yield(self, least: int) -> None:
+        """Stop the run where none of its verdicts, at least so many, could be read, or none of its exchanges,
+        at least so many, had a draft; if some of them are this command's."""
+        if self._unread_reply is not None and self._judged == self._unread >= least:
             self.stop(RunStopped(_no_verdicts(self._judged, self._unread_reply, self._plan.settings)))
+        if self._nothing_written and not self._with_draft and self._without_draft >= least:
+            self.stop(RunStopped(_no_drafts(self._without_draft, why_nothing_written(self._ledger))))
 
     def _speak(self, call: Call, settings: Settings) -> Any:
         return self._gateway.ask(call)
@@ -355,21 +370,35 @@ def _result(mode: str, outcome: list[ExchangeResult]) -> Result:
     )
 
 
-def _no_verdicts(rounds: int, reply: str | None, settings: Settings) -> str:
+def _no_verdicts(rounds: int, reply: str, settings: Settings) -> str:
     """Say that no verdict could be read in so many rounds; `reply` is what a judge wrote instead."""
     from runners.terminal import printable  # loads what only a command needs
 
-    example = ""
-    if reply is not None:
-        shown = shorten(" ".join(printable(reply[:1000]).split()) or "nothing")
-        example = f" {settings.endpoint('judge').model} wrote, for example: {shown}"
+    shown = shorten(" ".join(printable(reply[:1000]).split()) or "nothing")
     other = "score" if settings.verdict == "compare" else "compare"
     return (
-        f"in none of the {rounds} rounds judged so far could a verdict be read.{example}\n"
+        f"in none of the {rounds} rounds judged so far could a verdict be read. "
+        f"{settings.endpoint('judge').model} wrote, for example: {shown}\n"
         "`coevol check` shows how it replies. Begin in another folder with another judge "
-        f"(--model judge=PROVIDER:NAME), --verdict {other}, --thinking off or a higher --max-tokens; if the "
-        "server was the cause and is mended, the same command resumes the run."
+        f"(--model judge=PROVIDER:NAME), --verdict {other}, --thinking off or a higher --max-tokens. {_KEPT}"
     )
+
+
+def _no_drafts(exchanges: int, why: str) -> str:
+    """Say that so many exchanges, all so far, ended without a draft."""
+    why = f" {why}" if why else ""
+    return (
+        f"none of the {exchanges} exchanges so far has a usable draft.{why}\n"
+        "`coevol check` shows how the models reply. Begin in another folder with another model or settings. "
+        f"{_KEPT}"
+    )
+
+
+_KEPT = (
+    "In this one these samples keep their responses; if the server was the cause and is mended, the same "
+    "command works on the rest."
+)
+"""What holds in the folder of a run that came to nothing: its recorded replies count."""
 
 
 def _skipped(sample: Sample) -> Result:

@@ -11,7 +11,7 @@ from langsmith import tracing_context
 
 from ledger.ledger import Ledger, LedgerError
 from models.errors.exceptions import RunStopped
-from reporting.failures import failures, unread_verdicts
+from reporting.failures import failures, nothing_written, refused_drafts, unread_verdicts
 from runners.api import execute_in_own_loop
 from runners.folder import in_progress
 from runners.forecast import forecast, lines
@@ -120,8 +120,9 @@ def evolve(
 
 def _report(ledger: Ledger) -> int:
     """Say what did not succeed, why, and what to do; return the exit status of a run that is done."""
-    if unread := unread_verdicts(ledger):
-        _notify(unread)
+    for notice in (refused_drafts(ledger), unread_verdicts(ledger), nothing_written(ledger)):
+        if notice:
+            _notify(notice)
     if failed := failures(ledger):
         _notify(failed)
     return 1 if failed else 0

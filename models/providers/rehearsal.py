@@ -85,7 +85,7 @@ class RehearsalModel(BaseChatModel):
                 return "Say the most important thing first.\nGive one concrete example."
             case "draft":
                 request = _REQUEST.search(text)
-                answer = f"To “{request.group(2)}” one would answer here." if request else text
+                answer = f"To “{_last_turn(request.group(2))}” one would answer here." if request else text
                 return _rehearsed(responses[0] if responses else answer)
             case "verdict":
                 asked = _ANY_FENCE.sub("", text).lower()
@@ -122,6 +122,14 @@ class RehearsalModel(BaseChatModel):
 
 def _responses(text: str) -> Iterator[str]:
     return (found.group(2) for found in _FENCE.finditer(text))
+
+
+_TURN = re.compile(r"</s>|\b(?:USER|ASSISTANT)\s*:")
+
+
+def _last_turn(request: str) -> str:
+    """Return the last turn of a request that is a transcript, which no response should hold."""
+    return next((turn.strip() for turn in reversed(_TURN.split(request)) if turn.strip()), "")
 
 
 def _speech(text: str, position: str, claim: str) -> str:

@@ -12,14 +12,18 @@ reply may be about such tags and marks. What is taken off:
 - **Marks** of a turn's beginning (`<|im_start|>assistant`, `<s>`) and end (`<|im_end|>`, `</s>`).
 - **White space** at both ends.
 
-A tag that is a word (`<reasoning>`, unlike `<think>`) stays where the sample's own texts have it, and a mark
-at the end where the prompt has it. The time is linear in the length of the text.
+A tag that is a word (`<reasoning>`, unlike `<think>`) stays where the sample's own texts have it, and so does
+a mark at the end. What the template of a conversation writes between the turns is none of these texts: see
+`_readings`. The time is linear in the length of the text.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple
+
+from fastchat.conversation import conv_templates, get_conv_template
 
 from models.call import Message
 
@@ -66,6 +70,7 @@ _ANY_CLOSING = re.compile(
     rf"|<[|｜](?={_MARK_OF_THOUGHT})(?:end\w{{1,24}}|\w{{1,24}}_end)[|｜]>",
     re.IGNORECASE,
 )
+_OTHER_CLOSING = re.compile(r"</(?:think(?:ing)?|thoughts?)>", re.IGNORECASE)
 _PARTS_OF_CLOSING: tuple[str, ...] = ("◁", "｜", "</", "[/", "|>", "<unused95>")
 _CLOSES = re.compile(r"</(\w{0,20}(?:think|thought)\w{0,20})>\s*\Z", re.IGNORECASE)
 _ANSWER = re.compile(r"<(answer|response|output|final(?:_answer)?|solution)>", re.IGNORECASE)
@@ -93,20 +98,24 @@ _NAMED = (
     r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]|<</?SYS>>"
     r"|\[\|(?:user|assistant|system|endofturn)\|\]|<role>(?:HUMAN|ASSISTANT|SYSTEM|OBSERVATION)</role>"
     r"|<unused\d{1,4}>|<reserved_\d{1,4}>|\[UNUSED_TOKEN_\d{1,4}\]|<eo[ahm]>|<seed:[be]os>"
+    r"|</?tool_(?:call|response)s?>"
 )
 _CONTROL = re.compile(f"{_SPECIAL}|{_NAMED}")
 # Each of them has one of these, as few other texts do, and these are found faster.
 _PARTS_OF_CONTROL: tuple[str, ...] = (
     *("｜", "<|", "|>", "[|", "</s>", "INST]", "SYS>>", "_of_", "<im_", "<role>", "<unused", "<reserved_"),
-    *("[UNUSED_", "<eo", "<seed:", "_PROMPT]", "_TOOLS]", "[TOOL_", "[/TOOL_"),
+    *("[UNUSED_", "<eo", "<seed:", "_PROMPT]", "_TOOLS]", "[TOOL_", "[/TOOL_", "tool_call", "tool_response"),
 )
 _END = re.compile(
     rf"(?:(?!<\|(?:message|channel)\|>)(?:{_SPECIAL})|{_NAMED}|</s>"
-    r"|<(?:eos|eot|eop|eod|EOS|EOT|pad|endoftext)>|\[(?:end of text|EOS)\])\Z"
+    r"|<(?:eos|eot|eop|eod|EOS|EOT|pad|endoftext)>|\[(?:end of text|EOS)\]"
+    # The last of them may be torn.
+    r"|<\|/?(?=im|e[no]|start|user|assistant|\w{1,20}_)[A-Za-z]\w{1,40}\|?|<｜[^｜<>\s]{2,40}｜?|<(?:end|start)_of_\w{0,12}|<im_\w{0,5}|</s)\Z"
 )
-_ENDS = (">", "]")
+_TOOL = ("<tool_", "</tool_")
+"""The model calls a tool, and gives no reply."""
 _BEGIN = re.compile(
-    r"(?:<s>|<bos>|\[/INST\]|<role>ASSISTANT</role>"
+    r"(?:<s>|<bos>|<(?:pad|unk)>(?=[<\w]|\Z)|\[/INST\]|<role>ASSISTANT</role>"
     # Not the turn of another.
     rf"|(?!<[|｜]\w{{0,12}}(?:user|human|system|observation|tool|prompter|python))(?:{_SPECIAL})"
     r"|<start_of_turn>|<\|turn>|<im_start>|\[\|assistant\|\])"
@@ -145,7 +154,7 @@ def read_reply(
         text: what it wrote.
         thoughts: what came as thoughts in a field of its own.
         prompt: the messages that it answers.
-        parts: the sample's own texts in them.
+        parts: the sample's own texts in them; without any, the whole prompt counts as the sample's for marks.
         indented: whether the first line keeps its indentation where a later line has one, as code has.
     """
     # An unpaired surrogate, which JSON can carry and UTF-8 cannot, would fit in no file.
@@ -153,7 +162,7 @@ def read_reply(
     found = [thoughts]
     marks: list[str] = []
     if any(each in text for each in "<[◁"):
-        text, marks = _unmarked(text, found, prompt, parts)
+        text, marks = _unmarked(text, found, _sample_texts(prompt, parts), parts)
     elif edge := _BARE_ROLE.match(text):
         text, marks = text[edge.end() :], ["assistant"]
     for name, form in (("analysis", _BARE_HARMONY), ("Here is my thought process:", _GRANITE)):
@@ -198,16 +207,25 @@ def _text_in(value: Any, depth: int = 4) -> str:
     return ""
 
 
-def control_token(text: str, prompt: Sequence[Message]) -> str | None:
+def control_token(text: str, prompt: Sequence[Message], parts: Sequence[str] = ()) -> str | None:
     """Return a token of a chat template in a text, None where it has none.
 
     It shows that the model continued past the end of its turn, or that the server does not use the model's
-    template. One in code, or one that the prompt has too, is what the text is about.
+    template. One in code, or one that the sample's own texts have too, is what the text is about.
+
+    Args:
+        text: a reply as `read_reply` returns it.
+        prompt: the messages that it answers.
+        parts: the sample's own texts in them; without any, the whole prompt counts as the sample's.
     """
     if ("<" not in text and "[" not in text) or not any(part in text for part in _PARTS_OF_CONTROL):
         return None
-    rest, in_prompt = _CODE.sub("", text), _tokens(message["content"] for message in prompt)
-    return next((token for token in _tokens([rest]) if token not in in_prompt), None)
+    tokens = _tokens([_CODE.sub("", text)])
+    own: set[str] = set()
+    for each in _sample_texts(prompt, parts) if tokens else ():
+        readings = [{*_tokens([reading]), *(["</s>"] * ("</s>" in reading))} for reading in _readings(each)]
+        own |= set.intersection(*readings)
+    return next((token for token in tokens if token not in own), None)
 
 
 def _tokens(texts: Iterable[str]) -> dict[str, None]:
@@ -220,12 +238,78 @@ def _tokens(texts: Iterable[str]) -> dict[str, None]:
     return found
 
 
+def _sample_texts(prompt: Sequence[Message], parts: Sequence[str]) -> Sequence[str]:
+    return parts or [message["content"] for message in prompt]
+
+
+class _Form(NamedTuple):
+    """What a FastChat template writes around the texts of a conversation."""
+
+    before: str
+    after_system: str
+    answer: str
+    """Between a request and its response."""
+    request: str
+    """Between a response and the next request."""
+    last: str
+    """After the last request."""
+
+
+@cache
+def _forms() -> tuple[_Form, ...]:
+    """Return the forms of the templates that write marks, with a system prompt and with their own one."""
+    system, turn = "\ue000", "\ue001"
+    found: dict[_Form, None] = {}
+    for name in conv_templates:
+        for given in (system, ""):
+            template = get_conv_template(name)
+            if given:
+                template.set_system_message(given)
+            try:
+                user, assistant = template.roles
+                for role, text in ((user, turn), (assistant, turn), (user, turn), (assistant, None)):
+                    template.append_message(role, text)
+                first, *others = template.get_prompt().split(turn)
+            except ValueError:
+                continue  # it writes no conversation as one text
+            before, _, after_system = first.partition(system)
+            form = _Form(before, after_system, *others)
+            if form.last.strip() and ("</s>" in "".join(form) or _tokens(form)):
+                found[form] = None
+    return tuple(found)
+
+
+def _readings(text: str) -> list[str]:
+    """Return what a text says: without what a template wrote, where it may be a conversation that one made.
+
+    Templates that are alike write the same texts, so there may be several readings. A mark is the sample's
+    own where all of them have it.
+    """
+    found: list[str] = []
+    bare = text.rstrip()
+    for form in _forms():
+        last = form.last.rstrip()
+        if not (bare.endswith(last) and text.startswith(form.before) and form.after_system in text):
+            continue
+        rest = text[len(form.before) : len(bare) - len(last)]
+        if form.after_system:
+            rest = rest.replace(form.after_system, "\n", 1)
+        *turns, request = rest.split(form.request)
+        # A text may speak of these marks itself: the template writes one of each to an exchange.
+        texts = [
+            turn.replace(form.answer, "\n", 1) if form.answer in turn else turn + form.request
+            for turn in turns
+        ]
+        found.append("\n".join([*texts, request]))
+    return found or [text]
+
+
 def _unmarked(
-    text: str, thoughts: list[str], prompt: Sequence[Message], parts: Sequence[str]
+    text: str, thoughts: list[str], own: Sequence[str], parts: Sequence[str]
 ) -> tuple[str, list[str]]:
     """Return a text without what is around it, and the marks taken off; add its thoughts to those found."""
     marks: list[str] = []
-    end = _before_end_marks(text, prompt, marks)
+    end = _before_end_marks(text, own, marks)
     start, has_thought = 0, False
     for _ in range(_MOST_MARKS):
         start = _past_space(text, start, end)
@@ -247,7 +331,7 @@ def _unmarked(
             has_thought = True
             thoughts.append(text[opening.end() : close_at])
             start = start_at
-        elif (begin := _BEGIN.match(text, start, end)) and _is_begin(text, begin, end):
+        elif (begin := _BEGIN.match(text, start, end)) and _is_begin(text, begin, end, own):
             marks.append(begin[0])
             start = begin.end()
         else:
@@ -276,29 +360,27 @@ def _past_space(text: str, at: int, end: int) -> int:
     return at
 
 
-def _before_end_marks(text: str, prompt: Sequence[Message], marks: list[str]) -> int:
-    """Return where a text ends before the marks of a turn's end."""
+def _before_end_marks(text: str, own: Sequence[str], marks: list[str]) -> int:
+    """Return where a text ends before the marks of a turn's end, other than those of the sample's texts."""
     end = len(text)
     for _ in range(_MOST_MARKS):
         bare = end
         while bare and text[bare - 1].isspace():
             bare -= 1
-        mark = (
-            _END.search(text, max(0, bare - _LONGEST_MARK), bare) if text[bare - 1 : bare] in _ENDS else None
-        )
-        if mark is None or _ANY_CLOSING.fullmatch(mark[0]):
+        mark = _END.search(text, max(0, bare - _LONGEST_MARK), bare)
+        if mark is None or _ANY_CLOSING.fullmatch(mark[0]) or mark[0].startswith(_TOOL):
             break
         before = text[max(0, mark.start() - 20) : mark.start()]
         struck_out = mark[0] == "</s>" and _strikes_out(text, mark.start())
-        if (
-            _IN_SENTENCE.search(before)
-            or struck_out
-            or any(mark[0] in message["content"] for message in prompt)
-        ):
+        if _IN_SENTENCE.search(before) or struck_out or (mark[0] not in marks and _is_own(mark[0], own)):
             break
         marks.append(mark[0])
         end = mark.start()
     return end
+
+
+def _is_own(mark: str, texts: Sequence[str]) -> bool:
+    return any(mark in text and all(mark in reading for reading in _readings(text)) for text in texts)
 
 
 def _strikes_out(text: str, at: int) -> bool:
@@ -307,9 +389,11 @@ def _strikes_out(text: str, at: int) -> bool:
     return text.count("<s>", 0, at) - begins > text.count("</s>", 0, at)
 
 
-def _is_begin(text: str, begin: re.Match[str], end: int) -> bool:
+def _is_begin(text: str, begin: re.Match[str], end: int, own: Sequence[str]) -> bool:
     """Whether a mark at the beginning is one, and not a word of the answer ("<|endoftext|> is ...") or its
     markup ("<s>old</s> new"), or the beginning of another's turn."""
+    if begin[0] in ("<pad>", "<unk>") and _is_own(begin[0], own):
+        return False
     if begin[0] == "<s>" and text.find("</s>", begin.end(), end) >= 0:
         return False
     return not _NO_BEGIN.match(text, begin.end(), end)
@@ -331,19 +415,30 @@ def _end_of_thought(text: str, opening: re.Match[str], end: int) -> tuple[int, i
     else:
         form = next(form for name, form in _CLOSINGS.items() if opening[name])
     first: re.Match[str] | None = None
-    at = opening.end()
-    for close in re.compile(form, re.IGNORECASE).finditer(text, at, end):
-        if first and opening[0] in text[at : close.start()]:
-            break  # this one ends another thought
-        first = first or close
-        if not _is_mention(text, close):
-            return close.span()
-        at = close.end()
+    inner = 0
+    tags = re.compile(rf"(?P<open>{re.escape(opening[0])})|{form}", re.IGNORECASE)
+    for tag in tags.finditer(text, opening.end(), end):
+        is_mention = _is_mention(text, tag)
+        if tag["open"]:
+            if first and _is_mention(text, first):
+                break  # what follows ends another thought
+            inner += not is_mention
+            continue
+        first = first or tag
+        if is_mention:
+            continue
+        if not inner:
+            return tag.span()
+        inner -= 1
+    if first is None and opening["word"]:
+        # Some begin with one word for it and end with another.
+        others = _OTHER_CLOSING.finditer(text, opening.end(), end)
+        first = next((tag for tag in others if not _is_mention(text, tag)), None)
     return first.span() if first else (end, end)
 
 
 def _is_mention(text: str, tag: re.Match[str]) -> bool:
-    """Whether a closing tag is in quotes or in the middle of a sentence."""
+    """Whether a tag is in quotes or in the middle of a sentence."""
     before, after = text[tag.start() - 1 : tag.start()], text[tag.end() : tag.end() + 1]
     in_quotes = before in _QUOTES and after in _QUOTES
     return bool(before and after) and (in_quotes or (before in " \t" and after in " ,.;:)?，。；："))
@@ -371,6 +466,9 @@ def _end_of_open_thought(text: str, start: int, end: int, parts: Sequence[str]) 
             is_end = begins and ends
         else:
             is_end = begins or (ends and not line_before[-1].isspace()) or line_before[-1] in ".!?…。！？"
+            # Nor is a tag part of a sentence with letters right before and after it.
+            glued = (line_before[-1:] + plain[tag.end() : tag.end() + 1]).strip()
+            is_end = is_end or (len(glued) == 2 and glued.isascii() and glued.isalnum())
         if is_end:
             return tag
     return None

@@ -20,6 +20,10 @@ MAX_BYTES = 32_000_000
 DONE = "[DONE]"
 """What ends a stream."""
 
+NO_REASON = "no finish reason"
+"""The finish reason of a reply whose stream gives none. Each chunk but the last has none, so the reply may be
+cut off: a server that lost its model may end the stream in good order. A whole message needs none."""
+
 _END = re.compile(rb"(?:^|[\r\n])data: ?\[DONE\]\s*\Z")
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _FIELD = re.compile(r"(data|event|id|retry)(?::|$) ?")
@@ -130,13 +134,17 @@ def _assembled(lines: list[str]) -> Any:
         completion = {**chunk, **completion}
         if first:
             message.add(first["delta"] if "delta" in first else first.get("message"))
-            reason = first.get("finish_reason") or choice.get("finish_reason")
+            reason = first.get("finish_reason")
+            if reason in ("", "null", None):
+                reason = choice.get("finish_reason")
             choice = {**choice, **first, "finish_reason": reason}
     if not choice:
         # Some servers put an error into the body itself.
         return last if isinstance(last, dict) else {}
     if not ended and not choice["finish_reason"]:
         raise StreamCut("the stream ended before the reply did")
+    if "delta" in choice and not choice["finish_reason"]:
+        choice["finish_reason"] = NO_REASON
     choice.pop("delta", None)
     choice["message"] = message.whole()
     return {**completion, "object": "chat.completion", "choices": [choice], "usage": usage}

@@ -1,4 +1,4 @@
-"""Runs whose server begins to refuse all calls, and runs in which no verdict can be read."""
+"""Runs whose server begins to refuse all calls, and runs that come to nothing."""
 
 import json
 import re
@@ -15,6 +15,7 @@ from standin import Fault, StandIn
 from tests.conftest import look
 from tests.gateways import Ended, evolve, variables
 from tests.program import records, write
+from tests.recorder import Recorder
 
 FROZEN = "Account {id} cannot be used at the moment."
 FOUR = Limits(concurrency=4)
@@ -170,11 +171,51 @@ def test_a_run_stops_where_none_of_the_first_verdicts_can_be_read(tmp_path: Path
         assert statuses(tmp_path)["done"] == 60
 
 
-def test_a_finished_run_without_a_verdict_fails_again(tmp_path: Path) -> None:
+def test_a_finished_run_without_a_verdict_stops_once(tmp_path: Path) -> None:
     with StandIn("no_verdict") as server:
-        assert "in none of the 5" in run(server, tmp_path, 5).message
+        stopped = run(server, tmp_path, 8, stop=5)
+        assert "in none of the 5" in stopped.message
+        assert "these samples keep their responses" in stopped.message
         asked = len(server.chats())
-        assert "in none of the 5" in run(server, tmp_path, 5).message
+        server.order()
+        assert not run(server, tmp_path, 8, stop=5).error
+        assert len(server.chats()) == asked
+        # What is left is worked on.
+        assert not run(server, tmp_path, 8).error
+    assert statuses(tmp_path) == {"done": 8}
+
+
+# --- drafts
+
+
+@pytest.mark.parametrize("mode", ["evolve", "edit"])
+@pytest.mark.parametrize("fault", ["empty", "framed:code=reasoning_only", "framed:code=chatml_runs_on"])
+def test_a_run_stops_where_none_of_the_first_exchanges_has_a_draft(
+    fault: str, mode: str, tmp_path: Path
+) -> None:
+    kind = "control tokens" if "chatml" in fault else "empty reply"
+    step = "Editor" if mode == "edit" else "Debaters"
+    advice = "the server sends tokens" if "chatml" in fault else "try --thinking off"
+    with StandIn(fault) as server:
+        stopped = run(server, tmp_path, 60, modes=[mode])
+        expected = rf"none of the 2\d exchanges so far has a usable draft\. {step}: {kind}: .* — {advice}"
+        assert re.match(expected, stopped.message), stopped.message
+        done = statuses(tmp_path)["done"]
+        assert 20 <= done < 30
+        # A resumed run stops with its next exchanges, or carries on if they have drafts.
+        assert run(server, tmp_path, 60, modes=[mode]).error
+        assert statuses(tmp_path)["done"] <= done + 8
+        server.order()
+        assert not run(server, tmp_path, 60, modes=[mode]).error
+    assert statuses(tmp_path) == {"done": 60}
+    assert set(paid(server).values()) <= {1, 2}  # an unusable reply is asked for once more
+
+
+def test_a_finished_run_without_a_draft_stops_once(tmp_path: Path) -> None:
+    with StandIn("empty") as server:
+        assert "none of the 5 exchanges" in run(server, tmp_path, 5, modes=["edit"]).message
+        asked = len(server.chats())
+        assert not run(server, tmp_path, 5, modes=["edit"]).error
         assert len(server.chats()) == asked
 
 
@@ -227,3 +268,27 @@ def test_verdicts_that_cannot_be_read_are_reported_where_they_are_many(tmp_path:
     with StandIn("no_verdict:word=number 1") as server:
         line = last_line(server, tmp_path, "--max-rounds=1", status=0)
     assert line.startswith("3 of 12 judged rounds: no verdict could be read")
+
+
+def test_exchanges_without_a_draft_are_reported_where_they_are_many(tmp_path: Path) -> None:
+    with StandIn("empty:word=number 1") as server:
+        line = last_line(server, tmp_path, "--mode=edit", status=0)
+    expected = (
+        r"3 of 12 exchanges: no usable draft, so the response was kept\. Editor: empty reply: "
+        r"openai:gpt-4o-mini at \S+ gave an empty reply — try --thinking off or another model"
+    )
+    assert re.fullmatch(expected, line), line
+
+
+def test_what_one_guard_refuses_is_reported_where_it_is_most(tmp_path: Path) -> None:
+    def reply(messages: list[dict[str, str]], model: str) -> str:
+        return "I'm sorry, but I can't help with that."
+
+    with Recorder(reply) as server:
+        data = write(tmp_path / "data.json", records(12))
+        model = ("--model", "vllm:m", "--base-url", server.base_url, "--mode=edit")
+        done = look("evolve", data, "-o", "run", *model, cwd=tmp_path, status=0)
+    assert done.stderr.splitlines()[-1] == (
+        "12 of 12 exchanges: draft refused: it refuses the request, so the response was kept; `coevol show` "
+        "has the drafts"
+    )

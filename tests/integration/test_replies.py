@@ -171,6 +171,28 @@ async def test_a_finish_reason_that_is_known_keeps_its_kind() -> None:
             assert record.failure_kind == kind, reason
 
 
+async def test_a_stream_without_a_finish_reason_is_cut_off() -> None:
+    chunks = [{"choices": [{"index": 0, "delta": {"content": text}}]} for text in ("Half ", "a")]
+    body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    whole = json.dumps({"choices": [{"message": {"content": "Yes."}}]})
+    cases: list[tuple[Purpose, str, str]] = [
+        ("draft", body, "truncated"),
+        ("speech", body, "Half a"),
+        ("suggestions", body, "Half a"),
+        ("verdict", body, "Half a"),
+        ("draft", whole, "Yes."),
+    ]
+    for purpose, text, expected in cases:
+        async with (
+            fixed_response(200, text.encode()) as url,
+            gateway_to(StandIn(), base_url=url) as client,
+        ):
+            (answer,) = await client.ask(replace(call(), purpose=purpose))
+        assert (answer.kind if isinstance(answer, CallFailed) else answer) == expected
+        if isinstance(answer, CallFailed):
+            assert "ended it with no finish reason, which does not say that it is whole" in str(answer)
+
+
 async def test_finish_reasons_that_are_no_words() -> None:
     for reason, kind in ({"reason": "length"}, "truncated"), ({"type": "stop"}, None), (7, "truncated"):
         body = {"choices": [{"message": {"content": "Yes."}, "finish_reason": reason}]}
@@ -190,14 +212,52 @@ def test_check_says_what_it_took_off(tmp_path: Path) -> None:
         "framed:code=reasoning": "Taken off the reply, as in a run: thoughts",
         "finish:code=model_length": "It ended the reply with model_length",
         "framed:code=chatml_runs_on": "left <|im_end|> in the reply",
+        "framed:code=reasoning_only": "All that it sent came as thoughts, which are never read as",
         "latency:seconds=0": "",
     }.items():
         with StandIn(fault) as server:
             words = ("--model", "openai:gpt-4o-mini", "--base-url", server.base_url("openai"))
-            status = 2 if "runs_on" in fault else 0
+            status = 2 if "only" in fault or "runs_on" in fault else 0
             shown = look("check", *words, cwd=tmp_path, env=server.environment(), status=status).stdout
         assert expected in shown
         assert expected or ("Taken off" not in shown and "It ended" not in shown)
+
+
+@pytest.mark.parametrize(("family", "template"), [("llama2", "vicuna_v1.1"), ("chatml", "qwen-7b-chat")])
+def test_marks_of_its_template_reach_no_response_of_a_conversation(
+    family: str, template: str, tmp_path: Path
+) -> None:
+    turns = ["Hello.", "Hi.", "Which color is a ripe lemon?", "Yellow.", "And a ripe plum?", "It is blue."]
+    talk = [{"from": ("human", "gpt")[n % 2], "value": text} for n, text in enumerate(turns)]
+    (tmp_path / "data.json").write_text(json.dumps([{"id": "fruit", "conversations": talk}]))
+    found: list[tuple[list[Any], list[str]]] = []
+    for faults in [], [Fault("framed", code=family)]:
+        with StandIn(*faults, wins=1.0) as server, pytest.MonkeyPatch.context() as environment:
+            environment.setenv("OPENAI_API_KEY", server.key("openai"))
+            settings = Settings.model_validate(
+                {
+                    "model": "openai:gpt-4o-mini",
+                    "base_url": server.base_url("openai"),
+                    "max_rounds": 2,
+                    "conversation_template": template,
+                }
+            )
+            folder = tmp_path / f"run{len(found)}"
+            ended = evolve(tmp_path / "data.json", folder, settings)
+        assert not ended.error
+        calls = list(load_run(folder).calls())
+        assert {each["failure"] for each in calls} == {None}
+        found.append((responses(folder), sorted(each["reply"] for each in calls)))
+    assert found[0] == found[1]
+    assert len(found[0][0]) == 3
+
+
+async def test_a_mark_at_the_end_of_a_verdict_is_taken_off_whatever_the_sample_is_about() -> None:
+    about = [Message(role="user", content="What does </s> mean?")]
+    with StandIn(Fault("framed", code="llama2")) as server:
+        assert (await ask(server, "verdict", about))[0] == "Ready."
+    with StandIn(Fault("framed", code="llama2")) as server:
+        assert (await ask(server, "draft", about))[0] == "Ready. </s>"
 
 
 LONG = "The quick brown fox jumps over the lazy dog, and nobody minds it at all. " * 40
@@ -208,13 +268,15 @@ CHINESE = "今天天气很好，我们一起去公园散步，看见许多人在
 async def test_a_server_that_cuts_off_prompts_is_reported_once(text: str) -> None:
     notices: list[str] = []
     with StandIn("prompt_cut") as server:
-        async with gateway_to(server, notify=notices.append) as client:
+        address = f"{server.base_url('openai')}?key=hidden"
+        async with gateway_to(server, base_url=address, notify=notices.append) as client:
             for number in range(3):
                 messages = [Message(role="user", content=f"{text}\n{number}")]
                 asked = replace(call(number), messages=messages)
                 assert await client.ask(asked) == ["Ready."]
     (notice,) = notices
-    assert f"openai:gpt-4o-mini at {server.base_url('openai')} seems to cut off long prompts" in notice
+    shown = address.replace("hidden", "…")
+    assert f"openai:gpt-4o-mini at {shown} seems to cut off long prompts" in notice
     assert f"counted {client.records[0].input_tokens:,} tokens" in notice
     assert "num_ctx" in notice
 

@@ -1,5 +1,7 @@
 """Cleaning drafts: what is removed and, more important, what stays."""
 
+import re
+
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -92,10 +94,15 @@ WRAPPINGS = [
     "Here is the revised response:\n\n<response>\n{}\n</response>\n",
     "\n\n  {}  \n",
 ]
+ASIDES = [
+    "{}\n\n（已根据建议补充了细节）",
+    "修改后的回答：\n{}\n\n（已按照您的意见修改。）",
+    "Here's the revised response:\n\n{}\n\nThis version is clearer.\n\nLet me know if you want changes!",
+]
 QUOTED = ['"{}"', "“{}”", "「{}」", 'Revised response:\n"{}"']
 
 
-@pytest.mark.parametrize("wrapping", [*WRAPPINGS, *QUOTED])
+@pytest.mark.parametrize("wrapping", [*WRAPPINGS, *ASIDES, *QUOTED])
 def test_what_is_not_the_answer_is_removed(wrapping: str) -> None:
     draft = wrapping.format(ANSWER)
     assert clean_draft(draft, REQUEST, RESPONSE) == ANSWER
@@ -106,11 +113,18 @@ def test_what_is_not_the_answer_is_removed(wrapping: str) -> None:
 plain = st.text(st.characters(exclude_characters="\"“”「」<>`~'=;{}()|[$#*:", exclude_categories=["Cs"]))
 
 
+# What greets somebody or speaks of versions keeps a remark at its end.
+OF_ITS_OWN = re.compile(
+    r"^\W*(?:dear|hi|hello|hey|good|尊敬|亲爱|[您你]好|主题)|version|draft|revis|版本|草稿|修改|修订", re.I
+)
+
+
 @settings(max_examples=500)
 @given(st.sampled_from(WRAPPINGS), plain)
 def test_any_answer_comes_back_from_any_wrapping(wrapping: str, answer: str) -> None:
     assume(answer.strip() and answer == clean_draft(answer, REQUEST, RESPONSE))
     assume(not any(line[:1].isspace() for line in answer.split("\n")))
+    assume(not OF_ITS_OWN.search(answer))
     assume(not wrapping.startswith("Sure") or not answer[0].islower())  # could be its sentence going on
     assert clean_draft(wrapping.format(answer), REQUEST, RESPONSE) == answer
 
@@ -174,9 +188,34 @@ def test_what_is_in_doubt_stays(draft: str, response: str | None) -> None:
     assert clean_draft(draft, REQUEST, response) == draft
 
 
+@pytest.mark.parametrize("label", ["Response: {}", "**Response:** {}"])
+def test_a_label_before_a_single_line(label: str) -> None:
+    assert clean_draft(label.format("The Rhine."), REQUEST, RESPONSE) == "The Rhine."
+    for answer in ("200 OK", "The Rhine. Stimulus: rain", "Rain.\nThen the Rhine."):
+        assert clean_draft(label.format(answer), REQUEST, None) == label.format(answer)
+    for request in ("Define: response", "What is the answer?"):
+        assert clean_draft(label.format("The Rhine."), request, None) == label.format("The Rhine.")
+
+
+MAIL = "Dear Ann,\n\nThe revised version is attached.\n\nThis revised version includes your changes."
+
+
+@pytest.mark.parametrize("request_", [REQUEST, "Write a letter to Ann.", "Tell Ann that it is done."])
+def test_a_message_keeps_its_end(request_: str) -> None:
+    for mail in (MAIL, MAIL.replace("Dear Ann,\n\n", ""), MAIL.replace("revised version is", "contract is")):
+        assert clean_draft(mail, request_, None) == mail
+        assert clean_draft(f"Here is the revised response:\n\n{mail}", request_, None) == mail
+        framed = f"Here is the revised response:\n\n---\n\n{mail}\n\n---\n\nThis version is more formal."
+        assert clean_draft(framed, request_, None) == mail
+
+
 @pytest.mark.parametrize(
     ("request_", "draft"),
     [
+        ("Most famous Shakespeare passage?", '"To be, or not to be. That is the question."'),
+        ("Which verse opens the Gospel?", "“In the beginning was the Word. All things\n\nwere made.”"),
+        ("How does Moby-Dick begin? I mean the novel.", '"Call me Ishmael. Some years ago."'),
+        ("《岳阳楼记》的名篇段落？", "“先天下之忧而忧。后天下之乐而乐。”"),
         (
             "Write a mail that begins with 'Here is the revised response:'",
             "Here is the revised response:\nDear Ann",

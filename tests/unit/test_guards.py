@@ -2,10 +2,15 @@
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
+from langgraph.runtime import Runtime
 
-from nodes.guards import is_loop, is_refusal, read_instructions, refused_by
+from graph.conversation import request_of
+from graph.settings import Settings
+from graph.state import RequestAndResponse
+from nodes.guards import guards, is_loop, is_refusal, own_text, read_instructions, refused_by
 from nodes.settings import AgentSettings
 from prompts.method import MODES
 from prompts.pack import load_pack
@@ -60,6 +65,10 @@ REFUSALS = [
     "I'm not comfortable answering this question, and I will not help with it.",
     "Your request goes against the policies that I have to follow.",
     "That's not something I can help with.",
+    "I'm not able to discuss this topic.",
+    "Sorry, that is beyond what I can do.",
+    "Es tut mir leid, aber ich kann diese Frage nicht beantworten.",
+    "Leider kann ich dabei nicht helfen.",
 ]
 ZH_REFUSALS = [
     "抱歉，我无法回答这个问题。",
@@ -70,6 +79,7 @@ ZH_REFUSALS = [
     "我无法协助您完成这个请求。",
     "很遗憾，我不便讨论这个话题。",
     "您的请求违反了我的使用规定。",
+    "作为AI语言模型，我没有能力完成这个任务。",
 ]
 
 
@@ -95,6 +105,10 @@ def test_a_chinese_refusal(draft: str) -> None:
         (f"{ANSWER} " * 6 + "I'm sorry, but I can't help with more.", REQUEST),
         ("抱歉，我无法打开图片，请提供文字说明。", ZH_REQUEST),
         (
+            "Unfortunately, I can't help falling in love with you is no song of theirs.",
+            "Is it a Beatles song?",
+        ),
+        (
             "I'm sorry, I can't assist you today.",
             "Translate into English as an apology: 抱歉，今天我帮不了你。",
         ),
@@ -105,6 +119,9 @@ def test_no_refusal(draft: str, request_: str) -> None:
 
 
 LOOPS = [
+    f"{RESPONSE}\n\n{RESPONSE}",
+    f"{RESPONSE} " * 3,
+    f"{ZH_RESPONSE}{ZH_RESPONSE}",
     ANSWER + " And so on and so on" * 30,
     ANSWER + " It ends in the North Sea." * 12,
     ANSWER + "\n" + "The Rhine is a river in Germany.\n" * 15,
@@ -188,6 +205,28 @@ LEAKS = [
     "The updated answer includes the mouth of the river, the North Sea.",
     "You improve a data set; write a better response to the request than the one above, with the help of the "
     "suggestions: the Rhine.",
+    f"{ANSWER}\nThis response accurately divides the input into two paragraphs as requested while also "
+    "providing additional context. It follows the suggestions provided and asks for no more than text.",
+    f"{ANSWER} " * 4 + "\n\nThis response addresses the request and follows the suggestions.",
+    "The thought of her being so brave made me smile.\nThis sentence is already clear. No rephrasing is "
+    "necessary. The response provided does not address the clarity issue requested by the assistant.",
+    "The assistant's answer already names the river, but it should mention the sea.",
+    "The response is clear, but it should mention the sea.",
+    "The current response is accurate but does not mention the sea.",
+    "The Rhine.\n\nThis is a better response because it names the sea.",
+    "Overall, this response provides a clear and concise answer to the user's question.",
+    "The answer provided is correct but lacks detail.",
+    "No changes are needed. The response is already clear and accurate.",
+    "Suggestion 1: Name the sea. Suggestion 2: Name the country.",
+    "Okay, the user wants a better answer. Let me write it.\n\nThe Rhine.",
+    "Hmm, so the user is asking about a river. I should name the sea.\n\nThe Rhine.",
+    "The user asks for a river, and I need to name the sea too.\n\nThe Rhine.",
+    "We need to write a better response. The Rhine.",
+    f"{ANSWER} USER: and what else? ASSISTANT: Nothing.",
+    f"{ANSWER}</s>USER: And the Elbe, where does that one end?",
+    f"{ANSWER}\n### Human: and what else?\n### Assistant: Nothing.",
+    f"{ANSWER}\n\nUser: And what else is there?\nAssistant: A bridge.",
+    f"{ANSWER}\n\n**Human:** And the Elbe?",
 ]
 ZH_LEAKS = [
     "作为编辑，我补充了河口。科隆位于莱茵河畔。",
@@ -196,6 +235,10 @@ ZH_LEAKS = [
     "科隆位于莱茵河畔。该回答符合要求，是优质的训练数据。",
     "请根据下面的建议改写上面的回答，只输出改写后的正文。科隆位于莱茵河畔。",
     "原回答没有说明河口，这里补充：北海。",
+    "当前回复准确,但是没有提到河口。",
+    "好的，用户想要一个更好的回答。我需要补充河口。\n\n科隆位于莱茵河畔。",
+    "科隆位于莱茵河畔。\n用户：还有呢？\n助手：没有了。",
+    "科隆位于莱茵河畔。该版本增加了更多细节。",
 ]
 
 
@@ -226,10 +269,135 @@ def test_repeated_instructions_in_chinese(draft: str) -> None:
         ),
         ("The model needs good training data.", "What does machine learning need?"),
         ("Follow the instructions on the box.", "How do I build it?"),
+        *(
+            (draft, "Tell me about it, please.")
+            for draft in (
+                "HTTP works by exchanging messages. The response includes a status line and headers.",
+                "A server sends a response. This response accurately describes the page as requested.",
+                "B cells make antibodies. The response takes about a week.",
+                "The response variable is plotted on the y axis.",
+                "The response is sent to the client that made the request.",
+                "The improved response of the brakes makes driving safer.",
+                "The initial response of the government was slow.",
+                "The current version is 3.12. The new version removes distutils and improves error messages.",
+                "The original version was released in 1961 by the Marvelettes.",
+                "The first draft of the Declaration was written by Jefferson.",
+                "The draft was abolished in 1973.",
+                "This draft horse weighs a ton.",
+                "Follow the suggestions of your doctor, and rest.",
+                "Drink water and sleep early. Following these suggestions, you will sleep better.",
+                "The first suggestion is to sleep more.",
+                "The debate between Lincoln and Douglas drew thousands.",
+                "Use `++x` in the loop. This version is faster because it avoids a copy.",
+                "Three times four is twelve, so this is right. This answer is correct.",
+                "This response is comprehensive, involving both T cells and antibodies.",
+                "The reply came by telegram; it answered all questions.",
+                "The revision of the treaty addressed the issues raised by smaller states.",
+                "The draft meets the requirements of the constitution and went to parliament.",
+                "The original response was vague, and reporters pressed on.",
+                "This answer satisfies all the requirements: x = 3.",
+                "The response to the crisis was well-organized.",
+                "The new version improves the flow of traffic and adds details to maps.",
+                "Well, the user needs a password to enter.",
+                "He served as a judge for twelve years, and she worked as an editor.",
+                "My role as a nurse is to care for patients.",
+                "Large models need a lot of training data.",
+                "First, the user opens the settings. The user wants a simple page, so designers test early.",
+                "- User: someone who reads\n- Admin: someone who writes",
+                "USER: the account name\nPASSWORD: the secret",
+                "Human: 46 chromosomes\nChimpanzee: 48 chromosomes",
+                "```python\nname = input('User: ')\n# User: who?\n# Assistant: nobody\n```",
+            )
+        ),
+        ("User: Where is the Rhine?\nAssistant: In Germany.", "Write a dialog of a user and an assistant."),
+        *(
+            (draft, "请介绍一下。")
+            for draft in (
+                "根据建议，每天应摄入两升水。",
+                "该响应会被缓存。",
+                "新版本增加了离线模式。",
+                "早睡早起，多喝水。根据以上建议，你会睡得更好。",
+                "这个回答让他很生气。",
+                "这个版本更加完整，收录了全部八十回。",
+                "本答复符合法律规定。",
+                "按照这些建议，你可以提高睡眠质量。",
+            )
+        ),
     ],
 )
 def test_no_repeated_instructions(draft: str, request_: str) -> None:
-    assert guard(draft, request_, "Something else that was said before.") is None
+    before = "Something else that was said before." if request_.isascii() else "之前说过的别的话。"
+    assert guard(draft, request_, before) is None
+
+
+ADVICE = [
+    "1. Mention that it ends in the North Sea. 2. Add the name of the country.",
+    "- Name the sea that the Rhine ends in.\n- The answer should say where Cologne is.",
+    "1. 建议补充河流的长度和它流经的国家。\n2. 说明科隆在德国的哪个部分。",
+]
+
+
+@pytest.mark.parametrize("advice", ADVICE)
+def test_suggestions_as_the_draft(advice: str) -> None:
+    request, response = (REQUEST, RESPONSE) if advice.isascii() else (ZH_REQUEST, ZH_RESPONSE)
+
+    def refused(draft: str, suggestions: str) -> str | None:
+        return asyncio.run(refused_by(draft, request, response, TOLD, suggestions=suggestions))
+
+    assert refused(advice, advice) == "instructions"
+    assert refused(f"Suggestions:\n{advice}", advice) == "instructions"
+    assert refused(advice, "") is None
+    # An advisor may write the answer out.
+    answer = ANSWER if advice.isascii() else ZH_ANSWER
+    assert refused(answer, f"{advice}\n{answer}") is None
+    assert refused(answer, answer) is None
+
+
+@pytest.mark.parametrize("template", ["vicuna_v1.1", "zero_shot", "alpaca", "llama-2", "chatglm"])
+def test_words_of_the_template_are_not_the_request(template: str) -> None:
+    for system in ("", "用一句话回答。"):
+        settings = Settings(conversation_template=template)
+        turns = [RequestAndResponse(request=ZH_REQUEST, response=ZH_RESPONSE, fixed=False)] * 2
+        request = request_of(turns, 1, system, settings)
+        state = {
+            "draft": ANSWER,
+            "response": ZH_RESPONSE,
+            "suggestions": "-",
+            "round": 1,
+            "rounds": [],
+            "input": "",
+            "system": request.get("system", ""),
+            "instruction": request["instruction"],
+        }
+
+        def ending(draft: str, state: Any = state, settings: Settings = settings) -> str | None:
+            runtime = Runtime(context=settings)
+            drafted: Any = {**state, "draft": draft}
+            result = asyncio.run(guards(MODES["evolve"])(drafted, runtime=runtime))
+            ended: str | None = result.get("ending")
+            return ended
+
+        assert ending(ANSWER) == "guard_language"
+        assert ending(f"{ZH_ANSWER} USER: 还有呢？ ASSISTANT: 没有了。") == "guard_instructions"
+        assert ending("科隆位于莱茵河畔。This response follows the suggestions.") == "guard_instructions"
+        assert ending(ZH_ANSWER) is None
+
+
+def test_a_plain_request_is_its_own_text() -> None:
+    assert own_text(REQUEST, "vicuna_v1.1") == ("", REQUEST)
+    assert own_text("USER: what?", "vicuna_v1.1") == ("", "USER: what?")
+    assert own_text(REQUEST, "") == ("", REQUEST)
+
+
+def test_an_english_system_prompt_does_not_call_for_english() -> None:
+    system = "You are a helpful and honest assistant. Think before you write, and keep it short."
+
+    def refused(draft: str, system: str) -> str | None:
+        return asyncio.run(refused_by(draft, ZH_REQUEST, ZH_RESPONSE, TOLD, system))
+
+    assert refused(ANSWER, system) == "language"
+    assert refused(ANSWER, f"{system} Reply in English.") is None
+    assert refused(ZH_ANSWER, system) is None
 
 
 @pytest.mark.parametrize("pack", ["default", "classic"])
@@ -268,6 +436,7 @@ def test_a_line_of_any_prompt_is_refused(pack: str, mode: str) -> None:
 
 
 CHATTER = [
+    "I have incorporated the suggestions and improved clarity. The Rhine.",
     f"Certainly! Here is the answer:\n\n{ANSWER}",
     f"Sure! Here's a more detailed answer to your question:\n\n{ANSWER}",
     f"Of course! Below is a rewritten response that addresses the feedback:\n\n---\n\n{ANSWER}",
@@ -287,6 +456,7 @@ CHATTER = [
     f"{ANSWER}\n\nFeel free to ask if you need more details.",
     f"{ANSWER}\n\nLet me know if you would like me to add anything.",
     f"{ANSWER}\n\nIf you have any further questions, please let me know.",
+    f"{ANSWER}\n\nChanges: added the country and the port.",
     f"{ANSWER}\n\nChanges made: added the country and the port.",
     f"{ANSWER}\n\nI made a few changes to the wording.",
     f"{ANSWER}\n\n---\n\n*I added the name of the port.*",
@@ -325,6 +495,16 @@ def test_chinese_chatter(draft: str) -> None:
             "Write an email.",
         ),
         ("Here is the corrected sentence: The river is long.", "Correct this: The river are long."),
+        ("Please let me know if Tuesday works for you.", "Rephrase politely: tell me if tuesday ok"),
+        (
+            "The plan is set. Please let me know if Tuesday works for you.",
+            "Rephrase politely: plan set, tell me if tuesday ok",
+        ),
+        (
+            "I scrubbed it, and it got worse.\n\nI added some vinegar. That was the end of it.",
+            "What did you do?",
+        ),
+        ("It is faster.\n\nThis version is free, and the new version has an offline mode.", "Is it good?"),
         ("Note: all lengths are rounded.", REQUEST),
         ("This helps to keep the water clean.", REQUEST),
         ("The new bridge is longer than the old one.", REQUEST),
@@ -479,6 +659,7 @@ def test_unchanged_in_another_spelling_of_unicode() -> None:
             "好的，",
             "edit",
         ),
+        *("USER: ", "this response. ", "hmm, "),
         *("response ", "as the ", "[", "| ", "1. ", "for the ", "希望", "write a better response to the "),
     ],
 )

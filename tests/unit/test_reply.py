@@ -1,6 +1,9 @@
 """What is taken off a reply, what stays, and what shows that it cannot be used."""
 
+import re
+
 import pytest
+from fastchat.conversation import conv_templates, get_conv_template
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +52,9 @@ WITH_THOUGHTS = [
     f"{THOUGHT}[/THINK]{ANSWER}</s>",
     f"{THOUGHT}<|END_THINKING|>{ANSWER}",
     f"{ANSWER}\n\n<think>\n{THOUGHT}\n</think>",
+    # Another word ends it.
+    f"<think>{THOUGHT}</thinking>{ANSWER}",
+    f"<thought>\n{THOUGHT}\n</think>\n{ANSWER}",
 ]
 
 
@@ -84,6 +90,12 @@ def test_every_family_of_the_stand_in_is_read(family: str) -> None:
         f"{ANSWER}[|endofturn|]",
         f"{ANSWER}<|return|>",
         f"{ANSWER}<|some_token_of_tomorrow|>",
+        f"{ANSWER}<|im_end",
+        f"{ANSWER}<|eot_id|",
+        f"{ANSWER}<end_of_tu",
+        f"{ANSWER}</s",
+        f"<pad><pad>{ANSWER}",
+        f"<unk>{ANSWER}",
         f"<|im_start|>assistant\n{ANSWER}<|im_end|>",
         f"<|begin_of_text|><|start_header_id|>assistant<|end_header_id|>\n\n{ANSWER}",
         f"assistant\n\n{ANSWER}",
@@ -117,6 +129,10 @@ def test_marks_of_a_turn_are_taken_off(text: str) -> None:
         "The token for the end is </s>",
         "x <|> y, and a <|b|> c",
         "let y = x |> f <| z",
+        "let y = x |> f <|g",
+        "<unk> is for words that are not known",
+        "<unk>: unknown, <pad>: padding",
+        "标签</think>结束思考",
         "assistant\naide\nhelper",
         "analysis of the final of the match",
         "Here is my thought process: I thought.",
@@ -154,6 +170,12 @@ def test_a_thought_ends_where_its_own_tag_ends_it() -> None:
     answer = "Write:\n```\n<think>\nHm.\n</think>\n```"
     assert read_reply(f"<think>Easy.</think>{answer}").text == answer
     assert read_reply(f"Easy.\n</think>\n\n{answer}").text == answer
+    nested = read_reply("<think>a<think>b</think>c</think>d")
+    assert (nested.text, nested.thoughts) == ("d", "a<think>b</think>c")
+    assert read_reply("<think>a<think>b</think>c<think>d</think>e</think>f").text == "f"
+    assert read_reply("<think>\n<think>\na</think>\nb").text == "b"
+    assert read_reply("<think>a<think>b</think>It is <think>c</think>").text == "It is <think>c</think>"
+    assert read_reply("a</think>b") == Reply("b", "a", ("</think>",))
     twice = read_reply("<think>a</think>\n<thinking>b</thinking>\nYes.", "in a field")
     assert twice == Reply("Yes.", "in a field\n\na\n\nb", ("<think>", "<thinking>"))
 
@@ -190,10 +212,90 @@ def test_a_reply_with_control_tokens_left_in_it() -> None:
         prompt = [Message(role="user", content=f"What are {token} and <|user|>?")]
         assert control_token(f"{token} is a mark, and <|user|> too", prompt) is None
         assert control_token(f"In code: `{token}`, or\n```\n{token}\n```", []) is None
+    tools = 'Look it up:\n<tool_call>\n{"name": "search"}\n</tool_call>'
+    assert control_token(read_reply(tools).text, []) == "<tool_call>"
+    asked = [Message(role="system", content="Call tools within <tool_call></tool_call>.")]
+    assert control_token(read_reply(tools, prompt=asked).text, asked) is None
+    unknown = [Message(role="user", content="What is <unk>?")]
+    assert read_reply("<unk>", prompt=unknown).text == "<unk>"
     mark = "<|im_end|>"
     about = [Message(role="user", content=f"How does a turn end: {mark}?")]
     assert read_reply(f"Hello{mark}", prompt=about).text == f"Hello{mark}"
     assert control_token(ANSWER, about) is None
+
+
+def conversation(template: str, *turns: str, system: str = "") -> str:
+    """Return the request of a conversation's last exchange as one text in the form of a template."""
+    form = get_conv_template(template)
+    if system:
+        form.set_system_message(system)
+    user, assistant = form.roles
+    for number, text in enumerate(turns):
+        form.append_message(assistant if number % 2 else user, text)
+    form.append_message(assistant, None)
+    return str(form.get_prompt())
+
+
+# Those that write marks: before the first request, after it, after a response.
+MARKS = {
+    "vicuna_v1.1": ["</s>"],
+    "zephyr": ["</s>", "<|user|>", "<|assistant|>", "<|system|>"],
+    "llama-2": ["</s>", "[INST]", "[/INST]"],
+    "mistral": ["</s>", "[INST]", "[/INST]"],
+    "qwen-7b-chat": ["<|im_end|>", "<|im_start|>"],
+    "openchat_3.5": ["<|end_of_turn|>"],
+    "phoenix": ["</s>"],
+    "oasst_pythia": ["<|endoftext|>", "<|prompter|>"],
+    "starchat": ["<|end|>", "<|user|>"],
+    "deepseek-chat": ["<｜end▁of▁sentence｜>"],
+    "internlm-chat": ["<eoa>", "<eoh>", "<|User|>"],
+    "baichuan2-chat": ["<reserved_106>", "<reserved_107>"],
+    "vigogne_chat_v2": ["</s>", "<|user|>"],
+}
+KNOWN = re.compile(r"</s>|<\|[\w/]+\|>|<｜[^｜]+｜>|\[/?INST\]|<eo[ah]>|<reserved_\d+>")
+
+
+def template_names() -> list[str]:
+    names = []
+    for name in conv_templates:
+        try:
+            if KNOWN.search(conversation(name, "Hello.", "Hi.", "More?")):
+                names.append(name)
+        except (ValueError, IndexError):
+            pass  # for servers that take messages: it makes no text of them
+    return sorted(names)
+
+
+def test_the_templates_that_write_marks_are_found() -> None:
+    assert {*MARKS} <= {*template_names()}
+
+
+def answering(request: str) -> list[tuple[list[Message], tuple[str, ...]]]:
+    """Return prompts with a request in them, each with the sample's texts in it, where these are known."""
+    whole = f"Improve the response.\n\n{request}\n\nIt is 5.\n\nThat was it."
+    return [
+        ([Message(role="user", content=whole)], (request, "It is 5.")),
+        ([Message(role="user", content=request)], ()),
+    ]
+
+
+@pytest.mark.parametrize("system", ["", "Be brief."])
+@pytest.mark.parametrize("name", template_names())
+def test_marks_of_a_conversations_template_are_excused_by_its_texts_alone(name: str, system: str) -> None:
+    for turns in ["Hello."], ["Hello.", "Hi.", "And 2+2?"], ["Hello.", "Hi.", "So?", "Well.", "And 2+2?"]:
+        request = conversation(name, *turns, system=system)
+        for mark in {*KNOWN.findall(request), *MARKS.get(name, [])}:
+            went_on = f"4{mark}USER: and 3+3?"
+            for prompt, parts in answering(request):
+                assert read_reply(f"4{mark}", prompt=prompt, parts=parts).text == "4"
+                assert read_reply(went_on, prompt=prompt, parts=parts).text == went_on
+                assert control_token(went_on, prompt, parts) == mark
+            question = f"What does {mark} mean, and where is {mark} used?"
+            for own in [question], [*turns, "Yes.", question], [question, f"{mark} ends it.", *turns]:
+                for prompt, parts in answering(conversation(name, *own, system=system)):
+                    text = f"The end: 4{mark}"
+                    assert read_reply(text, prompt=prompt, parts=parts).text == text
+                    assert control_token(f"4{mark} ends it", prompt, parts) is None
 
 
 def test_white_space_at_the_ends_goes_and_indentation_of_code_may_stay() -> None:

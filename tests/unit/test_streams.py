@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.providers.streams import StreamCut, read_body
+from models.providers.streams import NO_REASON, StreamCut, read_body
 
 
 def event(delta: Any = None, finish: str | None = None, **fields: Any) -> str:
@@ -55,6 +55,24 @@ def test_any_text_survives(text: str, step: int) -> None:
 
 def test_a_stream_without_its_last_event_is_whole_where_it_has_a_finish_reason() -> None:
     assert read_body(events(event({"content": "Yes."}), event(finish="stop")))["choices"]
+
+
+@pytest.mark.parametrize("given", [None, "", "null"])
+def test_a_stream_without_a_finish_reason_may_be_cut_off(given: str | None) -> None:
+    (choice,) = read_body(events(event({"content": "Half "}, given), event({"content": "a"}, given), DONE))[
+        "choices"
+    ]
+    assert (choice["finish_reason"], choice["message"]["content"]) == (NO_REASON, "Half a")
+    (choice,) = read_body(events(event({"content": "Yes."}, "stop"), event(finish=given), DONE))["choices"]
+    assert choice["finish_reason"] == "stop"
+    with pytest.raises(StreamCut):
+        read_body(events(event({"content": "Half a"}, given)))
+
+
+def test_a_whole_message_needs_no_finish_reason() -> None:
+    whole = {"choices": [{"index": 0, "message": {"content": "Yes."}}]}
+    (choice,) = read_body(events(f"data: {json.dumps(whole)}", DONE))["choices"]
+    assert not choice["finish_reason"]
 
 
 def test_a_stream_that_ends_early() -> None:

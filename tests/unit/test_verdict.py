@@ -215,8 +215,7 @@ def test_a_line_that_names_one(reply: str, points: list[float]) -> None:
     ],
 )
 def test_a_reply_that_does_not_say_which_is_better(reply: str) -> None:
-    expected = [1, 1] if reply.startswith("Equal:") else None
-    assert read_verdict(reply, "compare") == expected
+    assert read_verdict(reply, "compare") is None
 
 
 @pytest.mark.parametrize(
@@ -233,7 +232,15 @@ def test_a_reply_that_does_not_say_which_is_better(reply: str) -> None:
         "5 -3",
         "8-7",
         "eight seven",
-        "8\n7",
+        "8\n7\n6",
+        "1\n2",
+        "1.8\n2.9",
+        "1: 8",
+        "2. 9\n1. 8",
+        "1. 8\n2. 9\n3. 7",
+        "8 / 10",
+        "4 / 5",
+        "Scores (1-10): 8",
         "assistant 1",
         "9" * 5000 + " 5",
         "inf nan",
@@ -241,6 +248,9 @@ def test_a_reply_that_does_not_say_which_is_better(reply: str) -> None:
 )
 def test_a_reply_without_two_scores(reply: str) -> None:
     assert read_verdict(reply, "score") is None
+
+
+SWAPPED = ("[[2]]", "[[1]]", "[[0]]")
 
 
 @pytest.mark.parametrize(
@@ -255,6 +265,31 @@ def test_a_reply_without_two_scores(reply: str) -> None:
         ("one: 8 two: 9\nok", "One: {score} Two: {score}", [8, 9]),
         ("8 9\nok", "One: {score} Two: {score}", [8, 9]),
         ("one: 8 two: 12\nok", "One: {score} Two: {score}", None),
+        # Copies of what may be replied.
+        ("A\nB\nC", ("A", "B", "C"), None),
+        ("- A\n- B\n- C", ("A", "B", "C"), None),
+        ("A\nB", ("A", "B", "C"), None),
+        ("A, B or C", ("A", "B", "C"), None),
+        ("B.", ("A", "B", "C"), [0, 1]),
+        ("Response B is better", ("A", "B", "C"), [0, 1]),
+        # Words that mean the other side as they are usually read.
+        ("[[2]].", SWAPPED, [1, 0]),
+        ("Verdict:\n**[[1]]**.", SWAPPED, [0, 1]),
+        ("[[2]] because it is complete", SWAPPED, [1, 0]),
+        ("Both have merits.\n\nMy verdict: [[1]]", SWAPPED, [0, 1]),
+        ("2", SWAPPED, None),
+        ("Response 2 is better", SWAPPED, None),
+        ('{"verdict": "[[2]]"}', SWAPPED, [1, 0]),
+        ('{"winner": "2"}', SWAPPED, None),
+        ("2", ("0", "1", "2"), [1, 1]),
+        ("***\n<verdict>\n[[2]]\n</verdict>\n[[1]] would be wrong:\n[[1]]", SWAPPED, [1, 0]),
+        ("<", (">", "<", "="), [0, 1]),
+        ("assistant 1", ("0", "1", "2"), None),
+        ("Response 2", ("loser: 2", "loser: 1", "none"), None),
+        ("Final: loser: 2", ("loser: 2", "loser: 1", "none"), [1, 0]),
+        ("b=8 a=9.", "B={score} A={score}", [8, 9]),
+        ("A=9 B=8", "B={score} A={score}", None),
+        ("8 9\nok", "B={score} A={score}", None),
     ],
 )
 def test_a_pack_s_own_first_line_is_read(
@@ -302,6 +337,9 @@ def test_replies_as_chat_models_write_them(form: VerdictForm, half: str) -> None
         ("8 ", "| a | b |\n"),
         ("x\n", "<think>a</think>\n"),
         ("equal ", "overall "),
+        ("", "8\n"),
+        ("assistant 1 (", "slightly "),
+        ("assistant 1 ", "not assistant 2 "),
     ],
 )
 def test_a_long_and_nasty_reply_is_done_with(beginning: str, piece: str, form: VerdictForm) -> None:
