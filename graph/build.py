@@ -284,19 +284,15 @@ def _ask(mode: Mode, speak: Speak) -> Ask:
         # A judge is asked again by its node, with a reminder. A draft that was cut off may be had with a
         # higher limit, so it is a failure.
         without_text = ASKED_AGAIN if step.purpose == "draft" else UNUSABLE_REPLY
-        try:
-            return await speak(call, whole)
-        except CallFailed as failure:
-            if failure.kind not in without_text:
-                raise
-            if failure.kind not in ASKED_AGAIN or step.purpose == "verdict":
-                return ""
-        try:
-            return await speak(replace(call, asked=asked + 1), whole)
-        except CallFailed as failure:
-            if failure.kind not in without_text:
-                raise
-            return ""
+        for again in range(2):
+            try:
+                return await speak(replace(call, asked=asked + 1) if again else call, whole)
+            except CallFailed as failure:
+                if failure.kind not in without_text:
+                    raise
+                if failure.kind not in ASKED_AGAIN or step.purpose == "verdict":
+                    break
+        return ""
 
     return ask
 

@@ -102,16 +102,3 @@ def request_values(state: RequestView) -> dict[str, str]:
         "input": given,
         "request": request_text(instruction, given),
     }
-
-
-def joined(messages: list[Message]) -> list[Message]:
-    """Return messages with neighbors of one role as one: where a reply between them is missing, many servers
-    refuse them."""
-    done: list[Message] = []
-    for message in messages:
-        if done and done[-1]["role"] == message["role"]:
-            text = f"{done[-1]['content']}\n\n{message['content']}"
-            done[-1] = Message(role=message["role"], content=text)
-        else:
-            done.append(message)
-    return done

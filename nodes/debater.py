@@ -14,7 +14,7 @@ from typing import Any, Literal
 from langgraph.runtime import Runtime
 
 from models.call import Message, Shortenable
-from nodes.agent import Ask, Node, RequestView, ResponseView, joined, prompt, renderer
+from nodes.agent import Ask, Node, RequestView, ResponseView, prompt, renderer
 from nodes.settings import AgentSettings
 from prompts.method import STEPS
 
@@ -59,11 +59,9 @@ def free(debater: Debater, ask: Ask) -> Node[OpeningsView]:
 
         def messages(openings: Sequence[str]) -> list[Message]:
             own_opening, other_opening = openings
+            said = [Message(role="assistant", content=own_opening)] if own_opening else []
             asked = render(other_opening=other_opening)
-            if not own_opening:
-                return joined(remembered(own[:-1], settings.memory_window) + asked)
-            memory = [*own[:-1], Message(role="assistant", content=own_opening)]
-            return remembered(memory, settings.memory_window) + asked
+            return remembered([*own[:-1], *said], settings.memory_window) + asked
 
         shortenable = Shortenable(openings, messages)
         reply = await ask(step, state, settings, messages(openings), shortenable=shortenable)

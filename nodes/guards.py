@@ -378,11 +378,6 @@ def read_instructions(texts: Iterable[str]) -> Instructions:
     return Instructions(frozenset(starts), f" {' '.join(all_words)} ", "\n".join(all_han))
 
 
-_VERBS = (
-    r"(?:is|was|has|had|does|did|meets?|addresses|provides?|incorporates?|follows?|includes?|keeps?|adds?|maintains?"
-    r"|contains?|ensures?|takes?|can|could|should|lacks?|fails?|satisfies|fulfil\w{0,3}|gives?|offers?|presents?|explains?"
-    r"|divides?|summari[sz]es?|describes?|uses?|improves?|corrects?|covers?|answers?|aims?|makes?)"
-)
 _ROLE_TALK = re.compile(
     r"(?:^|[.!?:\n]\s{0,3})as\s+(?:the|an?|your)\s+(?:editor|advisor|judge|debater|reviewer)\s*,\s*i\b"
     r"|\bmy\s+(?:role|task|job)\s+(?:as\s+(?:the|an?|your)\s+(?:editor|advisor|judge|debater|reviewer)\b"
@@ -723,11 +718,6 @@ _OPENS = re.compile(
     r"|(?:以下|下面|这)是?(?:我|一个|一份|为您|为你|根据)?[^\n，。]{0,30}(?:修改|修订|改进|优化|润色|完善|改写|重写|调整|更新)"
     r"[^\n]{0,30}(?:回答|回复|答复|版本|文本)[^\n]{0,80}"
     r"|我(?:已经?|对)[^\n，。]{0,20}(?:修改|修订|改进|优化|润色|完善|改写|重写)[^\n]{0,100})\s*(?:\n|\Z)",
-    re.IGNORECASE,
-)
-_REVISED_TEXT = re.compile(
-    rf"{_REVISED}\s+(?:\w{{1,20}}\s+){{0,2}}?{_TEXT}|{_TEXT}\s+(?:based|following|incorporat|that\s+addresses)"
-    r"|修改|修订|改进|优化|润色|完善|改写|重写",
     re.IGNORECASE,
 )
 _ANNOUNCES = re.compile(r"[:：]\s*$|\.{3}\s*$|…\s*$")

@@ -6,7 +6,7 @@ from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
 from models.call import Message
-from nodes.agent import Ask, Node, ResponseView, joined, prompt
+from nodes.agent import Ask, Node, ResponseView, prompt
 from nodes.settings import AgentSettings, Order
 from nodes.verdict import read_verdict, reply_form
 from prompts.method import STEPS
@@ -49,8 +49,8 @@ def judge(order: Order, ask: Ask) -> Node[JudgeView]:
                 break
             reminder = await prompt(f"judge_{settings.verdict}_again", settings, state, **seen)
             # Servers refuse an empty message: where there was no reply, the reminder ends the prompt.
-            answer = Message(role="assistant", content=reply)
-            messages = [*messages, answer, *reminder] if reply else joined([*messages, *reminder])
+            answer = [Message(role="assistant", content=reply)] if reply else []
+            messages = [*messages, *answer, *reminder]
             reply = await ask(step, state, settings, messages, asked=retry + 2, form=form)
             points = read_verdict(reply, settings.verdict, first_line)
         update: dict[str, Any] = {order: Judgment(reply=reply, points=points)}

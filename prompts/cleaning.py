@@ -33,6 +33,7 @@ Not covered: chatter in other languages, and remarks that an answer may end with
 import re
 from collections.abc import Callable
 
+from models.providers.reply import trimmed
 from prompts.chatter import announced_original, calls_it_a_version, ends_frame, is_remark, is_rule, lead_in
 
 MOST_LAYERS = 20
@@ -47,21 +48,14 @@ def clean_draft(draft: str, request: str, response: str | None) -> str:
     `response` is the current response, None if the editor did not see one. The inside of the draft is never
     changed, cleaning twice changes nothing more, and only a blank draft becomes empty.
     """
-    text = trimmed = _trimmed(draft)
+    text = whole = trimmed(draft)
     for _ in range(MOST_LAYERS):
         before = text
         for rule in _RULES:
-            text = _trimmed(rule(text, request, response or "")) or text
+            text = trimmed(rule(text, request, response or "")) or text
         if text == before:
             return text
-    return trimmed
-
-
-def _trimmed(text: str) -> str:
-    """Strip a text, except an indentation that the following lines have as well."""
-    text = re.sub(r"\A(?:[^\S\n]*\n)+", "", text).rstrip()
-    _, _, rest = text.partition("\n")
-    return text if re.search(r"^[ \t]+\S", rest, re.MULTILINE) else text.lstrip()
+    return whole
 
 
 # --- what frames the draft

@@ -171,7 +171,7 @@ def read_reply(
             marks.append(name)
             text = text[edge.end() :]
     kept = "\n\n".join(filter(None, map(str.strip, found)))
-    return Reply(_trimmed(text) if indented else text.strip(), kept, tuple(dict.fromkeys(marks)))
+    return Reply(trimmed(text) if indented else text.strip(), kept, tuple(dict.fromkeys(marks)))
 
 
 def message_parts(message: Mapping[str, Any]) -> tuple[Any, str]:
@@ -487,7 +487,7 @@ def _thought_at_end(text: str, start: int, end: int, parts: Sequence[str]) -> re
     return opening if before.rstrip(" \t").endswith("\n") and not in_code else None
 
 
-def _trimmed(text: str) -> str:
+def trimmed(text: str) -> str:
     """Strip a text, except an indentation of its first line where a later line has one."""
     text = _BLANK_LINES.sub("", text).rstrip()
     return text if _INDENTED.search(text) else text.lstrip()
