@@ -22,7 +22,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from graph.conversation import reached_its_end, request_of, turns_of
-from graph.settings import Settings
+from graph.settings import Settings, settings_of
 from graph.state import (
     AlpacaRecord,
     ConversationRecord,
@@ -31,14 +31,15 @@ from graph.state import (
     ExchangeFailure,
     ExchangeResult,
     ExchangeState,
+    Routing,
 )
 from models.call import Call, Message, Shortenable
 from models.errors.exceptions import CallFailed
 from models.errors.kinds import ASKED_AGAIN, UNUSABLE_REPLY
 from nodes.advisor import advisor
-from nodes.agent import Ask
+from nodes.agent import Ask, Node
 from nodes.debater import free, opening
-from nodes.decision import STOPPED, adopt, decide, settled
+from nodes.decision import STOPPED, DecisionView, RefusedView, adopt, decide, settled
 from nodes.editor import editor
 from nodes.guards import guards
 from nodes.judge import judge
@@ -66,7 +67,10 @@ def exchange_graph(mode: Mode, speak: Speak) -> ExchangeGraph:
     """
     ask = _ask(mode, speak)
     graph = StateGraph(
-        ExchangeState, context_schema=Settings, input_schema=AlpacaRecord, output_schema=ExchangeResult
+        ExchangeState,
+        context_schema=settings_of(mode),
+        input_schema=AlpacaRecord,
+        output_schema=ExchangeResult,
     )
     graph.add_node("begin", begin)
     graph.add_edge(START, "begin")
@@ -80,8 +84,8 @@ def exchange_graph(mode: Mode, speak: Speak) -> ExchangeGraph:
         first = ["positive_opening", "critical_opening"]
         for node in first:
             graph.add_edge("begin", node)
-        graph.add_edge(first, "positive_free")
-        graph.add_edge(first, "critical_free")
+        _join(graph, first, "positive_free")
+        _join(graph, first, "critical_free")
         last = ["positive_free", "critical_free"]
 
     if "advisor" in mode.steps:
@@ -91,13 +95,13 @@ def exchange_graph(mode: Mode, speak: Speak) -> ExchangeGraph:
 
     graph.add_node("editor", editor(mode, ask))
     _join(graph, last, "editor")
-    graph.add_node("guards", guards(mode))
+    graph.add_node("guards", _routed(guards(mode)))
     graph.add_edge("editor", "guards")
 
     if mode.is_judged:
         graph.add_node("judge_forward", judge("forward", ask))
         graph.add_node("judge_reversed", judge("reversed", ask))
-        graph.add_node("decide", decide)
+        graph.add_node("decide", _decide)
         graph.add_conditional_edges("guards", after_guards, ["judge_forward", "judge_reversed", "finish"])
         graph.add_conditional_edges("judge_forward", after_forward, ["judge_reversed", "decide"])
         graph.add_edge("judge_reversed", "decide")
@@ -113,8 +117,13 @@ def exchange_graph(mode: Mode, speak: Speak) -> ExchangeGraph:
 
 
 def _join(graph: Any, sources: list[str], target: str) -> None:
-    """Let a node wait for all of these."""
-    graph.add_edge(sources if len(sources) > 1 else sources[0], target)
+    """Let a node follow all of these, which end in the same superstep, so that it runs once.
+
+    An edge from a list of nodes would do the same; but LangGraph's server loses it from a thread's history,
+    and nobody could go on from there.
+    """
+    for source in sources:
+        graph.add_edge(source, target)
 
 
 def conversation_graph(mode: Mode, speak: Speak) -> ConversationGraph:
@@ -125,25 +134,29 @@ def conversation_graph(mode: Mode, speak: Speak) -> ConversationGraph:
     is only seen by those after it.
     """
     exchange = exchange_graph(mode, speak)
+    everything = list(ExchangeState.__annotations__)
 
     async def evolve_exchange(state: ConversationState, runtime: Runtime[Settings]) -> dict[str, Any]:
         settings, number = runtime.context, state["exchange"]
-        turn = state["turns"][number]
-        if turn.get("fixed"):
-            return {"exchange": number + 1}
-        record = request_of(state["turns"], number, state["system"], settings)
-        record |= {"id": state["id"], "exchange": number, "output": turn["response"]}
-        try:
-            result: Any = await exchange.ainvoke(record, context=settings)
-        except CallFailed as failure:
-            result = failed_exchange(number, turn["response"], failure)
-        turns = list(state["turns"])
-        turns[number] = {"request": turn["request"], "response": result["response"]}
-        return {"turns": turns, "results": [*state["results"], result], "exchange": number + 1}
+        turns, results = list(state["turns"]), list(state["results"])
+        turn = turns[number]
+        if not turn.get("fixed"):
+            record = request_of(turns, number, state["system"], settings)
+            record |= {"id": state["id"], "exchange": number, "output": turn["response"]}
+            try:
+                # All of the state, so that streams show what each agent says and not only the result.
+                done: Any = await exchange.ainvoke(record, context=settings, output_keys=everything)
+                result: Any = {name: done[name] for name in ExchangeResult.__annotations__ if name in done}
+            except CallFailed as failure:
+                result = failed_exchange(number, turn["response"], failure)
+            turns[number] = {"request": turn["request"], "response": result["response"]}
+            results.append(result)
+        ended = await reached_its_end(turns, number + 1, state["system"], settings)
+        return {"turns": turns, "results": results, "exchange": number + 1, "ended": ended}
 
     graph = StateGraph(
         ConversationState,
-        context_schema=Settings,
+        context_schema=settings_of(mode, conversation=True),
         input_schema=ConversationRecord,
         output_schema=ConversationResult,
     )
@@ -162,6 +175,11 @@ def begin(state: AlpacaRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
         ValueError: the graph has no settings, or the method cannot work on this record; the message says why.
     """
     _require_settings(runtime)
+    for other in ("conversations", "messages"):
+        if other in state:
+            raise ValueError(f"this record has `{other}`: use the graph `conversation`")
+    if "instruction" not in state:
+        raise ValueError("this record has no `instruction`, the request to respond to")
     try:
         parsed = parse_record({"output": "", **state}, "alpaca")
     except DataError as error:
@@ -179,15 +197,33 @@ def begin(state: AlpacaRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
         "original": exchange.response,
         "response": exchange.response,
         "rounds": [],
+        "routing": _routing(runtime.context),
     }
 
 
-def after_guards(state: ExchangeState, runtime: Runtime[Settings]) -> list[str]:
+def _routing(settings: Settings) -> Routing:
+    return Routing(max_rounds=settings.max_rounds, lazy_judge=settings.lazy_judge, verdict=settings.verdict)
+
+
+def _routed(node: Node[RefusedView]) -> Node[RefusedView]:
+    """Let a node renew what the edges read, since in Studio settings change between two steps."""
+
+    async def routed(state: RefusedView, *, runtime: Runtime[Any]) -> dict[str, Any]:
+        return {**(await node(state, runtime=runtime) or {}), "routing": _routing(runtime.context)}
+
+    return routed
+
+
+def _decide(state: DecisionView, runtime: Runtime[Settings]) -> dict[str, Any]:
+    return {**decide(state), "routing": _routing(runtime.context)}
+
+
+def after_guards(state: ExchangeState) -> list[str]:
     """Judge the draft unless there is nothing to judge: in both orders at once, with `lazy_judge` in the
     first."""
     if state.get("ending") in STOPPED:
         return ["finish"]
-    return ["judge_forward"] if runtime.context.lazy_judge else ["judge_forward", "judge_reversed"]
+    return ["judge_forward"] if state["routing"]["lazy_judge"] else ["judge_forward", "judge_reversed"]
 
 
 def to_adopt(state: ExchangeState) -> Literal["adopt", "finish"]:
@@ -195,22 +231,22 @@ def to_adopt(state: ExchangeState) -> Literal["adopt", "finish"]:
     return "finish" if state.get("ending") in STOPPED else "adopt"
 
 
-def after_forward(state: ExchangeState, runtime: Runtime[Settings]) -> Literal["judge_reversed", "decide"]:
+def after_forward(state: ExchangeState) -> Literal["judge_reversed", "decide"]:
     """Decide once all judgments are there that the decision needs.
 
     Judged at once, both end in the same superstep, so the decision is made once.
     """
-    settings = runtime.context
-    if settings.lazy_judge and not settled(state["forward"], settings.verdict):
+    routing = state["routing"]
+    if routing["lazy_judge"] and not settled(state["forward"], routing["verdict"]):
         return "judge_reversed"
     return "decide"
 
 
 def _after_decision(first: list[str]) -> Any:
-    def after_decision(state: ExchangeState, runtime: Runtime[Settings]) -> list[str]:
+    def after_decision(state: ExchangeState) -> list[str]:
         """Loop: another round while the draft was accepted and `max_rounds` allows it."""
         accepted = state["rounds"][-1]["accepted"]
-        return first if accepted and state["round"] <= runtime.context.max_rounds else ["finish"]
+        return first if accepted and state["round"] <= state["routing"]["max_rounds"] else ["finish"]
 
     return after_decision
 
@@ -246,12 +282,9 @@ def read(state: ConversationRecord, runtime: Runtime[Settings]) -> dict[str, Any
     return {"id": state.get("id", ""), "system": system, "turns": turns, "exchange": 0, "results": []}
 
 
-async def after_exchange(
-    state: ConversationState, runtime: Runtime[Settings]
-) -> Literal["exchange_graph", "__end__"]:
+def after_exchange(state: ConversationState) -> Literal["exchange_graph", "__end__"]:
     """Continue with the next exchange, or end the conversation."""
-    ended = await reached_its_end(state["turns"], state["exchange"], state["system"], runtime.context)
-    return "__end__" if ended else "exchange_graph"
+    return "__end__" if state["ended"] or state["exchange"] >= len(state["turns"]) else "exchange_graph"
 
 
 def _ask(mode: Mode, speak: Speak) -> Ask:

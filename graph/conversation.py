@@ -18,6 +18,8 @@ def turns_of(record: ConversationRecord) -> tuple[str, list[RequestAndResponse]]
     Raises:
         ValueError: the method cannot work on this record; the message says why.
     """
+    if "instruction" in record:
+        raise ValueError("this record has an `instruction`: use the graph `evolve`, or that of another mode")
     form = detect_format(dict(record))
     if form not in ("sharegpt", "messages"):
         raise ValueError("this is not a conversation: it has neither `conversations` nor `messages`")

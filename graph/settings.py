@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastchat.conversation import conv_templates
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from models.settings import ModelSettings
 from models.token_counter import AUTO
 from nodes.settings import AgentSettings
+from prompts.method import Mode
 
 WHERE_NOT_WHAT = frozenset({"base_url", "role_base_urls", "timeout", "max_input_tokens", "prompts"})
 """Fields that change no result: where a model is served, how long to wait for it, how much can be sent to it,
@@ -32,7 +33,12 @@ all others the default is."""
 class Settings(ModelSettings, AgentSettings):
     """Everything that decides what the agents are asked and how their answers are used."""
 
-    max_rounds: int = Field(3, ge=1, description="The most rounds over one exchange.")
+    max_rounds: int = Field(
+        3,
+        ge=1,
+        description="The most rounds over one exchange.",
+        json_schema_extra={"langgraph_nodes": ["decide"]},
+    )
     history_window: int = Field(
         2,
         ge=1,
@@ -75,3 +81,27 @@ class Settings(ModelSettings, AgentSettings):
                 f"FastChat's template {name!r} has no text form; use vicuna_v1.1, the default"
             ) from None
         return name
+
+
+OF_CONVERSATIONS = frozenset(
+    {"history_window", "conversation_template", "max_exchanges", "max_conversation_tokens", "tokenizer"}
+)
+"""Settings that only a conversation uses."""
+
+
+def settings_of(mode: Mode, *, conversation: bool = False) -> type[Settings]:
+    """Return the settings as Studio shows them for a graph: those that it uses, at nodes that it has."""
+    nodes = {*mode.steps, "guards", *(["decide"] if mode.is_judged else [])}
+
+    def show(schema: dict[str, Any]) -> None:
+        for name, field in list(schema["properties"].items()):
+            there = [node for node in field.get("langgraph_nodes", ["all"]) if node in {*nodes, "all"}]
+            if not there or (name in OF_CONVERSATIONS and not conversation):
+                del schema["properties"][name]
+            elif "langgraph_nodes" in field:
+                field["langgraph_nodes"] = ["exchange_graph"] if conversation else there
+
+    class Shown(Settings):
+        model_config = ConfigDict(title="Settings", json_schema_extra=show)
+
+    return Shown

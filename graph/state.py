@@ -5,25 +5,51 @@ output. The types come from typing_extensions because Pydantic, which makes thei
 those of `typing` only from Python 3.12.
 """
 
-from typing import Any, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypedDict
 
 from nodes.advisor import AdvisorView
 from nodes.debater import OpeningsView
 from nodes.decision import Ending, Round
 from nodes.judge import Judgment
+from nodes.settings import VerdictForm
+
+Id = Annotated[str, Field(title="Id", description="A name of your choice; may be left out.", default="")]
 
 
 class AlpacaRecord(TypedDict, total=False):
     """The input of the exchange graph: an Alpaca record."""
 
-    id: str
-    instruction: str
-    input: str
-    output: str
-    system: str
-    exchange: int
+    id: Id
+    instruction: Annotated[
+        str,
+        Field(
+            title="Request", description="What is asked.", examples=["Explain in one sentence what dew is."]
+        ),
+    ]
+    input: Annotated[
+        str, Field(title="Input", description="A text that the request is about; may be empty.", default="")
+    ]
+    output: Annotated[
+        str,
+        Field(
+            title="Response",
+            description="The response to improve.",
+            examples=["Dew is water on grass in the morning."],
+            default="",
+        ),
+    ]
+    system: Annotated[
+        str, Field(title="System prompt", description="The record's own; may be empty.", default="")
+    ]
+    exchange: SkipJsonSchema[int]
+    """Its number in a conversation, from 0."""
+    conversations: SkipJsonSchema[Any]
+    messages: SkipJsonSchema[Any]
+    """Not worked on here: in a record that has them, these say which graph takes it."""
 
 
 class ExchangeFailure(TypedDict):
@@ -49,27 +75,70 @@ class ExchangeResult(TypedDict):
     failure: NotRequired[ExchangeFailure]
 
 
+class Routing(TypedDict):
+    """The settings that decide which way the graph goes.
+
+    Its conditional edges read them here: when a person edits the state, edges are given no settings.
+    """
+
+    max_rounds: int
+    lazy_judge: bool
+    verdict: VerdictForm
+
+
 class ExchangeState(OpeningsView, AdvisorView):
     """The state of the exchange graph."""
 
+    routing: Routing
     output: str
     original: str
     suggestions: str
     draft: str
-    forward: Judgment
+    forward: Judgment | None
     reversed: Judgment | None
     rounds: list[Round]
-    ending: Ending
+    ending: Ending | None
+    """None while it is open."""
     accepted_rounds: int
 
 
 class ConversationRecord(TypedDict, total=False):
     """The input of the conversation graph: a ShareGPT record, or OpenAI-style messages."""
 
-    id: str
-    system: str
-    conversations: list[dict[str, Any]]
-    messages: list[dict[str, Any]]
+    id: Id
+    system: Annotated[
+        str, Field(title="System prompt", description="The record's own; may be empty.", default="")
+    ]
+    conversations: Annotated[
+        list[dict[str, Any]],
+        Field(
+            title="Conversation (ShareGPT)",
+            description="Turns of `human` and `gpt`; or fill in the messages below.",
+            examples=[
+                [
+                    {"from": "human", "value": "What is dew?"},
+                    {"from": "gpt", "value": "Water on grass."},
+                    {"from": "human", "value": "And frost?"},
+                    {"from": "gpt", "value": "Frozen dew."},
+                ]
+            ],
+        ),
+    ]
+    messages: Annotated[
+        list[dict[str, Any]],
+        Field(
+            title="Messages (OpenAI)",
+            description="Messages of `system`, `user` and `assistant`.",
+            examples=[
+                [
+                    {"role": "user", "content": "What is dew?"},
+                    {"role": "assistant", "content": "Water on grass."},
+                ]
+            ],
+        ),
+    ]
+    instruction: SkipJsonSchema[Any]
+    """Not worked on here: a record that has it is for the other graphs."""
 
 
 class RequestAndResponse(TypedDict):
@@ -87,6 +156,8 @@ class ConversationState(ConversationRecord):
     turns: list[RequestAndResponse]
     exchange: int
     results: list[ExchangeResult]
+    ended: bool
+    """Whether no further exchange is worked on."""
 
 
 class ConversationResult(TypedDict):

@@ -65,8 +65,9 @@ class DraftView(ResponseView):
 class DecisionView(DraftView):
     """What the decision is based on."""
 
-    forward: Judgment
+    forward: Judgment | None
     reversed: Judgment | None
+    """None where it was not asked for."""
     rounds: list[Round]
 
 
@@ -76,14 +77,14 @@ class RefusedView(DraftView):
     rounds: list[Round]
 
 
-def merge(forward: Judgment, reverse: Judgment | None) -> Points | None:
+def merge(forward: Judgment | None, reverse: Judgment | None) -> Points | None:
     """Average both orders, for the current response and for the draft.
 
     The current response is response 1 in forward order and response 2 in reversed order. Where one reply
     cannot be read, or was not asked for, the other alone counts; None means that neither can be read.
     """
     current, draft = [], []
-    if forward["points"]:
+    if forward and forward["points"]:
         current.append(forward["points"][0])
         draft.append(forward["points"][1])
     if reverse and reverse["points"]:
@@ -94,7 +95,7 @@ def merge(forward: Judgment, reverse: Judgment | None) -> Points | None:
     return Points(current=sum(current) / len(current), draft=sum(draft) / len(draft))
 
 
-def settled(forward: Judgment, form: VerdictForm) -> bool:
+def settled(forward: Judgment | None, form: VerdictForm) -> bool:
     """Whether the forward judgment decides the round, whatever the reversed one would be.
 
     Let f be the draft's lead (its points less those of the current response) in forward order, r its lead in
@@ -119,7 +120,7 @@ def settled(forward: Judgment, form: VerdictForm) -> bool:
     record: merged points are those of the forward judgment, and a second judgment that would have
     contradicted it, or whose call would have failed, remains unknown.
     """
-    if not forward["points"]:
+    if not (forward and forward["points"]):
         return False
     current, draft = forward["points"]
     return draft - current + GREATEST_LEAD[form] <= 0

@@ -831,6 +831,9 @@ def _last(request: str) -> str:
 
 # --- the node
 
+_PASSED: dict[str, Any] = {"ending": None, "forward": None, "reversed": None}
+"""A draft that goes on is a new one: in Studio the state may hold what was said of another."""
+
 
 def guards(mode: Mode) -> Node[RefusedView]:
     """Create the node that lets a draft pass, or ends the exchange with its current response.
@@ -844,7 +847,7 @@ def guards(mode: Mode) -> Node[RefusedView]:
         if not state["draft"]:
             return {"ending": "no_suggestions" if advised and not state["suggestions"] else "no_draft"}
         if settings.guards == "off":
-            return {}
+            return _PASSED
         told = instructions_of(await current_pack(settings.prompts), settings, mode)
         # Conversations are worked on in graph/, whose settings have the template.
         template = getattr(settings, "conversation_template", "")
@@ -857,6 +860,6 @@ def guards(mode: Mode) -> Node[RefusedView]:
             f"{state['system']}\n{system}".strip(),
             state.get("suggestions", ""),
         )
-        return refuse(state, guard) if guard else {}
+        return refuse(state, guard) if guard else _PASSED
 
     return node

@@ -20,9 +20,8 @@ def _at(*roles: Role) -> dict[str, Any]:
     return {"langgraph_nodes": [step.name for step in STEPS.values() if step.role in roles]}
 
 
-def _persona(text: str, role: Role) -> Any:
-    extra = {**_at(role), "langgraph_type": "prompt"}
-    return Field(text, description=f"Who the {role} agent is.", json_schema_extra=extra)
+def _persona(text: str, role: Role, description: str) -> Any:
+    return Field(text, description=description, json_schema_extra={**_at(role), "langgraph_type": "prompt"})
 
 
 class AgentSettings(BaseModel):
@@ -69,11 +68,21 @@ class AgentSettings(BaseModel):
         "1 is the prompt of the free debate alone, 2 its own opening too, 0 all.",
         json_schema_extra={"langgraph_nodes": [step.name for step in STEPS.values() if step.continues]},
     )
-    positive_persona: str = _persona(personas.POSITIVE, "positive")
-    critical_persona: str = _persona(personas.CRITICAL, "critical")
-    advisor_persona: str = _persona(personas.ADVISOR, "advisor")
-    editor_persona: str = _persona(personas.EDITOR, "editor")
-    judge_persona: str = _persona(personas.JUDGE, "judge")
+    positive_persona: str = _persona(
+        personas.POSITIVE, "positive", "Who the debater is that argues for the response."
+    )
+    critical_persona: str = _persona(
+        personas.CRITICAL, "critical", "Who the debater is that argues against the response."
+    )
+    advisor_persona: str = _persona(
+        personas.ADVISOR, "advisor", "Who the advisor is that turns the debate into suggestions."
+    )
+    editor_persona: str = _persona(
+        personas.EDITOR, "editor", "Who the editor is that writes the new response."
+    )
+    judge_persona: str = _persona(
+        personas.JUDGE, "judge", "Who the judge is that compares the old response with the new one."
+    )
 
     def persona(self, role: Role) -> str:
         """Return the persona of a role."""

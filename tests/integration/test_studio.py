@@ -11,9 +11,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
@@ -194,6 +196,30 @@ async def test_the_input_is_a_record(client: LangGraphClient) -> None:
     schemas = await client.assistants.get_schemas(await assistant_id(client, "conversation"))
     assert {"conversations", "messages", "system"} <= set(schemas["input_schema"]["properties"])
     assert set(schemas["output_schema"]["properties"]) == {"id", "results"}
+    for graph in (*MODES, "conversation"):
+        schemas = await client.assistants.get_schemas(await assistant_id(client, graph))
+        fields = schemas["input_schema"]["properties"]
+        assert all(field["title"] and field["description"] for field in fields.values()), graph
+        assert all("default" in field or field["examples"] for field in fields.values()), graph
+        assert not {"exchange", "round"} & set(fields), graph
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_a_graph_shows_the_settings_that_it_uses(client: LangGraphClient) -> None:
+    shown = {}
+    for graph in (*MODES, "conversation"):
+        assistant = await assistant_id(client, graph)
+        schemas: Any = await client.assistants.get_schemas(assistant)
+        shown[graph] = schemas["context_schema"]["properties"]
+        nodes = {str(node["id"]) for node in (await client.assistants.get_graph(assistant))["nodes"]}
+        assert all(nodes >= set(field.get("langgraph_nodes", [])) for field in shown[graph].values()), graph
+    assert "editor_persona" in shown["edit"]
+    assert not {"judge_persona", "critical_persona", "max_rounds", "history_window"} & set(shown["edit"])
+    assert {"judge_persona", "critical_persona", "max_rounds"} <= set(shown["evolve"])
+    assert not {"history_window", "conversation_template"} & set(shown["evolve"])
+    assert {"judge_persona", "history_window", "conversation_template"} <= set(shown["conversation"])
+    described = [shown["evolve"][f"{role}_persona"]["description"] for role in ROLES]
+    assert len(set(described)) == len(ROLES)
 
 
 @pytest.mark.usefixtures("quiet")
@@ -271,6 +297,93 @@ async def test_stepping_back_and_forward_again(client: LangGraphClient) -> None:
 
 
 @pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("lazy", [False, True])
+async def test_the_state_can_be_edited_after_every_step(client: LangGraphClient, lazy: bool) -> None:
+    thread, _ = await run(client, "evolve", ALPACA, rehearsal_wins=1.0, max_rounds=2, lazy_judge=lazy)
+    history: Any = (await client.threads.get_history(thread, limit=50))[::-1]
+    edited = set()
+    for before, after in pairwise(history):
+        for node in before["next"]:
+            if node == "__start__":
+                continue
+            assert after["next"] or node == "finish", node  # what comes next is known after every step
+            changed = await client.threads.update_state(
+                thread, {"system": "Edited."}, checkpoint=after["checkpoint"], as_node=node
+            )
+            state: Any = await client.threads.get_state(thread, checkpoint=changed["checkpoint"])
+            assert state["values"]["system"] == "Edited.", node
+            assert set(state["next"]) == set(after["next"]), node
+            edited.add(node)
+    assert edited == {*MODES["evolve"].steps, "begin", "guards", "decide", "finish"}
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_pausing_before_the_judges_and_editing_the_draft(client: LangGraphClient) -> None:
+    def answer(messages: Messages, model: str) -> str:
+        if model == "judge":
+            return "assistant 2"
+        return "Seven is a prime number." if model == "editor" else f"The {model} speaks."
+
+    with Recorder(answer) as models:
+        context: dict[str, Any] = {
+            "role_models": {role: f"openai:{role}" for role in ROLES},
+            "role_base_urls": dict.fromkeys(ROLES, models.base_url),
+            "max_rounds": 1,
+        }
+        thread = (await client.threads.create())["thread_id"]
+        judges = ["judge_forward", "judge_reversed"]
+        await client.runs.wait(thread, "evolve", input=ALPACA, context=context, interrupt_before=judges)
+        state: Any = await client.threads.get_state(thread)
+        assert set(state["next"]) == set(judges)
+        await client.threads.update_state(thread, {"draft": "An edited draft: seven."}, as_node="guards")
+        result: Any = await client.runs.wait(thread, "evolve", input=None, context=context)
+    (done,) = result["rounds"]
+    assert done["draft"] == "An edited draft: seven."
+    assert {one.model for one in models.asked[-2:]} == {"judge"}
+    # The judge prefers what comes second in both orders.
+    assert (done["forward"]["points"], done["reversed"]["points"]) == ([0.0, 1.0], [0.0, 1.0])
+    # Another draft, after the decision: the loop follows what it now says.
+    rounds = [done | {"accepted": True}]
+    history: Any = await client.threads.get_history(thread, limit=50)
+    decided = next(state for state in history if state["next"] == ["finish"])
+    changed = await client.threads.update_state(
+        thread, {"rounds": rounds, "round": 1}, checkpoint=decided["checkpoint"], as_node="decide"
+    )
+    state = await client.threads.get_state(thread, checkpoint=changed["checkpoint"])
+    assert set(state["next"]) == {"positive_opening", "critical_opening"}
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_stepping_into_the_debate_of_an_exchange(client: LangGraphClient) -> None:
+    thread = (await client.threads.create())["thread_id"]
+    words: dict[str, Any] = {}
+    context = {"rehearsal_wins": 1.0, "max_rounds": 1}
+    async for part in client.runs.stream(
+        thread,
+        "conversation",
+        input=SHAREGPT,
+        context=context,
+        stream_mode="updates",
+        stream_subgraphs=True,
+    ):
+        if part.event.startswith("updates|exchange_graph:"):
+            words |= {(part.event, node): update for node, update in part.data.items()}
+    inside = sorted({event for event, _ in words})
+    assert len(inside) == 3
+    for event in inside:
+        for step in MODES["evolve"].steps:
+            assert words[event, step], step
+        assert words[event, "editor"]["draft"]
+
+    # Each debate is a graph of its own, whose steps Studio lists; from any of them it goes on.
+    namespace = inside[0].partition("|")[2]
+    history: Any = await client.threads.get_history(thread, limit=50, checkpoint={"checkpoint_ns": namespace})
+    steps = [set(state["next"]) for state in history]
+    assert {"editor"} in steps
+    assert {"judge_forward", "judge_reversed"} in steps
+
+
+@pytest.mark.usefixtures("quiet")
 async def test_stepping_back_in_a_conversation(client: LangGraphClient) -> None:
     thread, first = await run(client, "conversation", SHAREGPT, rehearsal_wins=1.0, max_rounds=1)
     history: Any = await client.threads.get_history(thread, limit=50)
@@ -306,10 +419,13 @@ async def test_a_failing_exchange_does_not_end_the_conversation(client: LangGrap
 
 async def test_errors_are_explained(client: LangGraphClient) -> None:
     cases: list[tuple[str, Any, dict[str, Any], str]] = [
-        ("evolve", {"output": "Seven."}, {}, '"instruction"'),
+        ("evolve", {"output": "Seven."}, {}, "no `instruction`"),
+        ("evolve", {}, {}, "no `instruction`"),
+        ("evolve", SHAREGPT, {}, "use the graph `conversation`"),
         ("evolve", {"instruction": " ", "output": "Seven."}, {}, "request"),
         ("edit", {"instruction": "Name it.", "output": 7}, {}, '"output"'),
-        ("conversation", ALPACA, {}, "conversations"),
+        ("conversation", ALPACA, {}, "use the graph `evolve`"),
+        ("conversation", {}, {}, "conversations"),
         ("conversation", {"conversations": []}, {}, "an empty conversation"),
         ("evolve", ALPACA, {"max_rounds": 0}, "max_rounds"),
         ("evolve", ALPACA, {"model": "glm:glm-5"}, "ZHIPUAI_API_KEY"),
@@ -320,6 +436,19 @@ async def test_errors_are_explained(client: LangGraphClient) -> None:
     )
     for (*case, says), (_, result) in zip(cases, runs, strict=True):
         assert says in result["__error__"]["message"], case
+
+
+async def test_a_setting_that_there_is_not_is_refused_by_name(client: LangGraphClient) -> None:
+    thread = (await client.threads.create())["thread_id"]
+    for context, says in (
+        ({"max_round": 2}, "'max_round' is not a setting; did you mean 'max_rounds'?"),
+        ({"colour": "blue", "max_rounds": 1}, "'colour' is not a setting"),
+    ):
+        with pytest.raises(httpx.HTTPStatusError) as refused:
+            await client.runs.wait(thread, "evolve", input=ALPACA, context=context)
+        assert refused.value.response.status_code == 422
+        assert says in refused.value.response.json()["detail"]
+    assert await client.runs.list(thread) == []
 
 
 async def test_after_a_refused_key_the_next_run_tries_again(client: LangGraphClient) -> None:
