@@ -21,7 +21,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from graph.conversation import reached_its_end, request_of, turns_of
+from graph.conversation import apart, reached_its_end, request_of, turns_of
 from graph.settings import Settings
 from graph.state import (
     AlpacaRecord,
@@ -127,7 +127,7 @@ def conversation_graph(mode: Mode, speak: Speak) -> ConversationGraph:
     exchange = exchange_graph(mode, speak)
 
     async def evolve_exchange(state: ConversationState, runtime: Runtime[Settings]) -> dict[str, Any]:
-        settings, number = runtime.context, state["exchange"]
+        settings, number = apart(runtime.context), state["exchange"]
         turn = state["turns"][number]
         if turn.get("fixed"):
             return {"exchange": number + 1}
@@ -163,7 +163,7 @@ def begin(state: AlpacaRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
     """
     _require_settings(runtime)
     try:
-        parsed = parse_record({"output": "", **state}, "alpaca")
+        parsed = parse_record({"output": "", **state}, "alpaca", runtime.context.thoughts)
     except DataError as error:
         raise ValueError(f"this record cannot be worked on: {error}") from None
     if parsed.skip:
@@ -242,7 +242,7 @@ def read(state: ConversationRecord, runtime: Runtime[Settings]) -> dict[str, Any
         ValueError: the graph has no settings, or the method cannot work on it; the message says why.
     """
     _require_settings(runtime)
-    system, turns = turns_of(state)
+    system, turns = turns_of(state, runtime.context)
     return {"id": state.get("id", ""), "system": system, "turns": turns, "exchange": 0, "results": []}
 
 

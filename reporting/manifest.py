@@ -33,6 +33,8 @@ class DataFacts(TypedDict):
     records: int
     format: str
     layout: str
+    thinking: NotRequired[int]
+    """How many responses have thoughts."""
 
 
 class PackFacts(TypedDict):
@@ -101,6 +103,7 @@ def new_manifest(data: DataSet, checked: Checked, settings: Settings, modes: Seq
             records=checked.count,
             format=data.format,
             layout=data.layout,
+            thinking=checked.thinking,
         ),
         modes=list(modes),
         settings=settings.model_dump(mode="json"),

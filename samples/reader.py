@@ -25,6 +25,7 @@ from samples.layouts import (
 )
 from samples.sample import DataError, Sample
 from samples.sources import Shard, Source, find_source, stamp_of
+from samples.thoughts import WHAT_BECOMES, Thoughts
 
 SKIP_BAD = "--skip-bad passes over such records"
 
@@ -50,6 +51,7 @@ class Checked:
 
     count: int  # number of records
     sha256: str  # of the file, or of all files one after the other
+    thinking: int = 0  # number of responses with thoughts
 
 
 @dataclass(slots=True)
@@ -57,6 +59,8 @@ class _Found:
     """What a pass over the records found."""
 
     count: int = 0
+    thinking: int = 0
+    """How many responses have thoughts."""
     first_bad: tuple[int, str] | None = None
     """The position of the first record that cannot be read, and the reason."""
     unreadable: Counter[str] = field(default_factory=Counter)
@@ -90,6 +94,8 @@ class DataSet:
     """Whether records that cannot be read are samples to skip; they are errors otherwise."""
     is_detected: bool = False
     """Whether the format was detected and not given."""
+    thoughts: Thoughts = "keep"
+    """How responses are read that have thoughts, see `samples.thoughts`."""
     _found: _Found | None = field(default=None, repr=False, compare=False)
     _reading: Shard | None = field(default=None, repr=False, compare=False)
 
@@ -121,7 +127,7 @@ class DataSet:
             self._found = self._look()
             if self._found.unreadable and not self.skip_bad:
                 raise self._first_error(self._found)
-            return Checked(self._found.count, sha256.result())
+            return Checked(self._found.count, sha256.result(), self._found.thinking)
 
     def notices(self) -> list[str]:
         """Return what a user should know about the records that were checked."""
@@ -129,6 +135,8 @@ class DataSet:
         if found is None:
             return []
         lines = []
+        if found.thinking:
+            lines.append(f"{found.thinking:,} responses with thoughts: {WHAT_BECOMES[self.thoughts]}")
         if number := found.unreadable.total():
             lines.append(f"{number:,} of {found.count:,} records cannot be read and stay as they are:")
             for reason, count in found.unreadable.most_common(_REASONS):
@@ -157,7 +165,7 @@ class DataSet:
             sample_id = self._id(position, record)
             _, reason = _own_id(record, self._id_field)
             try:
-                sample = make_sample(position, sample_id, record, self.format)
+                sample = make_sample(position, sample_id, record, self.format, self.thoughts)
             except DataError as error:
                 reason = why_unreadable(record) or str(error)
             if reason is None:
@@ -188,7 +196,7 @@ class DataSet:
             own, objection = _own_id(record, name)
             try:
                 if check:
-                    check_record(record, self.format)
+                    found.thinking += check_record(record, self.format)
             except DataError as error:
                 objection = why_unreadable(record) or str(error)
             if objection is not None:

@@ -27,10 +27,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from samples.fields import join_distinct
 from samples.files import Layout, layout_to_write
 from samples.formats import parse_record, turns_with_responses
 from samples.sample import DataError, Sample
-from samples.turns import LATE_SYSTEM, TOOL_CALL, Turn, join_distinct
+from samples.turns import LATE_SYSTEM, TOOL_CALL, Turn
 
 SftTrainer = Literal["trl-sft", "llamafactory", "axolotl", "openai"]
 DpoTrainer = Literal["trl-dpo", "llamafactory-dpo"]
