@@ -15,8 +15,9 @@ from typing import Any, get_args
 from samples import alpaca, layouts
 from samples.fields import Parsed, is_missing, join_distinct, media_reason, why_unreadable
 from samples.neighbors import Neighbors
+from samples.reply import without_marks
 from samples.sample import DataError, Format, Sample
-from samples.thoughts import Thoughts, rewritten, thoughts_beside, with_thoughts
+from samples.thoughts import Thoughts, rewritten, thoughts_beside, with_thoughts, without_thoughts
 from samples.turns import Turn, names_of, pair_names, parsed, put
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "make_sample",
     "parse_record",
     "recorded_sample",
+    "same_as_other_side",
     "turns_with_responses",
     "unreadable_sample",
     "with_responses",
@@ -152,6 +154,15 @@ def turns_with_responses(
     return layouts.read_turns(with_responses(sample, responses, None, neighbors), sample.read_as)
 
 
+def same_as_other_side(sample: Sample, responses: Sequence[str]) -> bool:
+    """Return whether a new response of a preference record is that of its other side, so that it is none."""
+    other = layouts.other_side(sample.read_as, sample.read)
+    if not other or not sample.exchanges or responses[-1] == sample.exchanges[-1].response:
+        return False
+    found = parse_record(sample.read, other).exchanges
+    return bool(found) and without_marks(found[-1].response) == without_marks(responses[-1])
+
+
 def _renewed(sample: Sample, responses: Sequence[str], neighbors: Neighbors) -> dict[str, Any]:
     """Return the record in its own format with new responses."""
     record = dict(sample.read)
@@ -163,14 +174,30 @@ def _renewed(sample: Sample, responses: Sequence[str], neighbors: Neighbors) -> 
         if response == exchange.response:
             continue
         replaced.append((exchange.instruction, exchange.response))
+        neighbors.thinking += bool(exchange.thoughts)
         parts = (exchange.instruction, exchange.input, sample.system)
         new = partial(rewritten, response=response, parts=parts, thoughts=neighbors.thoughts)
         record = put(record, place, new)
         if len(place) > 1 and isinstance(place[-1], str):
             record = put(record, place[:-1], partial(_renewed_turn, neighbors, exchange.response))
     last = responses[-1] != sample.exchanges[-1].response
-    known = layouts.own_fields(sample.read_as, record)
-    return neighbors.of_record(record, known, replaced, last=last, side=layouts.side_of(sample.read_as))
+    known, side = layouts.own_fields(sample.read_as, record), layouts.side_of(sample.read_as)
+    record = neighbors.of_record(record, known, replaced, last=last, side=side)
+    if neighbors.thoughts != "keep" and last and sample.exchanges[-1].thoughts:
+        record = _other_side_without_thoughts(sample, record)
+    return record
+
+
+def _other_side_without_thoughts(sample: Sample, record: dict[str, Any]) -> dict[str, Any]:
+    """Return a preference record whose new side has lost its thoughts without those of the other side."""
+    other = layouts.other_side(sample.read_as, record)
+    found = parse_record(record, other) if other else None
+    if not found or not found.exchanges or not found.exchanges[-1].thoughts:
+        return record
+    exchange, place = found.exchanges[-1], found.responses[-1]
+    parts = (exchange.instruction, exchange.input, found.system)
+    record = put(record, place, partial(rewritten, response=exchange.response, parts=parts, thoughts="drop"))
+    return put(record, place[:-1], without_thoughts) if len(place) > 1 else record
 
 
 def _renewed_turn(neighbors: Neighbors, old: str, turn: dict[str, Any]) -> dict[str, Any]:

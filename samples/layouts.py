@@ -248,6 +248,15 @@ def side_of(layout: str) -> str:
     return rest if kind == _PREFERENCE else ""
 
 
+def other_side(layout: str, record: Mapping[str, Any]) -> str | None:
+    """Return the layout of the other side of a preference record; None if the record is none."""
+    if side := side_of(layout):
+        return (
+            f"{_PREFERENCE} {'rejected' if side == 'chosen' else 'chosen'}" if is_preference(record) else None
+        )
+    return f"{_PREFERENCE} rejected" if not is_missing(record.get(_REJECTED)) else None
+
+
 def _turns(record: Mapping[str, Any], layout: str) -> list[Turn]:
     base = base_of(layout)
     if (field := LISTS.get(base)) is not None:

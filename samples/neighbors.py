@@ -82,6 +82,8 @@ class Neighbors:
     """Fields that do not, whatever their names say."""
     renamed: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
+    thinking: int = 0
+    """New responses whose old ones had thoughts."""
 
     def of_turn(self, turn: dict[str, Any], known: Collection[str], old: str) -> dict[str, Any]:
         """Return a turn with a new response. `known` fields stay; `old` is the response that it had."""

@@ -55,6 +55,12 @@ def thought_fields(fields: Mapping[str, Any]) -> list[str]:
     return [name for name in fields if is_thought_field(name) and _thoughts(fields[name])]
 
 
+def without_thoughts(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields next to a response without those that hold its thoughts."""
+    thoughts = thought_fields(fields)
+    return {name: value for name, value in fields.items() if name not in thoughts}
+
+
 def thoughts_beside(fields: Mapping[str, Any], known: Iterable[str] = ()) -> str:
     """Return the thoughts in the fields next to a response; fields that are `known` hold something else."""
     if not any(map(is_thought_field, fields)):
