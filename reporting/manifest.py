@@ -35,6 +35,8 @@ class DataFacts(TypedDict):
     layout: str
     thinking: NotRequired[int]
     """How many responses have thoughts."""
+    types: NotRequired[str | None]
+    """The schema of Parquet and Arrow data, see `samples.parquet_types`."""
 
 
 class PackFacts(TypedDict):
@@ -104,6 +106,7 @@ def new_manifest(data: DataSet, checked: Checked, settings: Settings, modes: Seq
             format=data.format,
             layout=data.layout,
             thinking=checked.thinking,
+            types=data.types(),
         ),
         modes=list(modes),
         settings=settings.model_dump(mode="json"),

@@ -128,6 +128,7 @@ def export(
     if refused := set(stale) & set(not_stale):
         raise RunError(f"--stale and --not-stale both name {refused.pop()}")
     thoughts = thoughts or recorded_settings(opened.manifest)["thoughts"]
+    types = None if form in SFT_TRAINERS or form in DPO_TRAINERS else opened.manifest["data"].get("types")
     for chosen, target in targets.items():
 
         def work_on(mode: str, *, marks: bool = False) -> Export:
@@ -136,10 +137,10 @@ def export(
 
         work = work_on(chosen)
         try:
-            _write(work, target, records)
+            _write(work, target, records, types)
         except MarksFound:
             work = work_on(chosen, marks=True)
-            _write(work, target, records)
+            _write(work, target, records, types)
         contents = Contents(work.summary(records), work.decided)
         click.echo(f"{target}: {contents.summary}", err=True)
         if form in SFT_TRAINERS or form in DPO_TRAINERS:
@@ -154,12 +155,12 @@ def export(
             )
 
 
-def _write(work: "Export", target: Path, of: int) -> None:
+def _write(work: "Export", target: Path, of: int, types: str | None) -> None:
     stream = work.records()
     first = next(stream, None)
     if first is None:
         raise RunError(f"nothing to write to {target}: {work.summary(of)}")
-    write_records(target, chain([first], stream))
+    write_records(target, chain([first], stream), types)
 
 
 @dataclass(slots=True)

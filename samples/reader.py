@@ -113,6 +113,15 @@ class DataSet:
         """The layout of the file or files."""
         return self.source.layout
 
+    def types(self) -> str | None:
+        """Return the types of columns, for exports; None if the files have none of their own."""
+        layouts = {shard.layout for shard in self.source.shards}
+        if not layouts <= {"Parquet", "Arrow"}:
+            return None
+        from samples.parquet_types import recorded_schema  # pyarrow is slow to load
+
+        return recorded_schema((shard.path, shard.layout == "Arrow") for shard in self.source.shards)
+
     def check(self, known: Checked | None = None) -> Checked:
         """Read the data once: check every record, compare ids, and hash the file.
 
@@ -136,7 +145,8 @@ class DataSet:
             return []
         lines = []
         if found.thinking:
-            lines.append(f"{found.thinking:,} responses with thoughts: {WHAT_BECOMES[self.thoughts]}")
+            responses = "1 response" if found.thinking == 1 else f"{found.thinking:,} responses"
+            lines.append(f"{responses} with thoughts: {WHAT_BECOMES[self.thoughts]}")
         if number := found.unreadable.total():
             lines.append(f"{number:,} of {found.count:,} records cannot be read and stay as they are:")
             for reason, count in found.unreadable.most_common(_REASONS):
