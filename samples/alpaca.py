@@ -20,7 +20,7 @@ from samples.fields import (
     optional_input,
     optional_text,
 )
-from samples.reply import read_response
+from samples.reply import may_have_thoughts, read_response
 from samples.sample import DataError, Exchange
 from samples.thoughts import HAS_THOUGHTS, Thoughts, thoughts_beside, with_thoughts
 from samples.turns import Turn
@@ -38,7 +38,7 @@ def check(record: dict[str, Any]) -> None:
     optional_text(record, "system")
 
 
-PARTS = ("instruction", "input", "output", "system", "history")
+PARTS = frozenset({"instruction", "input", "output", "system", "history"})
 
 
 def thoughts_of(record: dict[str, Any]) -> str:
@@ -46,6 +46,8 @@ def thoughts_of(record: dict[str, Any]) -> str:
     output = record["output"]
     if not isinstance(output, str):
         return ""
+    if not may_have_thoughts(output):
+        return "" if PARTS.issuperset(record) else thoughts_beside(record, PARTS)
     parts = [text for name in ("instruction", "input", "system") if isinstance(text := record.get(name), str)]
     return join_distinct((read_response(output, parts).thoughts, thoughts_beside(record, PARTS)))
 

@@ -22,7 +22,7 @@ from samples.fields import (
     join_distinct,
     json_type,
 )
-from samples.reply import read_response, text_in
+from samples.reply import may_have_thoughts, read_response, text_in
 from samples.sample import DataError, Exchange
 from samples.thoughts import HAS_THOUGHTS, Thoughts, thought_part, thoughts_beside
 
@@ -293,7 +293,9 @@ class _Walk:
                 self._object_to(NO_REQUEST)
             second = self._requests[-1].input
             texts, thoughts = [turn.text or "" for turn in self._responses], ""
-            if self._thoughts != "text":
+            if self._thoughts != "text" and any(
+                turn.thoughts or may_have_thoughts(turn.text or "") for turn in self._responses
+            ):
                 found = [read_response(text, (request, second, self.system)) for text in texts]
                 texts = [each.text for each in found]
                 thoughts = join_distinct(
