@@ -214,7 +214,7 @@ def _turns(record: dict[str, Any], format: str) -> list[Turn]:
     for turn in layouts.read_turns(record, format):
         if turn.obstacle is not None or turn.text is None:
             raise DataError(f"it has {turn.obstacle}")
-        if turn.part:  # other formats may have no such parts
+        if turn.part or (turn.source is None and len(turn.path) > 1):  # which is not copied with the turn
             turn = replace(turn, text=with_thoughts(turn.text, turn.thoughts), thoughts="")
         (system if turn.role == "system" and not others else others).append(turn)
     if not system:

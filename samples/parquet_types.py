@@ -75,7 +75,11 @@ def arranged(schema: Any, source: Any) -> Any:
     names = {name: number for number, name in enumerate(source.names)}
     if not all(_known(source.names, name) for name in schema.names):
         return schema
-    return pa.schema(sorted(schema, key=lambda field: names[_known(source.names, field.name) or ""]))
+
+    def position(field: Any) -> tuple[int, bool]:
+        return names[_known(source.names, field.name) or ""], field.name not in names
+
+    return pa.schema(sorted(schema, key=position))
 
 
 def with_metadata(schema: Any, source: Any) -> Any:

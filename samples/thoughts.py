@@ -44,10 +44,10 @@ _SETTINGS = words("""
 @lru_cache(4096)
 def is_thought_field(name: str) -> bool:
     """Return whether a field of this name next to a response holds its thoughts."""
-    named = words_of(name)
-    if name in THOUGHT_FIELDS or named == ("chain", "of", "thought"):
-        return True
-    return not _CORE.isdisjoint(named) and _CORE.union(_AROUND).issuperset(named)
+    return name in THOUGHT_FIELDS or any(
+        not _CORE.isdisjoint(named) and _CORE.union(_AROUND).issuperset(named)
+        for named in (words_of(name), words_of(name.lower()))  # such as reasoningContent and Complex_CoT
+    )
 
 
 def thought_fields(fields: Mapping[str, Any]) -> list[str]:
