@@ -157,8 +157,10 @@ def _restorer(type_: Any) -> Callable[[Any], Any] | None:
         restore = of_item and (lambda value: [of_item(each) for each in value])
     elif pa.types.is_dictionary(type_):
         restore = _restorer(type_.value_type)
+    elif pa.types.is_timestamp(type_) and type_.unit == "ns":  # Python's own has microseconds
+        restore = lambda value: pa.scalar(value).cast(type_).value  # noqa: E731
     elif pa.types.is_timestamp(type_):
-        restore = lambda value: pa.scalar(value).cast(type_).value  # noqa: E731 - with nanoseconds
+        restore = datetime.datetime.fromisoformat
     elif pa.types.is_date(type_):
         restore = datetime.date.fromisoformat
     elif pa.types.is_time(type_):

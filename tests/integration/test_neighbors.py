@@ -146,8 +146,8 @@ def table() -> pa.Table:
 
 
 def test_parquet_keeps_its_types(tmp_path: Path) -> None:
-    before = table()
-    pq.write_table(before, tmp_path / "data.parquet")
+    pq.write_table(table(), tmp_path / "data.parquet")
+    before = pq.read_table(tmp_path / "data.parquet")
     look("evolve", "data.parquet", "-o", "run", *SURE, cwd=tmp_path)
     look("export", "run", "-o", "out.parquet", cwd=tmp_path)
     after = pq.read_table(tmp_path / "out.parquet")
