@@ -347,6 +347,8 @@ class Ledger:
                 sample = recorded_sample(position, row[some.c.id], record, form)
                 if row[results.c.mode] == SKIPPED:  # which may depend on the run's settings
                     sample = replace(sample, exchanges=(), skip=row[results.c.reason])
+                elif any(done["original"] != sample.exchanges[done["exchange"]].response for done in outcome):
+                    sample = recorded_sample(position, sample.id, record, form, "text")
                 found[position] = sample, {}
             result = Result(outcome=outcome, **{column.name: row[column] for column in _RESULT_COLUMNS})
             found[position][1][result.mode] = result

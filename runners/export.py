@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from runners.terminal import printable
 from runners.trainer_files import check_trainer_files, write_trainer_files
 from samples.fields import brief
 from samples.files import layout_to_write, write_records
-from samples.formats import FORMATS, same_as_other_side, with_responses
+from samples.formats import FORMATS, recorded_sample, same_as_other_side, with_responses
 from samples.neighbors import ORIGINAL, Neighbors
 from samples.sample import DataError, Format, Sample
 from samples.thoughts import Thoughts
@@ -127,19 +128,17 @@ def export(
         click.echo(f"{number} by users; --decided-by human follows them", err=True)
     if refused := set(stale) & set(not_stale):
         raise RunError(f"--stale and --not-stale both name {refused.pop()}")
-    thoughts = thoughts or recorded_settings(opened.manifest)["thoughts"]
+    made = recorded_settings(opened.manifest)
+    neighbors = partial(Neighbors, thoughts or made["thoughts"], stale, not_stale)
+    as_text = made["thoughts"] == "text"
     types = None if form in SFT_TRAINERS or form in DPO_TRAINERS else opened.manifest["data"].get("types")
     for chosen, target in targets.items():
-
-        def work_on(mode: str, *, marks: bool = False) -> Export:
-            neighbors = Neighbors(thoughts, stale, not_stale)
-            return Export(ledger, mode, form, only_accepted, wanted or "final", decisions, neighbors, marks)
-
-        work = work_on(chosen)
+        begin = partial(Export, ledger, chosen, form, only_accepted, wanted or "final", decisions)
+        work = begin(neighbors(), as_text)
         try:
             _write(work, target, records, types)
         except MarksFound:
-            work = work_on(chosen, marks=True)
+            work = begin(neighbors(), as_text, marks=True)
             _write(work, target, records, types)
         contents = Contents(work.summary(records), work.decided)
         click.echo(f"{target}: {contents.summary}", err=True)
@@ -174,6 +173,8 @@ class Export:
     wanted: Pairs
     decisions: Decisions
     neighbors: Neighbors = field(default_factory=Neighbors)
+    with_thoughts: bool = False
+    """Whether the run took thoughts for a part of the response."""
     marks: bool = False
     """Whether records for trainers say of each response if it is to be learned from."""
     decided: Counter[DecisionKind] = field(default_factory=Counter)
@@ -188,6 +189,8 @@ class Export:
             result = results.get(SKIPPED) or results.get(self.mode)
             if result is None:
                 continue
+            if self.with_thoughts and result.status != "skipped":
+                sample = recorded_sample(sample.position, sample.id, sample.read, sample.read_as)
             self._count["finished"] += 1
             decisions = self.decisions.get((sample.position, result.mode), {})
             judged, result = (
@@ -355,7 +358,7 @@ def _fields(counts: Counter[str]) -> str:
 def apart(sample: Sample, result: Result) -> Result:
     """Return the result with original responses as they are read today, without thoughts.
 
-    Runs of earlier versions took thoughts for a part of the response.
+    A run may have taken thoughts for a part of the response, as all did before they were told apart.
     """
     outcome: list[dict[str, Any]] = []
     for done in result.outcome:

@@ -93,6 +93,10 @@ def brief(text: str) -> str:
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
 
 
+LONGEST_NAME = 100
+"""Characters of a field's name that says what the field is; longer ones are texts of strangers."""
+
+
 def words(text: str) -> frozenset[str]:
     """Return the words of a text, as a set."""
     return frozenset(text.split())
@@ -100,7 +104,7 @@ def words(text: str) -> frozenset[str]:
 
 def words_of(name: str) -> tuple[str, ...]:
     """Return the words of a field's name, such as score and gpt for `scoreGPT4` or `score_gpt4`."""
-    return tuple(word.lower() for word in _WORDS.findall(name[:100]))
+    return tuple(word.lower() for word in _WORDS.findall(name[:LONGEST_NAME]))
 
 
 def join_distinct(texts: Iterable[str]) -> str:

@@ -105,10 +105,12 @@ def unreadable_sample(
     return Sample(position, sample_id, "alpaca", record, "", (), reason, record, format)
 
 
-def recorded_sample(position: int, sample_id: str, record: dict[str, Any], format: str) -> Sample:
+def recorded_sample(
+    position: int, sample_id: str, record: dict[str, Any], format: str, thoughts: Thoughts = "keep"
+) -> Sample:
     """Return the sample of a record that was read before; one that cannot be read is skipped."""
     try:
-        return make_sample(position, sample_id, record, format)
+        return make_sample(position, sample_id, record, format, thoughts)
     except DataError as error:
         return unreadable_sample(position, sample_id, record, format, why_unreadable(record) or str(error))
 

@@ -17,7 +17,7 @@ from functools import lru_cache
 from json import dumps
 from typing import Any
 
-from samples.fields import is_missing, words, words_of
+from samples.fields import LONGEST_NAME, is_missing, words, words_of
 from samples.thoughts import Thoughts, is_thought_field, thought_fields
 
 ORIGINAL = "original_"
@@ -153,7 +153,7 @@ def speaks_of_response(name: str, value: Any, side: str = "") -> bool:
         value: its value, which decides about labels.
         side: of a preference record, the one the response is on.
     """
-    kind = _kind(name)
+    kind = _kind(name) if len(name) <= LONGEST_NAME else ""
     if side and kind:
         named = words_of(name)
         other = "rejected" if side == "chosen" else "chosen"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
-from samples.fields import join_distinct, words, words_of
+from samples.fields import LONGEST_NAME, join_distinct, words, words_of
 from samples.reply import THOUGHT_FIELDS, is_thought, read_response, text_in
 
 Thoughts = Literal["skip", "drop", "keep", "text"]
@@ -41,9 +41,13 @@ _SETTINGS = words("""
 """What such a field holds where it says how much is thought."""
 
 
-@lru_cache(4096)
 def is_thought_field(name: str) -> bool:
     """Return whether a field of this name next to a response holds its thoughts."""
+    return len(name) <= LONGEST_NAME and _is_thought_field(name)
+
+
+@lru_cache(4096)
+def _is_thought_field(name: str) -> bool:
     return name in THOUGHT_FIELDS or any(
         not _CORE.isdisjoint(named) and _CORE.union(_AROUND).issuperset(named)
         for named in (words_of(name), words_of(name.lower()))  # such as reasoningContent and Complex_CoT
