@@ -33,7 +33,7 @@ from samples.formats import parse_record, turns_with_responses
 from samples.neighbors import Neighbors
 from samples.reply import without_marks
 from samples.sample import DataError, Sample
-from samples.thoughts import with_thoughts
+from samples.thoughts import thoughts_beside, with_thoughts
 from samples.turns import LATE_SYSTEM, TOOL_CALL, Turn
 
 SftTrainer = Literal["trl-sft", "llamafactory", "axolotl", "openai"]
@@ -210,7 +210,7 @@ def _message(turn: Turn) -> dict[str, Any]:
         return {"role": "tool", "content": turn.text or "", **known}
     if turn.obstacle == TOOL_CALL and source.get("tool_calls"):
         content = source.get("content")
-        text = content if isinstance(content, str) else ""
+        text = with_thoughts(content if isinstance(content, str) else "", thoughts_beside(source))
         return {"role": "assistant", "content": text, "tool_calls": source["tool_calls"]}
     raise DataError(f"it has {turn.obstacle}")
 
