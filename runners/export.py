@@ -30,7 +30,7 @@ from samples.files import layout_to_write, write_records
 from samples.formats import FORMATS, recorded_sample, same_as_other_side, with_responses
 from samples.neighbors import ORIGINAL, Neighbors
 from samples.sample import DataError, Format, Sample
-from samples.thoughts import Thoughts
+from samples.thoughts import HAS_THOUGHTS, Thoughts
 from samples.trainers import (
     DPO_TRAINERS,
     OPENAI_LEAST,
@@ -202,7 +202,9 @@ class Export:
             if self.only_accepted and not changed:
                 self._count["not accepted"] += 1
                 continue
-            if result.status == "skipped" and self._for_trainer:
+            # Those with thoughts can be learned from as they are.
+            is_whole = result.reason == HAS_THOUGHTS and self.to in SFT_TRAINERS
+            if result.status == "skipped" and self._for_trainer and not is_whole:
                 self._count["skipped and left out"] += 1
                 continue
             match self.to:

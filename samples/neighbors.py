@@ -27,9 +27,9 @@ _METRICS = words("""
     votes preference preferences confidence perplexity ppl logprob logprobs logp logps logits embedding
     embeddings bleu rouge judge judgement judgements judgment judgments verdict critique critiques
     feedback evaluation evaluations assessment annotation annotations explanation justification
-    helpfulness honesty truthfulness harmlessness correctness coherence verbosity fluency toxicity toxic
-    faithfulness groundedness relevance hallucination hallucinated correct incorrect verified passed
-    refusal refused flagged
+    helpfulness complexity honesty truthfulness harmlessness correctness coherence verbosity fluency
+    toxicity toxic faithfulness groundedness relevance hallucination hallucinated correct incorrect
+    verified passed refusal refused flagged
 """)
 _COUNTS = {"tokens", "length", "lengths", "len", "chars", "characters", "words", "wordcount", "tokencount"}
 _COUNTED = {"token", "word", "char", "character"}
@@ -57,6 +57,8 @@ _NOT = {"correct_answer", "correct_answers", "correct_option", "correct_response
 """References that are named with words of the above."""
 _SPARED = ("rejected_response",)
 """ms-swift's worse response: it is one for a new response too."""
+_META = words("meta metadata data info extra extras attributes properties stats statistics")
+"""Words for an object of fields that speak of the record."""
 _LABELS = {"label", "labels"}
 _JUDGMENTS = words("""
     true false yes no good bad great excellent poor fair average correct incorrect right wrong positive
@@ -68,7 +70,7 @@ _TEXTS = words("""
     text texts full_text formatted formatted_text chat conversation_text markdown
 """)
 
-_DEEPEST, _SHORT = 20, 12
+_DEEPEST, _SHORT, _META_DEPTH = 20, 12, 2
 
 
 @dataclass(slots=True)
@@ -123,6 +125,7 @@ class Neighbors:
         *,
         thinks: bool,
         side: str = "",
+        depth: int = _META_DEPTH,
     ) -> dict[str, Any]:
         thoughts = set(thought_fields(fields)) if any(map(is_thought_field, fields)) else set()
         treated: dict[str, Any] = {}
@@ -131,7 +134,7 @@ class Neighbors:
                 treated.setdefault(name, value)
             elif name in thoughts and (not thinks or self.thoughts == "keep"):
                 treated[name] = value
-            elif name in thoughts and self.thoughts != "text":
+            elif name in thoughts and self.thoughts != "text" and depth == _META_DEPTH:
                 self.dropped[name] += 1
             elif name in self.stale or name in thoughts or speaks_of_response(name, value, side):
                 self.renamed[name] += 1
@@ -140,6 +143,8 @@ class Neighbors:
                     treated[f"{ORIGINAL}{name}"] = value
             elif name in repeating:
                 self.dropped[name] += 1
+            elif isinstance(value, dict) and depth and _is_meta(name):
+                treated[name] = self._treated(value, (), (), thinks=thinks, side=side, depth=depth - 1)
             else:
                 treated[name] = value
         return treated
@@ -182,6 +187,11 @@ def _kind(name: str) -> str:
     counts = not found.isdisjoint(_COUNTS) or ("count" in found and not found.isdisjoint(_COUNTED))
     speaks = counts or not found.isdisjoint(_METRICS)
     return "stale" if speaks or (of_response and not found.isdisjoint(_OF_RESPONSE | _LABELS)) else ""
+
+
+def _is_meta(name: str) -> bool:
+    named = words_of(name)
+    return bool(named) and _META.issuperset(named)
 
 
 def _is_empty(value: Any) -> bool:

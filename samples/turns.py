@@ -302,7 +302,7 @@ class _Walk:
                     [*(each.thoughts for each in found), *(turn.thoughts for turn in self._responses)]
                 )
             fixed = any(turn.fixed for turn in self._responses)
-            if self._thoughts == "skip" and thoughts and not fixed:
+            if self._thoughts == "skip" and not fixed and (thoughts or self._responses[0].part):
                 self._object_to(HAS_THOUGHTS)
             fixed = fixed or (self._obstacle or self._lasting) is not None
             self.exchanges.append(Exchange(request, second, "\n\n".join(texts), fixed, thoughts))

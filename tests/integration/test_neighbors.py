@@ -60,6 +60,8 @@ def test_what_has_thoughts_stays_as_it_is_by_default(tmp_path: Path) -> None:
     assert "0 calls" in said
     exported(tmp_path)
     assert (tmp_path / "out.jsonl").read_text() == line
+    (trained,), _ = exported(tmp_path, "--to", "trl-sft")
+    assert trained["messages"][1]["content"] == ALPACA["output"]
     facts = json.loads(look("stats", "run", "--json", cwd=tmp_path).stdout)
     assert facts["run"]["data"]["thinking"] == 1
     assert list(facts["samples"]["skipped_by_reason"].values()) == [1]

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from samples.formats import make_sample, parse_record, same_as_other_side, with_responses
@@ -70,6 +70,7 @@ PIECES = (
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
 def test_the_parts_of_a_response_are_the_whole(text: str) -> None:
     before, response, after, _ = read_response(text)
@@ -204,7 +205,7 @@ OTHERS: dict[str, Any] = {
         "max_tokens": 9,
         "weight": 1.0,
         "tags": ["a"],
-        "metadata": {"a": 1},
+        "metadata": {"a": 1, "topic": "x"},
         "correct_answer": "4",
         "split": "a",
     },
@@ -254,6 +255,18 @@ def test_fields_of_a_turn_are_treated_with_its_response() -> None:
     columns = {"conversations": {"from": ["human", "gpt"], "value": [REQUEST, ANSWER], "score": [None, 5]}}
     (written,) = with_responses(make_sample(0, "0", columns, "sharegpt"), ["4"]).values()
     assert written["original_score"] == [None, 5]
+
+
+def test_fields_are_treated_in_objects_about_the_record() -> None:
+    about = {"score": 5, "topic": "x", "info": {"model": "m"}, "reasoning": "hm"}
+    new = renewed(alpaca(metadata=about, ratings_by_topic={"score": 5}))
+    assert new["metadata"] == {
+        "original_score": 5,
+        "topic": "x",
+        "info": {"original_model": "m"},
+        "original_reasoning": "hm",
+    }
+    assert new["ratings_by_topic"] == {"score": 5}
 
 
 def test_the_oldest_of_several_is_the_original() -> None:
