@@ -29,12 +29,12 @@ _METRICS = words("""
     feedback evaluation evaluations assessment annotation annotations explanation justification
     helpfulness complexity honesty truthfulness harmlessness correctness coherence verbosity fluency
     toxicity toxic faithfulness groundedness relevance hallucination hallucinated correct incorrect
-    verified passed refusal refused flagged
+    verified passed refusal refused flagged moderation rationales labelling labeling
 """)
 _COUNTS = {"tokens", "length", "lengths", "len", "chars", "characters", "words", "wordcount", "tokencount"}
 _COUNTED = {"token", "word", "char", "character"}
 """Words that mean a count together with "count"."""
-_OF_RESPONSE = {"model", "models", "hash", "md", "sha", "language", "lang", "ids", "timestamp", "time"}
+_OF_RESPONSE = {"raw", "model", "models", "hash", "md", "sha", "language", "lang", "ids", "timestamp", "time"}
 """Words that speak of a response together with one of `_RESPONSE`."""
 _RESPONSE = words("""
     response responses output outputs answer answers completion completions reply generation generations
@@ -47,11 +47,10 @@ _OTHERS = words("""
 """)
 _NAMES = words("""
     model model_name model_id generator generated_by engine teacher teacher_model llm finish_reason
-    stop_reason usage latency distilabel_metadata distilabel_meta generation_kwargs generation_config
-    sampling_params raw_output raw_response raw_generation raw_completion input_ids attention_mask
-    token_ids output_ids position_ids special_tokens_mask loss_mask generation generations completion
-    completions prediction predictions candidates responses outputs kto_tag instruction_following
-    is_safe is_valid is_preferred is_accepted
+    finish_reasons stop_reason usage latency distilabel_metadata distilabel_meta generation_kwargs
+    generation_config sampling_params input_ids attention_mask token_ids output_ids position_ids
+    special_tokens_mask loss_mask generation generations completion completions prediction predictions
+    candidates responses outputs kto_tag instruction_following is_safe is_valid is_preferred is_accepted
 """)
 _NOT = {"correct_answer", "correct_answers", "correct_option", "correct_response", "reward_model"}
 """References that are named with words of the above."""
@@ -184,7 +183,9 @@ def _kind(name: str) -> str:
     of_response = not found.isdisjoint(_RESPONSE)
     if not of_response and not found.isdisjoint(_OTHERS):
         return ""
-    counts = not found.isdisjoint(_COUNTS) or ("count" in found and not found.isdisjoint(_COUNTED))
+    counts = not found.isdisjoint(_COUNTS) or (
+        not found.isdisjoint(("count", "counts")) and not found.isdisjoint(_COUNTED)
+    )
     speaks = counts or not found.isdisjoint(_METRICS)
     return "stale" if speaks or (of_response and not found.isdisjoint(_OF_RESPONSE | _LABELS)) else ""
 
