@@ -21,7 +21,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from graph.conversation import reached_its_end, request_of, turns_of
+from graph.conversation import apart, reached_its_end, request_of, turns_of
 from graph.settings import Settings, settings_of
 from graph.state import (
     AlpacaRecord,
@@ -137,7 +137,7 @@ def conversation_graph(mode: Mode, speak: Speak) -> ConversationGraph:
     everything = list(ExchangeState.__annotations__)
 
     async def evolve_exchange(state: ConversationState, runtime: Runtime[Settings]) -> dict[str, Any]:
-        settings, number = runtime.context, state["exchange"]
+        settings, number = apart(runtime.context), state["exchange"]
         turns, results = list(state["turns"]), list(state["results"])
         turn = turns[number]
         if not turn.get("fixed"):
@@ -181,7 +181,7 @@ def begin(state: AlpacaRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
     if "instruction" not in state:
         raise ValueError("this record has no `instruction`, the request to respond to")
     try:
-        parsed = parse_record({"output": "", **state}, "alpaca")
+        parsed = parse_record({"output": "", **state}, "alpaca", runtime.context.thoughts)
     except DataError as error:
         raise ValueError(f"this record cannot be worked on: {error}") from None
     if parsed.skip:
@@ -278,7 +278,7 @@ def read(state: ConversationRecord, runtime: Runtime[Settings]) -> dict[str, Any
         ValueError: the graph has no settings, or the method cannot work on it; the message says why.
     """
     _require_settings(runtime)
-    system, turns = turns_of(state)
+    system, turns = turns_of(state, runtime.context)
     return {"id": state.get("id", ""), "system": system, "turns": turns, "exchange": 0, "results": []}
 
 

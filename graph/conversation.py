@@ -12,7 +12,12 @@ from samples.sample import DataError
 from samples.tokens import estimate_tokens
 
 
-def turns_of(record: ConversationRecord) -> tuple[str, list[RequestAndResponse]]:
+def apart(settings: Settings) -> Settings:
+    """Return the settings of a graph whose record is without thoughts already."""
+    return settings if settings.thoughts == "text" else settings.model_copy(update={"thoughts": "text"})
+
+
+def turns_of(record: ConversationRecord, settings: Settings) -> tuple[str, list[RequestAndResponse]]:
     """Return the system prompt and the answered exchanges of a record.
 
     Raises:
@@ -24,7 +29,7 @@ def turns_of(record: ConversationRecord) -> tuple[str, list[RequestAndResponse]]
     if form not in ("sharegpt", "messages"):
         raise ValueError("this is not a conversation: it has neither `conversations` nor `messages`")
     try:
-        parsed = parse_record(dict(record), form)
+        parsed = parse_record(dict(record), form, settings.thoughts)
     except DataError as error:
         raise ValueError(f"this record cannot be worked on: {error}") from None
     if parsed.skip:

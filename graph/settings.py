@@ -15,6 +15,7 @@ from models.settings import ModelSettings
 from models.token_counter import AUTO
 from nodes.settings import AgentSettings
 from prompts.method import Mode
+from samples.thoughts import Thoughts
 
 WHERE_NOT_WHAT = frozenset({"base_url", "role_base_urls", "timeout", "max_input_tokens", "prompts"})
 """Fields that change no result: where a model is served, how long to wait for it, how much can be sent to it,
@@ -25,7 +26,7 @@ FREE_ON_RESUME = WHERE_NOT_WHAT | {"max_tokens"}
 within one limit is the same under another."""
 
 
-BEFORE: Mapping[str, Any] = {"guards": "off", "tokenizer": "estimate"}
+BEFORE: Mapping[str, Any] = {"guards": "off", "tokenizer": "estimate", "thoughts": "text"}
 """Settings whose default is not what runs did before there was the setting, with the value they had then; for
 all others the default is."""
 
@@ -66,6 +67,13 @@ class Settings(ModelSettings, AgentSettings):
         "name on the Hugging Face hub (these need the extra `tokenizer`); `auto` asks the editor's server, "
         "as vLLM and llama.cpp can be. Where nothing counts, and with `estimate`, tokens are estimated, "
         "mostly within 30 %.",
+    )
+
+    thoughts: Thoughts = Field(
+        "skip",
+        description="What to do with responses of the data that have thoughts, which no agent sees: `skip` "
+        "leaves them as they are; with `drop` a new response has none, with `keep` the old ones, which may "
+        "not lead to it. `text` takes thoughts in a response for a part of it.",
     )
 
     @field_validator("conversation_template")

@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import disk_usage
 from typing import Any, Literal, NamedTuple, Self
@@ -344,7 +344,12 @@ class Ledger:
         for row, record, outcome in zip(rows, records, outcomes, strict=True):
             position, form = row[some.c.position], row[some.c.format]
             if position not in found:
-                found[position] = recorded_sample(position, row[some.c.id], record, form), {}
+                sample = recorded_sample(position, row[some.c.id], record, form)
+                if row[results.c.mode] == SKIPPED:  # which may depend on the run's settings
+                    sample = replace(sample, exchanges=(), skip=row[results.c.reason])
+                elif any(done["original"] != sample.exchanges[done["exchange"]].response for done in outcome):
+                    sample = recorded_sample(position, sample.id, record, form, "text")
+                found[position] = sample, {}
             result = Result(outcome=outcome, **{column.name: row[column] for column in _RESULT_COLUMNS})
             found[position][1][result.mode] = result
         return list(found.values())

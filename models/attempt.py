@@ -18,10 +18,10 @@ from models.errors.kinds import UNREACHABLE, UNSENDABLE, Failure
 from models.limits.budget import Usage
 from models.policy import GatewayPolicy
 from models.providers.openai_chat import THOUGHTS, usage
-from models.providers.reply import control_token, read_reply
 from models.routing.load_balancer import LoadBalancer
 from models.routing.role_client import RoleClient
 from models.settings import Endpoint
+from samples.reply import control_token, read_reply
 
 
 @dataclass(slots=True)

@@ -21,11 +21,11 @@ from models.providers.chat_models import chat_model
 from models.providers.openai_chat import THOUGHTS
 from models.providers.parameters import OLD
 from models.providers.proxies import through_proxy
-from models.providers.reply import Reply, control_token, read_reply
 from models.providers.reply_forms import form_fields, holds_form
 from models.routing.role_client import RoleClient
 from models.routing.router import endpoint_state, role_client
 from models.settings import KEY_NAMES, Endpoint, ModelSettings, Role
+from samples.reply import Reply, control_token, read_reply
 
 QUESTION = [
     Message(role="system", content="You answer in one word."),

@@ -33,8 +33,8 @@ Not covered: chatter in other languages, and remarks that an answer may end with
 import re
 from collections.abc import Callable
 
-from models.providers.reply import trimmed
 from prompts.chatter import announced_original, calls_it_a_version, ends_frame, is_remark, is_rule, lead_in
+from samples.reply import trimmed
 
 MOST_LAYERS = 20
 """A draft with more around it than this is something else, and stays as it is."""

@@ -33,6 +33,10 @@ class DataFacts(TypedDict):
     records: int
     format: str
     layout: str
+    thinking: NotRequired[int]
+    """How many responses have thoughts."""
+    types: NotRequired[str | None]
+    """The schema of Parquet and Arrow data, see `samples.parquet_types`."""
 
 
 class PackFacts(TypedDict):
@@ -101,6 +105,8 @@ def new_manifest(data: DataSet, checked: Checked, settings: Settings, modes: Seq
             records=checked.count,
             format=data.format,
             layout=data.layout,
+            thinking=checked.thinking,
+            types=data.types(),
         ),
         modes=list(modes),
         settings=settings.model_dump(mode="json"),

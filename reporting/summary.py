@@ -44,7 +44,7 @@ def summarize(manifest: Manifest, found: Statistics) -> dict[str, Any]:
     return {
         "run": {
             "created": manifest["created"],
-            "data": manifest["data"],
+            "data": {name: value for name, value in manifest["data"].items() if name != "types"},
             "modes": manifest["modes"],
             "models": {role: endpoint.model for role, endpoint in models.items()},
             "prompts": manifest["prompts"],

@@ -13,6 +13,7 @@ from typing import Any, cast, get_args
 from langchain_core.runnables import RunnableConfig
 
 from graph.build import ConversationGraph, ExchangeGraph, conversation_graph, exchange_graph, failed_exchange
+from graph.conversation import apart
 from graph.settings import Settings
 from graph.state import AlpacaRecord, ConversationRecord, ExchangeResult
 from ledger.ledger import SKIPPED, Ledger, LedgerError, RecordedReply, Result
@@ -328,6 +329,7 @@ async def evolve_sample(
     # At most eight supersteps a round, one an exchange, and the ends: this stops an endless loop.
     steps = 8 * settings.max_rounds + len(sample.exchanges) + 5
     config = RunnableConfig(recursion_limit=steps, **(traced or {}))
+    settings = apart(settings)
     try:
         if sample.format == "alpaca":
             (only,) = sample.exchanges

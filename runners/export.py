@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,22 @@ from ledger.ledger import SKIPPED, Ledger, Result
 from models.providers.rehearsal import NOTICE
 from prompts.method import MODES
 from reporting.labels import is_judged, plural
-from reporting.manifest import RunError, is_rehearsed
+from reporting.manifest import RunError, is_rehearsed, recorded_settings
 from reporting.run import open_run
 from reporting.summary import summary
 from runners.data_card import Contents
 from runners.folder import refuse_to_overwrite
 from runners.human_decisions import DECIDED_BY, DecidedBy, followed, has_new_response
-from runners.options import MODE, PATH, output_option
+from runners.options import MODE, PATH, neighbors_options, output_option
 from runners.preference_pairs import PAIRS, Pairs, pairs
 from runners.terminal import printable
 from runners.trainer_files import check_trainer_files, write_trainer_files
+from samples.fields import brief
 from samples.files import layout_to_write, write_records
-from samples.formats import FORMATS, with_responses
+from samples.formats import FORMATS, recorded_sample, same_as_other_side, with_responses
+from samples.neighbors import ORIGINAL, Neighbors
 from samples.sample import DataError, Format, Sample
+from samples.thoughts import HAS_THOUGHTS, Thoughts
 from samples.trainers import (
     DPO_TRAINERS,
     OPENAI_LEAST,
@@ -70,6 +74,7 @@ from samples.trainers import (
     help="Whose decision counts where a user decided in `coevol view`: the judge's (the default), or the "
     "user's; elsewhere it is the judge's.",
 )
+@neighbors_options
 def export(
     run: Path,
     file: Path,
@@ -78,10 +83,14 @@ def export(
     mode: str | None,
     only_accepted: bool,
     decided_by: DecidedBy,
+    thoughts: Thoughts | None,
+    stale: tuple[str, ...],
+    not_stale: tuple[str, ...],
 ) -> None:
     """Write the data set with its evolved responses, as data or for a trainer.
 
-    Records keep their order and their other fields. Failed samples keep their responses, and skipped records
+    Records keep their order and their other fields; those that speak of an old response, such as its score,
+    are original_… next to a new one. Failed samples keep their responses, and skipped records
     stay as they were; in another format (--to) the few that it cannot express are left out. For a run in
     progress, finished samples are written.
 
@@ -117,13 +126,20 @@ def export(
     if by_users and decided_by == "judge":
         number = plural(sum(map(len, by_users.values())), "decision")
         click.echo(f"{number} by users; --decided-by human follows them", err=True)
+    if refused := set(stale) & set(not_stale):
+        raise RunError(f"--stale and --not-stale both name {refused.pop()}")
+    made = recorded_settings(opened.manifest)
+    neighbors = partial(Neighbors, thoughts or made["thoughts"], stale, not_stale)
+    as_text = made["thoughts"] == "text"
+    types = None if form in SFT_TRAINERS or form in DPO_TRAINERS else opened.manifest["data"].get("types")
     for chosen, target in targets.items():
-        work = Export(ledger, chosen, form, only_accepted, wanted or "final", decisions)
+        begin = partial(Export, ledger, chosen, form, only_accepted, wanted or "final", decisions)
+        work = begin(neighbors(), as_text)
         try:
-            _write(work, target, records)
+            _write(work, target, records, types)
         except MarksFound:
-            work = Export(ledger, chosen, form, only_accepted, wanted or "final", decisions, marks=True)
-            _write(work, target, records)
+            work = begin(neighbors(), as_text, marks=True)
+            _write(work, target, records, types)
         contents = Contents(work.summary(records), work.decided)
         click.echo(f"{target}: {contents.summary}", err=True)
         if form in SFT_TRAINERS or form in DPO_TRAINERS:
@@ -138,12 +154,12 @@ def export(
             )
 
 
-def _write(work: "Export", target: Path, of: int) -> None:
+def _write(work: "Export", target: Path, of: int, types: str | None) -> None:
     stream = work.records()
     first = next(stream, None)
     if first is None:
         raise RunError(f"nothing to write to {target}: {work.summary(of)}")
-    write_records(target, chain([first], stream))
+    write_records(target, chain([first], stream), types)
 
 
 @dataclass(slots=True)
@@ -156,6 +172,9 @@ class Export:
     only_accepted: bool
     wanted: Pairs
     decisions: Decisions
+    neighbors: Neighbors = field(default_factory=Neighbors)
+    with_thoughts: bool = False
+    """Whether the run took thoughts for a part of the response."""
     marks: bool = False
     """Whether records for trainers say of each response if it is to be learned from."""
     decided: Counter[DecisionKind] = field(default_factory=Counter)
@@ -170,16 +189,22 @@ class Export:
             result = results.get(SKIPPED) or results.get(self.mode)
             if result is None:
                 continue
+            if self.with_thoughts and result.status != "skipped":
+                sample = recorded_sample(sample.position, sample.id, sample.read, sample.read_as)
             self._count["finished"] += 1
             decisions = self.decisions.get((sample.position, result.mode), {})
-            judged, result = result, followed(result, decisions)
+            judged, result = (
+                self._spared(sample, apart(sample, each)) for each in (result, followed(result, decisions))
+            )
             self._count["by users"] += sum("decision" in done for done in result.outcome)
             self._count["outdated"] += sum(not decision.stands for decision in decisions.values())
             changed = has_new_response(result)
             if self.only_accepted and not changed:
                 self._count["not accepted"] += 1
                 continue
-            if result.status == "skipped" and self._for_trainer:
+            # Those with thoughts can be learned from as they are.
+            is_whole = result.reason == HAS_THOUGHTS and self.to in SFT_TRAINERS
+            if result.status == "skipped" and self._for_trainer and not is_whole:
                 self._count["skipped and left out"] += 1
                 continue
             match self.to:
@@ -206,6 +231,21 @@ class Export:
     def _for_trainer(self) -> bool:
         return self.to in SFT_TRAINERS or self.to in DPO_TRAINERS
 
+    def _neighbors(self) -> Iterator[str]:
+        """Describe what became of old thoughts, and of fields next to new responses."""
+        found = self.neighbors
+        if found.thinking and self.to not in DPO_TRAINERS:
+            kept = "with the old thoughts" if found.thoughts == "keep" else "without the old thoughts"
+            yield f"{plural(found.thinking, 'new response')} {kept}"
+        if self._for_trainer:
+            return
+        if found.renamed:
+            yield f"{ORIGINAL}… next to a new response: {_fields(found.renamed)}"
+        if found.dropped:
+            yield f"dropped next to a new response: {_fields(found.dropped)}"
+        if unknown := [name for name in found.stale if not found.renamed[name]]:
+            yield f"no {printable(' or '.join(unknown))} next to a new response"
+
     def _record_of(
         self, sample: Sample, result: Result, to: Format | SftTrainer | None
     ) -> list[dict[str, Any]]:
@@ -214,9 +254,12 @@ class Export:
         try:
             match to:
                 case "trl-sft" | "llamafactory" | "axolotl" | "openai":
-                    record = sft_record(sample, texts, to, marks=self.marks)
+                    record = sft_record(sample, texts, to, marks=self.marks, neighbors=self.neighbors)
                 case _:
-                    record = with_responses(sample, texts, to)
+                    if same_as_other_side(sample, texts):
+                        self._count["equal"] += 1
+                        texts = [exchange.response for exchange in sample.exchanges]
+                    record = with_responses(sample, texts, to, self.neighbors)
         except DataError as error:
             self._left_out(error)
             return []
@@ -236,7 +279,7 @@ class Export:
         records = []
         for pair in pairs(result, self.wanted):
             try:
-                records.append(pair_record(sample, before, pair, to))
+                records.append(pair_record(sample, before, pair, to, self.neighbors))
             except DataError as error:
                 self._left_out(error)
                 continue
@@ -244,6 +287,15 @@ class Export:
             if pair.exchange in decided:
                 self.decided[decided.pop(pair.exchange)] += 1
         return records
+
+    def _spared(self, sample: Sample, result: Result) -> Result:
+        """Return the result without new responses in place of those with thoughts, if they are to stay."""
+        if self.neighbors.thoughts != "skip" or not any(each.thoughts for each in sample.exchanges):
+            return result
+        return replace(
+            result,
+            outcome=[done for done in result.outcome if not sample.exchanges[done["exchange"]].thoughts],
+        )
 
     def _left_out(self, error: DataError) -> None:
         self._count["inexpressible"] += 1
@@ -281,6 +333,9 @@ class Export:
                 f"{plural(count['inexpressible'], what)} left out because {self.to} cannot express them "
                 f"(the first: {self._inexpressible})"
             )
+        if count["equal"]:
+            parts.append(f"{count['equal']:,} as they were, since both sides would be equal")
+        parts += self._neighbors()
         if count["finished"] < of:
             parts.append(f"{of - count['finished']:,} not finished in this run")
         return "; ".join(parts)
@@ -291,6 +346,30 @@ _LEFT_ALONE = {
     "skipped and left out": "skipped and left out",
     "not accepted": "left out because no response is new",
 }
+
+
+_MOST_FIELDS = 8
+"""Fields that are named in a summary."""
+
+
+def _fields(counts: Counter[str]) -> str:
+    shown = [f"{printable(brief(name))} ({count:,})" for name, count in counts.most_common(_MOST_FIELDS)]
+    return ", ".join(shown) + (", …" if len(counts) > _MOST_FIELDS else "")
+
+
+def apart(sample: Sample, result: Result) -> Result:
+    """Return the result with original responses as they are read today, without thoughts.
+
+    A run may have taken thoughts for a part of the response, as all did before they were told apart.
+    """
+    outcome: list[dict[str, Any]] = []
+    for done in result.outcome:
+        today = sample.exchanges[done["exchange"]].response
+        if today != (before := done["original"]):
+            changed = {name: today for name in ("response", "judged") if done.get(name) == before}
+            done = {**done, "original": today, **changed}
+        outcome.append(done)
+    return replace(result, outcome=outcome)
 
 
 def responses(sample: Sample, result: Result) -> list[str]:

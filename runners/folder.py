@@ -37,7 +37,7 @@ def checked_before(folder: Path, data: DataSet) -> Checked | None:
     before = made["data"]
     same_program = made["versions"].get("coevol") == version("coevol")
     if same_program and (before["format"], before["layout"]) == (data.format, data.layout):
-        return Checked(before["records"], before["sha256"])
+        return Checked(before["records"], before["sha256"], before.get("thinking", 0))
     return None
 
 

@@ -112,6 +112,34 @@ def data_options(command: Command) -> Command:
     )
 
 
+def neighbors_options(command: Command) -> Command:
+    """Add the options that say what becomes of thoughts, and of fields that speak of the old responses."""
+    return _with(
+        [
+            click.option(
+                "--thoughts",
+                type=click.Choice(["skip", "drop", "keep"]),
+                help="What becomes of the old thoughts of a new response: drop or keep them, or leave such "
+                "responses as they were. Default: as in the run.",
+            ),
+            click.option(
+                "--stale",
+                multiple=True,
+                metavar="FIELD",
+                help="A further field that speaks of the old response: original_FIELD next to a new one. "
+                "Scores, labels, token counts and the like are known by their names.",
+            ),
+            click.option(
+                "--not-stale",
+                multiple=True,
+                metavar="FIELD",
+                help="A field that does not, whatever its name says.",
+            ),
+        ],
+        command,
+    )
+
+
 def _columns(context: click.Context, option: click.Parameter, given: str | None) -> dict[str, str]:
     columns: dict[str, str] = {}
     for each in filter(None, (given or "").split(",")):

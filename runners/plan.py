@@ -69,7 +69,9 @@ class Plan:
             made = read_manifest(folder)
         except RunError:
             return self
-        return replace(self, settings=settings_to_resume(self.settings, made))
+        settings = settings_to_resume(self.settings, made)
+        self.data.thoughts = settings.thoughts
+        return replace(self, settings=settings)
 
     def check_data(self, folder: Path) -> Manifest:
         """Read the whole data set, unless the run in this folder already did, and return the run's manifest.
@@ -163,6 +165,7 @@ def make_plan(
             raise UsageError(str(error)) from None
     chosen = [mode for mode in MODES if mode in modes]
     opened = open_data(data, format, columns=columns, improve=improve, skip_bad=skip_bad)
+    opened.thoughts = settings.thoughts
     return Plan(opened, chosen, settings, limits, start, stop, retry_failed)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, get_args
 
 from ledger.ledger import Result
+from samples.reply import without_marks
 from samples.trainers import Pair
 
 Pairs = Literal["final", "steps", "all"]
@@ -26,12 +27,12 @@ def pairs(result: Result, wanted: Pairs) -> Iterator[Pair]:
     original or, where the user wants the original, against the judge's result; `steps` is the response
     against the judge's result, and `all` both.
 
-    Pairs of equal texts teach nothing and are left out. Those with an empty side are refused by
-    `samples.trainers.pair_record`, so that the export reports them.
+    Pairs of texts that are equal but for marks of a template around them teach nothing and are left out.
+    Those with an empty side are refused by `samples.trainers.pair_record`, so that the export reports them.
     """
     for exchange in result.outcome:
         for pair in _of(exchange, wanted):
-            if pair.chosen != pair.rejected:
+            if without_marks(pair.chosen) != without_marks(pair.rejected):
                 yield pair
 
 

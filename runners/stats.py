@@ -27,6 +27,7 @@ from reporting.run import open_run
 from reporting.summary import summary
 from runners.options import PATH
 from runners.terminal import Output, printable
+from samples.thoughts import WHAT_BECOMES
 
 
 @click.command()
@@ -115,6 +116,9 @@ def _manifest(report: Mapping[str, Any]) -> Table:
     table.add_row("samples", finished)
     for reason, number in samples["skipped_by_reason"].items():
         table.add_row("", _text(f"{number:,} skipped: {reason}"))
+    if thinking := data.get("thinking"):
+        what = WHAT_BECOMES[settings.get("thoughts", "text")]
+        table.add_row("thoughts", _text(f"in {plural(thinking, 'response')} of the data: {what}"))
     return table
 
 

@@ -15,11 +15,14 @@ from samples.fields import (
     field_names,
     is_encodable,
     is_missing,
+    join_distinct,
     media_reason,
     optional_input,
     optional_text,
 )
+from samples.reply import may_have_thoughts, read_response
 from samples.sample import DataError, Exchange
+from samples.thoughts import HAS_THOUGHTS, Thoughts, thoughts_beside, with_thoughts
 from samples.turns import Turn
 
 
@@ -35,7 +38,21 @@ def check(record: dict[str, Any]) -> None:
     optional_text(record, "system")
 
 
-def parse(record: dict[str, Any]) -> Parsed:
+PARTS = frozenset({"instruction", "input", "output", "system", "history"})
+
+
+def thoughts_of(record: dict[str, Any]) -> str:
+    """Return the thoughts of the response of a record that was checked."""
+    output = record["output"]
+    if not isinstance(output, str):
+        return ""
+    if not may_have_thoughts(output):
+        return "" if PARTS.issuperset(record) else thoughts_beside(record, PARTS)
+    parts = [text for name in ("instruction", "input", "system") if isinstance(text := record.get(name), str)]
+    return join_distinct((read_response(output, parts).thoughts, thoughts_beside(record, PARTS)))
+
+
+def parse(record: dict[str, Any], thoughts: Thoughts) -> Parsed:
     """Return the one exchange of an Alpaca record without `history`.
 
     An empty `output` is a response to improve; a null one is no response, so the record is skipped. Raises
@@ -57,9 +74,16 @@ def parse(record: dict[str, Any]) -> Parsed:
         skip = skip or NO_RESPONSE
     if not all(map(is_encodable, (instruction, input_text, output, system))):
         skip = skip or NOT_TEXT
+    found = ""
+    if thoughts != "text" and skip is None:
+        apart = read_response(output, (instruction, input_text, system))
+        output, found = apart.text, join_distinct((apart.thoughts, thoughts_beside(record, PARTS)))
+        if found and thoughts == "skip":
+            skip = HAS_THOUGHTS
     if skip is not None:
-        return Parsed(system, (), skip)
-    return Parsed(system, (Exchange(instruction, input_text, output),), None, (("output",),))
+        return Parsed(system, (), skip, thinking=bool(found))
+    exchange = Exchange(instruction, input_text, output, thoughts=found)
+    return Parsed(system, (exchange,), None, (("output",),), bool(found))
 
 
 def write_turns(turns: Sequence[Turn]) -> dict[str, Any]:
@@ -81,10 +105,14 @@ def write_turns(turns: Sequence[Turn]) -> dict[str, Any]:
     if any(turn.role == "assistant" and turn.is_marked for turn in turns):
         raise DataError("it has a response marked as not to be learned from")
 
-    texts = [turn.whole for turn in turns[:-2]]
+    texts = [with_thoughts(turn.whole, turn.thoughts) for turn in turns[:-2]]
     history = [list(pair) for pair in zip(texts[::2], texts[1::2], strict=True)]
     asked, answered = turns[-2:]
-    fields: dict[str, Any] = {"instruction": asked.text, "input": asked.input, "output": answered.text}
+    fields: dict[str, Any] = {
+        "instruction": asked.text,
+        "input": asked.input,
+        "output": with_thoughts(answered.text or "", answered.thoughts),
+    }
     if system:
         fields["system"] = system
     if history:

@@ -1,7 +1,8 @@
 """What the parsers of all formats share: their result types and their checks of single fields."""
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,7 @@ class Parsed:
     exchanges: tuple[Exchange, ...]  # the answered requests in order; empty if the record is skipped
     skip: str | None  # why the method cannot work on the record
     responses: tuple[Place, ...] = ()  # where those of the exchanges are
+    thinking: int = 0  # responses with thoughts, whether they are worked on or not
 
 
 _RAW, _WHY = "__unreadable__", "__because__"
@@ -86,6 +88,28 @@ def brief(text: str) -> str:
     """Shorten a text to 40 characters and escape control characters, for a message."""
     shown = text if len(text) <= 40 else text[:39] + "…"
     return shown if shown.isprintable() else ascii(shown)[1:-1]
+
+
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
+
+
+LONGEST_NAME = 100
+"""Characters of a field's name that says what the field is; longer ones are texts of strangers."""
+
+
+def words(text: str) -> frozenset[str]:
+    """Return the words of a text, as a set."""
+    return frozenset(text.split())
+
+
+def words_of(name: str) -> tuple[str, ...]:
+    """Return the words of a field's name, such as score and gpt for `scoreGPT4` or `score_gpt4`."""
+    return tuple(word.lower() for word in _WORDS.findall(name[:LONGEST_NAME]))
+
+
+def join_distinct(texts: Iterable[str]) -> str:
+    """Join texts, leaving out empty ones and duplicates."""
+    return "\n\n".join(dict.fromkeys(filter(None, texts)))
 
 
 def optional_text(record: Mapping[str, Any], name: str) -> str:

@@ -150,8 +150,10 @@ def layout_to_write(path: Path) -> Layout:
     return layout
 
 
-def write_records(path: Path, records: Iterable[dict[str, Any]]) -> None:
+def write_records(path: Path, records: Iterable[dict[str, Any]], types: str | None = None) -> None:
     """Write records to a file, as JSON array, JSON lines or Parquet depending on its extension.
+
+    Parquet columns have the recorded `types` of the data (`DataSet.types`), others are inferred.
 
     The file appears, or replaces an older one, only once it is complete. Raises DataError if the extension is
     unknown, the folder is missing or not writable, or a record cannot be written.
@@ -166,7 +168,7 @@ def write_records(path: Path, records: Iterable[dict[str, Any]]) -> None:
             case "Parquet":
                 from samples.parquet_files import write_rows
 
-                write_rows(file, records)
+                write_rows(file, records, types)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -4,16 +4,21 @@ Fields that a format does not define are kept unchanged. No function here modifi
 
     >>> sample_record = {"instruction": "Say hello.", "input": "", "output": "Hello!"}
     >>> parse_record(sample_record, "alpaca").exchanges
-    (Exchange(instruction='Say hello.', input='', response='Hello!', fixed=False),)
+    (Exchange(instruction='Say hello.', input='', response='Hello!', fixed=False, thoughts=''),)
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, get_args
 
 from samples import alpaca, layouts
-from samples.fields import Parsed, is_missing, media_reason, why_unreadable
+from samples.fields import Parsed, is_missing, join_distinct, media_reason, why_unreadable
+from samples.neighbors import Neighbors
+from samples.reply import without_marks
 from samples.sample import DataError, Format, Sample
-from samples.turns import Turn, join_distinct, parsed, put
+from samples.thoughts import Thoughts, rewritten, thoughts_beside, with_thoughts, without_thoughts
+from samples.turns import Turn, names_of, pair_names, parsed, put
 
 __all__ = [
     "FORMATS",
@@ -24,6 +29,7 @@ __all__ = [
     "make_sample",
     "parse_record",
     "recorded_sample",
+    "same_as_other_side",
     "turns_with_responses",
     "unreadable_sample",
     "with_responses",
@@ -42,31 +48,40 @@ def detect_format(record: dict[str, Any]) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def check_record(record: dict[str, Any], format: str) -> None:
-    """Raise DataError if `parse_record` would, without parsing where a cheaper check exists."""
+def check_record(record: dict[str, Any], format: str) -> int:
+    """Return how many of a record's responses have thoughts.
+
+    Raises DataError if `parse_record` would, without parsing where a cheaper check exists.
+    """
     if format == "alpaca" and not record.get("history"):
         alpaca.check(record)
-    else:
-        parse_record(record, format)
+        return bool(alpaca.thoughts_of(record))
+    return parse_record(record, format).thinking
 
 
-def parse_record(record: dict[str, Any], format: str) -> Parsed:
+def parse_record(record: dict[str, Any], format: str, thoughts: Thoughts = "keep") -> Parsed:
     """Return the parts of a record that the method works on.
+
+    Responses are without their thoughts, unless `thoughts` is "text"; with "skip" those that have some are
+    not worked on.
 
     `skip` is set on a valid record that the method cannot handle (images, tool calls, an empty request).
     Raises DataError, without file or position, if a field is missing or has the wrong type.
     """
     if format == "alpaca" and (not record.get("history") or is_missing(record["history"])):
-        return alpaca.parse(record)
-    found = parsed(layouts.read_turns(record, format))
+        return alpaca.parse(record, thoughts)
+    found = parsed(layouts.read_turns(record, format), thoughts)
     skip = layouts.own_reason(record, format) or media_reason(record) or found.skip
-    return found if skip == found.skip else Parsed(found.system, (), skip)
+    return found if skip == found.skip else Parsed(found.system, (), skip, thinking=found.thinking)
 
 
-def make_sample(position: int, sample_id: str, record: dict[str, Any], format: str) -> Sample:
-    """Return the sample of a record. Raises DataError as `parse_record` does."""
-    found = parse_record(record, format)
-    if format in ("sharegpt", "messages") or (format == "alpaca" and len(found.exchanges) < 2):
+def make_sample(
+    position: int, sample_id: str, record: dict[str, Any], format: str, thoughts: Thoughts = "keep"
+) -> Sample:
+    """Return the sample of a record. Raises DataError as `parse_record` does, whose `thoughts` it takes."""
+    found = parse_record(record, format, thoughts)
+    as_read = found.skip is not None or not found.thinking or thoughts == "text"
+    if as_read and (format in ("sharegpt", "messages") or (format == "alpaca" and len(found.exchanges) < 2)):
         return Sample(position, sample_id, format, record, found.system, found.exchanges, found.skip)  # type: ignore[arg-type]
     graphs: Format = "messages"
     taken: dict[str, Any]
@@ -90,18 +105,26 @@ def unreadable_sample(
     return Sample(position, sample_id, "alpaca", record, "", (), reason, record, format)
 
 
-def recorded_sample(position: int, sample_id: str, record: dict[str, Any], format: str) -> Sample:
+def recorded_sample(
+    position: int, sample_id: str, record: dict[str, Any], format: str, thoughts: Thoughts = "keep"
+) -> Sample:
     """Return the sample of a record that was read before; one that cannot be read is skipped."""
     try:
-        return make_sample(position, sample_id, record, format)
+        return make_sample(position, sample_id, record, format, thoughts)
     except DataError as error:
         return unreadable_sample(position, sample_id, record, format, why_unreadable(record) or str(error))
 
 
-def with_responses(sample: Sample, responses: Sequence[str], to: Format | None = None) -> dict[str, Any]:
+def with_responses(
+    sample: Sample,
+    responses: Sequence[str],
+    to: Format | None = None,
+    neighbors: Neighbors | None = None,
+) -> dict[str, Any]:
     """Return the sample's record with new responses, one for each of its exchanges, in order.
 
-    In the sample's own format (`to` is None or the same) everything else is exactly as it was read.
+    In the sample's own format (`to` is None or the same) everything else is exactly as it was read, but for
+    fields that spoke of a response that is new: what becomes of these, and of its thoughts, say `neighbors`.
     In another format the converted conversation replaces the fields that held it; other fields are kept
     unless their name clashes with one of the converted ones. A conversation of several exchanges becomes an
     Alpaca record in LLaMA-Factory's style: the last one as instruction and output, earlier ones as `history`.
@@ -113,27 +136,74 @@ def with_responses(sample: Sample, responses: Sequence[str], to: Format | None =
     """
     if len(responses) != len(sample.exchanges):
         raise ValueError(f"sample {sample.id}: {len(responses)} responses, {len(sample.exchanges)} exchanges")
-    record = dict(sample.read)
-    if any(new != exchange.response for new, exchange in zip(responses, sample.exchanges, strict=True)):
-        places = parse_record(record, sample.read_as).responses
-        for place, exchange, response in zip(places, sample.exchanges, responses, strict=True):
-            if response != exchange.response:
-                record = put(record, place, response)
+    record = _renewed(sample, responses, neighbors or Neighbors())
     if to is None or to == sample.read_as:
         return record
     try:
         turns = _turns(record, sample.read_as)
+        if turns and to == "alpaca" and thoughts_beside(record, layouts.own_fields(sample.read_as, record)):
+            turns[-1] = replace(turns[-1], thoughts="")  # which stay where they are
         fields = alpaca.write_turns(turns) if to == "alpaca" else _write_turns(turns, to)
     except DataError as error:
         raise DataError(f"sample {sample.id} cannot be written as {to}: {error}") from error
-    columns = layouts.columns_of(sample.read_as, record)
-    known = columns.parts() if columns else (layouts.LISTS[layouts.base_of(sample.read_as)], "system")
-    return _replace(record, known, fields)
+    return _replace(record, layouts.parts_of(sample.read_as, record), fields)
 
 
-def turns_with_responses(sample: Sample, responses: Sequence[str]) -> list[Turn]:
+def turns_with_responses(
+    sample: Sample, responses: Sequence[str], neighbors: Neighbors | None = None
+) -> list[Turn]:
     """Return all turns of a sample, with new responses for its exchanges."""
-    return layouts.read_turns(with_responses(sample, responses), sample.read_as)
+    return layouts.read_turns(with_responses(sample, responses, None, neighbors), sample.read_as)
+
+
+def same_as_other_side(sample: Sample, responses: Sequence[str]) -> bool:
+    """Return whether a new response of a preference record is that of its other side, so that it is none."""
+    other = layouts.other_side(sample.read_as, sample.read)
+    if not other or not sample.exchanges or responses[-1] == sample.exchanges[-1].response:
+        return False
+    found = parse_record(sample.read, other).exchanges
+    return bool(found) and without_marks(found[-1].response) == without_marks(responses[-1])
+
+
+def _renewed(sample: Sample, responses: Sequence[str], neighbors: Neighbors) -> dict[str, Any]:
+    """Return the record in its own format with new responses."""
+    record = dict(sample.read)
+    if all(new == exchange.response for new, exchange in zip(responses, sample.exchanges, strict=True)):
+        return record
+    replaced: list[tuple[str, str]] = []
+    places = parse_record(record, sample.read_as).responses
+    for place, exchange, response in zip(places, sample.exchanges, responses, strict=True):
+        if response == exchange.response:
+            continue
+        replaced.append((exchange.instruction, exchange.response))
+        neighbors.thinking += bool(exchange.thoughts)
+        parts = (exchange.instruction, exchange.input, sample.system)
+        new = partial(rewritten, response=response, parts=parts, thoughts=neighbors.thoughts)
+        record = put(record, place, new)
+        if len(place) > 1 and isinstance(place[-1], str):
+            record = put(record, place[:-1], partial(_renewed_turn, neighbors, exchange.response))
+    last = responses[-1] != sample.exchanges[-1].response
+    known, side = layouts.own_fields(sample.read_as, record), layouts.side_of(sample.read_as)
+    record = neighbors.of_record(record, known, replaced, last=last, side=side)
+    if neighbors.thoughts != "keep" and last and sample.exchanges[-1].thoughts:
+        record = _other_side_without_thoughts(sample, record)
+    return record
+
+
+def _other_side_without_thoughts(sample: Sample, record: dict[str, Any]) -> dict[str, Any]:
+    """Return a preference record whose new side has lost its thoughts without those of the other side."""
+    other = layouts.other_side(sample.read_as, record)
+    found = parse_record(record, other) if other else None
+    if not found or not found.exchanges or not found.exchanges[-1].thoughts:
+        return record
+    exchange, place = found.exchanges[-1], found.responses[-1]
+    parts = (exchange.instruction, exchange.input, found.system)
+    record = put(record, place, partial(rewritten, response=exchange.response, parts=parts, thoughts="drop"))
+    return put(record, place[:-1], without_thoughts) if len(place) > 1 else record
+
+
+def _renewed_turn(neighbors: Neighbors, old: str, turn: dict[str, Any]) -> dict[str, Any]:
+    return neighbors.of_turn(turn, (*names_of(turn), *(pair_names(turn) or ())), old)
 
 
 def _turns(record: dict[str, Any], format: str) -> list[Turn]:
@@ -146,6 +216,8 @@ def _turns(record: dict[str, Any], format: str) -> list[Turn]:
     for turn in layouts.read_turns(record, format):
         if turn.obstacle is not None or turn.text is None:
             raise DataError(f"it has {turn.obstacle}")
+        if turn.part or (turn.source is None and len(turn.path) > 1):  # which is not copied with the turn
+            turn = replace(turn, text=with_thoughts(turn.text, turn.thoughts), thoughts="")
         (system if turn.role == "system" and not others else others).append(turn)
     if not system:
         return others

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
-from samples.fields import field_names, is_missing, optional_input, optional_text
+from samples.fields import field_names, is_missing, join_distinct, optional_input, optional_text
 from samples.sample import DataError
+from samples.thoughts import thoughts_beside
 from samples.turns import Turn, names_of, role_of, turn_of, turns_in, unpack
 
 Side = Literal["chosen", "rejected"]
@@ -218,6 +219,45 @@ def read_turns(record: Mapping[str, Any], layout: str) -> list[Turn]:
     Raises:
         DataError: a field is missing or has the wrong type.
     """
+    turns = _turns(record, layout)
+    if beside := thoughts_beside(record, parts_of(layout, record)):
+        last = next((n for n in reversed(range(len(turns))) if turns[n].role == "assistant"), None)
+        if last is not None:
+            thoughts = join_distinct((turns[last].thoughts, beside))
+            turns[last] = replace(turns[last], thoughts=thoughts)
+    return turns
+
+
+def parts_of(layout: str, record: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the fields that hold the conversation of a record in its layout."""
+    columns = columns_of(layout, record)
+    return columns.parts() if columns else (LISTS.get(base_of(layout), ""), "system")
+
+
+def own_fields(layout: str, record: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return all fields of a record that its layout defines."""
+    names = (*parts_of(layout, record), id_field(layout), "id")
+    if layout.startswith(_PREFERENCE):
+        return (*names, *SIDES, _REJECTED)
+    return (*names, *_LABELS) if layout.startswith(_KTO) else names
+
+
+def side_of(layout: str) -> str:
+    """Return which side of preference records is worked on; empty for other records."""
+    kind, _, rest = layout.partition(" ")
+    return rest if kind == _PREFERENCE else ""
+
+
+def other_side(layout: str, record: Mapping[str, Any]) -> str | None:
+    """Return the layout of the other side of a preference record; None if the record is none."""
+    if side := side_of(layout):
+        return (
+            f"{_PREFERENCE} {'rejected' if side == 'chosen' else 'chosen'}" if is_preference(record) else None
+        )
+    return f"{_PREFERENCE} rejected" if not is_missing(record.get(_REJECTED)) else None
+
+
+def _turns(record: Mapping[str, Any], layout: str) -> list[Turn]:
     base = base_of(layout)
     if (field := LISTS.get(base)) is not None:
         return _of_list(record, base, field)

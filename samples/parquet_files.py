@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from samples.parquet_types import arranged, read_schema, typed, with_metadata
 from samples.sample import DataError
 
 # Small enough that a batch of long conversations fits into memory, large enough for good compression.
@@ -62,30 +63,34 @@ def _arrow_batches(path: Path) -> Iterator[Any]:
                 yield batch.slice(start, _BATCH_ROWS)
 
 
-def write_rows(file: BinaryIO, records: Iterable[dict[str, Any]]) -> None:
+def write_rows(file: BinaryIO, records: Iterable[dict[str, Any]], types: str | None = None) -> None:
     """Write records as Parquet, with a column for every field of any record.
+
+    Columns have the types that they had where these were recorded (`types`, of `samples.parquet_types`).
 
     A column's type is only known after the last record, so batches are first written to a temporary file,
     each with its own types. Raises DataError if the values of a field have no common type.
     """
     try:
-        _write_in_two_passes(file, records)
+        _write_in_two_passes(file, records, read_schema(types) if types else None)
     except pa.ArrowException as error:
         raise DataError(f"Parquet cannot store the data ({error}); {_USE_JSON_LINES}") from error
 
 
-def _write_in_two_passes(file: BinaryIO, records: Iterable[dict[str, Any]]) -> None:
+def _write_in_two_passes(file: BinaryIO, records: Iterable[dict[str, Any]], types: Any) -> None:
     with tempfile.TemporaryFile() as spool:
         schema = pa.schema([])
         remaining = iter(records)
         batches = 0
         while batch := list(islice(remaining, _BATCH_ROWS)):
-            table = _infer_table(batch)
+            table = _infer_table(batch, types)
             schema = _widen(schema, table.schema)
             with pa.ipc.new_stream(spool, table.schema) as stream:
                 stream.write_table(table)
             batches += 1
         spool.seek(0)
+        if types is not None:
+            schema = with_metadata(arranged(schema, types), types)
         with _writer(file, schema) as writer:
             for _ in range(batches):
                 with pa.ipc.open_stream(spool) as stream:
@@ -108,10 +113,14 @@ def _records(path: Path, batch: Any, rows_before: int) -> list[dict[str, Any]]:
     return records
 
 
-def _infer_table(batch: list[dict[str, Any]]) -> Any:
-    """Convert the batch to a table, with column types inferred from the values."""
-    fields = dict.fromkeys(name for record in batch for name in record)
-    return pa.table({name: _column(name, [record.get(name) for record in batch]) for name in fields})
+def _infer_table(batch: list[dict[str, Any]], types: Any) -> Any:
+    """Convert the batch to a table, with column types of the schema `types` or inferred from the values."""
+    columns = {}
+    for name in dict.fromkeys(name for record in batch for name in record):
+        values = [record.get(name) for record in batch]
+        column = None if types is None else typed(name, values, types)
+        columns[name] = _column(name, values) if column is None else column
+    return pa.table(columns)
 
 
 def _column(name: str, values: list[Any], type: Any = None) -> Any:
@@ -122,7 +131,13 @@ def _column(name: str, values: list[Any], type: Any = None) -> Any:
             f'the field "{name}" has an unpaired surrogate, which Parquet cannot store; {_USE_JSON_LINES}'
         ) from error
     except (pa.ArrowException, OverflowError, RecursionError) as error:
+        if isinstance(error, OverflowError) and type is None and _are_unsigned(values):
+            return pa.array(values, pa.uint64())
         raise DataError(_no_common_type(name, error)) from error
+
+
+def _are_unsigned(values: list[Any]) -> bool:
+    return all(value is None or (type(value) is int and 0 <= value < 2**64) for value in values)
 
 
 def _widen(schema: Any, other: Any) -> Any:

@@ -25,6 +25,7 @@ from samples.layouts import (
 )
 from samples.sample import DataError, Sample
 from samples.sources import Shard, Source, find_source, stamp_of
+from samples.thoughts import WHAT_BECOMES, Thoughts
 
 SKIP_BAD = "--skip-bad passes over such records"
 
@@ -50,6 +51,7 @@ class Checked:
 
     count: int  # number of records
     sha256: str  # of the file, or of all files one after the other
+    thinking: int = 0  # number of responses with thoughts
 
 
 @dataclass(slots=True)
@@ -57,6 +59,8 @@ class _Found:
     """What a pass over the records found."""
 
     count: int = 0
+    thinking: int = 0
+    """How many responses have thoughts."""
     first_bad: tuple[int, str] | None = None
     """The position of the first record that cannot be read, and the reason."""
     unreadable: Counter[str] = field(default_factory=Counter)
@@ -90,6 +94,8 @@ class DataSet:
     """Whether records that cannot be read are samples to skip; they are errors otherwise."""
     is_detected: bool = False
     """Whether the format was detected and not given."""
+    thoughts: Thoughts = "keep"
+    """How responses are read that have thoughts, see `samples.thoughts`."""
     _found: _Found | None = field(default=None, repr=False, compare=False)
     _reading: Shard | None = field(default=None, repr=False, compare=False)
 
@@ -107,6 +113,15 @@ class DataSet:
         """The layout of the file or files."""
         return self.source.layout
 
+    def types(self) -> str | None:
+        """Return the types of columns, for exports; None if the files have none of their own."""
+        layouts = {shard.layout for shard in self.source.shards}
+        if not layouts <= {"Parquet", "Arrow"}:
+            return None
+        from samples.parquet_types import recorded_schema  # pyarrow is slow to load
+
+        return recorded_schema((shard.path, shard.layout == "Arrow") for shard in self.source.shards)
+
     def check(self, known: Checked | None = None) -> Checked:
         """Read the data once: check every record, compare ids, and hash the file.
 
@@ -121,7 +136,7 @@ class DataSet:
             self._found = self._look()
             if self._found.unreadable and not self.skip_bad:
                 raise self._first_error(self._found)
-            return Checked(self._found.count, sha256.result())
+            return Checked(self._found.count, sha256.result(), self._found.thinking)
 
     def notices(self) -> list[str]:
         """Return what a user should know about the records that were checked."""
@@ -129,6 +144,9 @@ class DataSet:
         if found is None:
             return []
         lines = []
+        if found.thinking:
+            responses = "1 response" if found.thinking == 1 else f"{found.thinking:,} responses"
+            lines.append(f"{responses} with thoughts: {WHAT_BECOMES[self.thoughts]}")
         if number := found.unreadable.total():
             lines.append(f"{number:,} of {found.count:,} records cannot be read and stay as they are:")
             for reason, count in found.unreadable.most_common(_REASONS):
@@ -157,7 +175,7 @@ class DataSet:
             sample_id = self._id(position, record)
             _, reason = _own_id(record, self._id_field)
             try:
-                sample = make_sample(position, sample_id, record, self.format)
+                sample = make_sample(position, sample_id, record, self.format, self.thoughts)
             except DataError as error:
                 reason = why_unreadable(record) or str(error)
             if reason is None:
@@ -188,7 +206,7 @@ class DataSet:
             own, objection = _own_id(record, name)
             try:
                 if check:
-                    check_record(record, self.format)
+                    found.thinking += check_record(record, self.format)
             except DataError as error:
                 objection = why_unreadable(record) or str(error)
             if objection is not None:

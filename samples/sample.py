@@ -25,6 +25,8 @@ class Exchange:
     response: str
     fixed: bool = False
     """Whether the response stays as it is: later exchanges see it, and nobody works on it."""
+    thoughts: str = ""
+    """The thoughts of the response, which are not in it; see `samples.thoughts`."""
 
     @property
     def whole_request(self) -> str:

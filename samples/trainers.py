@@ -27,10 +27,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from samples.fields import join_distinct
 from samples.files import Layout, layout_to_write
 from samples.formats import parse_record, turns_with_responses
+from samples.neighbors import Neighbors
+from samples.reply import without_marks
 from samples.sample import DataError, Sample
-from samples.turns import LATE_SYSTEM, TOOL_CALL, Turn, join_distinct
+from samples.thoughts import thoughts_beside, with_thoughts
+from samples.turns import LATE_SYSTEM, TOOL_CALL, Turn
 
 SftTrainer = Literal["trl-sft", "llamafactory", "axolotl", "openai"]
 DpoTrainer = Literal["trl-dpo", "llamafactory-dpo"]
@@ -72,15 +76,21 @@ class MarksFound(Exception):
 
 
 def sft_record(
-    sample: Sample, responses: Sequence[str], to: SftTrainer, *, marks: bool = False
+    sample: Sample,
+    responses: Sequence[str],
+    to: SftTrainer,
+    *,
+    marks: bool = False,
+    neighbors: Neighbors | None = None,
 ) -> dict[str, Any]:
     """Build a training record from a sample and one response for each of its exchanges.
 
-    All turns are in it, but for an unanswered last request. `marks` says of each response whether it is to be
-    learned from. Raises DataError if a response is empty or the trainer cannot hold a turn, and MarksFound if
-    `marks` is not set and needed.
+    All turns are in it, but for an unanswered last request. Thoughts are in the text of their response, since
+    trainers have no field for them in common; `neighbors` says whether a new response has old ones. `marks`
+    says of each response whether it is to be learned from. Raises DataError if a response is empty or the
+    trainer cannot hold a turn, and MarksFound if `marks` is not set and needed.
     """
-    turns = turns_with_responses(sample, responses)
+    turns = turns_with_responses(sample, responses, neighbors)
     while turns and turns[-1].role != "assistant":
         turns.pop()
     if not all((turn.text or "").strip() for turn in turns if turn.role == "assistant" and not turn.obstacle):
@@ -98,8 +108,16 @@ def sft_record(
     return messages if to == "openai" else {"id": sample.id} | messages
 
 
-def pair_record(sample: Sample, responses: Sequence[str], pair: Pair, to: DpoTrainer) -> dict[str, Any]:
+def pair_record(
+    sample: Sample,
+    responses: Sequence[str],
+    pair: Pair,
+    to: DpoTrainer,
+    neighbors: Neighbors | None = None,
+) -> dict[str, Any]:
     """Build a preference record: the pair and the conversation before it, with these responses.
+
+    Both responses are without thoughts, and without marks of a template around them.
 
     `responses` must be those that preceded the pair when it was written and judged. Raises DataError if one
     of them, or one of the pair, is empty.
@@ -109,7 +127,7 @@ def pair_record(sample: Sample, responses: Sequence[str], pair: Pair, to: DpoTra
     earlier = [*responses[: pair.exchange], *(e.response for e in sample.exchanges[pair.exchange :])]
     if not all(response.strip() for response in earlier[: pair.exchange]):
         raise _empty(sample, to)
-    turns = turns_with_responses(sample, earlier)
+    turns = turns_with_responses(sample, earlier, neighbors)
     place = parse_record(sample.read, sample.read_as).responses[pair.exchange]
     turns = turns[: next(index for index, turn in enumerate(turns) if turn.path == place)]
     record: dict[str, Any] = {
@@ -122,7 +140,7 @@ def pair_record(sample: Sample, responses: Sequence[str], pair: Pair, to: DpoTra
     }
     answers = {
         name: [Turn("assistant", "assistant", text, None, ())]
-        for name, text in (("chosen", pair.chosen), ("rejected", pair.rejected))
+        for name, text in (("chosen", without_marks(pair.chosen)), ("rejected", without_marks(pair.rejected)))
     }
     try:
         if to == "llamafactory-dpo":
@@ -183,7 +201,7 @@ def _messages(turns: Sequence[Turn], mark: str | None = None) -> list[dict[str, 
 def _message(turn: Turn) -> dict[str, Any]:
     """Return a turn as a message, in OpenAI's terms if it is one of tools."""
     if turn.obstacle is None:
-        return {"role": turn.role, "content": turn.whole}
+        return {"role": turn.role, "content": with_thoughts(turn.whole, turn.thoughts)}
     source = turn.source or {}
     if turn.name in ("function_call", "tool_call"):
         return {"role": "assistant", "content": "", "tool_calls": _tool_calls(turn.text)}
@@ -192,7 +210,7 @@ def _message(turn: Turn) -> dict[str, Any]:
         return {"role": "tool", "content": turn.text or "", **known}
     if turn.obstacle == TOOL_CALL and source.get("tool_calls"):
         content = source.get("content")
-        text = content if isinstance(content, str) else ""
+        text = with_thoughts(content if isinstance(content, str) else "", thoughts_beside(source))
         return {"role": "assistant", "content": text, "tool_calls": source["tool_calls"]}
     raise DataError(f"it has {turn.obstacle}")
 

@@ -5,8 +5,8 @@ are read as the list that they stand for, and written back in the same way.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from samples.fields import (
@@ -19,9 +19,12 @@ from samples.fields import (
     field_names,
     is_encodable,
     is_missing,
+    join_distinct,
     json_type,
 )
+from samples.reply import may_have_thoughts, read_response, text_in
 from samples.sample import DataError, Exchange
+from samples.thoughts import HAS_THOUGHTS, Thoughts, thought_part, thoughts_beside
 
 # Role names found in published data sets.
 _ROLES = {
@@ -71,6 +74,10 @@ class Turn:
     """The second part of a request."""
     source: Mapping[str, Any] | None = None
     """The turn as the record has it; None if it is a field of the record, or shares its object."""
+    thoughts: str = ""
+    """Those of a response in parts of its content and in fields next to it; others are in the text."""
+    part: str = ""
+    """The type of a part of its content with thoughts."""
 
     @property
     def whole(self) -> str:
@@ -108,27 +115,31 @@ def unpack(value: Any) -> tuple[list[Any], Callable[[list[Any]], Any]] | None:
             items, close = inner
             return items, lambda items: json.dumps(close(items), ensure_ascii=value.isascii())
         case dict() if value and all(isinstance(column, list | tuple) for column in value.values()):
-            names, lengths = list(value), {len(column) for column in value.values()}
-            if len(lengths) > 1:
+            if len({len(column) for column in value.values()}) > 1:
                 return None
-            rows = [dict(zip(names, row, strict=True)) for row in zip(*value.values(), strict=True)]
-            return rows, lambda items: {name: [item[name] for item in items] for name in names}
+            rows = [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)]
+            return rows, _as_columns
         case _:
             return None
 
 
-def put(value: Any, path: Place, text: str) -> Any:
-    """Return a copy of a value with another text at a path, in the shape that the text has there."""
+def _as_columns(items: list[Any]) -> dict[str, list[Any]]:
+    names = dict.fromkeys(name for item in items for name in item)
+    return {name: [item.get(name) for item in items] for name in names}
+
+
+def put(value: Any, path: Place, change: Callable[[Any], Any]) -> Any:
+    """Return a copy of a value in which what is at a path is changed."""
     if not path:
-        return _in_same_shape(value, text)
+        return change(value)
     first, *rest = path
     if isinstance(first, str):
-        return {**value, first: put(value[first], tuple(rest), text)}
+        return {**value, first: put(value[first], tuple(rest), change)}
     unpacked = unpack(value)
     if unpacked is None:
         raise TypeError(f"a path leads through {json_type(value)}")
     items, close = unpacked
-    items[first] = put(items[first], tuple(rest), text)
+    items[first] = put(items[first], tuple(rest), change)
     return close(items)
 
 
@@ -145,10 +156,11 @@ def turns_in(value: Any, field: str) -> list[Turn]:
         raise DataError(f'expected a list of turns in "{field}", found {json_type(value)}')
     turns: list[Turn] = []
     for index, item in enumerate(unpacked[0]):
-        if isinstance(item, dict) and (names := _pair_names(item)):
+        if isinstance(item, dict) and (names := pair_names(item)):
             for name, role in zip(names, ("user", "assistant"), strict=True):
                 text, obstacle = _content(item[name], name, index)
-                turns.append(Turn(role, name, text, obstacle, (field, index, name)))
+                thoughts = thoughts_beside(item, names) if role == "assistant" else ""
+                turns.append(Turn(role, name, text, obstacle, (field, index, name), thoughts=thoughts))
         elif isinstance(item, str) and field == "data":
             role = ("user", "assistant")[index % 2]
             turns.append(Turn(role, role, item, None, (field, index)))
@@ -175,8 +187,15 @@ def turn_of(turn: Any, path: Place, index: int = 0) -> Turn:
         return Turn(role, name, None, obstacle or TOOL_CALL, path, source=turn)
     if content_field not in turn:
         raise DataError(f'turn {index + 1}: expected "{content_field}", found {field_names(turn)}')
-    text, missing = _content(turn[content_field], content_field, index)
-    return Turn(role, name, text, obstacle or missing, path, is_marked(turn), source=turn)
+    content = turn[content_field]
+    text, missing = _content(content, content_field, index)
+    read = Turn(role, name, text, obstacle or missing, path, is_marked(turn), source=turn)
+    if role != "assistant" or (len(turn) < 3 and isinstance(content, str)):
+        return read
+    of_thoughts = [part for part in content if thought_part(part)] if isinstance(content, list) else []
+    found = join_distinct([*(text_in(part).strip() for part in of_thoughts), thoughts_beside(turn)])
+    kind = next(filter(None, map(thought_part, of_thoughts)), "")
+    return replace(read, thoughts=found, part=kind) if found or kind else read
 
 
 def names_of(turn: Mapping[str, Any]) -> tuple[str, str]:
@@ -197,16 +216,19 @@ def is_marked(turn: Mapping[str, Any]) -> bool:
     return any(name in turn and _is_zero(turn[name]) for name in _MARKS)
 
 
-def parsed(turns: Sequence[Turn]) -> Parsed:
+def parsed(turns: Sequence[Turn], thoughts: Thoughts) -> Parsed:
     """Return the exchanges of a conversation.
 
+    Responses are without their thoughts; with `thoughts` "skip" those that had some stay as they are.
     Requests in a row are one request. An exchange stays as it is (`fixed`) if it has turns of tools, media or
     no text, several responses, or a mark that it is not to be learned from. So do all that follow media or a
     late system turn, which nobody who works on a text can see. A response before the first request is left
     alone. If no exchange can be worked on, the record is skipped, for the first reason.
     """
-    walk = _Walk()
+    walk = _Walk(thoughts)
     for turn in turns:
+        if turn.part and thoughts == "text":
+            turn = replace(turn, text=None, obstacle=f"a non-text part ({brief(turn.part)})")
         walk.take(turn)
     walk.close()
     exchanges = tuple(walk.exchanges)
@@ -217,16 +239,18 @@ def parsed(turns: Sequence[Turn]) -> Parsed:
             skip = MARKED
     elif not is_encodable(walk.system) or not all(_are_encodable(exchange) for exchange in exchanges):
         skip = NOT_TEXT
+    thinking = sum(bool(exchange.thoughts) for exchange in exchanges)
     if skip:
-        return Parsed(walk.system, (), skip)
-    return Parsed(walk.system, exchanges, None, tuple(walk.answers))
+        return Parsed(walk.system, (), skip, thinking=thinking)
+    return Parsed(walk.system, exchanges, None, tuple(walk.answers), thinking)
 
 
 class _Walk:
     """The exchanges of the turns taken so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, thoughts: Thoughts) -> None:
         self.system = ""
+        self._thoughts = thoughts
         self.exchanges: list[Exchange] = []
         self.answers: list[Place] = []
         self.reason: str | None = None  # the first one why an exchange cannot be worked on
@@ -267,10 +291,21 @@ class _Walk:
             request = "\n\n".join(turn.text or "" for turn in self._requests)
             if not request.strip() and not self._requests[-1].input.strip():
                 self._object_to(NO_REQUEST)
-            obstacle = self._obstacle or self._lasting
-            fixed = obstacle is not None or any(turn.fixed for turn in self._responses)
-            response = "\n\n".join(turn.text or "" for turn in self._responses)
-            self.exchanges.append(Exchange(request, self._requests[-1].input, response, fixed))
+            second = self._requests[-1].input
+            texts, thoughts = [turn.text or "" for turn in self._responses], ""
+            if self._thoughts != "text" and any(
+                turn.thoughts or may_have_thoughts(turn.text or "") for turn in self._responses
+            ):
+                found = [read_response(text, (request, second, self.system)) for text in texts]
+                texts = [each.text for each in found]
+                thoughts = join_distinct(
+                    [*(each.thoughts for each in found), *(turn.thoughts for turn in self._responses)]
+                )
+            fixed = any(turn.fixed for turn in self._responses)
+            if self._thoughts == "skip" and not fixed and (thoughts or self._responses[0].part):
+                self._object_to(HAS_THOUGHTS)
+            fixed = fixed or (self._obstacle or self._lasting) is not None
+            self.exchanges.append(Exchange(request, second, "\n\n".join(texts), fixed, thoughts))
             self.answers.append(self._responses[0].path)
         if self._responses:
             self._requests, self._responses, self._obstacle = [], [], None
@@ -280,16 +315,12 @@ class _Walk:
         self.reason = self.reason or obstacle
 
 
-def join_distinct(texts: Iterable[str]) -> str:
-    """Join texts, leaving out empty ones and duplicates."""
-    return "\n\n".join(dict.fromkeys(filter(None, texts)))
-
-
 def _are_encodable(exchange: Exchange) -> bool:
     return all(map(is_encodable, (exchange.instruction, exchange.input, exchange.response)))
 
 
-def _pair_names(item: Mapping[str, Any]) -> tuple[str, str] | None:
+def pair_names(item: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the names of request and response in an object that holds both; None if it does not."""
     if "from" in item or "role" in item:
         return None
     return next((pair for pair in _PAIRS if pair[0] in item and pair[1] in item), None)
@@ -305,6 +336,8 @@ def _content(content: Any, field: str, index: int) -> tuple[str | None, str | No
         raise DataError(f'turn {index + 1}: expected a string in "{field}", found {json_type(content)}')
     texts = []
     for part in content:
+        if thought_part(part):
+            continue
         match part:
             case str(text) | {"type": "text", "text": str(text)} | {"type": "text", "value": str(text)}:
                 texts.append(text)
@@ -315,16 +348,6 @@ def _content(content: Any, field: str, index: int) -> tuple[str | None, str | No
                 expected = f'parts with "type" and "text" in "{field}"'
                 raise DataError(f"turn {index + 1}: expected {expected}, found {found}")
     return "\n".join(texts), None
-
-
-def _in_same_shape(content: Any, response: str) -> Any:
-    """Return the response in the shape of the old content: a string, or a list with one text part."""
-    if not isinstance(content, list):
-        return response
-    first = content[0] if content else {"type": "text", "text": ""}
-    if isinstance(first, str):
-        return [response]
-    return [{**first, ("text" if isinstance(first.get("text"), str) else "value"): response}]
 
 
 def _is_zero(value: Any) -> bool:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.call import Message
-from models.providers.reply import Reply, control_token, message_parts, read_reply
+from samples.reply import Reply, control_token, message_parts, read_reply
 from standin.frames import TEXTS, THOUGHTS
 
 ANSWER = "A ripe lemon is yellow.\nAn unripe one is green."

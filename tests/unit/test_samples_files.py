@@ -377,6 +377,12 @@ def test_parquet_refuses_half_a_surrogate_pair(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_parquet_takes_integers_beyond_those_with_a_sign(tmp_path: Path) -> None:
+    records: list[dict[str, Any]] = [{"n": 2**63 + 5}, {"n": 1}, {"n": None}]
+    write_records(tmp_path / "data.parquet", records)
+    assert pq.read_table(tmp_path / "data.parquet").to_pylist() == records
+
+
 def test_parquet_takes_records_that_differ(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [{"a": None, "turns": []} for _ in range(1500)]
     rows += [{"b": 1, "turns": [{"from": "human", "value": "x"}]} for _ in range(1500)]

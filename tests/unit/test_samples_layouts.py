@@ -55,7 +55,7 @@ def opened(folder: Path, records: list[Any], **how: Any) -> DataSet:
             (Exchange("q", "i", "a"),),
         ),
         ({"id": "1", "system_prompt": "s", "question": "q", "response": "a"}, "orca", ONE),
-        ({"instruction": "q", "generation": "a", "model_name": "m"}, "distilabel", ONE),
+        ({"instruction": "q", "generation": "a", "prompt_id": "m"}, "distilabel", ONE),
         ({"question": "q", "answer": "a"}, "question-answer", ONE),
         ({"kind": "Couplet", "input": "q", "target": "a"}, "firefly", ONE),
         ({"input": "q", "output": "a"}, "input-output", ONE),

@@ -1,4 +1,4 @@
-"""Takes the reply out of what a model wrote.
+"""Takes the reply out of what a model wrote, now or in the data of another.
 
 Some servers send more than the reply: the model's thoughts, and marks of its chat template. Both are taken
 off at the edges, whatever family of models they come from. What is inside a reply is left alone, since the
@@ -25,7 +25,8 @@ from typing import Any, NamedTuple
 
 from fastchat.conversation import conv_templates, get_conv_template
 
-from models.call import Message
+Message = Mapping[str, Any]
+"""A message of a chat, with its `content`."""
 
 
 class Reply(NamedTuple):
@@ -35,6 +36,16 @@ class Reply(NamedTuple):
     thoughts: str = ""
     marks: tuple[str, ...] = ()
     """The tags and marks that were taken off."""
+
+
+class Response(NamedTuple):
+    """A response of a data set, and what is around it: together they are the text as it was."""
+
+    before: str
+    text: str
+    after: str
+    thoughts: str
+    """Those in the text around it; empty where there are none, or only tags without any."""
 
 
 # --- thoughts
@@ -131,6 +142,13 @@ _IN_SENTENCE = re.compile(
     r"|[是为叫用] ?\Z",
     re.IGNORECASE,
 )
+# "<think> is the tag that ...", "<think> and </think> enclose ..."
+_IS_ABOUT = re.compile(r" [a-z]{1,20}[ ,.:]")
+_WORDS_OF_THOUGHT = (
+    *("hink", "HINK", "hought", "HOUGHT", "easoning", "EASONING", "eflection", "cratchpad", "nalysis"),
+    *("onologue", "unused94", "inner_prefix"),
+)
+"""Each thought has one of these, as few other texts do."""
 _LONGEST_MARK = 64
 _MOST_MARKS = 100
 """Marks taken off at either end; a text with more is not worth the time."""
@@ -159,19 +177,75 @@ def read_reply(
     """
     # An unpaired surrogate, which JSON can carry and UTF-8 cannot, would fit in no file.
     text, thoughts = (each.encode("utf-8", "replace").decode() for each in (text, thoughts))
-    found = [thoughts]
+    reply, _ = _read(text, [thoughts], _sample_texts(prompt, parts), parts, indented=indented)
+    return reply
+
+
+def read_response(text: str, parts: Sequence[str] = ()) -> Response:
+    """Return a response of a data set apart from its thoughts. `parts` are its request and system prompt.
+
+    What may be a tag that the response is about stays: one that begins a sentence, or ends a thought that was
+    never opened and is not at the end of a line, as templates write it. Where there are no tags of thoughts
+    the whole text is the response, marks and white space too.
+    """
+    if may_have_thoughts(text):
+        reply, (start, end) = _read(text, [], parts, parts, is_given=True)
+        tags = (mark for mark in reply.marks if _OPENING.fullmatch(mark) or _ANY_CLOSING.fullmatch(mark))
+        if reply.thoughts or any(tags):
+            return Response(text[:start], text[start:end], text[end:], reply.thoughts)
+    return Response("", text, "", "")
+
+
+def may_have_thoughts(text: str) -> bool:
+    """Return whether a look for thoughts is worth the time."""
+    if "<" in text or "[" in text or "◁" in text or text[:4] in ("anal", "Here"):
+        for word in _WORDS_OF_THOUGHT:  # `any` takes twice as long
+            if word in text:
+                return True
+    return False
+
+
+def without_marks(text: str) -> str:
+    """Return a response without the template marks and the white space around it."""
+    found: list[str] = []
+    end = _before_end_marks(text, (), found) if any(each in text for each in "<[") else len(text)
+    start = _past_space(text, 0, end)
+    while (begin := _BEGIN.match(text, start, end)) and _is_begin(text, begin, end, ()):
+        start = _past_space(text, begin.end(), end)
+    return text[start:end].rstrip()
+
+
+def _read(
+    text: str,
+    found: list[str],
+    own: Sequence[str],
+    parts: Sequence[str],
+    *,
+    indented: bool = False,
+    is_given: bool = False,
+) -> tuple[Reply, tuple[int, int]]:
+    """Return the reply, and where it is in the text."""
     marks: list[str] = []
+    start, end = 0, len(text)
     if any(each in text for each in "<[◁"):
-        text, marks = _unmarked(text, found, _sample_texts(prompt, parts), parts)
+        start, end, marks = _unmarked(text, found, own, parts, is_given=is_given)
     elif edge := _BARE_ROLE.match(text):
-        text, marks = text[edge.end() :], ["assistant"]
+        start, marks = edge.end(), ["assistant"]
     for name, form in (("analysis", _BARE_HARMONY), ("Here is my thought process:", _GRANITE)):
-        if edge := form.match(text):
+        if edge := form.match(text, start, end):
             found.append(edge[1])
             marks.append(name)
-            text = text[edge.end() :]
+            start = edge.end()
     kept = "\n\n".join(filter(None, map(str.strip, found)))
-    return Reply(trimmed(text) if indented else text.strip(), kept, tuple(dict.fromkeys(marks)))
+    inner = text[start:end].rstrip()
+    reply = trimmed(inner) if indented else inner.strip()
+    start += len(inner) - len(reply)
+    return Reply(reply, kept, tuple(dict.fromkeys(marks))), (start, start + len(reply))
+
+
+def is_thought(kind: str) -> bool:
+    """Return whether parts of this type hold thoughts."""
+    return any(word in kind for word in ("think", "thought", "reason"))
 
 
 def message_parts(message: Mapping[str, Any]) -> tuple[Any, str]:
@@ -181,29 +255,35 @@ def message_parts(message: Mapping[str, Any]) -> tuple[Any, str]:
     returned as it is.
     """
     content = message.get("content")
-    thoughts = [next((text for field in _FIELDS if (text := _text_in(message.get(field)))), "")]
+    thoughts = [next((text for field in THOUGHT_FIELDS if (text := text_in(message.get(field)))), "")]
     if isinstance(content, list):
         texts: list[str] = []
         for part in content:
             kind = str(part.get("type", "text")) if isinstance(part, dict) else "text"
-            is_thought = any(word in kind for word in ("think", "thought", "reason"))
-            (thoughts if is_thought else texts).append(_text_in(part))
+            (thoughts if is_thought(kind) else texts).append(text_in(part))
         content = "".join(texts)
     return content, "\n\n".join(filter(None, thoughts))
 
 
-_FIELDS = ("reasoning_content", "reasoning", "thinking", "thoughts", "reasoning_details", "thinking_blocks")
+THOUGHT_FIELDS = (
+    "reasoning_content",
+    "reasoning",
+    "thinking",
+    "thoughts",
+    "reasoning_details",
+    "thinking_blocks",
+)
 _TEXT_FIELDS = ("text", "thinking", "reasoning", "summary", "content", "output_text")
 
 
-def _text_in(value: Any, depth: int = 4) -> str:
+def text_in(value: Any, depth: int = 4) -> str:
     """Return the text in a part of a message, however it is nested."""
     if isinstance(value, str):
         return value
     if isinstance(value, list) and depth:
-        return "".join(_text_in(each, depth - 1) for each in value)
+        return "".join(text_in(each, depth - 1) for each in value)
     if isinstance(value, dict) and depth:
-        return next((text for name in _TEXT_FIELDS if (text := _text_in(value.get(name), depth - 1))), "")
+        return next((text for name in _TEXT_FIELDS if (text := text_in(value.get(name), depth - 1))), "")
     return ""
 
 
@@ -305,9 +385,10 @@ def _readings(text: str) -> list[str]:
 
 
 def _unmarked(
-    text: str, thoughts: list[str], own: Sequence[str], parts: Sequence[str]
-) -> tuple[str, list[str]]:
-    """Return a text without what is around it, and the marks taken off; add its thoughts to those found."""
+    text: str, thoughts: list[str], own: Sequence[str], parts: Sequence[str], *, is_given: bool
+) -> tuple[int, int, list[str]]:
+    """Return where a text is without what is around it, and the marks taken off; add its thoughts to those
+    found. For `is_given` see `read_response`."""
     marks: list[str] = []
     end = _before_end_marks(text, own, marks)
     start, has_thought = 0, False
@@ -318,7 +399,7 @@ def _unmarked(
             has_thought = True
             if harmony[1] == "final":
                 # What follows the answer is left in it, to be seen.
-                return text[harmony.end() : end], marks
+                return harmony.end(), end, marks
             close = _HARMONY_END.search(text, harmony.end(), end)
             close_at, start_at = close.span() if close else (end, end)
             thoughts.append(text[harmony.end() : close_at])
@@ -327,6 +408,9 @@ def _unmarked(
             close_at, start_at = _end_of_thought(text, opening, end)
             if close_at == end and any(opening[0] in part for part in parts):
                 break  # never closed, and what the sample is about
+            on_a_line = close_at == end or text.find("\n", opening.end(), close_at) < 0
+            if is_given and on_a_line and _IS_ABOUT.match(text, opening.end(), end):
+                break
             marks.append(opening[0])
             has_thought = True
             thoughts.append(text[opening.end() : close_at])
@@ -336,7 +420,7 @@ def _unmarked(
             start = begin.end()
         else:
             break
-    if not has_thought and (tag := _end_of_open_thought(text, start, end, parts)):
+    if not has_thought and (tag := _end_of_open_thought(text, start, end, parts, is_given=is_given)):
         marks.append(tag[0])
         thoughts.append(text[start : start + tag.start()])
         start, has_thought = start + tag.end(), True
@@ -346,12 +430,12 @@ def _unmarked(
         closing, whole = f"</{answer[1]}>", text[answer.end() : end].rstrip()
         if whole.find(closing) in (-1, len(whole) - len(closing)):
             marks.append(answer[0])
-            return whole.removesuffix(closing), marks
+            return answer.end(), answer.end() + len(whole.removesuffix(closing)), marks
     if trailing := _thought_at_end(text, start, end, parts):
         marks.append(trailing[0])
         thoughts.append(text[trailing.end() : text.rindex("</", start, end)])
         end = trailing.start()
-    return text[start:end], marks
+    return start, end, marks
 
 
 def _past_space(text: str, at: int, end: int) -> int:
@@ -444,7 +528,9 @@ def _is_mention(text: str, tag: re.Match[str]) -> bool:
     return bool(before and after) and (in_quotes or (before in " \t" and after in " ,.;:)?，。；："))
 
 
-def _end_of_open_thought(text: str, start: int, end: int, parts: Sequence[str]) -> re.Match[str] | None:
+def _end_of_open_thought(
+    text: str, start: int, end: int, parts: Sequence[str], *, is_given: bool
+) -> re.Match[str] | None:
     """Return the tag that ends a thought whose opening tag was part of the prompt, None where there is none.
     It is found in `text[start:end]`.
 
@@ -464,6 +550,10 @@ def _end_of_open_thought(text: str, start: int, end: int, parts: Sequence[str]) 
         ends = not plain[tag.end() : line_end if line_end >= 0 else None].strip()
         if any(tag[0] in part for part in parts):
             is_end = begins and ends
+        elif is_given:
+            said = plain[: tag.start()].rstrip()
+            is_end = ends and not line_before[-1:].isspace() and not said.endswith((":", "："))
+            is_end = is_end and bool(said)
         else:
             is_end = begins or (ends and not line_before[-1].isspace()) or line_before[-1] in ".!?…。！？"
             # Nor is a tag part of a sentence with letters right before and after it.

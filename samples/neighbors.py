@@ -1,0 +1,223 @@
+"""Fields next to a response that speak of it: what becomes of them where the response is a new one.
+
+A score, a label or a token count of the old response would be false next to the new one, so such a field is
+renamed: `score` becomes `original_score`. What repeats the whole conversation, as `text` does in some Alpaca
+data, is dropped, and thoughts are treated as the run or the user has it (`samples.thoughts`). Where the
+response is the old one, all fields are as they were.
+
+Which fields these are goes by the words of their names, whatever the style: `responseScore`, `score_gpt4`,
+`num_tokens_output`. A word of the request or of a reference (`prompt_tokens`, `reference_score`) leaves a
+field alone, and so do names that mostly speak of the request (category, topic, difficulty, source, id).
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from json import dumps
+from typing import Any
+
+from samples.fields import LONGEST_NAME, is_missing, words, words_of
+from samples.thoughts import Thoughts, is_thought_field, thought_fields
+
+ORIGINAL = "original_"
+
+_METRICS = words("""
+    score scores rating ratings rated reward rewards quality grade grades rank ranking margin upvotes
+    votes preference preferences confidence perplexity ppl logprob logprobs logp logps logits embedding
+    embeddings bleu rouge judge judgement judgements judgment judgments verdict critique critiques
+    feedback evaluation evaluations assessment annotation annotations explanation justification
+    helpfulness complexity honesty truthfulness harmlessness correctness coherence verbosity fluency
+    toxicity toxic faithfulness groundedness relevance hallucination hallucinated correct incorrect
+    verified passed refusal refused flagged moderation rationales labelling labeling
+""")
+_COUNTS = {"tokens", "length", "lengths", "len", "chars", "characters", "words", "wordcount", "tokencount"}
+_COUNTED = {"token", "word", "char", "character"}
+"""Words that mean a count together with "count"."""
+_OF_RESPONSE = {"raw", "model", "models", "hash", "md", "sha", "language", "lang", "ids", "timestamp", "time"}
+"""Words that speak of a response together with one of `_RESPONSE`."""
+_RESPONSE = words("""
+    response responses output outputs answer answers completion completions reply generation generations
+    generated assistant chosen rejected prediction solution candidate candidates
+""")
+_OTHERS = words("""
+    prompt prompts question questions query instruction instructions request input inputs problem task
+    context system seed persona document passage topic category difficulty source dataset max min
+    original reference references gold golden ground truth expected
+""")
+_NAMES = words("""
+    model model_name model_id generator generated_by engine teacher teacher_model llm finish_reason
+    finish_reasons stop_reason usage latency distilabel_metadata distilabel_meta generation_kwargs
+    generation_config sampling_params input_ids attention_mask token_ids output_ids position_ids
+    special_tokens_mask loss_mask generation generations completion completions prediction predictions
+    candidates responses outputs kto_tag instruction_following is_safe is_valid is_preferred is_accepted
+""")
+_NOT = {"correct_answer", "correct_answers", "correct_option", "correct_response", "reward_model"}
+"""References that are named with words of the above."""
+_SPARED = ("rejected_response",)
+"""ms-swift's worse response: it is one for a new response too."""
+_META = words("meta metadata data info extra extras attributes properties stats statistics")
+"""Words for an object of fields that speak of the record."""
+_LABELS = {"label", "labels"}
+_JUDGMENTS = words("""
+    true false yes no good bad great excellent poor fair average correct incorrect right wrong positive
+    negative neutral chosen rejected accepted pass accept reject fail passed failed helpful unhelpful
+    harmful harmless safe unsafe toxic desirable undesirable better worse high medium low 0 1
+""")
+"""What a label of a response says; other labels mostly speak of the request."""
+_TEXTS = words("""
+    text texts full_text formatted formatted_text chat conversation_text markdown
+""")
+
+_DEEPEST, _SHORT, _META_DEPTH = 20, 12, 2
+
+
+@dataclass(slots=True)
+class Neighbors:
+    """What becomes of the fields next to new responses, and how many were treated."""
+
+    thoughts: Thoughts = "drop"
+    stale: Collection[str] = ()
+    """Further fields that speak of a response."""
+    not_stale: Collection[str] = ()
+    """Fields that do not, whatever their names say."""
+    renamed: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    thinking: int = 0
+    """New responses whose old ones had thoughts."""
+
+    def of_turn(self, turn: dict[str, Any], known: Collection[str], old: str) -> dict[str, Any]:
+        """Return a turn with a new response. `known` fields stay; `old` is the response that it had."""
+        repeating = [
+            name
+            for name, value in turn.items()
+            if isinstance(value, str) and old and value.strip() == old.strip()
+        ]
+        return self._treated(turn, known, repeating, thinks=True)
+
+    def of_record(
+        self,
+        record: dict[str, Any],
+        known: Collection[str],
+        replaced: Sequence[tuple[str, str]],
+        *,
+        last: bool,
+        side: str = "",
+    ) -> dict[str, Any]:
+        """Return a record with new responses.
+
+        Args:
+            record: the record.
+            known: its fields that stay.
+            replaced: the requests of these responses, and the old responses.
+            last: whether the last response of the record is one of them.
+            side: which side of a preference record they are.
+        """
+        repeating = [name for name in record if name not in known and _repeats(name, record[name], replaced)]
+        return self._treated(record, known, repeating, thinks=last, side=side)
+
+    def _treated(
+        self,
+        fields: dict[str, Any],
+        known: Collection[str],
+        repeating: Collection[str],
+        *,
+        thinks: bool,
+        side: str = "",
+        depth: int = _META_DEPTH,
+    ) -> dict[str, Any]:
+        thoughts = set(thought_fields(fields)) if any(map(is_thought_field, fields)) else set()
+        treated: dict[str, Any] = {}
+        for name, value in fields.items():
+            if name in known or name in self.not_stale or _is_empty(value):
+                treated.setdefault(name, value)
+            elif name in thoughts and (not thinks or self.thoughts == "keep"):
+                treated[name] = value
+            elif name in thoughts and self.thoughts != "text" and depth == _META_DEPTH:
+                self.dropped[name] += 1
+            elif name in self.stale or name in thoughts or speaks_of_response(name, value, side):
+                self.renamed[name] += 1
+                # Of several, the oldest is the original.
+                if _is_empty(fields.get(f"{ORIGINAL}{name}")):
+                    treated[f"{ORIGINAL}{name}"] = value
+            elif name in repeating:
+                self.dropped[name] += 1
+            elif isinstance(value, dict) and depth and _is_meta(name):
+                treated[name] = self._treated(value, (), (), thinks=thinks, side=side, depth=depth - 1)
+            else:
+                treated[name] = value
+        return treated
+
+
+def speaks_of_response(name: str, value: Any, side: str = "") -> bool:
+    """Return whether a field speaks of the response next to it.
+
+    Args:
+        name: the field's name.
+        value: its value, which decides about labels.
+        side: of a preference record, the one the response is on.
+    """
+    kind = _kind(name) if len(name) <= LONGEST_NAME else ""
+    if side and kind:
+        named = words_of(name)
+        other = "rejected" if side == "chosen" else "chosen"
+        return other not in named or side in named
+    if kind == "label":
+        if isinstance(value, list):
+            return all(isinstance(each, bool | int | float) for each in value)
+        return isinstance(value, bool | int | float) or str(value).strip().lower() in _JUDGMENTS
+    return bool(kind)
+
+
+@lru_cache(4096)
+def _kind(name: str) -> str:
+    """Return "label" for a field that may be the label of a response, "stale" for one that speaks of it."""
+    named = words_of(name)
+    whole, found = "_".join(named), set(named)
+    if not named or named[0] == "original" or whole in _NOT or whole in _SPARED:
+        return ""
+    if whole in _NAMES or not found.isdisjoint(("chosen", "rejected")):
+        return "stale"
+    if whole in _LABELS:
+        return "label"
+    of_response = not found.isdisjoint(_RESPONSE)
+    if not of_response and not found.isdisjoint(_OTHERS):
+        return ""
+    counts = not found.isdisjoint(_COUNTS) or (
+        not found.isdisjoint(("count", "counts")) and not found.isdisjoint(_COUNTED)
+    )
+    speaks = counts or not found.isdisjoint(_METRICS)
+    return "stale" if speaks or (of_response and not found.isdisjoint(_OF_RESPONSE | _LABELS)) else ""
+
+
+def _is_meta(name: str) -> bool:
+    named = words_of(name)
+    return bool(named) and _META.issuperset(named)
+
+
+def _is_empty(value: Any) -> bool:
+    return is_missing(value) or (isinstance(value, str | list | dict) and not value)
+
+
+def _repeats(name: str, value: Any, replaced: Sequence[tuple[str, str]]) -> bool:
+    """Whether a field has a request and its old response, or is one of texts and has the response."""
+    whole = "\n".join(text for text in _texts(value) if len(text) > 1)
+    is_text = "_".join(words_of(name)) in _TEXTS
+
+    def has(text: str) -> bool:
+        return text in whole or dumps(text, ensure_ascii=False)[1:-1] in whole
+
+    for request, response in ((request.strip(), response.strip()) for request, response in replaced):
+        # Short texts are in others by chance.
+        both = request and _SHORT <= len(request) + len(response) <= len(whole) and has(request)
+        if response and (is_text or both) and has(response):
+            return True
+    return False
+
+
+def _texts(value: Any, depth: int = _DEEPEST) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple) and depth:
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(each, depth - 1)

@@ -1,0 +1,117 @@
+"""Thoughts of the responses that a data set has: in their text, in parts of it, or in fields next to it.
+
+Agents see the response without them. What becomes of them is one of `THOUGHTS`: `skip` leaves a response that
+has thoughts as it is; `drop` and `keep` say whether a new response has the old thoughts before it, which may
+argue for what it no longer says. `text` takes thoughts in the text for a part of the response, as runs did
+before they were told apart. A response that is not changed keeps its thoughts in any case.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Literal, get_args
+
+from samples.fields import LONGEST_NAME, join_distinct, words, words_of
+from samples.reply import THOUGHT_FIELDS, is_thought, read_response, text_in
+
+Thoughts = Literal["skip", "drop", "keep", "text"]
+THOUGHTS: tuple[Thoughts, ...] = get_args(Thoughts)
+
+WHAT_BECOMES: dict[Thoughts, str] = {
+    "skip": "they stay as they are; --thoughts drop or --thoughts keep works on them",
+    "drop": "no agent sees the thoughts, and a new response has none",
+    "keep": "no agent sees the thoughts, and a new response has the old ones before it",
+    "text": "thoughts in a response are a part of it",
+}
+"""What a user should know about responses with thoughts."""
+
+HAS_THOUGHTS = "thoughts in the response (--thoughts drop or keep works on it)"
+"""Why a response is left as it is."""
+
+_CORE = words("""
+    reasoning thinking think thought thoughts cot rationale scratchpad monologue
+""")
+_AROUND = words("""
+    content text trace traces process step steps trajectory trajectories chain of details blocks block
+    inner complex long model raw full generated response answer output completion generation assistant
+    solution reply deepseek qwen qwq claude gemini glm kimi llama mistral o r v gpt
+""")
+_SETTINGS = words("""
+    on off auto low medium high none true false yes no enabled disabled null n/a
+""")
+"""What such a field holds where it says how much is thought."""
+
+
+def is_thought_field(name: str) -> bool:
+    """Return whether a field of this name next to a response holds its thoughts."""
+    return len(name) <= LONGEST_NAME and _is_thought_field(name)
+
+
+@lru_cache(4096)
+def _is_thought_field(name: str) -> bool:
+    return name in THOUGHT_FIELDS or any(
+        not _CORE.isdisjoint(named) and _CORE.union(_AROUND).issuperset(named)
+        for named in (words_of(name), words_of(name.lower()))  # such as reasoningContent and Complex_CoT
+    )
+
+
+def thought_fields(fields: Mapping[str, Any]) -> list[str]:
+    """Return the names of the fields next to a response that hold its thoughts."""
+    return [name for name in fields if is_thought_field(name) and _thoughts(fields[name])]
+
+
+def without_thoughts(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields next to a response without those that hold its thoughts."""
+    thoughts = thought_fields(fields)
+    return {name: value for name, value in fields.items() if name not in thoughts}
+
+
+def thoughts_beside(fields: Mapping[str, Any], known: Iterable[str] = ()) -> str:
+    """Return the thoughts in the fields next to a response; fields that are `known` hold something else."""
+    if not any(map(is_thought_field, fields)):
+        return ""
+    return join_distinct(_thoughts(fields[name]) for name in thought_fields(fields) if name not in known)
+
+
+def _thoughts(value: Any) -> str:
+    text = text_in(value).strip()
+    return "" if text.lower() in _SETTINGS else text
+
+
+def thought_part(part: Any) -> str | None:
+    """Return the type of a part of a response if it holds thoughts."""
+    kind = part.get("type") if isinstance(part, dict) else None
+    return kind if isinstance(kind, str) and is_thought(kind) else None
+
+
+def with_thoughts(text: str, thoughts: str) -> str:
+    """Return a response with thoughts before it, as chat templates and trainers take them in a text."""
+    if not thoughts or read_response(text).thoughts:
+        return text
+    return f"<think>\n{thoughts}\n</think>\n\n{text}"
+
+
+def rewritten(content: Any, response: str, parts: Sequence[str], thoughts: Thoughts) -> Any:
+    """Return the content of a turn with a new response, in the shape of the old content.
+
+    That is a text, or a list with one text part after those with thoughts. `parts` are the request and the
+    system prompt. Tags around no thoughts stay in any case.
+    """
+    texts = [text for part in content if (text := _text_of(part))] if isinstance(content, list) else [content]
+    old = "\n".join(text for text in texts if isinstance(text, str))
+    if thoughts != "text":
+        before, _, after, said = read_response(old, parts)
+        if thoughts == "keep" or not said:
+            response = before + response + after
+    if not isinstance(content, list):
+        return response
+    kept = [part for part in content if thought_part(part) and thoughts == "keep"]
+    first = next((part for part in content if not thought_part(part)), {"type": "text", "text": ""})
+    if isinstance(first, str):
+        return [*kept, response]
+    return [*kept, {**first, ("text" if isinstance(first.get("text"), str) else "value"): response}]
+
+
+def _text_of(part: Any) -> str:
+    if isinstance(part, str):
+        return part
+    return "" if thought_part(part) else str(part.get("text") or part.get("value") or "")

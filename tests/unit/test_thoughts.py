@@ -1,0 +1,324 @@
+"""Thoughts and other neighbors of responses that a data set has."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from samples.formats import make_sample, parse_record, same_as_other_side, with_responses
+from samples.neighbors import Neighbors, speaks_of_response
+from samples.reply import read_response, without_marks
+from samples.sample import Format, Sample
+from samples.thoughts import Thoughts
+from samples.trainers import Pair, pair_record, sft_record
+
+REQUEST = "What is two and two?"
+ANSWER = "It is four.\nFour, that is."
+WRAPPED = [
+    (f"<think>\nTwo and two.\n</think>\n\n{ANSWER}", "Two and two."),
+    (f"Two and two.\n</think>\n\n{ANSWER}", "Two and two."),
+    (f"Two and two.</think>\n{ANSWER}", "Two and two."),
+    (f"<THINK>hm</THINK>{ANSWER}\n", "hm"),
+    (f"[THINK]hm[/THINK]{ANSWER}", "hm"),
+    (f"◁think▷hm◁/think▷{ANSWER}", "hm"),
+    (f"<think>hm</think> <answer>{ANSWER}</answer>", "hm"),
+    (f"<|im_start|>assistant\n<think>hm</think>\n{ANSWER}<|im_end|>", "hm"),
+    (f"<think>hm\n</think>\n\n{ANSWER}</s>", "hm"),
+    (f"{ANSWER}\n<think>\nlate\n</think>", "late"),
+    (f"Here is my thought process:\nhm\nHere is my response:\n{ANSWER}", "hm"),
+    (f"<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>{ANSWER}", "hm"),
+    (f"<think>\n\n</think>\n\n{ANSWER}", ""),
+]
+ABOUT_TAGS = [
+    "The tag </think> ends a thought.",
+    "</think> is the tag that ends one.",
+    "<think> and </think> enclose a thought.\nDo not nest them.",
+    "<think> is a tag.\nNothing closes it here.",
+    "Use `<think>`, then `</think>`.",
+    "```xml\n<think>\nhm\n</think>\n```\nSuch is the form.",
+    "Write it like this:\n</think>\nand go on.",
+    "Four.<|im_end|>",
+]
+
+
+@pytest.mark.parametrize(("text", "thoughts"), WRAPPED)
+def test_a_response_is_read_apart_from_its_thoughts(text: str, thoughts: str) -> None:
+    before, response, after, found = read_response(text, (REQUEST,))
+    assert (response, found) == (ANSWER, thoughts)
+    assert before + response + after == text
+
+
+@pytest.mark.parametrize("text", ABOUT_TAGS)
+def test_tags_that_a_response_is_about_cut_nothing_off(text: str) -> None:
+    assert read_response(text, ("How are thoughts marked?",)) == ("", text, "", "")
+
+
+PIECES = (
+    "<think>",
+    "</think>",
+    "[THINK]",
+    "<answer>",
+    "</s>",
+    "<|im_end|>",
+    "\n",
+    " ",
+    "a.",
+    "`",
+    "<s>",
+    "hm",
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_the_parts_of_a_response_are_the_whole(text: str) -> None:
+    before, response, after, _ = read_response(text)
+    assert before + response + after == text
+    assert without_marks(text) in text
+
+
+def alpaca(**fields: Any) -> dict[str, Any]:
+    return {"instruction": REQUEST, "input": "", "output": ANSWER, **fields}
+
+
+def turns(**fields: Any) -> dict[str, Any]:
+    asked = {"role": "user", "content": REQUEST}
+    return {"messages": [asked, {"role": "assistant", "content": ANSWER, **fields}]}
+
+
+PARTS = [{"type": "thinking", "thinking": "hm", "signature": "x"}, {"type": "text", "text": ANSWER}]
+THINKING: list[tuple[dict[str, Any], str]] = [
+    (alpaca(output=f"<think>hm</think>\n{ANSWER}"), "alpaca"),
+    (alpaca(reasoning_content="hm"), "alpaca"),
+    (alpaca(deepseek_reasoning="hm"), "alpaca"),
+    (alpaca(chain_of_thought="hm"), "alpaca"),
+    ({"question": REQUEST, "Complex_CoT": "hm", "response": ANSWER}, "orca"),
+    ({"instruction": REQUEST, "generation": f"<think>hm</think>\n{ANSWER}"}, "distilabel"),
+    (turns(content=f"<think>hm</think>\n{ANSWER}"), "messages"),
+    (turns(reasoning_content="hm"), "messages"),
+    (turns(thinking="hm"), "messages"),
+    (turns(reasoning_details=[{"type": "reasoning.text", "text": "hm"}]), "messages"),
+    (turns(content=PARTS), "messages"),
+    ({**turns(), "reasoning": "hm"}, "messages"),
+    ({"conversation": [{"input": REQUEST, "output": ANSWER, "reasoning": "hm"}]}, "conversation"),
+    ({"prompt": REQUEST, "chosen": f"<think>hm</think>\n{ANSWER}", "rejected": "5"}, "preference chosen"),
+]
+
+
+@pytest.mark.parametrize(("record", "format"), THINKING)
+def test_thoughts_are_kept_apart(record: dict[str, Any], format: str) -> None:
+    (exchange,) = parse_record(record, format).exchanges
+    assert (exchange.response, exchange.thoughts) == (ANSWER, "hm")
+    assert (
+        parse_record(record, format, "skip").skip
+        == "thoughts in the response (--thoughts drop or keep works on it)"
+    )
+    sample = make_sample(0, "0", record, format)
+    assert "hm" not in str(sample.record) or sample.read == sample.record
+    # What the graphs take has them nowhere in its text.
+    (taken,) = parse_record(sample.record, sample.format, "text").exchanges
+    assert taken.response == ANSWER
+    assert with_responses(sample, [ANSWER]) == record
+
+
+@pytest.mark.parametrize(("record", "format"), THINKING)
+@pytest.mark.parametrize("thoughts", ["keep", "drop"])
+def test_a_new_response_has_the_old_thoughts_if_they_are_kept(
+    record: dict[str, Any], format: str, thoughts: Thoughts
+) -> None:
+    sample = make_sample(0, "0", record, format)
+    new = with_responses(sample, ["Four."], neighbors=Neighbors(thoughts))
+    assert new.keys() <= record.keys()
+    (exchange,) = parse_record(new, format).exchanges
+    assert (exchange.response, exchange.thoughts) == ("Four.", "hm" if thoughts == "keep" else "")
+    trained = sft_record(sample, ["Four."], "trl-sft", neighbors=Neighbors(thoughts))["messages"]
+    has = {"Four."} if thoughts == "drop" else {"<think>hm</think>\nFour.", "<think>\nhm\n</think>\n\nFour."}
+    assert trained[-1]["content"] in has
+
+
+@pytest.mark.parametrize("to", ["alpaca", "sharegpt", "messages"])
+@pytest.mark.parametrize(("record", "format"), THINKING)
+def test_other_formats_keep_thoughts(record: dict[str, Any], format: str, to: Format) -> None:
+    written = with_responses(make_sample(0, "0", record, format), [ANSWER], to)
+    (exchange,) = parse_record(written, to).exchanges
+    assert (exchange.response, exchange.thoughts) == (ANSWER, "hm")
+
+
+def test_an_exchange_with_thoughts_stays_and_the_others_are_worked_on() -> None:
+    record = {"messages": [*turns(reasoning="hm")["messages"], *turns()["messages"]]}
+    assert [each.fixed for each in parse_record(record, "messages", "skip").exchanges] == [True, False]
+    assert [each.fixed for each in parse_record(record, "messages", "drop").exchanges] == [False, False]
+    # As runs of earlier versions had it.
+    as_text = parse_record(turns(content=f"<think>hm</think>\n{ANSWER}"), "messages", "text")
+    assert as_text.exchanges[0].response == f"<think>hm</think>\n{ANSWER}"
+
+
+def test_tags_around_no_thoughts_stay_around_a_new_response() -> None:
+    sample = make_sample(0, "0", alpaca(output=f"<think>\n\n</think>\n\n{ANSWER}"), "alpaca", "skip")
+    assert sample.skip is None
+    assert with_responses(sample, ["4"])["output"] == "<think>\n\n</think>\n\n4"
+
+
+@pytest.mark.parametrize("value", ["high", "off", "", None, True, 3])
+def test_a_field_that_says_how_much_to_think_is_no_thought(value: Any) -> None:
+    assert parse_record(alpaca(thinking=value, reasoning_effort="high"), "alpaca").exchanges[0].thoughts == ""
+
+
+def renewed(record: dict[str, Any], neighbors: Neighbors | None = None) -> dict[str, Any]:
+    format = "alpaca" if "instruction" in record else "messages"
+    return with_responses(make_sample(0, "0", record, format), ["4"], neighbors=neighbors)
+
+
+STALE: dict[str, Any] = {
+    **{"score": 5, "score_gpt4": 5, "responseScore": 5, "rating": 0, "reward": -1.5, "quality_score": 0.5},
+    **{"output_tokens": 9, "num_tokens_output": 9, "token_count": 9, "length": 9, "response_len": 9},
+    **{"embedding": [0.5], "logprobs": [-1.0], "perplexity": 3.5, "model": "m", "model_name": "m"},
+    **{"generation_model": "m", "finish_reason": "stop", "usage": {"total_tokens": 3}, "is_correct": True},
+    **{
+        "distilabel_metadata": {"raw": ANSWER},
+        "rejected": "5",
+        "chosen": ANSWER,
+        "chosen-rating": 5,
+        "correctness_math_verify": [True],
+    },
+    **{
+        "label": True,
+        "labels": 1,
+        "kto_tag": False,
+        "judge_verdict": "A",
+        "generation_token_counts": [3],
+        "raw_output": ANSWER,
+        "feedback": "Good.",
+        "input_ids": [1],
+    },
+}
+OTHERS: dict[str, Any] = {
+    **{
+        "category": "math",
+        "topic": "sums",
+        "difficulty": 3,
+        "source": "x",
+        "prompt_id": "p",
+        "language": "en",
+    },
+    **{
+        "prompt_tokens": 9,
+        "instruction_score": 5,
+        "question_quality": 2,
+        "reference_score": 1,
+        "label": "math",
+    },
+    **{
+        "max_tokens": 9,
+        "weight": 1.0,
+        "tags": ["a"],
+        "metadata": {"a": 1, "topic": "x"},
+        "correct_answer": "4",
+        "split": "a",
+    },
+    **{
+        "reward_model": {"ground_truth": "4"},
+        "solution": "4",
+        "input_quality": "good",
+        "rejected_response": "5",
+        "original_score": 2,
+        "context": ANSWER,
+    },
+}
+
+
+@pytest.mark.parametrize("name", STALE)
+def test_what_speaks_of_the_old_response_is_renamed(name: str) -> None:
+    value = STALE[name]
+    for record in (alpaca(**{name: value}), {**turns(), name: value}):
+        before, new = list(record), renewed(record)
+        assert list(new) == [f"original_{name}" if each == name else each for each in before]
+        assert new[f"original_{name}"] == value
+    told = renewed(alpaca(**{name: value}), Neighbors(not_stale=[name]))
+    assert told == alpaca(**{name: value}) | {"output": "4"}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_speaks_of_the_request_stays(name: str) -> None:
+    assert renewed(alpaca(**{name: OTHERS[name]})) == alpaca(**{name: OTHERS[name]}, output="4")
+    told = renewed(alpaca(**{name: OTHERS[name]}), Neighbors(stale=[name]))
+    assert told == {"instruction": REQUEST, "input": "", "output": "4", f"original_{name}": OTHERS[name]}
+
+
+def test_what_repeats_the_conversation_is_dropped() -> None:
+    texts = {
+        "text": f"### {REQUEST}\n{ANSWER}",
+        "rendered": f'[{{"q": "{REQUEST}"}}, "It is four.\\nFour, that is."]',
+    }
+    found = Neighbors()
+    assert renewed(alpaca(**texts, messages=turns()["messages"]), found) == alpaca(output="4")
+    assert found.dropped == {"text": 1, "rendered": 1, "messages": 1}
+    assert renewed(alpaca(text="A text about sums.")) == alpaca(text="A text about sums.", output="4")
+
+
+def test_fields_of_a_turn_are_treated_with_its_response() -> None:
+    both = {"messages": [*turns(score=5)["messages"], *turns(score=1, weight=1)["messages"]]}
+    new = with_responses(make_sample(0, "0", both, "messages"), [ANSWER, "4"])["messages"]
+    assert new[1] == both["messages"][1]
+    assert new[3] == {"role": "assistant", "content": "4", "original_score": 1, "weight": 1}
+    columns = {"conversations": {"from": ["human", "gpt"], "value": [REQUEST, ANSWER], "score": [None, 5]}}
+    (written,) = with_responses(make_sample(0, "0", columns, "sharegpt"), ["4"]).values()
+    assert written["original_score"] == [None, 5]
+
+
+def test_fields_are_treated_in_objects_about_the_record() -> None:
+    about = {"score": 5, "topic": "x", "info": {"model": "m"}, "reasoning": "hm"}
+    new = renewed(alpaca(metadata=about, ratings_by_topic={"score": 5}))
+    assert new["metadata"] == {
+        "original_score": 5,
+        "topic": "x",
+        "info": {"original_model": "m"},
+        "original_reasoning": "hm",
+    }
+    assert new["ratings_by_topic"] == {"score": 5}
+
+
+def test_the_oldest_of_several_is_the_original() -> None:
+    assert renewed(alpaca(score=5, original_score=None)) == alpaca(original_score=5, output="4")
+    assert renewed(alpaca(score=5, original_score=2)) == alpaca(original_score=2, output="4")
+
+
+def preference(side: str, **fields: Any) -> Sample:
+    record = {"prompt": REQUEST, "chosen": ANSWER, "rejected": "5", **fields}
+    return make_sample(0, "0", record, f"preference {side}")
+
+
+def test_a_preference_record_keeps_what_speaks_of_its_other_side() -> None:
+    fields = {"score_chosen": 9, "score_rejected": 2, "margin": 7, "rejected_model": "m"}
+    assert with_responses(preference("chosen", **fields), ["4"]) == {
+        **{
+            "prompt": REQUEST,
+            "chosen": "4",
+            "rejected": "5",
+            "original_score_chosen": 9,
+            "score_rejected": 2,
+        },
+        **{"original_margin": 7, "rejected_model": "m"},
+    }
+    assert speaks_of_response("score_rejected", 2, "rejected")
+    labeled = make_sample(0, "0", {**turns(), "label": True}, "kto chosen messages")
+    assert with_responses(labeled, ["4"])["label"] is True
+
+
+def test_the_sides_of_a_preference_record_differ_in_more_than_thoughts() -> None:
+    thinking = {"chosen": f"<think>hm</think>\n{ANSWER}", "rejected": "<think>hmm</think>\n5"}
+    new = with_responses(preference("chosen", **thinking), ["4"], neighbors=Neighbors("drop"))
+    assert (new["chosen"], new["rejected"]) == ("4", "5")
+    kept = with_responses(preference("chosen", **thinking), ["4"], neighbors=Neighbors("keep"))
+    assert (kept["chosen"], kept["rejected"]) == ("<think>hm</think>\n4", thinking["rejected"])
+    assert same_as_other_side(preference("chosen", **thinking), ["5"])
+    assert same_as_other_side(preference("chosen", rejected="5</s>"), ["5"])
+    assert not same_as_other_side(preference("chosen", **thinking), ["4"])
+
+
+def test_a_pair_has_neither_thoughts_nor_marks() -> None:
+    sample = make_sample(0, "0", alpaca(output="<think>hm</think>\nFive.</s>"), "alpaca")
+    pair = Pair(0, "final", 1, "Four.", "Five.</s>", None, None)
+    record = pair_record(sample, ["Four."], pair, "trl-dpo")
+    assert [record[side][0]["content"] for side in ("chosen", "rejected")] == ["Four.", "Five."]
