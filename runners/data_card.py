@@ -1,8 +1,8 @@
-"""The data card of a trainer's file: where its records come from, and how far they can be trusted."""
+"""The data card of an exported file: where its records come from, and how far they can be trusted."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,9 +14,15 @@ from models.settings import ModelSettings
 from nodes.decision import STOPPED
 from reporting.labels import AGREEMENT, DECISIONS, ENDINGS, JUDGING, USER_AGREES, is_judged, plural
 from reporting.manifest import LaterLimit, RunError, is_rehearsed
+from runners.provenance import COLUMNS, PREFIX, public_model, public_name
 from runners.terminal import printable
 from samples.files import layout_to_write
+from samples.layouts import describe
+from samples.sample import Format
 from samples.trainers import DpoTrainer, SftTrainer
+
+Form = Format | SftTrainer | DpoTrainer | None
+"""The layout of a file; None is that of the data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,10 @@ class Contents:
     summary: str
     decided: Mapping[DecisionKind, int]
     """Exchanges as a user decided them, by kind of decision."""
+    columns: Sequence[str] = ()
+    """The columns that coevol added to the records."""
+    compared: Mapping[str, str] = field(default_factory=dict)
+    """What was compared with benchmarks, and found; empty if nothing was."""
 
 
 def card_path(file: Path) -> Path:
@@ -42,25 +52,25 @@ def card_path(file: Path) -> Path:
     )
 
 
-def card(
-    file: Path, to: SftTrainer | DpoTrainer, mode: str, contents: Contents, run: Mapping[str, Any], use: str
-) -> str:
+def card(file: Path, to: Form, mode: str, contents: Contents, run: Mapping[str, Any], use: str) -> str:
     """Return the card as Markdown. `run` is the object of `stats --json`."""
     made = run["run"]
+    layout = _code(to) if to else _inline(describe(made["data"]["format"]))
     parts = [
-        f"---\nconfigs:\n- config_name: default\n  data_files: {json.dumps(file.name)}\ntags:\n- coevol\n---",
+        f"---\nconfigs:\n- config_name: default\n  data_files: {json.dumps(file.name)}\n"
+        "tags:\n- synthetic\n- coevol\n---",
         f"{_mark(file)}\n# {_inline(file.name)}",
-        f"Instruction data in the layout of {_code(to)}. Its responses were revised by language models, in "
-        f"mode {_code(mode)} of coevol (method of CoEvol, arXiv 2406.07054){_by_users(contents.decided)}.",
+        f"Instruction data in the layout of {layout}. Its responses were revised by language models, in mode "
+        f"{_code(mode)} of coevol (method of CoEvol, arXiv 2406.07054){_by_users(contents.decided)}.",
     ]
     if is_rehearsed(made):
         parts.append(f"**Not for training.** {NOTICE[0].upper()}{NOTICE[1:]}")
     parts += [
         f"## Contents\n\n{_inline(contents.summary[0].upper() + contents.summary[1:])}.",
-        _FIELDS[to],
+        *_fields(to, contents),
         f"## Use\n\n{use}",
         _table("Source", _source(made)),
-        _table("Models", ((role, _code(model)) for role, model in made["models"].items())),
+        _table("Models", _models(made)),
         _table("Settings", [*_settings(made["settings"]), *_later(made["later"])]),
         _table(f"The whole run in mode {mode}", _numbers(run, mode)),
         "## License\n\nNot stated here. It depends on the license of the source and on the terms of the "
@@ -69,7 +79,7 @@ def card(
     return "\n\n".join(parts) + "\n"
 
 
-def usage(file: Path, to: SftTrainer | DpoTrainer) -> str:
+def usage(file: Path, to: Form) -> str:
     """Describe how to give the file to the trainer, as Markdown."""
     loader = "parquet" if layout_to_write(file) == "Parquet" else "json"
     load = f'load_dataset("{loader}", data_files={json.dumps(file.name, ensure_ascii=False)}, split="train")'
@@ -80,7 +90,7 @@ def usage(file: Path, to: SftTrainer | DpoTrainer) -> str:
                 "with `assistant_only_loss=True`; the model's chat template has to be one that TRL knows, or "
                 "one that marks them with `{% generation %}`."
             )
-        case "trl-dpo":
+        case "trl-dpo" | "alpaca" | "sharegpt" | "messages" | None:
             return _python(load)
         case "llamafactory" | "llamafactory-dpo":
             stage = "dpo" if to == "llamafactory-dpo" else "sft"
@@ -111,7 +121,12 @@ _PAIR_FIELDS = (
     "responses were written and compared: it has the run's results, whatever a user decided there."
 )
 _SFT_FIELDS = "Each record is a conversation as it came out in the end; `id` is that of the sample."
-_FIELDS: dict[SftTrainer | DpoTrainer, str] = {
+_DATA_FIELDS = "Each record has the fields that it had before, with new responses."
+_FIELDS: dict[Form, str] = {
+    None: _DATA_FIELDS,
+    "alpaca": _DATA_FIELDS,
+    "sharegpt": _DATA_FIELDS,
+    "messages": _DATA_FIELDS,
     "trl-sft": _SFT_FIELDS,
     "llamafactory": _SFT_FIELDS,
     "axolotl": _SFT_FIELDS,
@@ -119,6 +134,18 @@ _FIELDS: dict[SftTrainer | DpoTrainer, str] = {
     "trl-dpo": _PAIR_FIELDS,
     "llamafactory-dpo": _PAIR_FIELDS,
 }
+
+
+def _fields(to: Form, contents: Contents) -> Iterator[str]:
+    """Yield the paragraphs about the fields of a file, and what its records were compared with."""
+    yield _FIELDS[to]
+    if known := [name for name in COLUMNS if f"{PREFIX}{name}" in contents.columns]:
+        yield "These columns say how a record came about; what it took is that of all its exchanges."
+        yield "\n".join(f"- `{PREFIX}{name}`: {COLUMNS[name]}" for name in known)
+    if contents.compared:
+        yield _table("Decontamination", [(name, _inline(value)) for name, value in contents.compared.items()])
+        if "coevol_contaminated" in contents.columns:
+            yield "`coevol_contaminated` marks these records."
 
 
 def _by_users(decided: Mapping[DecisionKind, int]) -> str:
@@ -143,9 +170,14 @@ def _source(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "data", _code(Path(data["path"]).name)
     yield "SHA-256", _code(data["sha256"])
     yield "records", f"{data['records']:,} {data['format']}"
-    yield "prompts", _code(made["prompts"]["pack"])
+    yield "prompts", _code(public_name(made["prompts"]["pack"]))
     yield "run created", made["created"]
     yield "coevol", made["versions"]["coevol"]
+
+
+def _models(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for role, model in made["models"].items():
+        yield role, _code(public_model(model))
 
 
 def _settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -157,6 +189,7 @@ def _settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     }
     for name, value in settings.items():
         if name not in left_out and value is not None:
+            value = public_name(value) if name == "tokenizer" else value
             yield name, _code(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
