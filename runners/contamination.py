@@ -56,12 +56,12 @@ class Screen:
         with whole_file(path) as written:
             for line in self._list:
                 written.write(line.encode())
-        return f"{path}: {plural(self.found, 'record')} with runs of the benchmarks, and which"
+        return f"{path}: what {plural(self.found, 'record')} shared with benchmarks"
 
     def describe(self) -> str:
         """Describe what was found."""
-        done = "marked because they share" if self.marks else "left out because they share"
-        return f"{plural(self.found, 'record')} {done} runs of words with benchmarks"
+        done = "marked" if self.marks else "left out"
+        return f"{plural(self.found, 'record')} {done} for runs of words shared with benchmarks"
 
     def facts(self) -> Mapping[str, str]:
         """Return what was compared and found, for a card."""

@@ -14,9 +14,11 @@ from models.settings import ModelSettings
 from nodes.decision import STOPPED
 from reporting.labels import AGREEMENT, DECISIONS, ENDINGS, JUDGING, USER_AGREES, is_judged, plural
 from reporting.manifest import LaterLimit, RunError, is_rehearsed
+from runners.contamination import COLUMN
 from runners.provenance import COLUMNS, PREFIX, public_model, public_name
 from runners.terminal import printable
 from samples.files import layout_to_write
+from samples.hub import PREFIX as HUB
 from samples.layouts import describe
 from samples.sample import Format
 from samples.trainers import DpoTrainer, SftTrainer
@@ -55,28 +57,29 @@ def card_path(file: Path) -> Path:
 def card(file: Path, to: Form, mode: str, contents: Contents, run: Mapping[str, Any], use: str) -> str:
     """Return the card as Markdown. `run` is the object of `stats --json`."""
     made = run["run"]
-    layout = _code(to) if to else _inline(describe(made["data"]["format"]))
+    layout = code(to) if to else inline(describe(made["data"]["format"]))
     parts = [
         f"---\nconfigs:\n- config_name: default\n  data_files: {json.dumps(file.name)}\n"
         "tags:\n- synthetic\n- coevol\n---",
-        f"{_mark(file)}\n# {_inline(file.name)}",
+        f"{_mark(file)}\n# {inline(file.name)}",
         f"Instruction data in the layout of {layout}. Its responses were revised by language models, in mode "
-        f"{_code(mode)} of coevol (method of CoEvol, arXiv 2406.07054){_by_users(contents.decided)}.",
+        f"{code(mode)} of coevol (method of CoEvol, arXiv 2406.07054){by_users(contents.decided)}.",
     ]
     if is_rehearsed(made):
         parts.append(f"**Not for training.** {NOTICE[0].upper()}{NOTICE[1:]}")
     parts += [
-        f"## Contents\n\n{_inline(contents.summary[0].upper() + contents.summary[1:])}.",
-        *_fields(to, contents),
+        f"## Contents\n\n{inline(contents.summary[0].upper() + contents.summary[1:])}.",
+        *field_notes(to, contents),
+        column_notes(contents.columns),
         f"## Use\n\n{use}",
-        _table("Source", _source(made)),
-        _table("Models", _models(made)),
-        _table("Settings", [*_settings(made["settings"]), *_later(made["later"])]),
-        _table(f"The whole run in mode {mode}", _numbers(run, mode)),
+        table("Source", source_rows(made)),
+        table("Models", model_rows(made)),
+        table("Settings", [*settings_rows(made["settings"]), *later_rows(made["later"])]),
+        table(f"The whole run in mode {mode}", number_rows(run, mode)),
         "## License\n\nNot stated here. It depends on the license of the source and on the terms of the "
         "models; state it when you pass the file on.",
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def usage(file: Path, to: Form) -> str:
@@ -101,7 +104,7 @@ def usage(file: Path, to: Form) -> str:
                 f"dataset: {json.dumps(file.stem)}\n```"
             )
         case "axolotl":
-            return f"{_code(axolotl_path(file).name)} has the lines for the configuration."
+            return f"{code(axolotl_path(file).name)} has the lines for the configuration."
         case "openai":
             return 'Upload the file with `purpose="fine-tune"`.'
 
@@ -136,19 +139,25 @@ _FIELDS: dict[Form, str] = {
 }
 
 
-def _fields(to: Form, contents: Contents) -> Iterator[str]:
+def field_notes(to: Form, contents: Contents, heading: str = "##") -> Iterator[str]:
     """Yield the paragraphs about the fields of a file, and what its records were compared with."""
     yield _FIELDS[to]
-    if known := [name for name in COLUMNS if f"{PREFIX}{name}" in contents.columns]:
-        yield "These columns say how a record came about; what it took is that of all its exchanges."
-        yield "\n".join(f"- `{PREFIX}{name}`: {COLUMNS[name]}" for name in known)
     if contents.compared:
-        yield _table("Decontamination", [(name, _inline(value)) for name, value in contents.compared.items()])
-        if "coevol_contaminated" in contents.columns:
-            yield "`coevol_contaminated` marks these records."
+        compared = [(name, inline(value)) for name, value in contents.compared.items()]
+        yield table("Decontamination", compared, heading)
+        if COLUMN in contents.columns:
+            yield f"{code(COLUMN)} marks these records."
 
 
-def _by_users(decided: Mapping[DecisionKind, int]) -> str:
+def column_notes(columns: Sequence[str]) -> str:
+    """Describe the columns that say how records came about; empty if there are none."""
+    known = [name for name in COLUMNS if f"{PREFIX}{name}" in columns]
+    lines = [f"- `{PREFIX}{name}`: {COLUMNS[name]}" for name in known]
+    return "\n".join(["## How each record came about\n", *lines]) if lines else ""
+
+
+def by_users(decided: Mapping[DecisionKind, int]) -> str:
+    """Describe how many exchanges users decided, and how; empty if none."""
     kinds = "; ".join(
         f"{label} ({decided[kind]:,})" for kind, label in DECISIONS.items() if decided.get(kind)
     )
@@ -164,23 +173,27 @@ def _mark(file: Path) -> str:
     return f"<!-- coevol: the card of {quote(file.name)} -->"
 
 
-def _source(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def source_rows(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield where the records of a run come from, for a table."""
     data = made["data"]
-    # The whole path should not leave this machine.
-    yield "data", _code(Path(data["path"]).name)
-    yield "SHA-256", _code(data["sha256"])
+    # A path should not leave this machine; a name on the Hub may.
+    path = data["path"]
+    yield "data", code(path if path.startswith(HUB) else Path(path).name)
+    yield "SHA-256", code(data["sha256"])
     yield "records", f"{data['records']:,} {data['format']}"
-    yield "prompts", _code(public_name(made["prompts"]["pack"]))
+    yield "prompts", code(public_name(made["prompts"]["pack"]))
     yield "run created", made["created"]
     yield "coevol", made["versions"]["coevol"]
 
 
-def _models(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def model_rows(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the models of a run by role, for a table."""
     for role, model in made["models"].items():
-        yield role, _code(public_model(model))
+        yield role, code(public_model(model))
 
 
-def _settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def settings_rows(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the settings of a run that may leave this machine, for a table."""
     models = ("model", "role_models", "rehearsal_wins")
     left_out = {
         *WHERE_NOT_WHAT,
@@ -190,21 +203,23 @@ def _settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in settings.items():
         if name not in left_out and value is not None:
             value = public_name(value) if name == "tokenizer" else value
-            yield name, _code(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+            yield name, code(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
-def _later(limits: Sequence[LaterLimit]) -> Iterator[tuple[str, str]]:
+def later_rows(limits: Sequence[LaterLimit]) -> Iterator[tuple[str, str]]:
+    """Yield the later limits on replies of a run, for a table."""
     for limit in limits:
-        yield f"max_tokens since {limit['at']}", _code(str(limit["max_tokens"]))
+        yield f"max_tokens since {limit['at']}", code(str(limit["max_tokens"]))
 
 
-def _numbers(run: Mapping[str, Any], mode: str) -> Iterator[tuple[str, str]]:
+def number_rows(run: Mapping[str, Any], mode: str) -> Iterator[tuple[str, str]]:
+    """Yield the statistics of a run in a mode, for a table."""
     samples, numbers, calls = run["samples"], run["modes"][mode], run["calls"]["total"]
     yield "samples worked on", f"{numbers['finished']:,} of {samples['records']:,}"
     yield "samples with a new response", _share(numbers["changed"], numbers["finished"])
     yield "samples with a failure", _share(numbers["failed"], numbers["finished"])
     for reason, count in samples["skipped_by_reason"].items():
-        yield f"skipped: {_inline(reason)}", f"{count:,}"
+        yield f"skipped: {inline(reason)}", f"{count:,}"
     exchanges = numbers["exchanges"]
     yield "exchanges worked on", f"{exchanges:,}"
     yield "exchanges with a new response", _share(numbers["changed_exchanges"], exchanges)
@@ -237,17 +252,20 @@ def _numbers(run: Mapping[str, Any], mode: str) -> Iterator[tuple[str, str]]:
     yield "tokens in and out", f"{calls['input_tokens']:,} and {calls['output_tokens']:,}"
 
 
-def _table(title: str, rows: Iterator[tuple[str, str]] | Sequence[tuple[str, str]]) -> str:
+def table(
+    title: str, rows: Iterator[tuple[str, str]] | Sequence[tuple[str, str]], heading: str = "##"
+) -> str:
+    """Return a Markdown table of names and values under a heading."""
     lines = [f"| {name} | {value} |" for name, value in rows]
-    return "\n".join([f"## {title}\n", "| | |", "|---|---|", *lines])
+    return "\n".join([f"{heading} {title}\n", "| | |", "|---|---|", *lines])
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
     """Format a text as code, whatever it holds."""
     return "`" + _line(text).replace("`", "'").replace("|", "\\|") + "`"
 
 
-def _inline(text: str) -> str:
+def inline(text: str) -> str:
     """Escape a text so that Markdown reads it as plain text."""
     return "".join(f"\\{letter}" if letter in "\\`*_[]<>|#&" else letter for letter in _line(text))
 

@@ -28,7 +28,7 @@ from runners.provenance import PREFIX, Provenance
 from runners.terminal import printable
 from runners.trainer_files import check_companions, write_companions
 from samples.files import layout_to_write, write_records
-from samples.formats import FORMATS, turns_with_responses, with_responses
+from samples.formats import FORMATS, parse_record, turns_with_responses, with_responses
 from samples.layouts import SIDES
 from samples.overlap import Benchmarks, strings
 from samples.sample import DataError, Format, Sample
@@ -152,8 +152,8 @@ def export(
     for target in targets.values():
         refuse_to_overwrite(target, opened)
         check_companions(target, form)
-    content = Content(
-        opened, only_accepted, decisions, with_provenance, *_benchmarks(benchmarks, mark_contaminated)
+    content = contents_wanted(
+        opened, by_users, only_accepted, decided_by, with_provenance, benchmarks, mark_contaminated
     )
     notice(opened, by_users, decided_by)
     for chosen, target in targets.items():
@@ -182,6 +182,10 @@ def notice(opened: Run, by_users: Decisions, decided_by: DecidedBy) -> None:
         click.echo(f"{number} by users; --decided-by human follows them", err=True)
 
 
+class NothingToWrite(RunError):
+    """A file would have no records."""
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
     """What is to be written of a run, as `content_options` say."""
@@ -192,6 +196,8 @@ class Content:
     with_provenance: bool
     benchmarks: Benchmarks | None
     marks_contaminated: bool
+    only_readable: bool = False
+    """Whether records that cannot be read are left out: their values may have any type."""
 
     def write(
         self, target: Path, mode: str, form: Format | SftTrainer | DpoTrainer | None, wanted: Pairs = "final"
@@ -199,7 +205,7 @@ class Content:
         """Write the records of a mode.
 
         Raises:
-            RunError: there are none.
+            NothingToWrite: there are none.
             DataError: they cannot be written.
         """
         try:
@@ -219,11 +225,12 @@ class Content:
             Provenance(made, mode, endpoints(made)) if self.with_provenance else None,
             Screen(self.benchmarks, marks=self.marks_contaminated) if self.benchmarks else None,
             marks,
+            self.only_readable,
         )
         stream = work.records()
         first = next(stream, None)
         if first is None:
-            raise RunError(f"nothing to write to {target}: {work.summary(made['data']['records'])}")
+            raise NothingToWrite(f"nothing to write to {target}: {work.summary(made['data']['records'])}")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -232,10 +239,31 @@ class Content:
         return work
 
 
-def _benchmarks(names: Sequence[str], marks: bool) -> tuple[Benchmarks | None, bool]:
-    if marks and not names:
+def contents_wanted(
+    opened: Run,
+    by_users: Decisions,
+    only_accepted: bool,
+    decided_by: DecidedBy,
+    with_provenance: bool,
+    benchmarks: Sequence[str],
+    mark_contaminated: bool,
+) -> Content:
+    """Return what `content_options` ask for. Reads the benchmarks.
+
+    Raises:
+        RunError: two options do not go together.
+        DataError: a benchmark cannot be read.
+    """
+    if mark_contaminated and not benchmarks:
         raise RunError("--mark-contaminated needs --decontaminate FILE")
-    return Benchmarks(names) if names else None, marks
+    return Content(
+        opened,
+        only_accepted,
+        by_users if decided_by == "human" else {},
+        with_provenance,
+        Benchmarks(benchmarks) if benchmarks else None,
+        mark_contaminated,
+    )
 
 
 @dataclass(slots=True)
@@ -252,6 +280,7 @@ class Export:
     screen: Screen | None
     marks: bool
     """Whether records for trainers say of each response if it is to be learned from."""
+    only_readable: bool
     example: dict[str, Any] | None = None
     """The first record with a new response; the first one before there is such a record."""
     decided: Counter[DecisionKind] = field(default_factory=Counter)
@@ -277,6 +306,9 @@ class Export:
                 continue
             if result.status == "skipped" and self._for_trainer:
                 self._count["skipped and left out"] += 1
+                continue
+            if self.only_readable and result.status == "skipped" and not _is_readable(sample):
+                self._count["unreadable and left out"] += 1
                 continue
             match self.to:
                 case "trl-dpo" | "llamafactory-dpo" as to:
@@ -439,8 +471,17 @@ class Export:
 _LEFT_ALONE = {
     "skipped": "skipped and as they were",
     "skipped and left out": "skipped and left out",
+    "unreadable and left out": "unreadable and left out",
     "not accepted": "left out because no response is new",
 }
+
+
+def _is_readable(sample: Sample) -> bool:
+    try:
+        parse_record(sample.read, sample.read_as)
+    except DataError:
+        return False
+    return True
 
 
 def responses(sample: Sample, result: Result) -> list[str]:

@@ -38,7 +38,7 @@ COLUMNS = {
     "endings": "why the rounds ended, for each exchange, with commas",
     "decisions": "what users decided, for each exchange on which they did, with commas",
     "calls": "model calls",
-    "input_tokens": "their tokens, as far as they were reported",
+    "input_tokens": "their tokens, as far as they were reported; these and the cost are of all exchanges",
     "output_tokens": "likewise",
     "cost_usd": "their price in US dollars, as far as it is known",
     "cost_complete": "whether the price of all calls is known",

@@ -41,6 +41,38 @@ def read_batches(path: Path, *, arrow: bool = False) -> Iterator[list[dict[str, 
         raise DataError(f"{path}: broken {kind} file ({where}): {error}") from error
 
 
+def split_file(path: Path, most_bytes: int) -> list[Path]:
+    """Replace a Parquet file NAME.parquet by shards of about so many bytes, and return them in order.
+
+    They are named as the Hub has it: NAME-00000-of-00002.parquet.
+    """
+    with pq.ParquetFile(path) as file:
+        shards: list[list[int]] = []
+        room = 0
+        for number in range(file.num_row_groups):
+            group = file.metadata.row_group(number)
+            size = sum(group.column(index).total_compressed_size for index in range(group.num_columns))
+            if not shards or size > room:
+                shards.append([])
+                room = most_bytes
+            shards[-1].append(number)
+            room -= size
+        names = [
+            path.with_name(f"{path.stem}-{number:05}-of-{len(shards):05}.parquet")
+            for number in range(len(shards))
+        ]
+        if len(shards) > 1:
+            for name, groups in zip(names, shards, strict=True):
+                with pq.ParquetWriter(name, file.schema_arrow, compression="zstd") as writer:
+                    for number in groups:
+                        writer.write_table(file.read_row_group(number))
+    if len(shards) > 1:
+        path.unlink()
+    else:
+        path.rename(names[0])
+    return names
+
+
 def _parquet_batches(path: Path) -> Iterator[Any]:
     with pq.ParquetFile(path) as file:
         columns = file.schema_arrow.names
