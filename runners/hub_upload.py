@@ -4,11 +4,14 @@ All requests are those of `huggingface_hub`, which has its own retries; `HF_ENDP
 go over HTTP to Git LFS, which every Hub speaks, and what a first try has sent is not sent again.
 """
 
+import os
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from models.errors.exceptions import RunStopped
 from reporting.manifest import RunError
@@ -58,12 +61,12 @@ class Hub:
         if token is None:
             raise RunError("there is no token for the Hub: set HF_TOKEN, or run `hf auth login`")
         disable_progress_bars()
-        logging.set_verbosity_error()
+        logging.set_verbosity(logging.ERROR)
         huggingface_hub.constants.HF_HUB_DISABLE_XET = True
         huggingface_hub.get_session().timeout = TIMEOUT
-        self.endpoint: str = huggingface_hub.constants.ENDPOINT
+        self.endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or huggingface_hub.constants.ENDPOINT
         self._token = token
-        self._api = huggingface_hub.HfApi(token=token, library_name="coevol")
+        self._api = huggingface_hub.HfApi(self.endpoint, token, library_name="coevol")
 
     def look(self, repo: str) -> Remote | None:
         """Return the data set of this name; None if there is none that the token may see.
@@ -84,8 +87,11 @@ class Hub:
             files = sorted(each.rfilename for each in found.siblings or ())
             card = ""
             if CARD in files:
-                path = self._api.hf_hub_download(repo, CARD, repo_type="dataset", revision=found.sha)
-                card = Path(path).read_text(encoding="utf-8", errors="replace")
+                with tempfile.TemporaryDirectory() as folder:
+                    path = self._api.hf_hub_download(
+                        repo, CARD, repo_type="dataset", revision=found.sha, local_dir=folder
+                    )
+                    card = Path(path).read_text(encoding="utf-8", errors="replace")
             return Remote(files, bool(found.private), found.sha or "", card)
 
     def upload(
@@ -104,7 +110,7 @@ class Hub:
         """
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-        operations = [
+        operations: list[Any] = [
             *(CommitOperationDelete(path) for path in deleted),
             *(CommitOperationAdd(path, file) for path, file in files.items()),
         ]

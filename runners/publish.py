@@ -21,6 +21,7 @@ from reporting.labels import is_judged, plural
 from reporting.manifest import RunError
 from reporting.run import Run, open_run
 from reporting.summary import summary
+from runners.data_card import Form
 from runners.export import Content, NothingToWrite, content_options, contents_wanted, notice, responses
 from runners.hub_card import SPLIT, Configuration, License, hub_card, is_blank, made_by
 from runners.hub_upload import CARD, Hub, Remote
@@ -229,7 +230,7 @@ def _configurations(
     decided = {mode for _, mode in content.decisions}
     for mode in reversed(modes):
         only = len(modes) == 1
-        wanted = [("default" if only else mode, form)]
+        wanted: list[tuple[str, Form]] = [("default" if only else mode, form)]
         if is_judged(mode) or mode in decided:
             wanted.append((_PREFERENCE if only else f"{mode}-{_PREFERENCE}", "trl-dpo"))
         for name, to in wanted:

@@ -247,7 +247,7 @@ def _weight_of_character(character: str) -> int:
     return _WEIGHTS[kind]
 
 
-_NONE: Any = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint64)
+_NONE: tuple[Any, Any, Any] = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint64)
 
 
 def _runs(words: list[str]) -> tuple[Any, Any, Any]:
