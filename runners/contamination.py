@@ -49,11 +49,15 @@ class Screen:
             return {**record, COLUMN: bool(hits)}
         return None if hits else record
 
+    def close(self) -> None:
+        """Delete the list."""
+        self._list.close()
+
     def write_list(self, file: Path) -> str:
-        """Write what was found in a file next to it; return a line that says so."""
+        """Write what was found in a file next to it, and close; return a line that says so."""
         path = hits_path(file)
         self._list.seek(0)
-        with whole_file(path) as written:
+        with self._list, whole_file(path) as written:
             for line in self._list:
                 written.write(line.encode())
         return f"{path}: what {plural(self.found, 'record')} shared with benchmarks"

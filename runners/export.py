@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -227,15 +228,19 @@ class Content:
             marks,
             self.only_readable,
         )
-        stream = work.records()
-        first = next(stream, None)
-        if first is None:
-            raise NothingToWrite(f"nothing to write to {target}: {work.summary(made['data']['records'])}")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"{target} cannot be written: {error.strerror}") from None
-        write_records(target, chain([first], stream))
+        with ExitStack() as undo:
+            if work.screen:
+                undo.callback(work.screen.close)
+            stream = work.records()
+            first = next(stream, None)
+            if first is None:
+                raise NothingToWrite(f"nothing to write to {target}: {work.summary(made['data']['records'])}")
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise RunError(f"{target} cannot be written: {error.strerror}") from None
+            write_records(target, chain([first], stream))
+            undo.pop_all()
         return work
 
 
