@@ -361,7 +361,7 @@ class Export:
         if self._for_trainer:
             yield from strings(record)
             return
-        yield from strings([record.get(name) for name in SIDES if name in record])
+        yield from strings([record.get(name) for name in (*SIDES, "rejected_response")])
         try:
             yield from (turn.whole for turn in turns_with_responses(sample, responses(sample, result)))
         except DataError:  # a record that cannot be read stays as it is
