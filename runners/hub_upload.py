@@ -4,6 +4,7 @@ All requests are those of `huggingface_hub`, which has its own retries; `HF_ENDP
 go over HTTP to Git LFS, which every Hub speaks, and what a first try has sent is not sent again.
 """
 
+import logging
 import os
 import tempfile
 import warnings
@@ -54,14 +55,13 @@ class Hub:
             RunError: there is no token.
         """
         import huggingface_hub
-        from huggingface_hub.utils import logging
         from huggingface_hub.utils.tqdm import disable_progress_bars
 
         token = huggingface_hub.get_token()
         if token is None:
             raise RunError("there is no token for the Hub: set HF_TOKEN, or run `hf auth login`")
         disable_progress_bars()
-        logging.set_verbosity(logging.ERROR)
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
         huggingface_hub.constants.HF_HUB_DISABLE_XET = True
         huggingface_hub.get_session().timeout = TIMEOUT
         self.endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or huggingface_hub.constants.ENDPOINT

@@ -80,7 +80,8 @@ def exported(run: Path, folder: Path, *words: object) -> list[dict[str, Any]]:
 
 
 def front_matter(card: str) -> dict[str, Any]:
-    found: dict[str, Any] = DatasetCard(card).data.to_dict()
+    data: Any = DatasetCard(card).data
+    found: dict[str, Any] = data.to_dict()
     return found
 
 
@@ -170,6 +171,14 @@ def test_what_the_hub_refuses_is_said_in_one_line(
     assert last.startswith("coevol: stopped: the upload to owner/name on http://127.0.0.1:")
     assert message in last
     assert not hub.files
+
+
+def test_a_token_that_the_hub_does_not_know_is_said_at_once(hub: Hub, run: Path, tmp_path: Path) -> None:
+    hub.token = "hf_another"
+    ended = publish(run, tmp_path, hub, status=2)
+    assert "status 401: the Hub does not know this token" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert TOKEN not in ended.stderr
 
 
 def test_what_is_there_is_not_touched(hub: Hub, modes_run: Path, run: Path, tmp_path: Path) -> None:
