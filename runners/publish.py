@@ -31,7 +31,7 @@ from runners.provenance import fingerprint
 from samples.files import write_text
 from samples.formats import FORMATS
 from samples.licenses import COMMON, LICENSES, OTHER
-from samples.sample import Format
+from samples.sample import DataError, Format
 
 SHARD_BYTES = 500_000_000
 """About how large a file is, as `datasets` has it."""
@@ -224,7 +224,7 @@ def _configurations(
 
     `listed` is the name next to which the lists of shared runs go.
     """
-    from samples.parquet_files import split_file
+    from samples.parquet_files import USE_JSON_LINES, split_file
 
     records = content.opened.manifest["data"]["records"]
     decided = {mode for _, mode in content.decisions}
@@ -237,11 +237,16 @@ def _configurations(
             file = folder / ("data" if name == "default" else name) / f"{SPLIT}.parquet"
             try:
                 work = content.write(file, mode, to)
-            except NothingToWrite:
+            except NothingToWrite as error:
                 if to != "trl-dpo":
-                    raise
+                    raise RunError(str(error).replace(str(file), name)) from None
                 click.echo(f"{name}: no pairs", err=True)
                 continue
+            except DataError as error:
+                message = str(error).replace(str(file), name)
+                raise RunError(
+                    message.replace(USE_JSON_LINES, "leave it out, or make its values alike")
+                ) from None
             contents = work.contents(records)
             click.echo(f"{name}: {contents.summary}", err=True)
             if work.screen:

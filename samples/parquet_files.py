@@ -17,7 +17,8 @@ from samples.sample import DataError
 # Small enough that a batch of long conversations fits into memory, large enough for good compression.
 _BATCH_ROWS = 1000
 
-_USE_JSON_LINES = "write JSON lines (.jsonl) instead"
+USE_JSON_LINES = "write JSON lines (.jsonl) instead"
+"""What a user can do about values that Parquet cannot store."""
 
 
 def read_rows(path: Path, *, arrow: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -103,7 +104,7 @@ def write_rows(file: BinaryIO, records: Iterable[dict[str, Any]]) -> None:
     try:
         _write_in_two_passes(file, records)
     except pa.ArrowException as error:
-        raise DataError(f"Parquet cannot store the data ({error}); {_USE_JSON_LINES}") from error
+        raise DataError(f"Parquet cannot store the data ({error}); {USE_JSON_LINES}") from error
 
 
 def _write_in_two_passes(file: BinaryIO, records: Iterable[dict[str, Any]]) -> None:
@@ -151,7 +152,7 @@ def _column(name: str, values: list[Any], type: Any = None) -> Any:
         return pa.array(values, type=type)
     except UnicodeEncodeError as error:
         raise DataError(
-            f'the field "{name}" has an unpaired surrogate, which Parquet cannot store; {_USE_JSON_LINES}'
+            f'the field "{name}" has an unpaired surrogate, which Parquet cannot store; {USE_JSON_LINES}'
         ) from error
     except (pa.ArrowException, OverflowError, RecursionError) as error:
         raise DataError(_no_common_type(name, error)) from error
@@ -186,10 +187,10 @@ def _writer(file: BinaryIO, schema: Any) -> Any:
             pq.ParquetWriter(pa.BufferOutputStream(), pa.schema([field])).close()
         except pa.ArrowException as error:
             raise DataError(
-                f'the field "{field.name}" cannot be written as Parquet ({error}); {_USE_JSON_LINES}'
+                f'the field "{field.name}" cannot be written as Parquet ({error}); {USE_JSON_LINES}'
             ) from error
     return pq.ParquetWriter(file, schema, compression="zstd")
 
 
 def _no_common_type(name: str, error: Exception) -> str:
-    return f'the field "{name}" has values that do not fit one Parquet type ({error}); {_USE_JSON_LINES}'
+    return f'the field "{name}" has values that do not fit one Parquet type ({error}); {USE_JSON_LINES}'

@@ -258,6 +258,19 @@ def test_benchmarks_are_kept_out(run: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
+def test_a_field_that_parquet_cannot_hold_is_named(tmp_path: Path) -> None:
+    data = [record | {"extra": extra} for record, extra in zip(RECORDS, ("text", {"a": 1}), strict=False)]
+    (tmp_path / "data.json").write_text(json.dumps(data), encoding="utf-8")
+    look("evolve", "data.json", "-o", "run", "--mode", "edit", cwd=tmp_path)
+    words = ("publish", "run", "owner/name", "--license", "mit", "--dry-run", "out")
+    last = look(*words, cwd=tmp_path, status=2).stderr.splitlines()[-1]
+    assert last.startswith(
+        'coevol: default cannot be written: the field "extra" has values that do not fit one'
+    )
+    assert last.endswith("; leave it out, or make its values alike")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
