@@ -253,7 +253,7 @@ def contents_wanted(
     benchmarks: Sequence[str],
     mark_contaminated: bool,
 ) -> Content:
-    """Return what `content_options` ask for. Reads the benchmarks.
+    """Return what `content_options` ask for. Reads the benchmarks, and says what they are good for.
 
     Raises:
         RunError: two options do not go together.
@@ -261,12 +261,19 @@ def contents_wanted(
     """
     if mark_contaminated and not benchmarks:
         raise RunError("--mark-contaminated needs --decontaminate FILE")
+    known = Benchmarks(benchmarks) if benchmarks else None
+    if known:
+        click.echo(
+            f"benchmarks: {known.entries:,} entries; {known.without_runs:,} cannot be found, too short or with "
+            f"common phrases only ({plural(known.common, 'run')} in many entries)",
+            err=True,
+        )
     return Content(
         opened,
         only_accepted,
         by_users if decided_by == "human" else {},
         with_provenance,
-        Benchmarks(benchmarks) if benchmarks else None,
+        known,
         mark_contaminated,
     )
 

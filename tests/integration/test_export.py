@@ -191,6 +191,9 @@ def test_what_benchmarks_share_is_left_out_or_marked_and_listed(modes_run: Path,
     for to, ids in (("alpaca", "id"), ("trl-sft", "id"), ("trl-dpo", "id")):
         ended = look("export", modes_run, "-o", f"{to}.jsonl", "--to", to, *words, cwd=tmp_path)
         assert "1 record left out for runs of words shared with benchmarks" in ended.stderr
+        assert (
+            "benchmarks: 2 entries; 1 cannot be found, too short or with common phrases only" in ended.stderr
+        )
         assert "train-sum" not in [record[ids] for record in read(tmp_path / f"{to}.jsonl")]
         (hit,) = read(tmp_path / f"{to}.jsonl.contaminated.jsonl")
         assert hit == {
