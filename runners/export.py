@@ -264,8 +264,8 @@ def contents_wanted(
     known = Benchmarks(benchmarks) if benchmarks else None
     if known:
         click.echo(
-            f"benchmarks: {known.entries:,} entries; {known.without_runs:,} cannot be found, too short or with "
-            f"common phrases only ({plural(known.common, 'run')} in many entries)",
+            f"benchmarks: {known.entries:,} entries; {known.without_runs:,} cannot be found, too short or "
+            f"with common phrases only ({plural(known.common, 'run')} in many entries)",
             err=True,
         )
     return Content(
