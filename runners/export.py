@@ -153,12 +153,12 @@ def export(
     for target in targets.values():
         refuse_to_overwrite(target, opened)
         check_companions(target, form)
-    content = contents_wanted(
+    selected = selection_from(
         opened, by_users, only_accepted, decided_by, with_provenance, benchmarks, mark_contaminated
     )
     notice(opened, by_users, decided_by)
     for chosen, target in targets.items():
-        work = content.write(target, chosen, form, wanted or "final")
+        work = selected.write(target, chosen, form, wanted or "final")
         contents = work.contents(records)
         click.echo(f"{target}: {contents.summary}", err=True)
         if work.screen:
@@ -188,7 +188,7 @@ class NothingToWrite(RunError):
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class Selection:
     """What is to be written of a run, as `content_options` say."""
 
     opened: Run
@@ -244,7 +244,7 @@ class Content:
         return work
 
 
-def contents_wanted(
+def selection_from(
     opened: Run,
     by_users: Decisions,
     only_accepted: bool,
@@ -252,7 +252,7 @@ def contents_wanted(
     with_provenance: bool,
     benchmarks: Sequence[str],
     mark_contaminated: bool,
-) -> Content:
+) -> Selection:
     """Return what `content_options` ask for. Reads the benchmarks, and says what they are good for.
 
     Raises:
@@ -268,7 +268,7 @@ def contents_wanted(
             f"with common phrases only ({plural(known.common, 'run')} in many entries)",
             err=True,
         )
-    return Content(
+    return Selection(
         opened,
         only_accepted,
         by_users if decided_by == "human" else {},

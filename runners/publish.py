@@ -22,7 +22,7 @@ from reporting.manifest import RunError
 from reporting.run import Run, open_run
 from reporting.summary import summary
 from runners.data_card import Form
-from runners.export import Content, NothingToWrite, content_options, contents_wanted, notice, responses
+from runners.export import NothingToWrite, Selection, content_options, notice, responses, selection_from
 from runners.hub_card import SPLIT, Configuration, License, hub_card, is_blank, made_by
 from runners.hub_upload import CARD, Hub, Remote
 from runners.human_decisions import DecidedBy
@@ -116,14 +116,14 @@ def publish(
     if remote:
         _check(repo, remote, fingerprint(opened.manifest), public=public, replaces=replaces)
     by_users = load_decisions(opened.ledger)
-    content = contents_wanted(
+    selected = selection_from(
         opened, by_users, only_accepted, decided_by, with_provenance, benchmarks, mark_contaminated
     )
-    content = replace(content, only_readable=True)
+    selected = replace(selected, only_readable=True)
     notice(opened, by_users, decided_by)
     modes = [opened.mode(mode)] if mode else opened.modes
     with _folder(folder) as target:
-        found = [*_configurations(content, modes, form, target, folder or Path(repo.partition("/")[2]))]
+        found = [*_configurations(selected, modes, form, target, folder or Path(repo.partition("/")[2]))]
         spoken = languages(_texts(opened, modes[-1]))
         if not spoken:
             click.echo("no language was detected; the card names none", err=True)
@@ -218,7 +218,7 @@ def _folder(given: Path | None) -> Iterator[Path]:
 
 
 def _configurations(
-    content: Content, modes: Sequence[str], form: Format | None, folder: Path, listed: Path
+    selected: Selection, modes: Sequence[str], form: Format | None, folder: Path, listed: Path
 ) -> Iterator[Configuration]:
     """Write the configurations of a data set, the default one first.
 
@@ -226,8 +226,8 @@ def _configurations(
     """
     from samples.parquet_files import USE_JSON_LINES, split_file
 
-    records = content.opened.manifest["data"]["records"]
-    decided = {mode for _, mode in content.decisions}
+    records = selected.opened.manifest["data"]["records"]
+    decided = {mode for _, mode in selected.decisions}
     for mode in reversed(modes):
         only = len(modes) == 1
         wanted: list[tuple[str, Form]] = [("default" if only else mode, form)]
@@ -236,7 +236,7 @@ def _configurations(
         for name, to in wanted:
             file = folder / ("data" if name == "default" else name) / f"{SPLIT}.parquet"
             try:
-                work = content.write(file, mode, to)
+                work = selected.write(file, mode, to)
             except NothingToWrite as error:
                 if to != "trl-dpo":
                     raise RunError(str(error).replace(str(file), name)) from None
