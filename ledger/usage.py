@@ -1,6 +1,6 @@
 """What the recorded calls took, as far as a bill needs it."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from sqlalchemy import exists, func, literal_column, select, text, true
@@ -20,6 +20,14 @@ class Counted(NamedTuple):
     output_tokens: int
     at: float
     """Their average Unix time."""
+
+
+class CallsOfSample(NamedTuple):
+    """Calls of one step to one model over one sample in one mode."""
+
+    counted: Counted
+    without_usage: int
+    """Calls without token counts, which are not in `counted`."""
 
 
 class Uncounted(NamedTuple):
@@ -55,6 +63,25 @@ def uncounted(ledger: Ledger) -> Iterator[Uncounted]:
             contents = text("SELECT content FROM prompts WHERE number = :number")
             messages = [*connection.scalars(contents, {"number": number})]
             yield Uncounted(step, model, attempts, failure_kind, messages)
+
+
+def by_sample(ledger: Ledger, sample_ids: Collection[str], mode: str) -> dict[str, list[CallsOfSample]]:
+    """Return the calls of some samples in a mode, by sample."""
+    has_usage = calls.c.input_tokens.is_not(None) & calls.c.output_tokens.is_not(None)
+    number = func.count().filter(has_usage)
+    columns = [
+        *(calls.c.sample, func.count() - number, calls.c.step, calls.c.model, number),
+        *(
+            func.coalesce(func.sum(column).filter(has_usage), 0)
+            for column in (calls.c.input_tokens, calls.c.cached_tokens, calls.c.output_tokens)
+        ),
+        func.avg(calls.c.started),
+    ]
+    query = select(*columns).where(calls.c.sample.in_(sample_ids), calls.c.mode == mode)
+    found: dict[str, list[CallsOfSample]] = {}
+    for sample, without, *row in ledger.rows(query.group_by(calls.c.sample, calls.c.step, calls.c.model)):
+        found.setdefault(sample, []).append(CallsOfSample(Counted(*row), without))
+    return found
 
 
 def reusable(ledger: Ledger, *, except_failed: bool) -> list[Counted]:

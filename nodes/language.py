@@ -8,6 +8,7 @@ asked.
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -104,6 +105,40 @@ async def is_other_language(draft: str, request: str, response: str, system: str
     if any(_shared(words, other) for other in others) or named:
         return False
     return await _is_other(sample, others)
+
+
+def languages(texts: Iterable[str], least: float = 0.05) -> list[str]:
+    """Return the languages of texts as ISO 639-1 codes, the most frequent first; empty if none is sure.
+
+    Each text counts once, and languages of less than the share `least` of them are left out. Texts too short
+    to tell are only looked at, joined, where no other tells.
+    """
+    families: Counter[str] = Counter()
+    members: dict[str, Counter[str]] = {}
+    short: list[str] = []
+    detector = _detector()
+
+    def count(text: str) -> None:
+        (name, _), *_ = detector.rank(text)
+        family, sure = _language(detector, text)
+        if sure >= SURE:
+            families[family] += 1
+            members.setdefault(family, Counter())[name] += 1
+
+    for text in texts:
+        prose = _prose(text)
+        letters = _by_script(prose)
+        script = _main_script(letters)
+        if script and letters[script] * _WEIGHTS.get(script, 1) >= MIN_LETTERS_OF_SURE:
+            count(prose)
+        elif script:
+            short.append(prose)
+    if not families:
+        joined = "\n".join(short)
+        for start in range(0, len(joined), SAMPLE):
+            count(joined[start : start + SAMPLE])
+    common = [family for family, n in families.most_common() if n >= least * families.total()]
+    return [members[family].most_common(1)[0][0] for family in common]
 
 
 async def _is_other(draft: str, others: Iterable[str]) -> bool:

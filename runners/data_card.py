@@ -1,8 +1,8 @@
-"""The data card of a trainer's file: where its records come from, and how far they can be trusted."""
+"""The data card of an exported file: where its records come from, and how far they can be trusted."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,9 +14,17 @@ from models.settings import ModelSettings
 from nodes.decision import STOPPED
 from reporting.labels import AGREEMENT, DECISIONS, ENDINGS, JUDGING, USER_AGREES, is_judged, plural
 from reporting.manifest import LaterLimit, RunError, is_rehearsed
+from runners.contamination import COLUMN
+from runners.provenance import COLUMNS, PREFIX, public_model, public_name
 from runners.terminal import printable
 from samples.files import layout_to_write
+from samples.hub import PREFIX as HUB
+from samples.layouts import describe
+from samples.sample import Format
 from samples.trainers import DpoTrainer, SftTrainer
+
+Form = Format | SftTrainer | DpoTrainer | None
+"""The layout of a file; None is that of the data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +34,10 @@ class Contents:
     summary: str
     decided: Mapping[DecisionKind, int]
     """Exchanges as a user decided them, by kind of decision."""
+    columns: Sequence[str] = ()
+    """The columns that coevol added to the records."""
+    compared: Mapping[str, str] = field(default_factory=dict)
+    """What was compared with benchmarks, and found; empty if nothing was."""
 
 
 def card_path(file: Path) -> Path:
@@ -42,34 +54,35 @@ def card_path(file: Path) -> Path:
     )
 
 
-def card(
-    file: Path, to: SftTrainer | DpoTrainer, mode: str, contents: Contents, run: Mapping[str, Any], use: str
-) -> str:
+def card(file: Path, to: Form, mode: str, contents: Contents, run: Mapping[str, Any], use: str) -> str:
     """Return the card as Markdown. `run` is the object of `stats --json`."""
     made = run["run"]
+    layout = code(to) if to else inline(describe(made["data"]["format"]))
     parts = [
-        f"---\nconfigs:\n- config_name: default\n  data_files: {json.dumps(file.name)}\ntags:\n- coevol\n---",
-        f"{_mark(file)}\n# {_inline(file.name)}",
-        f"Instruction data in the layout of {_code(to)}. Its responses were revised by language models, in "
-        f"mode {_code(mode)} of coevol (method of CoEvol, arXiv 2406.07054){_by_users(contents.decided)}.",
+        f"---\nconfigs:\n- config_name: default\n  data_files: {json.dumps(file.name)}\n"
+        "tags:\n- synthetic\n- coevol\n---",
+        f"{_mark(file)}\n# {inline(file.name)}",
+        f"Instruction data in the layout of {layout}. Its responses were revised by language models, in mode "
+        f"{code(mode)} of coevol (method of CoEvol, arXiv 2406.07054){by_users(contents.decided)}.",
     ]
     if is_rehearsed(made):
         parts.append(f"**Not for training.** {NOTICE[0].upper()}{NOTICE[1:]}")
     parts += [
-        f"## Contents\n\n{_inline(contents.summary[0].upper() + contents.summary[1:])}.",
-        _FIELDS[to],
+        f"## Contents\n\n{inline(contents.summary[0].upper() + contents.summary[1:])}.",
+        *field_notes(to, contents),
+        column_notes(contents.columns),
         f"## Use\n\n{use}",
-        _table("Source", _source(made)),
-        _table("Models", ((role, _code(model)) for role, model in made["models"].items())),
-        _table("Settings", [*_settings(made["settings"]), *_later(made["later"])]),
-        _table(f"The whole run in mode {mode}", _numbers(run, mode)),
+        table("Source", source_rows(made)),
+        table("Models", model_rows(made)),
+        table("Settings", [*settings_rows(made["settings"]), *later_rows(made["later"])]),
+        table(f"The whole run in mode {mode}", number_rows(run, mode)),
         "## License\n\nNot stated here. It depends on the license of the source and on the terms of the "
         "models; state it when you pass the file on.",
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def usage(file: Path, to: SftTrainer | DpoTrainer) -> str:
+def usage(file: Path, to: Form) -> str:
     """Describe how to give the file to the trainer, as Markdown."""
     loader = "parquet" if layout_to_write(file) == "Parquet" else "json"
     load = f'load_dataset("{loader}", data_files={json.dumps(file.name, ensure_ascii=False)}, split="train")'
@@ -80,7 +93,7 @@ def usage(file: Path, to: SftTrainer | DpoTrainer) -> str:
                 "with `assistant_only_loss=True`; the model's chat template has to be one that TRL knows, or "
                 "one that marks them with `{% generation %}`."
             )
-        case "trl-dpo":
+        case "trl-dpo" | "alpaca" | "sharegpt" | "messages" | None:
             return _python(load)
         case "llamafactory" | "llamafactory-dpo":
             stage = "dpo" if to == "llamafactory-dpo" else "sft"
@@ -91,7 +104,7 @@ def usage(file: Path, to: SftTrainer | DpoTrainer) -> str:
                 f"dataset: {json.dumps(file.stem)}\n```"
             )
         case "axolotl":
-            return f"{_code(axolotl_path(file).name)} has the lines for the configuration."
+            return f"{code(axolotl_path(file).name)} has the lines for the configuration."
         case "openai":
             return 'Upload the file with `purpose="fine-tune"`.'
 
@@ -111,7 +124,12 @@ _PAIR_FIELDS = (
     "responses were written and compared: it has the run's results, whatever a user decided there."
 )
 _SFT_FIELDS = "Each record is a conversation as it came out in the end; `id` is that of the sample."
-_FIELDS: dict[SftTrainer | DpoTrainer, str] = {
+_DATA_FIELDS = "Each record has the fields that it had before, with new responses."
+_FIELDS: dict[Form, str] = {
+    None: _DATA_FIELDS,
+    "alpaca": _DATA_FIELDS,
+    "sharegpt": _DATA_FIELDS,
+    "messages": _DATA_FIELDS,
     "trl-sft": _SFT_FIELDS,
     "llamafactory": _SFT_FIELDS,
     "axolotl": _SFT_FIELDS,
@@ -121,7 +139,25 @@ _FIELDS: dict[SftTrainer | DpoTrainer, str] = {
 }
 
 
-def _by_users(decided: Mapping[DecisionKind, int]) -> str:
+def field_notes(to: Form, contents: Contents, heading: str = "##") -> Iterator[str]:
+    """Yield the paragraphs about the fields of a file, and what its records were compared with."""
+    yield _FIELDS[to]
+    if contents.compared:
+        compared = [(name, inline(value)) for name, value in contents.compared.items()]
+        yield table("Decontamination", compared, heading)
+        if COLUMN in contents.columns:
+            yield f"{code(COLUMN)} marks these records."
+
+
+def column_notes(columns: Sequence[str]) -> str:
+    """Describe the columns that say how records came about; empty if there are none."""
+    known = [name for name in COLUMNS if f"{PREFIX}{name}" in columns]
+    lines = [f"- `{PREFIX}{name}`: {COLUMNS[name]}" for name in known]
+    return "\n".join(["## How each record came about\n", *lines]) if lines else ""
+
+
+def by_users(decided: Mapping[DecisionKind, int]) -> str:
+    """Describe how many exchanges users decided, and how; empty if none."""
     kinds = "; ".join(
         f"{label} ({decided[kind]:,})" for kind, label in DECISIONS.items() if decided.get(kind)
     )
@@ -137,18 +173,27 @@ def _mark(file: Path) -> str:
     return f"<!-- coevol: the card of {quote(file.name)} -->"
 
 
-def _source(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def source_rows(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield where the records of a run come from, for a table."""
     data = made["data"]
-    # The whole path should not leave this machine.
-    yield "data", _code(Path(data["path"]).name)
-    yield "SHA-256", _code(data["sha256"])
+    # A path should not leave this machine; a name on the Hub may.
+    path = data["path"]
+    yield "data", code(path if path.startswith(HUB) else Path(path).name)
+    yield "SHA-256", code(data["sha256"])
     yield "records", f"{data['records']:,} {data['format']}"
-    yield "prompts", _code(made["prompts"]["pack"])
+    yield "prompts", code(public_name(made["prompts"]["pack"]))
     yield "run created", made["created"]
     yield "coevol", made["versions"]["coevol"]
 
 
-def _settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def model_rows(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the models of a run by role, for a table."""
+    for role, model in made["models"].items():
+        yield role, code(public_model(model))
+
+
+def settings_rows(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the settings of a run that may leave this machine, for a table."""
     models = ("model", "role_models", "rehearsal_wins")
     left_out = {
         *WHERE_NOT_WHAT,
@@ -157,21 +202,24 @@ def _settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     }
     for name, value in settings.items():
         if name not in left_out and value is not None:
-            yield name, _code(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+            value = public_name(value) if name == "tokenizer" else value
+            yield name, code(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
-def _later(limits: Sequence[LaterLimit]) -> Iterator[tuple[str, str]]:
+def later_rows(limits: Sequence[LaterLimit]) -> Iterator[tuple[str, str]]:
+    """Yield the later limits on replies of a run, for a table."""
     for limit in limits:
-        yield f"max_tokens since {limit['at']}", _code(str(limit["max_tokens"]))
+        yield f"max_tokens since {limit['at']}", code(str(limit["max_tokens"]))
 
 
-def _numbers(run: Mapping[str, Any], mode: str) -> Iterator[tuple[str, str]]:
+def number_rows(run: Mapping[str, Any], mode: str) -> Iterator[tuple[str, str]]:
+    """Yield the statistics of a run in a mode, for a table."""
     samples, numbers, calls = run["samples"], run["modes"][mode], run["calls"]["total"]
     yield "samples worked on", f"{numbers['finished']:,} of {samples['records']:,}"
     yield "samples with a new response", _share(numbers["changed"], numbers["finished"])
     yield "samples with a failure", _share(numbers["failed"], numbers["finished"])
     for reason, count in samples["skipped_by_reason"].items():
-        yield f"skipped: {_inline(reason)}", f"{count:,}"
+        yield f"skipped: {inline(reason)}", f"{count:,}"
     exchanges = numbers["exchanges"]
     yield "exchanges worked on", f"{exchanges:,}"
     yield "exchanges with a new response", _share(numbers["changed_exchanges"], exchanges)
@@ -204,17 +252,20 @@ def _numbers(run: Mapping[str, Any], mode: str) -> Iterator[tuple[str, str]]:
     yield "tokens in and out", f"{calls['input_tokens']:,} and {calls['output_tokens']:,}"
 
 
-def _table(title: str, rows: Iterator[tuple[str, str]] | Sequence[tuple[str, str]]) -> str:
+def table(
+    title: str, rows: Iterator[tuple[str, str]] | Sequence[tuple[str, str]], heading: str = "##"
+) -> str:
+    """Return a Markdown table of names and values under a heading."""
     lines = [f"| {name} | {value} |" for name, value in rows]
-    return "\n".join([f"## {title}\n", "| | |", "|---|---|", *lines])
+    return "\n".join([f"{heading} {title}\n", "| | |", "|---|---|", *lines])
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
     """Format a text as code, whatever it holds."""
     return "`" + _line(text).replace("`", "'").replace("|", "\\|") + "`"
 
 
-def _inline(text: str) -> str:
+def inline(text: str) -> str:
     """Escape a text so that Markdown reads it as plain text."""
     return "".join(f"\\{letter}" if letter in "\\`*_[]<>|#&" else letter for letter in _line(text))
 

@@ -1,34 +1,46 @@
 """`coevol export RUN -o FILE`: the data set with the responses of a run."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ledger.decisions import DecisionKind, Decisions, load_decisions
-from ledger.ledger import SKIPPED, Ledger, Result
+from ledger.ledger import BATCH, SKIPPED, Ledger, Result
+from ledger.usage import CallsOfSample, by_sample
 from models.providers.rehearsal import NOTICE
 from prompts.method import MODES
 from reporting.labels import is_judged, plural
-from reporting.manifest import RunError, is_rehearsed, recorded_settings
-from reporting.run import open_run
+from reporting.manifest import RunError, endpoints, is_rehearsed, recorded_settings
+from reporting.run import Run, open_run
 from reporting.summary import summary
+from runners.contamination import Screen
 from runners.data_card import Contents
 from runners.folder import refuse_to_overwrite
 from runners.human_decisions import DECIDED_BY, DecidedBy, followed, has_new_response
-from runners.options import MODE, PATH, neighbors_options, output_option
+from runners.options import MODE, PATH, Command, neighbors_options, output_option
 from runners.preference_pairs import PAIRS, Pairs, pairs
+from runners.provenance import PREFIX, Provenance
 from runners.terminal import printable
-from runners.trainer_files import check_trainer_files, write_trainer_files
+from runners.trainer_files import check_companions, write_companions
 from samples.fields import brief
 from samples.files import layout_to_write, write_records
-from samples.formats import FORMATS, recorded_sample, same_as_other_side, with_responses
+from samples.formats import (
+    FORMATS,
+    parse_record,
+    recorded_sample,
+    same_as_other_side,
+    turns_with_responses,
+    with_responses,
+)
+from samples.layouts import SIDES
 from samples.neighbors import ORIGINAL, Neighbors
+from samples.overlap import Benchmarks, strings
 from samples.sample import DataError, Format, Sample
 from samples.thoughts import HAS_THOUGHTS, Thoughts
 from samples.trainers import (
@@ -44,6 +56,43 @@ from samples.trainers import (
     pair_record,
     sft_record,
 )
+
+
+def content_options(command: Command) -> Command:
+    """Add the options that `export` and `publish` share: which records, and which columns."""
+    options = (
+        click.option("--only-accepted", is_flag=True, help="Leave out samples without a new response."),
+        click.option(
+            "--decided-by",
+            type=click.Choice(DECIDED_BY),
+            default="judge",
+            help="Whose decision counts where a user decided in `coevol view`: the judge's (the default), or "
+            "the user's; elsewhere it is the judge's.",
+        ),
+        click.option(
+            "--with-provenance",
+            is_flag=True,
+            help="Add columns that say how each record came about: models, rounds, points, guards, cost, the "
+            "original responses.",
+        ),
+        click.option(
+            "--decontaminate",
+            "benchmarks",
+            multiple=True,
+            metavar="FILE",
+            help="Leave out records that share 8 words in a row with this benchmark, and list what they "
+            "share. Repeat it for more files; plain text counts by lines.",
+        ),
+        click.option(
+            "--mark-contaminated",
+            is_flag=True,
+            help="Keep such records, and mark them in the column coevol_contaminated.",
+        ),
+    )
+    command = neighbors_options(command)
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @click.command()
@@ -66,15 +115,7 @@ from samples.trainers import (
     "accepted draft against the response before it (steps), or both and rejected drafts too (all).",
 )
 @click.option("--mode", type=MODE, help="Only the results of this mode, in FILE itself.")
-@click.option("--only-accepted", is_flag=True, help="Leave out samples without a new response.")
-@click.option(
-    "--decided-by",
-    type=click.Choice(DECIDED_BY),
-    default="judge",
-    help="Whose decision counts where a user decided in `coevol view`: the judge's (the default), or the "
-    "user's; elsewhere it is the judge's.",
-)
-@neighbors_options
+@content_options
 def export(
     run: Path,
     file: Path,
@@ -83,6 +124,9 @@ def export(
     mode: str | None,
     only_accepted: bool,
     decided_by: DecidedBy,
+    with_provenance: bool,
+    benchmarks: tuple[str, ...],
+    mark_contaminated: bool,
     thoughts: Thoughts | None,
     stale: tuple[str, ...],
     not_stale: tuple[str, ...],
@@ -95,8 +139,10 @@ def export(
     progress, finished samples are written.
 
     For a trainer, records hold what it documents and nothing else; skipped ones and those with an empty
-    response are left out, and a data card is written next to the file. The -dpo formats hold pairs of a
-    better and a worse response: of modes with a judge, and of users' decisions in any mode.
+    response are left out. The -dpo formats hold pairs of a better and a worse response: of modes with a
+    judge, and of users' decisions in any mode.
+
+    A data card is written next to each file, and missing folders are made.
     """
     opened = open_run(run)
     ledger, records = opened.ledger, opened.manifest["data"]["records"]
@@ -114,37 +160,35 @@ def export(
             )
     elif wanted:
         raise RunError(f"--pairs needs --to {' or '.join(DPO_TRAINERS)}")
+    if form == "openai" and (with_provenance or mark_contaminated):
+        raise RunError("openai takes no other fields: leave out --with-provenance and --mark-contaminated")
     targets = {chosen: file.with_suffix(f".{chosen}{file.suffix}") for chosen in modes}
     if len(modes) == 1:
         targets[modes[0]] = file
     for target in targets.values():
         refuse_to_overwrite(target, opened)
-        if form in SFT_TRAINERS or form in DPO_TRAINERS:
-            check_trainer_files(target, form)
-    if is_rehearsed(opened.manifest):
-        click.echo(NOTICE, err=True)
-    if by_users and decided_by == "judge":
-        number = plural(sum(map(len, by_users.values())), "decision")
-        click.echo(f"{number} by users; --decided-by human follows them", err=True)
-    if refused := set(stale) & set(not_stale):
-        raise RunError(f"--stale and --not-stale both name {refused.pop()}")
-    made = recorded_settings(opened.manifest)
-    neighbors = partial(Neighbors, thoughts or made["thoughts"], stale, not_stale)
-    as_text = made["thoughts"] == "text"
-    types = None if form in SFT_TRAINERS or form in DPO_TRAINERS else opened.manifest["data"].get("types")
+        check_companions(target, form)
+    selected = selection_from(
+        opened,
+        by_users,
+        only_accepted,
+        decided_by,
+        with_provenance,
+        benchmarks,
+        mark_contaminated,
+        thoughts,
+        stale,
+        not_stale,
+    )
+    notice(opened, by_users, decided_by)
     for chosen, target in targets.items():
-        begin = partial(Export, ledger, chosen, form, only_accepted, wanted or "final", decisions)
-        work = begin(neighbors(), as_text)
-        try:
-            _write(work, target, records, types)
-        except MarksFound:
-            work = begin(neighbors(), as_text, marks=True)
-            _write(work, target, records, types)
-        contents = Contents(work.summary(records), work.decided)
+        work = selected.write(target, chosen, form, wanted or "final")
+        contents = work.contents(records)
         click.echo(f"{target}: {contents.summary}", err=True)
-        if form in SFT_TRAINERS or form in DPO_TRAINERS:
-            for line in write_trainer_files(target, form, chosen, contents, summary(opened, [chosen])):
-                click.echo(line, err=True)
+        if work.screen:
+            click.echo(work.screen.write_list(target), err=True)
+        for line in write_companions(target, form, chosen, contents, summary(opened, [chosen])):
+            click.echo(line, err=True)
         if form == "openai" and work.written < OPENAI_LEAST:
             click.echo(f"{target}: OpenAI accepts no fewer than {OPENAI_LEAST} records", err=True)
         if work.marks and form in UNHEEDED:
@@ -154,12 +198,123 @@ def export(
             )
 
 
-def _write(work: "Export", target: Path, of: int, types: str | None) -> None:
-    stream = work.records()
-    first = next(stream, None)
-    if first is None:
-        raise RunError(f"nothing to write to {target}: {work.summary(of)}")
-    write_records(target, chain([first], stream), types)
+def notice(opened: Run, by_users: Decisions, decided_by: DecidedBy) -> None:
+    """Print what a user should know before anything is written."""
+    if is_rehearsed(opened.manifest):
+        click.echo(NOTICE, err=True)
+    if by_users and decided_by == "judge":
+        number = plural(sum(map(len, by_users.values())), "decision")
+        click.echo(f"{number} by users; --decided-by human follows them", err=True)
+
+
+class NothingToWrite(RunError):
+    """A file would have no records."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What is to be written of a run, as `content_options` say."""
+
+    opened: Run
+    only_accepted: bool
+    decisions: Decisions
+    with_provenance: bool
+    benchmarks: Benchmarks | None
+    marks_contaminated: bool
+    thoughts: Thoughts
+    stale: tuple[str, ...]
+    not_stale: tuple[str, ...]
+    only_readable: bool = False
+    """Whether records that cannot be read are left out: their values may have any type."""
+
+    def write(
+        self, target: Path, mode: str, form: Format | SftTrainer | DpoTrainer | None, wanted: Pairs = "final"
+    ) -> "Export":
+        """Write the records of a mode.
+
+        Raises:
+            NothingToWrite: there are none.
+            DataError: they cannot be written.
+        """
+        try:
+            return self._write(target, mode, form, wanted, marks=False)
+        except MarksFound:
+            return self._write(target, mode, form, wanted, marks=True)
+
+    def _write(self, target: Path, mode: str, form: Any, wanted: Pairs, *, marks: bool) -> "Export":
+        made = self.opened.manifest
+        work = Export(
+            self.opened.ledger,
+            mode,
+            form,
+            self.only_accepted,
+            wanted,
+            self.decisions,
+            Neighbors(self.thoughts, self.stale, self.not_stale),
+            recorded_settings(made)["thoughts"] == "text",
+            Provenance(made, mode, endpoints(made)) if self.with_provenance else None,
+            Screen(self.benchmarks, marks=self.marks_contaminated) if self.benchmarks else None,
+            marks,
+            self.only_readable,
+        )
+        with ExitStack() as undo:
+            if work.screen:
+                undo.callback(work.screen.close)
+            stream = work.records()
+            first = next(stream, None)
+            if first is None:
+                raise NothingToWrite(f"nothing to write to {target}: {work.summary(made['data']['records'])}")
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise RunError(f"{target} cannot be written: {error.strerror}") from None
+            is_for_trainer = form in SFT_TRAINERS or form in DPO_TRAINERS
+            types = None if is_for_trainer else made["data"].get("types")
+            write_records(target, chain([first], stream), types)
+            undo.pop_all()
+        return work
+
+
+def selection_from(
+    opened: Run,
+    by_users: Decisions,
+    only_accepted: bool,
+    decided_by: DecidedBy,
+    with_provenance: bool,
+    benchmarks: Sequence[str],
+    mark_contaminated: bool,
+    thoughts: Thoughts | None,
+    stale: tuple[str, ...],
+    not_stale: tuple[str, ...],
+) -> Selection:
+    """Return what `content_options` ask for. Reads the benchmarks, and says what they are good for.
+
+    Raises:
+        RunError: two options do not go together.
+        DataError: a benchmark cannot be read.
+    """
+    if mark_contaminated and not benchmarks:
+        raise RunError("--mark-contaminated needs --decontaminate FILE")
+    if both := set(stale) & set(not_stale):
+        raise RunError(f"--stale and --not-stale both name {both.pop()}")
+    known = Benchmarks(benchmarks) if benchmarks else None
+    if known:
+        click.echo(
+            f"benchmarks: {known.entries:,} entries; {known.without_runs:,} cannot be found, too short or "
+            f"with common phrases only ({plural(known.common, 'run')} in many entries)",
+            err=True,
+        )
+    return Selection(
+        opened,
+        only_accepted,
+        by_users if decided_by == "human" else {},
+        with_provenance,
+        known,
+        mark_contaminated,
+        thoughts or recorded_settings(opened.manifest)["thoughts"],
+        stale,
+        not_stale,
+    )
 
 
 @dataclass(slots=True)
@@ -172,11 +327,16 @@ class Export:
     only_accepted: bool
     wanted: Pairs
     decisions: Decisions
-    neighbors: Neighbors = field(default_factory=Neighbors)
-    with_thoughts: bool = False
+    neighbors: Neighbors
+    with_thoughts: bool
     """Whether the run took thoughts for a part of the response."""
-    marks: bool = False
+    provenance: Provenance | None
+    screen: Screen | None
+    marks: bool
     """Whether records for trainers say of each response if it is to be learned from."""
+    only_readable: bool
+    example: dict[str, Any] | None = None
+    """The first record with a new response; the first one before there is such a record."""
     decided: Counter[DecisionKind] = field(default_factory=Counter)
     """The exchanges in the file as a user decided them, by the kind of the decision."""
     _count: Counter[str] = field(default_factory=Counter)
@@ -185,7 +345,7 @@ class Export:
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Yield the finished records with their responses, in the data's order."""
-        for sample, results in self.ledger.samples():
+        for sample, results, calls in self._finished():
             result = results.get(SKIPPED) or results.get(self.mode)
             if result is None:
                 continue
@@ -207,12 +367,14 @@ class Export:
             if result.status == "skipped" and self._for_trainer and not is_whole:
                 self._count["skipped and left out"] += 1
                 continue
+            if self.only_readable and result.status == "skipped" and not _is_readable(sample):
+                self._count["unreadable and left out"] += 1
+                continue
             match self.to:
                 case "trl-dpo" | "llamafactory-dpo" as to:
-                    records = self._pairs_of(sample, result, judged, to)
-                    self._count["without a pair"] += not records
+                    records = self._pairs_of(sample, result, judged, to, calls)
                 case to:
-                    records = self._record_of(sample, result, to)
+                    records = self._record_of(sample, result, to, calls)
             if not records:
                 continue
             self._count["written"] += 1
@@ -220,7 +382,45 @@ class Export:
             self._count["changed"] += changed
             self._count["skipped"] += result.status == "skipped"
             self._count["failed"] += any("failure" in e and "decision" not in e for e in result.outcome)
+            if self.example is None or (changed and self._count["changed"] == 1):
+                self.example = records[0]
             yield from records
+
+    def contents(self, of: int) -> Contents:
+        """Return what is in the file, for its card; `of` is the number of records in the data."""
+        columns = [name for name in self.example or {} if name.startswith(PREFIX)]
+        return Contents(self.summary(of), self.decided, columns, self.screen.facts() if self.screen else {})
+
+    def _finished(self) -> Iterator[tuple[Sample, dict[str, Result], list[CallsOfSample]]]:
+        """Yield the samples with their results and, if they are needed, their calls."""
+        remaining = self.ledger.samples()
+        while some := list(islice(remaining, BATCH)):
+            ids = [sample.id for sample, _ in some]
+            calls = by_sample(self.ledger, ids, self.mode) if self.provenance else {}
+            for sample, results in some:
+                yield sample, results, calls.get(sample.id, [])
+
+    def _with_columns(
+        self, sample: Sample, result: Result, record: dict[str, Any], calls: list[CallsOfSample]
+    ) -> dict[str, Any] | None:
+        """Return a record with its further columns; None if it is left out."""
+        kept: dict[str, Any] | None = record
+        if self.screen:
+            kept = self.screen.screened(sample.id, record, self._texts(sample, result, record))
+        if kept is not None and self.provenance:
+            kept = kept | self.provenance.columns(sample, result, calls)
+        return kept
+
+    def _texts(self, sample: Sample, result: Result, record: dict[str, Any]) -> Iterator[str]:
+        """Yield the texts of a record that a model would be trained on."""
+        if self._for_trainer:
+            yield from strings(record)
+            return
+        yield from strings([record.get(name) for name in (*SIDES, "rejected_response")])
+        try:
+            yield from (turn.whole for turn in turns_with_responses(sample, responses(sample, result)))
+        except DataError:  # a record that cannot be read stays as it is
+            yield from strings(record)
 
     @property
     def written(self) -> int:
@@ -247,9 +447,9 @@ class Export:
             yield f"no {printable(' or '.join(unknown))} next to a new response"
 
     def _record_of(
-        self, sample: Sample, result: Result, to: Format | SftTrainer | None
+        self, sample: Sample, result: Result, to: Format | SftTrainer | None, calls: list[CallsOfSample]
     ) -> list[dict[str, Any]]:
-        """Return the record of a sample; none if it cannot be expressed."""
+        """Return the record of a sample; none if it cannot be expressed or is left out."""
         texts = responses(sample, result)
         try:
             match to:
@@ -263,29 +463,44 @@ class Export:
         except DataError as error:
             self._left_out(error)
             return []
+        kept = self._with_columns(sample, result, record, calls)
+        if kept is None:
+            return []
         self.decided.update(done["decision"] for done in result.outcome if "decision" in done)
-        return [record]
+        return [kept]
 
     def _pairs_of(
-        self, sample: Sample, result: Result, judged: Result, to: DpoTrainer
+        self,
+        sample: Sample,
+        result: Result,
+        judged: Result,
+        to: DpoTrainer,
+        calls: list[CallsOfSample],
     ) -> list[dict[str, Any]]:
-        """Return the records of a sample's pairs, except those that cannot be expressed.
+        """Return the records of a sample's pairs, except those that cannot be expressed or are left out.
 
         The conversation before a pair is that of the `judged` result, in which its responses were written and
         compared, whatever the user decided in earlier exchanges.
         """
         before = responses(sample, judged)
         decided = {done["exchange"]: done["decision"] for done in result.outcome if "decision" in done}
-        records = []
+        records: list[dict[str, Any]] = []
+        expressed = 0
         for pair in pairs(result, self.wanted):
             try:
-                records.append(pair_record(sample, before, pair, to, self.neighbors))
+                record = pair_record(sample, before, pair, to, self.neighbors)
             except DataError as error:
                 self._left_out(error)
                 continue
+            expressed += 1
+            kept = self._with_columns(sample, result, record, calls)
+            if kept is None:
+                continue
+            records.append(kept)
             self._pairs[pair.kind] += 1
             if pair.exchange in decided:
                 self.decided[decided.pop(pair.exchange)] += 1
+        self._count["without a pair"] += not expressed
         return records
 
     def _spared(self, sample: Sample, result: Result) -> Result:
@@ -336,6 +551,8 @@ class Export:
         if count["equal"]:
             parts.append(f"{count['equal']:,} as they were, since both sides would be equal")
         parts += self._neighbors()
+        if self.screen:
+            parts.append(self.screen.describe())
         if count["finished"] < of:
             parts.append(f"{of - count['finished']:,} not finished in this run")
         return "; ".join(parts)
@@ -344,6 +561,7 @@ class Export:
 _LEFT_ALONE = {
     "skipped": "skipped and as they were",
     "skipped and left out": "skipped and left out",
+    "unreadable and left out": "unreadable and left out",
     "not accepted": "left out because no response is new",
 }
 
@@ -370,6 +588,14 @@ def apart(sample: Sample, result: Result) -> Result:
             done = {**done, "original": today, **changed}
         outcome.append(done)
     return replace(result, outcome=outcome)
+
+
+def _is_readable(sample: Sample) -> bool:
+    try:
+        parse_record(sample.read, sample.read_as)
+    except DataError:
+        return False
+    return True
 
 
 def responses(sample: Sample, result: Result) -> list[str]:

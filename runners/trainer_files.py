@@ -1,4 +1,4 @@
-"""Writes what a trainer needs besides its records: a data card, and how the trainer finds the file."""
+"""Writes what a file needs besides its records: a data card, and how a trainer finds it."""
 
 import json
 from collections.abc import Mapping
@@ -6,21 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from reporting.manifest import RunError
-from runners.data_card import Contents, axolotl_path, card, card_path, usage
+from runners.data_card import Contents, Form, axolotl_path, card, card_path, usage
 from samples.files import write_text
-from samples.trainers import DpoTrainer, SftTrainer, axolotl_lines, check_layout, llamafactory_entry
+from samples.trainers import DPO_TRAINERS, SFT_TRAINERS, axolotl_lines, check_layout, llamafactory_entry
 
 _AXOLOTL_MARK = "# Written by coevol export."
 
 
-def check_trainer_files(file: Path, to: SftTrainer | DpoTrainer) -> None:
+def check_companions(file: Path, to: Form) -> None:
     """Make sure that a file's companions can be written without overwriting others.
 
     Raises:
         RunError: they cannot; the message names the file in the way.
         DataError: the trainer takes no such file.
     """
-    check_layout(file, to)
+    if to in SFT_TRAINERS or to in DPO_TRAINERS:
+        check_layout(file, to)
     card_path(file)
     if to in ("llamafactory", "llamafactory-dpo"):
         _llamafactory_entries(file)
@@ -30,8 +31,8 @@ def check_trainer_files(file: Path, to: SftTrainer | DpoTrainer) -> None:
             raise RunError(f"{path} is needed for the lines for Axolotl and is another file: move it")
 
 
-def write_trainer_files(
-    file: Path, to: SftTrainer | DpoTrainer, mode: str, contents: Contents, run: Mapping[str, Any]
+def write_companions(
+    file: Path, to: Form, mode: str, contents: Contents, run: Mapping[str, Any]
 ) -> list[str]:
     """Write a file's companions; return what a user should know, line by line.
 

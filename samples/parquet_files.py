@@ -18,7 +18,8 @@ from samples.sample import DataError
 # Small enough that a batch of long conversations fits into memory, large enough for good compression.
 _BATCH_ROWS = 1000
 
-_USE_JSON_LINES = "write JSON lines (.jsonl) instead"
+USE_JSON_LINES = "write JSON lines (.jsonl) instead"
+"""What a user can do about values that Parquet cannot store."""
 
 
 def read_rows(path: Path, *, arrow: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -40,6 +41,38 @@ def read_batches(path: Path, *, arrow: bool = False) -> Iterator[list[dict[str, 
         where = f"after row {row_number}" if row_number else "at the beginning"
         kind = "Arrow" if arrow else "Parquet"
         raise DataError(f"{path}: broken {kind} file ({where}): {error}") from error
+
+
+def split_file(path: Path, most_bytes: int) -> list[Path]:
+    """Replace a Parquet file NAME.parquet by shards of about so many bytes, and return them in order.
+
+    They are named as the Hub has it: NAME-00000-of-00002.parquet.
+    """
+    with pq.ParquetFile(path) as file:
+        shards: list[list[int]] = []
+        room = 0
+        for number in range(file.num_row_groups):
+            group = file.metadata.row_group(number)
+            size = sum(group.column(index).total_compressed_size for index in range(group.num_columns))
+            if not shards or size > room:
+                shards.append([])
+                room = most_bytes
+            shards[-1].append(number)
+            room -= size
+        names = [
+            path.with_name(f"{path.stem}-{number:05}-of-{len(shards):05}.parquet")
+            for number in range(len(shards))
+        ]
+        if len(shards) > 1:
+            for name, groups in zip(names, shards, strict=True):
+                with pq.ParquetWriter(name, file.schema_arrow, compression="zstd") as writer:
+                    for number in groups:
+                        writer.write_table(file.read_row_group(number))
+    if len(shards) > 1:
+        path.unlink()
+    else:
+        path.rename(names[0])
+    return names
 
 
 def _parquet_batches(path: Path) -> Iterator[Any]:
@@ -74,7 +107,7 @@ def write_rows(file: BinaryIO, records: Iterable[dict[str, Any]], types: str | N
     try:
         _write_in_two_passes(file, records, read_schema(types) if types else None)
     except pa.ArrowException as error:
-        raise DataError(f"Parquet cannot store the data ({error}); {_USE_JSON_LINES}") from error
+        raise DataError(f"Parquet cannot store the data ({error}); {USE_JSON_LINES}") from error
 
 
 def _write_in_two_passes(file: BinaryIO, records: Iterable[dict[str, Any]], types: Any) -> None:
@@ -128,7 +161,7 @@ def _column(name: str, values: list[Any], type: Any = None) -> Any:
         return pa.array(values, type=type)
     except UnicodeEncodeError as error:
         raise DataError(
-            f'the field "{name}" has an unpaired surrogate, which Parquet cannot store; {_USE_JSON_LINES}'
+            f'the field "{name}" has an unpaired surrogate, which Parquet cannot store; {USE_JSON_LINES}'
         ) from error
     except (pa.ArrowException, OverflowError, RecursionError) as error:
         if isinstance(error, OverflowError) and type is None and _are_unsigned(values):
@@ -169,10 +202,10 @@ def _writer(file: BinaryIO, schema: Any) -> Any:
             pq.ParquetWriter(pa.BufferOutputStream(), pa.schema([field])).close()
         except pa.ArrowException as error:
             raise DataError(
-                f'the field "{field.name}" cannot be written as Parquet ({error}); {_USE_JSON_LINES}'
+                f'the field "{field.name}" cannot be written as Parquet ({error}); {USE_JSON_LINES}'
             ) from error
     return pq.ParquetWriter(file, schema, compression="zstd")
 
 
 def _no_common_type(name: str, error: Exception) -> str:
-    return f'the field "{name}" has values that do not fit one Parquet type ({error}); {_USE_JSON_LINES}'
+    return f'the field "{name}" has values that do not fit one Parquet type ({error}); {USE_JSON_LINES}'

@@ -20,6 +20,7 @@ STDIN = "-"
 
 _ENDINGS = {".json", ".jsonl", ".ndjson", ".parquet", ".csv", ".tsv", ".arrow"}
 _COMPRESSED = {".gz", ".zst", ".bz2"}
+_NOT_DATA_ENDING = ".contaminated.jsonl"  # what `coevol export --decontaminate` found
 _NOT_DATA = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "run.json"}
 
 # How Hugging Face names shards and splits: train-00000-of-00002.parquet, validation.jsonl.
@@ -154,6 +155,7 @@ def _in_folder(path: Path) -> list[Path]:
         file
         for file in path.rglob("*")
         if file.name not in _NOT_DATA
+        and not file.name.endswith(_NOT_DATA_ENDING)
         and _ending(file) in _ENDINGS
         and not any(part.startswith((".", "_")) for part in file.relative_to(path).parts)
         and file.is_file()

@@ -11,6 +11,8 @@ import pytest
 from datasets import Dataset
 
 from ledger.ledger import Ledger
+from models.settings import ROLES
+from runners.provenance import COLUMNS
 from tests.conftest import FAILING, look
 from tests.program import EXAMPLES, coevol, start
 
@@ -118,7 +120,9 @@ def test_a_run_in_progress_exports_what_is_finished(tmp_path: Path) -> None:
         (("nothing-here", "-o", "out.json"), "nothing-here is not a run"),
         (("RUN", "-o", "out.txt"), "expected a name that ends in .json, .jsonl, .parquet"),
         (("RUN", "-o", "out.json", "--mode", "debate"), "its modes: edit, evolve"),
-        (("RUN", "-o", "missing/out.json"), "cannot be written"),
+        (("RUN", "-o", "out.jsonl", "--to", "openai", "--with-provenance"), "openai takes no other fields"),
+        (("RUN", "-o", "out.json", "--mark-contaminated"), "--mark-contaminated needs --decontaminate FILE"),
+        (("RUN", "-o", "out.json", "--decontaminate", "nothing.txt"), "nothing.txt cannot be read"),
         (
             ("RUN", "-o", EXAMPLES / "alpaca_en.json", "--mode", "edit"),
             "is the data of this run; choose another file",
@@ -134,3 +138,69 @@ def test_errors_are_reported_and_nothing_is_written(
     assert message in ended.stderr
     assert list(tmp_path.iterdir()) == []
     assert (EXAMPLES / "alpaca_en.json").read_bytes() == data
+
+
+def test_folders_are_made_and_each_file_has_its_card(modes_run: Path, tmp_path: Path) -> None:
+    ended = look("export", modes_run, "-o", "a/b/out.json", cwd=tmp_path)
+    cards = {"out.edit.json": "README.md", "out.evolve.json": "out.evolve.json-README.md"}
+    assert {path.name for path in (tmp_path / "a/b").iterdir()} == {*cards, *cards.values()}
+    for file, card in cards.items():
+        text = (tmp_path / "a/b" / card).read_text("utf-8")
+        assert f'data_files: "{file}"' in text and "layout of alpaca records" in text
+        assert f"a/b/{card}: its data card" in ended.stderr
+    (tmp_path / "file").touch()
+    refused = look("export", modes_run, "-o", "file/out.json", "--mode", "edit", cwd=tmp_path, status=2)
+    assert "file/out.json cannot be written" in refused.stderr
+
+
+@pytest.mark.parametrize("ending", ["json", "parquet"])
+def test_provenance_has_one_type_in_every_row(failing_run: Path, tmp_path: Path, ending: str) -> None:
+    look("export", failing_run, "-o", f"out.{ending}", "--with-provenance", cwd=tmp_path)
+    failed, skipped, done = (
+        {n: v for n, v in r.items() if n[:7] == "coevol_"} for r in read(tmp_path / f"out.{ending}")
+    )
+    assert list(failed) == list(skipped) == list(done) == [f"coevol_{name}" for name in COLUMNS]
+    assert len({tuple(type(value) for value in row.values()) for row in (failed, skipped, done)}) == 1
+    assert [row["coevol_status"] for row in (failed, skipped, done)] == ["failed", "skipped", "done"]
+    assert (failed["coevol_reason"], failed["coevol_exchanges"]) == ("content filter", 3)
+    assert failed["coevol_endings"].split(",")[1] == "failed"
+    assert failed["coevol_original_responses"] == ["Apple.", "Carrot.", "Oak."]
+    assert done["coevol_models"] == dict.fromkeys(ROLES, "openai:gpt-4o-mini")
+    rows = Ledger.open(failing_run / "ledger.sqlite").calls(FAILING[2]["id"])
+    assert done["coevol_calls"] == len(rows)
+    assert done["coevol_input_tokens"] == sum(row["input_tokens"] for row in rows)
+    assert (done["coevol_rounds"], done["coevol_accepted_rounds"], done["coevol_suggestions"]) == (2, 2, 2)
+    assert (done["coevol_points"], done["coevol_points_before"]) == (1.0, 0.0)
+    assert skipped["coevol_calls"] == 0 and skipped["coevol_original_responses"] == []
+    assert len({row["coevol_run"] for row in (failed, skipped, done)}) == 1
+
+
+def test_provenance_is_kept_by_the_next_run(modes_run: Path, tmp_path: Path) -> None:
+    look("export", modes_run, "-o", "once.parquet", "--mode", "evolve", "--with-provenance", cwd=tmp_path)
+    look("evolve", "once.parquet", "-o", "run", "--mode", "edit", cwd=tmp_path)
+    look("export", "run", "-o", "twice.parquet", cwd=tmp_path)
+    once, twice = read(tmp_path / "once.parquet"), read(tmp_path / "twice.parquet")
+    assert [record | {"output": ""} for record in once] == [record | {"output": ""} for record in twice]
+
+
+def test_what_benchmarks_share_is_left_out_or_marked_and_listed(modes_run: Path, tmp_path: Path) -> None:
+    bench = [{"q": "?"}, {"prompt": {"text": "SO: A train leaves at 9:40 and arrives at 13:05"}}]
+    (tmp_path / "bench.json").write_text(json.dumps(bench, indent=1), encoding="utf-8")
+    words = ("--mode", "evolve", "--decontaminate", "bench.json")
+    whole = len(read(EXAMPLES / "alpaca_en.json"))
+    for to, ids in (("alpaca", "id"), ("trl-sft", "id"), ("trl-dpo", "id")):
+        ended = look("export", modes_run, "-o", f"{to}.jsonl", "--to", to, *words, cwd=tmp_path)
+        assert "1 record left out for runs of words shared with benchmarks" in ended.stderr
+        assert (
+            "benchmarks: 2 entries; 1 cannot be found, too short or with common phrases only" in ended.stderr
+        )
+        assert "train-sum" not in [record[ids] for record in read(tmp_path / f"{to}.jsonl")]
+        (hit,) = read(tmp_path / f"{to}.jsonl.contaminated.jsonl")
+        assert hit == {
+            "id": "train-sum", "benchmark": "bench.json", "line": 5, "entry": 2,
+            "shared": "a train leaves at 9 40 and arrives at 13 05",
+        }  # fmt: skip
+    look("export", modes_run, "-o", "marked.json", *words, "--mark-contaminated", cwd=tmp_path)
+    marked = read(tmp_path / "marked.json")
+    assert len(marked) == whole
+    assert [record["id"] for record in marked if record["coevol_contaminated"]] == ["train-sum"]

@@ -356,18 +356,19 @@ async def test_pausing_before_the_judges_and_editing_the_draft(client: LangGraph
 @pytest.mark.usefixtures("quiet")
 async def test_stepping_into_the_debate_of_an_exchange(client: LangGraphClient) -> None:
     thread = (await client.threads.create())["thread_id"]
-    words: dict[str, Any] = {}
-    context = {"rehearsal_wins": 1.0, "max_rounds": 1}
+    words: dict[tuple[str, str], Any] = {}
+    context: dict[str, Any] = {"rehearsal_wins": 1.0, "max_rounds": 1}
+    record: dict[str, Any] = dict(SHAREGPT)
     async for part in client.runs.stream(
         thread,
         "conversation",
-        input=SHAREGPT,
+        input=record,
         context=context,
         stream_mode="updates",
         stream_subgraphs=True,
     ):
         if part.event.startswith("updates|exchange_graph:"):
-            words |= {(part.event, node): update for node, update in part.data.items()}
+            words |= {(part.event, str(node)): update for node, update in part.data.items()}
     inside = sorted({event for event, _ in words})
     assert len(inside) == 3
     for event in inside:
@@ -377,7 +378,8 @@ async def test_stepping_into_the_debate_of_an_exchange(client: LangGraphClient) 
 
     # Each debate is a graph of its own, whose steps Studio lists; from any of them it goes on.
     namespace = inside[0].partition("|")[2]
-    history: Any = await client.threads.get_history(thread, limit=50, checkpoint={"checkpoint_ns": namespace})
+    debate: Any = {"checkpoint_ns": namespace}
+    history: Any = await client.threads.get_history(thread, limit=50, checkpoint=debate)
     steps = [set(state["next"]) for state in history]
     assert {"editor"} in steps
     assert {"judge_forward", "judge_reversed"} in steps
@@ -440,10 +442,11 @@ async def test_errors_are_explained(client: LangGraphClient) -> None:
 
 async def test_a_setting_that_there_is_not_is_refused_by_name(client: LangGraphClient) -> None:
     thread = (await client.threads.create())["thread_id"]
-    for context, says in (
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"max_round": 2}, "'max_round' is not a setting; did you mean 'max_rounds'?"),
         ({"colour": "blue", "max_rounds": 1}, "'colour' is not a setting"),
-    ):
+    ]
+    for context, says in cases:
         with pytest.raises(httpx.HTTPStatusError) as refused:
             await client.runs.wait(thread, "evolve", input=ALPACA, context=context)
         assert refused.value.response.status_code == 422

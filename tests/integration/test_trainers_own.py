@@ -70,12 +70,13 @@ def test_a_trainer_loads_the_conversations_and_learns_the_responses(
     runs: list[Path], tmp_path: Path, trainer: str, formats: tuple[str, ...]
 ) -> None:
     expected: dict[str, list[Any]] = {}
-    endings = cycle(("json", "jsonl", "parquet"))
+    endings, columns = cycle(("json", "jsonl", "parquet")), cycle(((), ("--with-provenance",)))
     for run in runs:
         for to in formats:
             name = f"{run.name}.{to}"
             pairs = ("--pairs", "all") if to.endswith("dpo") else ()
-            look("export", run, "-o", f"{name}.{next(endings)}", "--to", to, *pairs, cwd=tmp_path)
+            words = ("-o", f"{name}.{next(endings)}", "--to", to, *pairs, *next(columns))
+            look("export", run, *words, cwd=tmp_path)
             expected[name] = preferred(run, tmp_path / "plain") if pairs else spoken(run)
     taken = take(trainer, list(expected), tmp_path)
     for name, records in expected.items():

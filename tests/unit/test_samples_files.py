@@ -29,6 +29,7 @@ from samples.files import (
     to_json,
     write_records,
 )
+from samples.parquet_files import split_file
 from samples.sample import DataError
 from tests.samples_records import EXTRAS, TEXTS
 
@@ -543,3 +544,15 @@ def test_a_json_array_is_readable(tmp_path: Path) -> None:
     write_records(path, [])
     assert path.read_text() == "[]\n"
     assert read(path) == []
+
+
+def test_a_parquet_file_is_split_at_row_groups(tmp_path: Path) -> None:
+    written = [{"id": str(number), "text": f"{number} " * 50} for number in range(2500)]
+    file = tmp_path / "train.parquet"
+    write_records(file, written)
+    (whole,) = split_file(file, 10**9)
+    assert whole.name == "train-00000-of-00001.parquet"
+    shards = split_file(whole.rename(file), 1)
+    assert sorted(tmp_path.iterdir()) == shards
+    assert [shard.name for shard in shards] == [f"train-{number:05}-of-00003.parquet" for number in range(3)]
+    assert [record for shard in shards for record in records(shard, "Parquet")] == written

@@ -57,6 +57,7 @@ def test_the_shards_of_a_folder_are_one_data_set_in_the_order_of_their_names(
     (folder / "README.md").write_text("# A card")
     (folder / ".hidden.jsonl").write_text("{}")
     (folder / "dataset_info.json").write_text("{}")
+    (folder / f"out{ending}.contaminated.jsonl").write_text('{"id": "1"}')
     for place in (folder, tmp_path, folder / "train-*"):
         data = open_data(place)
         assert data.describe().startswith("alpaca records in 2 files of ")
