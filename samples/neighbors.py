@@ -174,7 +174,8 @@ def _kind(name: str) -> str:
     """Return "label" for a field that may be the label of a response, "stale" for one that speaks of it."""
     named = words_of(name)
     whole, found = "_".join(named), set(named)
-    if not named or named[0] == "original" or whole in _NOT or whole in _SPARED:
+    # What coevol writes of a run (`coevol_…`) names that run.
+    if not named or named[0] in ("original", "coevol") or whole in _NOT or whole in _SPARED:
         return ""
     if whole in _NAMES or not found.isdisjoint(("chosen", "rejected")):
         return "stale"
