@@ -24,6 +24,15 @@ class AlpacaRecord(TypedDict, total=False):
     output: str
     system: str
     exchange: int
+    references: list[str]
+    """Answers known to be right, of which one is enough: shown to the judge, and what `check` compares."""
+
+
+class Agreement(TypedDict):
+    """Whether the responses of an exchange pass the check (`nodes.checks`); None where it had no result."""
+
+    original: bool | None
+    final: bool | None
 
 
 class ExchangeFailure(TypedDict):
@@ -47,6 +56,10 @@ class ExchangeResult(TypedDict):
     accepted_rounds: int
     rounds: list[Round]
     failure: NotRequired[ExchangeFailure]
+    reference: NotRequired[str]
+    """What the judge was shown."""
+    agrees: NotRequired[Agreement]
+    """Where there was something to check by."""
 
 
 class ExchangeState(OpeningsView, AdvisorView):
@@ -56,6 +69,9 @@ class ExchangeState(OpeningsView, AdvisorView):
     original: str
     suggestions: str
     draft: str
+    references: NotRequired[list[str]]
+    reference: NotRequired[str]
+    agrees: NotRequired[Agreement]
     forward: Judgment
     reversed: Judgment | None
     rounds: list[Round]
@@ -70,6 +86,8 @@ class ConversationRecord(TypedDict, total=False):
     system: str
     conversations: list[dict[str, Any]]
     messages: list[dict[str, Any]]
+    references: list[list[str]]
+    """Those of each answered exchange, see `AlpacaRecord`."""
 
 
 class RequestAndResponse(TypedDict):

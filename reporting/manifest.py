@@ -33,6 +33,8 @@ class DataFacts(TypedDict):
     records: int
     format: str
     layout: str
+    reference: NotRequired[str]
+    """The field of the right answers."""
 
 
 class PackFacts(TypedDict):
@@ -93,18 +95,22 @@ def new_manifest(data: DataSet, checked: Checked, settings: Settings, modes: Seq
         PackError: the prompt pack cannot be used.
     """
     pack = load_pack(settings.prompts, modes)
+    facts = DataFacts(
+        path=str(data.path),
+        sha256=checked.sha256,
+        records=checked.count,
+        format=data.format,
+        layout=data.layout,
+    )
+    digest = pack.digest
+    if data.reference:
+        facts["reference"], digest = data.reference, pack.digest_with_references
     return Manifest(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        data=DataFacts(
-            path=str(data.path),
-            sha256=checked.sha256,
-            records=checked.count,
-            format=data.format,
-            layout=data.layout,
-        ),
+        data=facts,
         modes=list(modes),
         settings=settings.model_dump(mode="json"),
-        prompts=PackFacts(pack=pack.name, sha256=pack.digest),
+        prompts=PackFacts(pack=pack.name, sha256=digest),
         versions={package: version(package) for package in PACKAGES},
     )
 
@@ -170,6 +176,9 @@ def differences(one: Manifest, other: Manifest) -> Iterator[tuple[str, str, str]
         if one["data"][key] != other["data"][key]:
             there, here = (f"{m['data']['path']} ({m['data'][key]:.12})" for m in (one, other))
             yield "data", there, here
+    fields = [manifest["data"].get("reference") for manifest in (one, other)]
+    if fields[0] != fields[1]:
+        yield "reference", _brief(fields[0]), _brief(fields[1])
     if one["prompts"]["sha256"] != other["prompts"]["sha256"]:
         there, here = (f"{m['prompts']['pack']} ({m['prompts']['sha256']:.12})" for m in (one, other))
         yield "texts of the prompts", there, here

@@ -12,7 +12,7 @@ from ledger.decisions import DecisionKind
 from models.providers.rehearsal import NOTICE
 from models.settings import ModelSettings
 from nodes.decision import STOPPED
-from reporting.labels import AGREEMENT, DECISIONS, ENDINGS, JUDGING, USER_AGREES, is_judged, plural
+from reporting.labels import AGREEMENT, CHECKING, DECISIONS, ENDINGS, JUDGING, USER_AGREES, is_judged, plural
 from reporting.manifest import LaterLimit, RunError, is_rehearsed
 from runners.terminal import printable
 from samples.files import layout_to_write
@@ -143,6 +143,8 @@ def _source(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "data", _code(Path(data["path"]).name)
     yield "SHA-256", _code(data["sha256"])
     yield "records", f"{data['records']:,} {data['format']}"
+    if reference := data.get("reference"):
+        yield "field of the right answers, which the judge was shown", _code(reference)
     yield "prompts", _code(made["prompts"]["pack"])
     yield "run created", made["created"]
     yield "coevol", made["versions"]["coevol"]
@@ -196,6 +198,11 @@ def _numbers(run: Mapping[str, Any], mode: str) -> Iterator[tuple[str, str]]:
         yield JUDGING["accepted"], _share(judging["accepted"], judging["rounds"])
         yield AGREEMENT, _figure(judging["agreement"], ".0%")
         yield JUDGING["contradicted"], _share(judging["contradicted"], judging["rounds"])
+    if checking := numbers["checking"]:
+        yield CHECKING["with_reference"], _share(checking["with_reference"], exchanges)
+        if checked := checking["checked"]:
+            yield CHECKING["original_agrees"], f"{checking['original_agrees']:,} of {checked:,}"
+            yield CHECKING["final_agrees"], f"{checking['final_agrees']:,} of {checked:,}"
     if deciding := numbers["deciding"]:
         for kind, label in DECISIONS.items():
             yield f"by users: {label}", f"{deciding[kind]:,}"

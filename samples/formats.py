@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from samples import alpaca, layouts
 from samples.fields import Parsed, is_missing, media_reason, why_unreadable
+from samples.references import with_references
 from samples.sample import DataError, Format, Sample
 from samples.turns import Turn, join_distinct, parsed, put
 
@@ -63,9 +64,16 @@ def parse_record(record: dict[str, Any], format: str) -> Parsed:
     return found if skip == found.skip else Parsed(found.system, (), skip)
 
 
-def make_sample(position: int, sample_id: str, record: dict[str, Any], format: str) -> Sample:
-    """Return the sample of a record. Raises DataError as `parse_record` does."""
+def make_sample(
+    position: int, sample_id: str, record: dict[str, Any], format: str, reference: str | None = None
+) -> Sample:
+    """Return the sample of a record; `reference` is the field of its references.
+
+    Raises DataError as `parse_record` does.
+    """
     found = parse_record(record, format)
+    if reference and not found.skip:
+        found = with_references(found, record, reference)
     if format in ("sharegpt", "messages") or (format == "alpaca" and len(found.exchanges) < 2):
         return Sample(position, sample_id, format, record, found.system, found.exchanges, found.skip)  # type: ignore[arg-type]
     graphs: Format = "messages"
