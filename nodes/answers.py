@@ -129,7 +129,7 @@ _SIGNS = "$€£¥￥₹"
 _NUMBER = re.compile(
     r"(?<![A-Za-z_^\d.])(?:(?<![\w)])[-+])?"
     r"(?:\d{1,3}(?:[,']\d{2,3}){0,8}[,']\d{3}(?!\d)|\d+|(?=\.\d))(?:\.\d+)?(?:[eE][-+]?\d{1,2}(?!\w))?"
-    r"(?:\s?/\s?\d+)?"
+    r"(?:\s?/\s?\d+)?(?!\d|\.\d|\s?×)"  # a factor is no answer
 )
 _QUANTITY = re.compile(
     rf"([{_SIGNS}]?)\s?({_NUMBER.pattern})\s?([^\d\s=<>][^\d=<>]{{0,19}}(?:\^\d)?)?", re.IGNORECASE
@@ -172,7 +172,7 @@ def _agrees(draft: str, found: Sequence[Answer], reference: str) -> bool:
         folded = _folded(answer)
         # Paris, the capital; B) Paris
         after = folded[len(text) : len(text) + 1]
-        if _same(folded, text) or (folded.startswith(text) and after and after in ",.;:)("):
+        if _same(folded, text) or (folded.startswith(text) and after and after in ",.;:)(["):
             return True
         if len(text) == 1 and folded.startswith(f"({text})"):
             return True

@@ -179,7 +179,7 @@ def differences(one: Manifest, other: Manifest) -> Iterator[tuple[str, str, str]
     fields = [manifest["data"].get("reference") for manifest in (one, other)]
     if fields[0] != fields[1]:
         yield "reference", _brief(fields[0]), _brief(fields[1])
-    if one["prompts"]["sha256"] != other["prompts"]["sha256"]:
+    elif one["prompts"]["sha256"] != other["prompts"]["sha256"]:
         there, here = (f"{m['prompts']['pack']} ({m['prompts']['sha256']:.12})" for m in (one, other))
         yield "texts of the prompts", there, here
     if one["modes"] != other["modes"]:

@@ -74,8 +74,8 @@ def run(
 
     Raises:
         DataError, PackError, RunError, LedgerError: nothing was started.
-        RunStopped: the run cannot continue; finished work is kept. Its subclasses MissingKey, MissingExtra
-            and ProxyUnusable are raised before the start.
+        RunStopped: the run cannot continue; finished work is kept. Its subclasses MissingKey, MissingExtra,
+            ProxyUnusable and CheckUnusable are raised before the start.
         RuntimeError: an event loop is running; use `arun`.
     """
     given = {"modes": modes, "start": start, "stop": stop, "retry_failed": retry_failed}

@@ -1,6 +1,6 @@
 """What a run is to do: data, modes, settings and limits, checked before the first call."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -61,20 +61,22 @@ class Plan:
     def notices(self) -> list[str]:
         """Return what a user should know before the run."""
         found = [NOTICE] * self.is_rehearsed + notices(self.settings)
-        if self.data.reference and (template := self._hides_reference()):
-            found.append(
-                f"the prompt pack {self.settings.prompts} does not show the reference to the judge: "
-                f"{template}.jinja has no {{{{ reference }}}}"
-            )
+        if self.data.reference:
+            found += self._hidden_reference()
         if self.data.format != "alpaca" and self.settings.max_exchanges is None:
             found += filter(None, [estimate_notice(self.settings, self.settings.tokenizer)])
         return found
 
-    def _hides_reference(self) -> str | None:
+    def _hidden_reference(self) -> Iterator[str]:
         template = f"judge_{self.settings.verdict}"
         if not any(MODES[mode].is_judged for mode in self.modes):
-            return None
-        return None if template in load_pack(self.settings.prompts, self.modes).shows_reference else template
+            if not self.settings.check:
+                yield "--reference is of no use here: these modes have no judge, and there is no --check"
+        elif template not in load_pack(self.settings.prompts, self.modes).shows_reference:
+            yield (
+                f"the prompt pack {self.settings.prompts} does not show the reference to the judge: "
+                f"{template}.jinja has no {{{{ reference }}}}"
+            )
 
     def resuming(self, folder: Path) -> Self:
         """Return the plan with the settings as the run in a folder began with them, if there is one."""
