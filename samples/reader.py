@@ -18,6 +18,7 @@ from samples.layouts import (
     Side,
     candidates,
     columns_layout,
+    columns_of,
     describe,
     id_field,
     is_preference,
@@ -313,9 +314,7 @@ def _format(
     record: dict[str, Any], given: str, improve: Side | None, reference: str | None
 ) -> tuple[str | None, str]:
     """Return the format of a record; or None, and what to do about it."""
-    # A reference is the response only where nothing else is.
-    others = {name: value for name, value in record.items() if name != reference}
-    found = [given] if given != "auto" else candidates(others) or candidates(record)
+    found = [given] if given != "auto" else _candidates(record, reference)
     if is_preference(record) and given == "auto" and improve is None:
         lists = [f", or the conversation alone with --format {name}" for name in found if name in LISTS]
         return None, (
@@ -339,6 +338,17 @@ def _format(
             f"--columns request=…,response=…, or the format with --format ({', '.join(READ_FORMATS)})"
         )
     return found[0], ""
+
+
+def _candidates(record: dict[str, Any], reference: str | None) -> list[str]:
+    found = candidates(record)
+    if reference not in record:
+        return found
+    columns = columns_of(found[0], record) if len(found) == 1 else None
+    if columns and columns.response != reference:
+        return found
+    # A reference is the response only where nothing else is.
+    return candidates({name: record[name] for name in record if name != reference}) or found
 
 
 def _kind(reason: str) -> str:
