@@ -42,7 +42,7 @@ def final_answer(text: str) -> str:
 def final_answers(text: str) -> Iterator[Answer]:
     r"""Yield what may be the final answer of a text, the surest first.
 
-    That is: the content of the last `\boxed{}`, the last line if it begins with `####`, what follows the last
+    That is: the content of the last `\boxed{}`, what follows `####` on the last line, what follows the last
     "answer:", "answer is" or "答案" on its line, and the last line.
     """
     text = text[-_END:]
@@ -50,8 +50,8 @@ def final_answers(text: str) -> Iterator[Answer]:
         yield Answer(boxed, True)
     last = text.rstrip()
     last = last[last.rfind("\n") + 1 :].strip()
-    if last.startswith("####"):
-        yield Answer(last.lstrip("# "), True)
+    if "####" in last:
+        yield Answer(last[last.rfind("####") + 4 :].strip(), True)
     if said := _said(text):
         yield Answer(said, True)
     if last.strip("`*_-=#~$ "):
