@@ -7,31 +7,29 @@ space of each in bytes, FILE the largest file in bytes; 0 is no limit.
 Where Linux lets ordinary users make namespaces, the command has no network, and nothing that it started
 outlives it. Elsewhere (macOS, containers that forbid it) only its process group is ended, by the caller.
 
-It ends with the command's status, 128 plus the signal that ended it, or `CANNOT_START`.
+It ends with the command's status, 128 plus the signal that ended it, or `CANNOT_START`. It is started for
+every draft, so it imports next to nothing.
 """
 
-import contextlib
-import ctypes
 import os
 import resource
 import signal
 import sys
-from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 CANNOT_START = 127
 
 _NEW_USER, _NEW_PROCESSES, _NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000
 
 
-def main(arguments: list[str]) -> NoReturn:
+def main(arguments: list[str]) -> None:
     """Run the command."""
     seconds, cpu, memory, file, processes = map(int, arguments[:5])
-    _isolate()
-    for name, most in (("CPU", cpu), ("AS", memory), ("FSIZE", file), ("NPROC", processes), ("CORE", 0)):
-        if most or name == "CORE":
-            _limit(getattr(resource, f"RLIMIT_{name}"), most)
+    if _isolate() and _counts_by_namespace():
+        _limit("NPROC", processes)
+    for name, most in (("CPU", cpu), ("AS", memory), ("FSIZE", file)):
+        if most:
+            _limit(name, most)
+    _limit("CORE", 0)
     if seconds:
         signal.signal(signal.SIGALRM, _end)
         signal.alarm(seconds)
@@ -63,33 +61,59 @@ def _status(wait_status: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _end(number: int, frame: FrameType | None) -> None:
+def _end(number: int, frame: object) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def _limit(which: int, most: int) -> None:
+def _limit(name: str, most: int) -> None:
+    which = getattr(resource, f"RLIMIT_{name}")
     # The kernel ends a process by SIGKILL only at the hard limit.
-    hard = most + 1 if which == resource.RLIMIT_CPU else most
+    hard = most + 1 if name == "CPU" else most
     _, least = resource.getrlimit(which)
     if least != resource.RLIM_INFINITY:
         hard = min(hard, least)
-    with contextlib.suppress(ValueError, OSError):
+    try:
         resource.setrlimit(which, (min(most, hard), hard))
+    except ValueError:  # macOS takes none for the address space
+        return
 
 
-def _isolate() -> None:
+def _isolate() -> bool:
     user, group = os.getuid(), os.getgid()
     try:
-        libc = ctypes.CDLL(None)
-        if libc.unshare(_NEW_USER | _NEW_PROCESSES | _NEW_NETWORK):
-            return
-    except (OSError, AttributeError):
+        _unshare(_NEW_USER | _NEW_PROCESSES | _NEW_NETWORK)
+        for name, text in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{user} {user} 1"),
+            ("gid_map", f"{group} {group} 1"),
+        ):
+            file = os.open(f"/proc/self/{name}", os.O_WRONLY)
+            os.write(file, text.encode())
+            os.close(file)
+    except (OSError, AttributeError):  # not Linux, or not allowed
+        return False
+    return True
+
+
+def _counts_by_namespace() -> bool:
+    """Whether the kernel counts the processes of a namespace for its limit, and not all of the user's."""
+    major, minor, *_ = (*os.uname().release.split("."), "0")
+    return major.isdigit() and minor.isdigit() and (int(major), int(minor)) >= (5, 14)
+
+
+def _unshare(what: int) -> None:
+    if sys.version_info >= (3, 12):
+        os.unshare(what)
         return
-    with contextlib.suppress(OSError):
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
-        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    import ctypes
+
+    if ctypes.CDLL(None, use_errno=True).unshare(what):
+        raise OSError(ctypes.get_errno(), "no namespaces")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except Exception as error:
+        sys.stderr.write(f"the sandbox failed: {error!r}\n")
+        sys.exit(CANNOT_START)  # not 1, which means that a draft does not agree
