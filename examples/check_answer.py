@@ -1,4 +1,4 @@
-"""A check for `coevol evolve --check`: the response must name the reference, and be no longer than 1,500 characters.
+"""A check for `coevol evolve --check`: a response names the reference, in at most 1,500 characters.
 
 It gets the record as JSON and ends with 0 where the response agrees, and with 1 where it does not.
 """
