@@ -47,6 +47,7 @@ from nodes.judge import judge
 from nodes.settings import AgentSettings
 from prompts.method import DEBATE, Mode, Step
 from samples.formats import parse_record
+from samples.references import reference_texts
 from samples.sample import DataError
 
 ExchangeGraph = CompiledStateGraph[ExchangeState, Settings, AlpacaRecord, ExchangeResult]
@@ -136,8 +137,8 @@ def conversation_graph(mode: Mode, speak: Speak, check: Check = no_checks) -> Co
             return {"exchange": number + 1}
         record = request_of(state["turns"], number, state["system"], settings)
         record |= {"id": state["id"], "exchange": number, "output": turn["response"]}
-        if references := state.get("references"):
-            record["references"] = references[number]
+        references = state.get("references", [])
+        record["references"] = references[number] if number < len(references) else []
         try:
             result: Any = await exchange.ainvoke(record, context=settings)
         except CallFailed as failure:
@@ -174,7 +175,7 @@ def begin(state: AlpacaRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
     if parsed.skip:
         raise ValueError(f"this record cannot be worked on: {parsed.skip}")
     (exchange,) = parsed.exchanges
-    references = [text for text in state.get("references", []) if text.strip()]
+    references = list(reference_texts(state.get("references")))
     known = {"reference": reference_text(references)} if references else {}
     return known | {
         "id": state.get("id", ""),

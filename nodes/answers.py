@@ -39,6 +39,11 @@ def final_answer(text: str) -> str:
     return next((answer.text for answer in final_answers(text)), "")
 
 
+def right_answer(reference: str) -> str:
+    """Return the answer in a reference: all of it, unless a mark says which."""
+    return next((each.text for each in final_answers(reference) if each.marked), reference)
+
+
 def final_answers(text: str) -> Iterator[Answer]:
     r"""Yield what may be the final answer of a text, the surest first.
 
@@ -155,7 +160,7 @@ def _value(number: str) -> Fraction | None:
 
 
 def _agrees(draft: str, found: Sequence[Answer], reference: str) -> bool:
-    right = next((each.text for each in final_answers(reference) if each.marked), reference)
+    right = right_answer(reference)
     wanted = plain(right)
     text = " ".join(wanted.casefold().split())
     if not text:

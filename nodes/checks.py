@@ -25,7 +25,7 @@ from typing import IO, Any, NamedTuple, Protocol, Self, TypeVar
 
 from models.errors.exceptions import MissingExtra, RunStopped
 from nodes import math_worker, sandbox
-from nodes.answers import agrees, final_answer
+from nodes.answers import agrees, final_answer, right_answer
 
 SECONDS, CPU_SECONDS = 20, 20
 """How long a command may take, and the processor time of each of its processes."""
@@ -38,7 +38,6 @@ _MATH_CPU, _MATH_WAIT, _MATH_START = 5, 60, 120
 however busy the machine is."""
 _MATH_MEMORY = 1 << 30
 
-_NOTHING = "no final answer"
 _SHOWN = 200
 """Characters of a remark."""
 
@@ -138,17 +137,17 @@ class Checks:
         if not (candidate.references or is_command(check)):
             return None
         if not candidate.response.strip():
-            return Outcome(agrees=False, remark=_NOTHING)
+            return Outcome(agrees=False, remark="it is empty")
         if is_command(check):
             return await self._in_thread(lambda: self._command(check, candidate))
         if agrees(candidate.response, candidate.references):
             return Outcome(agrees=True)
-        found = _brief(final_answer(candidate.response)) or _NOTHING
-        remark = f"{found}, not {' or '.join(map(_brief, candidate.references[:3]))}"
+        right = _brief(" or ".join(map(right_answer, candidate.references)), _SHOWN // 2)
+        refused = Outcome(agrees=False, remark=f"“{_brief(final_answer(candidate.response))}”, not “{right}”")
         if check == "exact":
-            return Outcome(agrees=False, remark=_brief(remark))
+            return refused
         outcome = await self._in_thread(lambda: self._math(candidate))
-        return outcome if outcome.agrees is not False else Outcome(agrees=False, remark=_brief(remark))
+        return refused if outcome.agrees is False else outcome
 
     async def try_out(self, check: str, first: Candidate | None) -> None:
         """Make sure that a check works before there is anything to check: `math` on an example, a command on
@@ -253,7 +252,6 @@ class _MathWorker:
         program = [sys.executable, "-I", math_worker.__file__]
         limits = (0, 0, _MATH_MEMORY, 1, 16)
         self.process = start(limits, program, "/", subprocess.PIPE, subprocess.PIPE)
-        self._line = b""
         self._error = "" if self._tell(sys.path, _MATH_START) == "true" else "it cannot be loaded"
 
     def ask(self, candidate: Candidate) -> bool | str:
@@ -344,9 +342,9 @@ def _outcome(status: int, errors: str) -> Outcome:
             return Outcome(None, _brief(f"status {status}: {said}".strip(": ")))
 
 
-def _brief(text: str) -> str:
-    text = " ".join(text[: 10 * _SHOWN].split())
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+def _brief(text: str, most: int = _SHOWN) -> str:
+    text = " ".join(text[: 10 * most].split())
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -94,7 +94,7 @@ async def test_a_draft_that_disagrees_is_not_judged(tmp_path: Path) -> None:
     right, wrong, without = outcomes(tmp_path)["evolve"]
     assert (right["ending"], right["response"]) == ("guard_disagrees", RIGHT["solution"])
     assert right["rounds"][0]["guard"] == "disagrees"
-    assert right["rounds"][0]["remark"] == "All in all, 71 jars., not It is seventy-two: #### 72"
+    assert right["rounds"][0]["remark"] == "“All in all, 71 jars.”, not “72”"
     assert (wrong["ending"], wrong["agrees"]) == ("guard_disagrees", {"original": False, "final": False})
     assert (without["response"], without.get("agrees")) == ("All in all, 71 jars.", None)
     mode = run.stats()["modes"]["evolve"]
