@@ -201,7 +201,7 @@ def _is_quantity(answer: str, wanted: _Quantity, *, marked: bool) -> bool | None
     if not numbers:
         return None
     first = numbers[0]
-    begins = marked and not answer[: first.start()].strip(f"{_SIGNS} ~≈")
+    begins = marked and _begins(answer, first)
     number = first if begins else numbers[-1]
     if _value(number[0]) != wanted.value:
         return False
@@ -212,6 +212,16 @@ def _is_quantity(answer: str, wanted: _Quantity, *, marked: bool) -> bool | None
         return True
     beyond = after[len(wanted.unit) : len(wanted.unit) + 1]
     return after.startswith(wanted.unit) and not _GOES_ON.match(beyond)
+
+
+def first_number(answer: str) -> str:
+    """Return the number that an answer begins with; empty if it does not."""
+    found = _NUMBER.search(answer)
+    return found[0] if found and _begins(answer, found) else ""
+
+
+def _begins(answer: str, number: re.Match[str]) -> bool:
+    return not answer[: number.start()].strip(f"{_SIGNS} ~≈")
 
 
 _GOES_ON = re.compile(r"[A-Za-z0-9/^²³]")

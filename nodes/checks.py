@@ -199,12 +199,16 @@ class Checks:
         given["reference"] = (
             candidate.references[0] if len(candidate.references) == 1 else list(candidate.references) or None
         )
+        try:
+            text = json.dumps(given, ensure_ascii=False, default=str)
+        except (ValueError, RecursionError):  # a number of thousands of digits, or a deep nest
+            return Outcome(None, "the record cannot be written as JSON")
         with (
             tempfile.TemporaryDirectory(prefix="coevol-check-", ignore_cleanup_errors=True) as folder,
             tempfile.TemporaryFile() as record,
             tempfile.TemporaryFile() as errors,
         ):
-            record.write(json.dumps(given, ensure_ascii=False, default=str).encode("utf-8", "replace"))
+            record.write(text.encode("utf-8", "replace"))
             record.seek(0)
             limits = (SECONDS, CPU_SECONDS, MEMORY, LARGEST_FILE, PROCESSES)
             process = self._start(limits, command, folder, record, subprocess.DEVNULL, errors)

@@ -62,7 +62,10 @@ def reference_texts(value: Any) -> tuple[str, ...]:
         case float() if value.is_integer() and abs(value) < 1e15:
             text = str(int(value))  # a column of numbers with gaps has only such
         case _:
-            text = json.dumps(value, ensure_ascii=False, default=str)
+            try:
+                text = json.dumps(value, ensure_ascii=False, default=str)
+            except (ValueError, RecursionError):  # a number of thousands of digits, or a deep nest
+                return ()
     return (text,) if text and is_encodable(text) else ()
 
 

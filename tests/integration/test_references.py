@@ -72,7 +72,7 @@ def outcomes(folder: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 async def test_the_judge_sees_the_reference_and_nobody_else(tmp_path: Path) -> None:
-    prompts = []
+    prompts: list[set[tuple[str, str]]] = []
     for data in (None, {"columns": COLUMNS}):
         folder = tmp_path / str(len(prompts))
         folder.mkdir()

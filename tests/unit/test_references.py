@@ -39,6 +39,7 @@ def references(data: DataSet) -> list[list[tuple[str, ...]]]:
         (None, ()),
         ([], ()),
         ("\ud800", ()),
+        ([[[10**5000]]], ()),
     ],
 )
 def test_values(tmp_path: Path, value: Any, found: tuple[str, ...]) -> None:
