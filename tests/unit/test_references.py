@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from samples.reader import DataSet, open_data
+from samples.references import reference_texts
 from samples.sample import DataError
 
 ALPACA = {"instruction": "Add 1 and 2.", "input": "", "output": "It is 4."}
@@ -39,12 +40,18 @@ def references(data: DataSet) -> list[list[tuple[str, ...]]]:
         (None, ()),
         ([], ()),
         ("\ud800", ()),
-        ([[[10**5000]]], ()),
     ],
 )
 def test_values(tmp_path: Path, value: Any, found: tuple[str, ...]) -> None:
     first = {**ALPACA, "answer": "x"}
     assert references(opened(tmp_path, [first, {**ALPACA, "answer": value}], "answer"))[1] == [found]
+
+
+def test_what_cannot_be_written_is_no_reference() -> None:
+    nest: Any = 1
+    for _ in range(100_000):
+        nest = [nest]
+    assert reference_texts([nest]) == reference_texts(10**5000) == ()
 
 
 ASKED = [{"role": "user", "content": "1 + 2?"}]
