@@ -174,6 +174,11 @@ async def test_a_command_decides(tmp_path: Path) -> None:
     assert (agreeing["response"], other["ending"]) == ("All in all, 72 jars.", "guard_disagrees")
     # The first response before the run, the originals and the drafts.
     assert (tmp_path / "log").read_text().split() == ["0"] * 5
+    file = tmp_path / "out.jsonl"
+    CliRunner().invoke(command, ["export", str(tmp_path / "run"), "-o", str(file), "--to", "trl-sft"])
+    card = (tmp_path / "README.md").read_text()
+    assert "-S check.py` |" in card
+    assert str(tmp_path) not in card
 
 
 async def test_a_check_without_a_result_refuses_with_its_own_reason(tmp_path: Path) -> None:
