@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol, Self, TypeVar
 
 from models.errors.exceptions import MissingExtra, RunStopped
-from nodes import math_worker, sandbox
 from nodes.answers import agrees, final_answer, right_answer
 
 SECONDS, CPU_SECONDS = 20, 20
@@ -37,6 +36,9 @@ _MATH_CPU, _MATH_WAIT, _MATH_START = 5, 60, 120
 """Seconds of processor time that one comparison may take, and how long to wait for it and for the library,
 however busy the machine is."""
 _MATH_MEMORY = 1 << 30
+
+_SANDBOX, _MATH_WORKER = (str(Path(__file__).with_name(f"{name}.py")) for name in ("sandbox", "math_worker"))
+"""Programs; importing them needs POSIX."""
 
 _SHOWN = 200
 """Characters of a remark."""
@@ -92,6 +94,8 @@ def require_check(check: str | None) -> None:
     """
     if check == "math" and importlib.util.find_spec("math_verify") is None:
         raise MissingExtra("--check math", "math-verify", "math")
+    if check and check != "exact" and os.name != "posix":
+        raise CheckUnusable(f"--check {check} needs Linux or macOS; exact works everywhere")
     if check and is_command(check):
         _resolved(check)
 
@@ -195,10 +199,10 @@ class Checks:
                 "a command (--check) runs in `coevol evolve` only, not in Studio: use exact or math here"
             )
         command = _resolved(check)
-        given = {**candidate.record, "response": candidate.response}
-        given["reference"] = (
-            candidate.references[0] if len(candidate.references) == 1 else list(candidate.references) or None
-        )
+        given = {"reference": None, **candidate.record, "response": candidate.response}
+        if candidate.references:
+            one, *others = candidate.references
+            given["reference"] = [one, *others] if others else one
         try:
             text = json.dumps(given, ensure_ascii=False, default=str)
         except (ValueError, RecursionError):  # a number of thousands of digits, or a deep nest
@@ -220,7 +224,7 @@ class Checks:
             finally:
                 _end(process)
                 self._running.discard(process)
-            errors.seek(0)
+            errors.seek(max(0, errors.seek(0, os.SEEK_END) - 10_000))
             return _outcome(status, errors.read(10_000).decode("utf-8", "replace"))
 
     def _start(
@@ -236,7 +240,7 @@ class Checks:
             raise CheckUnusable("the run has ended")
         own = {"HOME": folder, "TMPDIR": folder}
         process = subprocess.Popen(  # noqa: S603 - the user's own command, without a shell
-            [sys.executable, "-I", "-S", sandbox.__file__, *map(str, limits), *command],
+            [sys.executable, "-I", "-S", _SANDBOX, *map(str, limits), *command],
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
@@ -253,7 +257,7 @@ class _MathWorker:
     """A process that compares mathematical answers, see `nodes.math_worker`."""
 
     def __init__(self, start: Callable[..., "subprocess.Popen[bytes]"]) -> None:
-        program = [sys.executable, "-I", math_worker.__file__]
+        program = [sys.executable, "-I", "-B", _MATH_WORKER]
         limits = (0, 0, _MATH_MEMORY, 1, 16)
         self.process = start(limits, program, "/", subprocess.PIPE, subprocess.PIPE)
         self._error = "" if self._tell(sys.path, _MATH_START) == "true" else "it cannot be loaded"
