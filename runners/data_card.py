@@ -144,7 +144,7 @@ def _source(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "SHA-256", _code(data["sha256"])
     yield "records", f"{data['records']:,} {data['format']}"
     if reference := data.get("reference"):
-        yield "field of the right answers, which the judge was shown", _code(reference)
+        yield "field of the right answers", _code(reference)
     yield "prompts", _code(made["prompts"]["pack"])
     yield "run created", made["created"]
     yield "coevol", made["versions"]["coevol"]

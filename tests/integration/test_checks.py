@@ -116,7 +116,7 @@ def test_nothing_that_a_command_starts_outlives_it(command: str, tmp_path: Path)
     if not isolates():
         pytest.skip("namespaces are not allowed here")
     check(command, "72", do="hang")
-    assert not [name for name in running() if "check.py" in name]
+    assert not [program for program, _ in running() if str(tmp_path) in program]
 
 
 def isolates() -> bool:
@@ -134,14 +134,16 @@ def isolates() -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
-def running() -> list[str]:
-    commands = []
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
+def running() -> list[tuple[str, int]]:
+    """Return the command of each process, and its parent."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
         try:
-            commands.append(file.read_text())
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            found.append(((folder / "cmdline").read_text(), int(parent)))
         except OSError:
             continue
-    return commands
+    return found
 
 
 def test_a_command_that_cannot_be_used(command: str, tmp_path: Path) -> None:
@@ -199,4 +201,4 @@ def test_math_compares_values_and_survives_what_hangs(monkeypatch: pytest.Monkey
 
     asyncio.run(compare())
     assert resource.getrlimit(resource.RLIMIT_CPU)[0] == resource.RLIM_INFINITY  # only the worker's is lower
-    assert not [name for name in running() if "math_worker" in name]
+    assert not [program for program, parent in running() if parent == os.getpid() and "worker" in program]
