@@ -13,7 +13,7 @@ The other modes are parts of it (`prompts.method.MODES`). The order, and what ea
 method's (arXiv 2406.07054).
 """
 
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Protocol, cast
 
@@ -24,6 +24,7 @@ from langgraph.runtime import Runtime
 from graph.conversation import apart, reached_its_end, request_of, turns_of
 from graph.settings import Settings, settings_of
 from graph.state import (
+    Agreement,
     AlpacaRecord,
     ConversationRecord,
     ConversationResult,
@@ -38,14 +39,16 @@ from models.errors.exceptions import CallFailed
 from models.errors.kinds import ASKED_AGAIN, UNUSABLE_REPLY
 from nodes.advisor import advisor
 from nodes.agent import Ask, Node
+from nodes.checks import Check, no_checks
 from nodes.debater import free, opening
 from nodes.decision import STOPPED, DecisionView, RefusedView, adopt, decide, settled
 from nodes.editor import editor
-from nodes.guards import guards
+from nodes.guards import checked, guards
 from nodes.judge import judge
 from nodes.settings import AgentSettings
 from prompts.method import DEBATE, Mode, Step
 from samples.formats import parse_record
+from samples.references import reference_texts
 from samples.sample import DataError
 
 ExchangeGraph = CompiledStateGraph[ExchangeState, Settings, AlpacaRecord, ExchangeResult]
@@ -60,10 +63,11 @@ class Speak(Protocol):
         ...
 
 
-def exchange_graph(mode: Mode, speak: Speak) -> ExchangeGraph:
+def exchange_graph(mode: Mode, speak: Speak, check: Check = no_checks) -> ExchangeGraph:
     """Build the graph that works on one exchange.
 
     It takes an Alpaca record and returns an `ExchangeResult`; a call that fails ends it with `CallFailed`.
+    `check` is for settings with a check.
     """
     ask = _ask(mode, speak)
     graph = StateGraph(
@@ -95,7 +99,7 @@ def exchange_graph(mode: Mode, speak: Speak) -> ExchangeGraph:
 
     graph.add_node("editor", editor(mode, ask))
     _join(graph, last, "editor")
-    graph.add_node("guards", _routed(guards(mode)))
+    graph.add_node("guards", _routed(guards(mode, check)))
     graph.add_edge("editor", "guards")
 
     if mode.is_judged:
@@ -111,7 +115,7 @@ def exchange_graph(mode: Mode, speak: Speak) -> ExchangeGraph:
         graph.add_conditional_edges("guards", to_adopt, ["adopt", "finish"])
         graph.add_edge("adopt", "finish")
 
-    graph.add_node("finish", finish)
+    graph.add_node("finish", finish(check))
     graph.add_edge("finish", END)
     return graph.compile(name=mode.name)
 
@@ -126,14 +130,14 @@ def _join(graph: Any, sources: list[str], target: str) -> None:
         graph.add_edge(source, target)
 
 
-def conversation_graph(mode: Mode, speak: Speak) -> ConversationGraph:
+def conversation_graph(mode: Mode, speak: Speak, check: Check = no_checks) -> ConversationGraph:
     """Build the graph that works on a conversation, exchange by exchange.
 
     It takes a ShareGPT record or OpenAI-style messages and returns a `ConversationResult`. An exchange with a
     call that fails keeps its response, and the conversation continues with the next one. One that is fixed
     is only seen by those after it.
     """
-    exchange = exchange_graph(mode, speak)
+    exchange = exchange_graph(mode, speak, check)
     everything = list(ExchangeState.__annotations__)
 
     async def evolve_exchange(state: ConversationState, runtime: Runtime[Settings]) -> dict[str, Any]:
@@ -143,6 +147,8 @@ def conversation_graph(mode: Mode, speak: Speak) -> ConversationGraph:
         if not turn.get("fixed"):
             record = request_of(turns, number, state["system"], settings)
             record |= {"id": state["id"], "exchange": number, "output": turn["response"]}
+            references = state.get("references", [])
+            record["references"] = references[number] if number < len(references) else []
             try:
                 # All of the state, so that streams show what each agent says and not only the result.
                 done: Any = await exchange.ainvoke(record, context=settings, output_keys=everything)
@@ -187,7 +193,9 @@ def begin(state: AlpacaRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
     if parsed.skip:
         raise ValueError(f"this record cannot be worked on: {parsed.skip}")
     (exchange,) = parsed.exchanges
-    return {
+    references = list(reference_texts(state.get("references")))
+    known = {"reference": reference_text(references)} if references else {}
+    return known | {
         "id": state.get("id", ""),
         "exchange": state.get("exchange", 0),
         "round": 1,
@@ -196,6 +204,7 @@ def begin(state: AlpacaRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
         "input": exchange.input,
         "original": exchange.response,
         "response": exchange.response,
+        "references": references,
         "rounds": [],
         "routing": _routing(runtime.context),
     }
@@ -216,6 +225,13 @@ def _routed(node: Node[RefusedView]) -> Node[RefusedView]:
 
 def _decide(state: DecisionView, runtime: Runtime[Settings]) -> dict[str, Any]:
     return {**decide(state), "routing": _routing(runtime.context)}
+
+
+def reference_text(references: Sequence[str]) -> str:
+    """Return what the judge is shown of references."""
+    if len(references) == 1:
+        return references[0]
+    return "\n".join(["One of these:", *(f"- {text}" for text in references)])
 
 
 def after_guards(state: ExchangeState) -> list[str]:
@@ -251,9 +267,20 @@ def _after_decision(first: list[str]) -> Any:
     return after_decision
 
 
-def finish(state: ExchangeState) -> dict[str, Any]:
-    """Count what was accepted."""
-    return {"accepted_rounds": sum(done["accepted"] for done in state["rounds"])}
+def finish(check: Check) -> Node[ExchangeState]:
+    """Create the node that counts what was accepted, and checks what the exchange began with."""
+
+    async def node(state: ExchangeState, *, runtime: Runtime[Settings]) -> dict[str, Any]:
+        accepted = sum(done["accepted"] for done in state["rounds"])
+        update: dict[str, Any] = {"accepted_rounds": accepted}
+        original = await checked(state, state["original"], runtime.context, check)
+        if original:
+            # A draft that does not pass is never accepted.
+            final = True if accepted else original.agrees
+            update["agrees"] = Agreement(original=original.agrees, final=final)
+        return update
+
+    return node
 
 
 def failed_exchange(number: int, original: str, failure: CallFailed) -> ExchangeResult:

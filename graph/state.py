@@ -50,6 +50,22 @@ class AlpacaRecord(TypedDict, total=False):
     conversations: SkipJsonSchema[Any]
     messages: SkipJsonSchema[Any]
     """Not worked on here: in a record that has them, these say which graph takes it."""
+    references: Annotated[
+        list[str],
+        Field(
+            title="References",
+            description="Answers known to be right, of which one is enough: shown to the judge, and what "
+            "`check` compares.",
+            default=[],
+        ),
+    ]
+
+
+class Agreement(TypedDict):
+    """Whether the responses of an exchange pass the check (`nodes.checks`); None where it had no result."""
+
+    original: bool | None
+    final: bool | None
 
 
 class ExchangeFailure(TypedDict):
@@ -73,6 +89,10 @@ class ExchangeResult(TypedDict):
     accepted_rounds: int
     rounds: list[Round]
     failure: NotRequired[ExchangeFailure]
+    reference: NotRequired[str]
+    """What the judge was shown."""
+    agrees: NotRequired[Agreement]
+    """Where there was something to check by."""
 
 
 class Routing(TypedDict):
@@ -94,6 +114,9 @@ class ExchangeState(OpeningsView, AdvisorView):
     original: str
     suggestions: str
     draft: str
+    references: NotRequired[list[str]]
+    reference: NotRequired[str]
+    agrees: NotRequired[Agreement]
     forward: Judgment | None
     reversed: Judgment | None
     rounds: list[Round]
@@ -139,6 +162,14 @@ class ConversationRecord(TypedDict, total=False):
     ]
     instruction: SkipJsonSchema[Any]
     """Not worked on here: a record that has it is for the other graphs."""
+    references: Annotated[
+        list[list[str]],
+        Field(
+            title="References",
+            description="Answers known to be right, a list for each exchange with an answer.",
+            default=[],
+        ),
+    ]
 
 
 class RequestAndResponse(TypedDict):

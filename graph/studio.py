@@ -15,6 +15,7 @@ from models.gateway import Gateway
 from models.keys import Keys
 from models.settings import Limits, ModelSettings
 from models.tracing import start_tracing
+from nodes.checks import Checks
 from prompts.method import MODES
 
 LIMITS = Limits(concurrency=8)
@@ -53,9 +54,11 @@ def _recall(call: Call, request: str) -> str | None:
 
 start_tracing(Keys.load())
 
-edit = exchange_graph(MODES["edit"], speak)
-advise_blind = exchange_graph(MODES["advise-blind"], speak)
-advise = exchange_graph(MODES["advise"], speak)
-debate = exchange_graph(MODES["debate"], speak)
-evolve = exchange_graph(MODES["evolve"], speak)
-conversation = conversation_graph(MODES["evolve"], speak)
+check = Checks(commands=False)
+
+edit = exchange_graph(MODES["edit"], speak, check)
+advise_blind = exchange_graph(MODES["advise-blind"], speak, check)
+advise = exchange_graph(MODES["advise"], speak, check)
+debate = exchange_graph(MODES["debate"], speak, check)
+evolve = exchange_graph(MODES["evolve"], speak, check)
+conversation = conversation_graph(MODES["evolve"], speak, check)

@@ -8,7 +8,7 @@ each exchange). `decided` says of each decision whether it is current or the res
 
 from sqlalchemy import Column, Float, Integer, MetaData, String, Table, Text, column, literal_column, table
 
-VERSION = 9
+VERSION = 10
 """The version of these tables, in SQLite's `user_version`; `ledger.upgrade` upgrades older ones."""
 
 metadata = MetaData()

@@ -7,19 +7,23 @@ from typing import Any, Literal, NotRequired, get_args
 
 from typing_extensions import TypedDict
 
-from nodes.agent import ResponseView
+from nodes.agent import RequestView, ResponseView
 from nodes.judge import Judgment
 from nodes.settings import VerdictForm
 from nodes.verdict import GREATEST_LEAD
 
-Guard = Literal["unchanged", "refusal", "loop", "instructions", "chatter", "language"]
-"""The guards (`nodes.guards`), in the order in which they see a draft."""
+Guard = Literal[
+    "unchanged", "refusal", "loop", "instructions", "chatter", "language", "disagrees", "check_failed"
+]
+"""The guards (`nodes.guards`), in the order in which they see a draft. The last two are the outcomes of
+`check`, which is there with and without the others."""
 
 GUARDS: tuple[Guard, ...] = get_args(Guard)
 
 Refused = Literal[
-    "guard_unchanged", "guard_refusal", "guard_loop", "guard_instructions", "guard_chatter", "guard_language"
-]
+    "guard_unchanged", "guard_refusal", "guard_loop", "guard_instructions", "guard_chatter", "guard_language",
+    "guard_disagrees", "guard_check_failed",
+]  # fmt: skip
 """`guard_` and a guard: it refused the last draft."""
 
 WithoutText = Literal["no_suggestions", "no_draft"]
@@ -53,6 +57,8 @@ class Round(TypedDict):
     accepted: bool
     guard: NotRequired[Guard]
     """The guard that refused the draft, which was not judged then."""
+    remark: NotRequired[str]
+    """Why, where the guard's name does not say all."""
 
 
 class DraftView(ResponseView):
@@ -71,7 +77,14 @@ class DecisionView(DraftView):
     rounds: list[Round]
 
 
-class RefusedView(DraftView):
+class CheckedView(RequestView):
+    """What a check sees besides the response."""
+
+    references: NotRequired[list[str]]
+    """Answers known to be right, of which one is enough."""
+
+
+class RefusedView(DraftView, CheckedView):
     """What the guards see, and what a refused draft is recorded with."""
 
     rounds: list[Round]
@@ -160,10 +173,12 @@ def adopt(state: DraftView) -> dict[str, Any]:
     return {"response": state["draft"], "rounds": [_round(state, accepted=True)], "ending": "one_pass"}
 
 
-def refuse(state: RefusedView, guard: Guard) -> dict[str, Any]:
+def refuse(state: RefusedView, guard: Guard, remark: str = "") -> dict[str, Any]:
     """End a round whose draft a guard refuses: the current response stays."""
     done = _round(state, accepted=False)
     done["guard"] = guard
+    if remark:
+        done["remark"] = remark
     return {"rounds": [*state["rounds"], done], "ending": f"guard_{guard}"}
 
 

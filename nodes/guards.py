@@ -19,7 +19,8 @@ from fastchat.conversation import get_conv_template
 from langgraph.runtime import Runtime
 
 from nodes.agent import Node, request_values
-from nodes.decision import Guard, RefusedView, refuse
+from nodes.checks import Candidate, Check, Outcome, no_checks
+from nodes.decision import CheckedView, Guard, RefusedView, refuse
 from nodes.language import is_other_language
 from nodes.settings import AgentSettings
 from prompts.method import DEBATE, STEPS, TEMPLATES, Mode
@@ -353,6 +354,7 @@ def _own_texts(pack: Pack, mode: Mode, verdict: str, personas: Sequence[str]) ->
         for given in ("", _GAP):
             values: dict[str, Any] = dict.fromkeys(TEMPLATES[template].variables)
             values |= dict.fromkeys(shown, _GAP)
+            values |= dict.fromkeys(step.optional, given or None)
             if "debate" in shown:
                 values["debate"] = [_GAP] * len(DEBATE)
             prompt = pack.render(
@@ -835,7 +837,7 @@ _PASSED: dict[str, Any] = {"ending": None, "forward": None, "reversed": None}
 """A draft that goes on is a new one: in Studio the state may hold what was said of another."""
 
 
-def guards(mode: Mode) -> Node[RefusedView]:
+def guards(mode: Mode, check: Check = no_checks) -> Node[RefusedView]:
     """Create the node that lets a draft pass, or ends the exchange with its current response.
 
     It ends it too where the editor wrote nothing, or had nothing to write from.
@@ -846,13 +848,19 @@ def guards(mode: Mode) -> Node[RefusedView]:
         settings: AgentSettings = runtime.context
         if not state["draft"]:
             return {"ending": "no_suggestions" if advised and not state["suggestions"] else "no_draft"}
-        if settings.guards == "off":
+        if settings.guards == "on" and (guard := await refusal_of(state, settings)):
+            return refuse(state, guard)
+        outcome = await checked(state, state["draft"], settings, check)
+        if outcome is None or outcome.agrees:
             return _PASSED
+        return refuse(state, "check_failed" if outcome.agrees is None else "disagrees", outcome.remark)
+
+    async def refusal_of(state: RefusedView, settings: AgentSettings) -> Guard | None:
         told = instructions_of(await current_pack(settings.prompts), settings, mode)
         # Conversations are worked on in graph/, whose settings have the template.
         template = getattr(settings, "conversation_template", "")
         system, request = own_text(request_values(state)["request"], template)
-        guard = await refused_by(
+        return await refused_by(
             state["draft"],
             request,
             state["response"],
@@ -860,6 +868,14 @@ def guards(mode: Mode) -> Node[RefusedView]:
             f"{state['system']}\n{system}".strip(),
             state.get("suggestions", ""),
         )
-        return refuse(state, guard) if guard else _PASSED
 
     return node
+
+
+async def checked(state: CheckedView, response: str, settings: AgentSettings, check: Check) -> Outcome | None:
+    """Check a response as the settings say; None where there is nothing to check it by."""
+    if settings.check is None:
+        return None
+    record = {"id": state["id"], "exchange": state["exchange"]}
+    record |= {"request": state["instruction"], "input": state["input"]}
+    return await check(settings.check, Candidate(response, state.get("references", []), record))

@@ -1,6 +1,6 @@
 """The judge: compares the current response with the draft, once in each order."""
 
-from typing import Any
+from typing import Any, NotRequired
 
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
@@ -26,6 +26,7 @@ class JudgeView(ResponseView):
     """What the judge sees; the order decides which of the two responses comes first."""
 
     draft: str
+    reference: NotRequired[str]
 
 
 def judge(order: Order, ask: Ask) -> Node[JudgeView]:
@@ -38,7 +39,8 @@ def judge(order: Order, ask: Ask) -> Node[JudgeView]:
         first, second = state["response"], state["draft"]
         if order == "reversed":
             first, second = second, first
-        seen = {"persona": settings.persona("judge"), "response_1": first, "response_2": second}
+        seen: dict[str, Any] = {"persona": settings.persona("judge"), "reference": state.get("reference")}
+        seen |= {"response_1": first, "response_2": second}
         messages = await prompt(f"judge_{settings.verdict}", settings, state, **seen)
         first_line = (await current_pack(settings.prompts)).first_lines[f"judge_{settings.verdict}"]
         form = reply_form(first_line)

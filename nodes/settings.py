@@ -61,6 +61,14 @@ class AgentSettings(BaseModel):
         "paper's method.",
         json_schema_extra={"langgraph_nodes": ["guards"]},
     )
+    check: str | None = Field(
+        None,
+        min_length=1,
+        description="Refuse drafts whose final answer is not that of the record's reference, without asking "
+        "the judge: `exact` compares texts and numbers, `math` formulas too; a command gets the record as "
+        "JSON and ends with 0 where the draft agrees. Independent of `guards`.",
+        json_schema_extra={"langgraph_nodes": ["guards"]},
+    )
     memory_window: int = Field(
         0,
         ge=0,

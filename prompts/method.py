@@ -33,6 +33,8 @@ class Step:
     """Of a judge: the field of a round that holds its verdict."""
     continues: bool = False
     """Whether its messages follow the agent's own earlier ones, which hold the record already."""
+    optional: tuple[str, ...] = ()
+    """What its prompt may show besides, where a record has it and a pack shows it."""
 
     @property
     def templates(self) -> tuple[str, ...]:
@@ -42,6 +44,7 @@ class Step:
 
 _REPLY = ("response", "other_opening")
 _PAIR = ("response_1", "response_2")
+_RIGHT = ("reference",)
 _JUDGE = ("judge_compare", "judge_score")
 
 STEPS: Mapping[str, Step] = {
@@ -54,8 +57,16 @@ STEPS: Mapping[str, Step] = {
         Step("critical_free", "critical", "Critical debater, free debate", "speech", _REPLY, continues=True),
         Step("advisor", "advisor", "Advisor", "suggestions", ("response", "debate")),
         Step("editor", "editor", "Editor", "draft", ("suggestions", "response")),
-        Step("judge_forward", "judge", "Judge, current response first", "verdict", _PAIR, _JUDGE, "forward"),
-        Step("judge_reversed", "judge", "Judge, draft first", "verdict", _PAIR, _JUDGE, "reversed"),
+        Step(
+            *("judge_forward", "judge", "Judge, current response first", "verdict"),
+            *(_PAIR, _JUDGE, "forward"),
+            optional=_RIGHT,
+        ),
+        Step(
+            *("judge_reversed", "judge", "Judge, draft first", "verdict"),
+            *(_PAIR, _JUDGE, "reversed"),
+            optional=_RIGHT,
+        ),
     )
 }
 """The steps by name, in the order in which a round is read."""
@@ -80,6 +91,7 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "suggestions": ("advisor",),
     "response_1": ("editor",),
     "response_2": ("editor",),
+    "reference": (),
 }
 """What prompts may show besides the request, each with the steps whose replies it is made from."""
 
@@ -130,16 +142,17 @@ class TemplateContract:
     """For each way the modes use the template, which of `variables` hold something; the others are None. A
     template must show what holds something, because what an agent sees is part of the method."""
     continues: bool
-    """As for `Step`."""
+    """As for `Step`, like `optional`."""
+    optional: tuple[str, ...]
 
 
 def _contracts() -> Iterator[tuple[str, TemplateContract]]:
     for step in STEPS.values():
         cases = dict.fromkeys(mode.shown(step.name) for mode in MODES.values() if step.name in mode.steps)
         for template in step.templates:
-            yield template, TemplateContract(step.sees, tuple(cases), step.continues)
+            yield template, TemplateContract(step.sees, tuple(cases), step.continues, step.optional)
             if step.purpose == "verdict":
-                yield f"{template}_again", TemplateContract(step.sees, ((),), continues=True)
+                yield f"{template}_again", TemplateContract(step.sees, ((),), True, step.optional)
 
 
 TEMPLATES: Mapping[str, TemplateContract] = dict(_contracts())

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,12 @@ class Pack:
     folder: Path
     digest: str
     """The SHA-256 of its files, for the run's manifest. One that says what a pack without it says leaves no
-    trace."""
+    trace; nor do files `_reference*.jinja`, and the lines that include them, which say something only in a
+    run with references."""
+    digest_with_references: str
+    """The SHA-256 for the manifest of a run with references."""
+    shows_reference: frozenset[str]
+    """The templates that show the reference, where the record has one."""
     first_lines: Mapping[str, FirstLine]
     """The first line that each template of a judge asks for."""
     _templates: Mapping[str, Template] = field(repr=False)
@@ -109,8 +114,8 @@ class Pack:
         """Render the messages of one template.
 
         All variables in `TEMPLATES` and `COMMON` need a value, except `request`, which defaults to
-        instruction and input. `debate` is a list of the contributions in the order of `DEBATE`. Messages are
-        stripped.
+        instruction and input, and the optional ones, which default to None. `debate` is a list of the
+        contributions in the order of `DEBATE`. Messages are stripped.
 
         Raises:
             PackError: the result is not a prompt (text outside of messages, or the last one is not the
@@ -119,7 +124,8 @@ class Pack:
         """
         contract = TEMPLATES[template]
         values.setdefault("request", request_text(values["instruction"], values["input"]))
-        expected = {*COMMON, *contract.variables}
+        values = {**dict.fromkeys(contract.optional), **values}
+        expected = {*COMMON, *contract.variables, *contract.optional}
         if values.keys() != expected:
             raise TypeError(f"{template}: values differ: {sorted(values.keys() ^ expected)}")
         if values.get("debate") is not None:
@@ -220,21 +226,33 @@ def _load(folder: Path) -> Pack:
         if name + _ENDING in sources
     }
     reminders = {f"{name}_again{_ENDING}": _reminder(name, line) for name, line in first_lines.items()}
-    digest = hashlib.sha256()
-    for name, source in sources.items():
-        if source != reminders.get(name):
-            content = source.encode()
-            digest.update(f"{name} {len(content)}\n".encode() + content)
+    said = {name: source for name, source in sources.items() if source != reminders.get(name)}
+    without_references = {
+        name: _INCLUDED_REFERENCE.sub("", source)
+        for name, source in said.items()
+        if not name.startswith("_reference")
+    }
     for name, source in reminders.items():
         sources.setdefault(name, source)
     names = [name for name in TEMPLATES if name + _ENDING in sources]
     for name in names:
         _check_variables(environment, folder, sources, name)
     compiled = {name: environment.get_template(name + _ENDING) for name in names}
-    pack = Pack(folder.name, folder, digest.hexdigest(), first_lines, compiled)
-    for name in names:
-        _try(pack, name)
-    return pack
+    digests = (_digest(without_references), _digest(said))
+    pack = Pack(folder.name, folder, *digests, frozenset(), first_lines, compiled)
+    showing = [name for name in names if _try(pack, name)]
+    return replace(pack, shows_reference=frozenset(showing))
+
+
+_INCLUDED_REFERENCE = re.compile(r'^\{% include "_reference\w*\.jinja" %\}\n', re.MULTILINE)
+
+
+def _digest(sources: Mapping[str, str]) -> str:
+    digest = hashlib.sha256()
+    for name, source in sources.items():
+        content = source.encode()
+        digest.update(f"{name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
 
 
 def _read(folder: Path) -> dict[str, str]:
@@ -272,7 +290,9 @@ def _check_variables(
     environment: Environment, folder: Path, sources: Mapping[str, str], template: str
 ) -> None:
     """Reject unknown variables in the template and in every file it includes or imports."""
-    known = {*COMMON, *TEMPLATES[template].variables, *BLOCKS, *environment.globals}
+    contract = TEMPLATES[template]
+    own = (*COMMON, *contract.variables, *contract.optional)
+    known = {*own, *BLOCKS, *environment.globals}
     used: dict[str, set[str]] = {}
     waiting = [template + _ENDING]
     while waiting:
@@ -293,7 +313,7 @@ def _check_variables(
                     f"it can only include *{_ENDING} files of its own folder, named in quotes"
                 )
             waiting.append(reference)
-    among = ", ".join((*COMMON, *TEMPLATES[template].variables))
+    among = ", ".join(own)
     for name, variables in used.items():
         for variable in sorted(variables - known):
             raise PackError(
@@ -359,14 +379,20 @@ def _literal(text: str) -> str:
     return f"{{{{ {json.dumps(text, ensure_ascii=False)} }}}}"
 
 
-def _try(pack: Pack, template: str) -> None:
-    """Render every case the modes can ask for, with and without input and system prompt."""
+def _try(pack: Pack, template: str) -> bool:
+    """Render every case the modes can ask for, with and without input, system prompt and what is optional.
+
+    Return whether what is optional is always shown.
+    """
     contract = TEMPLATES[template]
-    for case, system, input in itertools.product(contract.cases, ("", "The system."), ("", "The input.")):
+    shows_optional = bool(contract.optional)
+    optional = [{}, {name: f"The {name}." for name in contract.optional}] if contract.optional else [{}]
+    cases = itertools.product(contract.cases, ("", "The system."), ("", "The input."), optional)
+    for case, system, input, more in cases:
         given: dict[str, Any] = {name: f"The {name}." for name in contract.variables if name in case}
         if "debate" in given:
             given["debate"] = [f"The {name}." for name in DEBATE]
-        values = dict.fromkeys(contract.variables) | given
+        values = dict.fromkeys(contract.variables) | given | more
         record = {"instruction": "The instruction.", "input": input}
         messages = pack.render(template, persona="The persona.", system=system, **record, **values)
         text = "\n".join(message["content"] for message in messages)
@@ -379,8 +405,10 @@ def _try(pack: Pack, template: str) -> None:
                     f"{pack.folder / template}{_ENDING} does not show {name}, "
                     "which this agent must see; show it in one of its messages"
                 )
+        shows_optional = shows_optional and all(value in text for value in more.values())
         if not all(message["content"] for message in messages):
             raise PackError(f"{pack.folder / template}{_ENDING}: a message is empty; leave it out")
+    return shows_optional
 
 
 def _collector(messages: list[Message], role: MessageRole) -> Callable[..., str]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from reporting.labels import AGREEMENT, USER_AGREES, dollars
+from reporting.labels import AGREEMENT, CHECKING, USER_AGREES, dollars
 from reporting.run import Run
 from reporting.snapshot import Snapshot
 from reporting.statistics import ModeStatistics
@@ -68,6 +68,13 @@ def of_mode(mode: str, found: ModeStatistics) -> list[Metric]:
     if judging and judging.agreement is not None:
         hint = "Rounds in which both orders agree, of those where both can be read."
         metrics.append(Metric(f"{judging.agreement:.0%}", AGREEMENT, hint))
+    if (checking := found.checking) and checking.checked:
+        agree = f"{checking.final_agrees / checking.checked:.0%}"
+        hint = (
+            f"{checking.final_agrees:,} of {checking.checked:,} that were checked; of the original responses "
+            f"{checking.original_agrees:,}."
+        )
+        metrics.append(Metric(agree, CHECKING["final_agrees"], hint))
     if deciding and deciding.agreement is not None:
         hint = (
             f"The share of accepted results, of {deciding.compared:,} that the judge decided and a user "

@@ -24,6 +24,8 @@ ENDINGS = {
     "guard_instructions": "draft refused: it repeats its instructions",
     "guard_chatter": "draft refused: chatter around the answer",
     "guard_language": "draft refused: another language",
+    "guard_disagrees": "draft refused: the check says it is wrong",
+    "guard_check_failed": "draft refused: the check came to no result",
     "no_suggestions": "no usable suggestions",
     "no_draft": "no usable draft",
     "failed": "failed",
@@ -51,6 +53,16 @@ AGREEMENT = "agreement of readable verdicts"
 
 USER_AGREES = "user and judge agree"
 """The share of results that users accepted, of those that the judge decided too."""
+
+CHECKING = {
+    "with_reference": "exchanges with a reference",
+    "original_agrees": "original responses that pass the check",
+    "final_agrees": "final responses that pass the check",
+    "no_result": "checks of the original without a result",
+}
+"""References and checks, by the fields of `reporting.statistics.Checking`."""
+
+REFERENCE = "Reference, shown to the judge"
 
 NO_PRICE = "no price list has {model} at {address}"
 """Why the price of a model is unknown."""
@@ -137,7 +149,8 @@ def round_outcome(done: Mapping[str, Any]) -> str:
     """Describe how a round was decided, with the points of draft and current response."""
     points = done["points"]
     if guard := done.get("guard"):
-        return refused(guard)
+        remark = done.get("remark")
+        return f"{refused(guard)} ({remark})" if remark else refused(guard)
     if done["forward"] is None:
         return "not judged"
     score = f" ({_points(points['draft'], points['current'])})" if points else ""

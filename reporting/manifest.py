@@ -37,6 +37,8 @@ class DataFacts(TypedDict):
     """How many responses have thoughts."""
     types: NotRequired[str | None]
     """The schema of Parquet and Arrow data, see `samples.parquet_types`."""
+    reference: NotRequired[str]
+    """The field of the right answers."""
 
 
 class PackFacts(TypedDict):
@@ -97,20 +99,24 @@ def new_manifest(data: DataSet, checked: Checked, settings: Settings, modes: Seq
         PackError: the prompt pack cannot be used.
     """
     pack = load_pack(settings.prompts, modes)
+    facts = DataFacts(
+        path=str(data.path),
+        sha256=checked.sha256,
+        records=checked.count,
+        format=data.format,
+        layout=data.layout,
+        thinking=checked.thinking,
+        types=data.types(),
+    )
+    digest = pack.digest
+    if data.reference:
+        facts["reference"], digest = data.reference, pack.digest_with_references
     return Manifest(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        data=DataFacts(
-            path=str(data.path),
-            sha256=checked.sha256,
-            records=checked.count,
-            format=data.format,
-            layout=data.layout,
-            thinking=checked.thinking,
-            types=data.types(),
-        ),
+        data=facts,
         modes=list(modes),
         settings=settings.model_dump(mode="json"),
-        prompts=PackFacts(pack=pack.name, sha256=pack.digest),
+        prompts=PackFacts(pack=pack.name, sha256=digest),
         versions={package: version(package) for package in PACKAGES},
     )
 
@@ -176,7 +182,10 @@ def differences(one: Manifest, other: Manifest) -> Iterator[tuple[str, str, str]
         if one["data"][key] != other["data"][key]:
             there, here = (f"{m['data']['path']} ({m['data'][key]:.12})" for m in (one, other))
             yield "data", there, here
-    if one["prompts"]["sha256"] != other["prompts"]["sha256"]:
+    fields = [manifest["data"].get("reference") for manifest in (one, other)]
+    if fields[0] != fields[1]:
+        yield "reference", _brief(fields[0]), _brief(fields[1])
+    elif one["prompts"]["sha256"] != other["prompts"]["sha256"]:
         there, here = (f"{m['prompts']['pack']} ({m['prompts']['sha256']:.12})" for m in (one, other))
         yield "texts of the prompts", there, here
     if one["modes"] != other["modes"]:

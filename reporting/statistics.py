@@ -83,6 +83,20 @@ class Deciding:
 
 
 @dataclass(slots=True)
+class Checking:
+    """References, and what the check (`check`) says of the responses of exchanges that did not fail."""
+
+    with_reference: int
+    """Exchanges with one."""
+    checked: int
+    """Exchanges whose original response was checked; without a reference only by a command."""
+    original_agrees: int
+    final_agrees: int
+    no_result: int
+    """Exchanges in which the check of the original came to no result."""
+
+
+@dataclass(slots=True)
 class ModeStatistics:
     """The outcome of one mode."""
 
@@ -106,6 +120,8 @@ class ModeStatistics:
     judging: Judging | None
     deciding: Deciding | None
     """None if nothing was decided."""
+    checking: Checking | None
+    """None if there was no reference and nothing was checked."""
 
 
 @dataclass(slots=True)
@@ -234,6 +250,7 @@ def _mode(connection: Connection, mode: str) -> ModeStatistics:
         lengths=_lengths(connection, mode),
         judging=_judging(connection, mode),
         deciding=_deciding(connection, mode),
+        checking=_checking(connection, mode),
     )
 
 
@@ -295,6 +312,21 @@ def _deciding(connection: Connection, mode: str) -> Deciding | None:
         compared=compared.total(),
         agreement=_ratio(compared["accepted"], compared.total()),
     )
+
+
+_CHECKING = "SELECT referenced, checked, original, final, exchanges FROM reference_totals WHERE mode = :mode"
+
+
+def _checking(connection: Connection, mode: str) -> Checking | None:
+    found, any_ = Checking(0, 0, 0, 0, 0), 0
+    for referenced, checked, original, final, number in connection.execute(text(_CHECKING), {"mode": mode}):
+        any_ += number
+        found.with_reference += number * referenced
+        found.checked += number * checked
+        found.original_agrees += number * (original == 1)
+        found.final_agrees += number * (final == 1)
+        found.no_result += number * (checked and original == -1)
+    return found if any_ else None
 
 
 _LENGTHS = """

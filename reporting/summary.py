@@ -6,7 +6,8 @@ It stays as it is from version to version, except for new fields:
   `later`: limits on replies that it continued with, each with its time (`at`, `max_tokens`).
 - `samples`: `records` in the data, `finished` in at least one mode, `skipped`, and `skipped_by_reason`.
 - `modes`: by mode the fields of `reporting.statistics.ModeStatistics`, with those of `Lengths`, `Judging`
-  (null in modes without a judge) and `Deciding` (null where no user has decided anything), and `calls`, with
+  (null in modes without a judge), `Deciding` (null where no user has decided anything) and `Checking` (null
+  where there was neither a reference nor a check), and `calls`, with
   those of `CallTotals` but the 95th percentile.
 - `calls`: `total`, `by_role` and `by_model`, each with the fields of `reporting.statistics.CallTotals`.
 

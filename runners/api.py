@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from models.token_counter import asking_server
 from models.tracing import start_tracing
 from prompts.pack import held_pack
 from reporting.manifest import Manifest, read_manifest, reply_limits
+from runners.checking import working_checks
 from runners.engine import Engine, Tally
 from runners.folder import locked, prepare
 from runners.plan import Plan, make_plan
@@ -38,6 +39,7 @@ def run(
     columns: Mapping[str, str] | None = None,
     improve: str | None = None,
     skip_bad: bool = False,
+    reference: str | None = None,
     start: int = 0,
     stop: int | None = None,
     retry_failed: bool = False,
@@ -64,6 +66,7 @@ def run(
             also input, system, history and id.
         improve: which response of preference records to work on: chosen or rejected.
         skip_bad: pass over records that cannot be read, and leave them as they are.
+        reference: the field of an answer known to be right, which the judge is shown and nobody else.
         start: the first record to work on, counted from 0.
         stop: the record to stop before.
         retry_failed: work again on samples that failed before.
@@ -71,12 +74,13 @@ def run(
 
     Raises:
         DataError, PackError, RunError, LedgerError: nothing was started.
-        RunStopped: the run cannot continue; finished work is kept. Its subclasses MissingKey, MissingExtra
-            and ProxyUnusable are raised before the start.
+        RunStopped: the run cannot continue; finished work is kept. Its subclasses MissingKey, MissingExtra,
+            ProxyUnusable and CheckUnusable are raised before the start.
         RuntimeError: an event loop is running; use `arun`.
     """
     given = {"modes": modes, "start": start, "stop": stop, "retry_failed": retry_failed}
     given |= {"format": format, "columns": columns, "improve": improve, "skip_bad": skip_bad}
+    given |= {"reference": reference}
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -96,6 +100,7 @@ async def arun(
     columns: Mapping[str, str] | None = None,
     improve: str | None = None,
     skip_bad: bool = False,
+    reference: str | None = None,
     start: int = 0,
     stop: int | None = None,
     retry_failed: bool = False,
@@ -108,6 +113,7 @@ async def arun(
     """
     given = {"modes": modes, "start": start, "stop": stop, "retry_failed": retry_failed}
     given |= {"format": format, "columns": columns, "improve": improve, "skip_bad": skip_bad}
+    given |= {"reference": reference}
     await execute(*_planned(data, folder, settings, limits, notify, given), notify=notify, policy=policy)
     return load_run(folder)
 
@@ -152,10 +158,15 @@ async def execute(
     """
     keys = plan.load_keys()
     tally = Tally(samples=plan.expected(manifest["data"]["records"]), modes=plan.modes)
-    with locked(folder), held_pack(plan.settings.prompts):
+    async with AsyncExitStack() as stack:
+        checks = await stack.enter_async_context(working_checks(plan))
+        stack.enter_context(locked(folder))
+        stack.enter_context(held_pack(plan.settings.prompts))
         ledger = prepare(folder, manifest)
         began_with = reply_limits(read_manifest(folder))[0]
-        engine = Engine(plan, ledger, keys, tally, notify=notify, began_with=began_with, policy=policy)
+        engine = Engine(
+            plan, ledger, keys, tally, checks, notify=notify, began_with=began_with, policy=policy
+        )
         main, interrupted = asyncio.current_task(), False
 
         def interrupt() -> None:

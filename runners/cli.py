@@ -83,13 +83,15 @@ def _report(error: Exception) -> int:
     from models.errors.exceptions import MissingExtra, RunStopped
     from models.keys import MissingKey
     from models.providers.proxies import ProxyUnusable
+    from nodes.checks import CheckUnusable
     from prompts.pack import PackError
     from reporting.manifest import RunError
     from samples.sample import DataError
 
     # Errors that the user can correct.
-    usage_errors = (DataError, PackError, RunError, LedgerError, MissingKey, MissingExtra, ProxyUnusable)
-    if isinstance(error, usage_errors):
+    usage_errors = (DataError, PackError, RunError, LedgerError)
+    unusable = (MissingKey, MissingExtra, ProxyUnusable, CheckUnusable)
+    if isinstance(error, (*usage_errors, *unusable)):
         return _ended(f"coevol: {error}", 2)
     if isinstance(error, RunStopped):
         return _ended(f"coevol: stopped: {error}", 3)

@@ -12,7 +12,7 @@ from ledger.decisions import DecisionKind
 from models.providers.rehearsal import NOTICE
 from models.settings import ModelSettings
 from nodes.decision import STOPPED
-from reporting.labels import AGREEMENT, DECISIONS, ENDINGS, JUDGING, USER_AGREES, is_judged, plural
+from reporting.labels import AGREEMENT, CHECKING, DECISIONS, ENDINGS, JUDGING, USER_AGREES, is_judged, plural
 from reporting.manifest import LaterLimit, RunError, is_rehearsed
 from runners.contamination import COLUMN
 from runners.provenance import COLUMNS, PREFIX, public_model, public_name
@@ -181,6 +181,8 @@ def source_rows(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "data", code(path if path.startswith(HUB) else Path(path).name)
     yield "SHA-256", code(data["sha256"])
     yield "records", f"{data['records']:,} {data['format']}"
+    if reference := data.get("reference"):
+        yield "field of the right answers", code(reference)
     yield "prompts", code(public_name(made["prompts"]["pack"]))
     yield "run created", made["created"]
     yield "coevol", made["versions"]["coevol"]
@@ -202,6 +204,8 @@ def settings_rows(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     }
     for name, value in settings.items():
         if name not in left_out and value is not None:
+            if name == "check":  # paths of this machine say nothing elsewhere
+                value = " ".join(word.rpartition("/")[2] for word in value.split())
             value = public_name(value) if name == "tokenizer" else value
             yield name, code(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
@@ -244,6 +248,11 @@ def number_rows(run: Mapping[str, Any], mode: str) -> Iterator[tuple[str, str]]:
         yield JUDGING["accepted"], _share(judging["accepted"], judging["rounds"])
         yield AGREEMENT, _figure(judging["agreement"], ".0%")
         yield JUDGING["contradicted"], _share(judging["contradicted"], judging["rounds"])
+    if checking := numbers["checking"]:
+        yield CHECKING["with_reference"], _share(checking["with_reference"], exchanges)
+        if checked := checking["checked"]:
+            yield CHECKING["original_agrees"], f"{checking['original_agrees']:,} of {checked:,}"
+            yield CHECKING["final_agrees"], f"{checking['final_agrees']:,} of {checked:,}"
     if deciding := numbers["deciding"]:
         for kind, label in DECISIONS.items():
             yield f"by users: {label}", f"{deciding[kind]:,}"

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast, get_args
 
 from langchain_core.runnables import RunnableConfig
@@ -27,11 +28,13 @@ from models.limits.rate_limiter import WaitReason
 from models.policy import GatewayPolicy
 from models.routing.circuit_breaker import Outage
 from models.tracing import sample_config
+from nodes.checks import Candidate, Check, Outcome, is_command
 from nodes.decision import WithoutText, favoured_position
 from prompts.method import MODES
 from reporting.cost import budget
 from reporting.failures import why_nothing_written
 from reporting.labels import failure_label, is_judged, shorten
+from runners.checking import of_record
 from runners.plan import Plan
 from samples.sample import DataError, Sample
 from samples.tokens import estimate_tokens
@@ -86,6 +89,7 @@ class Engine:
         ledger: Ledger,
         keys: Keys,
         tally: Tally,
+        checks: Check,
         *,
         notify: Callable[[str], None],
         began_with: int,
@@ -94,6 +98,8 @@ class Engine:
         self._plan = plan
         self._ledger = ledger
         self._tally = tally
+        self._checks = checks
+        self._at_work: dict[tuple[str, str], Sample] = {}
         self._recorded: dict[tuple[str, str], dict[tuple[int, int, str, int, str], RecordedReply]] = {}
         self._resuming = ledger.has_calls()
         self._judged, self._unread = ledger.judged_rounds()
@@ -119,8 +125,9 @@ class Engine:
             began_with=began_with,
         )
         self._graphs: dict[str, tuple[ExchangeGraph, ConversationGraph]] = {
-            mode: (exchange_graph(MODES[mode], self._speak), conversation_graph(MODES[mode], self._speak))
+            mode: (exchange_graph(*parts), conversation_graph(*parts))
             for mode in plan.modes
+            for parts in [(MODES[mode], self._speak, partial(self._check, mode))]
         }
         self._stopped: RunStopped | LedgerError | None = None
 
@@ -208,6 +215,7 @@ class Engine:
 
     async def _evolve(self, sample: Sample, mode: str) -> Result:
         key = (sample.id, mode)
+        self._at_work[key] = sample
         if self._resuming:
             self._recorded[key] = self._ledger.replies(*key)
         traced = sample_config(self._ledger.path.absolute().parent.name, sample.id, mode)
@@ -217,6 +225,7 @@ class Engine:
                 await self._gateway.drain(sample.id)
         finally:
             self._recorded.pop(key, None)
+            self._at_work.pop(key, None)
         return _result(mode, outcome)
 
     async def _finish(self, sample: Sample, result: Result) -> None:
@@ -284,6 +293,14 @@ class Engine:
         if self._nothing_written and not self._with_draft and self._without_draft >= least:
             self.stop(RunStopped(_no_drafts(self._without_draft, why_nothing_written(self._ledger))))
 
+    async def _check(self, mode: str, check: str, candidate: Candidate) -> Outcome | None:
+        if is_command(check):
+            if self._plan.data.reference and not candidate.references:
+                return None
+            sample = self._at_work[candidate.record["id"], mode]
+            candidate = of_record(candidate, sample, candidate.record["exchange"])
+        return await self._checks(check, candidate)
+
     def _speak(self, call: Call, settings: Settings) -> Any:
         return self._gateway.ask(call)
 
@@ -339,10 +356,12 @@ async def evolve_sample(
                 instruction=only.instruction,
                 input=only.input,
                 output=only.response,
+                references=list(only.references),
             )
             result: Any = await exchange.ainvoke(record, config, context=settings)
             return [result]
-        turns = cast(ConversationRecord, {**sample.record, "id": sample.id})
+        references = [list(each.references) for each in sample.exchanges]
+        turns = cast(ConversationRecord, {**sample.record, "id": sample.id, "references": references})
         state: Any = await conversation.ainvoke(turns, config, context=settings)
         results: list[ExchangeResult] = state["results"]
         return results

@@ -243,6 +243,8 @@ class Selection:
 
     def _write(self, target: Path, mode: str, form: Any, wanted: Pairs, *, marks: bool) -> "Export":
         made = self.opened.manifest
+        reference = made["data"].get("reference")
+        spared = (*self.not_stale, *([reference] if reference else ()))
         work = Export(
             self.opened.ledger,
             mode,
@@ -250,7 +252,7 @@ class Selection:
             self.only_accepted,
             wanted,
             self.decisions,
-            Neighbors(self.thoughts, self.stale, self.not_stale),
+            Neighbors(self.thoughts, self.stale, spared),
             recorded_settings(made)["thoughts"] == "text",
             Provenance(made, mode, endpoints(made)) if self.with_provenance else None,
             Screen(self.benchmarks, marks=self.marks_contaminated) if self.benchmarks else None,

@@ -36,7 +36,8 @@ def checked_before(folder: Path, data: DataSet) -> Checked | None:
         return None
     before = made["data"]
     same_program = made["versions"].get("coevol") == version("coevol")
-    if same_program and (before["format"], before["layout"]) == (data.format, data.layout):
+    same_fields = before.get("reference") == data.reference
+    if same_program and same_fields and (before["format"], before["layout"]) == (data.format, data.layout):
         return Checked(before["records"], before["sha256"], before.get("thinking", 0))
     return None
 

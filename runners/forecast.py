@@ -265,7 +265,8 @@ class _Simulation:
     async def run(self, sample: Sample, settings: Settings) -> Share:
         """Return what a sample takes."""
         self._share = Share()
-        settings = settings.model_copy(update={"guards": "off"})  # the drafts here are no text
+        # The drafts here are no text.
+        settings = settings.model_copy(update={"guards": "off", "check": None})
         for done in await evolve_sample(sample, *self._graphs, settings):
             if "failure" in done:  # without any model
                 raise RunStopped(f"sample {sample.id} cannot be worked on: {done['failure']['message']}")

@@ -103,6 +103,12 @@ def data_options(command: Command) -> Command:
                 help="Which response of preference records to work on, or which of labeled records.",
             ),
             click.option(
+                "--reference",
+                metavar="FIELD",
+                help="The field of an answer known to be right, of the record or of a response's turn, which "
+                "the judge is shown and nobody else.",
+            ),
+            click.option(
                 "--skip-bad",
                 is_flag=True,
                 help="Pass over records that cannot be read: they stay as they are, and are counted.",
@@ -177,13 +183,20 @@ def _field_options(model: type[BaseModel]) -> list[Callable[[Any], Any]]:
             name,
             default=None,  # to tell a value in the file from one given here
             type=_number(info),
-            metavar={"budget": "DOLLARS", "max_failures": "SHARE", "tokenizer": "FILE|NAME"}.get(name)
-            or _metavar(info),
+            metavar=_METAVARS.get(name) or _metavar(info),
             help=_help(name, info),
         )
         for name, info in model.model_fields.items()
         if name not in own
     ]
+
+
+_METAVARS = {
+    "budget": "DOLLARS",
+    "max_failures": "SHARE",
+    "tokenizer": "FILE|NAME",
+    "check": "exact|math|COMMAND",
+}
 
 
 def settings_from(given: Mapping[str, Any]) -> tuple[Settings, Limits]:

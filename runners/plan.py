@@ -1,6 +1,6 @@
 """What a run is to do: data, modes, settings and limits, checked before the first call."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +14,9 @@ from models.providers.proxies import check_proxies
 from models.providers.rehearsal import NOTICE
 from models.settings import ROLES, Limits, located
 from models.token_counter import AUTO, ESTIMATE, estimate_notice, load_tokenizer
+from nodes.checks import require_check
 from prompts.method import MODES
+from prompts.pack import load_pack
 from reporting.cost import unpriced
 from reporting.labels import NO_PRICE
 from reporting.manifest import Manifest, RunError, new_manifest, read_manifest, settings_to_resume
@@ -59,9 +61,22 @@ class Plan:
     def notices(self) -> list[str]:
         """Return what a user should know before the run."""
         found = [NOTICE] * self.is_rehearsed + notices(self.settings)
+        if self.data.reference:
+            found += self._hidden_reference()
         if self.data.format != "alpaca" and self.settings.max_exchanges is None:
             found += filter(None, [estimate_notice(self.settings, self.settings.tokenizer)])
         return found
+
+    def _hidden_reference(self) -> Iterator[str]:
+        template = f"judge_{self.settings.verdict}"
+        if not any(MODES[mode].is_judged for mode in self.modes):
+            if not self.settings.check:
+                yield "--reference is of no use here: these modes have no judge, and there is no --check"
+        elif template not in load_pack(self.settings.prompts, self.modes).shows_reference:
+            yield (
+                f"the prompt pack {self.settings.prompts} does not show the reference to the judge: "
+                f"{template}.jinja has no {{{{ reference }}}}"
+            )
 
     def resuming(self, folder: Path) -> Self:
         """Return the plan with the settings as the run in a folder began with them, if there is one."""
@@ -117,6 +132,7 @@ def make_plan(
     columns: Mapping[str, str] | None = None,
     improve: Any = None,
     skip_bad: bool = False,
+    reference: str | None = None,
     start: int = 0,
     stop: int | None = None,
     retry_failed: bool = False,
@@ -125,7 +141,8 @@ def make_plan(
 
     Raises:
         UsageError: an argument cannot be used, a mode is unknown, or a budget cannot be kept.
-        MissingExtra: a tokenizer is given, and its library is not installed.
+        MissingExtra: a tokenizer or a check is given, and its library is not installed.
+        CheckUnusable: the command of a check is not found.
         DataError: the data cannot be read.
     """
     for value, kind in ((settings, Settings), (limits, Limits)):
@@ -140,6 +157,11 @@ def make_plan(
         raise UsageError("columns (--columns) take the place of a format (--format): give one of them")
     if improve not in (None, *SIDES):
         raise UsageError(f"improve is {' or '.join(SIDES)}, not {improve!r}")
+    if reference is not None and not (isinstance(reference, str) and reference):
+        raise UsageError(f"reference (--reference) is the name of a field, not {reference!r}")
+    if settings.check in ("exact", "math") and not reference:
+        raise UsageError(f"--check {settings.check} needs the field of the right answers: --reference FIELD")
+    require_check(settings.check)
     if isinstance(modes, str):
         raise UsageError(f"modes is a list: give modes=[{modes!r}]")
     if not modes or (unknown := [mode for mode in modes if mode not in MODES]):
@@ -164,7 +186,7 @@ def make_plan(
         except ValueError as error:
             raise UsageError(str(error)) from None
     chosen = [mode for mode in MODES if mode in modes]
-    opened = open_data(data, format, columns=columns, improve=improve, skip_bad=skip_bad)
+    opened = open_data(data, format, columns=columns, improve=improve, skip_bad=skip_bad, reference=reference)
     opened.thoughts = settings.thoughts
     return Plan(opened, chosen, settings, limits, start, stop, retry_failed)
 

@@ -94,6 +94,8 @@ class _Story:
                 self._part("Response, not worked on", exchange.response)
 
     def _exchange(self, mode: str, exchange: Exchange, outcome: Mapping[str, Any]) -> None:
+        if reference := outcome.get("reference"):
+            self._part(labels.REFERENCE, reference)
         self._part("Original response", exchange.response)
         rounds = {done["round"]: done for done in outcome["rounds"]}
         debate = transcript(self._calls.get(mode, []), outcome, mode)

@@ -12,6 +12,7 @@ from rich.text import Text
 from reporting.comparison_table import COUNT, DECIMAL, GROWTH, PAIR_FILTERS, PERCENT, compare, open_both, rows
 from reporting.labels import (
     AGREEMENT,
+    CHECKING,
     DECISIONS,
     ENDINGS,
     JUDGING,
@@ -175,6 +176,17 @@ def _results(modes: Mapping[str, Any]) -> Table:
             )
             row(f"{_INDENTED.get(name, '  ')}{label}", values)
         row(f"  {AGREEMENT}", (PERCENT.text((mode["judging"] or {}).get("agreement")) for mode in each))
+    if any(mode["checking"] for mode in each):
+        table.add_row()
+        checking = [mode["checking"] or dict.fromkeys(("checked", *CHECKING), 0) for mode in each]
+        counts(CHECKING["with_reference"], [of["with_reference"] for of in checking], exchanges)
+        if any(of["checked"] for of in checking):
+            wholes = [of["checked"] for of in checking]
+            row("exchanges checked", (f"{number:,}" for number in wholes))
+            for name in ("original_agrees", "final_agrees", "no_result"):
+                numbers = [of[name] for of in checking]
+                if name != "no_result" or any(numbers):
+                    counts(f"  {CHECKING[name]}", numbers, wholes)
     if any(mode["deciding"] for mode in each):
         table.add_row()
         deciding = [

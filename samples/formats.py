@@ -15,6 +15,7 @@ from typing import Any, get_args
 from samples import alpaca, layouts
 from samples.fields import Parsed, is_missing, join_distinct, media_reason, why_unreadable
 from samples.neighbors import Neighbors
+from samples.references import with_references
 from samples.reply import without_marks
 from samples.sample import DataError, Format, Sample
 from samples.thoughts import Thoughts, rewritten, thoughts_beside, with_thoughts, without_thoughts
@@ -76,10 +77,20 @@ def parse_record(record: dict[str, Any], format: str, thoughts: Thoughts = "keep
 
 
 def make_sample(
-    position: int, sample_id: str, record: dict[str, Any], format: str, thoughts: Thoughts = "keep"
+    position: int,
+    sample_id: str,
+    record: dict[str, Any],
+    format: str,
+    thoughts: Thoughts = "keep",
+    reference: str | None = None,
 ) -> Sample:
-    """Return the sample of a record. Raises DataError as `parse_record` does, whose `thoughts` it takes."""
+    """Return the sample of a record; `reference` is the field of its references.
+
+    Raises DataError as `parse_record` does, whose `thoughts` it takes.
+    """
     found = parse_record(record, format, thoughts)
+    if reference and not found.skip:
+        found = with_references(found, record, reference)
     as_read = found.skip is not None or not found.thinking or thoughts == "text"
     if as_read and (format in ("sharegpt", "messages") or (format == "alpaca" and len(found.exchanges) < 2)):
         return Sample(position, sample_id, format, record, found.system, found.exchanges, found.skip)  # type: ignore[arg-type]

@@ -12,17 +12,19 @@ from typing import Any
 
 from samples.fields import field_names, is_missing, json_type, why_unreadable
 from samples.files import records
-from samples.formats import READ_FORMATS, check_record, make_sample, unreadable_sample
+from samples.formats import READ_FORMATS, check_record, make_sample, parse_record, unreadable_sample
 from samples.layouts import (
     LISTS,
     Side,
     candidates,
     columns_layout,
+    columns_of,
     describe,
     id_field,
     is_preference,
     preference_layout,
 )
+from samples.references import fields_of_turn, has_reference, refuse_part, with_references
 from samples.sample import DataError, Sample
 from samples.sources import Shard, Source, find_source, stamp_of
 from samples.thoughts import WHAT_BECOMES, Thoughts
@@ -65,12 +67,31 @@ class _Found:
     """The position of the first record that cannot be read, and the reason."""
     unreadable: Counter[str] = field(default_factory=Counter)
     """How many records cannot be read, by the reason."""
+    _has_reference: bool = False
     examples: dict[str, list[int]] = field(default_factory=dict)
     """The positions of the first ones of each reason."""
     repeats: bytearray = field(default_factory=bytearray)
     """For each position 1 if an earlier record has the same id; empty if none has."""
+    without_reference: int = 0
+    """How many records that are worked on have no reference."""
+    no_reference: str = ""
+    """What the first of them has; and nothing once one with a reference was found."""
     numbered: frozenset[int] = frozenset()
     """The hashes of ids that look as if a position had been appended."""
+
+    def look_for_reference(self, record: dict[str, Any], format: str, field: str) -> None:
+        """Count a record that is worked on and has no reference."""
+        parsed = parse_record(record, format)
+        if parsed.skip:
+            return
+        if has_reference(with_references(parsed, record, field)):
+            self.no_reference, self._has_reference = "", True
+            return
+        self.without_reference += 1
+        if not self._has_reference and not self.no_reference:
+            turns = {name: None for place in parsed.responses for name in fields_of_turn(record, place)}
+            of_turns = f", and its responses have {field_names(turns)}" if turns else ""
+            self.no_reference = f"{field_names(record)}{of_turns}"
 
     def object_to(self, position: int, reason: str) -> None:
         """Count a record that cannot be read."""
@@ -96,6 +117,8 @@ class DataSet:
     """Whether the format was detected and not given."""
     thoughts: Thoughts = "keep"
     """How responses are read that have thoughts, see `samples.thoughts`."""
+    reference: str | None = None
+    """The field of answers known to be right, of the record or of a response's turn."""
     _found: _Found | None = field(default=None, repr=False, compare=False)
     _reading: Shard | None = field(default=None, repr=False, compare=False)
 
@@ -136,6 +159,11 @@ class DataSet:
             self._found = self._look()
             if self._found.unreadable and not self.skip_bad:
                 raise self._first_error(self._found)
+            if self._found.no_reference:
+                raise DataError(
+                    f'no record has a reference in "{self.reference}" (--reference); the first has '
+                    f"{self._found.no_reference}"
+                )
             return Checked(self._found.count, sha256.result(), self._found.thinking)
 
     def notices(self) -> list[str]:
@@ -154,6 +182,11 @@ class DataSet:
                 lines.append(f"  {count:,}: {reason} (record {examples}{', …' * (count > _EXAMPLES)})")
             if len(found.unreadable) > _REASONS:
                 lines.append(f"  and others, for {len(found.unreadable) - _REASONS:,} other reasons")
+        if found.without_reference:
+            lines.append(
+                f'records without a reference in "{self.reference}": {found.without_reference:,} of '
+                f"{found.count:,}; they are worked on without one"
+            )
         if repeated := sum(found.repeats):
             first = found.repeats.index(1)
             name = self._id(first, next(islice(self._records(), first, None)))
@@ -175,7 +208,7 @@ class DataSet:
             sample_id = self._id(position, record)
             _, reason = _own_id(record, self._id_field)
             try:
-                sample = make_sample(position, sample_id, record, self.format, self.thoughts)
+                sample = make_sample(position, sample_id, record, self.format, self.thoughts, self.reference)
             except DataError as error:
                 reason = why_unreadable(record) or str(error)
             if reason is None:
@@ -209,6 +242,9 @@ class DataSet:
                     found.thinking += check_record(record, self.format)
             except DataError as error:
                 objection = why_unreadable(record) or str(error)
+            else:
+                if check and self.reference:
+                    found.look_for_reference(record, self.format, self.reference)
             if objection is not None:
                 found.object_to(position, objection)
             if own is not None:
@@ -255,6 +291,7 @@ def open_data(
     columns: Mapping[str, str] | None = None,
     improve: Side | None = None,
     skip_bad: bool = False,
+    reference: str | None = None,
 ) -> DataSet:
     """Open a data set. With "auto", its format is detected from the first record.
 
@@ -264,6 +301,7 @@ def open_data(
         columns: the fields of another format: request, response, and others of `samples.layouts.Columns`.
         improve: which response of preference records, or which ones by their label, to work on.
         skip_bad: see `DataSet.skip_bad`.
+        reference: see `DataSet.reference`.
 
     Reads only the beginning of the data. Raises DataError if that is not a data set.
     """
@@ -277,9 +315,11 @@ def open_data(
     reason = ""
     for position, record in enumerate(islice(beginning, _LOOKED_AT)):
         first = record
-        found, objection = _format(record, format, improve)
+        found, objection = _format(record, format, improve, reference)
         if found is not None:
-            return DataSet(source, found, skip_bad, format == "auto" and improve is None)
+            if reference:
+                refuse_part(reference, found, record)
+            return DataSet(source, found, skip_bad, format == "auto" and improve is None, reference=reference)
         reason = reason or f"{source.locate(position)}: {objection}"
         if not skip_bad:
             break
@@ -288,9 +328,11 @@ def open_data(
     raise DataError(reason)
 
 
-def _format(record: dict[str, Any], given: str, improve: Side | None) -> tuple[str | None, str]:
+def _format(
+    record: dict[str, Any], given: str, improve: Side | None, reference: str | None
+) -> tuple[str | None, str]:
     """Return the format of a record; or None, and what to do about it."""
-    found = [given] if given != "auto" else candidates(record)
+    found = [given] if given != "auto" else _candidates(record, reference)
     if is_preference(record) and given == "auto" and improve is None:
         lists = [f", or the conversation alone with --format {name}" for name in found if name in LISTS]
         return None, (
@@ -314,6 +356,17 @@ def _format(record: dict[str, Any], given: str, improve: Side | None) -> tuple[s
             f"--columns request=…,response=…, or the format with --format ({', '.join(READ_FORMATS)})"
         )
     return found[0], ""
+
+
+def _candidates(record: dict[str, Any], reference: str | None) -> list[str]:
+    found = candidates(record)
+    if reference not in record:
+        return found
+    columns = columns_of(found[0], record) if len(found) == 1 else None
+    if columns and columns.response != reference:
+        return found
+    # A reference is the response only where nothing else is.
+    return candidates({name: record[name] for name in record if name != reference}) or found
 
 
 def _kind(reason: str) -> str:

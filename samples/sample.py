@@ -3,7 +3,7 @@
 A run never changes a sample's record; `samples.formats.with_responses` builds the output record from it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Format = Literal["alpaca", "sharegpt", "messages"]
@@ -27,6 +27,8 @@ class Exchange:
     """Whether the response stays as it is: later exchanges see it, and nobody works on it."""
     thoughts: str = ""
     """The thoughts of the response, which are not in it; see `samples.thoughts`."""
+    references: tuple[str, ...] = field(default=(), repr=False)
+    """Answers to the request that are known to be right."""
 
     @property
     def whole_request(self) -> str:

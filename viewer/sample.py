@@ -171,6 +171,10 @@ def _drafts(
 def _responses(original: str, done: Mapping[str, Any]) -> None:
     new = done["response"]
     ui.label(f"Ended: {labels.ENDINGS[done['ending']]}.").classes("faint small ending")
+    if reference := done.get("reference"):
+        with ui.column().classes("panel"):
+            ui.label(labels.REFERENCE).classes("faint small")
+            plain_text(reference)
     if "failure" in done:
         with ui.column().classes("panel"):
             ui.label("Why it failed").classes("faint small")

@@ -112,6 +112,15 @@ SERVERS = {
 OLDER_AZURE = "https://RESOURCE.openai.azure.com"
 
 
+def test_every_command_of_the_page_of_references_runs(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    ran = []
+    for command in commands(["docs/references.md"]):
+        program, *words = shlex.split(command.replace('"python ', f'"{sys.executable} '))
+        ran.append((program, words[0], look(*words, cwd=tmp_path).returncode))
+    assert ran == [("coevol", "evolve", 0), ("coevol", "stats", 0), ("coevol", "evolve", 0)]
+
+
 def test_every_command_of_the_page_of_servers_finds_a_usable_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

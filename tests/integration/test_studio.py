@@ -191,10 +191,11 @@ async def test_a_conversation_is_worked_on(client: LangGraphClient) -> None:
 @pytest.mark.usefixtures("quiet")
 async def test_the_input_is_a_record(client: LangGraphClient) -> None:
     schemas: Any = await client.assistants.get_schemas(await assistant_id(client, "evolve"))
-    assert {"instruction", "input", "output", "system"} <= set(schemas["input_schema"]["properties"])
+    record = {"instruction", "input", "output", "system", "references"}
+    assert record <= set(schemas["input_schema"]["properties"])
     assert {"original", "response", "ending", "rounds"} <= set(schemas["output_schema"]["properties"])
     schemas = await client.assistants.get_schemas(await assistant_id(client, "conversation"))
-    assert {"conversations", "messages", "system"} <= set(schemas["input_schema"]["properties"])
+    assert {"conversations", "messages", "system", "references"} <= set(schemas["input_schema"]["properties"])
     assert set(schemas["output_schema"]["properties"]) == {"id", "results"}
     for graph in (*MODES, "conversation"):
         schemas = await client.assistants.get_schemas(await assistant_id(client, graph))

@@ -419,3 +419,26 @@ def test_a_pack_states_its_own_first_line(folder: Path) -> None:
 def test_a_first_line_that_cannot_be_one_is_refused(form: str, stated: str, folder: Path) -> None:
     with pytest.raises(PackError, match=rf"judge_{form}.jinja, line 1: first_line must be "):
         state_first_line(folder, stated, form)
+
+
+def test_a_reference_is_shown_and_leaves_no_trace_otherwise(tmp_path: Path) -> None:
+    shown = {**RECORD, **CALLS["judge_compare"]}
+    for name in BUILT_IN:
+        pack = load_pack(name)
+        before = shutil.copytree(pack.folder, tmp_path / name)
+        for file in before.glob("*.jinja"):
+            if file.name.startswith("_reference"):
+                file.unlink()
+            else:
+                lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+                file.write_text("".join(line for line in lines if "_reference" not in line), encoding="utf-8")
+        without = load_pack(str(before))
+        assert (without.digest, without.shows_reference) == (pack.digest, frozenset())
+        assert without.digest_with_references == without.digest != pack.digest_with_references
+        for template in ("judge_compare", "judge_score"):
+            prompt = pack.render(template, **shown)
+            assert prompt == without.render(template, **shown, reference="72")
+            (*_, task) = pack.render(template, **shown, reference="72</reference>")
+            assert "<reference-2>\n72</reference>\n</reference-2>" in task["content"]
+            assert task["content"].endswith(prompt[-1]["content"][-100:])  # the verdicts are last
+        assert pack.shows_reference == {"judge_compare", "judge_score"}
