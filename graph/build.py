@@ -6,7 +6,8 @@ An exchange, in mode `evolve`:
           → critical_opening ┴ → ┴ critical_free ┴ → advisor → editor → guards ┴ judge_reversed ┴ → decide ┐
                     ↑___________________________ while the draft is accepted ______________________________┘
 
-A draft that `guards` refuses ends the exchange at once. With `lazy_judge` the judgments follow one another,
+A draft that `guards` refuses ends the exchange at once; of several drafts from one prompt (best-of-n) each is
+a round, whatever becomes of it. With `lazy_judge` the judgments follow one another,
 and the second is left out where the first decides.
 
 The other modes are parts of it (`prompts.method.MODES`). The order, and what each agent sees, are the
@@ -38,7 +39,7 @@ from models.errors.kinds import ASKED_AGAIN, UNUSABLE_REPLY
 from nodes.advisor import advisor
 from nodes.agent import Ask
 from nodes.debater import free, opening
-from nodes.decision import STOPPED, adopt, decide, settled
+from nodes.decision import STOPPED, adopt, decide, ending_of_drafts, keep_best, settled
 from nodes.editor import editor
 from nodes.guards import guards
 from nodes.judge import judge
@@ -97,17 +98,20 @@ def exchange_graph(mode: Mode, speak: Speak) -> ExchangeGraph:
     if mode.is_judged:
         graph.add_node("judge_forward", judge("forward", ask))
         graph.add_node("judge_reversed", judge("reversed", ask))
-        graph.add_node("decide", decide)
-        graph.add_conditional_edges("guards", after_guards, ["judge_forward", "judge_reversed", "finish"])
+        graph.add_node("decide", keep_best if mode.is_best_of else decide)
+        refused = "decide" if mode.is_best_of else "finish"
+        judges = ["judge_forward", "judge_reversed"]
+        graph.add_conditional_edges("guards", _after_guards(refused), [*judges, refused])
         graph.add_conditional_edges("judge_forward", after_forward, ["judge_reversed", "decide"])
         graph.add_edge("judge_reversed", "decide")
-        graph.add_conditional_edges("decide", _after_decision(first), [*first, "finish"])
+        again = after_draft if mode.is_best_of else _after_decision(first)
+        graph.add_conditional_edges("decide", again, [*first, "finish"])
     else:
         graph.add_node("adopt", adopt)
         graph.add_conditional_edges("guards", to_adopt, ["adopt", "finish"])
         graph.add_edge("adopt", "finish")
 
-    graph.add_node("finish", finish)
+    graph.add_node("finish", finish_drafts if mode.is_best_of else finish)
     graph.add_edge("finish", END)
     return graph.compile(name=mode.name)
 
@@ -182,12 +186,15 @@ def begin(state: AlpacaRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
     }
 
 
-def after_guards(state: ExchangeState, runtime: Runtime[Settings]) -> list[str]:
-    """Judge the draft unless there is nothing to judge: in both orders at once, with `lazy_judge` in the
-    first."""
-    if state.get("ending") in STOPPED:
-        return ["finish"]
-    return ["judge_forward"] if runtime.context.lazy_judge else ["judge_forward", "judge_reversed"]
+def _after_guards(refused: str) -> Any:
+    def after_guards(state: ExchangeState, runtime: Runtime[Settings]) -> list[str]:
+        """Judge the draft unless there is nothing to judge: in both orders at once, with `lazy_judge` in the
+        first."""
+        if state.get("ending") in STOPPED:
+            return [refused]
+        return ["judge_forward"] if runtime.context.lazy_judge else ["judge_forward", "judge_reversed"]
+
+    return after_guards
 
 
 def to_adopt(state: ExchangeState) -> Literal["adopt", "finish"]:
@@ -213,6 +220,16 @@ def _after_decision(first: list[str]) -> Any:
         return first if accepted and state["round"] <= runtime.context.max_rounds else ["finish"]
 
     return after_decision
+
+
+def after_draft(state: ExchangeState, runtime: Runtime[Settings]) -> Literal["editor", "finish"]:
+    """Loop: as many drafts as `drafts` says."""
+    return "editor" if state["round"] <= runtime.context.drafts else "finish"
+
+
+def finish_drafts(state: ExchangeState) -> dict[str, Any]:
+    """Count what was accepted, and say why nothing was where no draft could be compared."""
+    return {**finish(state), "ending": ending_of_drafts(state["rounds"])}
 
 
 def finish(state: ExchangeState) -> dict[str, Any]:
@@ -278,6 +295,7 @@ def _ask(mode: Mode, speak: Speak) -> Ask:
             asked=asked,
             form=form,
             shortenable=shortenable,
+            draft=at["round"] if mode.is_best_of and step.purpose == "draft" else None,
         )
         # Nodes know the agents' part of the settings only; the context they come from is the whole.
         whole = cast(Settings, settings)

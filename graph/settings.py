@@ -33,6 +33,7 @@ class Settings(ModelSettings, AgentSettings):
     """Everything that decides what the agents are asked and how their answers are used."""
 
     max_rounds: int = Field(3, ge=1, description="The most rounds over one exchange.")
+    drafts: int = Field(4, ge=1, description="In mode `best-of-n`, how many drafts are written.")
     history_window: int = Field(
         2,
         ge=1,

@@ -288,7 +288,7 @@ class Gateway:
             raise
         except Exception as error:
             attempt.failed(error)
-            attempt.adapted = client.adapt(error, attempt.messages, with_form=bool(attempt.fields))
+            attempt.adapted = client.adapt(error, attempt.messages, with_form="extra_body" in attempt.fields)
             if not attempt.adapted:
                 # Before its place goes to another call, which could only fail as well.
                 attempt.failure = self._classify(error, call, client, state)
@@ -409,6 +409,8 @@ class Gateway:
         request: list[Any] = [client.endpoint.model, *parameters, call.messages, *client.identity]
         if form := client.form(call):
             request.append(form)
+        if call.draft is not None:
+            request.append({"draft": call.draft, "temperature": settings.temperature_of_drafts})
         return blake2b(dumps(request).encode(), digest_size=12).hexdigest()
 
     def _finished(self, task: asyncio.Task[str]) -> None:

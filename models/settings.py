@@ -33,6 +33,9 @@ BASE_URLS: dict[Provider, str] = {
 }
 """Where a provider serves its models, unless the settings say otherwise."""
 
+DRAFT_TEMPERATURE = 0.8
+"""The temperature of several drafts from one prompt where nothing else is said."""
+
 CALLS_PATH = "/chat/completions"
 """Where calls go, below a base URL."""
 
@@ -193,6 +196,13 @@ class ModelSettings(BaseModel):
     temperature: float | None = Field(
         0.0, ge=0, le=2, description="Sampling temperature; `default` leaves it to the server."
     )
+    draft_temperature: float | None = Field(
+        None,
+        gt=0,
+        le=2,
+        description="The editor's temperature in mode `best-of-n`. Default: `temperature`, or 0.8 where that "
+        "is 0, at which all drafts would be the same.",
+    )
     top_p: float | None = Field(
         1.0,
         gt=0,
@@ -262,6 +272,13 @@ class ModelSettings(BaseModel):
         Replicas differ only in the address, so this one represents what all are asked and cost.
         """
         return self.replicas(role)[0]
+
+    @property
+    def temperature_of_drafts(self) -> float | None:
+        """The temperature of several drafts from one prompt; None where it is left to the server."""
+        if self.draft_temperature is not None or self.temperature is None:
+            return self.draft_temperature
+        return self.temperature or DRAFT_TEMPERATURE
 
     def further(self, role: Role) -> dict[str, Any]:
         """Return the further fields of a role's requests."""

@@ -1,8 +1,10 @@
 """The end of a round: the two judgments become points, and the points decide.
 
-In the modes without a judge the editor's draft is the result. A draft that a guard refused is neither.
+In the modes without a judge the editor's draft is the result. A draft that a guard refused is neither. Of
+several drafts from one prompt (best-of-n) each has a round, and the best so far is the current response.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NotRequired, get_args
 
 from typing_extensions import TypedDict
@@ -12,15 +14,23 @@ from nodes.judge import Judgment
 from nodes.settings import VerdictForm
 from nodes.verdict import GREATEST_LEAD
 
-Guard = Literal["unchanged", "refusal", "loop", "instructions", "chatter", "language"]
+Guard = Literal["repeated", "unchanged", "refusal", "loop", "instructions", "chatter", "language"]
 """The guards (`nodes.guards`), in the order in which they see a draft."""
 
 GUARDS: tuple[Guard, ...] = get_args(Guard)
 
 Refused = Literal[
-    "guard_unchanged", "guard_refusal", "guard_loop", "guard_instructions", "guard_chatter", "guard_language"
+    "guard_repeated",
+    "guard_unchanged",
+    "guard_refusal",
+    "guard_loop",
+    "guard_instructions",
+    "guard_chatter",
+    "guard_language",
 ]
 """`guard_` and a guard: it refused the last draft."""
+
+_REFUSED: Mapping[Guard, Refused] = dict(zip(GUARDS, get_args(Refused), strict=True))
 
 WithoutText = Literal["no_suggestions", "no_draft"]
 """The debate or the advisor, or the editor, wrote nothing."""
@@ -28,9 +38,10 @@ WithoutText = Literal["no_suggestions", "no_draft"]
 STOPPED: tuple[str, ...] = (*get_args(Refused), *get_args(WithoutText))
 """The endings before anything could be judged or adopted: the current response is the result."""
 
-Ending = Literal["max_rounds", "not_accepted", "judge_error", "one_pass", Refused, WithoutText]
+Ending = Literal["max_rounds", "not_accepted", "judge_error", "one_pass", "all_drafts", Refused, WithoutText]
 """Why the rounds ended: the limit was reached, the draft was not preferred, neither judgment could be read,
-the mode has one pass and no judge, a guard refused the draft, or there was none."""
+the mode has one pass and no judge, all drafts of best-of-n were written, a guard refused the draft, or there
+was none."""
 
 
 class Points(TypedDict):
@@ -68,6 +79,7 @@ class DecisionView(DraftView):
     forward: Judgment
     reversed: Judgment | None
     rounds: list[Round]
+    ending: NotRequired[Ending]
 
 
 class RefusedView(DraftView):
@@ -154,6 +166,24 @@ def decide(state: DecisionView) -> dict[str, Any]:
     return update
 
 
+def keep_best(state: DecisionView) -> dict[str, Any]:
+    """End a round of best-of-n: its draft is the best so far if it has more points than that. A draft that
+    was not judged (`STOPPED`) is recorded already."""
+    update = {} if state.get("ending") in STOPPED else decide(state)
+    return update | {"round": state["round"] + 1, "ending": "all_drafts"}
+
+
+def ending_of_drafts(rounds: Sequence[Round]) -> Ending:
+    """Return how an exchange of best-of-n ended. Where no draft has points: no judgment could be read, or why
+    the first draft was not judged."""
+    if any(done["points"] for done in rounds):
+        return "all_drafts"
+    if any(done["forward"] for done in rounds):
+        return "judge_error"
+    guard = rounds[0].get("guard")
+    return _REFUSED[guard] if guard else "no_draft"
+
+
 def adopt(state: DraftView) -> dict[str, Any]:
     """End a round without a judge: the draft is the result."""
     return {"response": state["draft"], "rounds": [_round(state, accepted=True)], "ending": "one_pass"}
@@ -163,7 +193,12 @@ def refuse(state: RefusedView, guard: Guard) -> dict[str, Any]:
     """End a round whose draft a guard refuses: the current response stays."""
     done = _round(state, accepted=False)
     done["guard"] = guard
-    return {"rounds": [*state["rounds"], done], "ending": f"guard_{guard}"}
+    return {"rounds": [*state["rounds"], done], "ending": _REFUSED[guard]}
+
+
+def without_draft(state: RefusedView) -> dict[str, Any]:
+    """End a round of best-of-n in which the editor wrote nothing."""
+    return {"rounds": [*state["rounds"], _round(state, accepted=False)], "ending": "no_draft"}
 
 
 def _round(state: DraftView, *, accepted: bool) -> Round:

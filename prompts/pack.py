@@ -26,7 +26,7 @@ from jinja2.meta import find_referenced_templates, find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from models.call import Message, MessageRole
-from prompts.method import DEBATE, MODES, STEPS, TEMPLATES, Contributions
+from prompts.method import DEBATE, MODES, OWN_TEMPLATES, TEMPLATES, Contributions
 
 
 class PackError(ValueError):
@@ -91,8 +91,10 @@ class Pack:
     name: str
     folder: Path
     digest: str
-    """The SHA-256 of its files, for the run's manifest. One that says what a pack without it says leaves no
+    """The SHA-256 of its files, but for those in `own`. One that says what a pack without it says leaves no
     trace."""
+    own: Mapping[str, str]
+    """The texts of the templates that a mode has for itself."""
     first_lines: Mapping[str, FirstLine]
     """The first line that each template of a judge asks for."""
     _templates: Mapping[str, Template] = field(repr=False)
@@ -104,6 +106,16 @@ class Pack:
                 raise PackError(
                     f"{self.folder / name}{_ENDING} is missing; a pack needs the templates of all its steps"
                 )
+
+    def digest_for(self, modes: Iterable[str]) -> str:
+        """Return the SHA-256 of its files in a run of these modes, for the manifest.
+
+        A template that only other modes use leaves no trace.
+        """
+        used = {name for mode in modes for step in MODES[mode].steps for name in MODES[mode].templates(step)}
+        if not (own := {name: text for name, text in self.own.items() if name in used}):
+            return self.digest
+        return hashlib.sha256(json.dumps([self.digest, own]).encode()).hexdigest()
 
     def render(self, template: str, **values: Any) -> list[Message]:
         """Render the messages of one template.
@@ -171,7 +183,8 @@ def load_pack(name_or_folder: str, modes: Iterable[str] = ()) -> Pack:
     if known is None or known[0] != state:
         # Concurrent first calls may both load, with the same result.
         known = _loaded[folder] = (state, _load(folder))
-    known[1].require(name for mode in modes for step in MODES[mode].steps for name in STEPS[step].templates)
+    chosen = [MODES[mode] for mode in modes]
+    known[1].require(name for mode in chosen for step in mode.steps for name in mode.templates(step))
     return known[1]
 
 
@@ -220,9 +233,10 @@ def _load(folder: Path) -> Pack:
         if name + _ENDING in sources
     }
     reminders = {f"{name}_again{_ENDING}": _reminder(name, line) for name, line in first_lines.items()}
+    own = {name: sources[name + _ENDING] for name in sorted(OWN_TEMPLATES) if name + _ENDING in sources}
     digest = hashlib.sha256()
     for name, source in sources.items():
-        if source != reminders.get(name):
+        if source != reminders.get(name) and name.removesuffix(_ENDING) not in own:
             content = source.encode()
             digest.update(f"{name} {len(content)}\n".encode() + content)
     for name, source in reminders.items():
@@ -231,7 +245,7 @@ def _load(folder: Path) -> Pack:
     for name in names:
         _check_variables(environment, folder, sources, name)
     compiled = {name: environment.get_template(name + _ENDING) for name in names}
-    pack = Pack(folder.name, folder, digest.hexdigest(), first_lines, compiled)
+    pack = Pack(folder.name, folder, digest.hexdigest(), own, first_lines, compiled)
     for name in names:
         _try(pack, name)
     return pack

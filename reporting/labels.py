@@ -5,7 +5,7 @@ Stored keys and shown labels are separate, so that the wording can change withou
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from ledger.decisions import KINDS, Decision, DecisionFilter, DecisionKind
@@ -18,6 +18,8 @@ ENDINGS = {
     "max_rounds": "the limit of rounds was reached",
     "judge_error": "no verdict could be read",
     "one_pass": "rewritten, without a judge",
+    "all_drafts": "all drafts were compared",
+    "guard_repeated": "draft refused: it repeats an earlier one",
     "guard_unchanged": "draft refused: it is the current response",
     "guard_refusal": "draft refused: it refuses the request",
     "guard_loop": "draft refused: it runs in a loop",
@@ -109,6 +111,11 @@ def is_judged(mode: str) -> bool:
     return mode in MODES and MODES[mode].is_judged
 
 
+def is_best_of(modes: Iterable[str]) -> bool:
+    """Whether one of these modes compares several drafts from one prompt."""
+    return any(mode in MODES and MODES[mode].is_best_of for mode in modes)
+
+
 def sample_outcome(result: Result) -> str:
     """Describe the outcome of a sample in a word or two."""
     if result.status != "done":
@@ -139,7 +146,7 @@ def round_outcome(done: Mapping[str, Any]) -> str:
     if guard := done.get("guard"):
         return refused(guard)
     if done["forward"] is None:
-        return "not judged"
+        return "not judged" if done["draft"] else ENDINGS["no_draft"]
     score = f" ({_points(points['draft'], points['current'])})" if points else ""
     return f"{'draft accepted' if done['accepted'] else 'current response kept'}{score}"
 

@@ -104,7 +104,7 @@ def new_manifest(data: DataSet, checked: Checked, settings: Settings, modes: Seq
         ),
         modes=list(modes),
         settings=settings.model_dump(mode="json"),
-        prompts=PackFacts(pack=pack.name, sha256=pack.digest),
+        prompts=PackFacts(pack=pack.name, sha256=pack.digest_for(modes)),
         versions={package: version(package) for package in PACKAGES},
     )
 

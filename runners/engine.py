@@ -326,7 +326,7 @@ async def evolve_sample(
         RunStopped, LedgerError: the run cannot continue.
     """
     # At most eight supersteps a round, one an exchange, and the ends: this stops an endless loop.
-    steps = 8 * settings.max_rounds + len(sample.exchanges) + 5
+    steps = 8 * max(settings.max_rounds, settings.drafts) + len(sample.exchanges) + 5
     config = RunnableConfig(recursion_limit=steps, **(traced or {}))
     try:
         if sample.format == "alpaca":

@@ -16,7 +16,7 @@ from models.settings import ROLES, Limits, located
 from models.token_counter import AUTO, ESTIMATE, estimate_notice, load_tokenizer
 from prompts.method import MODES
 from reporting.cost import unpriced
-from reporting.labels import NO_PRICE
+from reporting.labels import NO_PRICE, is_best_of
 from reporting.manifest import Manifest, RunError, new_manifest, read_manifest, settings_to_resume
 from runners.folder import checked_before, format_before
 from samples.formats import READ_FORMATS
@@ -58,7 +58,7 @@ class Plan:
 
     def notices(self) -> list[str]:
         """Return what a user should know before the run."""
-        found = [NOTICE] * self.is_rehearsed + notices(self.settings)
+        found = [NOTICE] * self.is_rehearsed + notices(self.settings, drafts=is_best_of(self.modes))
         if self.data.format != "alpaca" and self.settings.max_exchanges is None:
             found += filter(None, [estimate_notice(self.settings, self.settings.tokenizer)])
         return found
@@ -156,6 +156,14 @@ def make_plan(
         raise UsageError(
             f"a budget needs a limit on replies, and --extra-body removes it for {', '.join(roles)}"
         )
+    if is_best_of(modes):
+        fields = settings.further("editor")
+        for name, option in (("temperature", "--draft-temperature"), ("seed", "--seed")):
+            if name in fields:
+                raise UsageError(
+                    f"--extra-body sets the editor's {name}, which is to differ between the drafts of "
+                    f"best-of-n: give it by {option}"
+                )
     if settings.tokenizer not in (AUTO, ESTIMATE):
         try:
             load_tokenizer(settings.tokenizer)

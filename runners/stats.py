@@ -20,6 +20,7 @@ from reporting.labels import (
     USER_AGREES,
     dollars,
     failure_label,
+    is_best_of,
     is_judged,
     plural,
 )
@@ -101,11 +102,12 @@ def _manifest(report: Mapping[str, Any]) -> Table:
         _text(names[0] if len(names) == 1 else ", ".join(f"{role} {name}" for role, name in models.items())),
     )
     settings = made["settings"]
+    drafts = f", {settings['drafts']} drafts of best-of-n" if is_best_of(made["modes"]) else ""
     table.add_row(
         "prompts",
         _text(
             f"{made['prompts']['pack']}, verdict {settings['verdict']}, "
-            f"at most {settings['max_rounds']} rounds"
+            f"at most {settings['max_rounds']} rounds{drafts}"
         ),
     )
     table.add_row("created", _text(f"{made['created']} with coevol {made['versions']['coevol']}"))

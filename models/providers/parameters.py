@@ -110,6 +110,19 @@ def parameters(endpoint: Endpoint, role: Role, settings: ModelSettings) -> Param
     return given
 
 
+def draft_parameters(endpoint: Endpoint, settings: ModelSettings) -> Parameters:
+    """Translate the settings for one of several drafts from one prompt."""
+    sampled = settings.model_copy(update={"temperature": settings.temperature_of_drafts})
+    return parameters(endpoint, "editor", sampled)
+
+
+def sampling(given: Parameters, draft: int) -> dict[str, Any]:
+    """Return the fields by which one of several drafts from one prompt, the number `draft`, is sampled."""
+    seed = None if given.seed is None else given.seed + draft
+    fields = {"temperature": given.temperature, "seed": seed}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 def reply_limit(endpoint: Endpoint, role: Role, settings: ModelSettings) -> int | None:
     """Return the most tokens a role's reply may have; None where `extra_body` removes the limit.
 
@@ -137,11 +150,20 @@ def is_openai_itself(endpoint: Endpoint) -> bool:
     return endpoint.base_url is None or any(f".{host}".endswith(f".{own}") for own in OPENAI_HOSTS)
 
 
-def notices(settings: ModelSettings) -> list[str]:
-    """Return what the providers cannot do with these settings, each once."""
-    found = (
+def notices(settings: ModelSettings, *, drafts: bool = False) -> list[str]:
+    """Return what the providers cannot do with these settings, each once; `drafts` says whether several are
+    written from one prompt."""
+    found = [
         line for role in ROLES for line in parameters(settings.endpoint(role), role, settings).unsupported
-    )
+    ]
+    if drafts and settings.temperature_of_drafts != settings.temperature:
+        given = draft_parameters(settings.endpoint("editor"), settings)
+        if given.temperature is not None and settings.draft_temperature is None:
+            found.append(
+                f"best-of-n: the editor writes at a temperature of {given.temperature:g} "
+                "(--draft-temperature), since at 0 all drafts would be the same"
+            )
+        found += [line.replace("--temperature", "--draft-temperature") for line in given.unsupported]
     return list(dict.fromkeys(found))
 
 

@@ -16,7 +16,7 @@ from models.limits.rate_limiter import ConcurrencyPool, RateLimiter, WaitReason
 from models.limits.vllm_queue import VllmQueueControl
 from models.policy import GatewayPolicy
 from models.providers.chat_models import chat_model
-from models.providers.parameters import form_body, identity
+from models.providers.parameters import draft_parameters, form_body, identity
 from models.routing.circuit_breaker import CircuitBreaker, Outage
 from models.routing.endpoint_state import EndpointState, tell_apart
 from models.routing.load_balancer import LoadBalancer
@@ -54,6 +54,7 @@ def role_client(
         identity(endpoint, role, settings),
         form_body(endpoint, role, settings),
         keys.variable(endpoint, role),
+        draft_parameters(endpoint, settings),
     )
 
 
