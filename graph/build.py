@@ -88,7 +88,7 @@ def exchange_graph(mode: Mode, speak: Speak) -> ExchangeGraph:
     if "advisor" in mode.steps:
         graph.add_node("advisor", advisor(mode, ask))
         _join(graph, last, "advisor")
-        last = ["advisor"]
+        first, last = first if DEBATE[0] in mode.steps else ["advisor"], ["advisor"]
 
     graph.add_node("editor", editor(mode, ask))
     _join(graph, last, "editor")

@@ -139,7 +139,7 @@ class _Story:
                 self._part(title, text)
                 if call["thoughts"] and not self._with_calls:
                     self._output.text(f"({labels.thoughts(call)}, see --calls)", "dim", indent=2)
-        if done and (done["forward"] or done["reversed"] or done.get("guard")):
+        if done and (done["forward"] or done.get("guard") or not done["draft"]):
             outcome = "; ".join([labels.round_outcome(done), *labels.round_remarks(done)])
             style = "bold green" if done["accepted"] else "bold yellow"
             self._output.heading(outcome[0].upper() + outcome[1:], style)

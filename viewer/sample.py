@@ -202,7 +202,7 @@ def _rounds(done: Mapping[str, Any], debate: Transcript, drafts: Mapping[int, st
             ui.label(f"Round {number}").classes("text-lg font-semibold")
             if outcome:
                 ui.html(html_tags.round_outcome(outcome), sanitize=False)
-            if number in drafts and drafts[number] not in (done["response"], done["original"]):
+            if drafts.get(number, "") not in ("", done["response"], done["original"]):
                 choose = partial(panel.choose, drafts[number])
                 ui.button("use this draft", on_click=choose).props("flat dense no-caps").classes("use")
         with ui.column().classes("w-full gap-3 round"):
