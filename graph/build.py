@@ -36,6 +36,7 @@ from graph.state import (
 from models.call import Call, Message, Shortenable
 from models.errors.exceptions import CallFailed
 from models.errors.kinds import ASKED_AGAIN, UNUSABLE_REPLY
+from models.settings import Role
 from nodes.advisor import advisor
 from nodes.agent import Ask
 from nodes.debater import free, opening
@@ -281,6 +282,7 @@ def _ask(mode: Mode, speak: Speak) -> Ask:
         asked: int = 1,
         form: str | None = None,
         shortenable: Shortenable | None = None,
+        role: Role | None = None,
     ) -> str:
         call = Call(
             sample=at["id"],
@@ -288,7 +290,7 @@ def _ask(mode: Mode, speak: Speak) -> Ask:
             exchange=at["exchange"],
             round=at["round"],
             step=step.name,
-            role=step.role,
+            role=role or step.role,
             messages=messages,
             purpose=step.purpose,
             parts=tuple(_texts(at)),

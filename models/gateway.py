@@ -36,7 +36,7 @@ from models.routing.load_balancer import Rerouted
 from models.routing.refusal_check import SentRequest
 from models.routing.role_client import RoleClient
 from models.routing.router import Router
-from models.settings import ROLES, Endpoint, Limits, ModelSettings, Role
+from models.settings import Endpoint, Limits, ModelSettings, Role
 from samples.tokens import estimate_tokens, fewest_tokens
 
 KEEPALIVE = 4.0
@@ -427,7 +427,7 @@ class _ReplyLimits:
     differently, but not that much."""
 
     def __init__(self, settings: ModelSettings, notify: Callable[[str], None]) -> None:
-        self._limits = {role: reply_limit(settings.endpoint(role), role, settings) for role in ROLES}
+        self._limits = {role: reply_limit(settings.endpoint(role), role, settings) for role in settings.roles}
         self._notify = notify
         self._reported: set[Endpoint] = set()
 

@@ -89,21 +89,43 @@ class RefusedView(DraftView):
 
 
 def merge(forward: Judgment, reverse: Judgment | None) -> Points | None:
-    """Average both orders, for the current response and for the draft.
+    """Average all judgments of both orders, for the current response and for the draft.
 
-    The current response is response 1 in forward order and response 2 in reversed order. Where one reply
-    cannot be read, or was not asked for, the other alone counts; None means that neither can be read.
+    The current response is response 1 in forward order and response 2 in reversed order. The judges of a
+    panel count alike. A reply that cannot be read, or was not asked for, does not count; None means that none
+    can be read.
     """
     current, draft = [], []
-    if forward["points"]:
-        current.append(forward["points"][0])
-        draft.append(forward["points"][1])
-    if reverse and reverse["points"]:
-        current.append(reverse["points"][1])
-        draft.append(reverse["points"][0])
+    for judgment, place in ((forward, 0), (reverse, 1)):
+        for points in (each["points"] for each in _judgments(judgment)):
+            if points:
+                current.append(points[place])
+                draft.append(points[1 - place])
     if not current:
         return None
     return Points(current=sum(current) / len(current), draft=sum(draft) / len(draft))
+
+
+def _judgments(judgment: Judgment | None) -> Sequence[Judgment]:
+    """Return the judgments of one order, of each judge."""
+    if judgment is None:
+        return []
+    return list(judgment["panel"].values()) if "panel" in judgment else [judgment]
+
+
+def points_by_judge(done: Round) -> dict[str, Points | None]:
+    """Return the points of each judge of a panel, by its model, over both orders; empty without a panel."""
+    forward, reverse = done["forward"], done["reversed"]
+    panel = forward.get("panel", {}) if forward else {}
+    other = reverse.get("panel", {}) if reverse else {}
+    return {model: merge(judgment, other.get(model)) for model, judgment in panel.items()}
+
+
+def judges_disagree(done: Round) -> bool:
+    """Whether the judges of a panel do not all say the same, as far as they can be read: that the draft is
+    better, the current response, or neither."""
+    leads = [points["draft"] - points["current"] for points in points_by_judge(done).values() if points]
+    return len({(lead > 0) - (lead < 0) for lead in leads}) > 1
 
 
 def settled(forward: Judgment, form: VerdictForm) -> bool:
@@ -130,11 +152,16 @@ def settled(forward: Judgment, form: VerdictForm) -> bool:
     What differs is the
     record: merged points are those of the forward judgment, and a second judgment that would have
     contradicted it, or whose call would have failed, remains unknown.
+
+    Of a panel, the leads of all readable judgments add up, and each judge's reversed one may be g: so it is
+    decided where it is for each judge.
     """
-    if not forward["points"]:
-        return False
-    current, draft = forward["points"]
-    return draft - current + GREATEST_LEAD[form] <= 0
+    return all(_is_lost(each["points"], form) for each in _judgments(forward))
+
+
+def _is_lost(points: list[float] | None, form: VerdictForm) -> bool:
+    """Whether the draft, response 2, loses by the greatest lead there is."""
+    return points is not None and points[1] - points[0] + GREATEST_LEAD[form] <= 0
 
 
 def favoured_position(done: Round) -> Literal[1, 2] | None:

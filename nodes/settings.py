@@ -1,5 +1,6 @@
 """The settings of the agents: who they are and how they work."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -74,6 +75,11 @@ class AgentSettings(BaseModel):
     advisor_persona: str = _persona(personas.ADVISOR, "advisor")
     editor_persona: str = _persona(personas.EDITOR, "editor")
     judge_persona: str = _persona(personas.JUDGE, "judge")
+
+    @property
+    def panel(self) -> Mapping[Role, str]:
+        """The judges of a panel, each with its model; empty where one judge decides."""
+        return {}
 
     def persona(self, role: Role) -> str:
         """Return the persona of a role."""

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from graph.settings import BEFORE, WHERE_NOT_WHAT, Settings
-from models.settings import ROLES, Endpoint, ModelSettings, Role
+from models.settings import Endpoint, ModelSettings, Role
 from prompts.pack import load_pack
 from samples.reader import Checked, DataSet
 
@@ -113,7 +113,7 @@ def endpoints(manifest: Manifest) -> dict[Role, Endpoint]:
     """Return the models that a run was made with."""
     found = manifest["settings"]
     settings = ModelSettings(**{name: found[name] for name in ModelSettings.model_fields if name in found})
-    return {role: settings.endpoint(role) for role in ROLES}
+    return {role: settings.endpoint(role) for role in settings.roles}
 
 
 def is_rehearsed(manifest: Manifest) -> bool:

@@ -272,7 +272,8 @@ class Engine:
                 self._judged += 1
                 if judged["points"] is None:
                     self._unread += 1
-                    self._unread_reply = judged["forward"]["reply"]
+                    first = next(iter(judged["forward"].get("panel", {}).values()), judged["forward"])
+                    self._unread_reply = first["reply"]
         self._check_yield(FIRST)
 
     def _check_yield(self, least: int) -> None:

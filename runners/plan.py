@@ -12,7 +12,7 @@ from models.providers.langchain_community import require_libraries
 from models.providers.parameters import notices, unlimited
 from models.providers.proxies import check_proxies
 from models.providers.rehearsal import NOTICE
-from models.settings import ROLES, Limits, located
+from models.settings import Limits, located
 from models.token_counter import AUTO, ESTIMATE, estimate_notice, load_tokenizer
 from prompts.method import MODES
 from reporting.cost import unpriced
@@ -54,7 +54,7 @@ class Plan:
     @property
     def is_rehearsed(self) -> bool:
         """Whether some role is played by rules instead of a model."""
-        return any(self.settings.endpoint(role).provider == "rehearsal" for role in ROLES)
+        return any(self.settings.endpoint(role).provider == "rehearsal" for role in self.settings.roles)
 
     def notices(self) -> list[str]:
         """Return what a user should know before the run."""
@@ -96,10 +96,10 @@ class Plan:
                 to do.
         """
         check_proxies()
-        if any(self.settings.endpoint(role).provider != "rehearsal" for role in ROLES):
+        if any(self.settings.endpoint(role).provider != "rehearsal" for role in self.settings.roles):
             _allow_connections(self.limits.concurrency)
         keys = Keys.load()
-        for role in ROLES:
+        for role in self.settings.roles:
             keys.of(self.settings.endpoint(role), role)
             require_libraries(self.settings.endpoint(role).provider)
         return keys
@@ -144,7 +144,7 @@ def make_plan(
         what = f"unknown mode {unknown[0]!r}" if modes else "no mode given"
         raise UsageError(f"{what}; modes are {', '.join(MODES)}")
     if limits.budget is not None:
-        if all(settings.endpoint(role).provider == "rehearsal" for role in ROLES):
+        if all(settings.endpoint(role).provider == "rehearsal" for role in settings.roles):
             raise UsageError("rehearsal costs nothing: leave out the budget (--budget)")
         for endpoint in unpriced(settings):
             reason = NO_PRICE.format(model=endpoint.model, address=located(endpoint).shown_url)

@@ -121,12 +121,12 @@ class _Story:
                 # The call that an exchange failed at is reported at its end.
                 if not self._with_calls and (why_not or (call["failure"] is not None and failed)):
                     continue
-                text, title = call["reply"], STEPS[step].label
+                text, title = call["reply"], labels.speaker(call, done)
                 if done and not why_not:
                     if STEPS[step].purpose == "draft":
                         text = done["draft"]
                     if STEPS[step].purpose == "verdict":
-                        title = f"{title}: {labels.verdict(step, done)}"
+                        title = f"{title}: {labels.verdict(call, done)}"
                 if call["shortened_to"] is not None:
                     title = f"{title} (saw at most {call['shortened_to']:,} characters of each speech)"
                 if why_not and call["failure"] is None:

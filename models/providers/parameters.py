@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from models.providers.reply_forms import FORM_FIELDS
-from models.settings import ROLES, Endpoint, ModelSettings, Provider, Role
+from models.settings import Endpoint, ModelSettings, Provider, Role
 
 LEAST_TEMPERATURE = 0.01
 """Sent instead of 0 to providers that do not take 0."""
@@ -139,7 +139,7 @@ def reply_limit(endpoint: Endpoint, role: Role, settings: ModelSettings) -> int 
 
 def unlimited(settings: ModelSettings) -> list[Role]:
     """Return the roles whose replies are unlimited because `extra_body` removes the limit."""
-    return [role for role in ROLES if reply_limit(settings.endpoint(role), role, settings) is None]
+    return [role for role in settings.roles if reply_limit(settings.endpoint(role), role, settings) is None]
 
 
 def is_openai_itself(endpoint: Endpoint) -> bool:
@@ -153,17 +153,16 @@ def is_openai_itself(endpoint: Endpoint) -> bool:
 def notices(settings: ModelSettings, *, drafts: bool = False) -> list[str]:
     """Return what the providers cannot do with these settings, each once; `drafts` says whether several are
     written from one prompt."""
-    found = [
-        line for role in ROLES for line in parameters(settings.endpoint(role), role, settings).unsupported
-    ]
+    given = [parameters(settings.endpoint(role), role, settings) for role in settings.roles]
+    found = [line for each in given for line in each.unsupported]
     if drafts and settings.temperature_of_drafts != settings.temperature:
-        given = draft_parameters(settings.endpoint("editor"), settings)
-        if given.temperature is not None and settings.draft_temperature is None:
+        drafted = draft_parameters(settings.endpoint("editor"), settings)
+        if drafted.temperature is not None and settings.draft_temperature is None:
             found.append(
-                f"best-of-n: the editor writes at a temperature of {given.temperature:g} "
+                f"best-of-n: the editor writes at a temperature of {drafted.temperature:g} "
                 "(--draft-temperature), since at 0 all drafts would be the same"
             )
-        found += [line.replace("--temperature", "--draft-temperature") for line in given.unsupported]
+        found += [line.replace("--temperature", "--draft-temperature") for line in drafted.unsupported]
     return list(dict.fromkeys(found))
 
 

@@ -40,6 +40,8 @@ class RehearsalModel(BaseChatModel):
 
     wins: float = 0.5
     """The share of comparisons that the draft wins."""
+    judge: str = ""
+    """Judges of different names draw different verdicts."""
 
     @property
     def _llm_type(self) -> str:
@@ -100,7 +102,7 @@ class RehearsalModel(BaseChatModel):
     def _verdict(self, responses: list[str], scored: bool) -> str:
         first, second = (responses[0], responses[1]) if len(responses) > 1 else ("", "")
         # Drawn from the pair and not from its order, so that both orders know the same outcome.
-        drawn = _share("\0".join(sorted((first, second))))
+        drawn = _share("\0".join([*sorted((first, second)), *([self.judge] if self.judge else [])]))
         draft_is_second = _rehearsals(second) >= _rehearsals(first)
         rest = (drawn - self.wins) / (1 - self.wins) if drawn >= self.wins else None
         draft, current = (2, 1) if draft_is_second else (1, 2)
