@@ -35,7 +35,8 @@ class Shortenable:
 class Call:
     """A request to the model of a role, and where in the run it is made.
 
-    The first five fields and `asked` are its address: no two calls of a run share one.
+    The first five fields and `asked` are its address: no two calls of a run share one, but for those of the
+    judges of a panel, whose models differ.
     """
 
     sample: str
