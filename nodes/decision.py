@@ -5,6 +5,7 @@ several drafts from one prompt (best-of-n) each has a round, and the best so far
 """
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any, Literal, NotRequired, get_args
 
 from typing_extensions import TypedDict
@@ -103,7 +104,8 @@ def merge(forward: Judgment, reverse: Judgment | None) -> Points | None:
                 draft.append(points[1 - place])
     if not current:
         return None
-    return Points(current=sum(current) / len(current), draft=sum(draft) / len(draft))
+    # Sums that are exact: in whatever order the same points were given, they are equal.
+    return Points(current=fmean(current), draft=fmean(draft))
 
 
 def _judgments(judgment: Judgment | None) -> Sequence[Judgment]:

@@ -132,6 +132,9 @@ def test_a_lazy_panel_decides_as_all_its_judgments_would() -> None:
             points = merge(forward, reverse)
             decisions.add((points is not None, points is not None and points["draft"] > points["current"]))
         assert settled(forward, "compare") == (decisions == {(True, False)})
+    # A tie is one however the points are added up.
+    scores = ([1.1, 2.2], [3.3, 1.1], [2.2, 3.3])
+    assert (tie := merge(judgments(scores), None)) and tie["current"] == tie["draft"]
     said = {"x": (A, B), "y": (A, A)}
     with Recorder(Agents(said)) as server:
         assert run(server, list(said), lazy_judge=True).accepted_rounds == 0
