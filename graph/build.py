@@ -6,14 +6,15 @@ An exchange, in mode `evolve`:
           → critical_opening ┴ → ┴ critical_free ┴ → advisor → editor → guards ┴ judge_reversed ┴ → decide ┐
                     ↑___________________________ while the draft is accepted ______________________________┘
 
-A draft that `guards` refuses ends the exchange at once. With `lazy_judge` the judgments follow one another,
+A draft that `guards` refuses ends the exchange at once; of several drafts from one prompt (best-of-n) each is
+a round, whatever becomes of it. With `lazy_judge` the judgments follow one another,
 and the second is left out where the first decides.
 
 The other modes are parts of it (`prompts.method.MODES`). The order, and what each agent sees, are the
 method's (arXiv 2406.07054).
 """
 
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Protocol, cast
 
@@ -37,11 +38,21 @@ from graph.state import (
 from models.call import Call, Message, Shortenable
 from models.errors.exceptions import CallFailed
 from models.errors.kinds import ASKED_AGAIN, UNUSABLE_REPLY
+from models.settings import Role
 from nodes.advisor import advisor
 from nodes.agent import Ask, Node
 from nodes.checks import Check, no_checks
 from nodes.debater import free, opening
-from nodes.decision import STOPPED, DecisionView, RefusedView, adopt, decide, settled
+from nodes.decision import (
+    STOPPED,
+    DecisionView,
+    RefusedView,
+    adopt,
+    decide,
+    ending_of_drafts,
+    keep_best,
+    settled,
+)
 from nodes.editor import editor
 from nodes.guards import checked, guards
 from nodes.judge import judge
@@ -95,7 +106,7 @@ def exchange_graph(mode: Mode, speak: Speak, check: Check = no_checks) -> Exchan
     if "advisor" in mode.steps:
         graph.add_node("advisor", advisor(mode, ask))
         _join(graph, last, "advisor")
-        last = ["advisor"]
+        first, last = first if DEBATE[0] in mode.steps else ["advisor"], ["advisor"]
 
     graph.add_node("editor", editor(mode, ask))
     _join(graph, last, "editor")
@@ -105,17 +116,20 @@ def exchange_graph(mode: Mode, speak: Speak, check: Check = no_checks) -> Exchan
     if mode.is_judged:
         graph.add_node("judge_forward", judge("forward", ask))
         graph.add_node("judge_reversed", judge("reversed", ask))
-        graph.add_node("decide", _decide)
-        graph.add_conditional_edges("guards", after_guards, ["judge_forward", "judge_reversed", "finish"])
+        graph.add_node("decide", _deciding(keep_best if mode.is_best_of else decide))
+        refused = "decide" if mode.is_best_of else "finish"
+        judges = ["judge_forward", "judge_reversed"]
+        graph.add_conditional_edges("guards", _after_guards(refused), [*judges, refused])
         graph.add_conditional_edges("judge_forward", after_forward, ["judge_reversed", "decide"])
         graph.add_edge("judge_reversed", "decide")
-        graph.add_conditional_edges("decide", _after_decision(first), [*first, "finish"])
+        again = after_draft if mode.is_best_of else _after_decision(first)
+        graph.add_conditional_edges("decide", again, [*first, "finish"])
     else:
         graph.add_node("adopt", adopt)
         graph.add_conditional_edges("guards", to_adopt, ["adopt", "finish"])
         graph.add_edge("adopt", "finish")
 
-    graph.add_node("finish", finish(check))
+    graph.add_node("finish", finish(mode, check))
     graph.add_edge("finish", END)
     return graph.compile(name=mode.name)
 
@@ -211,7 +225,12 @@ def begin(state: AlpacaRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
 
 
 def _routing(settings: Settings) -> Routing:
-    return Routing(max_rounds=settings.max_rounds, lazy_judge=settings.lazy_judge, verdict=settings.verdict)
+    return Routing(
+        max_rounds=settings.max_rounds,
+        drafts=settings.drafts,
+        lazy_judge=settings.lazy_judge,
+        verdict=settings.verdict,
+    )
 
 
 def _routed(node: Node[RefusedView]) -> Node[RefusedView]:
@@ -223,8 +242,11 @@ def _routed(node: Node[RefusedView]) -> Node[RefusedView]:
     return routed
 
 
-def _decide(state: DecisionView, runtime: Runtime[Settings]) -> dict[str, Any]:
-    return {**decide(state), "routing": _routing(runtime.context)}
+def _deciding(decision: Callable[[DecisionView], dict[str, Any]]) -> Any:
+    def deciding(state: DecisionView, runtime: Runtime[Settings]) -> dict[str, Any]:
+        return {**decision(state), "routing": _routing(runtime.context)}
+
+    return deciding
 
 
 def reference_text(references: Sequence[str]) -> str:
@@ -234,12 +256,15 @@ def reference_text(references: Sequence[str]) -> str:
     return "\n".join(["One of these:", *(f"- {text}" for text in references)])
 
 
-def after_guards(state: ExchangeState) -> list[str]:
-    """Judge the draft unless there is nothing to judge: in both orders at once, with `lazy_judge` in the
-    first."""
-    if state.get("ending") in STOPPED:
-        return ["finish"]
-    return ["judge_forward"] if state["routing"]["lazy_judge"] else ["judge_forward", "judge_reversed"]
+def _after_guards(refused: str) -> Any:
+    def after_guards(state: ExchangeState) -> list[str]:
+        """Judge the draft unless there is nothing to judge: in both orders at once, with `lazy_judge` in the
+        first."""
+        if state.get("ending") in STOPPED:
+            return [refused]
+        return ["judge_forward"] if state["routing"]["lazy_judge"] else ["judge_forward", "judge_reversed"]
+
+    return after_guards
 
 
 def to_adopt(state: ExchangeState) -> Literal["adopt", "finish"]:
@@ -267,12 +292,22 @@ def _after_decision(first: list[str]) -> Any:
     return after_decision
 
 
-def finish(check: Check) -> Node[ExchangeState]:
-    """Create the node that counts what was accepted, and checks what the exchange began with."""
+def after_draft(state: ExchangeState) -> Literal["editor", "finish"]:
+    """Loop: as many drafts as `drafts` says."""
+    return "editor" if state["round"] <= state["routing"]["drafts"] else "finish"
+
+
+def finish(mode: Mode, check: Check) -> Node[ExchangeState]:
+    """Create the node that counts what was accepted, and checks what the exchange began with.
+
+    Of several drafts it says why none was accepted where none could be compared.
+    """
 
     async def node(state: ExchangeState, *, runtime: Runtime[Settings]) -> dict[str, Any]:
         accepted = sum(done["accepted"] for done in state["rounds"])
         update: dict[str, Any] = {"accepted_rounds": accepted}
+        if mode.is_best_of:
+            update["ending"] = ending_of_drafts(state["rounds"])
         original = await checked(state, state["original"], runtime.context, check)
         if original:
             # A draft that does not pass is never accepted.
@@ -324,6 +359,7 @@ def _ask(mode: Mode, speak: Speak) -> Ask:
         asked: int = 1,
         form: str | None = None,
         shortenable: Shortenable | None = None,
+        role: Role | None = None,
     ) -> str:
         call = Call(
             sample=at["id"],
@@ -331,13 +367,14 @@ def _ask(mode: Mode, speak: Speak) -> Ask:
             exchange=at["exchange"],
             round=at["round"],
             step=step.name,
-            role=step.role,
+            role=role or step.role,
             messages=messages,
             purpose=step.purpose,
             parts=tuple(_texts(at)),
             asked=asked,
             form=form,
             shortenable=shortenable,
+            draft=at["round"] if mode.is_best_of and step.purpose == "draft" else None,
         )
         # Nodes know the agents' part of the settings only; the context they come from is the whole.
         whole = cast(Settings, settings)

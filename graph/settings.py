@@ -40,6 +40,12 @@ class Settings(ModelSettings, AgentSettings):
         description="The most rounds over one exchange.",
         json_schema_extra={"langgraph_nodes": ["decide"]},
     )
+    drafts: int = Field(
+        4,
+        ge=1,
+        description="In mode `best-of-n`, how many drafts are written.",
+        json_schema_extra={"langgraph_nodes": ["decide"]},
+    )
     history_window: int = Field(
         2,
         ge=1,

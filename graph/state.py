@@ -102,6 +102,7 @@ class Routing(TypedDict):
     """
 
     max_rounds: int
+    drafts: int
     lazy_judge: bool
     verdict: VerdictForm
 

@@ -35,8 +35,9 @@ def depths(graph: Graph) -> dict[str, int]:
 
 
 def is_shortcut(edge: Edge) -> bool:
-    """Whether an edge skips layers: from the guards to the end of the exchange."""
-    return [name.rpartition(":")[2] for name in (edge.source, edge.target)] == ["guards", "finish"]
+    """Whether an edge skips layers: from the guards past the judgments."""
+    source, target = (name.rpartition(":")[2] for name in (edge.source, edge.target))
+    return source == "guards" and target in ("decide", "finish")
 
 
 async def _speak(call: Call, settings: Settings) -> str:

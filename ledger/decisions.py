@@ -25,7 +25,7 @@ DecisionKind = Literal["accepted", "rejected", "chosen", "edited"]
 KINDS: tuple[DecisionKind, ...] = get_args(DecisionKind)
 """The user wants the result; the original; another draft of the exchange; or a text of their own."""
 
-DECIDED_BY_JUDGE = ("max_rounds", "not_accepted")
+DECIDED_BY_JUDGE = ("max_rounds", "not_accepted", "all_drafts")
 """The endings of an exchange in which the judge decided."""
 
 OVERRULED: tuple[DecisionKind, ...] = ("rejected", "chosen")

@@ -35,7 +35,8 @@ class Shortenable:
 class Call:
     """A request to the model of a role, and where in the run it is made.
 
-    The first five fields and `asked` are its address: no two calls of a run share one.
+    The first five fields and `asked` are its address: no two calls of a run share one, but for those of the
+    judges of a panel, whose models differ.
     """
 
     sample: str
@@ -55,6 +56,9 @@ class Call:
     """Which time this step is asked: a judge whose verdict cannot be read is asked again."""
     form: str | None = None
     """A regular expression for the reply, for servers that can constrain their output."""
+    draft: int | None = None
+    """Of several drafts from one prompt, the number of this one, from 1: sampled at
+    `temperature_of_drafts`, with a seed of its own."""
     shortenable: Shortenable | None = field(default=None, repr=False, compare=False)
     shortened_to: int | None = None
     """Characters left of the longest shortened text; None where all are whole."""

@@ -36,7 +36,7 @@ from models.routing.load_balancer import Rerouted
 from models.routing.refusal_check import SentRequest
 from models.routing.role_client import RoleClient
 from models.routing.router import Router
-from models.settings import ROLES, Endpoint, Limits, ModelSettings, Role
+from models.settings import Endpoint, Limits, ModelSettings, Role
 from samples.tokens import estimate_tokens, fewest_tokens
 
 KEEPALIVE = 4.0
@@ -288,7 +288,7 @@ class Gateway:
             raise
         except Exception as error:
             attempt.failed(error)
-            attempt.adapted = client.adapt(error, attempt.messages, with_form=bool(attempt.fields))
+            attempt.adapted = client.adapt(error, attempt.messages, with_form="extra_body" in attempt.fields)
             if not attempt.adapted:
                 # Before its place goes to another call, which could only fail as well.
                 attempt.failure = self._classify(error, call, client, state)
@@ -409,6 +409,8 @@ class Gateway:
         request: list[Any] = [client.endpoint.model, *parameters, call.messages, *client.identity]
         if form := client.form(call):
             request.append(form)
+        if call.draft is not None:
+            request.append({"draft": call.draft, "temperature": settings.temperature_of_drafts})
         return blake2b(dumps(request).encode(), digest_size=12).hexdigest()
 
     def _finished(self, task: asyncio.Task[str]) -> None:
@@ -425,7 +427,7 @@ class _ReplyLimits:
     differently, but not that much."""
 
     def __init__(self, settings: ModelSettings, notify: Callable[[str], None]) -> None:
-        self._limits = {role: reply_limit(settings.endpoint(role), role, settings) for role in ROLES}
+        self._limits = {role: reply_limit(settings.endpoint(role), role, settings) for role in settings.roles}
         self._notify = notify
         self._reported: set[Endpoint] = set()
 

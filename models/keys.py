@@ -17,7 +17,7 @@ from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from models.errors.exceptions import RunStopped
-from models.settings import KEY_NAMES, ROLES, Endpoint, Provider, Role, is_local
+from models.settings import KEY_NAMES, PANEL, ROLES, Endpoint, Provider, Role, is_local
 
 OTHER_KEYS = ("LANGSMITH_API_KEY", "LANGCHAIN_API_KEY")
 """Variables with keys that we do not use and that must not leak either."""
@@ -51,7 +51,7 @@ class Keys:
 
     def __init__(self, variables: Mapping[str, str | None]) -> None:
         singly = {name for names in KEY_NAMES.values() for name in names.split(" and ")}
-        of_roles = (_of_role(name, role) for name in singly for role in ROLES)
+        of_roles = (_of_role(name, role) for name in singly for role in (*ROLES, *PANEL))
         self._values = {
             name: value.strip()
             for name in (*singly, *of_roles, *OTHER_KEYS)

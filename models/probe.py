@@ -24,7 +24,7 @@ from models.providers.proxies import through_proxy
 from models.providers.reply_forms import form_fields, holds_form
 from models.routing.role_client import RoleClient
 from models.routing.router import endpoint_state, role_client
-from models.settings import KEY_NAMES, Endpoint, ModelSettings, Role
+from models.settings import KEY_NAMES, PANEL, Endpoint, ModelSettings, Role
 from samples.reply import Reply, control_token, read_reply
 
 QUESTION = [
@@ -101,7 +101,7 @@ async def probe(
             yield Finding("streams", None, "this server only streams: replies are read from their streams")
         if limit := client.state.dialect.limit:
             yield Finding("limit", None, f"the limit of replies is sent as {limit}")
-        if "judge" in roles:
+        if set(PANEL) & set(roles):
             async for finding in _verdict(client, settings, keys, trial):
                 yield finding
 

@@ -1,5 +1,6 @@
 """Which chat models play the roles, how they are asked, and how much is asked of them."""
 
+from collections.abc import Mapping
 from ipaddress import ip_address
 from json import dumps
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
@@ -16,8 +17,13 @@ from pydantic import (
     model_validator,
 )
 
-Role = Literal["positive", "critical", "advisor", "editor", "judge"]
-ROLES: tuple[Role, ...] = get_args(Role)
+Role = Literal[
+    "positive", "critical", "advisor", "editor", "judge", "judge_2", "judge_3", "judge_4", "judge_5"
+]
+ROLES: tuple[Role, ...] = get_args(Role)[:5]
+"""The roles that every run has."""
+PANEL: tuple[Role, ...] = get_args(Role)[4:]
+"""The judges of a panel. They have the judge's task, persona and steps, and a model each."""
 
 Provider = Literal["openai", "vllm", "ernie", "glm", "wenxin", "glm-jwt", "rehearsal"]
 PROVIDERS: tuple[Provider, ...] = get_args(Provider)
@@ -32,6 +38,9 @@ BASE_URLS: dict[Provider, str] = {
     "wenxin": "https://aip.baidubce.com",
 }
 """Where a provider serves its models, unless the settings say otherwise."""
+
+DRAFT_TEMPERATURE = 0.8
+"""The temperature of several drafts from one prompt where nothing else is said."""
 
 CALLS_PATH = "/chat/completions"
 """Where calls go, below a base URL."""
@@ -193,6 +202,13 @@ class ModelSettings(BaseModel):
     temperature: float | None = Field(
         0.0, ge=0, le=2, description="Sampling temperature; `default` leaves it to the server."
     )
+    draft_temperature: float | None = Field(
+        None,
+        gt=0,
+        le=2,
+        description="The editor's temperature in mode `best-of-n`. Default: `temperature`, or 0.8 where that "
+        "is 0, at which all drafts would be the same.",
+    )
     top_p: float | None = Field(
         1.0,
         gt=0,
@@ -233,6 +249,30 @@ class ModelSettings(BaseModel):
     def _left_to_the_server(cls, given: object) -> object:
         return None if given == "default" else given
 
+    @field_validator("role_models", mode="before")
+    @classmethod
+    def _one_judge_each(cls, given: object) -> object:
+        """Take a list of judges as the panel it is."""
+        if not isinstance(given, dict) or not isinstance(models := given.get("judge"), list | tuple):
+            return given
+        if not 0 < len(models) <= len(PANEL):
+            raise ValueError(f"judge: a panel has 1 to {len(PANEL)} judges, not {len(models)}")
+        panel = dict(zip(PANEL, models, strict=False))
+        if twice := sorted(panel.keys() & (given.keys() - {"judge"})):
+            raise ValueError(f"{twice[0]} is in the list of judges, and given once more")
+        return given | panel
+
+    @model_validator(mode="after")
+    def _judges_differ(self) -> Self:
+        for role in PANEL[1:]:
+            if role in self.role_extra_body and role not in self.role_models:
+                raise ValueError(f"there is no {role}: name its model as well ({role}=PROVIDER:NAME)")
+        names = list(self.panel.values())
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"{name} is named twice as a judge: the judges of a panel differ")
+        return self
+
     @model_validator(mode="after")
     def _base_urls_fit_their_models(self) -> Self:
         for role in self.role_base_urls:
@@ -241,13 +281,24 @@ class ModelSettings(BaseModel):
                     f"the {role} has a base URL but no model of its own: "
                     f"name one for it as well ({role}=PROVIDER:NAME)"
                 )
-        for provider, _, url in (replica for role in ROLES for replica in self.replicas(role)):
+        for provider, _, url in (replica for role in self.roles for replica in self.replicas(role)):
             if provider == "vllm" and url and not urlsplit(url).path:
                 right = address(url, "/v1")
                 raise ValueError(
                     f"{shown_address(url)} is not where vLLM has its API: write {shown_address(right)}"
                 )
         return self
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The roles that are played, each judge of a panel by itself."""
+        return (*ROLES, *(role for role in PANEL[1:] if role in self.role_models))
+
+    @property
+    def panel(self) -> Mapping[Role, str]:
+        """The judges of a panel, each with its model; empty where one judge decides."""
+        judges = self.roles[len(ROLES) - 1 :]
+        return {role: self.endpoint(role).model for role in judges} if len(judges) > 1 else {}
 
     def replicas(self, role: Role) -> tuple[Endpoint, ...]:
         """Return the model that plays a role, at each address where it is served."""
@@ -262,6 +313,13 @@ class ModelSettings(BaseModel):
         Replicas differ only in the address, so this one represents what all are asked and cost.
         """
         return self.replicas(role)[0]
+
+    @property
+    def temperature_of_drafts(self) -> float | None:
+        """The temperature of several drafts from one prompt; None where it is left to the server."""
+        if self.draft_temperature is not None or self.temperature is None:
+            return self.draft_temperature
+        return self.temperature or DRAFT_TEMPERATURE
 
     def further(self, role: Role) -> dict[str, Any]:
         """Return the further fields of a role's requests."""

@@ -8,6 +8,7 @@ from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
 from models.call import Message, Shortenable
+from models.settings import Role
 from nodes.settings import AgentSettings
 from prompts.method import Step
 from prompts.pack import current_pack, request_text
@@ -59,13 +60,15 @@ class Ask(Protocol):
         asked: int = 1,
         form: str | None = None,
         shortenable: Shortenable | None = None,
+        role: Role | None = None,
     ) -> str:
         """Make the call of a step at the point of the run that the state `at` names, and return the reply.
 
         Empty where the model was asked and wrote nothing that can be used, twice if the reply ended by
         itself; the judge's node asks again by itself.
 
-        `asked`, `form` and `shortenable` are those of `models.call.Call`.
+        `asked`, `form` and `shortenable` are those of `models.call.Call`; `role` is given for each judge of a
+        panel.
         """
         ...
 

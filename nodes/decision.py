@@ -1,8 +1,11 @@
 """The end of a round: the two judgments become points, and the points decide.
 
-In the modes without a judge the editor's draft is the result. A draft that a guard refused is neither.
+In the modes without a judge the editor's draft is the result. A draft that a guard refused is neither. Of
+several drafts from one prompt (best-of-n) each has a round, and the best so far is the current response.
 """
 
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any, Literal, NotRequired, get_args
 
 from typing_extensions import TypedDict
@@ -13,18 +16,21 @@ from nodes.settings import VerdictForm
 from nodes.verdict import GREATEST_LEAD
 
 Guard = Literal[
-    "unchanged", "refusal", "loop", "instructions", "chatter", "language", "disagrees", "check_failed"
-]
+    "repeated", "unchanged", "refusal", "loop", "instructions", "chatter", "language", "disagrees",
+    "check_failed",
+]  # fmt: skip
 """The guards (`nodes.guards`), in the order in which they see a draft. The last two are the outcomes of
 `check`, which is there with and without the others."""
 
 GUARDS: tuple[Guard, ...] = get_args(Guard)
 
 Refused = Literal[
-    "guard_unchanged", "guard_refusal", "guard_loop", "guard_instructions", "guard_chatter", "guard_language",
-    "guard_disagrees", "guard_check_failed",
+    "guard_repeated", "guard_unchanged", "guard_refusal", "guard_loop", "guard_instructions", "guard_chatter",
+    "guard_language", "guard_disagrees", "guard_check_failed",
 ]  # fmt: skip
 """`guard_` and a guard: it refused the last draft."""
+
+_REFUSED: Mapping[Guard, Refused] = dict(zip(GUARDS, get_args(Refused), strict=True))
 
 WithoutText = Literal["no_suggestions", "no_draft"]
 """The debate or the advisor, or the editor, wrote nothing."""
@@ -32,9 +38,10 @@ WithoutText = Literal["no_suggestions", "no_draft"]
 STOPPED: tuple[str, ...] = (*get_args(Refused), *get_args(WithoutText))
 """The endings before anything could be judged or adopted: the current response is the result."""
 
-Ending = Literal["max_rounds", "not_accepted", "judge_error", "one_pass", Refused, WithoutText]
+Ending = Literal["max_rounds", "not_accepted", "judge_error", "one_pass", "all_drafts", Refused, WithoutText]
 """Why the rounds ended: the limit was reached, the draft was not preferred, neither judgment could be read,
-the mode has one pass and no judge, a guard refused the draft, or there was none."""
+the mode has one pass and no judge, all drafts of best-of-n were written, a guard refused the draft, or there
+was none."""
 
 
 class Points(TypedDict):
@@ -75,6 +82,7 @@ class DecisionView(DraftView):
     reversed: Judgment | None
     """None where it was not asked for."""
     rounds: list[Round]
+    ending: NotRequired[Ending]
 
 
 class CheckedView(RequestView):
@@ -91,21 +99,44 @@ class RefusedView(DraftView, CheckedView):
 
 
 def merge(forward: Judgment | None, reverse: Judgment | None) -> Points | None:
-    """Average both orders, for the current response and for the draft.
+    """Average all judgments of both orders, for the current response and for the draft.
 
-    The current response is response 1 in forward order and response 2 in reversed order. Where one reply
-    cannot be read, or was not asked for, the other alone counts; None means that neither can be read.
+    The current response is response 1 in forward order and response 2 in reversed order. The judges of a
+    panel count alike. A reply that cannot be read, or was not asked for, does not count; None means that none
+    can be read.
     """
     current, draft = [], []
-    if forward and forward["points"]:
-        current.append(forward["points"][0])
-        draft.append(forward["points"][1])
-    if reverse and reverse["points"]:
-        current.append(reverse["points"][1])
-        draft.append(reverse["points"][0])
+    for judgment, place in ((forward, 0), (reverse, 1)):
+        for points in (each["points"] for each in _judgments(judgment)):
+            if points:
+                current.append(points[place])
+                draft.append(points[1 - place])
     if not current:
         return None
-    return Points(current=sum(current) / len(current), draft=sum(draft) / len(draft))
+    # Sums that are exact: in whatever order the same points were given, they are equal.
+    return Points(current=fmean(current), draft=fmean(draft))
+
+
+def _judgments(judgment: Judgment | None) -> Sequence[Judgment]:
+    """Return the judgments of one order, of each judge."""
+    if judgment is None:
+        return []
+    return list(judgment["panel"].values()) if "panel" in judgment else [judgment]
+
+
+def points_by_judge(done: Round) -> dict[str, Points | None]:
+    """Return the points of each judge of a panel, by its model, over both orders; empty without a panel."""
+    forward, reverse = done["forward"], done["reversed"]
+    panel = forward.get("panel", {}) if forward else {}
+    other = reverse.get("panel", {}) if reverse else {}
+    return {model: merge(judgment, other.get(model)) for model, judgment in panel.items()}
+
+
+def judges_disagree(done: Round) -> bool:
+    """Whether the judges of a panel do not all say the same, as far as they can be read: that the draft is
+    better, the current response, or neither."""
+    leads = [points["draft"] - points["current"] for points in points_by_judge(done).values() if points]
+    return len({(lead > 0) - (lead < 0) for lead in leads}) > 1
 
 
 def settled(forward: Judgment | None, form: VerdictForm) -> bool:
@@ -132,11 +163,16 @@ def settled(forward: Judgment | None, form: VerdictForm) -> bool:
     What differs is the
     record: merged points are those of the forward judgment, and a second judgment that would have
     contradicted it, or whose call would have failed, remains unknown.
+
+    Of a panel, the leads of all readable judgments add up, and each judge's reversed one may be g: so it is
+    decided where it is for each judge.
     """
-    if not (forward and forward["points"]):
-        return False
-    current, draft = forward["points"]
-    return draft - current + GREATEST_LEAD[form] <= 0
+    return bool(forward) and all(_is_lost(each["points"], form) for each in _judgments(forward))
+
+
+def _is_lost(points: list[float] | None, form: VerdictForm) -> bool:
+    """Whether the draft, response 2, loses by the greatest lead there is."""
+    return points is not None and points[1] - points[0] + GREATEST_LEAD[form] <= 0
 
 
 def favoured_position(done: Round) -> Literal[1, 2] | None:
@@ -168,6 +204,24 @@ def decide(state: DecisionView) -> dict[str, Any]:
     return update
 
 
+def keep_best(state: DecisionView) -> dict[str, Any]:
+    """End a round of best-of-n: its draft is the best so far if it has more points than that. A draft that
+    was not judged (`STOPPED`) is recorded already."""
+    update = {} if state.get("ending") in STOPPED else decide(state)
+    return update | {"round": state["round"] + 1, "ending": "all_drafts"}
+
+
+def ending_of_drafts(rounds: Sequence[Round]) -> Ending:
+    """Return how an exchange of best-of-n ended. Where no draft has points: no judgment could be read, or why
+    the first draft was not judged."""
+    if any(done["points"] for done in rounds):
+        return "all_drafts"
+    if any(done["forward"] for done in rounds):
+        return "judge_error"
+    guard = rounds[0].get("guard")
+    return _REFUSED[guard] if guard else "no_draft"
+
+
 def adopt(state: DraftView) -> dict[str, Any]:
     """End a round without a judge: the draft is the result."""
     return {"response": state["draft"], "rounds": [_round(state, accepted=True)], "ending": "one_pass"}
@@ -179,7 +233,12 @@ def refuse(state: RefusedView, guard: Guard, remark: str = "") -> dict[str, Any]
     done["guard"] = guard
     if remark:
         done["remark"] = remark
-    return {"rounds": [*state["rounds"], done], "ending": f"guard_{guard}"}
+    return {"rounds": [*state["rounds"], done], "ending": _REFUSED[guard]}
+
+
+def without_draft(state: RefusedView) -> dict[str, Any]:
+    """End a round of best-of-n in which the editor wrote nothing."""
+    return {"rounds": [*state["rounds"], _round(state, accepted=False)], "ending": "no_draft"}
 
 
 def _round(state: DraftView, *, accepted: bool) -> Round:

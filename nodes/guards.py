@@ -20,7 +20,7 @@ from langgraph.runtime import Runtime
 
 from nodes.agent import Node, request_values
 from nodes.checks import Candidate, Check, Outcome, no_checks
-from nodes.decision import CheckedView, Guard, RefusedView, refuse
+from nodes.decision import CheckedView, Guard, RefusedView, refuse, without_draft
 from nodes.language import is_other_language
 from nodes.settings import AgentSettings
 from prompts.method import DEBATE, STEPS, TEMPLATES, Mode
@@ -335,7 +335,7 @@ def instructions_of(pack: Pack, settings: AgentSettings, mode: Mode) -> Instruct
     A pack may choose its words by what there is: with and without an input and a system prompt.
     """
     personas = tuple(settings.persona(STEPS[step].role) for step in mode.steps)
-    key = (pack.digest, mode, settings.verdict, personas)
+    key = (pack.digest, pack.own.get(mode.editor), mode, settings.verdict, personas)
     if key not in _read:
         if len(_read) > 50:  # in Studio, where packs and personas are edited
             _read.clear()
@@ -350,7 +350,7 @@ def _own_texts(pack: Pack, mode: Mode, verdict: str, personas: Sequence[str]) ->
     texts: dict[str, None] = {}
     for name, persona in zip(mode.steps, personas, strict=True):
         step, shown = STEPS[name], mode.shown(name)
-        template = f"judge_{verdict}" if step.forms else name
+        template = f"judge_{verdict}" if step.forms else mode.templates(name)[0]
         for given in ("", _GAP):
             values: dict[str, Any] = dict.fromkeys(TEMPLATES[template].variables)
             values |= dict.fromkeys(shown, _GAP)
@@ -838,16 +838,22 @@ _PASSED: dict[str, Any] = {"ending": None, "forward": None, "reversed": None}
 
 
 def guards(mode: Mode, check: Check = no_checks) -> Node[RefusedView]:
-    """Create the node that lets a draft pass, or ends the exchange with its current response.
+    """Create the node that lets a draft pass, or ends the round, and in most modes with it the exchange: the
+    current response stays.
 
-    It ends it too where the editor wrote nothing, or had nothing to write from.
+    It does so too where the editor wrote nothing, or had nothing to write from, and, of several drafts from
+    one prompt, where an earlier one is the same: its verdict is known.
     """
     advised = "suggestions" in mode.shown("editor")
 
     async def node(state: RefusedView, *, runtime: Runtime[Any]) -> dict[str, Any]:
         settings: AgentSettings = runtime.context
         if not state["draft"]:
+            if mode.is_best_of:
+                return without_draft(state)
             return {"ending": "no_suggestions" if advised and not state["suggestions"] else "no_draft"}
+        if mode.is_best_of and any(is_unchanged(state["draft"], done["draft"]) for done in state["rounds"]):
+            return refuse(state, "repeated")
         if settings.guards == "on" and (guard := await refusal_of(state, settings)):
             return refuse(state, guard)
         outcome = await checked(state, state["draft"], settings, check)

@@ -1,11 +1,15 @@
-"""The judge: compares the current response with the draft, once in each order."""
+"""The judge: compares the current response with the draft, once in each order. So does each of a panel."""
 
+import asyncio
+from collections.abc import Coroutine, Iterable
+from statistics import fmean
 from typing import Any, NotRequired
 
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
 from models.call import Message
+from models.settings import Role
 from nodes.agent import Ask, Node, ResponseView, prompt
 from nodes.settings import AgentSettings, Order
 from nodes.verdict import read_verdict, reply_form
@@ -20,6 +24,9 @@ class Judgment(TypedDict):
     """Of a judge that was asked again, the last reply."""
     points: list[float] | None
     """None where the reply could not be read."""
+    panel: NotRequired[dict[str, "Judgment"]]
+    """Of a panel: the judgment of each judge by its model. Then `reply` is empty, and `points` the average of
+    those that could be read."""
 
 
 class JudgeView(ResponseView):
@@ -44,20 +51,46 @@ def judge(order: Order, ask: Ask) -> Node[JudgeView]:
         messages = await prompt(f"judge_{settings.verdict}", settings, state, **seen)
         first_line = (await current_pack(settings.prompts)).first_lines[f"judge_{settings.verdict}"]
         form = reply_form(first_line)
-        reply = await ask(step, state, settings, messages, form=form)
-        points = read_verdict(reply, settings.verdict, first_line)
-        for retry in range(settings.judge_retries):
-            if points:
-                break
-            reminder = await prompt(f"judge_{settings.verdict}_again", settings, state, **seen)
-            # Servers refuse an empty message: where there was no reply, the reminder ends the prompt.
-            answer = [Message(role="assistant", content=reply)] if reply else []
-            messages = [*messages, *answer, *reminder]
-            reply = await ask(step, state, settings, messages, asked=retry + 2, form=form)
+
+        async def judgment(role: Role, messages: list[Message]) -> Judgment:
+            reply = await ask(step, state, settings, messages, form=form, role=role)
             points = read_verdict(reply, settings.verdict, first_line)
-        update: dict[str, Any] = {order: Judgment(reply=reply, points=points)}
+            for retry in range(settings.judge_retries):
+                if points:
+                    break
+                reminder = await prompt(f"judge_{settings.verdict}_again", settings, state, **seen)
+                # Servers refuse an empty message: where there was no reply, the reminder ends the prompt.
+                answer = [Message(role="assistant", content=reply)] if reply else []
+                messages = [*messages, *answer, *reminder]
+                reply = await ask(step, state, settings, messages, asked=retry + 2, form=form, role=role)
+                points = read_verdict(reply, settings.verdict, first_line)
+            return Judgment(reply=reply, points=points)
+
+        if panel := settings.panel:
+            made = await _all(judgment(role, messages) for role in panel)
+            judged = averaged(dict(zip(panel.values(), made, strict=True)))
+        else:
+            judged = await judgment(step.role, messages)
+        update: dict[str, Any] = {order: judged}
         if order == "forward" and settings.lazy_judge:
             update["reversed"] = None  # not asked so far; the state may hold that of the round before
         return update
 
     return node
+
+
+async def _all(judging: Iterable[Coroutine[Any, Any, Judgment]]) -> list[Judgment]:
+    """Let the judges of a panel judge at the same time; one that fails ends it."""
+    tasks = [asyncio.create_task(one) for one in judging]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def averaged(panel: dict[str, Judgment]) -> Judgment:
+    """Return the judgment of a panel in one order."""
+    readable = [one["points"] for one in panel.values() if one["points"]]
+    points = [fmean(of_one) for of_one in zip(*readable, strict=True)] if readable else None
+    return Judgment(reply="", points=points, panel=panel)

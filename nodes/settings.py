@@ -1,5 +1,6 @@
 """The settings of the agents: who they are and how they work."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -91,6 +92,11 @@ class AgentSettings(BaseModel):
     judge_persona: str = _persona(
         personas.JUDGE, "judge", "Who the judge is that compares the old response with the new one."
     )
+
+    @property
+    def panel(self) -> Mapping[Role, str]:
+        """The judges of a panel, each with its model; empty where one judge decides."""
+        return {}
 
     def persona(self, role: Role) -> str:
         """Return the persona of a role."""

@@ -84,6 +84,8 @@ class Contributions(NamedTuple):
 DEBATE = Contributions._fields
 """The steps of a debate."""
 
+_JUDGMENTS = ("judge_forward", "judge_reversed")
+
 VARIABLES: Mapping[str, tuple[str, ...]] = {
     "response": (),
     "other_opening": ("positive_opening", "critical_opening"),
@@ -104,12 +106,21 @@ class Mode:
     steps: tuple[str, ...]
     shows_response: bool = True
     """Whether advisor and editor see the current response."""
+    editor: str = "editor"
+    """The template that asks the editor."""
+    is_best_of: bool = False
+    """Whether its rounds are so many drafts from one prompt, each judged against the best so far. In other
+    modes with a judge there is another round only while the draft is accepted."""
 
     @property
     def is_judged(self) -> bool:
         """Whether a judge decides about each draft, so that rounds repeat. In other modes the draft is the
         result: nothing is accepted there, the response is rewritten."""
         return any(STEPS[step].purpose == "verdict" for step in self.steps)
+
+    def templates(self, step: str) -> tuple[str, ...]:
+        """Return the templates that ask a step in this mode."""
+        return (self.editor,) if step == "editor" else STEPS[step].templates
 
     def shown(self, step: str) -> tuple[str, ...]:
         """Return what a step sees in this mode: of all it may see, what the mode has."""
@@ -127,10 +138,13 @@ MODES: Mapping[str, Mode] = {
         Mode("advise-blind", ("advisor", "editor"), shows_response=False),
         Mode("advise", ("advisor", "editor")),
         Mode("debate", (*DEBATE, "advisor", "editor")),
-        Mode("evolve", (*DEBATE, "advisor", "editor", "judge_forward", "judge_reversed")),
+        Mode("evolve", (*DEBATE, "advisor", "editor", *_JUDGMENTS)),
+        Mode("refine", ("editor", *_JUDGMENTS), editor="editor_refine"),
+        Mode("best-of-n", ("editor", *_JUDGMENTS), shows_response=False, is_best_of=True),
     )
 }
-"""The modes by name; the five of the paper in the order of their numbers, from 0."""
+"""The modes by name: the five of the paper in the order of their numbers, from 0, and two that debate has to
+beat at equal cost, Refine-n-Judge (arXiv 2508.01543) without its debate and best-of-n."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +162,12 @@ class TemplateContract:
 
 def _contracts() -> Iterator[tuple[str, TemplateContract]]:
     for step in STEPS.values():
-        cases = dict.fromkeys(mode.shown(step.name) for mode in MODES.values() if step.name in mode.steps)
-        for template in step.templates:
-            yield template, TemplateContract(step.sees, tuple(cases), step.continues, step.optional)
+        cases: dict[str, dict[tuple[str, ...], None]] = {}
+        for mode in (mode for mode in MODES.values() if step.name in mode.steps):
+            for template in mode.templates(step.name):
+                cases.setdefault(template, {})[mode.shown(step.name)] = None
+        for template, some in cases.items():
+            yield template, TemplateContract(step.sees, tuple(some), step.continues, step.optional)
             if step.purpose == "verdict":
                 yield f"{template}_again", TemplateContract(step.sees, ((),), True, step.optional)
 
@@ -158,3 +175,8 @@ def _contracts() -> Iterator[tuple[str, TemplateContract]]:
 TEMPLATES: Mapping[str, TemplateContract] = dict(_contracts())
 """The templates of a prompt pack by name. With `judge_compare_again` and `judge_score_again` a judge is asked
 again whose verdict cannot be read; they follow its reply, and a pack may do without them."""
+
+OWN_TEMPLATES = frozenset(TEMPLATES) - {
+    name for step in STEPS.values() for template in step.templates for name in (template, f"{template}_again")
+}
+"""The templates that a mode has for itself."""

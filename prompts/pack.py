@@ -26,7 +26,7 @@ from jinja2.meta import find_referenced_templates, find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from models.call import Message, MessageRole
-from prompts.method import DEBATE, MODES, STEPS, TEMPLATES, Contributions
+from prompts.method import DEBATE, MODES, OWN_TEMPLATES, TEMPLATES, Contributions
 
 
 class PackError(ValueError):
@@ -91,11 +91,13 @@ class Pack:
     name: str
     folder: Path
     digest: str
-    """The SHA-256 of its files, for the run's manifest. One that says what a pack without it says leaves no
+    """The SHA-256 of its files, but for those in `own`. One that says what a pack without it says leaves no
     trace; nor do files `_reference*.jinja`, and the lines that include them, which say something only in a
     run with references."""
     digest_with_references: str
-    """The SHA-256 for the manifest of a run with references."""
+    """The same in a run with references."""
+    own: Mapping[str, str]
+    """The texts of the templates that a mode has for itself."""
     shows_reference: frozenset[str]
     """The templates that show the reference, where the record has one."""
     first_lines: Mapping[str, FirstLine]
@@ -109,6 +111,17 @@ class Pack:
                 raise PackError(
                     f"{self.folder / name}{_ENDING} is missing; a pack needs the templates of all its steps"
                 )
+
+    def digest_for(self, modes: Iterable[str], *, references: bool = False) -> str:
+        """Return the SHA-256 of its files in a run of these modes, for the manifest.
+
+        A template that only other modes use leaves no trace.
+        """
+        used = {name for mode in modes for step in MODES[mode].steps for name in MODES[mode].templates(step)}
+        digest = self.digest_with_references if references else self.digest
+        if not (own := {name: text for name, text in self.own.items() if name in used}):
+            return digest
+        return hashlib.sha256(json.dumps([digest, own]).encode()).hexdigest()
 
     def render(self, template: str, **values: Any) -> list[Message]:
         """Render the messages of one template.
@@ -177,7 +190,8 @@ def load_pack(name_or_folder: str, modes: Iterable[str] = ()) -> Pack:
     if known is None or known[0] != state:
         # Concurrent first calls may both load, with the same result.
         known = _loaded[folder] = (state, _load(folder))
-    known[1].require(name for mode in modes for step in MODES[mode].steps for name in STEPS[step].templates)
+    chosen = [MODES[mode] for mode in modes]
+    known[1].require(name for mode in chosen for step in mode.steps for name in mode.templates(step))
     return known[1]
 
 
@@ -226,7 +240,12 @@ def _load(folder: Path) -> Pack:
         if name + _ENDING in sources
     }
     reminders = {f"{name}_again{_ENDING}": _reminder(name, line) for name, line in first_lines.items()}
-    said = {name: source for name, source in sources.items() if source != reminders.get(name)}
+    own = {name: sources[name + _ENDING] for name in sorted(OWN_TEMPLATES) if name + _ENDING in sources}
+    said = {
+        name: source
+        for name, source in sources.items()
+        if source != reminders.get(name) and name.removesuffix(_ENDING) not in own
+    }
     without_references = {
         name: _INCLUDED_REFERENCE.sub("", source)
         for name, source in said.items()
@@ -239,7 +258,7 @@ def _load(folder: Path) -> Pack:
         _check_variables(environment, folder, sources, name)
     compiled = {name: environment.get_template(name + _ENDING) for name in names}
     digests = (_digest(without_references), _digest(said))
-    pack = Pack(folder.name, folder, *digests, frozenset(), first_lines, compiled)
+    pack = Pack(folder.name, folder, *digests, own, frozenset(), first_lines, compiled)
     showing = [name for name in names if _try(pack, name)]
     return replace(pack, shows_reference=frozenset(showing))
 

@@ -9,7 +9,7 @@ from models.call import Message
 from models.errors import kinds
 from models.limits.budget import Amount, Budget, longest_reply, prompt_tokens, worst_case
 from models.providers import prices
-from models.settings import ROLES, Endpoint, Limits, ModelSettings, Role, split_model
+from models.settings import PANEL, Endpoint, Limits, ModelSettings, Role, split_model
 from prompts.method import STEPS
 
 MAYBE_BILLED = frozenset(
@@ -27,8 +27,10 @@ def cost(endpoints: Mapping[Role, Endpoint], line: Counted) -> float | None:
 
     `endpoints` says where the models of the run are served.
     """
-    endpoint = endpoints[STEPS[line.step].role]
-    if endpoint.model != line.model:
+    role = STEPS[line.step].role
+    of_panel = [endpoints[judge] for judge in PANEL if role in PANEL and judge in endpoints]
+    endpoint = next((each for each in [endpoints[role], *of_panel] if each.model == line.model), None)
+    if endpoint is None:
         endpoint = Endpoint(*split_model(line.model), None)
     tokens = line.input_tokens, line.cached_tokens, line.output_tokens
     return prices.cost(endpoint, line.calls, *tokens, datetime.fromtimestamp(line.at, UTC))
@@ -36,14 +38,14 @@ def cost(endpoints: Mapping[Role, Endpoint], line: Counted) -> float | None:
 
 def unpriced(settings: ModelSettings) -> list[Endpoint]:
     """Return the models of a run without a known price at their address, each once; `rehearsal` is free."""
-    endpoints = dict.fromkeys(endpoint for role in ROLES for endpoint in settings.replicas(role))
+    endpoints = dict.fromkeys(endpoint for role in settings.roles for endpoint in settings.replicas(role))
     models, now = [each for each in endpoints if each.provider != "rehearsal"], datetime.now(UTC)
     return [endpoint for endpoint in models if prices.cost(endpoint, 1, 1000, 0, 1000, now) is None]
 
 
 def amount(line: Counted, settings: ModelSettings) -> Amount:
     """Return what these calls took; 0 dollars if no price is known."""
-    dollars = cost({role: settings.endpoint(role) for role in ROLES}, line)
+    dollars = cost({role: settings.endpoint(role) for role in settings.roles}, line)
     return Amount(line.input_tokens + line.output_tokens, dollars or 0.0)
 
 
@@ -61,6 +63,7 @@ def spent(ledger: Ledger, settings: ModelSettings) -> Amount:
             continue
         prompt = prompt_tokens([Message(role="user", content=content) for content in call.messages])
         role = STEPS[call.step].role
+        role = next((judge for judge, model in settings.panel.items() if model == call.model), role)
         worst = worst_case(settings.endpoint(role), prompt, longest_reply(settings, role))
         # If the last attempt failed this way, the earlier ones probably did too.
         total = total.plus(worst, call.attempts if call.failure_kind else 1)

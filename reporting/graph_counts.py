@@ -68,11 +68,15 @@ def _taken(
     first = {step: counts.first_visits for step, counts in calls.items()}
     depth = depths(graph)
     finished = sum(endings.values())
-    stopped = sum(endings.get(ending, 0) for ending in STOPPED)
-    # A round begins with an exchange, or after a draft was accepted.
+    # Of several drafts from one prompt, one that is not judged ends its round and not the exchange.
+    skips = any((edge.source, edge.target) == ("guards", "decide") for edge in graph.edges)
+    stopped = 0 if skips else sum(endings.get(ending, 0) for ending in STOPPED)
+    # A round begins with an exchange, or after the round before.
     repeats = {step: visits[step] - first[step] for step in calls}
     loop_targets = {edge.target for edge in graph.edges if depth[edge.target] < depth[edge.source]}
     decided = finished - stopped + max((repeats.get(step, 0) for step in loop_targets), default=0)
+    skipped = max(decided - visits.get("judge_forward", 0), 0) if skips else 0
+    decided -= skipped
     decided_by_first = max(decided - visits.get("judge_reversed", 0), 0) if lazy else 0
 
     def times(source: str, target: str) -> int:
@@ -91,6 +95,8 @@ def _taken(
                 return visits.get("editor", 0)
             case "guards", "finish":
                 return stopped
+            case "guards", "decide":
+                return skipped
             case ("decide" | "adopt", "finish") | ("guards", "adopt"):
                 return finished - stopped
         if depth[target] < depth[source]:

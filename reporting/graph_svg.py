@@ -82,8 +82,10 @@ def graph_svg(counts: GraphCounts, title: str) -> str:
     for edge in sideways:
         shapes.append(_sideways(nodes, edge, counts, labels))
     lanes = {-1: half, 1: half}
+    leave = {edge.source for edge in through_lanes}
     for edge in through_lanes:
-        side = -1 if nodes[edge.target].x < 0 else 1
+        # Not where another one leaves the node that it leads to.
+        side = -1 if nodes[edge.target].x < 0 or edge.target in leave else 1
         lanes[side] += LANE
         shapes.append(_through_lane(nodes, edge, counts, side * lanes[side], labels))
     boxes = [_box(node, faded=_was_skipped(counts, name)) for name, node in nodes.items()]

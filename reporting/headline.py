@@ -68,6 +68,13 @@ def of_mode(mode: str, found: ModeStatistics) -> list[Metric]:
     if judging and judging.agreement is not None:
         hint = "Rounds in which both orders agree, of those where both can be read."
         metrics.append(Metric(f"{judging.agreement:.0%}", AGREEMENT, hint))
+    if panel := found.panel:
+        said = "; ".join(
+            f"{model}: {judge.draft:,} for the draft, {judge.current:,} for the current one, "
+            f"{judge.neither:,} for neither, {judge.unreadable:,} unreadable"
+            for model, judge in panel.judges.items()
+        )
+        metrics.append(Metric(f"{1 - panel.disagreed / panel.rounds:.0%}", "the judges agree", said))
     if (checking := found.checking) and checking.checked:
         agree = f"{checking.final_agrees / checking.checked:.0%}"
         hint = (

@@ -223,8 +223,8 @@ def _call(call: CallRow, outcome: Mapping[str, Any] | None, why_not: str) -> dic
     texts += [_rendered(call["reply"], MAX_CALL_CHARS)] if call["reply"] else []
     return {
         "role": STEPS[step].role,
-        "name": STEPS[step].label,
-        "tags": html_tags.verdict(step, outcome) if judged and outcome else "",
+        "name": labels.speaker(call, outcome),
+        "tags": html_tags.verdict(call, outcome) if judged and outcome else "",
         "summary": labels.call_summary(call),
         "not_counted": labels.not_counted(why_not) if why_not else "",
         "text": "".join(texts),

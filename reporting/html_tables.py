@@ -7,7 +7,7 @@ from typing import Any
 
 from graph.settings import WHERE_NOT_WHAT
 from nodes.decision import STOPPED
-from reporting.labels import ENDINGS, dollars, failure_label, is_judged, seconds
+from reporting.labels import ENDINGS, dollars, failure_label, is_best_of, is_judged, seconds
 from reporting.theme import ROLE_COLORS
 
 
@@ -94,10 +94,13 @@ def _settings(facts: Mapping[str, Any], *, for_others: bool) -> Iterator[tuple[s
         left_out |= OF_CONVERSATIONS
     if not any(is_judged(mode) for mode in facts["modes"]):
         left_out |= OF_JUDGING
+    if not is_best_of(facts["modes"]):
+        left_out |= OF_DRAFTS
     for name, value in facts["settings"].items():
         if name not in left_out and not name.endswith("_persona"):
             yield name, value
 
 
 OF_CONVERSATIONS = {*("history_window", "conversation_template", "max_exchanges", "max_conversation_tokens")}
+OF_DRAFTS = {"drafts", "draft_temperature"}
 OF_JUDGING = {"max_rounds", "verdict", "judge_retries", "lazy_judge"}

@@ -35,8 +35,8 @@ def round_outcome(done: Mapping[str, Any]) -> str:
     return " ".join(tags + [_tag(remark, "bad") for remark in labels.round_remarks(done)])
 
 
-def verdict(step: str, done: Mapping[str, Any]) -> str:
+def verdict(call: Mapping[str, Any], done: Mapping[str, Any]) -> str:
     """Return the verdict of a judgment."""
-    label = labels.verdict(step, done)
+    label = labels.verdict(call, done)
     good = label.startswith("prefers the draft")
     return _tag(label, "good" if good else "bad" if label.startswith("cannot") else "")

@@ -5,12 +5,12 @@ Stored keys and shown labels are separate, so that the wording can change withou
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from ledger.decisions import KINDS, Decision, DecisionFilter, DecisionKind
 from ledger.ledger import SKIPPED, Result
-from nodes.decision import Round, favoured_position
+from nodes.decision import Round, favoured_position, judges_disagree, points_by_judge
 from prompts.method import MODES, STEPS
 
 ENDINGS = {
@@ -18,6 +18,8 @@ ENDINGS = {
     "max_rounds": "the limit of rounds was reached",
     "judge_error": "no verdict could be read",
     "one_pass": "rewritten, without a judge",
+    "all_drafts": "all drafts were compared",
+    "guard_repeated": "draft refused: it repeats an earlier one",
     "guard_unchanged": "draft refused: it is the current response",
     "guard_refusal": "draft refused: it refuses the request",
     "guard_loop": "draft refused: it runs in a loop",
@@ -121,6 +123,11 @@ def is_judged(mode: str) -> bool:
     return mode in MODES and MODES[mode].is_judged
 
 
+def is_best_of(modes: Iterable[str]) -> bool:
+    """Whether one of these modes compares several drafts from one prompt."""
+    return any(mode in MODES and MODES[mode].is_best_of for mode in modes)
+
+
 def sample_outcome(result: Result) -> str:
     """Describe the outcome of a sample in a word or two."""
     if result.status != "done":
@@ -152,7 +159,7 @@ def round_outcome(done: Mapping[str, Any]) -> str:
         remark = done.get("remark")
         return f"{refused(guard)} ({remark})" if remark else refused(guard)
     if done["forward"] is None:
-        return "not judged"
+        return "not judged" if done["draft"] else ENDINGS["no_draft"]
     score = f" ({_points(points['draft'], points['current'])})" if points else ""
     return f"{'draft accepted' if done['accepted'] else 'current response kept'}{score}"
 
@@ -169,13 +176,38 @@ def round_remarks(done: Mapping[str, Any]) -> list[str]:
         remarks.append("decided by the first judgment, the second was not asked for")
     if favoured := favoured_position(cast(Round, done)):
         remarks.append(f"verdicts contradict: both prefer the {'first' if favoured == 1 else 'second'} shown")
+    if judges_disagree(cast(Round, done)):
+        remarks.append(f"judges disagree: {', '.join(map(' '.join, _words_of_judges(cast(Round, done))))}")
     return remarks
 
 
-def verdict(step: str, done: Mapping[str, Any]) -> str:
-    """Describe a judgment of a round, with the points of draft and current response; empty if none."""
-    order = STEPS[step].order
-    judgment = done[order]
+def _words_of_judges(done: Round) -> Iterator[tuple[str, str]]:
+    for model, points in points_by_judge(done).items():
+        if points is None:
+            yield model, "cannot be read"
+        else:
+            lead = points["draft"] - points["current"]
+            yield model, "prefers the draft" if lead > 0 else "the current one" if lead < 0 else "neither"
+
+
+def speaker(call: Mapping[str, Any], done: Mapping[str, Any] | None) -> str:
+    """Return who made a call of a round: the step, and of a panel which judge."""
+    label = STEPS[call["step"]].label
+    of_panel = done and call["model"] in _panel(call["step"], done)
+    return f"{label} ({call['model']})" if of_panel else label
+
+
+def _panel(step: str, done: Mapping[str, Any]) -> Mapping[str, Any]:
+    judgment = done[STEPS[step].order] if STEPS[step].order else None
+    panel: Mapping[str, Any] = (judgment or {}).get("panel", {})
+    return panel
+
+
+def verdict(call: Mapping[str, Any], done: Mapping[str, Any]) -> str:
+    """Describe the judgment of a round that a call was made for, with the points of draft and current
+    response; empty if none."""
+    order = STEPS[call["step"]].order
+    judgment = _panel(call["step"], done).get(call["model"], done[order])
     if not judgment:
         return ""
     if not judgment["points"]:

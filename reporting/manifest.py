@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from graph.settings import BEFORE, WHERE_NOT_WHAT, Settings
-from models.settings import ROLES, Endpoint, ModelSettings, Role
+from models.settings import Endpoint, ModelSettings, Role
 from prompts.pack import load_pack
 from samples.reader import Checked, DataSet
 
@@ -108,15 +108,14 @@ def new_manifest(data: DataSet, checked: Checked, settings: Settings, modes: Seq
         thinking=checked.thinking,
         types=data.types(),
     )
-    digest = pack.digest
     if data.reference:
-        facts["reference"], digest = data.reference, pack.digest_with_references
+        facts["reference"] = data.reference
     return Manifest(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         data=facts,
         modes=list(modes),
         settings=settings.model_dump(mode="json"),
-        prompts=PackFacts(pack=pack.name, sha256=digest),
+        prompts=PackFacts(pack=pack.name, sha256=pack.digest_for(modes, references=bool(data.reference))),
         versions={package: version(package) for package in PACKAGES},
     )
 
@@ -125,7 +124,7 @@ def endpoints(manifest: Manifest) -> dict[Role, Endpoint]:
     """Return the models that a run was made with."""
     found = manifest["settings"]
     settings = ModelSettings(**{name: found[name] for name in ModelSettings.model_fields if name in found})
-    return {role: settings.endpoint(role) for role in ROLES}
+    return {role: settings.endpoint(role) for role in settings.roles}
 
 
 def is_rehearsed(manifest: Manifest) -> bool:

@@ -117,8 +117,8 @@ class RecordedRun:
     def exchanges(self) -> Iterator[dict[str, Any]]:
         """Return a row for each exchange that was worked on, with its texts; `exchange` counts from 0.
 
-        `ending` is max_rounds, not_accepted, judge_error, one_pass, no_suggestions, no_draft, `guard_` and a
-        guard's name, or failed; then `failure` says what failed.
+        `ending` is max_rounds, not_accepted, judge_error, one_pass, all_drafts, no_suggestions, no_draft,
+        `guard_` and a guard's name, or failed; then `failure` says what failed.
         """
         for sample, result in self._results():
             for done in result.outcome:

@@ -15,8 +15,9 @@ from ledger.ledger import Ledger
 from ledger.tables import GROWTH, NOT_DONE, decided, decisions
 from ledger.usage import Counted
 from models.settings import ROLES, Role
-from nodes.decision import GUARDS
+from nodes.decision import GUARDS, judges_disagree, points_by_judge
 from prompts.method import STEPS
+from samples.files import read_json
 
 
 @dataclass(slots=True)
@@ -61,6 +62,28 @@ class Judging:
     def agreement(self) -> float | None:
         """The share of `agreed` in the rounds where both orders could be read, from 0 to 1."""
         return _ratio(self.agreed, self.agreed + self.one_tie + self.contradicted)
+
+
+@dataclass(slots=True)
+class PanelJudge:
+    """What a judge of a panel said, over all judged rounds: each time the average of its two orders."""
+
+    draft: int = 0
+    """Rounds in which it preferred the draft; the others likewise."""
+    current: int = 0
+    neither: int = 0
+    unreadable: int = 0
+
+
+@dataclass(slots=True)
+class Panel:
+    """How the judges of a panel compare, over all judged rounds."""
+
+    rounds: int
+    disagreed: int
+    """Those of them in which the judges that could be read did not all say the same."""
+    judges: dict[str, PanelJudge]
+    """By model."""
 
 
 @dataclass(slots=True)
@@ -122,6 +145,8 @@ class ModeStatistics:
     """None if nothing was decided."""
     checking: Checking | None
     """None if there was no reference and nothing was checked."""
+    panel: Panel | None = None
+    """None where one judge decides."""
 
 
 @dataclass(slots=True)
@@ -251,6 +276,7 @@ def _mode(connection: Connection, mode: str) -> ModeStatistics:
         judging=_judging(connection, mode),
         deciding=_deciding(connection, mode),
         checking=_checking(connection, mode),
+        panel=_panel(connection, mode),
     )
 
 
@@ -290,6 +316,32 @@ def _judging(connection: Connection, mode: str) -> Judging | None:
             else:
                 judging.favoured_second += number
     return judging if judging.rounds else None
+
+
+def _panel(connection: Connection, mode: str) -> Panel | None:
+    """Read what the judges of a panel said from the results: the totals only know their average."""
+    judges = connection.execute(text(_JUDGES), {"mode": mode}).scalar_one()
+    if judges < 2:
+        return None
+    panel = Panel(0, 0, {})
+    for (outcome,) in connection.execution_options(yield_per=1000).execute(text(_JUDGED), {"mode": mode}):
+        for done in (done for exchange in read_json(outcome) for done in exchange["rounds"]):
+            said = points_by_judge(done)
+            panel.rounds += bool(said)
+            panel.disagreed += judges_disagree(done)
+            for model, points in said.items():
+                judge = panel.judges.setdefault(model, PanelJudge())
+                lead = points["draft"] - points["current"] if points else None
+                word = "unreadable" if lead is None else "neither" if not lead else _WORDS[lead > 0]
+                setattr(judge, word, getattr(judge, word) + 1)
+    return panel if panel.rounds else None
+
+
+_WORDS = ("current", "draft")
+
+_JUDGES = "SELECT count(DISTINCT model) FROM call_totals WHERE mode = :mode AND step = 'judge_forward'"
+
+_JUDGED = "SELECT outcome FROM results WHERE mode = :mode"
 
 
 def _deciding(connection: Connection, mode: str) -> Deciding | None:

@@ -99,6 +99,8 @@ class _Bill:
 
 def _mode(numbers: ModeStatistics) -> dict[str, Any]:
     fields = asdict(numbers)
+    if not numbers.panel:
+        del fields["panel"]  # which runs with one judge do not have
     if numbers.judging:
         fields["judging"]["agreement"] = numbers.judging.agreement
     return fields

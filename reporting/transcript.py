@@ -6,7 +6,7 @@ everything was asked again. All displays of a debate use this.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple, get_args
 
@@ -25,11 +25,14 @@ class StepCalls(NamedTuple):
     """The call that the result was made from, or that it failed at; None if there is none."""
     superseded: list[tuple[CallRow, str]]
     """The calls that do not count, in the order they finished, and why not."""
+    others: Sequence[CallRow] = ()
+    """The calls of a panel's other judges that count, in the order of the panel."""
 
     @property
     def all(self) -> list[tuple[CallRow, str]]:
-        """All calls in the order they finished; the one that counts has an empty reason."""
-        return [*self.superseded, *([(self.counted, "")] if self.counted else [])]
+        """All calls, first those that do not count; what counts has an empty reason."""
+        counted = [self.counted, *self.others] if self.counted else []
+        return [*self.superseded, *((call, "") for call in counted)]
 
 
 Transcript = Mapping[int, Mapping[str, StepCalls]]
@@ -52,12 +55,29 @@ def transcript(calls: Iterable[CallRow], done: Mapping[str, Any], mode: str) -> 
             found[call["round"]][call["step"]].append(call)
     return {
         number: {
-            step: _calls(found[number][step], was_reached=_was_reached(number, step, done, mode))
+            step: _of_step(found[number][step], number, step, done, mode)
             for step in STEPS
             if step in found[number]
         }
         for number in sorted(found)
     }
+
+
+def _of_step(calls: list[CallRow], number: int, step: str, done: Mapping[str, Any], mode: str) -> StepCalls:
+    was_reached = _was_reached(number, step, done, mode)
+    if STEPS[step].purpose != "verdict" or len({call["model"] for call in calls}) == 1:
+        return _calls(calls, was_reached=was_reached)
+    round_ = next((each for each in done["rounds"] if each["round"] == number), None)
+    judgment = round_[STEPS[step].order] if round_ else None
+    panel = (judgment or {}).get("panel", {})
+    models = dict.fromkeys([*panel, *(call["model"] for call in calls)])
+    each = [
+        _calls([call for call in calls if call["model"] == model], was_reached=was_reached)
+        for model in models
+    ]
+    counted = [judged.counted for judged in each if judged.counted]
+    superseded = [call for judged in each for call in judged.superseded]
+    return StepCalls(counted[0] if counted else None, superseded, counted[1:])
 
 
 def _was_reached(number: int, step: str, done: Mapping[str, Any], mode: str) -> bool:

@@ -12,7 +12,7 @@ from models.keys import Keys
 from models.probe import VerdictTrial, probe
 from models.providers.parameters import notices
 from models.providers.proxies import check_proxies
-from models.settings import ROLES, Endpoint, Role, located
+from models.settings import Endpoint, Role, located
 from nodes.verdict import read_verdict, reply_form
 from prompts.pack import load_pack
 from runners.options import settings_from, settings_options
@@ -39,7 +39,7 @@ def check(**given: Any) -> int:
 async def _check(settings: Settings, keys: Keys) -> bool:
     # An endpoint may accept one set of fields or key and refuse another.
     forms: dict[tuple[Endpoint, str, str | None], list[Role]] = {}
-    for role in ROLES:
+    for role in settings.roles:
         fields = dumps(settings.further(role), sort_keys=True)
         for endpoint in map(located, settings.replicas(role)):
             forms.setdefault((endpoint, fields, keys.variable(endpoint, role)), []).append(role)
@@ -49,7 +49,7 @@ async def _check(settings: Settings, keys: Keys) -> bool:
     usable = True
     for (endpoint, _, _), played in forms.items():
         where = f" at {endpoint.shown_url}" if endpoint.base_url else ""
-        everyone = "all roles" if len(played) == len(ROLES) else ", ".join(played)
+        everyone = "all roles" if len(played) == len(settings.roles) else ", ".join(played)
         click.echo(f"{endpoint.model}{where} ({everyone})")
         async for finding in probe(endpoint, played, settings, keys, trial):
             usable = usable and finding.ok is not False

@@ -282,7 +282,8 @@ class Engine:
                 self._judged += 1
                 if judged["points"] is None:
                     self._unread += 1
-                    self._unread_reply = judged["forward"]["reply"]
+                    first = next(iter(judged["forward"].get("panel", {}).values()), judged["forward"])
+                    self._unread_reply = first["reply"]
         self._check_yield(FIRST)
 
     def _check_yield(self, least: int) -> None:
@@ -344,7 +345,7 @@ async def evolve_sample(
         RunStopped, LedgerError: the run cannot continue.
     """
     # At most eight supersteps a round, one an exchange, and the ends: this stops an endless loop.
-    steps = 8 * settings.max_rounds + len(sample.exchanges) + 5
+    steps = 8 * max(settings.max_rounds, settings.drafts) + len(sample.exchanges) + 5
     config = RunnableConfig(recursion_limit=steps, **(traced or {}))
     settings = apart(settings)
     try:

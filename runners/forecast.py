@@ -22,7 +22,7 @@ from models.providers.parameters import unlimited
 from models.settings import Endpoint, Limits
 from prompts.method import MODES
 from reporting.cost import amount, spent, unpriced
-from reporting.labels import NO_PRICE
+from reporting.labels import NO_PRICE, is_best_of
 from runners.engine import evolve_sample
 from runners.plan import Plan
 from samples.sample import Sample
@@ -146,11 +146,13 @@ def lines(found: Forecast, plan: Plan) -> Iterator[str]:
             f"- --extra-body removes the limit for {', '.join(without)}: replies count with up to "
             f"{settings.max_tokens:,} tokens, and may have more."
         )
-    if any(MODES[mode].is_judged for mode in modes):
+    if any(MODES[mode].is_judged and not MODES[mode].is_best_of for mode in modes):
         yield f"- An exchange takes between 1 round and {settings.max_rounds} (--max-rounds)."
-        if settings.judge_retries:
-            asked = settings.judge_retries + 1
-            yield f"- A judge is asked up to {asked} times if its verdict is unreadable (--judge-retries)."
+    if is_best_of(modes):
+        yield f"- Of best-of-n, an exchange takes {settings.drafts} drafts (--drafts), and all are judged."
+    if any(MODES[mode].is_judged for mode in modes) and settings.judge_retries:
+        asked = settings.judge_retries + 1
+        yield f"- A judge is asked up to {asked} times if its verdict is unreadable (--judge-retries)."
     if found.conversations:
         yield "- How far a conversation is worked on depends on how long its new responses are."
     yield "- Prices are list prices, without caches or discounts. Attempts that fail are not counted."
@@ -280,6 +282,8 @@ class _Simulation:
         dollars = priced(settings.endpoint(call.role), Usage(prompt, 0, output)).dollars
         self._share = self._share.plus(Share(1, prompt, output, dollars))
         reply = ("word " * ceil(output * _CHARACTERS / 5)).strip()
+        if call.draft is not None:
+            reply = f"{call.draft} {reply[2:]}"  # no two drafts are the same
         if call.purpose != "verdict" or (self._wins and call.asked <= settings.judge_retries):
             return reply
         second = (call.step == "judge_forward") == self._wins  # whether the better response is the second

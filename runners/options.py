@@ -6,6 +6,7 @@ fields' own.
 
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from graph.settings import Settings
-from models.settings import ROLES, Limits
+from models.settings import PANEL, ROLES, Limits
 from prompts.method import MODES
 from samples.formats import READ_FORMATS
 from samples.layouts import SIDES
@@ -42,6 +43,7 @@ def settings_options(command: Command) -> Command:
                 multiple=True,
                 metavar="[ROLE=]PROVIDER:NAME",
                 help="The model of all roles, or of one: " + ", ".join(ROLES) + ". "
+                "Several for the judge are a panel, judge, judge_2 and so on. "
                 "Providers: openai, vllm, ernie, glm, rehearsal; wenxin and glm-jwt for old credentials. "
                 "Default: rehearsal.",
             ),
@@ -208,12 +210,16 @@ def settings_from(given: Mapping[str, Any]) -> tuple[Settings, Limits]:
     values: dict[str, Any] = {}
     if given.get("settings_file"):
         values |= _from_file(given["settings_file"])
-    models = _once_by_role("--model", given["models"])
+    models = _once_by_role("--model", _panel(given["models"]))
     texts = _once_by_role("--extra-body", given["extra_bodies"])
     bodies = {role: _json_object(f"--extra-body {text}", text) for role, text in texts.items()}
     # An address in the file belongs to the file's model.
     if "" in models:
         values.pop("base_url", None)
+    if "judge" in models:  # it takes the place of the file's panel
+        for name in ("role_models", "role_base_urls"):
+            if table := _table(values, name):
+                values[name] = {role: table[role] for role in table if role not in PANEL}
     if any(models):
         urls = _table(values, "role_base_urls")
         values["role_base_urls"] = {role: urls[role] for role in urls if role not in models}
@@ -259,6 +265,16 @@ def _from_file(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path} is not a TOML file: {error}") from None
 
 
+def _panel(models: Sequence[str]) -> list[str]:
+    """Name the judges of a panel, which are all given as the judge."""
+    names = iter(PANEL)
+    head = f"{PANEL[0]}="
+    given = [model for model in models if model.startswith(head)]
+    if len(given) > len(PANEL):
+        raise SettingsError(f"--model names {len(given)} judges: a panel has at most {len(PANEL)}")
+    return [f"{next(names)}={model.removeprefix(head)}" if model in given else model for model in models]
+
+
 def _once_by_role(option: str, values: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for role, texts in _by_role(option, values).items():
@@ -272,9 +288,9 @@ def _by_role(option: str, values: Iterable[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for value in values:
         head, sign, rest = value.partition("=")
-        # A URL or a name may contain an equals sign; a role is alphabetic.
-        role, text = (head, rest) if sign and head.isalpha() else ("", value)
-        if role and role not in ROLES:
+        # A URL or a name may contain an equals sign; a role is alphabetic, but for the number of a judge.
+        role, text = (head, rest) if sign and re.fullmatch(r"[^\W\d_]+(_\d+)?", head) else ("", value)
+        if role and role not in (*ROLES, *PANEL):
             raise SettingsError(f"{option} {value}: unknown role {role!r}; roles are {', '.join(ROLES)}")
         found.setdefault(role, []).append(text)
     return found

@@ -12,13 +12,13 @@ from models.providers.langchain_community import require_libraries
 from models.providers.parameters import notices, unlimited
 from models.providers.proxies import check_proxies
 from models.providers.rehearsal import NOTICE
-from models.settings import ROLES, Limits, located
+from models.settings import Limits, located
 from models.token_counter import AUTO, ESTIMATE, estimate_notice, load_tokenizer
 from nodes.checks import require_check
 from prompts.method import MODES
 from prompts.pack import load_pack
 from reporting.cost import unpriced
-from reporting.labels import NO_PRICE
+from reporting.labels import NO_PRICE, is_best_of
 from reporting.manifest import Manifest, RunError, new_manifest, read_manifest, settings_to_resume
 from runners.folder import checked_before, format_before
 from samples.formats import READ_FORMATS
@@ -56,11 +56,11 @@ class Plan:
     @property
     def is_rehearsed(self) -> bool:
         """Whether some role is played by rules instead of a model."""
-        return any(self.settings.endpoint(role).provider == "rehearsal" for role in ROLES)
+        return any(self.settings.endpoint(role).provider == "rehearsal" for role in self.settings.roles)
 
     def notices(self) -> list[str]:
         """Return what a user should know before the run."""
-        found = [NOTICE] * self.is_rehearsed + notices(self.settings)
+        found = [NOTICE] * self.is_rehearsed + notices(self.settings, drafts=is_best_of(self.modes))
         if self.data.reference:
             found += self._hidden_reference()
         if self.data.format != "alpaca" and self.settings.max_exchanges is None:
@@ -113,10 +113,10 @@ class Plan:
                 to do.
         """
         check_proxies()
-        if any(self.settings.endpoint(role).provider != "rehearsal" for role in ROLES):
+        if any(self.settings.endpoint(role).provider != "rehearsal" for role in self.settings.roles):
             _allow_connections(self.limits.concurrency)
         keys = Keys.load()
-        for role in ROLES:
+        for role in self.settings.roles:
             keys.of(self.settings.endpoint(role), role)
             require_libraries(self.settings.endpoint(role).provider)
         return keys
@@ -168,7 +168,7 @@ def make_plan(
         what = f"unknown mode {unknown[0]!r}" if modes else "no mode given"
         raise UsageError(f"{what}; modes are {', '.join(MODES)}")
     if limits.budget is not None:
-        if all(settings.endpoint(role).provider == "rehearsal" for role in ROLES):
+        if all(settings.endpoint(role).provider == "rehearsal" for role in settings.roles):
             raise UsageError("rehearsal costs nothing: leave out the budget (--budget)")
         for endpoint in unpriced(settings):
             reason = NO_PRICE.format(model=endpoint.model, address=located(endpoint).shown_url)
@@ -180,6 +180,14 @@ def make_plan(
         raise UsageError(
             f"a budget needs a limit on replies, and --extra-body removes it for {', '.join(roles)}"
         )
+    if is_best_of(modes):
+        fields = settings.further("editor")
+        for name, option in (("temperature", "--draft-temperature"), ("seed", "--seed")):
+            if name in fields:
+                raise UsageError(
+                    f"--extra-body sets the editor's {name}, which is to differ between the drafts of "
+                    f"best-of-n: give it by {option}"
+                )
     if settings.tokenizer not in (AUTO, ESTIMATE):
         try:
             load_tokenizer(settings.tokenizer)

@@ -123,12 +123,12 @@ class _Story:
                 # The call that an exchange failed at is reported at its end.
                 if not self._with_calls and (why_not or (call["failure"] is not None and failed)):
                     continue
-                text, title = call["reply"], STEPS[step].label
+                text, title = call["reply"], labels.speaker(call, done)
                 if done and not why_not:
                     if STEPS[step].purpose == "draft":
                         text = done["draft"]
                     if STEPS[step].purpose == "verdict":
-                        title = f"{title}: {labels.verdict(step, done)}"
+                        title = f"{title}: {labels.verdict(call, done)}"
                 if call["shortened_to"] is not None:
                     title = f"{title} (saw at most {call['shortened_to']:,} characters of each speech)"
                 if why_not and call["failure"] is None:
@@ -141,7 +141,7 @@ class _Story:
                 self._part(title, text)
                 if call["thoughts"] and not self._with_calls:
                     self._output.text(f"({labels.thoughts(call)}, see --calls)", "dim", indent=2)
-        if done and (done["forward"] or done["reversed"] or done.get("guard")):
+        if done and (done["forward"] or done.get("guard") or not done["draft"]):
             outcome = "; ".join([labels.round_outcome(done), *labels.round_remarks(done)])
             style = "bold green" if done["accepted"] else "bold yellow"
             self._output.heading(outcome[0].upper() + outcome[1:], style)

@@ -1,7 +1,7 @@
 """`coevol stats RUN [OTHER_RUN]`: the summary of a run, as tables or as JSON; or of two, compared."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from reporting.labels import (
     USER_AGREES,
     dollars,
     failure_label,
+    is_best_of,
     is_judged,
     plural,
 )
@@ -103,11 +104,12 @@ def _manifest(report: Mapping[str, Any]) -> Table:
         _text(names[0] if len(names) == 1 else ", ".join(f"{role} {name}" for role, name in models.items())),
     )
     settings = made["settings"]
+    drafts = f", {settings['drafts']} drafts of best-of-n" if is_best_of(made["modes"]) else ""
     table.add_row(
         "prompts",
         _text(
             f"{made['prompts']['pack']}, verdict {settings['verdict']}, "
-            f"at most {settings['max_rounds']} rounds"
+            f"at most {settings['max_rounds']} rounds{drafts}"
         ),
     )
     table.add_row("created", _text(f"{made['created']} with coevol {made['versions']['coevol']}"))
@@ -176,6 +178,7 @@ def _results(modes: Mapping[str, Any]) -> Table:
             )
             row(f"{_INDENTED.get(name, '  ')}{label}", values)
         row(f"  {AGREEMENT}", (PERCENT.text((mode["judging"] or {}).get("agreement")) for mode in each))
+    _panels(each, row)
     if any(mode["checking"] for mode in each):
         table.add_row()
         checking = [mode["checking"] or dict.fromkeys(("checked", *CHECKING), 0) for mode in each]
@@ -200,6 +203,27 @@ def _results(modes: Mapping[str, Any]) -> Table:
             row(f"decided {OUTDATED}", (f"{of['outdated']:,}" for of in deciding))
     return table
 
+
+def _panels(each: Sequence[Mapping[str, Any]], row: Callable[[str, Iterable[str]], None]) -> None:
+    """Add what the judges of a panel said, in the modes that have one."""
+    panels: list[Mapping[str, Any]] = [mode.get("panel") or {"rounds": 0, "judges": {}} for mode in each]
+    if not any(of["rounds"] for of in panels):
+        return
+    disagreed = (_share(of["disagreed"], of["rounds"]) if of["rounds"] else "" for of in panels)
+    row("  the judges disagree", disagreed)
+    for model in dict.fromkeys(model for of in panels for model in of["judges"]):
+        row(f"  {model}", ())
+        for word, label in _OF_JUDGE.items():
+            values = (of["judges"].get(model, {}).get(word) for of in panels)
+            row(f"    {label}", ("" if n is None else f"{n:,}" for n in values))
+
+
+_OF_JUDGE = {
+    "draft": "prefers the draft",
+    "current": "prefers the current response",
+    "neither": "prefers neither",
+    "unreadable": "cannot be read",
+}
 
 _INDENTED = {"favoured_first": "    ", "favoured_second": "    "}
 

@@ -192,7 +192,7 @@ class App:
                 raise Refused("overloaded")
             async with provider.queue:
                 await self._sleep(digest, hit)
-            reply = self._agents.say(chat.messages)
+            reply = self._agents.say(chat.messages, chat.body)
             request.role = reply.role
             unclear = hit and hit.kind == "no_verdict" and reply.role == "judge"
             chat.set_reply(provider.shape(chat, _UNCLEAR if unclear else reply.text))

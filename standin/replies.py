@@ -7,6 +7,7 @@ its side. Any other message gets an edited response if it contains material to e
 
 import random
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -47,15 +48,20 @@ class Agents:
 
     def __init__(self, wins: float, points: int = 0) -> None:
         self._points = points
+        self._drafts = Counter[str]()
         self._model = RehearsalModel(wins=wins)
 
-    def say(self, messages: Sequence[Message]) -> Reply:
-        """Return the reply to these messages, determined by them alone."""
+    def say(self, messages: Sequence[Message], sampling: Mapping[str, object] | None = None) -> Reply:
+        """Return the reply to these messages, determined by them alone.
+
+        As with a model, an answer to a request alone differs at a `temperature` above 0: by the `seed`, and
+        without one from time to time.
+        """
         text = "\n\n".join(message["content"] for message in messages)
         role = find_role(messages[-1]["content"])
         if role is None:
             return Reply("other", "Ready.")
-        reply = self._model.reply(text, _PURPOSES[role], role)
+        reply = self._model.reply(text, _PURPOSES[role], role, self._draft(text, role, sampling or {}))
         if role == "judge" and len(messages) > 2 and any(m["role"] == "assistant" for m in messages):
             # The judge's first verdict was unreadable; a repeated request gets a readable one.
             reply = reply if reply[:1] in "ae123456789" else "equal\nThere is little between them."
@@ -65,6 +71,15 @@ class Agents:
             points = random.Random(text).randint(1, self._points)  # noqa: S311 - not cryptographic
             reply = "\n".join([reply, *(f"{number}. {_POINT}" for number in range(1, points + 1))])
         return Reply(role, reply)
+
+    def _draft(self, text: str, role: Role, sampling: Mapping[str, object]) -> int:
+        temperature, seed = sampling.get("temperature"), sampling.get("seed")
+        if role != "editor" or not isinstance(temperature, int | float) or temperature <= 0:
+            return 1
+        if isinstance(seed, int):
+            return seed
+        self._drafts[text] += 1
+        return self._drafts[text]
 
 
 def find_role(prompt: str) -> Role | None:

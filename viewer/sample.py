@@ -206,7 +206,7 @@ def _rounds(done: Mapping[str, Any], debate: Transcript, drafts: Mapping[int, st
             ui.label(f"Round {number}").classes("text-lg font-semibold")
             if outcome:
                 ui.html(html_tags.round_outcome(outcome), sanitize=False)
-            if number in drafts and drafts[number] not in (done["response"], done["original"]):
+            if drafts.get(number, "") not in ("", done["response"], done["original"]):
                 choose = partial(panel.choose, drafts[number])
                 ui.button("use this draft", on_click=choose).props("flat dense no-caps").classes("use")
         with ui.column().classes("w-full gap-3 round"):
@@ -232,7 +232,8 @@ def _calls_of(calls: StepCalls | None, current: str, outcome: Mapping[str, Any] 
     if calls is None:
         return
     if calls.counted:
-        _bubble(calls.counted, current, outcome)
+        for call in (calls.counted, *calls.others):
+            _bubble(call, current, outcome)
     others = [each for each in calls.superseded if each[1] != REPEATED]
     if others:
         why = labels.not_counted("; ".join(dict.fromkeys(why for _, why in others)))
@@ -273,9 +274,9 @@ def _bubble(call: CallRow, current: str, outcome: Mapping[str, Any] | None = Non
     side = "other" if role == "critical" else "wide" if role in ("advisor", "editor", "judge") else ""
     with ui.column().classes(f"bubble {role} {side}"):
         with ui.row().classes("items-center w-full gap-2"):
-            ui.label(STEPS[step].label).classes("who")
+            ui.label(labels.speaker(call, outcome)).classes("who")
             if outcome:
-                ui.html(html_tags.verdict(step, outcome), sanitize=False)
+                ui.html(html_tags.verdict(call, outcome), sanitize=False)
             if call["failure"]:
                 ui.html('<span class="tag bad">failed</span>', sanitize=False)
             ui.space()

@@ -25,7 +25,7 @@ def chat_model(
     SDK must not; and every endpoint is asked for chat completions, which all of them have.
     """
     if endpoint.provider == "rehearsal":
-        return RehearsalModel(wins=settings.rehearsal_wins)
+        return RehearsalModel(wins=settings.rehearsal_wins, judge=endpoint.name)
     timeout = httpx2.Timeout(settings.timeout, connect=min(CONNECT, settings.timeout))
     if endpoint.provider == "wenxin":
         return wenxin(endpoint, role, settings, key)

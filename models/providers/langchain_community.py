@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -159,11 +159,11 @@ def _wenxin_class() -> Callable[..., BaseChatModel]:
             **kwargs: Any,
         ) -> ChatResult:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(threads, self._reply, messages)
+            return await loop.run_in_executor(threads, partial(self._reply, messages, **kwargs))
 
-        def _reply(self, messages: list[BaseMessage]) -> ChatResult:
+        def _reply(self, messages: list[BaseMessage], **kwargs: Any) -> ChatResult:
             try:
-                result: ChatResult = self._generate(messages)
+                result: ChatResult = self._generate(messages, **kwargs)
             except qianfan.errors.APIError as error:
                 body = {"error_code": error.error_code, "error_msg": error.error_msg}
                 raise BadResponse(200, body) from None
@@ -237,7 +237,7 @@ def _glm_class() -> Callable[..., BaseChatModel]:
             **kwargs: Any,
         ) -> ChatResult:
             dicts, params = self._create_message_dicts(messages, stop)
-            given = {**params, "top_p": self.top_p, "messages": dicts}
+            given = {**params, "top_p": self.top_p, **kwargs, "messages": dicts}
             body = {name: value for name, value in given.items() if value is not None} | self.extra_body
             try:
                 request = self.http_client.build_request(

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from models.providers.reply_forms import FORM_FIELDS
-from models.settings import ROLES, Endpoint, ModelSettings, Provider, Role
+from models.settings import Endpoint, ModelSettings, Provider, Role
 
 LEAST_TEMPERATURE = 0.01
 """Sent instead of 0 to providers that do not take 0."""
@@ -110,6 +110,19 @@ def parameters(endpoint: Endpoint, role: Role, settings: ModelSettings) -> Param
     return given
 
 
+def draft_parameters(endpoint: Endpoint, settings: ModelSettings) -> Parameters:
+    """Translate the settings for one of several drafts from one prompt."""
+    sampled = settings.model_copy(update={"temperature": settings.temperature_of_drafts})
+    return parameters(endpoint, "editor", sampled)
+
+
+def sampling(given: Parameters, draft: int) -> dict[str, Any]:
+    """Return the fields by which one of several drafts from one prompt, the number `draft`, is sampled."""
+    seed = None if given.seed is None else given.seed + draft
+    fields = {"temperature": given.temperature, "seed": seed}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 def reply_limit(endpoint: Endpoint, role: Role, settings: ModelSettings) -> int | None:
     """Return the most tokens a role's reply may have; None where `extra_body` removes the limit.
 
@@ -126,7 +139,7 @@ def reply_limit(endpoint: Endpoint, role: Role, settings: ModelSettings) -> int 
 
 def unlimited(settings: ModelSettings) -> list[Role]:
     """Return the roles whose replies are unlimited because `extra_body` removes the limit."""
-    return [role for role in ROLES if reply_limit(settings.endpoint(role), role, settings) is None]
+    return [role for role in settings.roles if reply_limit(settings.endpoint(role), role, settings) is None]
 
 
 def is_openai_itself(endpoint: Endpoint) -> bool:
@@ -137,11 +150,19 @@ def is_openai_itself(endpoint: Endpoint) -> bool:
     return endpoint.base_url is None or any(f".{host}".endswith(f".{own}") for own in OPENAI_HOSTS)
 
 
-def notices(settings: ModelSettings) -> list[str]:
-    """Return what the providers cannot do with these settings, each once."""
-    found = (
-        line for role in ROLES for line in parameters(settings.endpoint(role), role, settings).unsupported
-    )
+def notices(settings: ModelSettings, *, drafts: bool = False) -> list[str]:
+    """Return what the providers cannot do with these settings, each once; `drafts` says whether several are
+    written from one prompt."""
+    given = [parameters(settings.endpoint(role), role, settings) for role in settings.roles]
+    found = [line for each in given for line in each.unsupported]
+    if drafts and settings.temperature_of_drafts != settings.temperature:
+        drafted = draft_parameters(settings.endpoint("editor"), settings)
+        if drafted.temperature is not None and settings.draft_temperature is None:
+            found.append(
+                f"best-of-n: the editor writes at a temperature of {drafted.temperature:g} "
+                "(--draft-temperature), since at 0 all drafts would be the same"
+            )
+        found += [line.replace("--temperature", "--draft-temperature") for line in drafted.unsupported]
     return list(dict.fromkeys(found))
 
 

@@ -40,6 +40,8 @@ class RehearsalModel(BaseChatModel):
 
     wins: float = 0.5
     """The share of comparisons that the draft wins."""
+    judge: str = ""
+    """Judges of different names draw different verdicts."""
 
     @property
     def _llm_type(self) -> str:
@@ -52,9 +54,10 @@ class RehearsalModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        """Return the reply; `kwargs` may hold the `purpose` and the `role` of the call."""
+        """Return the reply; `kwargs` may hold the `purpose`, the `role` and the `draft` of the call."""
         text = "\n\n".join(str(message.content) for message in messages)
-        reply = self.reply(text, kwargs.get("purpose", "speech"), kwargs.get("role", "positive"))
+        purpose, role = kwargs.get("purpose", "speech"), kwargs.get("role", "positive")
+        reply = self.reply(text, purpose, role, kwargs.get("draft") or 1)
         asked, said = estimate_tokens(text), estimate_tokens(reply)
         message = AIMessage(
             content=reply,
@@ -73,8 +76,11 @@ class RehearsalModel(BaseChatModel):
         # Otherwise the base class would start a thread for each reply.
         return self._generate(messages, stop, **kwargs)
 
-    def reply(self, text: str, purpose: Purpose, role: Role) -> str:
-        """Return the reply to a prompt, all messages of the call in one text."""
+    def reply(self, text: str, purpose: Purpose, role: Role, draft: int = 1) -> str:
+        """Return the reply to a prompt, all messages of the call in one text.
+
+        Of several drafts from a prompt without a response, `draft` is the number of this one.
+        """
         responses = list(_responses(text))
         match purpose:
             case "speech" if role == "critical":
@@ -84,9 +90,11 @@ class RehearsalModel(BaseChatModel):
             case "suggestions":
                 return "Say the most important thing first.\nGive one concrete example."
             case "draft":
+                if responses:
+                    return _rehearsed(responses[0], _rehearsals(responses[0]) + 1)
                 request = _REQUEST.search(text)
                 answer = f"To “{_last_turn(request.group(2))}” one would answer here." if request else text
-                return _rehearsed(responses[0] if responses else answer)
+                return _rehearsed(answer, draft)
             case "verdict":
                 asked = _ANY_FENCE.sub("", text).lower()
                 return self._verdict(responses, scored="two numbers" in asked)
@@ -94,7 +102,7 @@ class RehearsalModel(BaseChatModel):
     def _verdict(self, responses: list[str], scored: bool) -> str:
         first, second = (responses[0], responses[1]) if len(responses) > 1 else ("", "")
         # Drawn from the pair and not from its order, so that both orders know the same outcome.
-        drawn = _share("\0".join(sorted((first, second))))
+        drawn = _share("\0".join([*sorted((first, second)), *([self.judge] if self.judge else [])]))
         draft_is_second = _rehearsals(second) >= _rehearsals(first)
         rest = (drawn - self.wins) / (1 - self.wins) if drawn >= self.wins else None
         draft, current = (2, 1) if draft_is_second else (1, 2)
@@ -144,8 +152,7 @@ def _rehearsals(response: str) -> int:
     return int(found.group(1)) if found else 0
 
 
-def _rehearsed(response: str) -> str:
-    times = _rehearsals(response) + 1
+def _rehearsed(response: str, times: int) -> str:
     return f"{_MARK.sub('', response)} [rehearsed {times}×: a model would have revised this]"
 
 

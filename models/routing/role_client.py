@@ -11,7 +11,7 @@ from models.errors.parameters import sent_with
 from models.providers.dialect import refuses_system_role
 from models.providers.message_roles import alternating, without_system
 from models.providers.openai_chat import ChatCompletions
-from models.providers.parameters import is_openai_itself
+from models.providers.parameters import Parameters, is_openai_itself, sampling
 from models.providers.reply_forms import FormServer, form_fields
 from models.routing.endpoint_state import EndpointState
 from models.routing.startup_check import StartupCheck
@@ -27,6 +27,7 @@ class RoleClient:
             (`models.providers.parameters.identity`).
         body: further fields of its requests; None where the endpoint cannot hold a reply to a form.
         key: the variable with the key that it sends.
+        drafts: the parameters of several drafts from one prompt.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class RoleClient:
         identity: list[Any],
         body: dict[str, Any] | None,
         key: str | None,
+        drafts: Parameters,
     ) -> None:
         self.endpoint = state.endpoint
         self.model = model
@@ -44,6 +46,7 @@ class RoleClient:
         self.key = key
         self.startup = StartupCheck()
         self._body = body
+        self._drafts = drafts
         if isinstance(model, ChatCompletions):
             model.speak(state.dialect)
 
@@ -60,7 +63,9 @@ class RoleClient:
     def fields(self, call: Call) -> dict[str, Any]:
         """Return what the model is given besides the messages."""
         if self.endpoint.provider == "rehearsal":
-            return {"purpose": call.purpose, "role": call.role}
+            return {"purpose": call.purpose, "role": call.role, "draft": call.draft}
+        if call.draft is not None:
+            return sampling(self._drafts, call.draft)
         server = self.form_server
         if call.form is None or self._body is None or server is None or not self.state.accepts_forms:
             return {}

@@ -16,12 +16,12 @@ from models.limits.rate_limiter import ConcurrencyPool, RateLimiter, WaitReason
 from models.limits.vllm_queue import VllmQueueControl
 from models.policy import GatewayPolicy
 from models.providers.chat_models import chat_model
-from models.providers.parameters import form_body, identity
+from models.providers.parameters import draft_parameters, form_body, identity
 from models.routing.circuit_breaker import CircuitBreaker, Outage
 from models.routing.endpoint_state import EndpointState, tell_apart
 from models.routing.load_balancer import LoadBalancer
 from models.routing.role_client import RoleClient
-from models.settings import ROLES, Endpoint, Limits, ModelSettings, Role, located
+from models.settings import Endpoint, Limits, ModelSettings, Role, located
 
 
 def endpoint_state(
@@ -54,6 +54,7 @@ def role_client(
         identity(endpoint, role, settings),
         form_body(endpoint, role, settings),
         keys.variable(endpoint, role),
+        draft_parameters(endpoint, settings),
     )
 
 
@@ -74,12 +75,12 @@ class Router:
     ) -> None:
         self.pool = ConcurrencyPool(limits.concurrency)
         self._states: dict[Endpoint, EndpointState] = {}
-        self._clients: dict[Role, dict[EndpointState, RoleClient]] = {role: {} for role in ROLES}
+        self._clients: dict[Role, dict[EndpointState, RoleClient]] = {role: {} for role in settings.roles}
         self._balancers: dict[Role, LoadBalancer] = {}
         self._at_work: Counter[str] = Counter()
         models: dict[tuple[Endpoint, SecretStr, str], BaseChatModel] = {}
         shared: dict[tuple[Endpoint, ...], LoadBalancer] = {}
-        for role in ROLES:
+        for role in settings.roles:
             endpoints = tuple(map(located, settings.replicas(role)))
             for endpoint in endpoints:
                 key = keys.of(endpoint, role)

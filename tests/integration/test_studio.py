@@ -165,8 +165,13 @@ async def test_each_mode_works_on_a_record_with_the_settings_of_the_context(clie
     for mode, (thread, result) in zip(MODES, runs, strict=True):
         assert result["original"] == "Seven.", mode
         assert result["response"] != "Seven.", mode
-        assert result["accepted_rounds"] == len(result["rounds"]) == (2 if mode == "evolve" else 1), mode
-        assert result["ending"] == ("max_rounds" if mode == "evolve" else "one_pass"), mode
+        rounds, ending = {
+            "evolve": (2, "max_rounds"),
+            "refine": (2, "max_rounds"),
+            "best-of-n": (4, "all_drafts"),
+        }.get(mode, (1, "one_pass"))
+        assert result["accepted_rounds"] == len(result["rounds"]) == rounds, mode
+        assert result["ending"] == ending, mode
         state = await client.threads.get_state(thread)
         assert state["next"] == [], mode
 

@@ -413,13 +413,13 @@ def test_a_line_of_any_prompt_is_refused(pack: str, mode: str) -> None:
     (message,) = (
         message["content"]
         for message in load_pack(pack).render(
-            "editor",
+            MODES[mode].editor,
             persona=settings.editor_persona,
             system="",
             instruction=REQUEST,
             input="",
             response=RESPONSE if MODES[mode].shows_response else None,
-            suggestions="Name the sea." if mode != "edit" else None,
+            suggestions="Name the sea." if "suggestions" in MODES[mode].shown("editor") else None,
         )
         if message["role"] == "user"
     )

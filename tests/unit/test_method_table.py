@@ -21,8 +21,8 @@ from runners.options import MODE
 from tests.conftest import look
 from tests.program import EXAMPLES
 
-REFINE = Mode("refine", ("editor", "judge_forward", "judge_reversed"))
-"""Editor and judge without a debate: a mode that is not there, from steps that are."""
+ADVISE = Mode("advise-and-judge", ("advisor", "editor", "judge_forward", "judge_reversed"))
+"""A mode that is not there, from steps that are."""
 
 
 def test_a_mode_of_existing_steps_takes_a_line_in_the_table() -> None:
@@ -30,13 +30,13 @@ def test_a_mode_of_existing_steps_takes_a_line_in_the_table() -> None:
 
     async def speak(call: Call, settings: Settings) -> str:
         asked.append(call)
-        if call.purpose == "draft":
-            return f"Draft {call.round}."
+        if call.purpose != "verdict":
+            return f"Draft {call.round}." if call.purpose == "draft" else "Say which."
         wins = call.round < 2  # the first draft is accepted, the second is not
         return f"assistant {2 if (call.step == 'judge_forward') == wins else 1}\nBecause."
 
     record: AlpacaRecord = {"id": "fruit", "instruction": "Name a fruit.", "input": "", "output": "Apple."}
-    graph = exchange_graph(REFINE, speak)
+    graph = exchange_graph(ADVISE, speak)
 
     async def work() -> Any:
         return await graph.ainvoke(record, context=Settings())
@@ -45,27 +45,29 @@ def test_a_mode_of_existing_steps_takes_a_line_in_the_table() -> None:
     assert result["response"] == "Draft 1."
     assert result["ending"] == "not_accepted"
     assert [(call.mode, call.round, call.step) for call in sorted(asked, key=lambda call: call.round)] == [
-        ("refine", round_, step) for round_ in (1, 2) for step in REFINE.steps
+        (ADVISE.name, round_, step) for round_ in (1, 2) for step in ADVISE.steps
     ]
-    # The editor sees the current response and no suggestions.
-    assert REFINE.shown("editor") == ("response",)
+    assert ADVISE.shown("advisor") == ("response",)
     editor = [call for call in asked if call.step == "editor"]
     assert "Apple." in editor[0].messages[-1]["content"]
     assert "Draft 1." in editor[1].messages[-1]["content"]
 
 
-def test_commands_take_a_new_mode_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(MODES, "refine", REFINE)
+@pytest.mark.parametrize("mode", [ADVISE.name, "refine", "best-of-n"])
+def test_commands_take_a_new_mode_as_it_is(
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MODES, ADVISE.name, ADVISE)
     monkeypatch.setattr(MODE, "choices", [*MODES])
-    look("evolve", EXAMPLES / "alpaca_en.json", "--mode", "refine", "-o", "run", cwd=tmp_path)
+    look("evolve", EXAMPLES / "alpaca_en.json", "--mode", mode, "-o", "run", cwd=tmp_path)
     ((sample, results), *_) = [
         found
         for found in Ledger.open(tmp_path / "run/ledger.sqlite").samples()
-        if "refine" in found[1] and found[1]["refine"].accepted_rounds
+        if mode in found[1] and found[1][mode].accepted_rounds
     ]
     assert "judged rounds" in look("stats", "run", cwd=tmp_path).stdout
     story = look("show", "run", sample.id, "--calls", cwd=tmp_path).stdout
-    assert "Draft accepted" in story and f"{results['refine'].accepted_rounds} draft" in story
+    assert "Draft accepted" in story and f"{results[mode].accepted_rounds} draft" in story
     look("report", "run", "-o", "report.html", "--sample", sample.id, cwd=tmp_path)
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert all(name in html for name in (*OF_JUDGING, "draft accepted", AGREEMENT))
@@ -78,7 +80,7 @@ def test_commands_take_a_new_mode_as_it_is(tmp_path: Path, monkeypatch: pytest.M
 def test_everything_follows_from_the_steps() -> None:
     templates = {template for step in STEPS.values() for template in step.templates}
     again = {f"{name}_again" for name in STEPS["judge_forward"].templates}
-    assert set(TEMPLATES) == templates | again
+    assert set(TEMPLATES) == templates | again | {"editor_refine"}
     for name in BUILT_IN:
         load_pack(name, MODES)  # which renders every case of every template
     for role in {step.role for step in STEPS.values()}:

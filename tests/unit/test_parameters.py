@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from ledger.ledger import Ledger
-from models.providers.parameters import notices
+from models.providers.parameters import draft_parameters, notices, sampling
 from models.settings import ModelSettings
 from standin import StandIn
+from standin.replies import Agents
 from tests.conftest import look
 from tests.program import EXAMPLES
 
@@ -242,3 +243,44 @@ def test_a_server_that_reports_its_context_gets_what_fits(tmp_path: Path) -> Non
         assert "Apple and pear" not in "".join(chat.raw.decode() for chat in server.chats())
         counted = [request for request in server.requests if request.path.endswith("/tokenize")]
         assert len(counted) < len(server.chats())
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "sent"),
+    [
+        ("openai:m", {}, {"temperature": 0.8}),
+        ("openai:m", {"seed": 7}, {"temperature": 0.8, "seed": 9}),
+        ("openai:m", {"temperature": 0.3, "seed": 7}, {"temperature": 0.3, "seed": 9}),
+        ("openai:m", {"temperature": None}, {}),
+        ("openai:gpt-5.4", {"thinking": "on", "seed": 7}, {"seed": 9}),  # which takes no temperature
+        ("ernie:m", {"draft_temperature": 1.5}, {"temperature": 1.0}),
+        ("glm:m", {"seed": 7}, {"temperature": 0.8}),  # which takes no seed
+        ("wenxin:m", {}, {"temperature": 0.8}),
+    ],
+)
+def test_drafts_of_one_prompt_are_sampled_by_themselves(
+    model: str, settings: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    given = ModelSettings(model=model, **settings)
+    assert sampling(draft_parameters(given.endpoint("editor"), given), 2) == sent
+
+
+def test_a_notice_says_how_drafts_are_sampled() -> None:
+    (replaced,) = notices(ModelSettings(model="openai:m"), drafts=True)
+    assert "a temperature of 0.8 (--draft-temperature)" in replaced
+    assert notices(ModelSettings(model="openai:m")) == []
+    assert notices(ModelSettings(model="openai:m", temperature=0.5), drafts=True) == []
+    found = notices(ModelSettings(model="glm:m", draft_temperature=1.5), drafts=True)
+    assert "glm:m does not take --draft-temperature 1.5: it is sent 1" in found
+
+
+def test_the_stand_in_answers_a_request_alone_as_a_model_does() -> None:
+    agents, asked = (
+        Agents(0.5),
+        [{"role": "user", "content": "<request>\nName a river.\n</request>\nAnswer."}],
+    )
+    sampled = [agents.say(asked, {"temperature": 0.8}).text for _ in range(3)]
+    assert len(set(sampled)) == 3
+    seeded = [agents.say(asked, {"temperature": 0.8, "seed": seed}).text for seed in (5, 6, 5)]
+    assert seeded[0] == seeded[2] != seeded[1]
+    assert agents.say(asked, {"temperature": 0, "seed": 5}).text == agents.say(asked).text == sampled[0]

@@ -26,6 +26,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "critical_free": {"response": "The Rhine.", "other_opening": "It names one."},
     "advisor": {"response": "The Rhine.", "debate": DEBATE},
     "editor": {"response": "The Rhine.", "suggestions": "Add the country."},
+    "editor_refine": {"response": "The Rhine.", "suggestions": None},
     "judge_compare": {"response_1": "The Rhine.", "response_2": "The Rhine, in Germany."},
     "judge_score": {"response_1": "The Rhine.", "response_2": "The Rhine, in Germany."},
 }
@@ -75,14 +76,14 @@ def test_messages_begin_with_the_system_and_end_with_the_user(pack: Pack, templa
 def test_what_an_agent_sees_is_shown_as_it_is(pack: Pack, template: str) -> None:
     odd = "  {{ 7*7 }} {instruction} {% raw %} <b>&amp;</b> %s \\n ${x}\n\t{# no #} \u202e🙂\x00  "
     values = {
-        name: [f"{part}{odd}" for part in value] if name == "debate" else odd
+        name: [f"{part}{odd}" for part in value] if name == "debate" else value and odd
         for name, value in CALLS[template].items()
     }
     shown = text(pack.render(template, **{**RECORD, "instruction": odd, "input": odd}, **values))
     parts = values.pop("debate", [])
     assert all(f"\n{part}\n</" in shown for part in parts)
     # The free debate follows the opening, which has shown the record and the response.
-    fenced = 1 if template.endswith("_free") else len(["instruction", "input", *values])
+    fenced = 1 if template.endswith("_free") else 2 + sum(value is not None for value in values.values())
     assert shown.count(f">\n{odd}\n</") == fenced
 
 
@@ -442,3 +443,20 @@ def test_a_reference_is_shown_and_leaves_no_trace_otherwise(tmp_path: Path) -> N
             assert "<reference-2>\n72</reference>\n</reference-2>" in task["content"]
             assert task["content"].endswith(prompt[-1]["content"][-100:])  # the verdicts are last
         assert pack.shows_reference == {"judge_compare", "judge_score"}
+
+
+def test_a_template_of_one_mode_leaves_no_trace_in_runs_of_others(folder: Path) -> None:
+    original = load_pack("default")
+    with_it = {mode: load_pack(str(folder)).digest_for([mode]) for mode in ("evolve", "refine")}
+    assert with_it == {mode: original.digest_for([mode]) for mode in with_it}
+    assert with_it["evolve"] == original.digest != with_it["refine"]
+    (folder / "editor_refine.jinja").write_text(
+        '{% call user_message() %}{{ fence("request", request) }}{{ response }}{{ system }}{% endcall %}'
+    )
+    other = load_pack(str(folder))
+    assert other.digest_for(["evolve", "edit"]) == with_it["evolve"]
+    assert other.digest_for(["evolve", "refine"]) not in with_it.values()
+    (folder / "editor_refine.jinja").unlink()
+    assert load_pack(str(folder), ["evolve"]).digest_for(["evolve"]) == with_it["evolve"]
+    with pytest.raises(PackError, match=r"editor_refine\.jinja is missing"):
+        load_pack(str(folder), ["refine"])
