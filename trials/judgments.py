@@ -122,8 +122,10 @@ def read_judgments(judgments: Iterable[Judgment], arms: Sequence[str]) -> Trial:
         for arm, found in (judgment.arm_a, judgment.features_a), (judgment.arm_b, judgment.features_b):
             if found is None:
                 continue
-            _check_features(judgment, arm, found)
-            if features.setdefault((judgment.sample, judgment.exchange, arm), found) != found:
+            known = features.setdefault((judgment.sample, judgment.exchange, arm), found)
+            if known is found:
+                _check_features(judgment, arm, found)
+            elif known != found:
                 raise TrialError(f"{_name(judgment)}: two judgments give {arm} different features")
     trial = Trial(tuple(arms), tuple(sorted(votes.values(), key=_sort_key)), features)
     _check_content(trial)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, ParamSpec, TypeVar
 
 from trials.bootstrap import Bootstrap, Estimate
 from trials.bradley_terry import strengths
@@ -15,6 +15,7 @@ from trials.referees import Orders, agreement, orders, verdicts_read
 from trials.win_rates import Lead, WinRate, holm, is_beyond_noise, lead, win_rate
 
 Unit = Literal["dollars", "tokens"]
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -127,7 +128,7 @@ def analyze(
     if reference is not None and reference not in arms[1:]:
         raise TrialError(f"{reference} is none of the arms that are compared ({', '.join(arms[1:])})")
     panel = trial.panel
-    against = {arm: _or_refused(lambda arm=arm: compare(panel, arm, arms[0])) for arm in arms[1:]}
+    against = {arm: _or_refused(compare, panel, arm, arms[0]) for arm in arms[1:]}
     results = _arm_results(against, costs, bootstrap)
     chosen = reference or max(results, key=_rate).arm
     read = verdicts_read(trial)
@@ -140,13 +141,13 @@ def analyze(
         arms=tuple(results),
         leads=_lead_results(chosen, against, costs, bootstrap),
         direct=_direct(panel, bootstrap),
-        strengths=_or_refused(lambda: strengths(panel, bootstrap)),
-        corrected=_or_refused(lambda: corrected(trial, bootstrap)),
+        strengths=_or_refused(strengths, panel, bootstrap),
+        corrected=_or_refused(corrected, trial, bootstrap),
         referees=tuple(
-            RefereeResult(name, *counts, _or_refused(lambda name=name: orders(trial, name, bootstrap)))
+            RefereeResult(name, *counts, _or_refused(orders, trial, name, bootstrap))
             for name, counts in read.items()
         ),
-        agreement=_or_refused(lambda: agreement(trial)),
+        agreement=_or_refused(agreement, trial),
         unit=costs.unit if costs else None,
     )
 
@@ -154,7 +155,7 @@ def analyze(
 def _arm_results(
     against: Mapping[str, Comparisons | Refused], costs: Costs | None, bootstrap: Bootstrap
 ) -> list[ArmResult]:
-    rates = {arm: _given(found, lambda of: win_rate(of, bootstrap)) for arm, found in against.items()}
+    rates = {arm: _given(found, win_rate, bootstrap) for arm, found in against.items()}
     adjusted = _adjusted({arm: rate.p for arm, rate in rates.items() if not isinstance(rate, Refused)})
     results = []
     for arm, rate in rates.items():
@@ -172,8 +173,8 @@ def _arm_results(
                 rate,
                 adjusted.get(arm),
                 verdict,
-                _given(against[arm], lambda of: length_controlled(of, bootstrap)),
-                _given(against[arm], lambda of: style_controlled(of, bootstrap)),
+                _given(against[arm], length_controlled, bootstrap),
+                _given(against[arm], style_controlled, bootstrap),
                 cost,
                 cost_per_win,
             )
@@ -185,11 +186,7 @@ def _lead_results(
     reference: str, against: Mapping[str, Comparisons | Refused], costs: Costs | None, bootstrap: Bootstrap
 ) -> tuple[LeadResult, ...]:
     leads = {
-        arm: _given(
-            against[reference], lambda one, of=found: _given(of, lambda other: lead(one, other, bootstrap))
-        )
-        for arm, found in against.items()
-        if arm != reference
+        arm: _lead(against[reference], found, bootstrap) for arm, found in against.items() if arm != reference
     }
     adjusted = _adjusted({arm: found.p for arm, found in leads.items() if not isinstance(found, Refused)})
     return tuple(
@@ -204,11 +201,17 @@ def _lead_results(
     )
 
 
+def _lead(one: Comparisons | Refused, other: Comparisons | Refused, bootstrap: Bootstrap) -> Lead | Refused:
+    if isinstance(one, Refused):
+        return one
+    return other if isinstance(other, Refused) else _or_refused(lead, one, other, bootstrap)
+
+
 def _direct(panel: Trial, bootstrap: Bootstrap) -> dict[tuple[str, str], WinRate]:
     """Return the win rates between arms other than the baseline that share at least two samples."""
     found = {}
     for rival, arm in combinations(panel.arms[1:], 2):
-        rate = _or_refused(lambda pair=(arm, rival): win_rate(compare(panel, *pair), bootstrap))
+        rate = _given(_or_refused(compare, panel, arm, rival), win_rate, bootstrap)
         if not isinstance(rate, Refused):
             found[arm, rival] = rate
     return found
@@ -228,12 +231,14 @@ def _rate(result: ArmResult) -> float:
     return -1.0 if isinstance(result.win_rate, Refused) else result.win_rate.rate.value
 
 
-def _given(found: Comparisons | Refused, figure: Callable[[Comparisons], T]) -> T | Refused:
-    return found if isinstance(found, Refused) else _or_refused(lambda: figure(found))
+def _given(
+    found: Comparisons | Refused, figure: Callable[[Comparisons, Bootstrap], T], bootstrap: Bootstrap
+) -> T | Refused:
+    return found if isinstance(found, Refused) else _or_refused(figure, found, bootstrap)
 
 
-def _or_refused(figure: Callable[[], T]) -> T | Refused:
+def _or_refused(figure: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Refused:
     try:
-        return figure()
+        return figure(*args, **kwargs)
     except TrialError as error:
         return Refused(str(error))
