@@ -64,7 +64,7 @@ def preference(trials: int, resamples: int, seed: int) -> Iterator[Held]:
     first = (many.outcomes[..., 0] + 1 - many.outcomes[..., 1]).mean(axis=(0, 1)) / 2
     for number in range(trials):
         bootstrap = Bootstrap(number, resamples)
-        trial = read_judgments(judgments(world, draw(world, 100, random)), world.arms)
+        trial = read_judgments(judgments(world, draw(world, 80, random)), world.arms)
         one, two = (compare(trial, arm, "original") for arm in world.arms[1:])
         yield Held("win rate", rates[1], win_rate(two, bootstrap).rate)
         yield Held("lead of an arm", rates[1] - rates[0], lead(two, one, bootstrap).difference)

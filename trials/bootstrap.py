@@ -7,7 +7,6 @@ T. Hesterberg: What Teachers Should Know About the Bootstrap, The American Stati
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,8 @@ _BLOCK = 200_000
 """Numbers that are held at once, so that memory stays small and arrays in the processor's cache."""
 
 
-class Estimate(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Estimate:
     """A figure and its 95 % interval."""
 
     value: float

@@ -31,11 +31,12 @@ def strengths(trial: Trial, bootstrap: Bootstrap) -> dict[str, Estimate]:
         raise TrialError("two arms need no common scale: their win rate says it all")
     pairs = _pairs(trial)
     names = sorted({name for pair in pairs for name in pair.names})
+    position = {name: row for row, name in enumerate(names)}
     wins, played = np.zeros((len(names), len(pairs))), np.zeros((len(names), len(pairs)))
     won = np.zeros((len(arms), len(arms)))
     design = np.zeros((len(pairs), len(arms)))
     for column, pair in enumerate(pairs):
-        rows, scores = np.searchsorted(names, pair.names), pair.by_sample
+        rows, scores = [position[name] for name in pair.names], pair.by_sample
         wins[rows, column], played[rows, column] = scores, 1
         arm, rival = arms.index(pair.arm), arms.index(pair.rival)
         design[column, [arm, rival]] = 1, -1

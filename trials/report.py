@@ -1,5 +1,6 @@
 """All statistics of a trial, from its judgments and a seed."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -15,11 +16,13 @@ from trials.referees import Orders, agreement, orders, verdicts_read
 from trials.win_rates import Lead, WinRate, holm, is_beyond_noise, lead, win_rate
 
 Unit = Literal["dollars", "tokens"]
+Verdict = Literal["better", "worse", "noise"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Refused(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Refused:
     """A figure that these judgments cannot give."""
 
     reason: str
@@ -41,7 +44,7 @@ class ArmResult:
     win_rate: WinRate | Refused
     p_adjusted: float | None
     """The p value of the sign test, adjusted for the number of arms (Holm); None without a win rate."""
-    verdict: Literal["better", "worse", "noise"]
+    verdict: Verdict
     """Whether the arm is better than the baseline beyond noise, by interval and adjusted p value."""
     length_controlled: Controlled | Refused
     style_controlled: Controlled | Refused
@@ -63,6 +66,15 @@ class LeadResult:
     """Whether one of the two is better beyond noise, by interval and adjusted p value."""
     cost_share: float | None
     """The cost of the other arm as a share of the reference's."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectResult:
+    """An arm against another that is not the baseline."""
+
+    arm: str
+    rival: str
+    win_rate: WinRate
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +101,8 @@ class Report:
     arms: tuple[ArmResult, ...]
     """All arms but the baseline."""
     leads: tuple[LeadResult, ...]
-    direct: dict[tuple[str, str], WinRate]
-    """Win rates of arms that were compared with each other."""
+    direct: tuple[DirectResult, ...]
+    """Arms that were compared with each other, without those of fewer than two samples."""
     strengths: dict[str, Estimate] | Refused
     """Bradley-Terry strengths over the baseline, in log odds."""
     corrected: Corrected | Refused
@@ -127,6 +139,9 @@ def analyze(
     trial = read_judgments(judgments, arms)
     if reference is not None and reference not in arms[1:]:
         raise TrialError(f"{reference} is none of the arms that are compared ({', '.join(arms[1:])})")
+    for arm, cost in (costs.per_sample if costs else {}).items():
+        if not math.isfinite(cost) or cost < 0:
+            raise TrialError(f"a sample of {arm} costs {cost}, which is not a number from 0 up")
     panel = trial.panel
     against = {arm: _or_refused(compare, panel, arm, arms[0]) for arm in arms[1:]}
     results = _arm_results(against, costs, bootstrap)
@@ -160,7 +175,7 @@ def _arm_results(
     results = []
     for arm, rate in rates.items():
         cost = costs.per_sample.get(arm) if costs else None
-        verdict: Literal["better", "worse", "noise"] = "noise"
+        verdict: Verdict = "noise"
         cost_per_win = None
         if not isinstance(rate, Refused):
             if is_beyond_noise(rate.rate, 0.5, adjusted[arm]):
@@ -207,14 +222,13 @@ def _lead(one: Comparisons | Refused, other: Comparisons | Refused, bootstrap: B
     return other if isinstance(other, Refused) else _or_refused(lead, one, other, bootstrap)
 
 
-def _direct(panel: Trial, bootstrap: Bootstrap) -> dict[tuple[str, str], WinRate]:
-    """Return the win rates between arms other than the baseline that share at least two samples."""
-    found = {}
+def _direct(panel: Trial, bootstrap: Bootstrap) -> tuple[DirectResult, ...]:
+    found = []
     for rival, arm in combinations(panel.arms[1:], 2):
         rate = _given(_or_refused(compare, panel, arm, rival), win_rate, bootstrap)
         if not isinstance(rate, Refused):
-            found[arm, rival] = rate
-    return found
+            found.append(DirectResult(arm, rival, rate))
+    return tuple(found)
 
 
 def _adjusted(p: Mapping[str, float]) -> dict[str, float]:

@@ -50,9 +50,10 @@ def points(difference: float) -> str:
 
 def signed_interval(figure: Estimate) -> str:
     """Return the interval of a difference as in "[-3, +13]", in points."""
-    return "[{}, {}]".format(
-        *(f"{round(100 * limit):+d}" if round(100 * limit) else "0" for limit in figure[1:])
+    low, high = (
+        f"{limit:+d}" if limit else "0" for limit in (round(100 * figure.low), round(100 * figure.high))
     )
+    return f"[{low}, {high}]"
 
 
 def settled_by(needed: int | None, samples: int) -> str:

@@ -10,6 +10,8 @@ samples for ± 10 points and 550 for ± 5.
 
 import math
 
+from trials.judgments import TrialError
+
 POWER = 7.85
 """(1.96 + 0.84)²: the quantiles of the normal distribution for 5 % on both sides, and for 80 %."""
 
@@ -21,10 +23,10 @@ def detectable_difference(samples: int, ties: float) -> float:
     returned where so few samples show none.
 
     Raises:
-        ValueError: `samples` is not positive or `ties` not a share below 1.
+        TrialError: `samples` is not positive or `ties` not a share below 1.
     """
     if samples < 1:
-        raise ValueError("at least one sample is needed")
+        raise TrialError("at least one sample is needed")
     return min(0.5, math.sqrt(POWER * _variance(ties) / samples))
 
 
@@ -32,12 +34,10 @@ def samples_needed(difference: float, ties: float) -> int:
     """Return how many samples show that a win rate differs from 50 % by so much (0.05 for 55 or 45 %).
 
     Raises:
-        ValueError: `difference` is 0 or over 0.5, or `ties` not a share below 1.
+        TrialError: `difference` is 0 or over 0.5, or `ties` not a share below 1.
     """
     if not 0 < abs(difference) <= 0.5:
-        raise ValueError(
-            "a win rate differs from 50 % by at most 50 points, and no number of samples shows 0"
-        )
+        raise TrialError("a win rate differs from 50 % by over 0 and up to 50 points")
     return samples_to_settle(difference, _variance(ties))
 
 
@@ -48,5 +48,5 @@ def samples_to_settle(difference: float, variance: float) -> int:
 
 def _variance(ties: float) -> float:
     if not 0 <= ties < 1:
-        raise ValueError("the share of ties is from 0 to below 1")
+        raise TrialError("the share of ties is from 0 to below 1")
     return (1 - ties) / 4

@@ -103,4 +103,5 @@ def _needed(differences: FloatArray) -> int | None:
 def _at(comparisons: Comparisons, names: list[str]) -> FloatArray:
     if len(names) < 2:
         raise TrialError("an interval needs at least two samples in common")
-    return comparisons.by_sample[np.searchsorted(comparisons.names, names)]
+    scores = dict(zip(comparisons.names, comparisons.by_sample, strict=True))
+    return np.array([scores[name] for name in names])
