@@ -29,7 +29,7 @@ SAMPLES_PER_COEFFICIENT = 15
 """30 samples for length, 75 for all of style."""
 
 MIN_SIDE = 10
-"""Samples that are needed on each side of equality."""
+"""Samples that are needed on each side of equality, of those whose responses differ."""
 
 MAX_INFLATION = 10.0
 """Of the variance of θ by the features. Beyond, the interval would be over three times as wide."""
@@ -99,7 +99,7 @@ def _controlled(
     design = np.column_stack([np.ones(len(score)), features])
     penalty = np.array([0, *np.full(len(names), PRIOR_SD**-2)])
     chance = expit(design @ start)
-    varies = weight * chance * (1 - chance)
+    varies = weight * chance * (1 - chance) * features.any(axis=1)
     information = design.T @ (varies[:, None] * design) + np.diag(penalty)
     if np.linalg.inv(information)[0, 0] * varies.sum() > MAX_INFLATION:
         raise TrialError(f"the arms differ in {' and '.join(names)} too regularly to be told apart from it")
@@ -117,16 +117,22 @@ def _controlled(
 
 
 def _check(comparisons: Comparisons, features: FloatArray, names: list[str]) -> None:
-    samples, needed = len(comparisons.names), SAMPLES_PER_COEFFICIENT * (1 + len(names))
+    # Responses that were left as they are, ties at no difference, would make any other win one of length.
+    differs = features.any(axis=1)
+    score, sample, features = comparisons.score[differs], comparisons.sample[differs], features[differs]
+    samples, needed = len(np.unique(sample)), SAMPLES_PER_COEFFICIENT * (1 + len(names))
     if samples < needed:
-        raise TrialError(f"{samples} samples are too few to control {', '.join(names)}: it takes {needed}")
-    if np.ptp(comparisons.score) == 0:
-        how = {0.0: "lost", 1.0: "won"}.get(float(comparisons.score[0]), "tied")
+        raise TrialError(
+            f"{samples} samples with different responses are too few to control {', '.join(names)}: "
+            f"it takes {needed}"
+        )
+    if np.ptp(score) == 0:
+        how = {0.0: "lost", 1.0: "won"}.get(float(score[0]), "tied")
         raise TrialError(f"{comparisons.arm} {how} every comparison, whatever the {' and '.join(names)}")
     more, less = _NAMES_OF_SIDES
     for name, values in zip(names, features.T, strict=True):
         for side, missing in (values >= 0, less), (values <= 0, more):
-            count = len(np.unique(comparisons.sample[side]))
+            count = len(np.unique(sample[side]))
             if count < MIN_SIDE:
                 raise TrialError(
                     f"{comparisons.arm} has {missing[name]} responses than {comparisons.rival} in all but "

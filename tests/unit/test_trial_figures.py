@@ -1,8 +1,10 @@
 """The figures of a trial, against what is known of them. How well intervals hold: `test_known_truth.py`."""
 
+import json
 import math
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
 import choix
 import numpy as np
@@ -209,8 +211,9 @@ def test_a_referee_who_always_prefers_the_longer_leaves_half() -> None:
         (lambda n: (100 + n, 300), 100, "evolve has shorter responses than original"),
         (lambda n: (200, 200), 100, "all responses are of equal length"),
         (lambda n: (200 + n, 190 + n), 100, "differ in length by the same amount"),
-        (lambda n: (100 + 7 * n, 300), 29, "29 samples are too few to .* it takes 30"),
+        (lambda n: (100 + 7 * n, 300), 29, "29 samples .* too few to .* it takes 30"),
         (lambda n: (100 + 7 * n, 300), 100, "evolve won every comparison, whatever the length"),
+        (lambda n: (200 + n * (n > 50), 200), 100, "longer responses than original in all but 0 of 49"),
         (lambda n: (100 if n < 10 else 1000 + n, 300), 900, "too regularly"),
         (lambda n: None, 100, "length and style of some responses are not known"),
     ],
@@ -241,7 +244,10 @@ def test_style_that_cannot_be_controlled() -> None:
         style_controlled(pair(lambda n: Features(200 + 3 * n, headers=0.1 if n > 4 else 0)), FEW)
     with pytest.raises(TrialError, match="alike in length and style"):
         style_controlled(pair(lambda n: Features(300)), FEW)
-    with pytest.raises(TrialError, match="60 samples are too few to control length, headers, lists, bold"):
+    with pytest.raises(
+        TrialError,
+        match="60 samples with different responses are too few to control length, headers, lists, bold",
+    ):
         style_controlled(pair(lambda n: Features(200 + 3 * n, n % 3, n % 4, n % 5), 60), FEW)
 
 
@@ -355,6 +361,7 @@ def test_an_arm_that_was_not_judged_is_refused_and_no_other() -> None:
     assert isinstance(evolve.win_rate, type(win_rate(compared(1, 0), FEW)))
     assert evolve.verdict == "better"
     assert report.reference == "evolve"
+    assert json.loads(json.dumps(asdict(report)))["arms"][0]["win_rate"] == asdict(edit)["win_rate"]
 
 
 def test_an_interval_is_not_a_point() -> None:
