@@ -10,6 +10,10 @@ Order = Literal["forward", "reversed"]
 
 OUTCOMES = (0.0, 0.5, 1.0)
 
+UNCHANGED = "unchanged"
+"""The referee of responses that are the same text, which no one has to judge: a row with a tie and no order.
+It counts in win rates and is no verdict. Without such rows, a win rate is that of changed responses alone."""
+
 
 class TrialError(Exception):
     """Judgments that cannot be evaluated, or a figure that they cannot give. The message says why."""
@@ -142,6 +146,8 @@ def _vote(judgment: Judgment, position: dict[str, int]) -> Vote:
         raise TrialError(f"{_name(judgment)}: the order is {judgment.order!r}, not forward or reversed")
     if judgment.outcome is not None and judgment.outcome not in OUTCOMES:
         raise TrialError(f"{_name(judgment)}: the outcome is {judgment.outcome!r}, not 0, 0.5, 1 or None")
+    if judgment.referee == UNCHANGED and (judgment.outcome, judgment.order) != (0.5, None):
+        raise TrialError(f"{_name(judgment)}: what is {UNCHANGED} is a tie without an order")
     a_first = None if judgment.order is None else judgment.order == "forward"
     score = None if judgment.outcome is None else float(judgment.outcome)
     arm, rival = judgment.arm_a, judgment.arm_b

@@ -9,7 +9,7 @@ import numpy as np
 
 from trials.bootstrap import Bootstrap, Estimate, FloatArray, estimate
 from trials.comparisons import referee_scores
-from trials.judgments import Trial, TrialError, Vote
+from trials.judgments import UNCHANGED, Trial, TrialError, Vote
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ def verdicts_read(trial: Trial) -> dict[str, tuple[int, int]]:
     """Return how many verdicts of each referee could be read, and how many not."""
     found: dict[str, tuple[int, int]] = {}
     for vote in trial.votes:
+        if vote.referee == UNCHANGED:
+            continue
         read, unread = found.get(vote.referee, (0, 0))
         found[vote.referee] = (read, unread + 1) if vote.score is None else (read + 1, unread)
     return dict(sorted(found.items()))

@@ -125,8 +125,8 @@ def analyze(
     """Compute all statistics of a trial. The same rows in any order give the same report.
 
     Args:
-        judgments: the rows of all referees. People's decisions correct the win rates of the others; they are
-            the win rates where no model judged.
+        judgments: the rows of all referees, and those of `UNCHANGED` responses. People's decisions correct
+            the win rates of models; they are the win rates where no model judged.
         arms: the arms, the baseline first.
         reference: the arm that the others are measured by; None for the one that won most often.
         costs: what the arms cost.
@@ -151,8 +151,8 @@ def analyze(
         baseline=arms[0],
         reference=chosen,
         samples=len({vote.sample for vote in panel.readable}),
-        judgments=len(trial.votes),
-        unreadable=len(trial.votes) - len(trial.readable),
+        judgments=sum(map(sum, read.values())),
+        unreadable=sum(unreadable for _, unreadable in read.values()),
         arms=tuple(results),
         leads=_lead_results(chosen, against, costs, bootstrap),
         direct=_direct(panel, bootstrap),

@@ -4,7 +4,7 @@ import json
 import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import choix
 import numpy as np
@@ -12,17 +12,17 @@ import pytest
 from statsmodels.api import GLM, families
 
 from benchmarks.referees import Referee, World, draw, judgments
-from trials.bootstrap import Bootstrap, Estimate
+from trials.bootstrap import Bootstrap
 from trials.bradley_terry import strengths
 from trials.comparisons import Comparisons, compare
 from trials.controlled import length_controlled, style_controlled
-from trials.judgments import Features, Judgment, Order, Trial, TrialError, read_judgments
+from trials.judgments import UNCHANGED, Features, Judgment, Order, Trial, TrialError, read_judgments
 from trials.logistic import fit_resamples
 from trials.people import corrected
 from trials.referees import agreement, orders, verdicts_read
 from trials.report import Costs, Refused, analyze
 from trials.size import detectable_difference, samples_needed
-from trials.win_rates import holm, lead, sign_test, win_rate
+from trials.win_rates import WinRate, holm, lead, sign_test, win_rate
 
 FEW = Bootstrap(0, 1000)
 
@@ -31,7 +31,7 @@ def rows(outcomes: Sequence[float | None], arm: str = "evolve", rival: str = "or
     return [Judgment(f"{n:04}", arm, rival, "one", None, outcome) for n, outcome in enumerate(outcomes)]
 
 
-def won(wins: int, ties: int, losses: int) -> list[float | None]:
+def won(wins: int, ties: int, losses: int) -> list[float]:
     return [1.0] * wins + [0.5] * ties + [0.0] * losses
 
 
@@ -224,7 +224,8 @@ def test_lengths_that_cannot_be_controlled(
     given = []
     for n in range(count):
         outcome = 1.0 if "won every" in reason else n % 2
-        one, other = (Features(length) for length in lengths(n)) if lengths(n) else (None, None)
+        both = lengths(n)
+        one, other = (Features(both[0]), Features(both[1])) if both else (None, None)
         given.append(Judgment(f"{n}", "evolve", "original", "one", None, outcome, one, other))
     pair = compare(read_judgments(given, ["original", "evolve"]), "evolve", "original")
     with pytest.raises(TrialError, match=reason):
@@ -283,8 +284,8 @@ def test_agreement_between_referees() -> None:
         return agreement(read_judgments(given, ["original", "evolve"]))
 
     assert alpha([1, 0, 1, 0.5], [1, 0, 1, 0.5]) == 1
-    # By hand (nominal and ordinal are the same for two values): 1 - 7 · 2 / (2 · 4 · 4) … of 8 values.
-    assert alpha([1, 1, 0, 0], [1, 0, 0, 1]) == pytest.approx(1 - 7 * 4 / (2 * 4 * 4))
+    # By hand: of 8 values, 4 each, 4 are in a pair that differs; by chance 2 · 4 · 4 / 7 would be.
+    assert alpha([1, 1, 0, 0], [1, 0, 0, 1]) == pytest.approx(1 - 4 / (2 * 4 * 4 / 7))
     with pytest.raises(TrialError, match="no two referees"):
         alpha([1, 0, None, None], [None, None, 1, 0])
     with pytest.raises(TrialError, match="all votes are the same"):
@@ -307,6 +308,10 @@ def decided(
     return given
 
 
+def in_one_conversation(given: list[Judgment]) -> list[Judgment]:
+    return [*rows([1]), *(replace(one, sample="talk", exchange=int(one.sample)) for one in given)]
+
+
 def test_rates_are_corrected_by_people() -> None:
     found = corrected(read_judgments(decided(200, 0.9, 0.7, 0.4), ["original", "evolve"]), FEW)
     assert found.decisions == 200
@@ -320,6 +325,7 @@ def test_rates_are_corrected_by_people() -> None:
     ("given", "reason"),
     [
         (decided(99, 0.9, 0.7, 0.4), "people decided 99 of the comparisons .* takes 100"),
+        (in_one_conversation(decided(120, 0.9, 0.7, 0.4)), "an interval needs at least two samples"),
         (decided(0, 0.9, 0.7, 0.4), "people decided 0 of"),
         (decided(200, 0.5, 0.5, 0.4), "no more than by chance"),
         (decided(200, 0.2, 0.2, 0.4), "no more than by chance"),
@@ -353,16 +359,21 @@ def test_costs() -> None:
         analyze(given, arms, costs=Costs("dollars", {"edit": math.nan}), bootstrap=FEW)
 
 
+def test_unchanged_responses_are_ties_and_no_verdicts() -> None:
+    same = [Judgment(f"same {n}", "evolve", "original", UNCHANGED, None, 0.5) for n in range(20)]
+    report = analyze([*rows(won(60, 0, 20)), *same], ["original", "evolve"], bootstrap=FEW)
+    found = report.arms[0].win_rate
+    assert isinstance(found, WinRate)
+    assert (found.wins, found.ties, found.losses) == (60, 20, 20)
+    assert (report.samples, report.judgments, report.unreadable) == (100, 80, 0)
+    assert [result.referee for result in report.referees] == ["one"]
+
+
 def test_an_arm_that_was_not_judged_is_refused_and_no_other() -> None:
     report = analyze(rows(won(60, 10, 30)), ["original", "edit", "evolve"], bootstrap=FEW)
     edit, evolve = report.arms
     assert edit.win_rate == Refused("no readable verdict compares edit with original")
     assert (edit.p_adjusted, edit.verdict) == (None, "noise")
-    assert isinstance(evolve.win_rate, type(win_rate(compared(1, 0), FEW)))
     assert evolve.verdict == "better"
     assert report.reference == "evolve"
     assert json.loads(json.dumps(asdict(report)))["arms"][0]["win_rate"] == asdict(edit)["win_rate"]
-
-
-def test_an_interval_is_not_a_point() -> None:
-    assert Estimate(0.5, 0.4, 0.6) == win_rate(compared(*won(48, 4, 48)), Bootstrap(1)).rate or True

@@ -110,6 +110,7 @@ LONG = Features(100)
         ([row(1, 1), row(2, 0.7)], ARMS, "sample 2, evolve and original: the outcome is 0.7"),
         ([row(1, 1), row(2, math.nan)], ARMS, "sample 2, evolve and original: the outcome is nan"),
         ([row(1, 1), row(1, 0)], ARMS, "evolve and original: the same order was judged twice by one"),
+        ([row(1, 1, None, referee="unchanged")], ARMS, "what is unchanged is a tie without an order"),
         ([row(1, 1, arm="other")], ARMS, "other is none of the arms (original, edit, evolve)"),
         ([row(1, 1, rival="evolve")], ARMS, "an arm is compared with itself"),
         ([row(1, 1, features=Features(math.nan))], ARMS, "length of the response of evolve is nan"),
