@@ -92,10 +92,16 @@ class Trial(NamedTuple):
         return [vote for vote in self.votes if vote.score is not None]
 
     @property
+    def has_models(self) -> bool:
+        """Whether a model judged."""
+        return any(not vote.person and vote.referee != UNCHANGED for vote in self.votes)
+
+    @property
     def panel(self) -> "Trial":
         """The votes that win rates are made from: the models', or people's if no model judged."""
-        models = tuple(vote for vote in self.votes if not vote.person)
-        return self._replace(votes=models) if models else self
+        if not self.has_models:
+            return self
+        return self._replace(votes=tuple(vote for vote in self.votes if not vote.person))
 
     @property
     def people(self) -> "Trial":
@@ -126,10 +132,11 @@ def read_judgments(judgments: Iterable[Judgment], arms: Sequence[str]) -> Trial:
         for arm, found in (judgment.arm_a, judgment.features_a), (judgment.arm_b, judgment.features_b):
             if found is None:
                 continue
-            known = features.setdefault((judgment.sample, judgment.exchange, arm), found)
-            if known is found:
+            response = (judgment.sample, judgment.exchange, arm)
+            if response not in features:
                 _check_features(judgment, arm, found)
-            elif known != found:
+                features[response] = found
+            elif found != features[response]:
                 raise TrialError(f"{_name(judgment)}: two judgments give {arm} different features")
     trial = Trial(tuple(arms), tuple(sorted(votes.values(), key=_sort_key)), features)
     _check_content(trial)

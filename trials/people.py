@@ -39,12 +39,14 @@ def corrected(trial: Trial, bootstrap: Bootstrap) -> Corrected:
     """Correct the win rates against the baseline by what people decided.
 
     Raises:
-        TrialError: there are fewer than 100 decisions, nearly all for the same side, or the referees
+        TrialError: no model judged, there are fewer than 100 decisions, nearly all for the same side, or the referees
             agree with people no more than by chance.
     """
+    if not trial.has_models:
+        raise TrialError("no model judged, so there is nothing to correct")
     baseline = trial.arms[0]
     models = _scores(trial.panel, baseline)
-    people = _scores(trial.people, baseline) if any(not vote.person for vote in trial.votes) else {}
+    people = _scores(trial.people, baseline)
     decided = sorted(models.keys() & people.keys())
     if len(decided) < MIN_DECISIONS:
         raise TrialError(
