@@ -9,7 +9,7 @@ A tie of people counts as half a decision on each side, one of the referees as h
 assumed that the referees err alike with all arms: decisions on all of them are taken together.
 """
 
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from trials.bootstrap import Bootstrap, Estimate, FloatArray, estimate
 from trials.comparisons import referee_scores
-from trials.judgments import Trial, TrialError
+from trials.judgments import UNCHANGED, Trial, TrialError
 
 MIN_DECISIONS = 100
 MIN_SIDE = 10
@@ -36,39 +36,42 @@ class Corrected:
 
 
 def corrected(trial: Trial, bootstrap: Bootstrap) -> Corrected:
-    """Correct the win rates against the baseline by what people decided.
+    """Correct the win rates against the baseline by what people decided. Unchanged responses remain ties.
 
     Raises:
-        TrialError: no model judged, there are fewer than 100 decisions, nearly all for the same side, or the referees
-            agree with people no more than by chance.
+        TrialError: no model judged, there are fewer than 100 decisions, nearly all are for the same side, or
+            the referees agree with people no more than by chance.
     """
     if not trial.has_models:
         raise TrialError("no model judged, so there is nothing to correct")
     baseline = trial.arms[0]
-    models = _scores(trial.panel, baseline)
-    people = _scores(trial.people, baseline)
-    decided = sorted(models.keys() & people.keys())
+    models, people = _scores(trial.panel, baseline), _scores(trial.people, baseline)
+    unchanged = {
+        (vote.sample, vote.exchange, vote.arm)
+        for vote in trial.votes
+        if vote.referee == UNCHANGED and vote.rival == baseline
+    }
+    decided = sorted((models.keys() & people.keys()) - unchanged)
     if len(decided) < MIN_DECISIONS:
         raise TrialError(
             f"people decided {len(decided)} of the comparisons with {baseline} that referees judged: "
             f"a correction takes {MIN_DECISIONS}"
         )
+    position = {name: row for row, name in enumerate(sorted({sample for sample, _, _ in models}))}
     arms = [arm for arm in trial.arms[1:] if any(arm == of for _, _, of in models)]
-    position = {name: number for number, name in enumerate(sorted({sample for sample, _, _ in models}))}
-    # For people's arm and baseline each: agreement and number; for every arm: score and number.
-    sums = np.zeros((len(position), 4 + 2 * len(arms)))
+    for_sides = np.zeros((len(position), 4))
     for key in decided:
-        preferred, score = people[key], models[key]
-        sums[position[key[0]], :4] += (
-            preferred * score,
-            preferred,
-            (1 - preferred) * (1 - score),
-            1 - preferred,
+        wins, score = people[key], models[key]
+        for_sides[position[key[0]]] += wins * score, wins, (1 - wins) * (1 - score), 1 - wins
+    for_arms = np.zeros((len(position), len(arms), 3))
+    exchanges = Counter((sample, arm) for sample, _, arm in models)
+    for (sample, exchange, arm), score in models.items():
+        weight = 1 / exchanges[sample, arm]
+        is_unchanged = (sample, exchange, arm) in unchanged
+        for_arms[position[sample], arms.index(arm)] += (
+            (0, 0, weight) if is_unchanged else (weight * score, weight, 0)
         )
-    for arm in arms:
-        column = 4 + 2 * arms.index(arm)
-        for sample, scores in _by_sample(models, arm).items():
-            sums[position[sample], column : column + 2] = fmean(scores), 1
+    sums = np.hstack([for_sides, for_arms.reshape(len(position), -1)])
     total = sums.sum(axis=0)
     if min(total[1], total[3]) < MIN_SIDE:
         raise TrialError(f"nearly all of the {len(decided)} decisions of people are for the same side")
@@ -88,15 +91,19 @@ def corrected(trial: Trial, bootstrap: Bootstrap) -> Corrected:
 def _figures(sums: FloatArray) -> FloatArray:
     """Return sensitivity, specificity and each arm's corrected rate, from 0 to 1, of each row of sums.
 
-    A resample without decisions for one side has the sensitivity or specificity of chance.
+    The sums are, for the side of the arm and that of the baseline: agreement and decisions; then for each
+    arm: score and number of what was judged, and number of what is unchanged. What has no number in a
+    resample is as by chance.
     """
-    agreed, decided = sums[:, [0, 2]], sums[:, [1, 3]]
-    known = np.divide(agreed, decided, out=np.full_like(agreed, 0.5), where=decided > 0)
-    count = sums[:, 5::2]
-    rates = np.divide(sums[:, 4::2], count, out=np.full_like(count, 0.5), where=count > 0)
+    known = _ratio(sums[:, [0, 2]], sums[:, [1, 3]])
+    score, judged, unchanged = (sums[:, 4 + column :: 3] for column in range(3))
     specificity, youden = known[:, 1:], known.sum(axis=1, keepdims=True) - 1
-    corrected = (rates + specificity - 1) / np.maximum(youden, 1e-9)
-    return np.hstack([known, np.clip(corrected, 0, 1)])
+    rates = np.clip((_ratio(score, judged) + specificity - 1) / np.maximum(youden, 1e-9), 0, 1)
+    return np.hstack([known, _ratio(judged * rates + unchanged / 2, judged + unchanged)])
+
+
+def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
+    return np.divide(part, whole, out=np.full_like(part, 0.5), where=whole > 0)
 
 
 def _scores(trial: Trial, baseline: str) -> dict[tuple[str, int, str], float]:
@@ -106,11 +113,3 @@ def _scores(trial: Trial, baseline: str) -> dict[tuple[str, int, str], float]:
         for (sample, exchange, arm, rival), by_referee in referee_scores(trial.votes).items()
         if rival == baseline
     }
-
-
-def _by_sample(scores: dict[tuple[str, int, str], float], arm: str) -> dict[str, Sequence[float]]:
-    found: dict[str, list[float]] = {}
-    for (sample, _, of), score in scores.items():
-        if of == arm:
-            found.setdefault(sample, []).append(score)
-    return dict(found)

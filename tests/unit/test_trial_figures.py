@@ -319,6 +319,9 @@ def test_rates_are_corrected_by_people() -> None:
     assert found.specificity.value == pytest.approx(0.7)
     assert found.rates["evolve"].value == pytest.approx(0.4)  # the referees': 0.54
     assert found.rates["evolve"].low < 0.4 < found.rates["evolve"].high
+    same = [Judgment(f"same {n}", "evolve", "original", UNCHANGED, None, 0.5) for n in range(400)]
+    mixed = corrected(read_judgments([*decided(200, 0.9, 0.7, 0.4), *same], ["original", "evolve"]), FEW)
+    assert mixed.rates["evolve"].value == pytest.approx(0.45)
 
 
 @pytest.mark.parametrize(
