@@ -9,7 +9,7 @@ from scipy.stats import binom
 from benchmarks.coverage import CHECKS, Check, coverage, false_better
 from tests.program import ROOT
 
-TRIALS, RESAMPLES = 200, 200
+TRIALS, RESAMPLES = 200, 300
 
 CHANCE = 0.001
 """Of a failure although coverage is right, for each figure; seeds are fixed, so it does not come and go."""
