@@ -1,7 +1,7 @@
 """`python -m benchmarks [NAME …]`: run all benchmarks, or some, one after the other.
 
-`memory` takes a quarter of an hour and only runs when named. With --write the tables replace those in
-RESULTS.md.
+`memory` takes a quarter of an hour, `coverage` some minutes: they only run when named. With --write the
+tables replace those in RESULTS.md.
 """
 
 import re
@@ -15,7 +15,7 @@ import click
 from benchmarks.program import ROOT
 
 NAMES = ("endpoint_use", "cpu", "job", "depth", "prefixes", "million", "pages", "ledger")
-LONG = ("memory",)
+LONG = ("memory", "coverage")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 

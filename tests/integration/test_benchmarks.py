@@ -17,6 +17,7 @@ SMALL = {
     "pages": ("--samples", 60, "--repeat", 1),
     "memory": ("--samples", 20),
     "ledger": ("--samples", 2, "--repeat", 1),
+    "coverage": ("--trials", 2, "--resamples", 50),
 }
 
 

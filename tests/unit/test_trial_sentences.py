@@ -1,0 +1,135 @@
+"""A trial in plain words."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from trials.bootstrap import Bootstrap, Estimate
+from trials.controlled import Controlled
+from trials.judgments import Judgment
+from trials.report import ArmResult, LeadResult, Refused, Report, Verdict, analyze
+from trials.sentences import sentences
+from trials.win_rates import Lead, WinRate
+
+FINE = Controlled(Estimate(0.6, 0.55, 0.66), {})
+BETTER = Estimate(0.63, 0.571, 0.688)
+
+
+def arm(
+    name: str,
+    rate: Estimate | Refused = BETTER,
+    verdict: Verdict = "better",
+    *,
+    needed: int | None = 61,
+    length: Controlled | Refused = FINE,
+    style: Controlled | Refused = FINE,
+) -> ArmResult:
+    found = rate if isinstance(rate, Refused) else WinRate(rate, 120, 20, 60, 0.01, needed)
+    return ArmResult(name, found, 0.01, verdict, length, style, None, None)
+
+
+def ahead(
+    other: str,
+    difference: Estimate | Refused,
+    *,
+    real: bool = False,
+    needed: int | None = 550,
+    cost: float | None = None,
+) -> LeadResult:
+    found = difference if isinstance(difference, Refused) else Lead(difference, 200, 0.5, needed)
+    return LeadResult(other, found, 0.5, real, cost)
+
+
+def said(of: ArmResult, *leads: LeadResult) -> list[str]:
+    none = Refused("")
+    return sentences(Report("original", of.arm, 200, 800, 0, (of,), leads, (), none, none, (), none, None))
+
+
+def test_an_arm_as_good_and_one_within_noise() -> None:
+    assert said(
+        arm("evolve"),
+        ahead("refine", Estimate(0.01, -0.052, 0.068), cost=0.41),
+        ahead("edit", Estimate(0.05, -0.02, 0.13), cost=0.1),
+    ) == [
+        "evolve won 63 % [57, 69] of 200 samples against original, ties counted as halves, "
+        "so it is better on this data.",
+        "refine won as often as evolve, within [-7, +5] points, at 41 % of its cost.",
+        "evolve's lead over edit, 5 points [-2, +13], is within noise: 550 samples would settle it.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lead", "sentence"),
+    [
+        (ahead("edit", Estimate(0.12, 0.05, 0.18), real=True, cost=0.2),
+         "evolve won more often than edit, which costs 20 % as much, by 12 points [+5, +18]."),
+        (ahead("edit", Estimate(0.12, 0.05, 0.18), real=True),
+         "evolve won more often than edit, by 12 points [+5, +18]."),
+        (ahead("edit", Estimate(-0.12, -0.18, -0.05), real=True, cost=0.2),
+         "edit won more often than evolve, by 12 points [+5, +18], at 20 % of its cost."),
+        (ahead("edit", Estimate(-0.012, -0.13, 0.1)),
+         "edit's lead over evolve, 1 point [-10, +13], is within noise: 550 samples would settle it."),
+        (ahead("edit", Estimate(0.004, -0.13, 0.14), needed=21_000),
+         "evolve's lead over edit, 0 points [-13, +14], is within noise: "
+          "20,000 samples would not settle it."),
+        (ahead("edit", Estimate(0, -0.13, 0.13), needed=None),
+         "evolve's lead over edit, 0 points [-13, +13], is within noise: "
+          "20,000 samples would not settle it."),
+        (ahead("edit", Estimate(0.09, 0.002, 0.17), needed=150),
+         "evolve's lead over edit, 9 points [0, +17], is within noise: more samples would settle it."),
+        (ahead("edit", Refused("no readable verdict compares edit with original")),
+         "edit cannot be compared with evolve: no readable verdict compares edit with original."),
+    ],
+)  # fmt: skip
+def test_leads(lead: LeadResult, sentence: str) -> None:
+    assert said(arm("evolve"), lead)[1:] == [sentence]
+
+
+def test_arms_that_did_alike_share_a_sentence() -> None:
+    alike = Estimate(0.0, -0.05, 0.05)
+    assert said(arm("evolve"), ahead("edit", alike), ahead("refine", alike))[1:] == [
+        "edit won as often as evolve, within [-5, +5] points; "
+        "refine won as often as evolve, within [-5, +5] points."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (arm("evolve", Estimate(0.53, 0.46, 0.6), "noise", needed=1090),
+         ["evolve won 53 % [46, 60] of 200 samples against original, ties counted as halves, "
+          "which is within noise: 1,090 samples would settle it."]),
+        (arm("evolve", Estimate(0.4, 0.34, 0.46), "worse"),
+         ["evolve won 40 % [34, 46] of 200 samples against original, ties counted as halves, "
+          "so it is worse on this data."]),
+        (arm("evolve", Refused("no verdict"), "noise"),
+         ["evolve cannot be compared with original: no verdict."]),
+    ],
+)  # fmt: skip
+def test_against_the_baseline(result: ArmResult, expected: Sequence[str]) -> None:
+    assert said(result) == expected
+
+
+@pytest.mark.parametrize(
+    ("result", "doubt"),
+    [
+        (arm("evolve", length=Controlled(Estimate(0.51, 0.44, 0.58), {})),
+         "At equal length evolve won 51 % [44, 58], so its lead may come from length alone."),
+        (arm("evolve", style=Controlled(Estimate(0.55, 0.48, 0.61), {})),
+         "At equal length and style evolve won 55 % [48, 61], so its lead may come from style alone."),
+        (arm("evolve", length=Refused("all but 3 are longer")),
+         "Whether that is more than length cannot be told: all but 3 are longer."),
+    ],
+)  # fmt: skip
+def test_a_lead_that_may_be_length_or_style(result: ArmResult, doubt: str) -> None:
+    assert said(result)[1:] == [doubt]
+
+
+def test_a_trial_is_put_into_words() -> None:
+    rows = [Judgment(f"{n}", "evolve", "original", "one", None, float(n < 90)) for n in range(120)]
+    report = analyze(rows, ["original", "evolve"], bootstrap=Bootstrap(0, 500))
+    assert sentences(report) == [
+        "evolve won 75 % [67, 82] of 120 samples against original, ties counted as halves, "
+        "so it is better on this data.",
+        "Whether that is more than length cannot be told: length and style of some responses are not known.",
+    ]

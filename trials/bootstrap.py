@@ -1,0 +1,93 @@
+"""Intervals by resampling samples, with all that belongs to one staying together.
+
+B. Efron, R. Tibshirani: An Introduction to the Bootstrap, 1993
+T. Hesterberg: What Teachers Should Know About the Bootstrap, The American Statistician 69 (2015)
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm, t
+
+from trials.judgments import TrialError
+
+FloatArray = NDArray[np.float64]
+
+RESAMPLES = 10_000
+
+TAIL = 0.025
+"""On each side of an interval, which so has 95 %."""
+
+_BLOCK = 200_000
+"""Numbers that are held at once, so that memory stays small and arrays in the processor's cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """Resamples samples. The same seed and number of samples give the same resamples."""
+
+    seed: int = 0
+    resamples: int = RESAMPLES
+
+    def distribution(self, statistic: Callable[[FloatArray], FloatArray], samples: int) -> FloatArray:
+        """Return a statistic of every resample, in rows.
+
+        Args:
+            statistic: computes the rows of a block of resamples from how often each has each sample:
+                an array of resamples × samples.
+            samples: how many samples there are.
+        """
+        random = np.random.default_rng(self.seed)
+        block = max(1, _BLOCK // samples)
+        rows = []
+        for begin in range(0, self.resamples, block):
+            count = min(block, self.resamples - begin)
+            drawn = random.integers(samples, size=(count, samples)) + samples * np.arange(count)[:, None]
+            times = np.bincount(drawn.ravel(), minlength=count * samples).reshape(count, samples)
+            rows.append(statistic(times.astype(np.float64)))
+        return np.concatenate(rows)
+
+    def mean(self, values: FloatArray, lowest: float, highest: float) -> Estimate:
+        """Estimate the mean of a value that each sample has one of.
+
+        If all samples are alike, no resample differs. Then at most a share q of all samples is unlike them,
+        where q is the exact (Clopper-Pearson) limit for none of so many, and these may have any value from
+        `lowest` to `highest`.
+
+        Raises:
+            TrialError: there are fewer than two samples.
+        """
+        samples, mean = len(values), float(values.mean()) if len(values) else math.nan
+        if samples < 2:
+            raise TrialError("an interval needs at least two samples")
+        if np.ptp(values) == 0:
+            unlike = 1 - TAIL ** (1 / samples)
+            return Estimate(mean, mean - unlike * (mean - lowest), mean + unlike * (highest - mean))
+        means = self.distribution(lambda times: times @ values / samples, samples)
+        return estimate(mean, means, samples)
+
+
+def estimate(value: float, distribution: FloatArray, samples: int) -> Estimate:
+    """Return a figure with its expanded percentile interval; a TrialError if it is of fewer than two samples.
+
+    Percentiles of a bootstrap distribution are too narrow by √((n - 1)/n) and know nothing of Student's t;
+    Hesterberg's correction takes percentiles a little further out. With 20 samples it is what makes 95 % of
+    94 %, with 200 it is next to nothing; BCa does no better and does not suit fitted models.
+    """
+    if samples < 2:
+        raise TrialError("an interval needs at least two samples")
+    tail = norm.cdf(math.sqrt(samples / (samples - 1)) * t.ppf(TAIL, samples - 1))
+    low, high = np.quantile(distribution, (tail, 1 - tail))
+    return Estimate(float(value), float(low), float(high))

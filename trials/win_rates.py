@@ -1,0 +1,107 @@
+"""How often an arm wins, and whether that is more than chance."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binomtest
+from statsmodels.stats.multitest import multipletests
+
+from trials.bootstrap import Bootstrap, Estimate, FloatArray
+from trials.comparisons import Comparisons
+from trials.judgments import TrialError
+from trials.size import samples_to_settle
+
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class WinRate:
+    """How often an arm wins against a rival."""
+
+    rate: Estimate
+    """The mean score, in which a tie is half a win."""
+    wins: int
+    """Samples with a score over one half; those of exactly one half are ties."""
+    ties: int
+    losses: int
+    p: float
+    """Of the exact sign test on wins and losses, two-sided."""
+    samples_needed: int | None
+    """Samples that would show that the rate is not 50 %, if it is the true one; None if it is 50 %."""
+
+    @property
+    def samples(self) -> int:
+        """Samples that were compared."""
+        return self.wins + self.ties + self.losses
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """By how much an arm's win rate is above another's, both against the same baseline and samples."""
+
+    difference: Estimate
+    """From -1 to 1."""
+    samples: int
+    p: float
+    """Of the exact sign test on the samples' differences, two-sided."""
+    samples_needed: int | None
+    """Samples that would show such a difference, if it is the true one; None if there is none."""
+
+
+def win_rate(comparisons: Comparisons, bootstrap: Bootstrap) -> WinRate:
+    """Return how often an arm wins against its rival.
+
+    Raises:
+        TrialError: fewer than two samples were compared.
+    """
+    scores = comparisons.by_sample
+    wins, losses = int((scores > 0.5).sum()), int((scores < 0.5).sum())
+    return WinRate(
+        rate=bootstrap.mean(scores, 0, 1),
+        wins=wins,
+        ties=len(scores) - wins - losses,
+        losses=losses,
+        p=sign_test(wins, losses),
+        samples_needed=_needed(scores - 0.5),
+    )
+
+
+def lead(one: Comparisons, other: Comparisons, bootstrap: Bootstrap) -> Lead:
+    """Return how far an arm is ahead of another, from the samples in which both met the baseline.
+
+    Raises:
+        TrialError: they have fewer than two samples in common.
+    """
+    shared = sorted(set(one.names) & set(other.names))
+    difference = _at(one, shared) - _at(other, shared)
+    found = bootstrap.mean(difference, -1, 1)
+    p = sign_test(int((difference > 0).sum()), int((difference < 0).sum()))
+    return Lead(found, len(shared), p, _needed(difference))
+
+
+def sign_test(wins: int, losses: int) -> float:
+    """Return how probable it is that wins and losses differ so much by chance; ties say nothing about it."""
+    return float(binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Return p values adjusted for their number: with no difference anywhere, one is below 5 % in 5 %."""
+    return [float(value) for value in multipletests(p, method="holm")[1]] if p else []
+
+
+def is_beyond_noise(figure: Estimate, equal: float, p: float) -> bool:
+    """Whether a figure differs from `equal` by its interval and by its adjusted p value."""
+    return p < SIGNIFICANT and not figure.low <= equal <= figure.high
+
+
+def _needed(differences: FloatArray) -> int | None:
+    mean = round(float(differences.mean()), 12)
+    return samples_to_settle(mean, float(differences.var(ddof=1))) if mean else None
+
+
+def _at(comparisons: Comparisons, names: list[str]) -> FloatArray:
+    if len(names) < 2:
+        raise TrialError("an interval needs at least two samples in common")
+    scores = dict(zip(comparisons.names, comparisons.by_sample, strict=True))
+    return np.array([scores[name] for name in names])
