@@ -2,8 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from reporting.manifest import Manifest, read_manifest, reply_limits
 from runners.engine import Engine, Tally
 from runners.folder import locked, prepare
 from runners.plan import Plan, make_plan
+from samples.printable import printable
 
 if TYPE_CHECKING:
     from reporting.recorded_run import RecordedRun
@@ -77,10 +78,12 @@ def run(
     """
     given = {"modes": modes, "start": start, "stop": stop, "retry_failed": retry_failed}
     given |= {"format": format, "columns": columns, "improve": improve, "skip_bad": skip_bad}
+    notify = _printable(notify)
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        execute_in_own_loop(*_planned(data, folder, settings, limits, notify, given), notify=notify)
+        with _printable_errors():
+            execute_in_own_loop(*_planned(data, folder, settings, limits, notify, given), notify=notify)
         return load_run(folder)
     raise RuntimeError("an event loop is running, as in a notebook: use `await coevol.arun(…)`")
 
@@ -108,8 +111,24 @@ async def arun(
     """
     given = {"modes": modes, "start": start, "stop": stop, "retry_failed": retry_failed}
     given |= {"format": format, "columns": columns, "improve": improve, "skip_bad": skip_bad}
-    await execute(*_planned(data, folder, settings, limits, notify, given), notify=notify, policy=policy)
+    notify = _printable(notify)
+    with _printable_errors():
+        await execute(*_planned(data, folder, settings, limits, notify, given), notify=notify, policy=policy)
     return load_run(folder)
+
+
+def _printable(notify: Callable[[str], None]) -> Callable[[str], None]:
+    return lambda text: notify(printable(text))
+
+
+@contextmanager
+def _printable_errors() -> Iterator[None]:
+    """Escape what errors quote of strangers' texts: a program or a notebook prints them as they are."""
+    try:
+        yield
+    except Exception as error:
+        error.args = tuple(printable(each) if isinstance(each, str) else each for each in error.args)
+        raise
 
 
 def _planned(
@@ -194,4 +213,5 @@ def load_run(folder: str | Path) -> "RecordedRun":
     # The command `evolve` imports this module and needs no Arrow.
     from reporting.recorded_run import RecordedRun
 
-    return RecordedRun(Path(folder))
+    with _printable_errors():
+        return RecordedRun(Path(folder))

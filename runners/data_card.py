@@ -14,8 +14,8 @@ from models.settings import ModelSettings
 from nodes.decision import STOPPED
 from reporting.labels import AGREEMENT, DECISIONS, ENDINGS, JUDGING, USER_AGREES, is_judged, plural
 from reporting.manifest import LaterLimit, RunError, is_rehearsed
-from runners.terminal import printable
 from samples.files import layout_to_write
+from samples.printable import printable
 from samples.trainers import DpoTrainer, SftTrainer
 
 

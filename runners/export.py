@@ -22,10 +22,11 @@ from runners.folder import refuse_to_overwrite
 from runners.human_decisions import DECIDED_BY, DecidedBy, followed, has_new_response
 from runners.options import MODE, PATH, output_option
 from runners.preference_pairs import PAIRS, Pairs, pairs
-from runners.terminal import printable
+from runners.terminal import say
 from runners.trainer_files import check_trainer_files, write_trainer_files
 from samples.files import layout_to_write, write_records
 from samples.formats import FORMATS, with_responses
+from samples.printable import printable
 from samples.sample import DataError, Format, Sample
 from samples.trainers import (
     DPO_TRAINERS,
@@ -113,10 +114,10 @@ def export(
         if form in SFT_TRAINERS or form in DPO_TRAINERS:
             check_trainer_files(target, form)
     if is_rehearsed(opened.manifest):
-        click.echo(NOTICE, err=True)
+        say(NOTICE, err=True)
     if by_users and decided_by == "judge":
         number = plural(sum(map(len, by_users.values())), "decision")
-        click.echo(f"{number} by users; --decided-by human follows them", err=True)
+        say(f"{number} by users; --decided-by human follows them", err=True)
     for chosen, target in targets.items():
         work = Export(ledger, chosen, form, only_accepted, wanted or "final", decisions)
         try:
@@ -125,14 +126,14 @@ def export(
             work = Export(ledger, chosen, form, only_accepted, wanted or "final", decisions, marks=True)
             _write(work, target, records)
         contents = Contents(work.summary(records), work.decided)
-        click.echo(f"{target}: {contents.summary}", err=True)
+        say(f"{target}: {contents.summary}", err=True)
         if form in SFT_TRAINERS or form in DPO_TRAINERS:
             for line in write_trainer_files(target, form, chosen, contents, summary(opened, [chosen])):
-                click.echo(line, err=True)
+                say(line, err=True)
         if form == "openai" and work.written < OPENAI_LEAST:
-            click.echo(f"{target}: OpenAI accepts no fewer than {OPENAI_LEAST} records", err=True)
+            say(f"{target}: OpenAI accepts no fewer than {OPENAI_LEAST} records", err=True)
         if work.marks and form in UNHEEDED:
-            click.echo(
+            say(
                 f"{target}: some responses are marked as not to be learned from, which {form} does not heed",
                 err=True,
             )

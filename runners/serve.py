@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from runners import llama
+from runners.terminal import filtered, say
 
 FLAGS = (
     # Calls of a round share most of their prompts, and calls of a run their beginnings.
@@ -79,13 +80,13 @@ def serve(
         )
     program = _vllm()
     command = [program, "serve", model, "--host", "127.0.0.1", "--port", str(port), *FLAGS, *options]
-    click.echo(shlex.join(command))
-    click.echo(
-        f"When it is up: coevol evolve DATA -o RUN --model {shlex.quote(f'vllm:{_name(model, options)}')} "
-        f"--base-url http://127.0.0.1:{port}/v1"
-    )
-    sys.stdout.flush()
-    os.execv(program, command)  # noqa: S606 - the command that was asked for
+    with filtered():
+        say(shlex.join(command))
+        say(
+            "When it is up: coevol evolve DATA -o RUN "
+            f"--model {shlex.quote(f'vllm:{_name(model, options)}')} --base-url http://127.0.0.1:{port}/v1"
+        )
+        os.execv(program, command)  # noqa: S606 - the command that was asked for
 
 
 def _vllm() -> str:

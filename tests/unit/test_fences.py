@@ -35,7 +35,7 @@ def spelled(draw: st.DrawFn, tag: str) -> str:
         styled = [chr(begin + ord(char) - ord("a")) for begin in STYLES.values() if "a" <= char <= "z"]
         marked = [unicodedata.normalize("NFC", char + "\u0301")] if char.isalpha() else []
         alike = [each for each in (LOOK_ALIKES.get(char), CAPITALS.get(char.upper())) if each]
-        return draw(st.sampled_from([char, char.upper(), *styled, *marked, *alike]))
+        return str(draw(st.sampled_from([char, char.upper(), *styled, *marked, *alike])))
 
     def gap() -> str:
         return draw(st.sampled_from(["", "", "", *INVISIBLE, *SPACE]))
