@@ -377,7 +377,7 @@ class Gateway:
             model=client.endpoint.model,
             messages=attempt.messages,
             reply=self._keys.redact_reply(attempt.reply),
-            finish_reason=attempt.finish_reason,
+            finish_reason=attempt.finish_reason and self._keys.redact(attempt.finish_reason),
             input_tokens=attempt.input_tokens,
             output_tokens=attempt.output_tokens,
             cached_tokens=attempt.cached_tokens,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from graph.settings import Settings
 from ledger.ledger import LedgerError
 from models.errors.exceptions import RunStopped
+from models.keys import Keys
 from models.policy import GatewayPolicy
 from models.settings import Limits
 from models.token_counter import asking_server
@@ -170,9 +171,10 @@ async def execute(
         As `run`.
     """
     keys = plan.load_keys()
+    notify = _without_keys(notify, keys)
     tally = Tally(samples=plan.expected(manifest["data"]["records"]), modes=plan.modes)
     with locked(folder), held_pack(plan.settings.prompts):
-        ledger = prepare(folder, manifest)
+        ledger = prepare(folder, manifest, keys)
         began_with = reply_limits(read_manifest(folder))[0]
         engine = Engine(plan, ledger, keys, tally, notify=notify, began_with=began_with, policy=policy)
         main, interrupted = asyncio.current_task(), False
@@ -198,6 +200,10 @@ async def execute(
             raise RunStopped(str(error)) from None
         finally:
             end_tracing()
+
+
+def _without_keys(notify: Callable[[str], None], keys: Keys) -> Callable[[str], None]:
+    return lambda text: notify(keys.redact(text))
 
 
 def load_run(folder: str | Path) -> "RecordedRun":

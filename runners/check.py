@@ -34,7 +34,7 @@ def check(**given: Any) -> int:
     settings, _ = settings_from(given)
     check_proxies()
     with tracing_context(enabled=False):  # test calls are not worth a trace
-        return 0 if asyncio.run(_check(settings, Keys.load())) else 2
+        return 0 if asyncio.run(_check(settings, Keys.load(settings))) else 2
 
 
 async def _check(settings: Settings, keys: Keys) -> bool:
@@ -49,7 +49,7 @@ async def _check(settings: Settings, keys: Keys) -> bool:
     trial = _trial(settings)
     usable = True
     for (endpoint, _, _), played in forms.items():
-        where = f" at {endpoint.shown_url}" if endpoint.base_url else ""
+        where = f" at {keys.redact_address(endpoint.shown_url)}" if endpoint.shown_url else ""
         everyone = "all roles" if len(played) == len(ROLES) else ", ".join(played)
         say(f"{endpoint.model}{where} ({everyone})")
         async for finding in probe(endpoint, played, settings, keys, trial):

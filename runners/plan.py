@@ -98,7 +98,7 @@ class Plan:
         check_proxies()
         if any(self.settings.endpoint(role).provider != "rehearsal" for role in ROLES):
             _allow_connections(self.limits.concurrency)
-        keys = Keys.load()
+        keys = Keys.load(self.settings)
         for role in ROLES:
             keys.of(self.settings.endpoint(role), role)
             require_libraries(self.settings.endpoint(role).provider)

@@ -15,7 +15,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO, cast
+from typing import Any, Protocol, TextIO, cast
 
 import click
 
@@ -35,6 +35,8 @@ class Guarded:
 
     def write(self, text: str) -> int:
         """Write a text, escaped."""
+        written = len(text)
+        text = _redacted(text) if self is sys.stderr else text
         returns = text.startswith("\r") and (self._at_start or self._is_bar) and self.unguarded.isatty()
         shown = "\r" + printable(text[1:]) if returns else printable(text)
         self.unguarded.write(shown)
@@ -42,7 +44,7 @@ class Guarded:
             ends = shown.endswith("\n")
             self._is_bar = not ends and (returns or (self._is_bar and "\n" not in shown))
             self._at_start = ends
-        return len(text)
+        return written
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Write texts, escaped."""
@@ -51,6 +53,32 @@ class Guarded:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.unguarded, name)
+
+
+class Redacts(Protocol):
+    """Removes keys (`models.keys.Keys`)."""
+
+    def redact(self, text: str) -> str:
+        """Remove all keys from a text."""
+        ...
+
+    def redact_reply(self, text: str) -> str:
+        """Remove all keys that cannot be words."""
+        ...
+
+
+_keys: Redacts | None = None
+
+
+def hide(keys: Redacts) -> None:
+    """Keep keys out of what this process writes to standard error from now on: logs and tracebacks, too."""
+    global _keys
+    _keys = keys
+
+
+def _redacted(text: str) -> str:
+    # Ours is redacted where it is made, words too.
+    return _keys.redact_reply(text) if _keys else text
 
 
 def guard() -> None:
@@ -87,7 +115,8 @@ def say_error(error: click.ClickException) -> None:
 
 def say_traceback(error: BaseException) -> None:
     """Print where an internal error comes from."""
-    say("".join(traceback.format_exception(error)), err=True, nl=False)
+    text = "".join(traceback.format_exception(error))
+    say(_keys.redact(text) if _keys else text, err=True, nl=False)
 
 
 def is_terminal() -> bool:

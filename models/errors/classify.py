@@ -219,8 +219,12 @@ def _from_response(
 
 
 def _redirected(status: int, headers: Mapping[str, str], where: str, endpoint: Endpoint) -> Failure:
-    """Neither a prompt nor a key is sent to another address than the user's."""
-    target = shown_address(urljoin(address(endpoint.base_url or "", CALLS_PATH), headers.get("location", "")))
+    """Neither a prompt nor a key is sent to another address than the user's, nor to another of its host."""
+    try:
+        called = address(endpoint.base_url or "", CALLS_PATH)
+        target = shown_address(urljoin(called, headers.get("location", ""))[:MAX_MESSAGE_CHARS])
+    except ValueError:  # a bracket that is not closed, for instance
+        target = "what is no address"
     found = _failure(MODEL_UNKNOWN, f"{where} answered {status}: it redirects to {target}", endpoint)
     base = target.partition("?")[0]
     if not base.endswith(CALLS_PATH):

@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -130,6 +130,7 @@ def _wenxin_class() -> Callable[..., BaseChatModel]:
     log.disabled = True
     with _quietly():
         import qianfan.errors
+        import qianfan.resources.http_client
         from langchain_community.chat_models.baidu_qianfan_endpoint import QianfanChatEndpoint
     import requests
     from requests.adapters import HTTPAdapter
@@ -138,6 +139,7 @@ def _wenxin_class() -> Callable[..., BaseChatModel]:
     log.handlers.clear()
     log.propagate = False
     log.setLevel(logging.CRITICAL + 1)
+    _follow_no_redirects(qianfan.resources.http_client.HTTPClient)
 
     threads = ThreadPoolExecutor(MAX_THREADS, "wenxin")
 
@@ -199,6 +201,17 @@ def _wenxin_class() -> Callable[..., BaseChatModel]:
             return result
 
     return Wenxin
+
+
+def _follow_no_redirects(client: Any) -> None:
+    """Send no request of Wenxin's library to another address, with its prompt, token or client secret."""
+    create = client.__init__
+
+    def created(self: Any, *given: Any, **more: Any) -> None:
+        create(self, *given, **more)
+        self._session.request = partial(self._session.request, allow_redirects=False)
+
+    client.__init__ = created
 
 
 def _body_in(text: str) -> str:

@@ -38,13 +38,13 @@ def spelled(draw: st.DrawFn, tag: str) -> str:
         return str(draw(st.sampled_from([char, char.upper(), *styled, *marked, *alike])))
 
     def gap() -> str:
-        return draw(st.sampled_from(["", "", "", *INVISIBLE, *SPACE]))
+        return str(draw(st.sampled_from(["", "", "", *INVISIBLE, *SPACE])))
 
     angle, slash = draw(st.sampled_from("<＜‹⟨〈")), draw(st.sampled_from(["/", "／", "∕", "\\/"]))
     number = draw(st.sampled_from(["", "", "-2", "‐２", "–³"]))
     end = draw(st.sampled_from([">", " >", " class='x'>", "", "＞"]))
     text = gap().join([angle, slash, *map(disguised, tag)]) + number + end
-    return draw(st.sampled_from([text, html.escape(text)]))
+    return str(draw(st.sampled_from([text, html.escape(text)])))
 
 
 @given(st.data(), st.sampled_from(TAGS), st.text(max_size=20), st.text(max_size=20))
