@@ -76,8 +76,9 @@ class Keys:
             held |= dict.fromkeys(secrets_in_bodies(settings), "extra_body")
             held |= dict.fromkeys(secrets_in_addresses(settings), "base_url")
         held |= {value: name for name, value in self._values.items()}
+        held |= {parts[-1]: name for value, name in held.items() if (parts := value.split())}  # "Bearer …"
         # The longest first: one key may begin with another.
-        echoes = [_Echo(value, held[value]) for value in sorted(held, key=len, reverse=True)]
+        echoes = [_Echo(value, held[value]) for value in sorted(held, key=len, reverse=True) if value.strip()]
         self._secrets = [echo for echo in echoes if echo.is_secret]
         self._words = [echo for echo in echoes if not echo.is_secret]
 
@@ -164,8 +165,10 @@ class _Echo:
     def __init__(self, value: str, name: str) -> None:
         self.is_secret = _is_secret(value)
         self._shown = f"[{name}]"
-        self._forms = sorted(set(_forms(value)), key=len, reverse=True)
-        self._pieces = {piece for form in self._forms for piece in _pieces(form)}
+        forms = set(_forms(value))
+        self._pieces = {piece for form in forms for piece in _pieces(form)}
+        searched = {"".join(form.split()) for form in forms} if self.is_secret else forms
+        self._forms = sorted(searched, key=len, reverse=True)
 
     def may_be_in(self, text: str) -> bool:
         """Whether a text holds a piece of the key: a fraction of the search for the whole."""
@@ -210,7 +213,8 @@ def _forms(value: str) -> Iterator[str]:
     quoted = quote(value, safe="")
     yield from (value, quoted, quote(value), quote_plus(value), quote(quoted), html.escape(value))
     yield re.sub("%[0-9A-F]{2}", lambda code: code[0].lower(), quoted)
-    yield from (json.dumps(value)[1:-1], value.replace("/", "\\/"), repr(value)[1:-1])
+    in_json = json.dumps(value)
+    yield from (in_json[1:-1], json.dumps(in_json)[3:-3], value.replace("/", "\\/"), repr(value)[1:-1])
     data = value.encode()
     if len(data) < 4:
         return

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from models.secret_fields import is_secret_name, without_secrets
 from runners import llama
 from runners.terminal import filtered, say
 
@@ -81,12 +82,21 @@ def serve(
     program = _vllm()
     command = [program, "serve", model, "--host", "127.0.0.1", "--port", str(port), *FLAGS, *options]
     with filtered():
-        say(shlex.join(command))
+        say(shlex.join(_shown(command)))
         say(
             "When it is up: coevol evolve DATA -o RUN "
             f"--model {shlex.quote(f'vllm:{_name(model, options)}')} --base-url http://127.0.0.1:{port}/v1"
         )
         os.execv(program, command)  # noqa: S606 - the command that was asked for
+
+
+def _shown(command: list[str]) -> list[str]:
+    """Return a command as it is printed: without the value of `--api-key`, for instance."""
+    options = zip(["", *command], command, strict=False)
+    return [
+        "…" if before.startswith("--") and is_secret_name(before) else without_secrets(word)
+        for before, word in options
+    ]
 
 
 def _vllm() -> str:

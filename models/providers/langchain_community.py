@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -178,8 +178,7 @@ def _wenxin_class() -> Callable[..., BaseChatModel]:
             except qianfan.errors.RequestError as error:
                 if error.status_code is None:
                     raise BadResponse(200, str(error), defect="no JSON") from None
-                headers = {str(name).lower(): str(value) for name, value in (error.headers or {}).items()}
-                raise BadResponse(error.status_code, _body_in(str(error)), headers) from None
+                raise BadResponse(error.status_code, _body_in(str(error)), _headers(error.headers)) from None
             except requests.exceptions.ConnectTimeout:
                 raise ConnectionRefusedError("no connection in time") from None
             except requests.exceptions.Timeout:
@@ -209,9 +208,21 @@ def _follow_no_redirects(client: Any) -> None:
 
     def created(self: Any, *given: Any, **more: Any) -> None:
         create(self, *given, **more)
-        self._session.request = partial(self._session.request, allow_redirects=False)
+        send = self._session.request
+
+        def request(*given: Any, **more: Any) -> Any:
+            response = send(*given, **more, allow_redirects=False)
+            if 300 <= response.status_code < 400:
+                raise BadResponse(response.status_code, "", _headers(response.headers))
+            return response
+
+        self._session.request = request
 
     client.__init__ = created
+
+
+def _headers(found: Any) -> dict[str, str]:
+    return {str(name).lower(): str(value) for name, value in (found or {}).items()}
 
 
 def _body_in(text: str) -> str:
