@@ -176,46 +176,46 @@ class _Echo:
 
     def cut(self, text: str) -> str:
         """Return a text without the key."""
+        searched = self._searched(text)
         for form in self._forms:
-            text = self._without(form, text)
+            if form in searched:
+                text = self._without(form, text)
+                searched = self._searched(text)
         return text
 
+    def _searched(self, text: str) -> str:
+        # White space may be in the middle of a key, and in that of a word it is none of the key's.
+        return "".join(text.split()) if self.is_secret else text
+
     def _without(self, form: str, text: str) -> str:
-        searched, at = text, None
-        # White space within a word is no part of it.
-        if self.is_secret and len(squeezed := "".join(text.split())) != len(text):
-            searched = squeezed
-        start = searched.find(form)
-        if start < 0:
-            return text
-        if searched is not text:
-            at = [index for index, char in enumerate(text) if not char.isspace()]
+        searched = self._searched(text)
+        at = [index for index, char in enumerate(text) if not (self.is_secret and char.isspace())]
         parts, done = [], 0
+        start = searched.find(form)
         while start >= 0:
-            last = start + len(form) - 1
-            first, end = (at[start], at[last] + 1) if at else (start, last + 1)
+            first, end = at[start], at[start + len(form) - 1] + 1
             if self.is_secret or not _is_within_word(text, first, end):
                 parts += [text[done:first], self._shown]
                 done = end
-            start = searched.find(form, last + 1)
+            start = searched.find(form, start + len(form))
         return "".join(parts) + text[done:]
 
 
 def _is_within_word(text: str, start: int, end: int) -> bool:
     """Whether what is found may be a part of another word: a short key may."""
-    before, after = text[start - 1 : start], text[end : end + 1]
-    return (before.isalnum() and text[start].isalnum()) or (after.isalnum() and text[end - 1].isalnum())
+    pairs = text[max(start - 1, 0) : start + 1], text[end - 1 : end + 1]
+    return any(len(pair) == 2 and pair.isascii() and pair.isalnum() for pair in pairs)
 
 
 def _forms(value: str) -> Iterator[str]:
     """Yield a key as it is, and as JSON, addresses, HTML, base 64 (wherever it begins there) and hexadecimal
     digits have it."""
-    quoted = quote(value, safe="")
-    yield from (value, quoted, quote(value), quote_plus(value), quote(quoted), html.escape(value))
+    data = value.encode("utf-8", "surrogatepass")
+    quoted = quote(data, safe="")
+    yield from (value, quoted, quote(data), quote_plus(data), quote(quoted), html.escape(value))
     yield re.sub("%[0-9A-F]{2}", lambda code: code[0].lower(), quoted)
     in_json = json.dumps(value)
     yield from (in_json[1:-1], json.dumps(in_json)[3:-3], value.replace("/", "\\/"), repr(value)[1:-1])
-    data = value.encode()
     if len(data) < 4:
         return
     yield data.hex()

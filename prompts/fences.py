@@ -13,7 +13,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-_ANGLES = "<˂ᐸᚲ‹≮〈❬❮❰⟨⧼〈﹤＜𝈶"
+_ANGLES = "<˂ᐸᚲ‹≮\u2329〈❬❮❰⟨⧼〈﹤＜𝈶"
 _OTHERS = _ANGLES.replace("<", "")
 _SLASHES = "/᜵⁁⁄∕╱⟋⧸Ⳇ〳ノ㇓丿／𝈺"
 _DASHES = "-˗‐‑‒–—―⁃−➖ー"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import coevol
 from standin import StandIn
 from tests.program import write
 from tests.recorder import Messages, Recorder, Refused
@@ -150,3 +151,20 @@ def test_a_servers_own_log_commands_nothing(folder: Path) -> None:
     assert SEEN in written and "coevol evolve DATA" in written
     assert "loading\r\n50 %\r\nserve" in written
     assert not commands_in(written)
+
+
+def test_errors_and_notices_of_the_python_api_command_nothing(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(coevol.DataError) as broken:
+        coevol.run(folder / "broken.json", tmp_path / "run")
+    notices: list[str] = []
+    with (
+        StandIn(f"invalid_key:message={HOSTILE.replace(',', ' ')}") as server,
+        pytest.MonkeyPatch.context() as env,
+    ):
+        env.setenv("OPENAI_API_KEY", server.key("openai"))
+        settings = coevol.Settings(model=f"openai:{HOSTILE}", base_url=(server.base_url("openai"),), seed=1)
+        with pytest.raises(coevol.RunStopped) as stopped:
+            coevol.run(folder / f"{NAME}.json", tmp_path / "run", settings, notify=notices.append)
+    assert SEEN in str(stopped.value) and "\\x1b" in str(broken.value)
+    for text in (str(broken.value), str(stopped.value), *notices):
+        assert not commands_in(text)

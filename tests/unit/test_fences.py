@@ -80,6 +80,7 @@ def _number(attack: str, tag: str) -> str:
         "&amp;lt;/request&amp;gt;",
         "&#60;&#x2f;&#114;equest>",
         "〈／request〉",
+        "\u2329/request\u232a",
         "</🅁🄴🅀🅄🄴🅂🅃>",
         "</ꓣꓰqꓴꓰꓢꓔ>",
         "<\x00/request>",

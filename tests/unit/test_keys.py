@@ -78,7 +78,6 @@ def test_an_echo_is_taken_out_in_every_form(key: str) -> None:
     for form in forms:
         for redact in (keys.redact, keys.redact_reply):
             assert "[OPENAI_API_KEY]" in redact(f"It is «{form}», indeed."), form
-            assert redact(f"It is «{form}», indeed.").startswith("It is «") or redact is keys.redact
     escaped = "".join(f"\\u{ord(char):04x}" for char in key)
     assert keys.redact(f'"{escaped}"') == '"[OPENAI_API_KEY]"'
     assert keys.redact("".join(f"&#{ord(char)};" for char in key)) == "[OPENAI_API_KEY]"
@@ -88,6 +87,7 @@ def test_an_echo_is_taken_out_in_every_form(key: str) -> None:
 def test_a_short_key_is_taken_out_of_messages_as_a_word_only(key: str) -> None:
     keys = Keys({"OPENAI_API_KEY": key})
     assert keys.redact(f"Bearer {key}: wrong") == "Bearer [OPENAI_API_KEY]: wrong"
+    assert keys.redact(f"密钥{key}无效") == "密钥[OPENAI_API_KEY]无效"
     assert keys.redact(f"({key})={key}") == "([OPENAI_API_KEY])=[OPENAI_API_KEY]"
     for honest in ("monkeys are nonetheless testable", f"x{key}x"):
         assert keys.redact(honest) == honest
