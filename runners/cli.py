@@ -5,7 +5,6 @@ unusable input, nothing was started; 3 stopped early, and the same command resum
 """
 
 import sys
-from contextlib import suppress
 from importlib import import_module
 
 import click
@@ -63,8 +62,7 @@ def main() -> None:
     try:
         status = coevol(prog_name="coevol", standalone_mode=False)
     except click.ClickException as error:
-        with suppress(OSError):
-            say_error(error)
+        say_error(error)
         status = 2
     except click.Abort:
         status = 3
@@ -99,6 +97,5 @@ def _report(error: Exception) -> int:
 
 
 def _ended(message: str, status: int) -> int:
-    with suppress(OSError):  # the status is right even if the message cannot be written
-        say(message, err=True)
+    say(message, err=True)
     return status

@@ -129,5 +129,4 @@ def _report(ledger: Ledger) -> int:
 
 
 def _notify(notice: str) -> None:
-    with suppress(OSError):  # nothing depends on it being read
-        say(notice, err=True)
+    say(notice, err=True)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, Protocol, TextIO, cast
 
 import click
@@ -93,8 +93,9 @@ def guard() -> None:
 
 
 def say(text: str, *, err: bool = False, nl: bool = True) -> None:
-    """Print a text and a line end, to standard output or to standard error."""
-    click.echo(printable(text), nl=nl, err=err)
+    """Print a text and a line end, to standard output, or to standard error where it may get lost."""
+    with suppress(OSError) if err else nullcontext():
+        click.echo(printable(text), nl=nl, err=err)
 
 
 def say_json(value: Any) -> None:
@@ -110,7 +111,8 @@ def say_bytes(data: bytes) -> None:
 
 def say_error(error: click.ClickException) -> None:
     """Print an error of usage."""
-    error.show(sys.stderr)  # otherwise click may look for the stream below the guard
+    with suppress(OSError):  # the status is right even if the message cannot be written
+        error.show(sys.stderr)  # otherwise click may look for the stream below the guard
 
 
 def say_traceback(error: BaseException) -> None:

@@ -49,8 +49,8 @@ def redirecting(status: int, location: str = "") -> Iterator[Redirecting]:
     for server in (other, first):
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     try:
-        urls = (f"http://127.0.0.1:{server.server_port}" for server in (first, other))
-        yield Redirecting(*urls, arrived)
+        ours, others = (f"http://127.0.0.1:{server.server_port}" for server in (first, other))
+        yield Redirecting(ours, others, arrived)
     finally:
         for server in (other, first):
             server.shutdown()
