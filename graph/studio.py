@@ -35,7 +35,7 @@ async def speak(call: Call, settings: Settings) -> str:
     gateways = _gateways.setdefault(asyncio.get_running_loop(), {})
     models = settings.model_dump_json(include=set(ModelSettings.model_fields))
     if models not in gateways:
-        gateways[models] = Gateway(settings, LIMITS, Keys.load(), record=_record, recall=_recall)
+        gateways[models] = Gateway(settings, LIMITS, Keys.load(settings), record=_record, recall=_recall)
     try:
         return await gateways[models].ask(call)
     except RunStopped:

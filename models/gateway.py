@@ -23,7 +23,15 @@ from models.attempt import Attempt, RetryState
 from models.call import Call, CallRecord
 from models.errors.classify import classify, refused_alike, wrong_settings
 from models.errors.exceptions import CallFailed, RunStopped
-from models.errors.kinds import ABANDONED, AT_STARTUP, TOO_MANY_FILES, UNREACHABLE, Failure
+from models.errors.kinds import (
+    ABANDONED,
+    AT_STARTUP,
+    TOO_MANY_FILES,
+    UNREACHABLE,
+    WHOLE,
+    Failure,
+    finish_key,
+)
 from models.keys import Keys
 from models.limits.budget import Budget, Reservation, Usage, longest_reply
 from models.limits.rate_limiter import WaitReason
@@ -377,7 +385,7 @@ class Gateway:
             model=client.endpoint.model,
             messages=attempt.messages,
             reply=self._keys.redact_reply(attempt.reply),
-            finish_reason=attempt.finish_reason,
+            finish_reason=self._finish_reason(attempt),
             input_tokens=attempt.input_tokens,
             output_tokens=attempt.output_tokens,
             cached_tokens=attempt.cached_tokens,
@@ -391,6 +399,10 @@ class Gateway:
         )
         await self._record(record)
         return record.reply
+
+    def _finish_reason(self, attempt: Attempt) -> str | None:
+        reason = attempt.finish_reason
+        return reason if not reason or finish_key(reason) in WHOLE else self._keys.redact(reason)
 
     def _stop_in_outage(self, failure: Failure, call: Call, state: RetryState) -> None:
         """Stop the run where a call is abandoned because its endpoint is down."""

@@ -1,10 +1,10 @@
 """Which chat models play the roles, how they are asked, and how much is asked of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from json import dumps
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
-from urllib.parse import urlsplit
+from urllib.parse import unquote_plus, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -16,6 +16,8 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+
+from models.secret_fields import is_secret_name, looks_secret, masked, secrets_in, without_secrets
 
 Role = Literal[
     "positive", "critical", "advisor", "editor", "judge", "judge_2", "judge_3", "judge_4", "judge_5"
@@ -113,10 +115,36 @@ _PUBLIC = frozenset({"api-version", "api_version", "version"})
 
 
 def shown_address(base_url: str) -> str:
-    """Return a base URL for users and records: a query may hold a key, so only a version is left in it."""
+    """Return a base URL for users and records. A query may hold a key, so only a version is left in it, and
+    of a path what does not look like one."""
     base, sign, query = base_url.partition("?")
+    scheme, there, rest = base.partition("://")
+    host, *parts = (rest if there else base).split("/")
+    host = f"…@{host.rpartition('@')[2]}" if "@" in host else host
+    base = scheme + there if there else ""
+    base += "/".join([host, *("…" if looks_secret(part) else part for part in parts)])
     fields = (field.partition("=") for field in query.split("&"))
     return base + sign + "&".join(f"{n}={v if n.lower() in _PUBLIC else '…'}" for n, _, v in fields if sign)
+
+
+def secrets_in_addresses(settings: "ModelSettings") -> Iterator[str]:
+    """Yield what may be a key in the addresses of the settings' models."""
+    for url in {url for role in ROLES for _, _, url in settings.replicas(role) if url}:
+        base, _, query = url.partition("?")
+        yield from filter(looks_secret, base.split("/")[3:])
+        for field in query.split("&"):
+            name, _, value = field.partition("=")
+            may_be_key = is_secret_name(name) or looks_secret(value) or len(value) > 12
+            if value and may_be_key and name.lower() not in _PUBLIC:
+                yield value
+                yield unquote_plus(value)
+
+
+def secrets_in_bodies(settings: "ModelSettings") -> Iterator[str]:
+    """Yield what may be a key in the further fields of requests."""
+    yield from secrets_in(settings.extra_body)
+    for role in settings.role_extra_body:
+        yield from secrets_in(settings.role_extra_body[role])
 
 
 _PRIVATE = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
@@ -137,7 +165,7 @@ def _addresses(given: object) -> tuple[str, ...]:
         return ()
     urls = [given] if isinstance(given, str) else given
     if not isinstance(urls, list | tuple) or not all(isinstance(url, str) for url in urls):
-        raise ValueError(f"{given!r} is neither an address nor a list of addresses")
+        raise ValueError(f"{without_secrets(repr(given))} is neither an address nor a list of addresses")
     addresses = tuple(map(_http_address, urls))
     for url in addresses:
         if addresses.count(url) > 1:
@@ -179,7 +207,8 @@ Fields = Annotated[dict[str, Any], AfterValidator(_free)]
 class ModelSettings(BaseModel):
     """The settings that say which models are called, and with which parameters."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # Inputs may hold keys, and errors are printed.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     model: Model = Field(
         "rehearsal:",
@@ -299,6 +328,14 @@ class ModelSettings(BaseModel):
         """The judges of a panel, each with its model; empty where one judge decides."""
         judges = self.roles[len(ROLES) - 1 :]
         return {role: self.endpoint(role).model for role in judges} if len(judges) > 1 else {}
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            if name in ("base_url", "role_base_urls"):
+                value = self.model_dump(mode="json")[name]
+            elif name in ("extra_body", "role_extra_body"):
+                value = masked(value, set(secrets_in(value)))
+            yield name, value
 
     def replicas(self, role: Role) -> tuple[Endpoint, ...]:
         """Return the model that plays a role, at each address where it is served."""

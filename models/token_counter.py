@@ -100,7 +100,7 @@ async def asking_server(
     if not servers:
         yield
         return
-    async with DefaultAioHttpClient() as client:
+    async with DefaultAioHttpClient(follow_redirects=False) as client:
         key = keys.of(servers[0], "editor").get_secret_value()
         token = _asked.set(_Server(servers, key, client, notify))
         try:

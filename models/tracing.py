@@ -15,6 +15,7 @@ from langsmith.utils import tracing_is_enabled
 
 from models.call import Call
 from models.keys import Keys
+from models.secret_fields import masked, secrets_in
 
 FLUSH_SECONDS = 10.0
 """How long a finished run waits for LangSmith to accept the remaining traces."""
@@ -47,6 +48,7 @@ def start_tracing(keys: Keys, notify: Callable[[str], None] | None = None) -> Ca
     if notify:
         logging.getLogger("langsmith").setLevel(logging.CRITICAL)
     client = Client(anonymizer=_without(keys), tracing_error_callback=failed)
+    client.session.max_redirects = 0  # traces hold prompts
     configure(client=client)
 
     def end() -> None:
@@ -93,9 +95,14 @@ def _without(keys: Keys) -> Callable[[Any], Any]:
             case str():
                 return keys.redact_reply(value)
             case dict():
-                return {name: redacted(item) for name, item in value.items()}
+                return {name: redacted(_without_secrets(name, item)) for name, item in value.items()}
             case list():
                 return [redacted(item) for item in value]
         return value
 
     return redacted
+
+
+def _without_secrets(name: object, item: Any) -> Any:
+    """Mask what is a key in the fields of requests, which LangChain reports with the model and its calls."""
+    return masked(item, set(secrets_in(item))) if name in ("extra_body", "role_extra_body") else item

@@ -26,6 +26,7 @@ from jinja2.meta import find_referenced_templates, find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from models.call import Message, MessageRole
+from prompts.fences import fence
 from prompts.method import DEBATE, MODES, OWN_TEMPLATES, TEMPLATES, Contributions
 
 
@@ -69,19 +70,6 @@ _EXPRESSION_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionErr
 def request_text(instruction: str, input: str) -> str:
     """Return the request as one text: the instruction and, after a blank line, the input if there is one."""
     return f"{instruction}\n\n{input}" if input else instruction
-
-
-def fence(tag: str, text: str) -> str:
-    """Put text between `<tag>` and `</tag>`, each on a line of its own.
-
-    If the text contains that closing tag, in any spelling, the tag is numbered (`tag-2`, …), so that a record
-    cannot end its own fence. The same text always gets the same tag.
-    """
-    closings = re.findall(rf"<\s*/\s*{re.escape(tag)}(?:-(\d+))?(?![\w-])", text, re.IGNORECASE)
-    taken = {number or "1" for number in closings}
-    number = next(str(n) for n in itertools.count(1) if str(n) not in taken)
-    name = tag if number == "1" else f"{tag}-{number}"
-    return f"<{name}>\n{text}\n</{name}>"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The manifest of a run: what made it, as `run.json` in its folder records it."""
 
 import json
+import secrets
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -11,7 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from graph.settings import BEFORE, WHERE_NOT_WHAT, Settings
-from models.settings import Endpoint, ModelSettings, Role
+from models.keys import Keys
+from models.secret_fields import masked, masked_like, salted_mask, secrets_in, without_hashes
+from models.settings import Endpoint, ModelSettings, Role, shown_address
 from prompts.pack import load_pack
 from samples.reader import Checked, DataSet
 
@@ -66,6 +69,8 @@ class Manifest(TypedDict):
     prompts: PackFacts
     versions: dict[str, str]
     later: NotRequired[list[LaterLimit]]
+    salt: NotRequired[str]
+    """Of the hashes that stand for keys in the settings; a manifest without it has the settings as given."""
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -120,6 +125,41 @@ def new_manifest(data: DataSet, checked: Checked, settings: Settings, modes: Seq
     )
 
 
+_BODIES = ("extra_body", "role_extra_body")
+_ADDRESSES = ("base_url", "role_base_urls")
+
+
+def without_keys(manifest: Manifest, keys: Keys) -> Manifest:
+    """Return the manifest of a new run as it is recorded: hashes stand for the keys in its settings."""
+    settings, salt = dict(manifest["settings"]), secrets.token_hex(8)
+    found = {text for name in _BODIES for text in secrets_in(settings[name])}
+    found |= {text for name in _BODIES for text in _texts(settings[name]) if keys.redact_reply(text) != text}
+    mask = salted_mask(salt)
+    settings |= {name: masked(settings[name], found, mask) for name in _BODIES}
+    for name in _ADDRESSES:
+        settings[name] = masked(settings[name], set(_texts(settings[name])), keys.redact_address)
+    recorded: Manifest = {**manifest, "settings": settings}
+    if found:
+        recorded["salt"] = salt
+    return recorded
+
+
+def shown_settings(manifest: Manifest) -> dict[str, Any]:
+    """Return the settings of a run for users, without what may be a key: earlier versions recorded it."""
+    settings = dict(manifest["settings"])
+    for name in _BODIES:
+        if name in settings:
+            settings[name] = without_hashes(masked(settings[name], set(secrets_in(settings[name]))))
+    for name in _ADDRESSES:
+        if name in settings:
+            settings[name] = masked(settings[name], set(_texts(settings[name])), shown_address)
+    return settings
+
+
+def _texts(value: Any) -> Iterator[str]:
+    return secrets_in(value, named=True)
+
+
 def endpoints(manifest: Manifest) -> dict[Role, Endpoint]:
     """Return the models that a run was made with."""
     found = manifest["settings"]
@@ -169,13 +209,17 @@ def differences(one: Manifest, other: Manifest) -> Iterator[tuple[str, str, str]
 
     What does not change a result, such as the number of calls in flight, is left out.
     """
-    settings = [recorded_settings(manifest) for manifest in (one, other)]
+    settings = _comparable(one, other)
     for name in settings[0]:
         there, here = (each[name] for each in settings)
         if name == "max_tokens":
             limits = (reply_limits(manifest) for manifest in (one, other))
             there, here = (all_[0] if len(all_) == 1 else all_ for all_ in limits)
         if there != here and name not in WHERE_NOT_WHAT:
+            if name in _BODIES:
+                # Hashes of a salt for this comparison, so that two keys look like two.
+                mask = salted_mask(secrets.token_hex(8))
+                there, here = (masked(each, set(secrets_in(each)), mask) for each in (there, here))
             yield name, _brief(there), _brief(here)
     for key in _IDENTIFYING:
         if one["data"][key] != other["data"][key]:
@@ -190,6 +234,26 @@ def differences(one: Manifest, other: Manifest) -> Iterator[tuple[str, str, str]
     if one["modes"] != other["modes"]:
         there, here = (", ".join(manifest["modes"]) for manifest in (one, other))
         yield "modes", there, here
+
+
+def _comparable(one: Manifest, other: Manifest) -> list[dict[str, Any]]:
+    """Return the settings of two runs, with hashes in place of keys where one of them has only these.
+
+    Hashes of different salts say nothing: then all keys count as equal.
+    """
+    both = [recorded_settings(manifest) for manifest in (one, other)]
+    salts = [manifest.get("salt") for manifest in (one, other)]
+    for name in _BODIES:
+        there, here = (settings[name] for settings in both)
+        if salts[0] and salts[1]:
+            if salts[0] != salts[1]:
+                there, here = without_hashes(there), without_hashes(here)
+        elif salts[0]:
+            here = masked_like(there, here, salted_mask(salts[0]))
+        elif salts[1]:
+            there = masked_like(here, there, salted_mask(salts[1]))
+        both[0][name], both[1][name] = there, here
+    return both
 
 
 _IDENTIFYING: tuple[Literal["sha256", "format"], ...] = ("sha256", "format")

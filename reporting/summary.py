@@ -24,7 +24,7 @@ from typing import Any
 
 from prompts.method import STEPS
 from reporting.cost import cost
-from reporting.manifest import Manifest, endpoints
+from reporting.manifest import Manifest, endpoints, shown_settings
 from reporting.run import Run
 from reporting.statistics import CallTotals, ModeStatistics, Statistics, statistics
 
@@ -49,7 +49,7 @@ def summarize(manifest: Manifest, found: Statistics) -> dict[str, Any]:
             "modes": manifest["modes"],
             "models": {role: endpoint.model for role, endpoint in models.items()},
             "prompts": manifest["prompts"],
-            "settings": manifest["settings"],
+            "settings": shown_settings(manifest),
             "versions": manifest["versions"],
             "later": manifest.get("later", []),
         },

@@ -2,14 +2,15 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graph.settings import Settings
 from ledger.ledger import LedgerError
 from models.errors.exceptions import RunStopped
+from models.keys import Keys
 from models.policy import GatewayPolicy
 from models.settings import Limits
 from models.token_counter import asking_server
@@ -20,6 +21,7 @@ from runners.checking import working_checks
 from runners.engine import Engine, Tally
 from runners.folder import locked, prepare
 from runners.plan import Plan, make_plan
+from samples.printable import printable
 
 if TYPE_CHECKING:
     from reporting.recorded_run import RecordedRun
@@ -81,10 +83,12 @@ def run(
     given = {"modes": modes, "start": start, "stop": stop, "retry_failed": retry_failed}
     given |= {"format": format, "columns": columns, "improve": improve, "skip_bad": skip_bad}
     given |= {"reference": reference}
+    notify = _printable(notify)
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        execute_in_own_loop(*_planned(data, folder, settings, limits, notify, given), notify=notify)
+        with _printable_errors():
+            execute_in_own_loop(*_planned(data, folder, settings, limits, notify, given), notify=notify)
         return load_run(folder)
     raise RuntimeError("an event loop is running, as in a notebook: use `await coevol.arun(…)`")
 
@@ -114,8 +118,24 @@ async def arun(
     given = {"modes": modes, "start": start, "stop": stop, "retry_failed": retry_failed}
     given |= {"format": format, "columns": columns, "improve": improve, "skip_bad": skip_bad}
     given |= {"reference": reference}
-    await execute(*_planned(data, folder, settings, limits, notify, given), notify=notify, policy=policy)
+    notify = _printable(notify)
+    with _printable_errors():
+        await execute(*_planned(data, folder, settings, limits, notify, given), notify=notify, policy=policy)
     return load_run(folder)
+
+
+def _printable(notify: Callable[[str], None]) -> Callable[[str], None]:
+    return lambda text: notify(printable(text))
+
+
+@contextmanager
+def _printable_errors() -> Iterator[None]:
+    """Escape what errors quote of strangers' texts: a program or a notebook prints them as they are."""
+    try:
+        yield
+    except Exception as error:
+        error.args = tuple(printable(each) if isinstance(each, str) else each for each in error.args)
+        raise
 
 
 def _planned(
@@ -157,12 +177,13 @@ async def execute(
         As `run`.
     """
     keys = plan.load_keys()
+    notify = _without_keys(notify, keys)
     tally = Tally(samples=plan.expected(manifest["data"]["records"]), modes=plan.modes)
     async with AsyncExitStack() as stack:
         checks = await stack.enter_async_context(working_checks(plan))
         stack.enter_context(locked(folder))
         stack.enter_context(held_pack(plan.settings.prompts))
-        ledger = prepare(folder, manifest)
+        ledger = prepare(folder, manifest, keys)
         began_with = reply_limits(read_manifest(folder))[0]
         engine = Engine(
             plan, ledger, keys, tally, checks, notify=notify, began_with=began_with, policy=policy
@@ -192,6 +213,10 @@ async def execute(
             end_tracing()
 
 
+def _without_keys(notify: Callable[[str], None], keys: Keys) -> Callable[[str], None]:
+    return lambda text: notify(keys.redact(text))
+
+
 def load_run(folder: str | Path) -> "RecordedRun":
     """Load a run, finished or in progress, as rows for pandas or Polars.
 
@@ -205,4 +230,5 @@ def load_run(folder: str | Path) -> "RecordedRun":
     # The command `evolve` imports this module and needs no Arrow.
     from reporting.recorded_run import RecordedRun
 
-    return RecordedRun(Path(folder))
+    with _printable_errors():
+        return RecordedRun(Path(folder))

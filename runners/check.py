@@ -16,6 +16,7 @@ from models.settings import Endpoint, Role, located
 from nodes.verdict import read_verdict, reply_form
 from prompts.pack import load_pack
 from runners.options import settings_from, settings_options
+from runners.terminal import say
 
 MARKS = {True: "ok", False: "NO", None: "--"}
 
@@ -33,7 +34,7 @@ def check(**given: Any) -> int:
     settings, _ = settings_from(given)
     check_proxies()
     with tracing_context(enabled=False):  # test calls are not worth a trace
-        return 0 if asyncio.run(_check(settings, Keys.load())) else 2
+        return 0 if asyncio.run(_check(settings, Keys.load(settings))) else 2
 
 
 async def _check(settings: Settings, keys: Keys) -> bool:
@@ -44,17 +45,17 @@ async def _check(settings: Settings, keys: Keys) -> bool:
         for endpoint in map(located, settings.replicas(role)):
             forms.setdefault((endpoint, fields, keys.variable(endpoint, role)), []).append(role)
     for notice in notices(settings):
-        click.echo(notice)
+        say(notice)
     trial = _trial(settings)
     usable = True
     for (endpoint, _, _), played in forms.items():
-        where = f" at {endpoint.shown_url}" if endpoint.base_url else ""
+        where = f" at {keys.redact_address(endpoint.shown_url)}" if endpoint.shown_url else ""
         everyone = "all roles" if len(played) == len(settings.roles) else ", ".join(played)
-        click.echo(f"{endpoint.model}{where} ({everyone})")
+        say(f"{endpoint.model}{where} ({everyone})")
         async for finding in probe(endpoint, played, settings, keys, trial):
             usable = usable and finding.ok is not False
             text = finding.text.replace("\n", "\n" + " " * 26)
-            click.echo(f"  {MARKS[finding.ok]}  {finding.subject:<20} {text}")
+            say(f"  {MARKS[finding.ok]}  {finding.subject:<20} {text}")
     return usable
 
 

@@ -4,12 +4,12 @@ Exit status: 0 all done; 1 done, but some samples failed (they keep their respon
 unusable input, nothing was started; 3 stopped early, and the same command resumes the run.
 """
 
-import os
 import sys
-from contextlib import suppress
 from importlib import import_module
 
 import click
+
+from runners.terminal import guard, say, say_error, say_traceback, silence
 
 COMMANDS = {
     "check": ("runners.check", "Call each model once, and report whether a run can use it."),
@@ -59,17 +59,17 @@ def coevol() -> None:
 
 def main() -> None:
     """Run a command and end the process with its exit status."""
+    guard()
     try:
         status = coevol(prog_name="coevol", standalone_mode=False)
     except click.ClickException as error:
-        with suppress(OSError):
-            error.show()
+        say_error(error)
         status = 2
     except click.Abort:
         status = 3
     except BrokenPipeError:
         # The reader of the output, such as `head`, is gone.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence()
         status = UNREAD
     except Exception as error:
         status = _report(error)
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def _report(error: Exception) -> int:
-    """Print what ended a command and return its exit status; raise an internal error."""
+    """Print what ended a command and return its exit status."""
     # Loaded only if something went wrong: most commands need little of it.
     from ledger.ledger import LedgerError
     from models.errors.exceptions import MissingExtra, RunStopped
@@ -95,12 +95,10 @@ def _report(error: Exception) -> int:
         return _ended(f"coevol: {error}", 2)
     if isinstance(error, RunStopped):
         return _ended(f"coevol: stopped: {error}", 3)
-    raise error
+    say_traceback(error)
+    return 1
 
 
 def _ended(message: str, status: int) -> int:
-    from runners.terminal import printable
-
-    with suppress(OSError):  # the status is right even if the message cannot be written
-        click.echo(printable(message), err=True)
+    say(message, err=True)
     return status

@@ -16,10 +16,10 @@ from reporting.labels import AGREEMENT, CHECKING, DECISIONS, ENDINGS, JUDGING, U
 from reporting.manifest import LaterLimit, RunError, is_rehearsed
 from runners.contamination import COLUMN
 from runners.provenance import COLUMNS, PREFIX, public_model, public_name
-from runners.terminal import printable
 from samples.files import layout_to_write
 from samples.hub import PREFIX as HUB
 from samples.layouts import describe
+from samples.printable import printable
 from samples.sample import Format
 from samples.trainers import DpoTrainer, SftTrainer
 

@@ -36,6 +36,7 @@ from reporting.failures import why_nothing_written
 from reporting.labels import failure_label, is_judged, shorten
 from runners.checking import of_record
 from runners.plan import Plan
+from samples.printable import printable
 from samples.sample import DataError, Sample
 from samples.tokens import estimate_tokens
 
@@ -394,8 +395,6 @@ def _result(mode: str, outcome: list[ExchangeResult]) -> Result:
 
 def _no_verdicts(rounds: int, reply: str, settings: Settings) -> str:
     """Say that no verdict could be read in so many rounds; `reply` is what a judge wrote instead."""
-    from runners.terminal import printable  # loads what only a command needs
-
     shown = shorten(" ".join(printable(reply[:1000]).split()) or "nothing")
     other = "score" if settings.verdict == "compare" else "compare"
     return (

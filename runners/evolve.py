@@ -25,7 +25,7 @@ from runners.options import (
 )
 from runners.plan import make_plan
 from runners.progress import Progress
-from runners.terminal import printable
+from runners.terminal import say
 
 GC_THRESHOLD = 10_000
 """New objects after which Python collects garbage. Its default of 700 takes a sixth of the CPU and finds next
@@ -98,17 +98,17 @@ def evolve(
         stop=stop,
         retry_failed=retry_failed,
     ).resuming(run)
-    click.echo(f"{data}: {plan.data.describe()}", err=True)
+    say(f"{data}: {plan.data.describe()}", err=True)
     for notice in plan.notices():
-        click.echo(notice, err=True)
+        say(notice, err=True)
     manifest = plan.check_data(run)
     for notice in plan.data.notices():
-        click.echo(printable(notice), err=True)
+        say(notice, err=True)
     if dry_run:
         with tracing_context(enabled=False):  # a forecast makes no calls worth tracing
             expected = asyncio.run(forecast(plan, in_progress(run, manifest)))
         for line in lines(expected, plan):
-            click.echo(line)
+            say(line)
         return 0
     gc.set_threshold(GC_THRESHOLD)
     try:
@@ -131,5 +131,4 @@ def _report(ledger: Ledger) -> int:
 
 
 def _notify(notice: str) -> None:
-    with suppress(OSError):  # nothing depends on it being read
-        click.echo(printable(notice), err=True)
+    say(notice, err=True)

@@ -26,7 +26,7 @@ from runners.human_decisions import DECIDED_BY, DecidedBy, followed, has_new_res
 from runners.options import MODE, PATH, Command, neighbors_options, output_option
 from runners.preference_pairs import PAIRS, Pairs, pairs
 from runners.provenance import PREFIX, Provenance
-from runners.terminal import printable
+from runners.terminal import say
 from runners.trainer_files import check_companions, write_companions
 from samples.fields import brief
 from samples.files import layout_to_write, write_records
@@ -41,6 +41,7 @@ from samples.formats import (
 from samples.layouts import SIDES
 from samples.neighbors import ORIGINAL, Neighbors
 from samples.overlap import Benchmarks, strings
+from samples.printable import printable
 from samples.sample import DataError, Format, Sample
 from samples.thoughts import HAS_THOUGHTS, Thoughts
 from samples.trainers import (
@@ -184,15 +185,15 @@ def export(
     for chosen, target in targets.items():
         work = selected.write(target, chosen, form, wanted or "final")
         contents = work.contents(records)
-        click.echo(f"{target}: {contents.summary}", err=True)
+        say(f"{target}: {contents.summary}", err=True)
         if work.screen:
-            click.echo(work.screen.write_list(target), err=True)
+            say(work.screen.write_list(target), err=True)
         for line in write_companions(target, form, chosen, contents, summary(opened, [chosen])):
-            click.echo(line, err=True)
+            say(line, err=True)
         if form == "openai" and work.written < OPENAI_LEAST:
-            click.echo(f"{target}: OpenAI accepts no fewer than {OPENAI_LEAST} records", err=True)
+            say(f"{target}: OpenAI accepts no fewer than {OPENAI_LEAST} records", err=True)
         if work.marks and form in UNHEEDED:
-            click.echo(
+            say(
                 f"{target}: some responses are marked as not to be learned from, which {form} does not heed",
                 err=True,
             )
@@ -201,10 +202,10 @@ def export(
 def notice(opened: Run, by_users: Decisions, decided_by: DecidedBy) -> None:
     """Print what a user should know before anything is written."""
     if is_rehearsed(opened.manifest):
-        click.echo(NOTICE, err=True)
+        say(NOTICE, err=True)
     if by_users and decided_by == "judge":
         number = plural(sum(map(len, by_users.values())), "decision")
-        click.echo(f"{number} by users; --decided-by human follows them", err=True)
+        say(f"{number} by users; --decided-by human follows them", err=True)
 
 
 class NothingToWrite(RunError):
@@ -301,7 +302,7 @@ def selection_from(
         raise RunError(f"--stale and --not-stale both name {both.pop()}")
     known = Benchmarks(benchmarks) if benchmarks else None
     if known:
-        click.echo(
+        say(
             f"benchmarks: {known.entries:,} entries; {known.without_runs:,} cannot be found, too short or "
             f"with common phrases only ({plural(known.common, 'run')} in many entries)",
             err=True,

@@ -11,9 +11,18 @@ from filelock import FileLock, Timeout
 
 from graph.settings import FREE_ON_RESUME
 from ledger.ledger import Ledger
+from models.keys import Keys
 from reporting import manifest
 from reporting.cost import nothing_spent
-from reporting.manifest import LaterLimit, Manifest, RunError, differences, read_manifest, reply_limits
+from reporting.manifest import (
+    LaterLimit,
+    Manifest,
+    RunError,
+    differences,
+    read_manifest,
+    reply_limits,
+    without_keys,
+)
 from reporting.run import Run
 from samples.reader import Checked, DataSet
 
@@ -50,10 +59,11 @@ def format_before(folder: Path) -> str:
         return ""
 
 
-def prepare(folder: Path, wanted: Manifest) -> Ledger:
+def prepare(folder: Path, wanted: Manifest, keys: Keys) -> Ledger:
     """Return the ledger to write to: a new one, or that of a run with the same manifest.
 
-    A run in which nothing was spent or finished begins again if its manifest differs.
+    A run in which nothing was spent or finished begins again if its manifest differs. What is a key in the
+    settings is not recorded.
 
     Raises:
         RunError: the folder holds another run, or something else; the message names each difference.
@@ -72,7 +82,7 @@ def prepare(folder: Path, wanted: Manifest) -> Ledger:
         for name in (manifest.FILE, *_LEDGER):
             (folder / name).unlink(missing_ok=True)
         ledger = Ledger.create(folder / "ledger.sqlite")
-        _write(folder, wanted)
+        _write(folder, without_keys(wanted, keys))
     except OSError as error:
         raise RunError(f"{folder} cannot hold a run: {error.strerror}") from None
     return ledger

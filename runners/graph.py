@@ -1,6 +1,5 @@
 """`coevol graph [MODE|RUN [ID]]`: draws a graph; that of a run with what happened on it."""
 
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, get_args
@@ -16,7 +15,7 @@ from reporting.labels import seconds
 from reporting.run import open_run
 from runners.folder import refuse_to_overwrite
 from runners.options import MODE, PATH
-from runners.terminal import printable
+from runners.terminal import is_terminal, say, say_bytes
 from samples.files import whole_file
 
 DrawingFormat = Literal["mermaid", "ascii", "svg", "png"]
@@ -53,7 +52,7 @@ def graph(
     taken; with ID, those of one sample. Default: evolve. Needs no network.
     """
     form = form or _format(file)
-    if form == "png" and file is None and sys.stdout.isatty():
+    if form == "png" and file is None and is_terminal():
         raise click.UsageError("a PNG cannot be shown in a terminal: name a file with -o")
     if what not in _GRAPHS:
         counts, title = _of_run(Path(what), sample_id, mode, file)
@@ -63,11 +62,11 @@ def graph(
         counts, title = GraphCounts(topology(what)), f"the graph of {what}"
     drawing = _drawn(counts, form, title)
     if file is None:
-        click.echo(drawing, nl=form in ("mermaid", "ascii"))
+        say_bytes(drawing) if isinstance(drawing, bytes) else say(drawing, nl=form in ("mermaid", "ascii"))
         return
     with whole_file(file) as output:
         output.write(drawing if isinstance(drawing, bytes) else (drawing.rstrip() + "\n").encode())
-    click.echo(f"{file}: {title}", err=True)
+    say(f"{file}: {title}", err=True)
 
 
 def _format(file: Path | None) -> DrawingFormat:
@@ -91,7 +90,7 @@ def _of_run(
     if sample_id is not None:
         run.sample(sample_id)
     counts = graph_counts(run.ledger, chosen, lazy=run.lazy, sample=sample_id)
-    return counts, f"the graph of mode {chosen} in {printable(str(folder))}"
+    return counts, f"the graph of mode {chosen} in {folder}"
 
 
 def _drawn(counts: GraphCounts, form: DrawingFormat, title: str) -> str | bytes:

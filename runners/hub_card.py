@@ -25,8 +25,8 @@ from runners.data_card import (
     table,
 )
 from runners.provenance import public_model
-from runners.terminal import printable
 from samples.hub import PREFIX
+from samples.printable import printable
 from samples.trainers import DPO_TRAINERS
 
 SPLIT = "train"

@@ -4,14 +4,15 @@ import re
 import shlex
 import signal
 import socket
-import sys
 from http.client import HTTPConnection
 from json import load
 from pathlib import Path
+from typing import Any
 
 import click
 
 from models.errors.exceptions import MissingExtra
+from runners.terminal import filtered, say
 
 SLOTS = 2
 """How many calls are answered at the same time. Without a GPU more of them only wait for each other."""
@@ -67,8 +68,15 @@ def serve(model: str, port: int, slots: int, context: int | None, threads: int |
     params.cache_ram_mib = PROMPT_CACHE
     params.endpoint_metrics = True
     params.verbosity = 1  # errors; more is several lines for each call
-    click.echo(f"llama.cpp loads {path} …")
-    sys.stdout.flush()
+    with filtered():
+        return _serve_until_interrupted(params, path, context)
+
+
+def _serve_until_interrupted(params: Any, path: Path, context: int | None) -> int:
+    import xllamacpp
+
+    slots, port = params.n_parallel, params.port
+    say(f"llama.cpp loads {path} …")
     # Loading takes no notice of Python's handler; so Ctrl+C ends the process.
     interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
@@ -88,13 +96,12 @@ def serve(model: str, port: int, slots: int, context: int | None, threads: int |
                 + (f"--context {context}" if context else f"the {MIN_CONTEXT:,} that a run needs")
             )
         url = f"{server.listening_address}/v1"
-        click.echo(f"serving {path.stem} at {url}, {slots} × {served:,} tokens, until Ctrl+C")
-        click.echo(
+        say(f"serving {path.stem} at {url}, {slots} × {served:,} tokens, until Ctrl+C")
+        say(
             "In another terminal: coevol evolve examples/alpaca_en.json -o runs/local "
             f"--model {shlex.quote(f'openai:{path.stem}')} --base-url {url} "
             f"--concurrency {slots} --timeout {TIMEOUT}"
         )
-        sys.stdout.flush()
         while True:
             signal.pause()
     except KeyboardInterrupt:

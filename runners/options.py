@@ -9,6 +9,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,8 +18,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from graph.settings import Settings
-from models.settings import PANEL, ROLES, Limits
+from models.keys import Keys, MissingKey
+from models.secret_fields import without_secrets
+from models.settings import PANEL, ROLES, Limits, shown_address
 from prompts.method import MODES
+from runners.terminal import hide
 from samples.formats import READ_FORMATS
 from samples.layouts import SIDES
 
@@ -212,7 +216,7 @@ def settings_from(given: Mapping[str, Any]) -> tuple[Settings, Limits]:
         values |= _from_file(given["settings_file"])
     models = _once_by_role("--model", _panel(given["models"]))
     texts = _once_by_role("--extra-body", given["extra_bodies"])
-    bodies = {role: _json_object(f"--extra-body {text}", text) for role, text in texts.items()}
+    bodies = {role: _json_object("--extra-body", text) for role, text in texts.items()}
     # An address in the file belongs to the file's model.
     if "" in models:
         values.pop("base_url", None)
@@ -236,7 +240,10 @@ def settings_from(given: Mapping[str, Any]) -> tuple[Settings, Limits]:
     fields = (*Settings.model_fields, *Limits.model_fields)
     values |= {name: given[name] for name in fields if given.get(name) is not None}
     limits = {name: values.pop(name) for name in Limits.model_fields if name in values}
-    return _validated(Settings, values, given), _validated(Limits, limits, given)
+    settings = _validated(Settings, values, given)
+    with suppress(MissingKey):  # reported where keys are needed
+        hide(Keys.load(settings))
+    return settings, _validated(Limits, limits, given)
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -252,7 +259,7 @@ def _validated(model: type[Model], values: Mapping[str, Any], given: Mapping[str
 def _table(values: Mapping[str, Any], name: str) -> dict[str, Any]:
     table = values.get(name, {})
     if not isinstance(table, dict):
-        raise SettingsError(f"{name}: expected a table by role, not {table!r}")
+        raise SettingsError(f"{name}: expected a table by role, not {without_secrets(repr(table))}")
     return table
 
 
@@ -291,12 +298,14 @@ def _by_role(option: str, values: Iterable[str]) -> dict[str, list[str]]:
         # A URL or a name may contain an equals sign; a role is alphabetic, but for the number of a judge.
         role, text = (head, rest) if sign and re.fullmatch(r"[^\W\d_]+(_\d+)?", head) else ("", value)
         if role and role not in (*ROLES, *PANEL):
-            raise SettingsError(f"{option} {value}: unknown role {role!r}; roles are {', '.join(ROLES)}")
+            shown = without_secrets(shown_address(value))
+            raise SettingsError(f"{option} {shown}: unknown role {role!r}; roles are {', '.join(ROLES)}")
         found.setdefault(role, []).append(text)
     return found
 
 
-def _json_object(where: str, text: str) -> dict[str, Any]:
+def _json_object(option: str, text: str) -> dict[str, Any]:
+    where = f"{option} {without_secrets(text)}"
     try:
         value = json.loads(text)
     except ValueError as error:
@@ -320,7 +329,14 @@ def _complaints(error: ValidationError, given: Mapping[str, Any]) -> Iterable[st
         elif complaint["type"] == "value_error":
             yield f"{name}: {message}" if name else message
         else:
-            yield f"{name}: {message}, not {complaint['input']!r}"
+            yield f"{name}: {message}, not {_shown(complaint['loc'], complaint['input'])}"
+
+
+def _shown(place: Sequence[int | str], value: object) -> str:
+    """Return a value that cannot be used; where a secret may be in it, its type."""
+    if str(place[0]) in ("extra_body", "role_extra_body", "base_url", "role_base_urls"):
+        return f"a value of type {type(value).__name__}"
+    return without_secrets(repr(value))
 
 
 def _flag(name: str, info: FieldInfo) -> str:

@@ -115,7 +115,7 @@ class Plan:
         check_proxies()
         if any(self.settings.endpoint(role).provider != "rehearsal" for role in self.settings.roles):
             _allow_connections(self.limits.concurrency)
-        keys = Keys.load()
+        keys = Keys.load(self.settings)
         for role in self.settings.roles:
             keys.of(self.settings.endpoint(role), role)
             require_libraries(self.settings.endpoint(role).provider)

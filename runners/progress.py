@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Self
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
@@ -14,7 +13,10 @@ from models.limits.rate_limiter import WaitReason
 from models.routing.circuit_breaker import Outage
 from prompts.method import MODES
 from reporting.labels import failure_label
+from runners.console import SafeConsole
 from runners.engine import Engine, Tally
+from runners.terminal import guard
+from samples.printable import printable
 
 ON_TERMINAL, IN_LOG = 0.5, 30.0
 """Seconds between two lines."""
@@ -23,7 +25,7 @@ LAST = 253_370_000_000.0
 """A Unix time in the year 9998: a cap of nearly no calls a minute can make one wait for longer."""
 
 
-class _Display(Console):
+class _Display(SafeConsole):
     """Standard error. A display that cannot be written must not end a run."""
 
     def on_broken_pipe(self) -> None:
@@ -37,7 +39,7 @@ class Progress:
     def __init__(self, tally: Tally, engine: Engine) -> None:
         self._tally = tally
         self._engine = engine
-        self._console = _Display(stderr=True, highlight=False)
+        self._console = _Display(stderr=True)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
 
     async def __aenter__(self) -> Self:
@@ -60,13 +62,14 @@ class Progress:
                 self._console.print(self._line(), soft_wrap=True)
                 await asyncio.sleep(IN_LOG)
         with self._live:
+            guard()  # what is written above the display, by libraries too
             while True:
                 self._live.update(Text(self._line()), refresh=True)
                 await asyncio.sleep(ON_TERMINAL)
 
     def _line(self) -> str:
         engine = self._engine
-        return line(self._tally, engine.in_flight, engine.waiting(), engine.outages())
+        return printable(line(self._tally, engine.in_flight, engine.waiting(), engine.outages()))
 
 
 def line(

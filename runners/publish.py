@@ -28,6 +28,7 @@ from runners.hub_upload import CARD, Hub, Remote
 from runners.human_decisions import DecidedBy
 from runners.options import MODE, PATH
 from runners.provenance import fingerprint
+from runners.terminal import say
 from samples.files import write_text
 from samples.formats import FORMATS
 from samples.licenses import COMMON, LICENSES, OTHER
@@ -139,7 +140,7 @@ def publish(
         found = [*_configurations(selected, modes, form, target, folder or Path(repo.partition("/")[2]))]
         spoken = languages(_texts(opened, modes[-1]))
         if not spoken:
-            click.echo("no language was detected; the card names none", err=True)
+            say("no language was detected; the card names none", err=True)
         card = hub_card(repo, summary(opened, modes), found, license, spoken, fingerprint(opened.manifest))
         write_text(target / CARD, card)
         files = {CARD: target / CARD}
@@ -150,17 +151,17 @@ def publish(
         where = f"{repo} on {hub.endpoint}" if hub else f"{folder}, for {repo}"
         seen = "public" if public else "private"
         state = f"updates what is there, {seen}" if remote else f"new, {seen}"
-        click.echo(f"{where}: {state}, license {license_name or license.key}", err=True)
+        say(f"{where}: {state}, license {license_name or license.key}", err=True)
         for path, file in files.items():
-            click.echo(f"  {path}  {_size(file.stat().st_size)}", err=True)
+            say(f"  {path}  {_size(file.stat().st_size)}", err=True)
         for path in deleted:
-            click.echo(f"  {path}  deleted", err=True)
+            say(f"  {path}  deleted", err=True)
         if hub is None:
             return
         if not yes and not click.confirm("Upload?", err=True):
-            click.echo("nothing was uploaded", err=True)
+            say("nothing was uploaded", err=True)
             raise click.Abort
-        click.echo(hub.upload(repo, files, deleted, remote, private=not public))
+        say(hub.upload(repo, files, deleted, remote, private=not public))
 
 
 def _need_extra() -> None:
@@ -253,7 +254,7 @@ def _configurations(
             except NothingToWrite as error:
                 if to != "trl-dpo":
                     raise RunError(str(error).replace(str(file), name)) from None
-                click.echo(f"{name}: no pairs", err=True)
+                say(f"{name}: no pairs", err=True)
                 continue
             except DataError as error:
                 message = str(error).replace(str(file), name)
@@ -261,9 +262,9 @@ def _configurations(
                     message.replace(USE_JSON_LINES, "leave it out, or make its values alike")
                 ) from None
             contents = work.contents(records)
-            click.echo(f"{name}: {contents.summary}", err=True)
+            say(f"{name}: {contents.summary}", err=True)
             if work.screen:
-                click.echo(work.screen.write_list(listed.with_name(f"{listed.name}.{name}")), err=True)
+                say(work.screen.write_list(listed.with_name(f"{listed.name}.{name}")), err=True)
             shards = split_file(file, SHARD_BYTES)
             yield Configuration(
                 name, mode == modes[-1] and to != "trl-dpo", mode, to, contents, work.example or {}, shards

@@ -13,6 +13,7 @@ from reporting.sample_selection import select_samples
 from reporting.snapshot import snapshot
 from runners.folder import refuse_to_overwrite
 from runners.options import MODE, PATH, output_option
+from runners.terminal import say
 from samples.files import whole_file
 
 SAMPLES = 12
@@ -63,4 +64,4 @@ def report(run: Path, file: Path, ids: tuple[str, ...], number: int | None, mode
     with whole_file(file) as output:
         for part in html_report(opened, snapshot(opened), chosen, notice):
             output.write(part.encode(errors="backslashreplace"))
-    click.echo(f"{file}: {plural(len(chosen), 'sample')}", err=True)
+    say(f"{file}: {plural(len(chosen), 'sample')}", err=True)

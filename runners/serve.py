@@ -8,7 +8,9 @@ from pathlib import Path
 
 import click
 
+from models.secret_fields import is_secret_name, without_secrets
 from runners import llama
+from runners.terminal import filtered, say
 
 FLAGS = (
     # Calls of a round share most of their prompts, and calls of a run their beginnings.
@@ -79,13 +81,22 @@ def serve(
         )
     program = _vllm()
     command = [program, "serve", model, "--host", "127.0.0.1", "--port", str(port), *FLAGS, *options]
-    click.echo(shlex.join(command))
-    click.echo(
-        f"When it is up: coevol evolve DATA -o RUN --model {shlex.quote(f'vllm:{_name(model, options)}')} "
-        f"--base-url http://127.0.0.1:{port}/v1"
-    )
-    sys.stdout.flush()
-    os.execv(program, command)  # noqa: S606 - the command that was asked for
+    with filtered():
+        say(shlex.join(_shown(command)))
+        say(
+            "When it is up: coevol evolve DATA -o RUN "
+            f"--model {shlex.quote(f'vllm:{_name(model, options)}')} --base-url http://127.0.0.1:{port}/v1"
+        )
+        os.execv(program, command)  # noqa: S606 - the command that was asked for
+
+
+def _shown(command: list[str]) -> list[str]:
+    """Return a command as it is printed: without the value of `--api-key`, for instance."""
+    options = zip(["", *command], command, strict=False)
+    return [
+        "…" if before.startswith("--") and is_secret_name(before) else without_secrets(word)
+        for before, word in options
+    ]
 
 
 def _vllm() -> str:

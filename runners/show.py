@@ -17,9 +17,10 @@ from reporting import labels
 from reporting.labels import plural
 from reporting.run import open_run
 from reporting.transcript import StepCalls, transcript
+from runners.console import Output
 from runners.options import MODE, PATH
-from runners.terminal import Output, printable
 from samples.differences import differences
+from samples.printable import printable
 from samples.sample import Exchange, Sample
 
 _Calls = dict[str, list[dict[str, Any]]]

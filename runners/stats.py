@@ -1,6 +1,5 @@
 """`coevol stats RUN [OTHER_RUN]`: the summary of a run, as tables or as JSON; or of two, compared."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -27,8 +26,10 @@ from reporting.labels import (
 )
 from reporting.run import open_run
 from reporting.summary import summary
+from runners.console import Output
 from runners.options import PATH
-from runners.terminal import Output, printable
+from runners.terminal import say_json
+from samples.printable import printable
 from samples.thoughts import WHAT_BECOMES
 
 
@@ -45,7 +46,7 @@ def stats(run: Path, other_run: Path | None, as_json: bool) -> None:
     """
     found = summary(open_run(run)) if other_run is None else compare(*open_both(run, other_run))
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        say_json(found)
     elif other_run is None:
         _print_summary(run, found)
     else:

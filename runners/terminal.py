@@ -1,60 +1,171 @@
-"""What commands print for users, on a terminal or into a file.
+"""What commands print: everything goes through here, on a terminal or into a file.
 
-Texts of a data set or a model are only printed as `printable` leaves them, and never read as markup.
+Texts of a data set, a model, a server or a file system are only printed as `samples.printable` leaves them,
+and never read as markup. `guard` sees to it for what is not ours to print: tracebacks, warnings, logs and the
+progress bars of libraries. Commands that this module or a library needs on a terminal (colors, the display of
+a run) are written past the guard by `SafeConsole`.
 """
 
-import io
-import re
+import codecs
+import json
+import os
+import signal
+import subprocess
 import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Any, Protocol, TextIO, cast
 
-from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
+import click
 
-# Control characters other than tab and line feed; marks that change the text direction, and other line
-# separators; unpaired surrogates, which cannot be encoded.
-_UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
-)
+from samples.printable import printable
 
 
-def printable(text: str) -> str:
-    """Return the text with everything escaped that is not plain text, as in \\x1b."""
-    return _UNSAFE.sub(lambda found: ascii(found.group())[1:-1], text.replace("\r\n", "\n"))
+class Guarded:
+    """A text stream that escapes what it is given to write.
+
+    A carriage return stays where it can only overwrite a progress bar: at the beginning of a line, and at the
+    beginning of what is written to a line that began with one.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.unguarded = stream
+        self._at_start, self._is_bar = True, False
+
+    def write(self, text: str) -> int:
+        """Write a text, escaped."""
+        written = len(text)
+        text = _redacted(text) if self is sys.stderr else text
+        returns = text.startswith("\r") and (self._at_start or self._is_bar) and self.unguarded.isatty()
+        shown = "\r" + printable(text[1:]) if returns else printable(text)
+        self.unguarded.write(shown)
+        if text:
+            ends = shown.endswith("\n")
+            self._is_bar = not ends and (returns or (self._is_bar and "\n" not in shown))
+            self._at_start = ends
+        return written
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write texts, escaped."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.unguarded, name)
 
 
-_ANY_WIDTH = 1_000_000
+class Redacts(Protocol):
+    """Removes keys (`models.keys.Keys`)."""
+
+    def redact(self, text: str) -> str:
+        """Remove all keys from a text."""
+        ...
+
+    def redact_reply(self, text: str) -> str:
+        """Remove all keys that cannot be words."""
+        ...
 
 
-class Output:
-    """Standard output for texts: wrapped on a terminal, as they are in a file."""
+_keys: Redacts | None = None
 
-    def __init__(self) -> None:
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            # A terminal that cannot show a character shows its escape.
-            sys.stdout.reconfigure(errors="backslashreplace")
-        width = None if sys.stdout.isatty() else _ANY_WIDTH
-        self._console = Console(width=width, highlight=False, markup=False, emoji=False)
 
-    def heading(self, text: str, style: str = "bold") -> None:
-        """Print a heading after an empty line."""
-        self._console.print()
-        self.text(text, style)
+def hide(keys: Redacts) -> None:
+    """Keep keys out of what this process writes to standard error from now on: logs and tracebacks, too."""
+    global _keys
+    _keys = keys
 
-    def table(self, table: Table) -> None:
-        """Print a table."""
-        self._console.print(table)
 
-    def text(self, text: str | Text, style: str = "", indent: int = 0) -> None:
-        """Print a text. A `str` may hold anything; a `Text` must be `printable`."""
-        shown = text if isinstance(text, Text) else Text(printable(text), style)
-        if not self._console.is_terminal:
-            lines = (" " * indent + line if line else "" for line in shown.plain.split("\n"))
-            self._console.file.write("\n".join(lines) + "\n")
-            return
-        for line in shown.split("\n", allow_blank=True):
-            if not indent or not line.plain:
-                self._console.print(line)
-            else:
-                self._console.print(Padding(line, (0, 0, 0, indent), expand=False))
+def _redacted(text: str) -> str:
+    # Ours is redacted where it is made, words too.
+    return _keys.redact_reply(text) if _keys else text
+
+
+def guard() -> None:
+    """Escape whatever is written to this process's standard streams from now on, by whom ever."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None and not isinstance(stream, Guarded):
+            if hasattr(stream, "reconfigure"):
+                # A terminal that cannot show a character shows its escape.
+                stream.reconfigure(errors="backslashreplace")
+            setattr(sys, name, cast(TextIO, Guarded(stream)))
+
+
+def say(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print a text and a line end, to standard output, or to standard error where it may get lost."""
+    with suppress(OSError) if err else nullcontext():
+        click.echo(printable(text), nl=nl, err=err)
+
+
+def say_json(value: Any) -> None:
+    """Print JSON as it is: in ASCII, with escapes of its own."""
+    # The one control character that JSON leaves alone.
+    click.echo(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))
+
+
+def say_bytes(data: bytes) -> None:
+    """Write a file to standard output."""
+    click.echo(data, nl=False)
+
+
+def say_error(error: click.ClickException) -> None:
+    """Print an error of usage."""
+    with suppress(OSError):  # the status is right even if the message cannot be written
+        error.show(sys.stderr)  # otherwise click may look for the stream below the guard
+
+
+def say_traceback(error: BaseException) -> None:
+    """Print where an internal error comes from."""
+    text = "".join(traceback.format_exception(error))
+    say(_keys.redact(text) if _keys else text, err=True, nl=False)
+
+
+def is_terminal() -> bool:
+    """Whether standard output is a terminal."""
+    return sys.stdout.isatty()
+
+
+def silence() -> None:
+    """Write nothing more to standard output, whose reader is gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def filtered() -> Iterator[None]:
+    """Escape what this process and programs that it becomes write to a terminal, past Python too: a server's
+    log quotes its model's file and its clients' requests.
+
+    A process of its own does it, until the streams are closed.
+    """
+    streams = [number for number in (1, 2) if os.isatty(number)]
+    if not streams:
+        yield
+        return
+    terminal = os.dup(streams[0])
+    # Nothing is imported from the working directory.
+    command = [sys.executable, "-P", "-m", __name__]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=terminal, stderr=terminal) as filter:  # noqa: S603
+        assert filter.stdin  # noqa: S101 - for the type
+        for number in streams:
+            os.dup2(filter.stdin.fileno(), number)
+        filter.stdin.close()
+        try:
+            yield
+        finally:
+            for number in streams:
+                os.dup2(terminal, number)
+            os.close(terminal)
+
+
+def _filter() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which ends the server, whose last lines are to be read
+    decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+    while data := os.read(0, 65536):
+        text = decoder.decode(data).replace("\r\n", "\n").replace("\r", "\n")
+        sys.stdout.write(printable(text))
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    _filter()

@@ -8,6 +8,7 @@ from models.errors.exceptions import MissingExtra
 from reporting.comparison_table import open_both
 from reporting.run import open_run
 from runners.options import PATH
+from runners.terminal import say
 
 
 @click.command()
@@ -37,7 +38,7 @@ def view(run: Path, other_run: Path | None, port: int, browser: bool) -> int:
     except ModuleNotFoundError as error:
         raise MissingExtra("`coevol view`", error.name, "view") from None
     try:
-        serve(run_pages(opened), port, browser=browser)
+        serve(run_pages(opened), port, browser=browser, notify=say)
     except OSError as error:
         raise click.UsageError(f"--port {port} cannot be used: {error.strerror}") from None
     except KeyboardInterrupt:

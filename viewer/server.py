@@ -8,7 +8,7 @@ name does not) and its Origin header, if any, is ours. Pages cannot load anythin
 import socket
 import threading
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import uvicorn
 from fastapi import FastAPI
@@ -34,10 +34,11 @@ _HEADERS = {
 }
 
 
-def serve(runs: Sequence[RunPages], port: int, *, browser: bool) -> None:
+def serve(runs: Sequence[RunPages], port: int, *, browser: bool, notify: Callable[[str], None]) -> None:
     """Serve the pages over one run, or over two that are compared, until the process is interrupted.
 
-    `port` 0 takes a free one. The address is printed once the server can be reached.
+    `port` 0 takes a free one. `notify` receives the address once the server can be
+    reached.
 
     Raises:
         OSError: the port is taken.
@@ -45,7 +46,7 @@ def serve(runs: Sequence[RunPages], port: int, *, browser: bool) -> None:
     with socket.create_server((ADDRESS, port)) as listening:
         url = f"http://{ADDRESS}:{listening.getsockname()[1]}/"
         names = " and ".join(run.name for run in runs)
-        print(f"{names}: {url} (Ctrl+C ends it)", flush=True)  # noqa: T201 - the command's output
+        notify(f"{names}: {url} (Ctrl+C ends it)")
         if browser:
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         config = uvicorn.Config(_application(runs), log_level="warning", timeout_graceful_shutdown=1)

@@ -155,7 +155,9 @@ def finish_reason(message: AIMessage) -> str | None:
     found = message.response_metadata.get("finish_reason")
     if isinstance(found, dict):  # as in TGI's and AI21's own protocols
         found = found.get("reason") or found.get("type")
-    reason = " ".join(str(found or "").split())[:60]
+    reason = " ".join(str(found or "").split())
+    if len(reason) > 60:  # no reason, and a key in it must not be cut in two
+        return "…"
     return None if reason.lower() in ("", "null", "none") else reason
 
 
@@ -219,8 +221,14 @@ def _from_response(
 
 
 def _redirected(status: int, headers: Mapping[str, str], where: str, endpoint: Endpoint) -> Failure:
-    """Neither a prompt nor a key is sent to another address than the user's."""
-    target = shown_address(urljoin(address(endpoint.base_url or "", CALLS_PATH), headers.get("location", "")))
+    """Neither a prompt nor a key is sent to another address than the user's, nor to another of its host."""
+    try:
+        called = address(endpoint.base_url or "", CALLS_PATH)
+        target = shown_address(urljoin(called, headers.get("location", "")))
+        if len(target) > MAX_MESSAGE_CHARS:  # not cut within, where a key may be
+            target = "/".join(target.split("/")[:3])[:MAX_MESSAGE_CHARS] + "/…"
+    except ValueError:  # a bracket that is not closed, for instance
+        target = "what is no address"
     found = _failure(MODEL_UNKNOWN, f"{where} answered {status}: it redirects to {target}", endpoint)
     base = target.partition("?")[0]
     if not base.endswith(CALLS_PATH):

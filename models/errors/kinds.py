@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models.settings import Provider
+from samples.printable import printable
 
 Remedy = Literal["retry", "slow down", "abandon call", "stop run"]
 
@@ -64,16 +65,17 @@ class Failure:
         return self.kind, self.code, message[:SAME_BEGINNING]
 
     def describe(self, redact: Callable[[str], str], attempts: int = 1) -> str:
-        """What to show a user, secrets removed: what happened, and the advice on a line of its own.
+        """What to show a user, secrets removed and escaped: what happened, and the advice on a line of its
+        own.
 
         Only the provider's message is shortened, and only after redaction, so that no secret is cut in two.
         """
-        message = redact(self.provider_message)
+        message = printable(redact(self.provider_message))
         if len(message) > MAX_MESSAGE_CHARS:
             message = message[: MAX_MESSAGE_CHARS - 1] + "…"
-        text = redact(self.summary) + (f": {message}" if message else "")
+        text = printable(redact(self.summary)) + (f": {message}" if message else "")
         text += f" (after {attempts} attempts)" if attempts > 1 else ""
-        return f"{text}\n{self.advice}" if self.advice else text
+        return f"{text}\n{printable(redact(self.advice))}" if self.advice else text
 
 
 MAX_COMPARED_CHARS = 400

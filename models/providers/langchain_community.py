@@ -130,6 +130,7 @@ def _wenxin_class() -> Callable[..., BaseChatModel]:
     log.disabled = True
     with _quietly():
         import qianfan.errors
+        import qianfan.resources.http_client
         from langchain_community.chat_models.baidu_qianfan_endpoint import QianfanChatEndpoint
     import requests
     from requests.adapters import HTTPAdapter
@@ -138,6 +139,7 @@ def _wenxin_class() -> Callable[..., BaseChatModel]:
     log.handlers.clear()
     log.propagate = False
     log.setLevel(logging.CRITICAL + 1)
+    _follow_no_redirects(qianfan.resources.http_client.HTTPClient)
 
     threads = ThreadPoolExecutor(MAX_THREADS, "wenxin")
 
@@ -176,8 +178,7 @@ def _wenxin_class() -> Callable[..., BaseChatModel]:
             except qianfan.errors.RequestError as error:
                 if error.status_code is None:
                     raise BadResponse(200, str(error), defect="no JSON") from None
-                headers = {str(name).lower(): str(value) for name, value in (error.headers or {}).items()}
-                raise BadResponse(error.status_code, _body_in(str(error)), headers) from None
+                raise BadResponse(error.status_code, _body_in(str(error)), _headers(error.headers)) from None
             except requests.exceptions.ConnectTimeout:
                 raise ConnectionRefusedError("no connection in time") from None
             except requests.exceptions.Timeout:
@@ -199,6 +200,29 @@ def _wenxin_class() -> Callable[..., BaseChatModel]:
             return result
 
     return Wenxin
+
+
+def _follow_no_redirects(client: Any) -> None:
+    """Send no request of Wenxin's library to another address, with its prompt, token or client secret."""
+    create = client.__init__
+
+    def created(self: Any, *given: Any, **more: Any) -> None:
+        create(self, *given, **more)
+        send = self._session.request
+
+        def request(*given: Any, **more: Any) -> Any:
+            response = send(*given, **more, allow_redirects=False)
+            if 300 <= response.status_code < 400:
+                raise BadResponse(response.status_code, "", _headers(response.headers))
+            return response
+
+        self._session.request = request
+
+    client.__init__ = created
+
+
+def _headers(found: Any) -> dict[str, str]:
+    return {str(name).lower(): str(value) for name, value in (found or {}).items()}
 
 
 def _body_in(text: str) -> str:

@@ -12,7 +12,7 @@ from models.limits.vllm_queue import VllmQueueControl
 from models.providers.dialect import Dialect
 from models.routing.circuit_breaker import CircuitBreaker, Outage
 from models.routing.refusal_check import RefusalCheck
-from models.settings import Endpoint
+from models.settings import Endpoint, shown_address
 
 
 class EndpointState:
@@ -86,7 +86,7 @@ def tell_apart(states: Sequence[EndpointState]) -> None:
     for state in states:
         provider, _, url = state.endpoint
         if addresses[provider] > 1 and url:
-            at = urlsplit(url)
             # Not the whole of it: an address may hold a password.
+            at = urlsplit(shown_address(url))
             state.name = f"{provider} {at.hostname}{f':{at.port}' if at.port else ''}"
             state.name += at.path.removesuffix("/v1")

@@ -1,6 +1,8 @@
 """Keys and tokens made from them: none of them reaches a user or a file, whatever a server sends."""
 
+import html
 import json
+from base64 import b64encode, urlsafe_b64encode
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,7 +13,8 @@ from hypothesis import strategies as st
 from models.errors.classify import classify
 from models.errors.exceptions import BadResponse
 from models.keys import Keys, MissingKey
-from models.settings import KEY_NAMES, Endpoint, Provider
+from models.settings import KEY_NAMES, Endpoint, ModelSettings, Provider
+from models.tracing import _without
 from standin import StandIn
 from tests.gateways import call, gateway_to
 
@@ -42,6 +45,81 @@ def test_a_key_that_may_be_a_word_stays_in_replies(key: str) -> None:
     keys = Keys({"OPENAI_API_KEY": key})
     assert keys.redact_reply(reply) == reply
     assert key not in keys.redact(reply)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "sk-proj-0123456789abcdefXYZ",
+        "a.*b+c?(d)[e]{f}|g^h$i\\1",
+        "12345678901234567890",
+        "qWeRtYuIoPaSdFgHjKlZxC",
+        "p@ss/w0rd with spaces & <b>",
+        "=====+++++/////-----",
+    ],
+)
+def test_an_echo_is_taken_out_in_every_form(key: str) -> None:
+    keys = Keys({"OPENAI_API_KEY": key})
+    half = len(key) // 2
+    forms = [
+        key,
+        quote(key, safe=""),
+        quote(key, safe="").lower() if "%" in quote(key) else key,
+        quote(quote(key, safe=""), safe=""),
+        json.dumps(key)[1:-1],
+        json.dumps(json.dumps(key))[3:-3],
+        key.replace("/", "\\/"),
+        html.escape(key),
+        f"{key[:half]}\n    {key[half:]}",
+        *(b64encode(b"x" * before + key.encode() + b"yz").decode() for before in range(4)),
+        urlsafe_b64encode(f"user:{key}".encode()).decode(),
+        key.encode().hex(),
+    ]
+    for form in forms:
+        for redact in (keys.redact, keys.redact_reply):
+            assert "[OPENAI_API_KEY]" in redact(f"It is «{form}», indeed."), form
+    escaped = "".join(f"\\u{ord(char):04x}" for char in key)
+    assert keys.redact(f'"{escaped}"') == '"[OPENAI_API_KEY]"'
+    assert keys.redact("".join(f"&#{ord(char)};" for char in key)) == "[OPENAI_API_KEY]"
+
+
+@pytest.mark.parametrize("key", ["key", "e", "none", "ab1", "test"])
+def test_a_short_key_is_taken_out_of_messages_as_a_word_only(key: str) -> None:
+    keys = Keys({"OPENAI_API_KEY": key})
+    assert keys.redact(f"Bearer {key}: wrong") == "Bearer [OPENAI_API_KEY]: wrong"
+    assert keys.redact(f"密钥{key}无效") == "密钥[OPENAI_API_KEY]无效"
+    assert keys.redact(f"({key})={key}") == "([OPENAI_API_KEY])=[OPENAI_API_KEY]"
+    for honest in ("monkeys are nonetheless testable", f"x{key}x"):
+        assert keys.redact(honest) == honest
+
+
+@given(ANY, KEY)
+def test_an_honest_reply_stays_as_it_is(reply: str, key: str) -> None:
+    keys = Keys({"OPENAI_API_KEY": key + "0123456789abcdef"})
+    assert keys.redact_reply(reply) == reply
+
+
+def test_keys_are_found_in_settings_proxies_and_headers() -> None:
+    settings = ModelSettings(
+        model="openai:m",
+        base_url=("https://host/sk-path-0123456789/v1?sig=s3cr3t&api-version=2024-10-21&beta=true",),
+        extra_body={"metadata": {"apiKey": "hunter2", "user": "me"}, "min_tokens": 2},
+    )
+    variables = {
+        "HTTPS_PROXY": "http://me:pass%40word@proxy:3128",
+        "OPENAI_CUSTOM_HEADERS": "X-Gateway: Bearer gw-0123456789abcdef\nX-Team: blue-0123456789abcdef",
+    }
+    keys = Keys(variables, settings)
+    secrets = ["sk-path-0123456789", "s3cr3t", "hunter2", "pass%40word", "pass@word", "gw-0123456789abcdef"]
+    redacted = keys.redact(" ".join([*secrets, "blue-0123456789abcdef"]))
+    assert not [secret for secret in secrets if secret in redacted]
+    assert "blue" not in redacted
+    assert keys.redact("me true 2024-10-21 v1") == "[HTTPS_PROXY] true 2024-10-21 v1"
+
+
+def test_traces_hold_no_key_of_a_request() -> None:
+    found = _without(Keys({}))({"extra_body": {"api_key": "hunter2", "n": 2}, "inputs": {"key": "a text"}})
+    assert found == {"extra_body": {"api_key": "…", "n": 2}, "inputs": {"key": "a text"}}
 
 
 def test_a_role_may_have_its_own_key() -> None:

@@ -39,6 +39,7 @@ READ = "adapt models.providers.openai_chat.read_response"
 ASK_MODEL = "adapt models.providers.openai_chat.ask_model"
 CREATE = "adapt the end of models.providers.chat_models.chat_model"
 SEND_WENXIN = "adapt Wenxin.model_post_init in models.providers.langchain_community._wenxin_class"
+NO_REDIRECTS = "adapt _follow_no_redirects in models.providers.langchain_community"
 WENXIN_ERRORS = "adapt Wenxin._reply in models.providers.langchain_community._wenxin_class"
 SEND_GLM = "adapt SignedGLM._agenerate in models.providers.langchain_community._glm_class"
 SIGN_GLM = "adapt `token` in models.providers.langchain_community._glm_class"
@@ -272,6 +273,14 @@ def test_wenxins_connections_can_be_kept() -> None:
         assert hasattr(found, name), f"{path} has no {name} any more: {SEND_WENXIN}"
         found, path = getattr(found, name), f"{path}.{name}"
     assert isinstance(found, requests.Session), f"{path} is no session of requests any more: {SEND_WENXIN}"
+
+
+def test_wenxins_redirects_can_be_refused() -> None:
+    _wenxin_class()
+    from qianfan.resources.http_client import HTTPClient
+
+    session = getattr(HTTPClient(), "_session", None)
+    assert "request" in vars(session), f"HTTPClient has no _session any more: {NO_REDIRECTS}"
 
 
 def test_wenxins_errors() -> None:

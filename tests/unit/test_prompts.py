@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from models.call import Message
 from prompts import personas
+from prompts.fences import fence
 from prompts.method import TEMPLATES
-from prompts.pack import BUILT_IN, Pack, PackError, current_pack, fence, load_pack
+from prompts.pack import BUILT_IN, Pack, PackError, current_pack, load_pack
 
 RECORD = {"persona": "You are an editor.", "system": "", "instruction": "Name a river.", "input": ""}
 DEBATE = ["It names one.", "It names no country.", "Not asked for.", "It is a river."]

@@ -1,0 +1,67 @@
+"""The consoles of rich's: tables and styled texts of commands, and the display of a run."""
+
+import re
+import sys
+from collections.abc import Iterator
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.padding import Padding
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
+
+from runners.terminal import Guarded, is_terminal
+from samples.printable import COMMANDS, printable
+
+
+class SafeConsole(Console):
+    """A console of rich's that writes its own codes and no others."""
+
+    def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
+        stream = sys.stderr if stderr else sys.stdout
+        file = stream.unguarded if isinstance(stream, Guarded) else stream
+        super().__init__(file=file, width=width, highlight=False, markup=False, emoji=False)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Render as rich does, and escape what a text was not `printable` in."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else _COMMANDS.sub(_escaped, text), style, control)
+
+
+_COMMANDS = re.compile(f"[{COMMANDS}]")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return printable(found[0])
+
+
+_ANY_WIDTH = 1_000_000
+
+
+class Output:
+    """Standard output for texts: wrapped on a terminal, as they are in a file."""
+
+    def __init__(self) -> None:
+        self._console = SafeConsole(width=None if is_terminal() else _ANY_WIDTH)
+
+    def heading(self, text: str, style: str = "bold") -> None:
+        """Print a heading after an empty line."""
+        self._console.print()
+        self.text(text, style)
+
+    def table(self, table: Table) -> None:
+        """Print a table."""
+        self._console.print(table)
+
+    def text(self, text: str | Text, style: str = "", indent: int = 0) -> None:
+        """Print a text. A `str` may hold anything; a `Text` should be `printable`."""
+        shown = text if isinstance(text, Text) else Text(printable(text), style)
+        if not self._console.is_terminal:
+            lines = (" " * indent + line if line else "" for line in shown.plain.split("\n"))
+            self._console.file.write(printable("\n".join(lines)) + "\n")
+            return
+        for line in shown.split("\n", allow_blank=True):
+            if not indent or not line.plain:
+                self._console.print(line)
+            else:
+                self._console.print(Padding(line, (0, 0, 0, indent), expand=False))
