@@ -19,6 +19,7 @@ from reporting.manifest import Manifest, read_manifest, reply_limits
 from runners.engine import Engine, Tally
 from runners.folder import locked, prepare
 from runners.plan import Plan, make_plan
+from samples.bounds import MAX_RECORD_MB
 
 if TYPE_CHECKING:
     from reporting.recorded_run import RecordedRun
@@ -38,6 +39,7 @@ def run(
     columns: Mapping[str, str] | None = None,
     improve: str | None = None,
     skip_bad: bool = False,
+    max_record_size: int = MAX_RECORD_MB,
     start: int = 0,
     stop: int | None = None,
     retry_failed: bool = False,
@@ -64,6 +66,7 @@ def run(
             also input, system, history and id.
         improve: which response of preference records to work on: chosen or rejected.
         skip_bad: pass over records that cannot be read, and leave them as they are.
+        max_record_size: the largest record that is read, in MB.
         start: the first record to work on, counted from 0.
         stop: the record to stop before.
         retry_failed: work again on samples that failed before.
@@ -77,6 +80,7 @@ def run(
     """
     given = {"modes": modes, "start": start, "stop": stop, "retry_failed": retry_failed}
     given |= {"format": format, "columns": columns, "improve": improve, "skip_bad": skip_bad}
+    given["max_record_size"] = max_record_size
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -96,6 +100,7 @@ async def arun(
     columns: Mapping[str, str] | None = None,
     improve: str | None = None,
     skip_bad: bool = False,
+    max_record_size: int = MAX_RECORD_MB,
     start: int = 0,
     stop: int | None = None,
     retry_failed: bool = False,
@@ -108,6 +113,7 @@ async def arun(
     """
     given = {"modes": modes, "start": start, "stop": stop, "retry_failed": retry_failed}
     given |= {"format": format, "columns": columns, "improve": improve, "skip_bad": skip_bad}
+    given["max_record_size"] = max_record_size
     await execute(*_planned(data, folder, settings, limits, notify, given), notify=notify, policy=policy)
     return load_run(folder)
 

@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from graph.settings import Settings
 from models.settings import ROLES, Limits
 from prompts.method import MODES
+from samples.bounds import MAX_RECORD_MB
 from samples.formats import READ_FORMATS
 from samples.layouts import SIDES
 
@@ -106,6 +107,13 @@ def data_options(command: Command) -> Command:
                 "--skip-bad",
                 is_flag=True,
                 help="Pass over records that cannot be read: they stay as they are, and are counted.",
+            ),
+            click.option(
+                "--max-record-size",
+                type=click.IntRange(min=1),
+                default=MAX_RECORD_MB,
+                metavar="MB",
+                help=f"The largest record that is read, in megabytes. Default: {MAX_RECORD_MB}.",
             ),
         ],
         command,
