@@ -37,7 +37,7 @@ def nested_too_deeply(value: Any) -> bool:
 
 
 def load_json(text: str) -> Any:
-    """Decode a JSON text that stands within a value. Raises ValueError if it is none, or nested too deeply."""
+    """Decode JSON that comes within a text. Raises ValueError if it is none, or nested too deeply."""
     try:
         value = json.loads(text)
     except RecursionError:

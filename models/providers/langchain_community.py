@@ -33,6 +33,7 @@ from models.errors.exceptions import BadResponse, MissingExtra, UnsendableReques
 from models.providers.openai_chat import read_response
 from models.providers.parameters import parameters
 from models.settings import CALLS_PATH, Endpoint, ModelSettings, Provider, Role, address
+from samples.bounds import load_json
 
 NEEDS: dict[Provider, tuple[str, ...]] = {
     "wenxin": ("langchain_community", "qianfan"),
@@ -252,7 +253,7 @@ def _glm_class() -> Callable[..., BaseChatModel]:
             answer = await self.http_client.send(request)
             if not answer.is_success:
                 try:
-                    refusal = answer.json()
+                    refusal = load_json(answer.text)
                 except ValueError:
                     refusal = answer.text
                 raise BadResponse(answer.status_code, refusal, dict(answer.headers))
