@@ -92,6 +92,9 @@ def _report(error: Exception) -> int:
         return _ended(f"coevol: {error}", 2)
     if isinstance(error, RunStopped):
         return _ended(f"coevol: stopped: {error}", 3)
+    if isinstance(error, MemoryError):
+        # Also of a run: what was finished is kept, and the same command resumes it.
+        return _ended("coevol: there is not enough memory for this", 2)
     raise error
 
 

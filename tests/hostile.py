@@ -107,7 +107,9 @@ REPLIES: dict[str, Sent] = {
     "large": ({}, b'{"choices": [{"message": {"content": "' + b"x" * 5_000_000 + b'"}}]}'),
     "stream_of_fields": (
         {"Content-Type": "text/event-stream"},
-        b"".join(b'data: {"k%d": 1, "choices": [{"f%d": 1, "delta": {}}]}\n\n' % (n, n) for n in range(30_000)),
+        b"".join(
+            b'data: {"k%d": 1, "choices": [{"f%d": 1, "delta": {}}]}\n\n' % (n, n) for n in range(30_000)
+        ),
     ),
     "endless": _endless,
     "endless_stream": _endless_stream,
@@ -138,7 +140,7 @@ async def hostile_server(behind: str) -> AsyncIterator[str]:
                 lines += [f"Content-Length: {len(body)}", "Connection: close"]
                 writer.write(("HTTP/1.1 200 OK\r\n" + "\r\n".join(lines) + "\r\n\r\n").encode() + body)
             await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
@@ -163,24 +165,34 @@ def records(count: int) -> Iterator[tuple[bool, str]]:
     """Yield so many lines of a data set of which every third is hostile, and whether it is."""
     hostile = list(_hostile())
     for n in range(count):
-        honest = {"id": f"r{n}", "instruction": f"Name something that has {n} parts.", "output": f"A set of {n}."}
+        honest = {
+            "id": f"r{n}",
+            "instruction": f"Name something that has {n} parts.",
+            "output": f"A set of {n}.",
+        }
         yield (True, hostile[n // 3 % len(hostile)](n)) if n % 3 == 2 else (False, json.dumps(honest))
 
 
 def _hostile() -> Iterator[Callable[[int], str]]:
     def with_field(value: str, name: str = '"meta"') -> Callable[[int], str]:
-        return lambda n: f'{{"id": "h{n}", "instruction": "Say {n}.", "output": "It is {n}.", {name}: {value}}}'
+        return lambda n: (
+            f'{{"id": "h{n}", "instruction": "Say {n}.", "output": "It is {n}.", {name}: {value}}}'
+        )
 
     for depth in (MAX_DEPTH - 1, MAX_DEPTH, 500, 900, 5000, 100_000):
         yield with_field(nested(depth))
         yield with_field(nested(depth, '{"a":', "1}"))
-    yield from map(with_field, ("9" * 5000, "-" + "9" * 4000, "NaN", "-Infinity", "1e400", "1e-400", "[[]", '"'))
+    yield from map(
+        with_field, ("9" * 5000, "-" + "9" * 4000, "NaN", "-Infinity", "1e400", "1e-400", "[[]", '"')
+    )
     yield from map(with_field, (r'"\ud800"', r'"\u0000"', r'"\u0001123"', '"\x7f\x85"', "[1,2", "{}"))
     yield with_field("1", r'"\ud800"')
     yield with_field("1", '"' + "k" * 1_000_000 + '"')
     yield with_field(", ".join(["1", *(f'"k{i}": {i}' for i in range(20_000))]))
     yield with_field('"other"', '"id"')
-    yield from (with_field(value, '"id"') for value in ("{}", "[1]", "true", "1.5", "NaN", '"' + "i" * 100_000 + '"'))
+    yield from (
+        with_field(value, '"id"') for value in ("{}", "[1]", "true", "1.5", "NaN", '"' + "i" * 100_000 + '"')
+    )
     yield with_field('"It is \\u0000."', '"output"')
     yield from (with_field(value, '"output"') for value in (r'"\udfff"', "7", "[[1]]", nested(30), "NaN"))
     yield from (with_field(value, '"instruction"') for value in ('"' + "[" * 50_000 + '"', '{"a": 1}', '""'))
@@ -188,5 +200,13 @@ def _hostile() -> Iterator[Callable[[int], str]]:
     yield lambda n: "null"
     yield lambda n: '"\\ud800"'
     yield lambda n: "\x00"
-    for name in ("brackets", "nested_body", "tool_calls", "usage_huge", "finish_object", "surrogate", "large"):
+    for name in (
+        "brackets",
+        "nested_body",
+        "tool_calls",
+        "usage_huge",
+        "finish_object",
+        "surrogate",
+        "large",
+    ):
         yield with_field(f'"Say it: HOSTILE {name}"', '"instruction"')
