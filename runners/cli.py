@@ -58,8 +58,10 @@ def coevol() -> None:
 
 def main() -> None:
     """Run a command and end the process with its exit status."""
+    _open_standard_streams()
     try:
         status = coevol(prog_name="coevol", standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as error:
         with suppress(OSError):
             error.show()
@@ -68,11 +70,30 @@ def main() -> None:
         status = 3
     except BrokenPipeError:
         # The reader of the output, such as `head`, is gone.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         status = UNREAD
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        _drop_output()
+        status = _ended(f"coevol: the output cannot be written: {error.strerror or error}", 2)
     except Exception as error:
         status = _report(error)
     sys.exit(status or 0)
+
+
+def _open_standard_streams() -> None:
+    """Put nothing in place of standard streams that are closed, lest a file that is opened take theirs."""
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(opened)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
+
+
+def _drop_output() -> None:
+    """Write what is left of the output, and what follows, nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report(error: Exception) -> int:

@@ -98,12 +98,12 @@ def evolve(
         stop=stop,
         retry_failed=retry_failed,
     ).resuming(run)
-    click.echo(f"{data}: {plan.data.describe()}", err=True)
+    _notify(f"{data}: {plan.data.describe()}")
     for notice in plan.notices():
-        click.echo(notice, err=True)
+        _notify(notice)
     manifest = plan.check_data(run)
     for notice in plan.data.notices():
-        click.echo(printable(notice), err=True)
+        _notify(notice)
     if dry_run:
         with tracing_context(enabled=False):  # a forecast makes no calls worth tracing
             expected = asyncio.run(forecast(plan, in_progress(run, manifest)))
