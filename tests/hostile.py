@@ -123,6 +123,7 @@ REPLIES: dict[str, Sent] = {
 async def hostile_server(behind: str) -> AsyncIterator[str]:
     """Run a server in front of the API at a base URL, and yield its own base URL."""
     writers: set[asyncio.StreamWriter] = set()
+    client = httpx2.AsyncClient(timeout=60, limits=httpx2.Limits(max_connections=200))
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers.add(writer)
@@ -148,14 +149,14 @@ async def hostile_server(behind: str) -> AsyncIterator[str]:
     async def _passed_on(head: str, asked: bytes) -> Sent:
         key = re.search(r"authorization: (.+)\r\n", head, re.IGNORECASE)
         headers = {"Authorization": key[1] if key else "", "Content-Type": "application/json"}
-        async with httpx2.AsyncClient() as client:
-            answer = await client.post(f"{behind}/chat/completions", content=asked, headers=headers)
+        answer = await client.post(f"{behind}/chat/completions", content=asked, headers=headers)
         return {"Content-Type": "application/json"}, answer.content
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     finally:
+        await client.aclose()
         server.close()
         for writer in writers:
             writer.close()

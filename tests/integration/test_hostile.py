@@ -31,7 +31,7 @@ def evolve(folder: Path, lines: list[str]) -> list[str]:
         with StandIn(wins=1.0) as server, pytest.MonkeyPatch.context() as environment:
             environment.setenv("OPENAI_API_KEY", server.key("openai"))
             async with hostile_server(server.base_url("openai")) as url:
-                settings = Settings(model="openai:gpt-4o-mini", base_url=url, max_rounds=1, timeout=10)
+                settings = Settings(model="openai:gpt-4o-mini", base_url=url, max_rounds=1, timeout=60)
                 await arun(data, folder / "run", settings, skip_bad=True, policy=POLICY, notify=notices.append)
         return notices
 
