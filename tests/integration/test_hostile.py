@@ -32,7 +32,9 @@ def evolve(folder: Path, lines: list[str]) -> list[str]:
             environment.setenv("OPENAI_API_KEY", server.key("openai"))
             async with hostile_server(server.base_url("openai")) as url:
                 settings = Settings(model="openai:gpt-4o-mini", base_url=url, max_rounds=1, timeout=60)
-                await arun(data, folder / "run", settings, skip_bad=True, policy=POLICY, notify=notices.append)
+                await arun(
+                    data, folder / "run", settings, skip_bad=True, policy=POLICY, notify=notices.append
+                )
         return notices
 
     assert not [notice for notice in asyncio.run(run()) if "no result" in notice]
@@ -50,7 +52,9 @@ def given() -> list[tuple[bool, str]]:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory, given: list[tuple[bool, str]]) -> tuple[Path, list[str], list[str]]:
+def runs(
+    tmp_path_factory: pytest.TempPathFactory, given: list[tuple[bool, str]]
+) -> tuple[Path, list[str], list[str]]:
     folder = tmp_path_factory.mktemp("hostile")
     mixed = evolve(folder / "mixed", [line for _, line in given])
     honest = evolve(folder / "honest", [line for is_hostile, line in given if not is_hostile])
