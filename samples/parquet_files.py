@@ -13,15 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from samples.bounds import MAX_DEPTH, MB, TOO_DEEP, too_large, unfolds_too_far
+from samples.bounds import MAX_DEPTH, TOO_DEEP, too_large, unfolds_too_far
 from samples.json_files import MAX_RECORD_BYTES
 from samples.sample import DataError
 
 # Small enough that a batch of long conversations fits into memory, large enough for good compression.
 _BATCH_ROWS = 1000
-
-_BATCH_BYTES = 32 * MB
-"""Rows that hold more are converted in several parts."""
 
 _FEW_BYTES = 16_384
 """A column chunk that holds no more cannot make a batch too large, whatever its dictionary unfolds to."""
@@ -47,8 +44,8 @@ def read_batches(
     row_number, unfolded, size = 0, 0, path.stat().st_size
     try:
         for whole, schema in _arrow_batches(path) if arrow else _parquet_batches(path):
-            for batch, batch_bytes in _in_parts(whole):
-                if batch.num_rows == 1 and batch_bytes > max_bytes:
+            for batch, batch_bytes in _in_parts(whole, max_bytes):
+                if batch_bytes > max_bytes:
                     raise DataError(f"{path}, row {row_number + 1}: {too_large(max_bytes)}")
                 unfolded += batch_bytes
                 if why := unfolds_too_far(size, unfolded):
@@ -107,16 +104,15 @@ def _inner_types(type: Any) -> list[Any]:
     return [type.field(number).type for number in range(type.num_fields)]
 
 
-def _in_parts(batch: Any) -> Iterator[tuple[Any, int]]:
-    """Yield parts of a batch that each hold no more than `_BATCH_BYTES`, or one row; and how much they
-    hold."""
+def _in_parts(batch: Any, most: int) -> Iterator[tuple[Any, int]]:
+    """Yield parts of a batch that hold no more than so many bytes, or one row; and how much each holds."""
     held = sum(map(_held, batch.columns))
-    if held <= _BATCH_BYTES or batch.num_rows < 2:
+    if held <= most or batch.num_rows < 2:
         yield batch, held
         return
     half = batch.num_rows // 2
-    yield from _in_parts(batch.slice(0, half))
-    yield from _in_parts(batch.slice(half))
+    yield from _in_parts(batch.slice(0, half), most)
+    yield from _in_parts(batch.slice(half), most)
 
 
 def _held(array: Any) -> int:

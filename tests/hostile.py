@@ -120,8 +120,11 @@ REPLIES: dict[str, Sent] = {
 
 
 @asynccontextmanager
-async def hostile_server(behind: str) -> AsyncIterator[str]:
-    """Run a server in front of the API at a base URL, and yield its own base URL."""
+async def hostile_server(behind: str, always: str = "") -> AsyncIterator[str]:
+    """Run a server in front of the API at a base URL, and yield its own base URL.
+
+    One of `REPLIES` may be what it sends to every request.
+    """
     writers: set[asyncio.StreamWriter] = set()
     client = httpx2.AsyncClient(timeout=60, limits=httpx2.Limits(max_connections=200))
 
@@ -132,7 +135,8 @@ async def hostile_server(behind: str) -> AsyncIterator[str]:
             length = re.search(r"content-length: (\d+)", head, re.IGNORECASE)
             asked = await reader.readexactly(int(length[1])) if length else b""
             name = re.search(rb"HOSTILE (\w+)", asked)
-            sent = REPLIES[name[1].decode()] if name else await _passed_on(head, asked)
+            wanted = always or (name[1].decode() if name else "")
+            sent = REPLIES[wanted] if wanted else await _passed_on(head, asked)
             if callable(sent):
                 await sent(writer)
             else:

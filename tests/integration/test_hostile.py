@@ -1,21 +1,23 @@
 """A run over records of which every third is hostile, against a server that is hostile to some of them."""
 
 import asyncio
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from graph.settings import Settings
-from ledger.ledger import Ledger
+from models.call import Message, Purpose
+from models.errors.exceptions import CallFailed
+from models.limits.context_window import ModelCard, model_card
+from models.providers.http_client import http_client
+from models.settings import Endpoint
 from runners.api import arun, load_run
 from runners.cli import coevol
 from samples.bounds import MAX_DEPTH
 from standin import StandIn
-from tests.gateways import QUICK, gateway_to
-from tests.hostile import REPLIES, completion, hostile_server, nested, records
+from tests.gateways import QUICK, call, gateway_to
+from tests.hostile import REPLIES, hostile_server, nested, records
 
 POLICY = replace(QUICK, max_attempts=2)
 
@@ -88,3 +90,41 @@ def test_hostile_records_and_replies_fail_alone_and_say_why(runs: tuple[Path, li
     assert kinds <= {"bad reply", "truncated", "empty reply"}
     skipped = [row["reason"] for row in run.samples() if row["status"] == "skipped"]
     assert any(f"nested more than {MAX_DEPTH} levels deep" in reason for reason in skipped)
+
+
+@pytest.mark.parametrize("purpose", ["speech", "draft", "verdict"])
+async def test_any_response_is_a_reply_or_a_failure_of_its_call(purpose: Purpose) -> None:
+    with StandIn() as server:
+        async with (
+            hostile_server(server.base_url("openai")) as url,
+            gateway_to(server, policy=replace(QUICK, max_attempts=1), base_url=url, timeout=5) as client,
+        ):
+            assert await client.ask(call()) == ["Ready."]
+            sent = [replace(call(purpose=purpose), messages=[_asking(name)], sample=name) for name in REPLIES]
+            for name, reply in zip(REPLIES, await client.ask(*sent), strict=True):
+                if isinstance(reply, CallFailed):
+                    assert reply.kind != "mistake of the program", name
+                    assert len(str(reply)) < 2000
+                else:
+                    assert isinstance(reply, str), (name, reply)
+            assert await client.ask(call()) == ["Ready."]
+            for record in client.records:
+                assert all(
+                    count is None or 0 <= count < 10**13
+                    for count in (record.input_tokens, record.output_tokens)
+                )
+            kinds = {record.call.sample: record.failure_kind for record in client.records}
+            for name in ("bomb", "bomb_twice", "large", "endless", "endless_stream", "nested_body"):
+                assert kinds[name] == "bad reply", name
+            assert kinds["dripping"] == "timeout"
+
+
+async def test_a_list_of_models_may_be_anything() -> None:
+    for name in ("endless", "nested_body", "huge_header", "bomb"):
+        async with hostile_server("", always=name) as url, http_client() as client:
+            endpoint = Endpoint("vllm", "x", url)
+            assert await model_card(endpoint, "key", client) == ModelCard()
+
+
+def _asking(name: str) -> Message:
+    return Message(role="user", content=f"Say it: HOSTILE {name}")
