@@ -125,8 +125,8 @@ def _held(array: Any) -> int:
         try:
             lengths = pc.binary_length(values)
         except pa.ArrowNotImplementedError:
-            return len(array) * max(1, values.nbytes // max(1, len(values)))
-        return (pc.sum(lengths.take(array.indices)).as_py() or 0) + len(array)
+            return int(len(array) * max(1, values.nbytes // max(1, len(values))))
+        return int(pc.sum(lengths.take(array.indices)).as_py() or 0) + len(array)
     if pa.types.is_struct(kind):
         return len(array) + sum(map(_held, array.flatten()))
     if isinstance(array, pa.MapArray):

@@ -127,7 +127,7 @@ def read_data(content: bytes, ending: str, skip_bad: bool) -> None:
 def read_verdicts(text: str) -> None:
     """Read a verdict in both forms."""
     for form in ("compare", "score"):
-        points = read_verdict(text, form)  # type: ignore[arg-type]
+        points = read_verdict(text, form)
         assert points is None or (len(points) == 2 and all(map(math.isfinite, points)))
 
 
@@ -169,7 +169,7 @@ BODIES = st.one_of(
 
 @cache
 def _model() -> Any:
-    return ChatCompletions(model="x", api_key="x")  # type: ignore[arg-type]
+    return ChatCompletions(model="x", api_key="x")
 
 
 def read_reply(body: str) -> None:
@@ -188,5 +188,5 @@ def read_reply(body: str) -> None:
     attempt = Attempt([], {}, 0.0)
     message = result.generations[0].message
     for purpose in ("draft", "verdict"):
-        attempt.received(message, call(purpose=purpose), endpoint)  # type: ignore[arg-type]
+        attempt.received(message, call(purpose=purpose), endpoint)
     assert all(count is None or 0 <= count < 2**63 for count in (attempt.input_tokens, attempt.output_tokens))
