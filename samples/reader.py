@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from samples.bounds import MAX_RECORD_MB, MB
+from samples.bounds import MAX_RECORD_MB, MB, TOO_DEEP
 from samples.fields import field_names, is_missing, json_type, why_unreadable
 from samples.formats import READ_FORMATS, check_record, make_sample, unreadable_sample
 from samples.layouts import (
@@ -165,7 +165,7 @@ class DataSet:
                 reason = why_unreadable(record) or str(error)
             if reason is None:
                 yield sample
-            elif self.skip_bad:
+            elif self.skip_bad or TOO_DEEP in reason:  # a run that began without this bound resumes
                 yield unreadable_sample(position, sample_id, record, self.format, _kind(reason))
             else:
                 raise self._error(position, f"{reason}; {SKIP_BAD}")
