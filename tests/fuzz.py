@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx2
 from hypothesis import strategies as st
+from langchain_core.messages import AIMessage
 
 from ledger.texts import TextStore, json_text
 from models.attempt import Attempt
@@ -187,6 +188,7 @@ def read_reply(body: str) -> None:
         return
     attempt = Attempt([], {}, 0.0)
     message = result.generations[0].message
+    assert isinstance(message, AIMessage)
     for purpose in ("draft", "verdict"):
         attempt.received(message, call(purpose=purpose), endpoint)
     assert all(count is None or 0 <= count < 2**63 for count in (attempt.input_tokens, attempt.output_tokens))
