@@ -7,7 +7,9 @@ unusable input, nothing was started; 3 stopped early, and the same command resum
 import os
 import sys
 from contextlib import suppress
+from errno import EAGAIN, EBADF, EDQUOT, EFBIG, EIO, ENOSPC
 from importlib import import_module
+from typing import TextIO
 
 import click
 
@@ -24,6 +26,8 @@ COMMANDS = {
 }
 """Each command, its module (which has it under the same name), and its summary."""
 
+
+_OUTPUT_FULL = (ENOSPC, EDQUOT, EFBIG, EAGAIN, EIO, EBADF)
 
 UNREAD = 141
 """The exit status if the reader of the output is gone: a shell's for a program that SIGPIPE ended."""
@@ -70,15 +74,19 @@ def main() -> None:
         status = 3
     except BrokenPipeError:
         # The reader of the output, such as `head`, is gone.
-        _drop_output()
+        _drop(sys.stdout)
         status = UNREAD
     except OSError as error:
-        if error.filename is not None:
+        if error.filename is not None or error.errno not in _OUTPUT_FULL:
             raise
-        _drop_output()
+        _drop(sys.stdout)
         status = _ended(f"coevol: the output cannot be written: {error.strerror or error}", 2)
     except Exception as error:
         status = _report(error)
+    try:
+        sys.stderr.flush()
+    except OSError:  # Python would end with a status of its own
+        _drop(sys.stderr)
     sys.exit(status or 0)
 
 
@@ -91,9 +99,9 @@ def _open_standard_streams() -> None:
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
 
 
-def _drop_output() -> None:
-    """Write what is left of the output, and what follows, nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _drop(stream: TextIO) -> None:
+    """Write what is left in a stream, and what follows, nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _report(error: Exception) -> int:
