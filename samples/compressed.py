@@ -6,6 +6,8 @@ from typing import Any, BinaryIO, cast
 
 from samples.bounds import unfolds_too_far
 
+_BUFFER_BYTES = 65_536
+
 _CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
 """Names of codecs by the first bytes of a file."""
 
@@ -25,7 +27,7 @@ def open_binary(path: Path) -> BinaryIO:
     import pyarrow as pa  # slow to load (0.1 s), and most files are not compressed
 
     stream = pa.CompressedInputStream(pa.OSFile(str(path)), codec)
-    return cast(BinaryIO, io.BufferedReader(_Unfolding(stream, path.stat().st_size)))
+    return cast(BinaryIO, io.BufferedReader(_Unfolding(stream, path.stat().st_size), _BUFFER_BYTES))
 
 
 class _Unfolding(io.RawIOBase):
