@@ -26,7 +26,14 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    NotSupportedError,
+    ProgrammingError,
+)
 
 from ledger.tables import NOT_DONE, VERSION, calls, results, samples, texts
 from ledger.texts import join_prompt, resolve, resolve_json
@@ -48,6 +55,10 @@ BATCH = 500
 
 class LedgerError(Exception):
     """The ledger cannot be read or written. The message says why and what to do."""
+
+
+class Unwritable(Exception):
+    """One addition cannot be written, for what it holds; the ledger itself is fine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,6 +405,8 @@ def ledger_errors(path: Path) -> Iterator[None]:
     """Turn errors of SQLite and of the file system into a `LedgerError` that says what to do."""
     try:
         yield
+    except (DataError, IntegrityError, InterfaceError, NotSupportedError, ProgrammingError):
+        raise  # the values, not the file
     except DatabaseError as error:
         cause = str(error.orig if isinstance(error.orig, sqlite3.Error) else error)
         with suppress(OSError):

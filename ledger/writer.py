@@ -8,6 +8,7 @@ import asyncio
 import queue
 import threading
 from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Insert, insert
 
-from ledger.ledger import Ledger, LedgerError, Result, ledger_errors
+from ledger.ledger import Ledger, LedgerError, Result, Unwritable, ledger_errors
 from ledger.tables import calls, results, samples, texts
 from ledger.texts import TextStore, json_text
 from models.call import CallRecord
@@ -33,7 +34,7 @@ _RECORD_FIELDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Entry:
     addition: CallRecord | tuple[Sample, Result]
     written: asyncio.Future[None]
@@ -44,7 +45,7 @@ class Writer:
     """Adds to a ledger. Use it as an async context manager; leaving it writes what is left.
 
     After a failure, such as a full disk, nothing more is written and every addition raises the same
-    `LedgerError`.
+    `LedgerError`. What cannot be written for what it holds fails alone.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -66,7 +67,8 @@ class Writer:
         """Write the record of a call to disk.
 
         Raises:
-            LedgerError: it could not be written.
+            Unwritable: this one cannot be written.
+            LedgerError: nothing can be written.
         """
         await self._add(record)
 
@@ -74,7 +76,8 @@ class Writer:
         """Write a sample's result to disk with its record, replacing an earlier result in the same mode.
 
         Raises:
-            LedgerError: it could not be written.
+            Unwritable: this one cannot be written.
+            LedgerError: nothing can be written.
         """
         await self._add((sample, result))
 
@@ -85,7 +88,7 @@ class Writer:
         await entry.written
 
     def _write(self) -> None:
-        failure: LedgerError | None = None
+        failure: LedgerError | Unwritable | None = None
         with ExitStack() as until_done:
             try:
                 with ledger_errors(self._ledger.path):
@@ -102,10 +105,28 @@ class Writer:
                 more = len(entries) == len(batch)
                 if not entries:
                     continue
+                failed: dict[_Entry, Unwritable] = {}
                 failure = failure or self._commit(connection, entries)
-                entries[0].loop.call_soon_threadsafe(_settle, entries, failure)
+                if isinstance(failure, Unwritable):
+                    failure = self._commit_singly(connection, entries, failed)
+                entries[0].loop.call_soon_threadsafe(_settle, entries, failure, failed)
 
-    def _commit(self, connection: Connection, entries: list[_Entry]) -> LedgerError | None:
+    def _commit_singly(
+        self, connection: Connection, entries: list[_Entry], failed: dict[_Entry, Unwritable]
+    ) -> LedgerError | None:
+        """Write entries of which some cannot be written; note which ones `failed`."""
+        for entry in entries:
+            # What was stored with an entry that failed is gone.
+            self._texts = TextStore(self._ledger.last_text_id())
+            failure = self._commit(connection, [entry])
+            if isinstance(failure, Unwritable):
+                failed[entry] = failure
+            elif failure:
+                return failure
+        self._texts = TextStore(self._ledger.last_text_id())
+        return None
+
+    def _commit(self, connection: Connection, entries: list[_Entry]) -> LedgerError | Unwritable | None:
         try:
             if _file(self._ledger.path) != self._file:
                 # SQLite would keep writing to a file that can no longer be found.
@@ -126,7 +147,7 @@ class Writer:
             return error
         except Exception as error:
             # Whatever it is, the tasks that wait for these entries must receive it.
-            return LedgerError(f"the ledger {self._ledger.path} cannot be written: {error!r}")
+            return Unwritable(f"it cannot be recorded: {_one_line(error)}")
         return None
 
     def _rows(self, addition: CallRecord | tuple[Sample, Result]) -> list[tuple[Insert, dict[str, Any]]]:
@@ -164,11 +185,17 @@ def _file(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _settle(entries: list[_Entry], failure: LedgerError | None) -> None:
+def _settle(entries: list[_Entry], failure: LedgerError | None, failed: Mapping[_Entry, Unwritable]) -> None:
     for entry in entries:
         if entry.written.done():  # its task was cancelled
             continue
-        if failure is None:
-            entry.written.set_result(None)
+        if error := failed.get(entry, failure):
+            entry.written.set_exception(error)
         else:
-            entry.written.set_exception(failure)
+            entry.written.set_result(None)
+
+
+def _one_line(error: Exception) -> str:
+    """Return an error without the statement and the values that SQLAlchemy adds."""
+    cause = getattr(error, "orig", None) or error
+    return f"{type(cause).__name__}: {' '.join(str(cause).split())[:200]}"

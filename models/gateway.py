@@ -17,12 +17,12 @@ from json import dumps
 from typing import Any, Protocol, Self
 
 from httpx2 import Limits as ConnectionLimits
-from openai import DefaultAioHttpClient
+from langchain_core.messages import AIMessage
 
 from models.attempt import Attempt, RetryState
 from models.call import Call, CallRecord
 from models.errors.classify import classify, refused_alike, wrong_settings
-from models.errors.exceptions import CallFailed, RunStopped
+from models.errors.exceptions import BadResponse, CallFailed, RunStopped
 from models.errors.kinds import (
     ABANDONED,
     AT_STARTUP,
@@ -36,6 +36,7 @@ from models.keys import Keys
 from models.limits.budget import Budget, Reservation, Usage, longest_reply
 from models.limits.rate_limiter import WaitReason
 from models.policy import GatewayPolicy
+from models.providers.http_client import http_client
 from models.providers.openai_chat import ask_model
 from models.providers.parameters import reply_limit
 from models.providers.proxies import through_proxy
@@ -113,7 +114,7 @@ class Gateway:
         bounds = ConnectionLimits(
             max_connections=0, max_keepalive_connections=None, keepalive_expiry=KEEPALIVE
         )
-        self._http = DefaultAioHttpClient(limits=bounds, follow_redirects=False)
+        self._http = http_client(settings, limits=bounds)
         self._router = Router(settings, limits, keys, self._http, self._policy)
         self._reply_limits = _ReplyLimits(settings, notify)
         self._prompt_lengths = _PromptLengths(notify)
@@ -286,7 +287,7 @@ class Gateway:
         try:
             async with asyncio.timeout(self._settings.timeout):
                 message = await ask_model(client.model, attempt.messages, attempt.fields, call)
-            attempt.received(message, call, client.endpoint)
+            _take_in(attempt, message, call, client.endpoint)
             endpoint.breaker.has_replied = True
             client.startup.reply_received()
             if attempt.output_tokens:
@@ -429,6 +430,15 @@ class Gateway:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # retrieved here, in case its node is gone
+
+
+def _take_in(attempt: Attempt, message: AIMessage, call: Call, endpoint: Endpoint) -> None:
+    """Read a reply; whatever it holds, it is the reply that cannot be read."""
+    try:
+        attempt.received(message, call, endpoint)
+    except Exception as error:
+        defect = f"a reply that cannot be read: {type(error).__name__}"
+        raise BadResponse(200, "", defect=defect) from error
 
 
 class _ReplyLimits:

@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from langchain_core.messages import AIMessage
-from openai import DefaultAioHttpClient
 
 from models.call import Call, Message
 from models.errors.classify import classify, classify_reply, finish_reason
@@ -18,6 +17,7 @@ from models.limits.context_window import QUERY_TIMEOUT, model_card
 from models.limits.rate_limiter import ConcurrencyPool
 from models.policy import GatewayPolicy
 from models.providers.chat_models import chat_model
+from models.providers.http_client import http_client
 from models.providers.openai_chat import THOUGHTS
 from models.providers.parameters import OLD
 from models.providers.proxies import through_proxy
@@ -72,7 +72,7 @@ async def probe(
         return
     if endpoint.provider in KEY_NAMES:
         yield Finding("key", True, keys.variable(endpoint, role) or "none, and none is needed")
-    async with DefaultAioHttpClient(follow_redirects=False) as http:
+    async with http_client(settings) as http:
         # Before the call, which may be refused for it. Old credentials are not sent as they are.
         context = None
         if endpoint.base_url and endpoint.provider not in OLD:

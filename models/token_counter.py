@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from openai import DefaultAioHttpClient
 
 from models.errors.exceptions import MissingExtra
 from models.keys import Keys
+from models.providers.http_client import NO_RESPONSE, http_client, json_in
 from models.settings import Endpoint, ModelSettings, located, server_address
 
 AUTO = "auto"
@@ -100,7 +100,7 @@ async def asking_server(
     if not servers:
         yield
         return
-    async with DefaultAioHttpClient(follow_redirects=False) as client:
+    async with http_client() as client:
         key = keys.of(servers[0], "editor").get_secret_value()
         token = _asked.set(_Server(servers, key, client, notify))
         try:
@@ -139,7 +139,7 @@ class _Server:
                 answer = await self._client.post(
                     url, json=_body(server, text), headers=self._headers, timeout=COUNT_TIMEOUT
                 )
-            except (httpx2.HTTPError, OSError, ValueError) as error:
+            except (*NO_RESPONSE, ValueError) as error:
                 why = type(error).__name__
                 continue
             count = _read(answer) if answer.is_success else None
@@ -170,7 +170,7 @@ def _body(server: Endpoint, text: str) -> dict[str, Any]:
 
 def _read(answer: httpx2.Response) -> int | None:
     try:
-        found = answer.json()
+        found = json_in(answer)
     except ValueError:
         return None
     if not isinstance(found, dict):

@@ -21,6 +21,7 @@ from runners.checking import working_checks
 from runners.engine import Engine, Tally
 from runners.folder import locked, prepare
 from runners.plan import Plan, make_plan
+from samples.bounds import MAX_RECORD_MB
 from samples.printable import printable
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def run(
     improve: str | None = None,
     skip_bad: bool = False,
     reference: str | None = None,
+    max_record_size: int = MAX_RECORD_MB,
     start: int = 0,
     stop: int | None = None,
     retry_failed: bool = False,
@@ -69,6 +71,7 @@ def run(
         improve: which response of preference records to work on: chosen or rejected.
         skip_bad: pass over records that cannot be read, and leave them as they are.
         reference: the field of an answer known to be right, which the judge is shown and nobody else.
+        max_record_size: the largest record that is read, in MB.
         start: the first record to work on, counted from 0.
         stop: the record to stop before.
         retry_failed: work again on samples that failed before.
@@ -82,7 +85,7 @@ def run(
     """
     given = {"modes": modes, "start": start, "stop": stop, "retry_failed": retry_failed}
     given |= {"format": format, "columns": columns, "improve": improve, "skip_bad": skip_bad}
-    given |= {"reference": reference}
+    given |= {"reference": reference, "max_record_size": max_record_size}
     notify = _printable(notify)
     try:
         asyncio.get_running_loop()
@@ -105,6 +108,7 @@ async def arun(
     improve: str | None = None,
     skip_bad: bool = False,
     reference: str | None = None,
+    max_record_size: int = MAX_RECORD_MB,
     start: int = 0,
     stop: int | None = None,
     retry_failed: bool = False,
@@ -117,7 +121,7 @@ async def arun(
     """
     given = {"modes": modes, "start": start, "stop": stop, "retry_failed": retry_failed}
     given |= {"format": format, "columns": columns, "improve": improve, "skip_bad": skip_bad}
-    given |= {"reference": reference}
+    given |= {"reference": reference, "max_record_size": max_record_size}
     notify = _printable(notify)
     with _printable_errors():
         await execute(*_planned(data, folder, settings, limits, notify, given), notify=notify, policy=policy)

@@ -4,12 +4,15 @@ Exit status: 0 all done; 1 done, but some samples failed (they keep their respon
 unusable input, nothing was started; 3 stopped early, and the same command resumes the run.
 """
 
+import os
 import sys
+from errno import EAGAIN, EBADF, EDQUOT, EFBIG, EIO, ENOSPC
 from importlib import import_module
+from typing import TextIO
 
 import click
 
-from runners.terminal import guard, say, say_error, say_traceback, silence
+from runners.terminal import guard, say, say_error, say_traceback
 
 COMMANDS = {
     "check": ("runners.check", "Call each model once, and report whether a run can use it."),
@@ -25,6 +28,8 @@ COMMANDS = {
 }
 """Each command, its module (which has it under the same name), and its summary."""
 
+
+_OUTPUT_FULL = (ENOSPC, EDQUOT, EFBIG, EAGAIN, EIO, EBADF)
 
 UNREAD = 141
 """The exit status if the reader of the output is gone: a shell's for a program that SIGPIPE ended."""
@@ -59,9 +64,11 @@ def coevol() -> None:
 
 def main() -> None:
     """Run a command and end the process with its exit status."""
+    _open_standard_streams()
     guard()
     try:
         status = coevol(prog_name="coevol", standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as error:
         say_error(error)
         status = 2
@@ -69,11 +76,35 @@ def main() -> None:
         status = 3
     except BrokenPipeError:
         # The reader of the output, such as `head`, is gone.
-        silence()
+        _drop(sys.stdout)
         status = UNREAD
+    except OSError as error:
+        if error.filename is None and error.errno in _OUTPUT_FULL:
+            _drop(sys.stdout)
+            status = _ended(f"coevol: the output cannot be written: {error.strerror or error}", 2)
+        else:
+            status = _report(error)
     except Exception as error:
         status = _report(error)
+    try:
+        sys.stderr.flush()
+    except OSError:  # Python would end with a status of its own
+        _drop(sys.stderr)
     sys.exit(status or 0)
+
+
+def _open_standard_streams() -> None:
+    """Put nothing in place of standard streams that are closed, lest a file that is opened take theirs."""
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(opened)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
+
+
+def _drop(stream: TextIO) -> None:
+    """Write what is left in a stream, and what follows, nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _report(error: Exception) -> int:
@@ -95,6 +126,9 @@ def _report(error: Exception) -> int:
         return _ended(f"coevol: {error}", 2)
     if isinstance(error, RunStopped):
         return _ended(f"coevol: stopped: {error}", 3)
+    if isinstance(error, MemoryError):
+        # Also of a run: what was finished is kept, and the same command resumes it.
+        return _ended("coevol: there is not enough memory for this", 2)
     say_traceback(error)
     return 1
 

@@ -17,11 +17,11 @@ from graph.build import ConversationGraph, ExchangeGraph, conversation_graph, ex
 from graph.conversation import apart
 from graph.settings import Settings
 from graph.state import AlpacaRecord, ConversationRecord, ExchangeResult
-from ledger.ledger import SKIPPED, Ledger, LedgerError, RecordedReply, Result
+from ledger.ledger import SKIPPED, Ledger, LedgerError, RecordedReply, Result, Unwritable
 from ledger.writer import Writer
 from models.call import Call, CallRecord
 from models.errors.exceptions import CallFailed, RunStopped
-from models.errors.kinds import FINAL, INTERNAL_ERROR
+from models.errors.kinds import FINAL, INTERNAL_ERROR, UNWRITABLE
 from models.gateway import Gateway
 from models.keys import Keys
 from models.limits.rate_limiter import WaitReason
@@ -39,6 +39,8 @@ from runners.plan import Plan
 from samples.printable import printable
 from samples.sample import DataError, Sample
 from samples.tokens import estimate_tokens
+
+OUT_OF_MEMORY = "there is not enough memory"
 
 MIN_FAILURES = 20
 """Failures before their share can stop a run: of fewer, the share means little."""
@@ -101,6 +103,7 @@ class Engine:
         self._tally = tally
         self._checks = checks
         self._at_work: dict[tuple[str, str], Sample] = {}
+        self._notify = notify
         self._recorded: dict[tuple[str, str], dict[tuple[int, int, str, int, str], RecordedReply]] = {}
         self._resuming = ledger.has_calls()
         self._judged, self._unread = ledger.judged_rounds()
@@ -163,7 +166,7 @@ class Engine:
                 self._tally.failed -= len(self._held)
             else:
                 for sample, result in self._held:
-                    await self._writer.add_result(sample, result)
+                    await self._add_result(sample, result)
                 self._check_yield(FEWEST)
         if self._stopped:
             raise self._stopped
@@ -210,6 +213,10 @@ class Engine:
                     await self._finish(sample, await self._evolve(sample, mode))
             except (RunStopped, LedgerError) as reason:
                 self.stop(reason)
+            except MemoryError:
+                self.stop(
+                    RunStopped(f"{OUT_OF_MEMORY}. Lower --concurrency; the same command resumes the run")
+                )
             except (DataError, OSError) as error:  # the data is read during the run
                 advice = "restore it, and the same command resumes the run"
                 self.stop(RunStopped(f"the data can no longer be read: {error}: {advice}"))
@@ -255,7 +262,20 @@ class Engine:
             doubtful = each[1].status == "failed" and each[0].id in suspects
             (self._held if doubtful else certain).append(each)
         for each in certain:
-            await self._writer.add_result(*each)
+            await self._add_result(*each)
+
+    async def _add_result(self, sample: Sample, result: Result) -> None:
+        """Write a result; where it cannot be written, that the sample failed; and where its record cannot,
+        nothing, so that the same command works on it again."""
+        try:
+            await self._writer.add_result(sample, result)
+        except Unwritable as error:
+            failure = CallFailed(UNWRITABLE.key, str(error))
+            kept = [failed_exchange(0, each.response, failure) for each in sample.exchanges[:1]]
+            try:
+                await self._writer.add_result(sample, _result(result.mode, kept))
+            except Unwritable:
+                self._notify(f"sample {sample.id} has no result: {error}")
 
     def _check_failures(self, last: Result) -> None:
         failed, worked_on = self._tally.failed, self._tally.failed + self._tally.done
@@ -312,6 +332,10 @@ class Engine:
         except LedgerError as error:
             self.stop(error)  # immediately, since further calls could not be recorded
             raise
+        except Unwritable as error:
+            raise CallFailed(
+                UNWRITABLE.key, str(error), step=record.call.step, round=record.call.round
+            ) from error
         self._tally.calls += 1
         self._tally.input_tokens += record.input_tokens or 0
         self._tally.output_tokens += record.output_tokens or 0

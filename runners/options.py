@@ -23,6 +23,7 @@ from models.secret_fields import without_secrets
 from models.settings import PANEL, ROLES, Limits, shown_address
 from prompts.method import MODES
 from runners.terminal import hide
+from samples.bounds import MAX_RECORD_MB
 from samples.formats import READ_FORMATS
 from samples.layouts import SIDES
 
@@ -118,6 +119,13 @@ def data_options(command: Command) -> Command:
                 "--skip-bad",
                 is_flag=True,
                 help="Pass over records that cannot be read: they stay as they are, and are counted.",
+            ),
+            click.option(
+                "--max-record-size",
+                type=click.IntRange(min=1),
+                default=MAX_RECORD_MB,
+                metavar="MB",
+                help=f"The largest record that is read, in megabytes. Default: {MAX_RECORD_MB}.",
             ),
         ],
         command,

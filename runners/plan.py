@@ -21,6 +21,7 @@ from reporting.cost import unpriced
 from reporting.labels import NO_PRICE, is_best_of
 from reporting.manifest import Manifest, RunError, new_manifest, read_manifest, settings_to_resume
 from runners.folder import checked_before, format_before
+from samples.bounds import MAX_RECORD_MB
 from samples.formats import READ_FORMATS
 from samples.layouts import SIDES
 from samples.reader import DataSet, open_data
@@ -133,6 +134,7 @@ def make_plan(
     improve: Any = None,
     skip_bad: bool = False,
     reference: str | None = None,
+    max_record_size: int = MAX_RECORD_MB,
     start: int = 0,
     stop: int | None = None,
     retry_failed: bool = False,
@@ -194,7 +196,10 @@ def make_plan(
         except ValueError as error:
             raise UsageError(str(error)) from None
     chosen = [mode for mode in MODES if mode in modes]
-    opened = open_data(data, format, columns=columns, improve=improve, skip_bad=skip_bad, reference=reference)
+    if type(max_record_size) is not int or max_record_size < 1:
+        raise UsageError(f"max_record_size is a whole number of megabytes from 1, not {max_record_size!r}")
+    how = {"columns": columns, "improve": improve, "skip_bad": skip_bad, "reference": reference}
+    opened = open_data(data, format, max_record_size=max_record_size, **how)
     opened.thoughts = settings.thoughts
     return Plan(opened, chosen, settings, limits, start, stop, retry_failed)
 

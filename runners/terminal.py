@@ -126,11 +126,6 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def silence() -> None:
-    """Write nothing more to standard output, whose reader is gone."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 @contextmanager
 def filtered() -> Iterator[None]:
     """Escape what this process and programs that it becomes write to a terminal, past Python too: a server's

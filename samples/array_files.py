@@ -13,32 +13,35 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from samples.bounds import nested_too_deeply
 from samples.compressed import open_binary
-from samples.json_files import DECODE_ERRORS, decode, read_array
+from samples.json_files import DECODE_ERRORS, MAX_RECORD_BYTES, decode, read_array
 
 _CHUNK_BYTES = 256 * 1024
-
-_MAX_RECORD_BYTES = 16 * 1024 * 1024
-"""Larger records are rare and left to `read_array`, which has a limit of its own."""
 
 _OPENING = re.compile(rb'\s*\[\s*(\{\s*"[^"\\]*")')
 
 
 def array_records(
-    path: Path, chunk_bytes: int = _CHUNK_BYTES, *, keep_bad: bool = False
+    path: Path,
+    chunk_bytes: int = _CHUNK_BYTES,
+    *,
+    keep_bad: bool = False,
+    max_bytes: int = MAX_RECORD_BYTES,
 ) -> Iterator[dict[str, Any]]:
     """Yield the records of a JSON array. Raises DataError, and keeps what is no record, as `read_array`."""
     count = 0
-    batches = _batches(path, chunk_bytes)
+    batches = _batches(path, min(chunk_bytes, max_bytes), max_bytes)
     while (batch := next(batches, None)) is not None:
         if not batch:  # end of the array
             return
         count += len(batch)
         yield from batch
-    yield from (record for _, record in islice(read_array(path, keep_bad=keep_bad), count, None))
+    rest = read_array(path, keep_bad=keep_bad, max_bytes=max_bytes)
+    yield from (record for _, record in islice(rest, count, None))
 
 
-def _batches(path: Path, chunk_bytes: int) -> Iterator[list[dict[str, Any]]]:
+def _batches(path: Path, chunk_bytes: int, max_bytes: int) -> Iterator[list[dict[str, Any]]]:
     """Yield the records in batches, then an empty batch; stop without it at anything unexpected."""
     with open_binary(path) as file:
         text = file.read(chunk_bytes).removeprefix(codecs.BOM_UTF8)
@@ -46,11 +49,11 @@ def _batches(path: Path, chunk_bytes: int) -> Iterator[list[dict[str, Any]]]:
         if opening is None:
             return
         text = text[opening.start(1) :]
-        while more := file.read(max(chunk_bytes, len(text))):
+        while more := file.read(min(max(chunk_bytes, len(text)), max_bytes - len(text))):
             text += more
             end = _boundary(text, opening[1])
             if not end:
-                if len(text) > _MAX_RECORD_BYTES:
+                if len(text) >= max_bytes:
                     return
                 continue
             batch = _decode_records(b"[" + text[: end + 1] + b"]")
@@ -78,4 +81,5 @@ def _decode_records(text: bytes) -> list[dict[str, Any]]:
         found = decode(text)
     except DECODE_ERRORS:
         return []
-    return found if all(type(record) is dict for record in found) else []
+    usable = all(type(record) is dict and not nested_too_deeply(record) for record in found)
+    return found if usable else []

@@ -4,23 +4,27 @@ import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+from samples.bounds import too_large
 from samples.compressed import open_binary
 from samples.fields import unreadable
 from samples.json_files import MAX_RECORD_BYTES, to_json
 from samples.sample import DataError
 
 
-def read_rows(path: Path, delimiter: str, *, keep_bad: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_rows(
+    path: Path, delimiter: str, *, keep_bad: bool = False, max_bytes: int = MAX_RECORD_BYTES
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield each record with the number of the line on which it starts, from 1.
 
     The first row has the names of the fields. Raises DataError naming the file, line and record; with
     `keep_bad`, a row with another number of fields is yielded as `samples.fields.unreadable` instead.
     """
-    csv.field_size_limit(MAX_RECORD_BYTES)
+    csv.field_size_limit(max_bytes + 1)  # `_Lines` is stricter
     with open_binary(path) as binary, io.TextIOWrapper(binary, "utf-8-sig", newline="") as file:
-        rows = csv.reader(file, delimiter=delimiter, strict=True)
+        lines = _Lines(file, max_bytes)
+        rows = csv.reader(lines, delimiter=delimiter, strict=True)
         record_number, line = 0, 1
         try:
             names = next(rows, [])
@@ -28,6 +32,7 @@ def read_rows(path: Path, delimiter: str, *, keep_bad: bool = False) -> Iterator
                 raise DataError(f"{path}, line 1: expected unique column names, found {names}")
             while True:
                 line = rows.line_num + 1
+                lines.read = 0
                 row = next(rows, None)
                 if row is None:
                     return
@@ -41,6 +46,29 @@ def read_rows(path: Path, delimiter: str, *, keep_bad: bool = False) -> Iterator
                 if not keep_bad:
                     raise DataError(f"{path}, line {line} (record {record_number}): {why}")
                 yield line, unreadable(to_json(row), why)
+        except _TooLarge:
+            where = f"{path}, line {line} (record {record_number + 1})"
+            raise DataError(f"{where}: {too_large(max_bytes)}") from None
         except (csv.Error, UnicodeDecodeError) as error:
             what = f"expected UTF-8: {error}" if isinstance(error, UnicodeDecodeError) else f"{error}"
             raise DataError(f"{path}, line {line} (record {record_number + 1}): {what}") from error
+
+
+class _TooLarge(Exception):
+    """A row is larger than it may be."""
+
+
+class _Lines:
+    """The lines of a file, as long as those since `read` was set to 0 are no larger than one row may be."""
+
+    def __init__(self, file: TextIO, max_bytes: int) -> None:
+        self._file = file
+        self._max_bytes = max_bytes
+        self.read = 0
+
+    def __iter__(self) -> Iterator[str]:
+        while line := self._file.readline(self._max_bytes + 1):
+            self.read += len(line)
+            if self.read > self._max_bytes:
+                raise _TooLarge
+            yield line

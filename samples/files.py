@@ -14,7 +14,16 @@ from uuid import uuid4
 
 from samples.array_files import array_records
 from samples.compressed import codec_of, open_binary
-from samples.json_files import WRAPPER, read_array, read_json, read_lines, to_json, write_array, write_lines
+from samples.json_files import (
+    MAX_RECORD_BYTES,
+    WRAPPER,
+    read_array,
+    read_json,
+    read_lines,
+    to_json,
+    write_array,
+    write_lines,
+)
 from samples.sample import DataError
 
 __all__ = [
@@ -85,23 +94,25 @@ def find_layout(path: Path) -> Layout:
             raise DataError(f"{path}, line {line}: {expected}, found {ascii(text[:20])[1:]}")
 
 
-def records(path: Path, layout: Layout, *, keep_bad: bool = False) -> Iterator[dict[str, Any]]:
+def records(
+    path: Path, layout: Layout, *, keep_bad: bool = False, max_bytes: int = MAX_RECORD_BYTES
+) -> Iterator[dict[str, Any]]:
     """Yield the records of a file.
 
-    Raises DataError naming the position at which the file is broken; with `keep_bad`, what is no record but
-    has an end is yielded as `samples.fields.unreadable`.
+    Raises DataError naming the position at which the file is broken or a record larger than `max_bytes`; with
+    `keep_bad`, what is no record but has an end is yielded as `samples.fields.unreadable`.
     """
     if layout == "JSON array":
-        return _explained(path, array_records(path, keep_bad=keep_bad))
+        return _explained(path, array_records(path, keep_bad=keep_bad, max_bytes=max_bytes))
     if layout in ("Parquet", "Arrow"):
         from samples.parquet_files import read_batches
 
-        return chain.from_iterable(read_batches(path, arrow=layout == "Arrow"))
-    return (record for _, record in read_records(path, layout, keep_bad=keep_bad))
+        return chain.from_iterable(read_batches(path, arrow=layout == "Arrow", max_bytes=max_bytes))
+    return (record for _, record in read_records(path, layout, keep_bad=keep_bad, max_bytes=max_bytes))
 
 
 def read_records(
-    path: Path, layout: Layout, *, keep_bad: bool = False
+    path: Path, layout: Layout, *, keep_bad: bool = False, max_bytes: int = MAX_RECORD_BYTES
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield each record of a file with its number, from 1; slower than `records`, and raises as it does.
 
@@ -109,20 +120,20 @@ def read_records(
     """
     match layout:
         case "JSON array":
-            return _explained(path, read_array(path, keep_bad=keep_bad))
+            return _explained(path, read_array(path, keep_bad=keep_bad, max_bytes=max_bytes))
         case "JSON lines":
-            return _explained(path, read_lines(path, keep_bad=keep_bad))
+            return _explained(path, read_lines(path, keep_bad=keep_bad, max_bytes=max_bytes))
         case "CSV" | "TSV":
             from samples import csv_files
 
-            return _explained(
-                path, csv_files.read_rows(path, "," if layout == "CSV" else "\t", keep_bad=keep_bad)
-            )
+            delimiter = "," if layout == "CSV" else "\t"
+            rows = csv_files.read_rows(path, delimiter, keep_bad=keep_bad, max_bytes=max_bytes)
+            return _explained(path, rows)
         case "Parquet" | "Arrow":
             # Imported here, since pyarrow is slow to load.
             from samples.parquet_files import read_rows
 
-            return read_rows(path, arrow=layout == "Arrow")
+            return read_rows(path, arrow=layout == "Arrow", max_bytes=max_bytes)
 
 
 def _explained(path: Path, found: Iterator[Read]) -> Iterator[Read]:
@@ -133,9 +144,9 @@ def _explained(path: Path, found: Iterator[Read]) -> Iterator[Read]:
         raise DataError(f"{path} cannot be read to its end: {error.strerror or error}") from error
 
 
-def locate(path: Path, layout: Layout, position: int) -> str:
+def locate(path: Path, layout: Layout, position: int, max_bytes: int = MAX_RECORD_BYTES) -> str:
     """Describe where the record at a position (from 0) is, for a message. Reads the file up to there."""
-    rest = islice(read_records(path, layout, keep_bad=True), position, None)
+    rest = islice(read_records(path, layout, keep_bad=True, max_bytes=max_bytes), position, None)
     number = next((number for number, _ in rest), position + 1)
     if layout in ("Parquet", "Arrow"):
         return f"{path}, row {number}"

@@ -21,12 +21,12 @@ from uuid import UUID
 
 import msgspec
 
+from samples.bounds import MAX_RECORD_MB, MB, TOO_DEEP, nested_too_deeply, too_large
 from samples.compressed import open_binary
 from samples.fields import json_type, raw_text, unreadable
 from samples.sample import DataError
 
-# Anything larger is not a sample but a misread or malformed file.
-MAX_RECORD_BYTES = 256 * 1024 * 1024
+MAX_RECORD_BYTES = MAX_RECORD_MB * MB
 
 _CHUNK_BYTES = 1024 * 1024
 _BLANK = " \t\r\n"
@@ -41,6 +41,7 @@ _LONGEST_WRAPPER = 1000
 """Characters among which it is looked for."""
 
 _COMMA = re.compile(r"[ \t\r\n]*,[ \t\r\n]*")
+_BRACKET_OR_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"|["\[\]{}]', re.DOTALL)
 
 decode = msgspec.json.Decoder().decode
 """Decode bytes to the same value as Python's own decoder, in a third of the time.
@@ -57,24 +58,32 @@ DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 _LONGEST_TOKEN = len(r"\ud83d\ude00")
 
 
-def read_lines(path: Path, *, keep_bad: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_lines(
+    path: Path, *, keep_bad: bool = False, max_bytes: int = MAX_RECORD_BYTES
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield each record of a JSON lines file with its line number, from 1.
 
     Blank lines are skipped. Raises DataError naming the file, line and record; with `keep_bad`, a line that
-    is no record is yielded as `unreadable` instead.
+    is no record, or nested too deeply, is yielded as `unreadable` instead, unless it is too large.
     """
     with open_binary(path) as file:
         record_number, end_offset = 1, 0
-        read_line = partial(file.readline, MAX_RECORD_BYTES + 1)
+        read_line = partial(file.readline, max_bytes + 1)
         for line_number, line in enumerate(iter(read_line, b""), start=1):
             end_offset += len(line)
+            if len(line) > max_bytes:
+                raise DataError(
+                    f"{path}, line {line_number} (record {record_number}): {too_large(max_bytes)}"
+                )
             if line_number == 1:
                 line = line.removeprefix(codecs.BOM_UTF8)
+            if line.isspace():
+                continue
             try:
                 record = decode(line)
             except DECODE_ERRORS:
                 record = None
-            if type(record) is dict:
+            if type(record) is dict and not nested_too_deeply(record):
                 yield line_number, record
                 record_number += 1
                 continue
@@ -90,27 +99,34 @@ def read_lines(path: Path, *, keep_bad: bool = False) -> Iterator[tuple[int, dic
                     message = f"{_ONE_PER_LINE}, found {text[end : end + 20]!a} after it"
                 elif type(record) is not dict:
                     message = f"expected an object, found {json_type(record)}"
+                elif nested_too_deeply(record):
+                    message = f"the record is {TOO_DEEP}"
                 else:
                     yield line_number, record
                     record_number += 1
                     continue
-            if not keep_bad or len(line) > MAX_RECORD_BYTES:
+            if not keep_bad:
                 raise DataError(f"{path}, line {line_number} (record {record_number}): {message}")
             yield line_number, unreadable(line.rstrip(b"\r\n").decode(errors="surrogateescape"), message)
             record_number += 1
 
 
 def read_array(
-    path: Path, chunk_bytes: int = _CHUNK_BYTES, *, keep_bad: bool = False
+    path: Path,
+    chunk_bytes: int = _CHUNK_BYTES,
+    *,
+    keep_bad: bool = False,
+    max_bytes: int = MAX_RECORD_BYTES,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield each record of a JSON array with the number of the line on which it starts, from 1.
 
     The array may be the first field of an object (`WRAPPER`), whose other fields are not read; and a single
     object is an array of one. The file is read `chunk_bytes` at a time. Raises DataError naming the file,
-    line and record; with `keep_bad`, an element that is no object is yielded as `unreadable` instead.
+    line and record; with `keep_bad`, an element that is no object, or nested too deeply, is yielded as
+    `unreadable` instead, unless it is too large.
     """
     with open_binary(path) as file:
-        text = _Window(path, file, chunk_bytes)
+        text = _Window(path, file, chunk_bytes, max_bytes)
         text.skip_blank()
         is_array, is_wrapped = text.peek() == "[", False
         if not is_array and text.peek() == "{":
@@ -129,7 +145,7 @@ def read_array(
             return
         while True:
             text.record_number += 1
-            is_object = text.peek() == "{"
+            is_object, why = text.peek() == "{", None
             if not is_object and not (keep_bad and text.peek() in _FIRST_OF_VALUE):
                 text.fail(f"expected an object, found {text.describe_next()}")
             while True:
@@ -146,10 +162,20 @@ def read_array(
                         text.fail_at(error)
                     text.fail("the file ends inside the record that starts here")
                 except (ValueError, RecursionError) as error:
-                    text.fail(_explain(error))
+                    if not keep_bad or text.peek() not in "[{":
+                        text.fail(_explain(error))
+                    record, why, end = None, _explain(error), text.find_end()
+                    break
             line = text.line()
-            if not is_object:
-                why = f"expected an object, found {json_type(record)}"
+            if end - text.position > max_bytes:
+                text.fail(too_large(max_bytes))
+            if nested_too_deeply(record):
+                why = f"the record is {TOO_DEEP}"
+            elif not is_object:
+                why = why or f"expected an object, found {json_type(record)}"
+            if why is not None:
+                if not keep_bad:
+                    text.fail(why)
                 record = unreadable(text.buffer[text.position : end], why)
             text.position = end
             yield line, record
@@ -196,7 +222,10 @@ def write_array(file: BinaryIO, records: Iterable[dict[str, Any]]) -> None:
         if (raw := raw_text(record)) is not None:
             with suppress(ValueError, RecursionError):
                 value = json.loads(raw)
-        file.write(separator + _utf8(_encode([value], _INDENTED)[2:-2]))
+        if value is not record and nested_too_deeply(value):
+            file.write(separator + b" " + _as_read(str(raw)))
+        else:
+            file.write(separator + _utf8(_encode([value], _INDENTED)[2:-2]))
         separator = b",\n"
     file.write(b"\n]\n" if separator == b",\n" else b"[]\n")
 
@@ -278,25 +307,22 @@ _DECODER = json.JSONDecoder(parse_float=_parse_float, parse_constant=lambda name
 _COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_to_string)
 _INDENTED = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_to_string, indent=1)
 _ONE_PER_LINE = "expected one JSON object per line"
-_TOO_LARGE = f"the record is larger than {MAX_RECORD_BYTES // 1024**2} MiB"
 
 
 def _explain(error: ValueError | RecursionError) -> str:
     """Explain why a record could not be decoded."""
     match error:
         case RecursionError():
-            return "the record is nested too deeply"
+            return f"the record is {TOO_DEEP}"
         case json.JSONDecodeError():
             near = error.doc[error.pos : error.pos + 20]
             return f"invalid JSON: {error.msg}" + (f" near {near!a}" if near else "")
         case _:
-            return f"invalid JSON: {error}"
+            return f"invalid JSON: {str(error).partition(';')[0]}"
 
 
 def _explain_line(error: ValueError | RecursionError, line: bytes, line_number: int, end_offset: int) -> str:
     """Explain why a line, which ends at an offset in the file, could not be decoded."""
-    if len(line) > MAX_RECORD_BYTES:
-        return _TOO_LARGE
     if isinstance(error, UnicodeDecodeError):
         return _not_utf8(line[error.start], end_offset - len(line) + error.start)
     if isinstance(error, json.JSONDecodeError) and _may_be_truncated(error, error.doc):
@@ -323,10 +349,11 @@ def _may_be_truncated(error: json.JSONDecodeError, text: str) -> bool:
 class _Window:
     """The part of a JSON file that is in memory, with the current reading position."""
 
-    def __init__(self, path: Path, file: BinaryIO, chunk_bytes: int) -> None:
+    def __init__(self, path: Path, file: BinaryIO, chunk_bytes: int, max_bytes: int) -> None:
         self.path = path
         self.file = file
         self.chunk_bytes = chunk_bytes
+        self.max_bytes = max_bytes
         self.decoder = codecs.getincrementaldecoder("utf-8-sig")()
         self.buffer = ""
         self.position = 0
@@ -339,12 +366,12 @@ class _Window:
     def read_more(self) -> bool:
         """Read the next chunk and drop the text before the position. Return False at the end of the file."""
         unread = len(self.buffer) - self.position
-        if unread > MAX_RECORD_BYTES:
-            self.fail(_TOO_LARGE)
+        if unread > self.max_bytes:
+            self.fail(too_large(self.max_bytes))
         self.line()
         # A record longer than a chunk is decoded again from its start after each read. Doubling what is in
         # memory each time keeps the total work proportional to the record's length.
-        wanted = max(self.chunk_bytes, unread)
+        wanted = max(self.chunk_bytes, min(unread, self.max_bytes + 1 - unread))
         text = ""
         at_end = False
         while not text and not at_end:
@@ -396,6 +423,23 @@ class _Window:
         self.counted_lines += self.buffer.count("\n", self.counted_to, self.position)
         self.counted_to = self.position
         return self.counted_lines
+
+    def find_end(self) -> int:
+        """Return the index at which the list or object at the position ends, however deep it is nested."""
+        depth, start = 0, self.position
+        while True:
+            for found in _BRACKET_OR_STRING.finditer(self.buffer, start):
+                start = found.start()
+                if found[0] == '"':  # of a string whose end is not read yet
+                    break
+                depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], 0)
+                start = found.end()
+                if not depth:
+                    return start
+            read = start - self.position
+            if not self.read_more():
+                self.fail("the file ends inside the record that starts here")
+            start = self.position + read
 
     def expect_end(self) -> None:
         """Fail if anything but white space follows."""

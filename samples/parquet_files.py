@@ -10,33 +10,50 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from samples.bounds import MAX_DEPTH, TOO_DEEP, too_large, unfolds_too_far
+from samples.json_files import MAX_RECORD_BYTES
 from samples.parquet_types import arranged, read_schema, typed, with_metadata
 from samples.sample import DataError
 
 # Small enough that a batch of long conversations fits into memory, large enough for good compression.
 _BATCH_ROWS = 1000
 
+_FEW_BYTES = 16_384
+"""A column chunk that holds no more cannot make a batch too large, whatever its dictionary unfolds to."""
+
 USE_JSON_LINES = "write JSON lines (.jsonl) instead"
 """What a user can do about values that Parquet cannot store."""
 
 
-def read_rows(path: Path, *, arrow: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_rows(
+    path: Path, *, arrow: bool = False, max_bytes: int = MAX_RECORD_BYTES
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield each record of a file with its row number, from 1. Raises DataError as `read_batches` does."""
-    return enumerate(chain.from_iterable(read_batches(path, arrow=arrow)), start=1)
+    return enumerate(chain.from_iterable(read_batches(path, arrow=arrow, max_bytes=max_bytes)), start=1)
 
 
-def read_batches(path: Path, *, arrow: bool = False) -> Iterator[list[dict[str, Any]]]:
+def read_batches(
+    path: Path, *, arrow: bool = False, max_bytes: int = MAX_RECORD_BYTES
+) -> Iterator[list[dict[str, Any]]]:
     """Yield the records of a Parquet or an Arrow file in batches.
 
-    Raises DataError if the file is broken or contains text that is not UTF-8.
+    Raises DataError if the file is broken, contains text that is not UTF-8, is nested too deeply, has a row
+    larger than `max_bytes`, or unfolds too far.
     """
-    row_number = 0
+    row_number, unfolded, size = 0, 0, path.stat().st_size
     try:
-        for batch in _arrow_batches(path) if arrow else _parquet_batches(path):
-            yield _records(path, batch, row_number)
-            row_number += batch.num_rows
+        for whole, schema in _arrow_batches(path) if arrow else _parquet_batches(path):
+            for batch, batch_bytes in _in_parts(whole, max_bytes):
+                if batch_bytes > max_bytes:
+                    raise DataError(f"{path}, row {row_number + 1}: {too_large(max_bytes)}")
+                unfolded += batch_bytes
+                if why := unfolds_too_far(size, unfolded):
+                    raise DataError(f"{path}, row {row_number + 1}: {why}")
+                yield _records(path, batch if batch.schema == schema else batch.cast(schema), row_number)
+                row_number += batch.num_rows
     except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
         where = f"after row {row_number}" if row_number else "at the beginning"
         kind = "Arrow" if arrow else "Parquet"
@@ -75,15 +92,89 @@ def split_file(path: Path, most_bytes: int) -> list[Path]:
     return names
 
 
-def _parquet_batches(path: Path) -> Iterator[Any]:
+def _parquet_batches(path: Path) -> Iterator[tuple[Any, Any]]:
+    """Yield batches with the schema to convert them to."""
     with pq.ParquetFile(path) as file:
-        columns = file.schema_arrow.names
+        columns, schema, metadata = file.schema_arrow.names, file.schema_arrow, file.metadata
         if len(set(columns)) < len(columns):
             raise DataError(f"{path}: expected unique column names, found {columns}")
-        yield from file.iter_batches(batch_size=_BATCH_ROWS)
+        _refuse_deep(path, schema)
+        if why := unfolds_too_far(path.stat().st_size, sum(map(sum, _chunk_sizes(metadata)))):
+            raise DataError(f"{path}: {why}")
+        largest = [max(sizes) for sizes in zip(*_chunk_sizes(metadata), strict=True)]
+        # One text, stored once, may be that of every row: texts stay in their dictionaries until it is known
+        # how much they unfold to.
+        texts = [
+            leaf.path
+            for leaf, size in zip(map(file.schema.column, range(len(largest))), largest, strict=True)
+            if leaf.physical_type == "BYTE_ARRAY" and size > _FEW_BYTES
+        ]
+    with pq.ParquetFile(path, read_dictionary=texts) as file:
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS):
+            yield batch, schema
 
 
-def _arrow_batches(path: Path) -> Iterator[Any]:
+def _chunk_sizes(metadata: Any) -> Iterator[list[int]]:
+    """Yield for each row group how many bytes the file says that each of its column chunks holds."""
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        chunks = (group.column(column) for column in range(metadata.num_columns))
+        yield [max(chunk.total_uncompressed_size, chunk.num_values) for chunk in chunks]
+
+
+def _refuse_deep(path: Path, schema: Any) -> None:
+    """Raise DataError for a column nested too deeply."""
+    for field in schema:
+        level = [field.type]
+        for _ in range(MAX_DEPTH):
+            level = [inner for each in level for inner in _inner_types(each)]
+        if level:
+            raise DataError(f'{path}: the column "{field.name[:60]}" is {TOO_DEEP}')
+
+
+def _inner_types(type: Any) -> list[Any]:
+    if pa.types.is_dictionary(type):
+        return _inner_types(type.value_type)
+    return [type.field(number).type for number in range(type.num_fields)]
+
+
+def _in_parts(batch: Any, most: int) -> Iterator[tuple[Any, int]]:
+    """Yield parts of a batch that hold no more than so many bytes, or one row; and how much each holds."""
+    held = sum(map(_held, batch.columns))
+    if held <= most or batch.num_rows < 2:
+        yield batch, held
+        return
+    half = batch.num_rows // 2
+    yield from _in_parts(batch.slice(0, half), most)
+    yield from _in_parts(batch.slice(half), most)
+
+
+def _held(array: Any) -> int:
+    """Return how many bytes the values of an array take, each counted where it occurs."""
+    kind = array.type
+    if isinstance(array, pa.ExtensionArray):
+        return _held(array.storage)
+    if pa.types.is_dictionary(kind):
+        values = array.dictionary
+        try:
+            lengths = pc.binary_length(values)
+        except pa.ArrowNotImplementedError:
+            return int(len(array) * max(1, values.nbytes // max(1, len(values))))
+        return int(pc.sum(lengths.take(array.indices)).as_py() or 0) + len(array)
+    if pa.types.is_struct(kind):
+        return len(array) + sum(map(_held, array.flatten()))
+    if isinstance(array, pa.MapArray):
+        entries = array.offsets[0].as_py(), array.offsets[len(array)].as_py()
+        return sum(
+            _held(each.slice(entries[0], entries[1] - entries[0])) for each in (array.keys, array.items)
+        )
+    if hasattr(array, "flatten") and pa.types.is_nested(kind) and not pa.types.is_union(kind):
+        return len(array) + _held(array.flatten())
+    return max(int(array.nbytes), len(array))
+
+
+def _arrow_batches(path: Path) -> Iterator[tuple[Any, Any]]:
+    """Yield batches with their schema."""
     with pa.memory_map(str(path)) as file:
         if file.read(6) == b"ARROW1":
             reader = pa.ipc.open_file(file)
@@ -92,8 +183,9 @@ def _arrow_batches(path: Path) -> Iterator[Any]:
             file.seek(0)
             batches = iter(pa.ipc.open_stream(file))
         for batch in batches:
+            _refuse_deep(path, batch.schema)
             for start in range(0, batch.num_rows, _BATCH_ROWS):
-                yield batch.slice(start, _BATCH_ROWS)
+                yield batch.slice(start, _BATCH_ROWS), batch.schema
 
 
 def write_rows(file: BinaryIO, records: Iterable[dict[str, Any]], types: str | None = None) -> None:

@@ -5,13 +5,13 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from samples.bounds import MAX_RECORD_MB, MB, TOO_DEEP
 from samples.fields import field_names, is_missing, json_type, why_unreadable
-from samples.files import records
 from samples.formats import READ_FORMATS, check_record, make_sample, parse_record, unreadable_sample
 from samples.layouts import (
     LISTS,
@@ -43,6 +43,9 @@ _MOST_REASONS = 1000
 _DETAIL = re.compile(
     r" near '.*'(?=; )| near \".*\"(?=; )|, found byte 0x\w\w at file offset \d+|^turn \d+: "
 )
+
+_LONGEST_ID = 1000
+"""Characters. Every call is recorded under its sample's id."""
 
 _NUMBERED = re.compile(r"#\d+#*$")
 
@@ -213,7 +216,7 @@ class DataSet:
                 reason = why_unreadable(record) or str(error)
             if reason is None:
                 yield sample
-            elif self.skip_bad:
+            elif self.skip_bad or TOO_DEEP in reason:  # a run that began without this bound resumes
                 yield unreadable_sample(position, sample_id, record, self.format, _kind(reason))
             else:
                 raise self._error(position, f"{reason}; {SKIP_BAD}")
@@ -222,7 +225,7 @@ class DataSet:
     def _records(self) -> Iterator[dict[str, Any]]:
         for shard in self.source.shards:
             self._reading = shard
-            yield from records(shard.path, shard.layout, keep_bad=True)
+            yield from self.source.records(shard, keep_bad=True)
 
     @property
     def _id_field(self) -> str:
@@ -292,6 +295,7 @@ def open_data(
     improve: Side | None = None,
     skip_bad: bool = False,
     reference: str | None = None,
+    max_record_size: int = MAX_RECORD_MB,
 ) -> DataSet:
     """Open a data set. With "auto", its format is detected from the first record.
 
@@ -302,13 +306,12 @@ def open_data(
         improve: which response of preference records, or which ones by their label, to work on.
         skip_bad: see `DataSet.skip_bad`.
         reference: see `DataSet.reference`.
+        max_record_size: in MB; a larger record is an error even where bad ones are passed over.
 
     Reads only the beginning of the data. Raises DataError if that is not a data set.
     """
-    source = find_source(path)
-    beginning = chain.from_iterable(
-        records(shard.path, shard.layout, keep_bad=skip_bad) for shard in source.shards
-    )
+    source = replace(find_source(path), max_bytes=max_record_size * MB)
+    beginning = chain.from_iterable(source.records(shard, keep_bad=skip_bad) for shard in source.shards)
     first: dict[str, Any] | None = None
     if columns:
         format = columns_layout(columns)
@@ -379,6 +382,8 @@ def _own_id(record: dict[str, Any], name: str) -> tuple[str | None, str | None]:
     value = record.get(name)
     if value is None:
         return None, None
+    if type(value) in (str, int) and (length := len(str(value))) > _LONGEST_ID:
+        return None, f'expected at most {_LONGEST_ID:,} characters in "{name}", found {length:,}'
     if type(value) is str and value != "":
         # Consumers of ids need valid UTF-8, so an unpaired surrogate is escaped.
         return (value if value.isascii() else value.encode(errors="backslashreplace").decode()), None

@@ -6,14 +6,16 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from samples.files import Layout, find_layout, locate, read_records
+from samples.files import Layout, find_layout, locate, records
 from samples.hub import PREFIX, hub_files
+from samples.json_files import MAX_RECORD_BYTES
 from samples.sample import DataError
 
 STDIN = "-"
@@ -59,6 +61,8 @@ class Source:
     name: str
     """What the user gave."""
     shards: tuple[Shard, ...]
+    max_bytes: int = MAX_RECORD_BYTES
+    """The largest record that is read."""
     spooled: IO[bytes] | None = field(default=None, repr=False)
     """The temporary file with what standard input had; it is deleted with this."""
 
@@ -74,6 +78,10 @@ class Source:
         """Describe the files for display, such as "a JSON array"."""
         return _IN_LAYOUT[self.shards[0].layout] if len(self.shards) == 1 else self.layout
 
+    def records(self, shard: Shard, *, keep_bad: bool) -> Iterator[dict[str, Any]]:
+        """Yield the records of a shard, as `samples.files.records` does."""
+        return records(shard.path, shard.layout, keep_bad=keep_bad, max_bytes=self.max_bytes)
+
     def sha256(self) -> str:
         """Return the hash of all files, one after the other."""
         digest = sha256()
@@ -86,13 +94,11 @@ class Source:
     def locate(self, position: int) -> str:
         """Describe where the record at a position (from 0) is, for a message. Reads the data up to there."""
         for shard in self.shards[:-1]:
-            count = sum(
-                1 for _ in islice(read_records(shard.path, shard.layout, keep_bad=True), position + 1)
-            )
+            count = sum(1 for _ in islice(self.records(shard, keep_bad=True), position + 1))
             if count > position:
-                return locate(shard.path, shard.layout, position)
+                return locate(shard.path, shard.layout, position, self.max_bytes)
             position -= count
-        return locate(self.shards[-1].path, self.shards[-1].layout, position)
+        return locate(self.shards[-1].path, self.shards[-1].layout, position, self.max_bytes)
 
 
 def find_source(name: str | Path) -> Source:
@@ -201,7 +207,7 @@ def _sorted(files: list[Path]) -> list[Path]:
 def _json(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file} cannot be read: {error}") from None
     if not isinstance(found, dict):
         raise DataError(f"{file} cannot be read: expected a JSON object")
@@ -214,6 +220,6 @@ def _spooled(name: str, stream: Any) -> Source:
     copy.flush()
     path = Path(copy.name)
     try:
-        return Source(name, (Shard(path, find_layout(path), stamp_of(path)),), copy)
+        return Source(name, (Shard(path, find_layout(path), stamp_of(path)),), spooled=copy)
     except DataError as error:
         raise DataError(str(error).replace(str(path), "standard input" if name == STDIN else name)) from None

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from samples.bounds import load_json
 from samples.fields import join_distinct
 from samples.files import Layout, layout_to_write
 from samples.formats import parse_record, turns_with_responses
@@ -218,11 +219,11 @@ def _message(turn: Turn) -> dict[str, Any]:
 def _tool_calls(text: str | None) -> list[dict[str, Any]]:
     """Return LLaMA-Factory's function call, an object of name and arguments or a list of them."""
     try:
-        found = json.loads(text or "")
+        found = load_json(text or "")
         calls = [
             (call["name"], call["arguments"]) for call in (found if isinstance(found, list) else [found])
         ]
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         raise DataError("it has a function call that is no JSON object with name and arguments") from None
     return [
         {
@@ -260,8 +261,8 @@ def _sharegpt_turn(turn: Turn) -> tuple[str, str]:
             return turn.name, turn.text or ""
         try:
             functions = [call["function"] for call in calls]
-            found = [{"name": each["name"], "arguments": json.loads(each["arguments"])} for each in functions]
-        except (ValueError, TypeError, KeyError, RecursionError):
+            found = [{"name": each["name"], "arguments": load_json(each["arguments"])} for each in functions]
+        except (ValueError, TypeError, KeyError):
             raise DataError("it has a tool call without a name, or arguments that are no JSON") from None
         return "function_call", json.dumps(found[0] if len(found) == 1 else found, ensure_ascii=False)
     if message["role"] not in _SHAREGPT:

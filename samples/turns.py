@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from samples.bounds import load_json
 from samples.fields import (
     NO_REQUEST,
     NO_RESPONSE,
@@ -107,7 +108,7 @@ def unpack(value: Any) -> tuple[list[Any], Callable[[list[Any]], Any]] | None:
             return list(value), lambda items: items
         case str() if value.lstrip()[:1] in ("[", "{"):
             try:
-                inner = unpack(json.loads(value))
+                inner = unpack(load_json(value))
             except (ValueError, RecursionError):
                 return None
             if inner is None:

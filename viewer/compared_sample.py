@@ -15,7 +15,7 @@ from viewer.compare import WAIT
 from viewer.comparison_links import ComparisonQuery, Side, Sides
 from viewer.conversation import Chip, ModeResult, exchanges, mentioning, shown_exchange
 from viewer.diff_view import Column, diff_view
-from viewer.frame import COMPARE, frame, key_links, plain_text
+from viewer.frame import COMPARE, frame, key_links, number_in, plain_text
 from viewer.search import neighbors, search_neighbors
 
 Done = Mapping[str, Any] | None
@@ -25,14 +25,15 @@ Done = Mapping[str, Any] | None
 def add(sides: Sides) -> None:
     """Add the page."""
 
-    @ui.page(f"{COMPARE}/sample/{{position}}", title="Sample compared · coevol", response_timeout=30)
-    async def pair(request: Request, position: int) -> None:
+    @ui.page(f"{COMPARE}/sample/{{at}}", title="Sample compared · coevol", response_timeout=30)
+    async def pair(request: Request, at: str) -> None:
         view = ComparisonQuery.read(sides, request.query_params)
         compared = await sides.compared(view.a, view.b).latest(WAIT)
-        found = compared.pair_at(position) if compared else None
+        position = number_in(at)
+        found = compared.pair_at(position) if compared and position is not None else None
         with frame(view.a.run, COMPARE):
-            if compared is None or found is None:
-                ui.label(f"The sample at position {position} of A has no result on both sides yet.")
+            if compared is None or found is None or position is None:
+                ui.label(f"The sample at position {at[:40]} of A has no result on both sides yet.")
                 return
             show_neighbors = await _neighbors(view, compared, position)
             here = await asyncio.to_thread(_results, view.a, position)

@@ -18,7 +18,7 @@ from reporting.comparison import (
 )
 from reporting.snapshot import state
 from viewer.background_refresh import BackgroundRefresh
-from viewer.frame import COMPARE
+from viewer.frame import COMPARE, number_in
 from viewer.run import RunPages, address
 
 CACHED = 4
@@ -95,13 +95,13 @@ class ComparisonQuery:
     @classmethod
     def read(cls, sides: Sides, query: Any) -> "ComparisonQuery":
         """Read an address; invalid values count as not given."""
-        kind, order, begin = query.get("kind"), query.get("order"), query.get("begin", "")
+        kind, order = query.get("kind"), query.get("order")
         return cls(
             *sides.chosen(query),
             kind=kind if kind in PAIR_FILTERS else "differ",
             order=order if order in PAIR_SORT_KEYS else "position",
             down="down" in query,
-            begin=int(begin) if begin.isdecimal() else 0,
+            begin=number_in(query.get("begin", "")) or 0,
             text=query.get("text", ""),
         )
 

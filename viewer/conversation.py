@@ -11,7 +11,7 @@ from ledger.ledger import Result
 from ledger.search import contains
 from nodes.decision import Round, favoured_position
 from samples.sample import Exchange, Sample
-from viewer.frame import key_links, plain_text, text
+from viewer.frame import key_links, number_in, plain_text, text
 
 
 class Chip(NamedTuple):
@@ -38,8 +38,8 @@ def exchanges(chips: Sequence[Chip], number: int) -> None:
 
 def shown_exchange(query: Any, sample: Sample, matching: Sequence[int]) -> int:
     """Return the exchange that an address asks for, or else the first that matches the filter."""
-    given = query.get("exchange", "")
-    number = int(given) - 1 if given.isdecimal() else next(iter(matching), 0)
+    given = number_in(query.get("exchange", ""))
+    number = next(iter(matching), 0) if given is None else given - 1
     return number if number in range(len(sample.exchanges)) else 0
 
 

@@ -20,6 +20,11 @@ COMPARE = "/compare"
 """The page that compares two runs, or two modes of one."""
 
 
+def number_in(given: str) -> int | None:
+    """Return the number that an address gives; None if it is none, or larger than any of a run."""
+    return int(given) if given.isdecimal() and len(given) <= 15 else None
+
+
 @contextmanager
 def frame(run: RunPages, current: str) -> Iterator[None]:
     """Show the page around its content; `current` is the path of the page in the bar."""

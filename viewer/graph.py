@@ -7,7 +7,7 @@ from nicegui import ui
 
 from reporting.graph_counts import graph_counts
 from reporting.graph_svg import graph_svg
-from viewer.frame import frame
+from viewer.frame import frame, number_in
 from viewer.run import RunPages
 
 
@@ -19,8 +19,8 @@ def add(run: RunPages) -> None:
         wanted, position = request.query_params.get("mode"), request.query_params.get("sample", "")
         mode = wanted if wanted in run.modes else run.modes[-1]
         sample_id = None
-        if position.isdecimal():
-            found = await asyncio.to_thread(run.ledger.samples_at, [int(position)])
+        if (at := number_in(position)) is not None:
+            found = await asyncio.to_thread(run.ledger.samples_at, [at])
             if found and mode in found[0][1]:
                 sample_id = found[0][0].id
         counts = await asyncio.to_thread(graph_counts, run.ledger, mode, lazy=run.lazy, sample=sample_id)

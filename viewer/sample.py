@@ -23,7 +23,7 @@ from viewer import conversation
 from viewer.conversation import Chip, ModeResult, contradicts, exchanges, matching_exchanges, shown_exchange
 from viewer.decision import Panel
 from viewer.diff_view import Column, diff_view
-from viewer.frame import frame, key_links, plain_text, text
+from viewer.frame import frame, key_links, number_in, plain_text, text
 from viewer.run import RunPages
 from viewer.samples import SamplesQuery
 from viewer.search import neighbors, search_neighbors
@@ -32,13 +32,14 @@ from viewer.search import neighbors, search_neighbors
 def add(run: RunPages) -> None:
     """Add the page."""
 
-    @ui.page(run.address("/sample/{position}"), title=f"Sample · {run.name}", response_timeout=30)
-    async def sample(request: Request, position: int) -> None:
+    @ui.page(run.address("/sample/{at}"), title=f"Sample · {run.name}", response_timeout=30)
+    async def sample(request: Request, at: str) -> None:
         view = SamplesQuery.read(run, request.query_params)
-        found = await asyncio.to_thread(run.ledger.samples_at, [position])
+        position = number_in(at)
+        found = [] if position is None else await asyncio.to_thread(run.ledger.samples_at, [position])
         with frame(run, "/samples"):
-            if not found:
-                ui.label(f"There is no result for the sample at position {position} yet.")
+            if position is None or not found:
+                ui.label(f"There is no result for the sample at position {at[:40]} yet.")
                 return
             sample, by_mode = found[0]
             mode = request.query_params.get("of", "")

@@ -18,7 +18,7 @@ from reporting import html_tags
 from reporting.labels import DECISION_FILTERS, failure_label
 from reporting.snapshot import state
 from samples.sample import Sample
-from viewer.frame import choice, frame, page_links
+from viewer.frame import choice, frame, number_in, page_links
 from viewer.run import RunPages
 from viewer.search import first_hits, search_field, search_results
 
@@ -50,7 +50,6 @@ class SamplesQuery:
     def read(cls, run: RunPages, query: Any) -> "SamplesQuery":
         """Read an address; invalid values count as not given."""
         order = query.get("order")
-        accepted, begin = query.get("accepted", ""), query.get("begin", "")
         decided = query.get("decided")
         return cls(
             run,
@@ -58,7 +57,7 @@ class SamplesQuery:
                 mode=query.get("mode", ""),
                 status=query.get("status", ""),
                 reason=query.get("reason", ""),
-                accepted=int(accepted) if accepted.isdecimal() else None,
+                accepted=number_in(query.get("accepted", "")),
                 contradict="contradict" in query,
                 grew="grew" in query,
                 decided=decided if decided in FILTERS else "",
@@ -66,7 +65,7 @@ class SamplesQuery:
             ),
             order=order if order in browse.SORT_KEYS else "position",
             down="down" in query,
-            begin=int(begin) if begin.isdecimal() else 0,
+            begin=number_in(query.get("begin", "")) or 0,
         )
 
     def values(self) -> dict[str, object]:

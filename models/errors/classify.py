@@ -55,6 +55,7 @@ from models.errors.kinds import (
 )
 from models.errors.parameters import parameter_advice, refused_fields
 from models.settings import CALLS_PATH, KEY_NAMES, Endpoint, Role, address, shown_address
+from samples.bounds import nested_too_deeply
 
 MAX_WAIT = 86_400.0
 """Seconds. A server that asks for a longer wait than a day stops the run: it is not asked before then."""
@@ -79,7 +80,7 @@ def classify(
         )
     if isinstance(error, openai.APIStatusError | BadResponse):
         return _from_response(error, where, endpoint, has_replied=has_replied, key=key)
-    if isinstance(error, openai.APIConnectionError | httpx2.TransportError | aiohttp.ClientError | OSError):
+    if isinstance(error, openai.APIConnectionError | httpx2.RequestError | aiohttp.ClientError | OSError):
         return _from_connection(error, where + proxy, endpoint)
     if isinstance(error, ContextOverflowError):
         return _failure(TOO_LONG, f"{where} refused the prompt", endpoint, _one_line(str(error)))
@@ -185,7 +186,8 @@ def _from_response(
     key: str | None,
 ) -> Failure:
     headers = error.headers if isinstance(error, BadResponse) else error.response.headers
-    body, defect = _error_in(error.body), error.defect if isinstance(error, BadResponse) else ""
+    body = None if nested_too_deeply(error.body) else _error_in(error.body)
+    defect = error.defect if isinstance(error, BadResponse) else ""
     code, message = _code_and_message(body, getattr(error, "message", ""))
     if 300 <= error.status_code < 400:
         return _redirected(error.status_code, headers, where, endpoint)
@@ -320,7 +322,7 @@ def _code_and_message(body: Any, otherwise: str) -> tuple[str, str]:
         message = _validation_errors(message) or message
         message = message if isinstance(message, str) else json.dumps(body, ensure_ascii=False)
         # vLLM repeats the status as its code.
-        return "" if isinstance(code, dict | list) else str(code), _one_line(message)
+        return "" if isinstance(code, dict | list) else str(code)[:_LONGEST_CODE], _one_line(message)
     return "", _one_line(str(body or otherwise))
 
 
@@ -338,6 +340,10 @@ def _validation_errors(details: Any) -> str:
     return "; ".join(found)
 
 
+_LONGEST_CODE = 100
+_READ_CHARS = 100_000
+"""Of an error's message."""
+
 _PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|title|center|h1|\?xml)\b", re.IGNORECASE)
 _MARKUP = re.compile(
     r"<!--.*?(?:-->|$)|<(script|style)\b.*?(?:</\1>|$)|<[^>]*(?:>|$)", re.IGNORECASE | re.DOTALL
@@ -346,6 +352,7 @@ _MARKUP = re.compile(
 
 def _one_line(message: str) -> str:
     """Return a provider's message on one line; of an HTML page its text."""
+    message = message[:_READ_CHARS]
     if _PAGE.match(message):
         message = html.unescape(_MARKUP.sub(" ", message))
     return " ".join(message.split())

@@ -116,6 +116,8 @@ UNSENDABLE = FailureKind(
     "abandon call", "cannot be sent", "Check the key in {key} and the fields of --extra-body."
 )
 INTERNAL_ERROR = FailureKind("abandon call", "mistake of the program")
+UNWRITABLE = FailureKind("abandon call", "cannot be recorded")
+"""What the call or its sample holds cannot be written to the ledger."""
 ABANDONED = FailureKind("abandon call", "given up")
 """Still in flight when the run was asked to stop at once; it may be billed."""
 

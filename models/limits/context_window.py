@@ -16,6 +16,7 @@ import httpx2
 from models.call import Call, Message
 from models.errors.kinds import TOO_LONG, Failure
 from models.limits.shortening import MIN_CHARS, shorten_longest
+from models.providers.http_client import NO_RESPONSE, json_in
 from models.providers.reply_forms import FormServer
 from models.settings import Endpoint, ModelSettings, address, server_address
 from samples.tokens import estimate_tokens
@@ -187,7 +188,7 @@ async def model_card(endpoint: Endpoint, key: str, client: httpx2.AsyncClient) -
         length = model.get("max_model_len") or model.get("context_length")
         if not length and isinstance(meta, dict):
             length = meta.get("n_ctx")  # llama.cpp: of one slot
-        return ModelCard(int(length) if length else None, server)
+        return ModelCard(int(length) if length and int(length) > 0 else None, server)
     except (ValueError, TypeError, OverflowError):
         return ModelCard(None, server)
 
@@ -200,6 +201,6 @@ async def _query(client: httpx2.AsyncClient, method: str, url: str, key: str, **
     try:
         headers = {"Authorization": f"Bearer {key}"}
         answer = await client.request(method, url, headers=headers, timeout=QUERY_TIMEOUT, **given)
-        return answer.json() if answer.is_success else None
-    except (httpx2.HTTPError, OSError, ValueError):
+        return json_in(answer) if answer.is_success else None
+    except (*NO_RESPONSE, ValueError):
         return None

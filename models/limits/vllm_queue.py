@@ -29,11 +29,12 @@ By time alone it cannot see a queue that was there before the run, or one shorte
 import asyncio
 import re
 from collections import deque
-from math import inf
+from math import inf, isfinite
 
 import httpx2
 
 from models.limits.rate_limiter import RateLimiter
+from models.providers.http_client import NO_RESPONSE
 from models.settings import Endpoint, server_address
 
 POLL_TIMEOUT = 5.0
@@ -122,7 +123,7 @@ class VllmQueueControl:
         """Return the requests the server works on and those that wait; None where it does not report them."""
         try:
             page = await self._client.get(self._url, headers=self._headers, timeout=POLL_TIMEOUT)
-        except (httpx2.HTTPError, OSError):
+        except NO_RESPONSE:
             return None
         # Each engine of a server has a line of its own.
         found = _GAUGE.findall(page.text) if page.is_success else []
@@ -132,7 +133,7 @@ class VllmQueueControl:
             sum(float(number) for name, number in found if name == wanted)
             for wanted in ("running", "waiting")
         )
-        return running, waiting
+        return (running, waiting) if isfinite(running + waiting) else None
 
     def _adjust(self, running: float, waiting: float) -> None:
         self._queues.append(waiting)

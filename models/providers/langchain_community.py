@@ -7,8 +7,8 @@ The extra `community` installs both libraries; they are loaded only when such a 
 become one of three, which hold no URL: `BadResponse`, `UnsendableRequest` for a request that cannot be built,
 or an OSError for the connection.
 
-Not covered: Wenxin's library works in threads, at most `MAX_THREADS` at a time, and a thread ends by its own
-timeout, which counts from the last byte received.
+Not covered: Wenxin's library works in threads, at most `MAX_THREADS` at a time, and the head of a response
+has only a timeout that counts from the last byte received.
 """
 
 import asyncio
@@ -20,6 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, partial
 from importlib.util import find_spec
+from math import inf
+from time import monotonic
 from typing import Any
 
 import httpx2
@@ -30,15 +32,19 @@ from langchain_core.outputs import ChatResult
 from pydantic import Field, SecretStr
 
 from models.errors.exceptions import BadResponse, MissingExtra, UnsendableRequest
+from models.providers.http_client import LEAST_BYTES
 from models.providers.openai_chat import read_response
 from models.providers.parameters import parameters
 from models.settings import CALLS_PATH, Endpoint, ModelSettings, Provider, Role, address
+from samples.bounds import MB, load_json
 
 NEEDS: dict[Provider, tuple[str, ...]] = {
     "wenxin": ("langchain_community", "qianfan"),
     "glm-jwt": ("langchain_community", "jwt"),
 }
 """The modules that a provider's models need."""
+
+_PART_BYTES = 65_536
 
 MAX_THREADS = 256
 """Calls to Wenxin at a time; others wait."""
@@ -133,6 +139,7 @@ def _wenxin_class() -> Callable[..., BaseChatModel]:
         import qianfan.resources.http_client
         from langchain_community.chat_models.baidu_qianfan_endpoint import QianfanChatEndpoint
     import requests
+    import urllib3
     from requests.adapters import HTTPAdapter
 
     # It logs whole requests, with the token in their URL, and logging that is set up later may enable it.
@@ -143,12 +150,39 @@ def _wenxin_class() -> Callable[..., BaseChatModel]:
 
     threads = ThreadPoolExecutor(MAX_THREADS, "wenxin")
 
+    class BoundedAdapter(HTTPAdapter):
+        """Reads no more of a response than a reply can take, and no longer than a call may."""
+
+        def send(self, *given: Any, **more: Any) -> requests.Response:
+            response = super().send(*given, **{**more, "stream": True})
+            timeout = more["timeout"]
+            until = monotonic() + (timeout[1] if isinstance(timeout, tuple) else timeout or inf)
+            content = bytearray()
+            try:
+                while part := response.raw.read1(_PART_BYTES, decode_content=True):
+                    content += part
+                    if len(content) > LEAST_BYTES:
+                        raise BadResponse(200, "", defect=f"more than {LEAST_BYTES // MB} MB")
+                    if monotonic() > until:
+                        raise requests.exceptions.ReadTimeout
+                # As if `requests` itself had read it.
+                response._content, response._content_consumed = bytes(content), True
+            except urllib3.exceptions.DecodeError as error:
+                raise BadResponse(200, "", defect=f"broken compression: {error}") from error
+            except urllib3.exceptions.ReadTimeoutError as error:
+                raise requests.exceptions.ReadTimeout from error
+            except urllib3.exceptions.HTTPError as error:
+                raise requests.exceptions.ChunkedEncodingError(str(error)) from error
+            finally:
+                response.close()
+            return response
+
     class Wenxin(QianfanChatEndpoint):
         """Wenxin V1, in threads."""
 
         def model_post_init(self, context: Any, /) -> None:
             """Let every thread keep its connection."""
-            adapter = HTTPAdapter(pool_connections=2, pool_maxsize=MAX_THREADS)
+            adapter = BoundedAdapter(pool_connections=2, pool_maxsize=MAX_THREADS)
             session = self.client._real._client._client._session
             session.mount("http://", adapter)
             session.mount("https://", adapter)
@@ -276,7 +310,7 @@ def _glm_class() -> Callable[..., BaseChatModel]:
             answer = await self.http_client.send(request)
             if not answer.is_success:
                 try:
-                    refusal = answer.json()
+                    refusal = load_json(answer.text)
                 except ValueError:
                     refusal = answer.text
                 raise BadResponse(answer.status_code, refusal, dict(answer.headers))

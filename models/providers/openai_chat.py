@@ -75,6 +75,8 @@ class ChatCompletions(ChatOpenAI):
         except openai.APIError as error:
             _handle_openai_api_error(error)
             raise
+        except RecursionError as error:  # of the SDK, which writes a refusal's body into its message
+            raise BadResponse(200, "", defect="a response nested too deeply") from error
         except (ValueError, TypeError) as error:
             # Everything that happens after the request is built raises an error of the SDK's.
             raise UnsendableRequest(str(error)) from error
@@ -160,9 +162,13 @@ def usage(body: Any) -> UsageMetadata | None:
     return used
 
 
+_MOST_TOKENS = 10**12
+
+
 def _count(value: Any) -> int | None:
     try:
-        return max(0, int(float(value))) if not isinstance(value, bool) else None
+        count = max(0, int(float(value))) if not isinstance(value, bool) else None
+        return count if count is None or count <= _MOST_TOKENS else None
     except (ValueError, TypeError, OverflowError):
         return None
 

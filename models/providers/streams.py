@@ -7,15 +7,13 @@ The format of events is that of https://html.spec.whatwg.org/multipage/server-se
 leniently: servers forget the blank line between events.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import httpx2
 
-MAX_BYTES = 32_000_000
-"""The longest stream that is read, in bytes on the wire: hundreds of times what a long reply takes."""
+from samples.bounds import load_json
 
 DONE = "[DONE]"
 """What ends a stream."""
@@ -37,23 +35,18 @@ async def read_stream(response: httpx2.Response) -> str:
     """Return the text of a response that is not read yet, up to its last event. Closes it.
 
     Raises:
-        StreamCut: it is longer than `MAX_BYTES`.
-        httpx2.RequestError: the connection broke off.
+        httpx2.RequestError: the connection broke off, or the response is too large.
     """
-    parts: list[bytes] = []
-    size, end = 0, b""
+    parts, end = bytearray(), b""
     try:
         async for part in response.aiter_bytes():
-            parts.append(part)
-            size += len(part)
-            if size > MAX_BYTES:
-                raise StreamCut(f"the stream is longer than {MAX_BYTES // 1_000_000} MB")
+            parts += part
             end = (end + part)[-32:]
             if _END.search(end):  # some servers leave the connection open
                 break
     finally:
         await response.aclose()
-    return b"".join(parts).decode("utf-8", "replace")
+    return parts.decode("utf-8", "replace")
 
 
 def read_body(text: str) -> Any:
@@ -67,15 +60,13 @@ def read_body(text: str) -> Any:
     """
     text = text.removeprefix("\ufeff")
     try:
-        return json.loads(text)
-    except RecursionError:
-        raise ValueError("JSON that is nested too deeply") from None
+        return load_json(text)
     except ValueError:
         lines = _LINE_END.split(text)
         if any(line.startswith("data:") for line in lines):
             return _assembled(lines)
         if any(line.startswith(":") for line in lines):  # comments, then JSON
-            return json.loads("\n".join(line for line in lines if not line.startswith(":")))
+            return load_json("\n".join(line for line in lines if not line.startswith(":")))
         raise
 
 
@@ -99,15 +90,15 @@ def _data(lines: list[str]) -> Iterator[Any]:
         return
     if len(lines) > 1:
         try:
-            yield json.loads("\n".join(lines))
+            yield load_json("\n".join(lines))
             return
-        except (ValueError, RecursionError):
+        except ValueError:
             pass
     # One event each, without the blank lines between them.
     for line in lines:
         try:
-            yield DONE if line.strip() == DONE else json.loads(line)
-        except (ValueError, RecursionError):
+            yield DONE if line.strip() == DONE else load_json(line)
+        except ValueError:
             yield None
 
 
@@ -131,13 +122,15 @@ def _assembled(lines: list[str]) -> Any:
         usage = chunk.get("usage") or first.get("usage") or usage  # Moonshot has it in the choice
         if error := chunk.get("error") or first.get("error"):
             return {"error": error, "usage": usage}
-        completion = {**chunk, **completion}
+        for field, value in chunk.items():
+            completion.setdefault(field, value)
         if first:
             message.add(first["delta"] if "delta" in first else first.get("message"))
             reason = first.get("finish_reason")
             if reason in ("", "null", None):
                 reason = choice.get("finish_reason")
-            choice = {**choice, **first, "finish_reason": reason}
+            choice |= first
+            choice["finish_reason"] = reason
     if not choice:
         # Some servers put an error into the body itself.
         return last if isinstance(last, dict) else {}

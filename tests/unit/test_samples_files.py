@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from samples import json_files
 from samples.array_files import array_records
+from samples.bounds import MAX_DEPTH
 from samples.fields import raw_text
 from samples.files import (
     find_layout,
@@ -265,7 +266,7 @@ ONE_PER_LINE = "expected one JSON object per line"
         ),
         (
             b'{"a": ' + b"[" * 100_000 + b"\n",
-            f", line 1 (record 1): the record is nested too deeply; {ONE_PER_LINE}",
+            f", line 1 (record 1): the record is nested more than 40 levels deep; {ONE_PER_LINE}",
         ),
         # arrays
         (b'[{"a": 1},\n"text"]', ", line 2 (record 2): expected an object, found a string"),
@@ -297,7 +298,7 @@ ONE_PER_LINE = "expected one JSON object per line"
             b'[{"a": "\xe4\xbd',
             ", line 1: expected UTF-8, found byte 0xe4 at file offset 8",
         ),
-        (b"[" + b'{"a":' * 100_000, ", line 1 (record 1): the record is nested too deeply"),
+        (b"[" + b'{"a":' * 100_000, ", line 1 (record 1): the record is nested more than 40 levels deep"),
         (b'[{"a": ' + b"9" * 5000 + b"}]", ", line 1 (record 1): invalid JSON: Exceeds the limit"),
         # Parquet
         (b"PAR1 and nothing more", ": broken Parquet file (at the beginning): "),
@@ -338,14 +339,11 @@ def test_a_name_that_the_system_refuses_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("opening", ["", "["])
-def test_a_record_without_end_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opening: str
-) -> None:
-    monkeypatch.setattr(json_files, "MAX_RECORD_BYTES", 2_000_000)
+def test_a_record_without_end_is_refused(tmp_path: Path, opening: str) -> None:
     path = tmp_path / "data.json"
     path.write_text(opening + '{"a": "' + "x" * 6_000_000 + '"}')
-    with pytest.raises(DataError, match=r"line 1 \(record 1\): the record is larger than"):
-        read(path)
+    with pytest.raises(DataError, match=r"line 1 \(record 1\): the record is larger than 2 MB \(--max-rec"):
+        list(records(path, find_layout(path), max_bytes=2_000_000))
 
 
 @pytest.mark.parametrize("ending", [".json", ".jsonl", ".parquet"])
@@ -428,8 +426,12 @@ def test_parquet_refuses_what_is_nested_too_deeply(tmp_path: Path) -> None:
         deep = [deep]
     with pytest.raises(DataError, match=r"write JSON lines \(\.jsonl\) instead"):
         write_records(tmp_path / "data.parquet", [{"a": deep}])
-    write_records(tmp_path / "data.jsonl", [{"a": deep}])
-    assert read(tmp_path / "data.jsonl") == [{"a": deep}]
+    deep_type = pa.string()
+    for _ in range(MAX_DEPTH):
+        deep_type = pa.struct([("a", deep_type)])
+    pq.write_table(pa.table({"a": pa.array([None], deep_type)}), tmp_path / "data.parquet")
+    with pytest.raises(DataError, match=r'the column "a" is nested more than 40 levels deep$'):
+        read(tmp_path / "data.parquet")
 
 
 def test_what_json_does_not_know_is_written_as_text(tmp_path: Path) -> None:

@@ -1,0 +1,62 @@
+"""The bounds on what comes from outside: how deep it may be nested, how large a record may be, how far a file
+may unfold.
+
+Every value of a data set, a reply or a request passes `nested_too_deeply` where it comes in, so that nothing
+later has to expect one that it cannot convert.
+"""
+
+import json
+from typing import Any
+
+MAX_DEPTH = 40
+"""Levels of lists and objects, the record's own included. Of all that converts such values, a Parquet file
+takes the fewest (50 of lists); LangGraph and orjson take 254, Python's recursion about 490."""
+
+TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
+
+MAX_RECORD_MB = 16
+"""The default of `--max-record-size`. A record takes up to 30 times as much memory as its text."""
+
+MB = 1_000_000
+
+UNFOLDED_MB, UNFOLDED_TIMES = 256, 200
+"""A file may hold so much, and beyond that so many times its size; compressed texts hold 3 to 30 times
+theirs."""
+
+
+def nested_too_deeply(value: Any) -> bool:
+    """Return whether a JSON value has more than `MAX_DEPTH` levels. It is not walked recursively."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        # Most values are texts.
+        containers = [each for each in level if type(each) is dict or type(each) is list]
+        if not containers:
+            return False
+        level = [inner for each in containers for inner in (each.values() if type(each) is dict else each)]
+    return True
+
+
+def load_json(text: str) -> Any:
+    """Decode JSON that comes within a text. Raises ValueError if it is none, or nested too deeply."""
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
+    if nested_too_deeply(value):
+        raise ValueError(TOO_DEEP)
+    return value
+
+
+def too_large(limit: int) -> str:
+    """Say that a record has more bytes than the limit."""
+    return f"the record is larger than {limit / MB:g} MB (--max-record-size)"
+
+
+def unfolds_too_far(size: int, unfolded: int) -> str | None:
+    """Return why a file of this size is not read on once it had so many bytes; None if it is."""
+    if unfolded <= max(UNFOLDED_MB * MB, UNFOLDED_TIMES * size):
+        return None
+    return (
+        f"it unfolds to more than {UNFOLDED_TIMES} times its size ({unfolded // MB:,} MB so far); "
+        "if that is meant, give it uncompressed, as JSON lines"
+    )

@@ -1,0 +1,149 @@
+"""Records that are too large, and files that unfold too far, are refused with their position."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from samples import bounds
+from samples.reader import open_data
+from samples.sample import DataError
+
+SMALL = {"instruction": "Say hi.", "output": "Hi."}
+LARGE = {"instruction": "Say hi.", "output": "x" * 1_000_001}
+
+
+def arrow(path: Path, rows: list[dict[str, Any]]) -> None:
+    table = pa.Table.from_pylist(rows)
+    with pa.ipc.new_file(path, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as file:
+        file.write_table(table)
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    match path.name.partition(".")[2]:
+        case "json":
+            path.write_text(json.dumps(rows))
+        case "jsonl":
+            path.write_text(lines)
+        case "jsonl.gz":
+            path.write_bytes(gzip.compress(lines.encode()))
+        case "csv":
+            path.write_text(
+                "instruction,output\n"
+                + "".join(f'"{row["instruction"]}","{row["output"]}"\n' for row in rows)
+            )
+        case "parquet":
+            pq.write_table(pa.Table.from_pylist(rows), path)
+        case "arrow":
+            arrow(path, rows)
+
+
+@pytest.mark.parametrize("skip_bad", [False, True])
+@pytest.mark.parametrize(
+    ("ending", "place"),
+    [
+        ("json", ", line 1 (record 3): "),
+        ("jsonl", ", line 3 (record 3): "),
+        ("jsonl.gz", ", line 3 (record 3): "),
+        ("csv", ", line 4 (record 3): "),
+        ("parquet", ", row 3: "),
+        ("arrow", ", row 3: "),
+    ],
+)
+def test_a_record_that_is_too_large_is_refused(
+    tmp_path: Path, ending: str, place: str, skip_bad: bool
+) -> None:
+    path = tmp_path / f"data.{ending}"
+    write(path, [SMALL, SMALL, LARGE, SMALL])
+    with pytest.raises(DataError) as refused:
+        open_data(path, skip_bad=skip_bad, max_record_size=1).check()
+    assert str(refused.value) == f"{path}{place}the record is larger than 1 MB (--max-record-size)"
+    assert open_data(path, max_record_size=2).check().count == 4
+
+
+def test_a_text_stored_once_is_refused_where_it_unfolds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "UNFOLDED_MB", 8)
+    path = tmp_path / "data.parquet"
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 20_000, pa.int32()), pa.array(["x" * 500_000]))
+    messages = pa.array(
+        [[{"role": "user", "content": "a"}, {"role": "assistant", "content": "x" * 500_000}]] * 30
+    )
+    pq.write_table(pa.table({"instruction": ["a"] * 20_000, "output": texts}), path, compression="zstd")
+    assert path.stat().st_size < 4000
+    with pytest.raises(DataError, match=r"row \d+: it unfolds to more than 200 times its size"):
+        open_data(path).check()
+    pq.write_table(pa.table({"messages": messages}), path, compression="zstd")
+    with pytest.raises(DataError, match=r"row \d+: it unfolds to more than 200 times its size"):
+        open_data(path).check()
+
+
+@pytest.mark.parametrize("content", [b"\n", json.dumps(SMALL).encode() + b"\n", b" "])
+def test_a_compressed_file_is_refused_where_it_unfolds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    monkeypatch.setattr(bounds, "UNFOLDED_MB", 1)
+    path = tmp_path / "data.jsonl.gz"
+    path.write_bytes(
+        gzip.compress(json.dumps(SMALL).encode() + b"\n" + content * (4_000_000 // len(content)))
+    )
+    with pytest.raises(DataError, match=r"it unfolds to more than 200 times its size|is larger than 2 MB"):
+        open_data(path, max_record_size=2).check()
+
+
+def test_an_arrow_file_that_claims_more_than_it_has_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data.arrow"
+    table = pa.table({"instruction": ["a"], "output": ["b"]})
+    with pa.ipc.new_stream(path, table.schema) as file:
+        file.write_table(table)
+    content = bytearray(path.read_bytes())
+    content[4:8] = (2**31 - 256).to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="broken Arrow file"):
+        open_data(path)
+
+
+@pytest.mark.parametrize("ending", ["json", "jsonl"])
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("[" * 40 + "]" * 40, "the record is nested more than 40 levels deep"),
+        ("[" * 100_000 + "]" * 100_000, "the record is nested more than 40 levels deep"),
+        ('{"a": "]"' + ', "b": {"c": 1' * 2000 + "}" * 2001, "the record is nested more than 40 levels deep"),
+        ("9" * 5000, "invalid JSON: Exceeds the limit (4300 digits)"),
+        ("1e400", "invalid JSON: the number 1e400 is too large"),
+    ],
+)
+def test_a_record_that_no_one_can_convert_is_refused_or_passed_over(
+    tmp_path: Path, ending: str, value: str, why: str
+) -> None:
+    path = tmp_path / f"data.{ending}"
+    bad = f'{{"instruction": "a", "output": "b", "meta": {value}}}'
+    lines = [json.dumps(SMALL), bad, json.dumps(SMALL)]
+    path.write_text("\n".join(lines) if ending == "jsonl" else "[" + ",\n".join(lines) + "]")
+    with pytest.raises(DataError) as refused:
+        open_data(path).check()
+    assert str(refused.value).startswith(f"{path}, line 2 (record 2): {why}")
+    samples = list(open_data(path, skip_bad=True).samples())
+    assert [bool(sample.skip) for sample in samples] == [False, True, False]
+    assert samples[1].read["__unreadable__"] == bad
+
+
+def test_forty_levels_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text('{"instruction": "a", "output": "b", "meta": ' + "[" * 39 + "]" * 39 + "}\n")
+    assert open_data(path).check().count == 1
+
+
+@pytest.mark.parametrize("value", ["x" * 1001, 10**1001])
+def test_an_id_has_an_end(tmp_path: Path, value: object) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text(json.dumps({"id": value, **SMALL}))
+    with pytest.raises(DataError, match=r'expected at most 1,000 characters in "id", found 1,00[12]'):
+        open_data(path).check()
