@@ -1,7 +1,7 @@
 """Texts of models and data sets as safe HTML.
 
 Markdown is rendered with HTML switched off, so that tags appear as text, and the output passes a sanitizer
-with a short list of tags. Pictures become links, since showing one would fetch it.
+with a short list of tags. Pictures become links, since showing one would fetch it. Formulas become MathML.
 """
 
 import re
@@ -18,6 +18,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
+from reporting import formulas
 from samples.differences import differences
 from samples.fields import as_text
 
@@ -28,7 +29,10 @@ for seconds, and comparing two of them blocks the server."""
 _TAGS = {
     *("p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "strong", "em", "s", "a", "blockquote"),
     *("ul", "ol", "li", "code", "pre", "span", "table", "thead", "tbody", "tr", "th", "td"),
+    *formulas.TAGS,
 }
+_ATTRIBUTES = {"a": {"href", "title"}, "span": {"class"}, "ol": {"start"}}
+_ATTRIBUTES |= dict.fromkeys(formulas.TAGS, formulas.ATTRIBUTES)
 _CODE: HtmlFormatter[str] = HtmlFormatter(nowrap=True)
 
 
@@ -37,7 +41,8 @@ def rendered(text: str) -> str:
     return nh3.clean(
         _MARKDOWN.render(as_text(text)),
         tags=_TAGS,
-        attributes={"a": {"href", "title"}, "span": {"class"}, "ol": {"start"}},
+        attributes=_ATTRIBUTES,
+        filter_style_properties=formulas.STYLES,
         # Texts may not use the classes of the page, only those that highlight code.
         attribute_filter=_allowed,
         set_tag_attribute_values={"a": {"target": "_blank"}}
@@ -108,3 +113,4 @@ def _allowed(tag: str, name: str, value: str) -> str | None:
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True, "highlight": _highlighted})
 _MARKDOWN.enable(["table", "strikethrough"])
 _MARKDOWN.add_render_rule("image", _picture)
+formulas.add_formulas(_MARKDOWN)

@@ -11,6 +11,7 @@ from nicegui.events import KeyEventArguments
 
 from reporting import html_text
 from reporting.theme import ROLE_COLORS
+from samples.fields import as_text
 from viewer.run import RunPages
 
 PAGES = {"/": "Overview", "/samples": "Samples", "/graph": "Graph"}
@@ -18,6 +19,10 @@ PAGES = {"/": "Overview", "/samples": "Samples", "/graph": "Graph"}
 
 COMPARE = "/compare"
 """The page that compares two runs, or two modes of one."""
+
+
+MATH_FONT = "/math-font.ttf"
+"""Browsers lay out formulas by the tables of a mathematical font; many machines have none."""
 
 
 @contextmanager
@@ -43,30 +48,60 @@ def frame(run: RunPages, current: str) -> Iterator[None]:
 
 
 def text(content: str) -> None:
-    """Show a text of the data or a model as Markdown; all of a long one is shown as it is, see `cut`."""
-    cut(ui.html(html_text.rendered(content[: html_text.MAX_CHARS]), sanitize=False).classes("text"), content)
+    """Show a text of the data or a model as Markdown, or as it is; all of a long one is shown as it is."""
+    content = as_text(content)
+
+    def toggle() -> None:
+        form = html_text.rendered if "plain" in shown.classes else html_text.plain
+        shown.classes(toggle="plain").set_content(form(content[: html_text.MAX_CHARS]))
+        raw.props(f"aria-pressed={str('plain' in shown.classes).lower()}")
+        if more:
+            more.set_visibility(True)
+
+    with ui.element("div").classes("text-box"):
+        with ui.row().classes("tools"):
+            raw = ui.button("Raw", on_click=toggle).props("flat dense no-caps aria-pressed=false")
+            raw.classes("raw").tooltip("the exact characters")
+            copy_button(content)
+        shown = ui.html(html_text.rendered(content[: html_text.MAX_CHARS]), sanitize=False).classes("text")
+        more = cut(shown, content)
 
 
 def plain_text(content: str, *, style: str = "") -> None:
     """Show a text exactly as it is."""
-    shown = ui.html(html_text.plain(content[: html_text.MAX_CHARS]), sanitize=False)
-    cut(shown.classes(f"text plain {style}"), content)
+    with ui.element("div").classes("text-box"):
+        with ui.row().classes("tools"):
+            copy_button(content)
+        shown = ui.html(html_text.plain(content[: html_text.MAX_CHARS]), sanitize=False)
+        cut(shown.classes(f"text plain {style}"), content)
 
 
-def cut(shown: ui.html, content: str) -> None:
+def copy_button(content: str) -> None:
+    """Show a button that copies a text."""
+
+    def copy() -> None:
+        ui.clipboard.write(as_text(content))
+        ui.notify("copied", timeout=1000)
+
+    ui.button("Copy", on_click=copy).props("flat dense no-caps").classes("copy")
+
+
+def cut(shown: ui.html, content: str) -> ui.button | None:
     """Set the direction of a text and, where it is cut, show a button for all of it.
 
     All of it is shown as it is, not rendered, so that the time does not depend on its content.
     """
     shown.props("dir=auto")
-    if len(content) > html_text.MAX_CHARS:
+    if len(content) <= html_text.MAX_CHARS:
+        return None
 
-        def show_all() -> None:
-            shown.classes(add="plain").set_content(html_text.plain(content))
-            button.delete()
+    def show_all() -> None:
+        shown.classes(add="plain").set_content(html_text.plain(content))
+        button.set_visibility(False)
 
-        button = ui.button(f"Show all {len(content):,} characters", on_click=show_all)
-        button.props("flat dense no-caps")
+    button = ui.button(f"Show all {len(content):,} characters", on_click=show_all)
+    button.props("flat dense no-caps").classes("show-all")
+    return button
 
 
 def choice(name: str, options: Mapping[Any, str], value: Any, chosen: Callable[[Any], None]) -> None:
@@ -126,6 +161,7 @@ def tile(value: str, name: str, hint: str = "") -> None:
 
 _STYLES = "\n".join(
     [
+        f'@font-face {{ font-family: "Formulas"; src: url("{MATH_FONT}"); }}',
         files("reporting").joinpath("style.css").read_text(encoding="utf-8"),
         *(f".{role} {{ --role: {color}; }}" for role, color in ROLE_COLORS.items()),
         html_text.code_styles("friendly", ".text pre"),
