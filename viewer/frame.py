@@ -30,7 +30,9 @@ def frame(run: RunPages, current: str) -> Iterator[None]:
     """Show the page around its content; `current` is the path of the page in the bar."""
     ui.add_css(_STYLES)
     ui.colors(primary="#2f7fd1")
-    with ui.header().classes("bar items-center"):
+    keys({"?": _show_keys})
+    # It scrolls away, since what a reviewer needs stays in its place.
+    with ui.header(fixed=False).classes("bar items-center"):
         ui.label("coevol").classes("brand")
         for path, name in PAGES.items():
             ui.link(name, run.address(path)).classes("here" if path == current else "")
@@ -43,8 +45,37 @@ def frame(run: RunPages, current: str) -> Iterator[None]:
             # The same page of the other run, except where both are on the page.
             here = current != COMPARE and prefix == run.prefix
             ui.link(name, prefix + (current if current in PAGES else "/")).classes("here" if here else "")
+        ui.button("?", on_click=_show_keys).props('flat dense aria-label="Keys"').classes("show-keys")
     with ui.column().classes("page"):
         yield
+
+
+KEYS = {
+    "?": "the keys",
+    "j, →": "next sample",
+    "k, ←": "previous sample",
+    "u": "back to the table",
+    "n": "next exchange of a conversation",
+    "p": "previous exchange",
+    "a": "accept the result",
+    "r": "reject it: keep the original",
+    "e": "edit it, or go on with a draft",
+    "z": "take the decision back",
+    "g": "after a decision, go on to the next undecided result, or no longer",
+    "Ctrl+Enter": "save what is edited",
+    "Esc": "close what is edited; it is kept as a draft",
+}
+"""What keys do; all but the first on the page of a sample."""
+
+
+def _show_keys() -> None:
+    with ui.dialog(value=True) as dialog, ui.card().classes("keys"):
+        ui.label("Keys").classes("text-lg font-semibold")
+        rows = "".join(f"<tr><td><kbd>{key}</kbd></td><td>{what}</td></tr>" for key, what in KEYS.items())
+        ui.html(f"<table class=data>{rows}</table>", sanitize=False)
+        ui.label("They do nothing while a field has the focus.").classes("faint small")
+        ui.button("Close", on_click=dialog.close).props("flat dense no-caps autofocus").classes("self-end")
+    dialog.on("hide", dialog.delete)
 
 
 def text(content: str) -> None:

@@ -1,4 +1,4 @@
-"""The runs that the pages show."""
+"""The runs that the pages show, and what a reviewer has not saved yet."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +11,32 @@ PREFIXES = ("", "/other")
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """What was written about the result of an exchange and is not saved."""
+
+    text: str | None
+    """The response as edited; None if it is not."""
+    note: str
+
+
+@dataclass(slots=True)
+class Review:
+    """What pages remember until `coevol view` ends: it serves one person."""
+
+    drafts: dict[tuple[int, str, int], Draft] = field(default_factory=dict)
+    """By position, mode and exchange."""
+    goes_on: bool = False
+    """Whether a decision leads to the next undecided result."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunPages(Run):
     """A run and where its pages are."""
 
     prefix: str = PREFIXES[0]
     shown: Mapping[str, str] = field(default_factory=dict)
     """The names of both runs and where their pages begin; empty where there is only one."""
+    review: Review = field(default_factory=Review)
 
     @property
     def is_compared(self) -> bool:

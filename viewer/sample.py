@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,9 @@ from viewer.frame import frame, key_links, plain_text, text
 from viewer.run import RunPages
 from viewer.samples import SamplesQuery
 from viewer.search import neighbors, search_neighbors
+
+SEARCH = 5.0
+"""Seconds that a search for the next undecided sample may take."""
 
 
 def add(run: RunPages) -> None:
@@ -147,9 +151,34 @@ def _body(
         return
     debate = transcript(calls, done, result.mode)
     drafts = _drafts(exchange, done, debate, clean=view.run.manifest["settings"].get("clean", True))
-    panel = Panel(view.run, sample.position, result, done, decision, set(drafts.values()))
+    next_undecided = partial(_next_undecided, view, sample, result, number)
+    panel = Panel(view.run, sample.position, result, done, decision, set(drafts.values()), next_undecided)
     _responses(exchange.response, done)
     _rounds(done, debate, drafts, panel)
+
+
+async def _next_undecided(view: SamplesQuery, sample: Sample, result: Result, number: int) -> str:
+    """Return the link to the next undecided exchange or sample of the table, from its end also to the first;
+    empty if there is none."""
+    ledger, key = view.run.ledger, (sample.position, result.mode)
+    wanted = replace(view.wanted, decided="some")
+    decided = (await asyncio.to_thread(load_decisions, ledger, [sample.position])).get(key, {})
+    for done in result.outcome:
+        if done["exchange"] > number and not (
+            done["exchange"] in decided and decided[done["exchange"]].stands
+        ):
+            return view.sample_link(key, exchange=done["exchange"] + 1)
+    if wanted.text:
+        search = browse.search(ledger, wanted, view.order, down=view.down, key=key)
+        hits = await asyncio.to_thread(search.find, 1, SEARCH)
+        return view.sample_link(hits[0].key) if hits else ""
+    _, found = await asyncio.to_thread(browse.adjacent, ledger, wanted, view.order, down=view.down, key=key)
+    if found is None:
+        first = await asyncio.to_thread(
+            browse.page, ledger, wanted, view.order, down=view.down, begin=0, size=1
+        )
+        found = first.found[0].key if first.found else None
+    return "" if found is None else view.sample_link(found)
 
 
 def _drafts(

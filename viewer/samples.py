@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from html import escape
 from typing import Any, get_args
 
@@ -157,19 +157,22 @@ async def _rows(view: SamplesQuery) -> Callable[[], None]:
         )
     page = await asyncio.to_thread(browse.page, ledger, wanted, order, down=view.down, begin=begin, size=SIZE)
     decided = await asyncio.to_thread(_decisions, view, page.found)
-    return lambda: _page(view, page, decided)
+    left = await asyncio.to_thread(browse.count, ledger, replace(wanted, decided="some"))
+    return lambda: _page(view, page, decided, left)
 
 
 def _decisions(view: SamplesQuery, found: Sequence[ResultRow]) -> Decisions:
     return load_decisions(view.run.ledger, {hit.sample.position for hit in found})
 
 
-def _page(view: SamplesQuery, page: browse.ResultsPage, decided: Decisions) -> None:
+def _page(view: SamplesQuery, page: browse.ResultsPage, decided: Decisions, left: int) -> None:
     where = f"{page.begin + 1:,} to {page.end:,} of {page.total:,}"
     if not page.found:
         where = "no results yet" if view == SamplesQuery(view.run, Filter()) else "nothing matches"
     with ui.row().classes("gap-3 faint small"):
         ui.label(where).classes("where")
+        if page.found:
+            ui.link(f"{left:,} left undecided", view.link(decided="some")).classes("undecided")
         _more_since(view, page.total)
     if page.found:
         ui.html(_table(view, page.found, decided), sanitize=False).classes("w-full overflow-x-auto")
@@ -213,7 +216,7 @@ def _row(view: SamplesQuery, found: ResultRow, decided: Mapping[int, Decision]) 
     return (
         f'<tr><td class=id><a href="{link}">{escape(sample.id)}</a></td><td>{escape(result.mode or "–")}</td>'
         f'<td class=excerpt dir=auto><a href="{link}">{escape(excerpt(sample))}</a></td>'
-        f"<td>{html_tags.sample_outcome(result)}{_decision_tags(decided)}</td>"
+        f"<td>{html_tags.sample_outcome(result)}{_decision_tags(decided)}{_draft_tag(view, found.key)}</td>"
         f"<td class=number>{result.exchanges or '–'}</td>"
         f"<td class=number>{tokens}</td><td class=number>{growth}</td></tr>"
     )
@@ -225,6 +228,13 @@ def _decision_tags(decided: Mapping[int, Decision]) -> str:
         f' <span class="tag user {kind}">✓ {DECISION_FILTERS[kind]}{f" {number}×" * (number > 1)}</span>'
         for kind, number in kinds.items()
     )
+
+
+def _draft_tag(view: SamplesQuery, key: browse.ResultKey) -> str:
+    written = any(
+        place[:2] == key and draft.text is not None for place, draft in view.run.review.drafts.items()
+    )
+    return ' <span class="tag user">draft not saved</span>' if written else ""
 
 
 def excerpt(sample: Sample) -> str:
