@@ -19,7 +19,7 @@ from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
 from reporting import formulas
-from samples.differences import differences
+from samples.differences import Change, differences
 from samples.fields import as_text
 
 MAX_CHARS = 20_000
@@ -58,13 +58,40 @@ def plain(text: str) -> str:
     return _with_code(text, [(text, "")])
 
 
-def marked(old: str, new: str) -> tuple[str, str]:
-    """Return both texts as HTML, with the words marked that only one of them has (`<del>` and `<ins>`)."""
+UNFOLDED = 300
+"""Characters around a difference that stay in sight where long unchanged parts are folded."""
+
+
+def marked(old: str, new: str, *, fold: bool = False) -> tuple[str, str]:
+    """Return both texts as HTML, with the words marked that only one of them has (`<del>` and `<ins>`).
+
+    With `fold`, the inner parts of long unchanged stretches are folded (`<details>`).
+    """
     old, new = as_text(old), as_text(new)
     changes = differences(old, new)
+    if fold and len(changes) > 1:
+        same = [_folded(changes, index) for index in range(len(changes))]
+        left = [p for c, parts in zip(changes, same, strict=True) for p in parts or [(c.old, "del")]]
+        right = [p for c, parts in zip(changes, same, strict=True) for p in parts or [(c.new, "ins")]]
+        return _with_code(old, left), _with_code(new, right)
     left = ((change.old, "" if change.old == change.new else "del") for change in changes)
     right = ((change.new, "" if change.old == change.new else "ins") for change in changes)
     return _with_code(old, left), _with_code(new, right)
+
+
+def _folded(changes: Sequence[Change], index: int) -> list[tuple[str, str]]:
+    """Return the parts of an unchanged stretch, the inner one folded; none of a changed one."""
+    text, changed = changes[index]
+    if text != changed:
+        return []
+    begin = 0 if index == 0 else text.rfind("\n", 0, UNFOLDED) + 1 or UNFOLDED
+    end = len(text)
+    if index < len(changes) - 1:
+        end = text.find("\n", len(text) - UNFOLDED) if len(text) > UNFOLDED else 0
+        end = end if end > 0 else len(text) - UNFOLDED
+    if end - begin < 2 * UNFOLDED:
+        return [(text, "")]
+    return [(text[:begin], ""), (text[begin:end], "details"), (text[end:], "")]
 
 
 _FENCED = re.compile(r"^ {0,3}(`{3,}|~{3,})[^\n]*\n.*?(?:^ {0,3}\1[^\n]*$|\Z)", re.DOTALL | re.MULTILINE)
@@ -73,17 +100,21 @@ _FENCED = re.compile(r"^ {0,3}(`{3,}|~{3,})[^\n]*\n.*?(?:^ {0,3}\1[^\n]*$|\Z)", 
 def _with_code(text: str, pieces: Iterable[tuple[str, str]]) -> str:
     """Return the pieces of a text as HTML, each in an element of its name, if any; code is in `<code>`."""
     bounds = [bound for fenced in _FENCED.finditer(text) for bound in fenced.span()]
-    html, position, passed = [], 0, 0
+    html: list[str] = []
+    position, passed = 0, 0
     for piece, name in pieces:
         until = position + len(piece)
+        if name == "details":
+            html.append(f"<details><summary>{len(piece):,} unchanged characters</summary>")
         while position < until:
             while passed < len(bounds) and bounds[passed] <= position:
                 passed += 1
             stop = min(until, bounds[passed]) if passed < len(bounds) else until
             part = escape(text[position:stop])
-            part = f"<{name}>{part}</{name}>" if name else part
+            part = f"<{name}>{part}</{name}>" if name in ("del", "ins") else part
             html.append(f"<code>{part}</code>" if passed % 2 else part)
             position = stop
+        html.append("</details>" * (name == "details"))
     return "".join(html)
 
 

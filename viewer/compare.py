@@ -270,7 +270,7 @@ def _table(view: ComparisonQuery, found: Sequence[tuple[ResultPair, Sample]]) ->
 
 
 def _row(view: ComparisonQuery, pair: ResultPair, sample: Sample) -> str:
-    link = escape(view.pair_link(pair.position))
+    link = escape(view.pair_link(sample))
     growth_a, growth_b, more = subtracted(pair.growth_a, pair.growth_b, GROWTH)
     return (
         f'<tr><td class=id><a href="{link}">{escape(sample.id)}</a></td>'

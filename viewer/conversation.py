@@ -11,7 +11,7 @@ from ledger.ledger import Result
 from ledger.search import contains
 from nodes.decision import Round, favoured_position
 from samples.sample import Exchange, Sample
-from viewer.frame import key_links, plain_text, text
+from viewer.frame import folding, key_links, plain_text, text
 
 
 class Chip(NamedTuple):
@@ -109,10 +109,12 @@ def request(sample: Sample, number: int, conversations: Sequence[ModeResult]) ->
     exchange = sample.exchanges[number]
     with ui.column().classes("panel request"):
         ui.label("Request").classes("faint small")
-        text(exchange.instruction)
+        with folding("request", exchange.instruction):
+            text(exchange.instruction)
         if exchange.input:
             ui.label("Input").classes("faint small")
-            text(exchange.input)
+            with folding("input", exchange.input):
+                text(exchange.input)
 
 
 def _earlier_exchanges(sample: Sample, number: int, conversations: Sequence[ModeResult]) -> None:

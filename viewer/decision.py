@@ -150,6 +150,9 @@ class Panel:
     def _toggle_going_on(self) -> None:
         self._going_on.value = not self._going_on.value
 
+    def _set_going_on(self) -> None:
+        self._run.review.goes_on = bool(self._going_on.value)
+
     async def _go_on(self) -> None:
         if self._run.review.goes_on:
             with self._panel:
@@ -223,15 +226,19 @@ class Panel:
                 )
                 if decision:
                     _button("Take back (z)", self.take_back, "take-back")
-                self._going_on = (
-                    ui.checkbox("then the next undecided (g)").props("dense").classes("small goes-on")
+                self._going_on = ui.checkbox(
+                    "then the next undecided (g)",
+                    value=self._run.review.goes_on,
+                    on_change=self._set_going_on,
                 )
-                self._going_on.bind_value(self._run.review, "goes_on")
+                self._going_on.props("dense").classes("small goes-on")
             if decision and (decision.kind in ("chosen", "edited") or not decision.stands):
                 result = Column("The result", self._done["response"], "judged")
                 wanted = Column("The response you want", decision.response, "wanted")
                 with ui.column().classes("panel"):
-                    diff_view([result, wanted], {"Differences": lambda both: html_text.marked(*both)})
+                    diff_view(
+                        [result, wanted], {"Differences": lambda both: html_text.marked(*both, fold=True)}
+                    )
 
     def _tags(self) -> str:
         tags = html_tags.decision(self._decision) if self._decision else '<span class="tag">none yet</span>'

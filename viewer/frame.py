@@ -1,15 +1,17 @@
 """What all pages share: the bar at the top, colors, keys, and how texts look."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib.resources import files
 from typing import Any
 
+from fastapi import Request, Response
 from nicegui import Client, ui
 from nicegui.events import KeyEventArguments
 
 from reporting import html_text
+from reporting.labels import shorten
 from reporting.theme import ROLE_COLORS
 from samples.fields import as_text
 from viewer.run import RunPages
@@ -48,6 +50,40 @@ def frame(run: RunPages, current: str) -> Iterator[None]:
         ui.button("?", on_click=_show_keys).props('flat dense aria-label="Keys"').classes("show-keys")
     with ui.column().classes("page"):
         yield
+
+
+def missing_sample(
+    request: Request, run: RunPages, current: str, sample_id: str, back: str, where: str = ""
+) -> Response:
+    """Answer an address of a sample that has no result, with the way back to the table."""
+    name = shorten(sample_id or request.query_params.get("position", ""), 100)
+    with frame(run, current):
+        ui.page_title(f"Not found · {run.name}")
+        ui.label(f"There is no sample {name} with a result {where}".strip() + ".").classes("text-lg").props(
+            "dir=auto"
+        )
+        ui.label(_MISSING).classes("faint")
+        ui.link("← table", back)
+    return ui.context.client.build_response(request, 404)
+
+
+_MISSING = (
+    "Where a run is in progress, it may come yet: reload the page then. Addresses name a sample by its id "
+    "or, where none has that id, by its position in the data, from 0."
+)
+
+
+def missing_page(request: Request, runs: Sequence[RunPages]) -> Response:
+    """Answer an address that no page has."""
+    run = next((run for run in reversed(runs) if request.url.path.startswith(f"{run.prefix}/")), runs[0])
+    with Client(ui.page(""), request=request) as client:
+        with frame(run, ""):
+            ui.page_title(f"Not found · {run.name}")
+            ui.label("There is no such page.").classes("text-lg")
+            with ui.row().classes("gap-4"):
+                for path, name in PAGES.items():
+                    ui.link(name, run.address(path))
+        return client.build_response(request, 404)
 
 
 KEYS = {
@@ -96,6 +132,30 @@ def text(content: str) -> None:
             copy_button(content)
         shown = ui.html(html_text.rendered(content[: html_text.MAX_CHARS]), sanitize=False).classes("text")
         more = cut(shown, content)
+
+
+FOLDED_CHARS, FOLDED_LINES = 1_500, 20
+"""Above these a text is long."""
+
+
+@contextmanager
+def folding(name: str, *contents: str) -> Iterator[None]:
+    """Show only the beginning of long texts until the user asks for the rest."""
+    box = ui.element("div").classes("folding")
+    with box:
+        yield
+    if sum(map(len, contents)) <= FOLDED_CHARS and sum(each.count("\n") for each in contents) <= FOLDED_LINES:
+        return
+
+    def toggle() -> None:
+        box.classes(toggle="folded")
+        is_folded = "folded" in box.classes
+        button.set_text(f"Show the whole {name}" if is_folded else "Show less")
+        button.props(f"aria-expanded={str(not is_folded).lower()}")
+
+    box.classes("folded")
+    button = ui.button(f"Show the whole {name}", on_click=toggle)
+    button.props("flat dense no-caps aria-expanded=false").classes("unfold")
 
 
 def plain_text(content: str, *, style: str = "") -> None:

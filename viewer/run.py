@@ -2,9 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
+from ledger.ledger import SampleResults
 from reporting.run import Run
+from samples.sample import Sample
+
+MAX_DIGITS = 18
+"""Digits of a position; the database takes numbers of 64 bits."""
 
 PREFIXES = ("", "/other")
 """Where the pages of the first and of the second run begin."""
@@ -47,6 +52,14 @@ class RunPages(Run):
         """Return the link to a page of this run, see `address`."""
         return address(self.prefix + path, values or {})
 
+    def sample_at(self, given: str, query: Mapping[str, str]) -> SampleResults | None:
+        """Return the sample that an address names by its id or, where no sample has it, by its position."""
+        position = given or query.get("position", "")
+        found = self.ledger.sample(given) if given else None
+        if found is None and position.isascii() and position.isdecimal() and len(position) <= MAX_DIGITS:
+            found = next(iter(self.ledger.samples_at([int(position)])), None)
+        return found
+
 
 def run_pages(runs: Sequence[Run]) -> list[RunPages]:
     """Return the pages of one run, or of two that are compared. Runs of the same name show their paths."""
@@ -58,6 +71,24 @@ def run_pages(runs: Sequence[Run]) -> list[RunPages]:
         RunPages(run.folder, name, run.ledger, run.manifest, prefix, shown)
         for run, name, prefix in zip(runs, names, PREFIXES, strict=False)
     ]
+
+
+MAX_ID = 500
+"""Characters of an id, escaped, in an address; some programs cut longer addresses."""
+
+
+def sample_path(sample: Sample) -> tuple[str, dict[str, object]]:
+    """Return the path of a sample's page, by its id, and what the address needs in addition.
+
+    Ids that addresses cannot have are left out for the position: browsers take dots for a folder.
+    """
+    try:
+        name = quote(sample.id, safe="")
+    except UnicodeEncodeError:
+        name = ""
+    if len(name) > MAX_ID or name in ("", ".", ".."):
+        return "/sample/", {"position": sample.position}
+    return f"/sample/{name}", {}
 
 
 def address(path: str, values: Mapping[str, object]) -> str:

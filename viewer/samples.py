@@ -19,7 +19,7 @@ from reporting.labels import DECISION_FILTERS, failure_label
 from reporting.snapshot import state
 from samples.sample import Sample
 from viewer.frame import choice, frame, page_links
-from viewer.run import RunPages
+from viewer.run import RunPages, sample_path
 from viewer.search import first_hits, search_field, search_results
 
 SIZE = 50
@@ -78,10 +78,10 @@ class SamplesQuery:
         """Return the address of the table with changed values, from its first row."""
         return self.run.address("/samples", {**self.values(), "begin": None, **changes})
 
-    def sample_link(self, key: browse.ResultKey, **more: object) -> str:
+    def sample_link(self, sample: Sample, mode: str, **more: object) -> str:
         """Return the address of a sample, with a way back here."""
-        position, mode = key
-        return self.run.address(f"/sample/{position}", {"of": mode, **self.values(), **more})
+        path, named = sample_path(sample)
+        return self.run.address(path, {**named, "of": mode, **self.values(), **more})
 
 
 def add(run: RunPages) -> None:
@@ -205,20 +205,21 @@ def _table(view: SamplesQuery, found: Sequence[ResultRow], decided: Decisions) -
         "<th class=number>Tokens, old → new</th><th class=number>Growth</th></tr>"
     )
     rows = "".join(_row(view, hit, decided.get(hit.key, {})) for hit in found)
-    return f"<table class=data>{head}{rows}</table>"
+    return f'<table class="data results">{head}{rows}</table>'
 
 
 def _row(view: SamplesQuery, found: ResultRow, decided: Mapping[int, Decision]) -> str:
     sample, result = found.sample, found.result
-    link = escape(view.sample_link(found.key))
+    link = escape(view.sample_link(sample, result.mode))
     growth = f"{result.final_tokens / result.original_tokens:.2f}×" if result.original_tokens else "–"
-    tokens = f"{result.original_tokens:,} → {result.final_tokens:,}" if result.exchanges else "–"
+    tokens = f"{result.original_tokens:,} → <span>{result.final_tokens:,}</span>" if result.exchanges else "–"
     return (
         f'<tr><td class=id><a href="{link}">{escape(sample.id)}</a></td><td>{escape(result.mode or "–")}</td>'
         f'<td class=excerpt dir=auto><a href="{link}">{escape(excerpt(sample))}</a></td>'
         f"<td>{html_tags.sample_outcome(result)}{_decision_tags(decided)}{_draft_tag(view, found.key)}</td>"
         f"<td class=number>{result.exchanges or '–'}</td>"
-        f"<td class=number>{tokens}</td><td class=number>{growth}</td></tr>"
+        f'<td class="number tokens">{tokens}</td>'
+        f"<td class=number>{growth}</td></tr>"
     )
 
 

@@ -22,7 +22,7 @@ from viewer import compare, graph, overview, sample, samples
 from viewer import compared_sample as pair
 from viewer.background_refresh import snapshots
 from viewer.comparison_links import Sides
-from viewer.frame import MATH_FONT
+from viewer.frame import MATH_FONT, missing_page
 from viewer.run import RunPages
 
 ADDRESS = "127.0.0.1"
@@ -70,6 +70,7 @@ def _application(runs: Sequence[RunPages]) -> ASGIApp:
         compare.add(sides, refreshes)
         pair.add(sides)
     pages.add_static_file(local_file=_MATH_FONT, url_path=MATH_FONT)
+    pages.exception_handler(404)(lambda request, _: missing_page(request, runs))
     app = FastAPI(openapi_url=None)
     ui.run_with(app, title="coevol", favicon="🌱", dark=None, show_welcome_message=False)
     return _Guard(app)
