@@ -38,8 +38,19 @@ class Filter:
     """Whether some verdicts contradict each other."""
     grew: bool = False
     decided: DecisionFilter | Literal[""] = ""
+    old_length: str = ""
+    """A range of tokens of the old responses, as in "64-127" or "4096-"."""
+    new_length: str = ""
+    """The same of the new responses."""
+    ending: str = ""
+    """How some exchange ended. Only `search` uses it."""
     text: str = ""
     """Occurs in the sample's id, requests, old or new responses, ignoring case. Only `search` uses it."""
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether every result must be read, by `search`, to know whether it matches."""
+        return bool(self.text or self.ending)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +102,10 @@ def page(ledger: Ledger, wanted: Filter, order: SortKey, *, down: bool, begin: i
 def count(ledger: Ledger, wanted: Filter) -> int:
     """Return how many results the filter matches."""
     query: Select[int] = select(func.count()).select_from(results).where(*_conditions(wanted))
-    if wanted.accepted is not None and replace(wanted, mode="", accepted=None, text="") == Filter():
+    if (
+        wanted.accepted is not None
+        and replace(wanted, mode="", accepted=None, ending="", text="") == Filter()
+    ):
         # One small table suffices, and nothing is looked up for each result.
         query = select(func.count()).select_from(accepted_exchanges).where(*_in_table(wanted))
         if not wanted.accepted:
@@ -108,7 +122,7 @@ def search(
     begin: int = 0,
     key: ResultKey | None = None,
 ) -> Search[ResultRow]:
-    """Search for the filter's text among the results that its other fields match.
+    """Search for the filter's text and ending among the results that its other fields match.
 
     The search starts at position `begin`, or after the result `key`.
     """
@@ -124,9 +138,13 @@ def search(
             keys = keys.offset(begin)
         return list(_load(ledger, _keys(ledger, keys.limit(BATCH))))
 
-    return Search(
-        after, lambda found: contains(searched_texts(found.sample, found.result), wanted.text), begin
-    )
+    def is_wanted(found: ResultRow) -> bool:
+        outcome = found.result.outcome
+        if wanted.ending and all(done["ending"] != wanted.ending for done in outcome):
+            return False
+        return not wanted.text or contains(searched_texts(found.sample, found.result), wanted.text)
+
+    return Search(after, is_wanted, begin)
 
 
 def adjacent(
@@ -212,6 +230,12 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
         yield results.c.contradictions > 0
     if wanted.grew:
         yield results.c.final_tokens > GREW * results.c.original_tokens
+    for length, tokens in ((wanted.old_length, "original_tokens"), (wanted.new_length, "final_tokens")):
+        if length:
+            least, _, most = length.partition("-")
+            yield _plain(results.c[tokens]) >= int(least)
+            if most:
+                yield _plain(results.c[tokens]) <= int(most)
     if wanted.decided:
         yield condition(wanted.decided)
 

@@ -21,6 +21,11 @@ def classes() -> list[str]:
     return [f"{low:,}–{high - 1:,}" for low, high in pairs] + [f"{LENGTHS[-1]:,}+"]
 
 
+def token_range(name: str) -> str:
+    """Return the range of a length class as filters take it (`ledger.browse.Filter`)."""
+    return name.replace(",", "").replace("–", "-").replace("+", "-")
+
+
 def lengths(ledger: Ledger, mode: str) -> tuple[list[int], list[int]]:
     """Count the samples of a mode by the length class of their old and of their new responses.
 

@@ -19,7 +19,7 @@ from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
 from reporting import formulas
-from samples.differences import Change, differences
+from samples.differences import differences
 from samples.fields import as_text
 
 MAX_CHARS = 20_000
@@ -69,26 +69,28 @@ def marked(old: str, new: str, *, fold: bool = False) -> tuple[str, str]:
     """
     old, new = as_text(old), as_text(new)
     changes = differences(old, new)
-    if fold and len(changes) > 1:
-        same = [_folded(changes, index) for index in range(len(changes))]
-        left = [p for c, parts in zip(changes, same, strict=True) for p in parts or [(c.old, "del")]]
-        right = [p for c, parts in zip(changes, same, strict=True) for p in parts or [(c.new, "ins")]]
-        return _with_code(old, left), _with_code(new, right)
-    left = ((change.old, "" if change.old == change.new else "del") for change in changes)
-    right = ((change.new, "" if change.old == change.new else "ins") for change in changes)
+    left: list[tuple[str, str]] = []
+    right: list[tuple[str, str]] = []
+    for index, change in enumerate(changes):
+        if change.old != change.new:
+            left.append((change.old, "del"))
+            right.append((change.new, "ins"))
+            continue
+        is_first, is_last = index == 0, index == len(changes) - 1
+        whole = not fold or (is_first and is_last)
+        parts = [(change.old, "")] if whole else _folded(change.old, is_first=is_first, is_last=is_last)
+        left += parts
+        right += parts
     return _with_code(old, left), _with_code(new, right)
 
 
-def _folded(changes: Sequence[Change], index: int) -> list[tuple[str, str]]:
-    """Return the parts of an unchanged stretch, the inner one folded; none of a changed one."""
-    text, changed = changes[index]
-    if text != changed:
-        return []
-    begin = 0 if index == 0 else text.rfind("\n", 0, UNFOLDED) + 1 or UNFOLDED
+def _folded(text: str, *, is_first: bool, is_last: bool) -> list[tuple[str, str]]:
+    """Return the parts of an unchanged stretch between two differences, the inner one folded if it is long."""
+    begin = 0 if is_first else text.rfind("\n", 0, UNFOLDED) + 1 or UNFOLDED
     end = len(text)
-    if index < len(changes) - 1:
-        end = text.find("\n", len(text) - UNFOLDED) if len(text) > UNFOLDED else 0
-        end = end if end > 0 else len(text) - UNFOLDED
+    if not is_last:
+        found = text.find("\n", max(0, len(text) - UNFOLDED))
+        end = found if found >= 0 else len(text) - UNFOLDED
     if end - begin < 2 * UNFOLDED:
         return [(text, "")]
     return [(text[:begin], ""), (text[begin:end], "details"), (text[end:], "")]

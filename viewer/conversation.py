@@ -59,6 +59,8 @@ def matching_exchanges(
         conditions.append(lambda done: done["accepted_rounds"] == wanted.accepted)
     if wanted.contradict:
         conditions.append(contradicts)
+    if wanted.ending:
+        conditions.append(lambda done: done["ending"] == wanted.ending)
     if choice := wanted.decided:
         conditions.append(lambda done: matches(choice, decided.get(done["exchange"]), done["ending"]))
     parts = [{done["exchange"] for done in result.outcome if has(done)} for has in conditions]

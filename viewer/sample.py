@@ -70,7 +70,7 @@ def _calls(run: RunPages, sample_id: str, mode: str) -> list[dict[str, Any]]:
 async def _neighbors(view: SamplesQuery, key: ResultKey) -> Callable[[], None]:
     """Return a function that shows links to the previous and the next sample."""
     ledger, wanted, order = view.run.ledger, view.wanted, view.order
-    if wanted.text:
+    if wanted.is_searched:
         searches = {
             name: browse.search(ledger, wanted, order, down=down, key=key)
             for name, down in (("k", not view.down), ("j", view.down))
@@ -176,7 +176,7 @@ async def _next_undecided(view: SamplesQuery, sample: Sample, result: Result, nu
             done["exchange"] in decided and decided[done["exchange"]].stands
         ):
             return view.sample_link(sample, result.mode, exchange=done["exchange"] + 1)
-    if wanted.text:
+    if wanted.is_searched:
         search = browse.search(ledger, wanted, view.order, down=view.down, key=key)
         hits = await asyncio.to_thread(search.find, 1, SEARCH)
         return view.sample_link(hits[0].sample, hits[0].result.mode) if hits else ""

@@ -1,6 +1,7 @@
 """The table of samples. Its address holds what it shows, so that a link shows the same."""
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,7 +16,7 @@ from ledger.browse import Filter, ResultRow, SortKey
 from ledger.decisions import FILTERS, Decision, DecisionFilter, Decisions, load_decisions
 from ledger.ledger import Status
 from reporting import html_tags
-from reporting.labels import DECISION_FILTERS, failure_label
+from reporting.labels import DECISION_FILTERS, ENDINGS, failure_label
 from reporting.snapshot import state
 from samples.sample import Sample
 from viewer.frame import choice, frame, page_links
@@ -24,6 +25,8 @@ from viewer.search import first_hits, search_field, search_results
 
 SIZE = 50
 """Rows of a page."""
+
+_LENGTH = re.compile(r"[0-9]{1,9}-[0-9]{0,9}")
 
 REFRESH = 3.0
 """Seconds between two checks for new results."""
@@ -52,6 +55,7 @@ class SamplesQuery:
         order = query.get("order")
         accepted, begin = query.get("accepted", ""), query.get("begin", "")
         decided = query.get("decided")
+        lengths = {name: query.get(name, "") for name in ("old_length", "new_length")}
         return cls(
             run,
             Filter(
@@ -62,6 +66,8 @@ class SamplesQuery:
                 contradict="contradict" in query,
                 grew="grew" in query,
                 decided=decided if decided in FILTERS else "",
+                ending=query.get("ending", "") if query.get("ending") in ENDINGS else "",
+                **{name: given for name, given in lengths.items() if _LENGTH.fullmatch(given)},
                 text=query.get("text", ""),
             ),
             order=order if order in browse.SORT_KEYS else "position",
@@ -133,16 +139,31 @@ def _filters(view: SamplesQuery, reasons: Mapping[str, int], accepted: Mapping[i
             lambda event: go(grew=event.value)
         )
         choice("Decision", {"": "all", **DECISION_FILTERS}, wanted.decided, lambda v: go(decided=v))
+        _chart_filters(view)
         with ui.row().classes("items-center no-wrap gap-1"):
             choice("Order", SORT_LABELS, view.order, lambda v: go(order=v, down=v != "position"))
             arrow, hint = ("south", "largest first") if view.down else ("north", "smallest first")
             ui.button(icon=arrow, on_click=lambda: go(down=not view.down)).props("flat dense").tooltip(hint)
 
 
+def _chart_filters(view: SamplesQuery) -> None:
+    """Show the filters that charts lead to, each with a way to leave it out."""
+    wanted = view.wanted
+    shown = {
+        "old_length": f"old responses of {wanted.old_length} tokens",
+        "new_length": f"new responses of {wanted.new_length} tokens",
+        "ending": ENDINGS.get(wanted.ending, ""),
+    }
+    for name, label in shown.items():
+        if getattr(wanted, name):
+            link = ui.link(f"{label} ✕", view.link(**{name: ""})).classes("tag here chart-filter")
+            link.props(f'aria-label="{label}: leave this filter out"')
+
+
 async def _rows(view: SamplesQuery) -> Callable[[], None]:
     """Return a function that builds this page of the table."""
     ledger, wanted, order, begin = view.run.ledger, view.wanted, view.order, view.begin
-    if wanted.text:
+    if wanted.is_searched:
         search = browse.search(ledger, wanted, order, down=view.down, begin=begin)
         found = await first_hits(search, SIZE)
         total = await asyncio.to_thread(browse.count, ledger, wanted)
