@@ -75,3 +75,11 @@ def finished(ledger: Ledger) -> dict[str, int]:
     """Count the results by status."""
     query = text("SELECT status, sum(results) AS n FROM result_totals GROUP BY status HAVING n > 0")
     return {row[0]: row[1] for row in ledger.rows(query)}
+
+
+def finished_of(ledger: Ledger, start: int, stop: int) -> dict[str, int]:
+    """Count the results of some records by status."""
+    query = text(
+        "SELECT status, count(*) FROM results WHERE position >= :start AND position < :stop GROUP BY status"
+    )
+    return {row[0]: row[1] for row in ledger.rows(query, start=start, stop=stop)}

@@ -85,7 +85,7 @@ def marked(old: str, new: str, *, fold: bool = False) -> tuple[str, str]:
 
 
 def _folded(text: str, *, is_first: bool, is_last: bool) -> list[tuple[str, str]]:
-    """Return the parts of an unchanged stretch between two differences, the inner one folded if it is long."""
+    """Return the parts of an unchanged stretch beside a difference, the inner one folded if it is long."""
     begin = 0 if is_first else text.rfind("\n", 0, UNFOLDED) + 1 or UNFOLDED
     end = len(text)
     if not is_last:

@@ -49,6 +49,15 @@ class LaterLimit(TypedDict):
     max_tokens: int
 
 
+class Part(TypedDict):
+    """The records that the last command works on."""
+
+    start: int
+    """From 0."""
+    stop: int
+    """The record to stop before."""
+
+
 class Manifest(TypedDict):
     """What made a run."""
 
@@ -60,6 +69,8 @@ class Manifest(TypedDict):
     prompts: PackFacts
     versions: dict[str, str]
     later: NotRequired[list[LaterLimit]]
+    part: NotRequired[Part]
+    """None where the last command works on all records."""
 
 
 def read_manifest(folder: Path) -> Manifest:

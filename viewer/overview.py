@@ -8,7 +8,7 @@ from nicegui import ui
 
 from reporting import chart_data, charts, headline, html_tables, labels
 from reporting.charts import Chart
-from reporting.headline import Metric, progress
+from reporting.headline import Metric, progress, records
 from reporting.snapshot import Snapshot
 from reporting.statistics import ModeStatistics
 from viewer.background_refresh import BackgroundRefresh
@@ -72,6 +72,7 @@ def _progress(run: RunPages, snapshot: Snapshot) -> None:
     with ui.column().classes("w-full gap-1"):
         with ui.row().classes("w-full items-center"):
             ui.label(f"{finished:,} of {expected:,} results").classes("font-semibold progress")
+            ui.label(records(snapshot, run)).classes("faint records")
             ui.space()
             at = time.strftime("%H:%M:%S", time.localtime(snapshot.counted))
             ui.label(f"counted at {at}").classes("faint small")
