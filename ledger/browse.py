@@ -4,7 +4,7 @@ Filters and orders only read the index of the order (`results_by_…`), so a mil
 search (`search`) is the exception: it reads all samples.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -44,13 +44,15 @@ class Filter:
     """The same of the new responses."""
     ending: str = ""
     """How some exchange ended. Only `search` uses it."""
+    orders: str = ""
+    """How the two orders of judgment compare in some round, see `compared_orders`. Only `search` uses it."""
     text: str = ""
     """Occurs in the sample's id, requests, old or new responses, ignoring case. Only `search` uses it."""
 
     @property
     def is_searched(self) -> bool:
         """Whether every result must be read, by `search`, to know whether it matches."""
-        return bool(self.text or self.ending)
+        return bool(self.text or self.ending or self.orders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def count(ledger: Ledger, wanted: Filter) -> int:
     query: Select[int] = select(func.count()).select_from(results).where(*_conditions(wanted))
     if (
         wanted.accepted is not None
-        and replace(wanted, mode="", accepted=None, ending="", text="") == Filter()
+        and replace(wanted, mode="", accepted=None, ending="", orders="", text="") == Filter()
     ):
         # One small table suffices, and nothing is looked up for each result.
         query = select(func.count()).select_from(accepted_exchanges).where(*_in_table(wanted))
@@ -122,7 +124,7 @@ def search(
     begin: int = 0,
     key: ResultKey | None = None,
 ) -> Search[ResultRow]:
-    """Search for the filter's text and ending among the results that its other fields match.
+    """Search for the filter's text, ending and orders among the results that its other fields match.
 
     The search starts at position `begin`, or after the result `key`.
     """
@@ -142,9 +144,35 @@ def search(
         outcome = found.result.outcome
         if wanted.ending and all(done["ending"] != wanted.ending for done in outcome):
             return False
+        if wanted.orders and not any(has_orders(done, wanted.orders) for done in outcome):
+            return False
         return not wanted.text or contains(searched_texts(found.sample, found.result), wanted.text)
 
     return Search(after, is_wanted, begin)
+
+
+def has_orders(done: Mapping[str, Any], wanted: str) -> bool:
+    """Whether in some round of an exchange the two orders of judgment compare like this."""
+    return any(compared_orders(each) == wanted for each in done["rounds"])
+
+
+def compared_orders(done: Mapping[str, Any]) -> str:
+    """Return how the two orders of judgment of a round compare; empty where none was asked for.
+
+    The names are the fields of `reporting.statistics.Judging`.
+    """
+    forward, reverse = done["forward"], done["reversed"]
+    if not forward or not reverse:
+        return "calls_saved" if forward else ""
+    if not forward["points"] or not reverse["points"]:
+        return "one_unreadable" if forward["points"] or reverse["points"] else "both_unreadable"
+    # By how much each order prefers what it was shown first: the current response, then the draft.
+    one, other = (each["points"][0] - each["points"][1] for each in (forward, reverse))
+    if not one or not other:
+        return "one_tie" if one or other else "agreed"
+    if (one > 0) != (other > 0):
+        return "agreed"
+    return "favoured_first" if one > 0 else "favoured_second"
 
 
 def adjacent(

@@ -110,18 +110,23 @@ def throughput(found: chart_data.Throughput) -> Chart:
     return Chart("throughput", "Calls a second over time", "line", times, [series], "time", "calls a second")
 
 
-MAX_UPRIGHT = 8
-"""Categories from left to right whose names fit upright; those of more are rotated."""
+MAX_UPRIGHT = 36
+"""Characters of the names of categories from left to right that fit upright; longer ones are rotated."""
 
 MAX_LABELED = 16
 """Bars that show their numbers; those of more would overlap."""
+
+
+def is_rotated(chart: Chart) -> bool:
+    """Whether the names below the columns of a chart are rotated."""
+    return chart.kind == "columns" and sum(len(name) + 2 for name in chart.categories) > MAX_UPRIGHT
 
 
 def echarts(chart: Chart) -> dict[str, Any]:
     """Return a chart as options for ECharts."""
     several = len(chart.series) > 1
     labeled = len(chart.series) * len(chart.categories) <= MAX_LABELED
-    rotated = chart.kind == "columns" and len(chart.categories) > MAX_UPRIGHT
+    rotated = is_rotated(chart)
     below = {"nameLocation": "middle", "nameGap": 52 if rotated else 26}
     above = {"nameLocation": "end", "nameGap": 12, "nameTextStyle": {"color": GRAY, "align": "left"}}
     names = _axis(type="category", data=list(chart.categories), name=chart.of, **below)
@@ -133,7 +138,7 @@ def echarts(chart: Chart) -> dict[str, Any]:
     elif chart.kind == "line":
         names["boundaryGap"] = False
     elif rotated:
-        names["axisLabel"] = {"rotate": 40, "color": GRAY}
+        names["axisLabel"] = {"rotate": 40, "color": GRAY, "interval": 0}
     across, along = (values, names) if chart.kind == "rows" else (names, values)
     return {
         "animation": False,

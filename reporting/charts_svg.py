@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from reporting.charts import MAX_LABELED, MAX_UPRIGHT, Chart, Series
+from reporting.charts import MAX_LABELED, Chart, Series, is_rotated
 
 WIDTH, HEIGHT = 460, 230
 LEFT, RIGHT, TOP = 44, 14, 28
@@ -44,7 +44,7 @@ def _legend(chart: Chart) -> Iterator[str]:
 
 
 def _columns(chart: Chart) -> Iterator[str]:
-    rotated = len(chart.categories) > MAX_UPRIGHT
+    rotated = is_rotated(chart)
     bottom = HEIGHT - (62 if rotated else 22) - TITLE
     scale = _scale(chart.series, whole=True)
     yield from _across(scale, bottom)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, cast
 
 from nicegui import ui
 
-from ledger.browse import Filter
+from ledger.browse import Filter, has_orders
 from ledger.decisions import Decision, matches
 from ledger.ledger import Result
 from ledger.search import contains
@@ -61,6 +61,8 @@ def matching_exchanges(
         conditions.append(contradicts)
     if wanted.ending:
         conditions.append(lambda done: done["ending"] == wanted.ending)
+    if wanted.orders:
+        conditions.append(lambda done: has_orders(done, wanted.orders))
     if choice := wanted.decided:
         conditions.append(lambda done: matches(choice, decided.get(done["exchange"]), done["ending"]))
     parts = [{done["exchange"] for done in result.outcome if has(done)} for has in conditions]

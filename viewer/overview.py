@@ -104,7 +104,7 @@ def _mode(run: RunPages, mode: str, found: ModeStatistics, snapshot: Snapshot) -
                 charts.judging(judging),
                 "samples whose verdicts contradict each other",
                 link,
-                lambda name, _: link if name in _CONTRADICTING else samples({}),
+                lambda name, _: samples({"orders": _ORDERS[name]}),
             )
         if deciding:
             left = f"{deciding.decided:,} of {found.exchanges:,} decided: show the others"
@@ -137,7 +137,7 @@ def _tiles(run: RunPages, metrics: Iterable[Metric]) -> None:
                 tile(metric.value, metric.name, metric.hint)
 
 
-_CONTRADICTING = {labels.JUDGING["favoured_first"], labels.JUDGING["favoured_second"]}
+_ORDERS = {name: field for field, name in labels.JUDGING.items()}
 _DECIDED = {**{name: kind for kind, name in labels.DECISIONS.items()}, labels.OUTDATED: "outdated"}
 
 
@@ -149,12 +149,14 @@ def chart(
     `door` returns where a click on a bar leads, by the names of its category and its series.
     """
     with ui.column().classes(f"panel {chart.name}"):
-        ui.label(chart.title).classes("faint small")
+        with ui.row().classes("w-full gap-2 small"):
+            ui.label(chart.title).classes("faint")
+            if door:
+                ui.label("click a bar for its samples").classes("faint italic")
         drawn = ui.echart(charts.echarts(chart)).classes("w-full h-60")
         drawn.props(f'role=img aria-label="{escape(chart.title)}"')
         if door:
             drawn.on_point_click(lambda event: ui.navigate.to(door(event.name, event.series_name)))
-            drawn.classes("door").tooltip("A bar leads to its samples")
         if link:
             ui.link(more, link).classes("small")
     return drawn

@@ -16,7 +16,7 @@ from ledger.browse import Filter, ResultRow, SortKey
 from ledger.decisions import FILTERS, Decision, DecisionFilter, Decisions, load_decisions
 from ledger.ledger import Status
 from reporting import html_tags
-from reporting.labels import DECISION_FILTERS, ENDINGS, failure_label
+from reporting.labels import DECISION_FILTERS, ENDINGS, JUDGING, failure_label
 from reporting.snapshot import state
 from samples.sample import Sample
 from viewer.frame import choice, frame, page_links
@@ -67,6 +67,7 @@ class SamplesQuery:
                 grew="grew" in query,
                 decided=decided if decided in FILTERS else "",
                 ending=query.get("ending", "") if query.get("ending") in ENDINGS else "",
+                orders=query.get("orders", "") if query.get("orders") in JUDGING else "",
                 **{name: given for name, given in lengths.items() if _LENGTH.fullmatch(given)},
                 text=query.get("text", ""),
             ),
@@ -153,6 +154,7 @@ def _chart_filters(view: SamplesQuery) -> None:
         "old_length": f"old responses of {wanted.old_length} tokens",
         "new_length": f"new responses of {wanted.new_length} tokens",
         "ending": ENDINGS.get(wanted.ending, ""),
+        "orders": JUDGING.get(wanted.orders, ""),
     }
     for name, label in shown.items():
         if getattr(wanted, name):
