@@ -26,15 +26,26 @@ TAGS = {
     *("mphantom", "mpadded", "menclose", "mstyle"),
 }
 ATTRIBUTES = {
-    *("display", "displaystyle", "scriptlevel", "mathvariant", "notation", "linethickness", "style"),
+    *("display", "displaystyle", "scriptlevel", "mathvariant", "notation", "linethickness", "class"),
     *("stretchy", "symmetric", "largeop", "movablelimits", "form", "fence", "separator", "accent"),
-    *("accentunder", "lspace", "rspace", "minsize", "maxsize", "width", "height", "depth", "voffset"),
+    *("mathcolor", "accentunder", "lspace", "rspace", "minsize", "maxsize", "width", "height", "depth"),
+    "voffset",
 }
-STYLES = {
-    *("text-align", "justify-items", "padding-left", "padding-right", "width", "color"),
-    *("border-top", "border-bottom", "border-left", "border-right"),
+"""The elements and attributes that formulas need, for the sanitizer."""
+
+_STYLED = re.compile(r'(<m\w+ (?:[^<>"]|"[^"]*")*?(?<= ))style="([^"]*)"')
+_CLASSES = {
+    "text-align:left": "ml",
+    "text-align:right": "mr",
+    "padding-left:0": "pl0",
+    "padding-right:0": "pr0",
+    "padding-left:1em": "pl1",
+    "border-left:0.05em": "bl",
+    "border-right:0.05em": "br",
+    "border-top:0.05em": "bt",
+    "border-bottom:0.05em": "bb",
 }
-"""The elements, attributes and properties that formulas need, for the sanitizer."""
+"""The classes that the style sheet has for what the converter writes as styles: texts may not have these."""
 
 _CONVERTER = LatexToMathML(
     fancy_error=False,
@@ -204,6 +215,15 @@ def _mathml(latex: str, *, display: bool) -> str | None:
         return None
     unnumbered = _UNNUMBERED.sub(lambda found: f"\\{found[1]}{{{_NAMES[found[2]]}}}", latex)
     try:
-        return _CONVERTER.convert_with_local_state(unnumbered, displaystyle=display)
+        mathml = _CONVERTER.convert_with_local_state(unnumbered, displaystyle=display)
     except (LatexError, UnicodeError):
         return None
+    return _STYLED.sub(_without_style, mathml)
+
+
+def _without_style(found: re.Match[str]) -> str:
+    styles = [style.replace(": ", ":").split(" ")[0] for style in found[2].split(";")]
+    classes = " ".join(_CLASSES[style] for style in styles if style in _CLASSES)
+    colors = [style.removeprefix("color:") for style in styles if style.startswith("color:")]
+    color = f' mathcolor="{colors[0]}"' if colors else ""
+    return f'{found[1]}class="{classes}"{color}'

@@ -42,7 +42,6 @@ def rendered(text: str) -> str:
         _MARKDOWN.render(as_text(text)),
         tags=_TAGS,
         attributes=_ATTRIBUTES,
-        filter_style_properties=formulas.STYLES,
         # Texts may not use the classes of the page, only those that highlight code.
         attribute_filter=_allowed,
         set_tag_attribute_values={"a": {"target": "_blank"}}
@@ -140,7 +139,7 @@ def _picture(self: RendererHTML, tokens: Sequence[Token], index: int, options: A
 
 
 def _allowed(tag: str, name: str, value: str) -> str | None:
-    return value if name != "class" or re.fullmatch(r"[a-z0-9]{1,3}", value) else None
+    return value if name != "class" or re.fullmatch(r"[a-z0-9]{1,3}( [a-z0-9]{1,3})*", value) else None
 
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True, "highlight": _highlighted})

@@ -93,6 +93,18 @@ def test_markup_in_a_formula_is_text() -> None:
     assert "<mtext>&lt;b&nbsp;title=x&gt;</mtext>" in shown
 
 
+def test_formulas_have_no_styles_of_their_own() -> None:
+    shown = rendered(
+        r"\[\begin{aligned}a&=b\\c&=d\end{aligned}\begin{array}{c|c}a&b\\\hline c&d\end{array}\]"
+        r"\(\textcolor{red}{x} \text{<m style=\"color:red\">}\)"
+    )
+    assert "<math" in shown
+    assert '<mtable displaystyle="true"' in shown
+    assert "<mtd class" in shown
+    assert 'mathcolor="#FF0000"' in shown
+    assert " style=" not in re.sub("&lt;m.*?&gt;", "", shown)
+
+
 PARTS = (r"\(", "\\[\n", "$", "$$\n", "$$\n\n", "$x ", "\\", "\\begin{align}\n", "- \\[\n", "$`", r"\[ \) $ ")
 GROUPS = ("(", "[", "{", r"\left(", r"\sqrt ", r"\frac ", "x^{", r"\begin{matrix}", r"\hat ")
 
