@@ -1,6 +1,9 @@
 """What makes reviewing many samples bearable: drafts, going on, keys, addresses, long texts."""
 
+import html
+import http.client
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,3 +124,72 @@ def test_the_keys_are_shown(browser: Browser, pages: str) -> None:
     browser.until(lambda: "next sample" in browser.one(".q-dialog .keys").text)
     browser.press(Keys.ESCAPE)
     browser.until(lambda: not browser.all(".q-dialog .keys"))
+
+
+def page(pages: str, path: str) -> tuple[int, str]:
+    """Return the status of a page and its title."""
+    connection = http.client.HTTPConnection(pages.removeprefix("http://"), timeout=60)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        found = re.search("<title>(.*?)</title>", answer.read().decode())
+    finally:
+        connection.close()
+    assert found, path
+    return answer.status, html.unescape(found.group(1))
+
+
+def test_each_sample_has_an_address(browser: Browser, pages: str) -> None:
+    browser.open(f"{pages}/samples")
+    links = browser.script(
+        "return [...document.querySelectorAll('td.id a')].map(a => a.getAttribute('href'))"
+    )
+    for id, link in zip((*IDS, "long", "math"), links, strict=True):
+        assert len(link) < 1_000
+        status, title = page(pages, link)
+        assert status == 200
+        assert title.startswith(id[:59])
+    # A number is an id if a sample has it, and else a position, as it used to be.
+    assert page(pages, "/sample/2?of=evolve")[1].startswith("2 ·")
+    assert page(pages, "/sample/1?of=evolve")[1].startswith("100% ·")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/sample/nothing", "/sample/", f"/sample/{2**64}", f"/sample/{'9' * 5_000}", "/sample/-1", "/x/y"],
+)
+def test_what_is_not_there_has_a_page(pages: str, path: str) -> None:
+    status, title = page(pages, path)
+    assert status == 404
+    assert title.startswith("Not found")
+
+
+def test_long_texts_are_folded(browser: Browser, pages: str) -> None:
+    browser.open(f"{pages}/sample/long")
+    browser.until(lambda: browser.all(".new details"))
+    assert "unchanged characters" in browser.one(".new summary").text
+    height = "return document.querySelector('.request').offsetHeight"
+    assert browser.script(height) < 400
+    browser.click(".unfold")
+    browser.until(lambda: browser.script(height) > 1_000)
+    # The decision stays in sight, before its place and after it.
+    bounds = (
+        "const b = document.querySelector('.decision-bar').getBoundingClientRect(); return [b.top, b.bottom]"
+    )
+    browser.script("window.scrollTo(0, 500)")
+    assert browser.script(bounds)[1] <= browser.script("return window.innerHeight")
+    browser.script("window.scrollTo(0, document.body.scrollHeight)")
+    assert browser.script(bounds)[0] == 0
+
+
+@pytest.mark.parametrize("path", ["/", "/samples", "/sample/math", "/sample/long", "/graph", "/nothing"])
+def test_no_page_is_wider_than_a_phone(browser: Browser, pages: str, path: str) -> None:
+    size = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        browser.open(pages + path)
+        browser.until(lambda: browser.all(".bill, .data, .text, .drawing svg, .text-lg"))
+        assert browser.script("return document.documentElement.scrollWidth") <= 390
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        browser.console()
