@@ -33,8 +33,7 @@ def frame(run: RunPages, current: str) -> Iterator[None]:
     ui.add_css(_STYLES)
     ui.colors(primary="#2f7fd1")
     keys({"?": _show_keys})
-    # It scrolls away, since what a reviewer needs stays in its place.
-    with ui.header(fixed=False).classes("bar items-center"):
+    with ui.header(wrap=False).classes("bar items-center"):
         ui.label("coevol").classes("brand")
         for path, name in PAGES.items():
             ui.link(name, run.address(path)).classes("here" if path == current else "")
