@@ -102,7 +102,7 @@ def _content(address: str, path: str) -> bytes:
         content = answer.read()
     finally:
         connection.close()
-    if answer.status != 200:
+    if answer.status not in (200, 404):  # the latter without content
         raise RuntimeError(f"{path}: status {answer.status}")
     return content
 

@@ -4,7 +4,7 @@ Filters and orders only read the index of the order (`results_by_…`), so a mil
 search (`search`) is the exception: it reads all samples.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -38,8 +38,21 @@ class Filter:
     """Whether some verdicts contradict each other."""
     grew: bool = False
     decided: DecisionFilter | Literal[""] = ""
+    old_length: str = ""
+    """A range of tokens of the old responses, as in "64-127" or "4096-"."""
+    new_length: str = ""
+    """The same of the new responses."""
+    ending: str = ""
+    """How some exchange ended. Only `search` uses it."""
+    orders: str = ""
+    """How the two orders of judgment compare in some round, see `compared_orders`. Only `search` uses it."""
     text: str = ""
     """Occurs in the sample's id, requests, old or new responses, ignoring case. Only `search` uses it."""
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether every result must be read, by `search`, to know whether it matches."""
+        return bool(self.text or self.ending or self.orders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +104,10 @@ def page(ledger: Ledger, wanted: Filter, order: SortKey, *, down: bool, begin: i
 def count(ledger: Ledger, wanted: Filter) -> int:
     """Return how many results the filter matches."""
     query: Select[int] = select(func.count()).select_from(results).where(*_conditions(wanted))
-    if wanted.accepted is not None and replace(wanted, mode="", accepted=None, text="") == Filter():
+    if (
+        wanted.accepted is not None
+        and replace(wanted, mode="", accepted=None, ending="", orders="", text="") == Filter()
+    ):
         # One small table suffices, and nothing is looked up for each result.
         query = select(func.count()).select_from(accepted_exchanges).where(*_in_table(wanted))
         if not wanted.accepted:
@@ -108,7 +124,7 @@ def search(
     begin: int = 0,
     key: ResultKey | None = None,
 ) -> Search[ResultRow]:
-    """Search for the filter's text among the results that its other fields match.
+    """Search for the filter's text, ending and orders among the results that its other fields match.
 
     The search starts at position `begin`, or after the result `key`.
     """
@@ -124,9 +140,39 @@ def search(
             keys = keys.offset(begin)
         return list(_load(ledger, _keys(ledger, keys.limit(BATCH))))
 
-    return Search(
-        after, lambda found: contains(searched_texts(found.sample, found.result), wanted.text), begin
-    )
+    def is_wanted(found: ResultRow) -> bool:
+        outcome = found.result.outcome
+        if wanted.ending and all(done["ending"] != wanted.ending for done in outcome):
+            return False
+        if wanted.orders and not any(has_orders(done, wanted.orders) for done in outcome):
+            return False
+        return not wanted.text or contains(searched_texts(found.sample, found.result), wanted.text)
+
+    return Search(after, is_wanted, begin)
+
+
+def has_orders(done: Mapping[str, Any], wanted: str) -> bool:
+    """Whether in some round of an exchange the two orders of judgment compare like this."""
+    return any(compared_orders(each) == wanted for each in done["rounds"])
+
+
+def compared_orders(done: Mapping[str, Any]) -> str:
+    """Return how the two orders of judgment of a round compare; empty where none was asked for.
+
+    The names are the fields of `reporting.statistics.Judging`.
+    """
+    forward, reverse = done["forward"], done["reversed"]
+    if not forward or not reverse:
+        return "calls_saved" if forward else ""
+    if not forward["points"] or not reverse["points"]:
+        return "one_unreadable" if forward["points"] or reverse["points"] else "both_unreadable"
+    # By how much each order prefers what it was shown first: the current response, then the draft.
+    one, other = (each["points"][0] - each["points"][1] for each in (forward, reverse))
+    if not one or not other:
+        return "one_tie" if one or other else "agreed"
+    if (one > 0) != (other > 0):
+        return "agreed"
+    return "favoured_first" if one > 0 else "favoured_second"
 
 
 def adjacent(
@@ -212,6 +258,12 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
         yield results.c.contradictions > 0
     if wanted.grew:
         yield results.c.final_tokens > GREW * results.c.original_tokens
+    for length, tokens in ((wanted.old_length, "original_tokens"), (wanted.new_length, "final_tokens")):
+        if length:
+            least, _, most = length.partition("-")
+            yield _plain(results.c[tokens]) >= int(least)
+            if most:
+                yield _plain(results.c[tokens]) <= int(most)
     if wanted.decided:
         yield condition(wanted.decided)
 

@@ -21,6 +21,11 @@ def classes() -> list[str]:
     return [f"{low:,}–{high - 1:,}" for low, high in pairs] + [f"{LENGTHS[-1]:,}+"]
 
 
+def token_range(name: str) -> str:
+    """Return the range of a length class as filters take it (`ledger.browse.Filter`)."""
+    return name.replace(",", "").replace("–", "-").replace("+", "-")
+
+
 def lengths(ledger: Ledger, mode: str) -> tuple[list[int], list[int]]:
     """Count the samples of a mode by the length class of their old and of their new responses.
 
@@ -70,3 +75,11 @@ def finished(ledger: Ledger) -> dict[str, int]:
     """Count the results by status."""
     query = text("SELECT status, sum(results) AS n FROM result_totals GROUP BY status HAVING n > 0")
     return {row[0]: row[1] for row in ledger.rows(query)}
+
+
+def finished_of(ledger: Ledger, start: int, stop: int) -> dict[str, int]:
+    """Count the results of some records by status."""
+    query = text(
+        "SELECT status, count(*) FROM results WHERE position >= :start AND position < :stop GROUP BY status"
+    )
+    return {row[0]: row[1] for row in ledger.rows(query, start=start, stop=stop)}

@@ -5,7 +5,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from reporting import chart_data
@@ -36,20 +36,39 @@ class Chart:
     """Columns from left to right, rows from top to bottom, or a line."""
     categories: Sequence[str]
     series: Sequence[Series]
+    of: str = ""
+    """What the categories are, with their unit; empty where their names say it."""
+    counted: str = ""
+    """What the values are, with their unit."""
 
 
 def accepted(rounds: dict[int, int]) -> Chart:
     """Return the chart of exchanges by accepted rounds."""
     numbers = range(max(rounds, default=0) + 1)
     series = Series([rounds.get(number, 0) for number in numbers], GREEN)
-    return Chart("accepted", "Exchanges by accepted rounds", "columns", [*map(str, numbers)], [series])
+    return Chart(
+        "accepted",
+        "Exchanges by accepted rounds",
+        "columns",
+        [*map(str, numbers)],
+        [series],
+        "accepted rounds",
+        "exchanges",
+    )
 
 
 def lengths(old: Sequence[int], new: Sequence[int]) -> Chart:
     """Return the chart of samples by the length of old and new responses."""
+    return lengths_of([Series(old, GRAY, "old"), Series(new, BLUE, "new")])
+
+
+def lengths_of(series: Sequence[Series]) -> Chart:
+    """Return the chart of samples by length, without the classes at its ends that no series has."""
     title = "Samples by length of responses, in tokens"
-    series = [Series(old, GRAY, "old"), Series(new, BLUE, "new")]
-    return Chart("lengths", title, "columns", chart_data.classes(), series)
+    used = [index for index in range(len(chart_data.classes())) if any(each.values[index] for each in series)]
+    shown = slice(min(used, default=0), max(used, default=0) + 1)
+    cut = [replace(each, values=each.values[shown]) for each in series]
+    return Chart("lengths", title, "columns", chart_data.classes()[shown], cut, "tokens", "samples")
 
 
 def judging(judging: Judging) -> Chart:
@@ -66,7 +85,9 @@ def judging(judging: Judging) -> Chart:
         colors["calls_saved"] = BLUE
     names = [JUDGING[field] for field in colors]
     series = Series([getattr(judging, field) for field in colors], list(colors.values()))
-    return Chart("judging", "Rounds by how the judge's two orders compare", "rows", names, [series])
+    return Chart(
+        "judging", "Rounds by how the judge's two orders compare", "rows", names, [series], counted="rounds"
+    )
 
 
 def deciding(deciding: Deciding) -> Chart:
@@ -74,7 +95,7 @@ def deciding(deciding: Deciding) -> Chart:
     names = [*DECISIONS.values(), OUTDATED]
     numbers = [getattr(deciding, kind) for kind in (*DECISIONS, "outdated")]
     series = Series(numbers, [GREEN, RED, ORANGE, BLUE, GRAY])
-    return Chart("deciding", "Results by what a user decided", "rows", names, [series])
+    return Chart("deciding", "Results by what a user decided", "rows", names, [series], counted="results")
 
 
 def throughput(found: chart_data.Throughput) -> Chart:
@@ -86,36 +107,44 @@ def throughput(found: chart_data.Throughput) -> Chart:
         for index in range(len(found.calls))
     ]
     series = Series([round(number / found.width, 2) for number in found.calls], BLUE)
-    return Chart("throughput", "Calls a second over time", "line", times, [series])
+    return Chart("throughput", "Calls a second over time", "line", times, [series], "time", "calls a second")
 
 
-MAX_UPRIGHT = 8
-"""Categories from left to right whose names fit upright; those of more are rotated."""
+MAX_UPRIGHT = 36
+"""Characters of the names of categories from left to right that fit upright; longer ones are rotated."""
 
 MAX_LABELED = 16
 """Bars that show their numbers; those of more would overlap."""
+
+
+def is_rotated(chart: Chart) -> bool:
+    """Whether the names below the columns of a chart are rotated."""
+    return chart.kind == "columns" and sum(len(name) + 2 for name in chart.categories) > MAX_UPRIGHT
 
 
 def echarts(chart: Chart) -> dict[str, Any]:
     """Return a chart as options for ECharts."""
     several = len(chart.series) > 1
     labeled = len(chart.series) * len(chart.categories) <= MAX_LABELED
-    names = _axis(type="category", data=list(chart.categories))
-    values = _axis(type="value")
+    rotated = is_rotated(chart)
+    below = {"nameLocation": "middle", "nameGap": 52 if rotated else 26}
+    above = {"nameLocation": "end", "nameGap": 12, "nameTextStyle": {"color": GRAY, "align": "left"}}
+    names = _axis(type="category", data=list(chart.categories), name=chart.of, **below)
+    values = _axis(type="value", name=chart.counted, **(below if chart.kind == "rows" else above))
     if chart.kind != "line":
         values["minInterval"] = 1
     if chart.kind == "rows":
         names["inverse"] = True
     elif chart.kind == "line":
         names["boundaryGap"] = False
-    elif len(chart.categories) > MAX_UPRIGHT:
-        names["axisLabel"] = {"rotate": 40, "color": GRAY}
+    elif rotated:
+        names["axisLabel"] = {"rotate": 40, "color": GRAY, "interval": 0}
     across, along = (values, names) if chart.kind == "rows" else (names, values)
     return {
         "animation": False,
         "backgroundColor": "transparent",
         "tooltip": {"trigger": "axis", "confine": True},
-        "grid": {"left": 8, "right": 36, "top": 40 if several else 28, "bottom": 8, "containLabel": True},
+        "grid": {"left": 8, "right": 36, "top": 44 if several else 32, "bottom": 24, "containLabel": True},
         "xAxis": across,
         "yAxis": along,
         "series": [_line(s) if chart.kind == "line" else _bars(s, chart.kind, labeled) for s in chart.series],
@@ -124,7 +153,7 @@ def echarts(chart: Chart) -> dict[str, Any]:
 
 def _axis(**more: Any) -> dict[str, Any]:
     lines = {"lineStyle": {"color": GRAY, "opacity": 0.25}}
-    return {"axisLabel": {"color": GRAY}, "splitLine": lines} | more
+    return {"axisLabel": {"color": GRAY}, "splitLine": lines, "nameTextStyle": {"color": GRAY}} | more
 
 
 def _bars(series: Series, kind: str, labeled: bool) -> dict[str, Any]:

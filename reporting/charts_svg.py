@@ -7,12 +7,15 @@ import math
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from reporting.charts import MAX_LABELED, MAX_UPRIGHT, Chart, Series
+from reporting.charts import MAX_LABELED, Chart, Series, is_rotated
 
 WIDTH, HEIGHT = 460, 230
 LEFT, RIGHT, TOP = 44, 14, 28
 LETTER = 6.2
 """Approximate width of a letter in pixels, at the charts' font size."""
+
+TITLE = 14
+"""The height of an axis title."""
 
 LINES = 4
 """Approximate number of grid lines."""
@@ -24,14 +27,16 @@ NAMES = 6
 def chart_svg(chart: Chart) -> str:
     """Draw a chart that is as wide as its container."""
     draw = {"columns": _columns, "rows": _rows, "line": _line}[chart.kind]
+    titles = [_text(2, TOP - 6, chart.counted, "start"), _text(WIDTH / 2, HEIGHT - 3, chart.of)]
+    titles = [] if chart.kind == "rows" else titles
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(chart.title)}">'
-        f"{''.join([*_legend(chart), *draw(chart)])}</svg>"
+        f"{''.join([*_legend(chart), *titles, *draw(chart)])}</svg>"
     )
 
 
 def _legend(chart: Chart) -> Iterator[str]:
-    x = float(LEFT)
+    x = float(LEFT + 40)
     for series in chart.series if len(chart.series) > 1 else ():
         yield f'<rect x="{x:g}" y="4" width="10" height="10" rx="2" fill="{_color(series, 0)}"/>'
         yield _text(x + 14, 13, series.name, "start")
@@ -39,8 +44,8 @@ def _legend(chart: Chart) -> Iterator[str]:
 
 
 def _columns(chart: Chart) -> Iterator[str]:
-    rotated = len(chart.categories) > MAX_UPRIGHT
-    bottom = HEIGHT - (62 if rotated else 22)
+    rotated = is_rotated(chart)
+    bottom = HEIGHT - (62 if rotated else 22) - TITLE
     scale = _scale(chart.series, whole=True)
     yield from _across(scale, bottom)
     pitch = (WIDTH - LEFT - RIGHT) / max(len(chart.categories), 1)
@@ -78,7 +83,7 @@ def _rows(chart: Chart) -> Iterator[str]:
 
 
 def _line(chart: Chart) -> Iterator[str]:
-    bottom = HEIGHT - 22
+    bottom = HEIGHT - 22 - TITLE
     scale = _scale(chart.series, whole=False)
     yield from _across(scale, bottom)
     points = len(chart.categories)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from reporting.labels import AGREEMENT, CHECKING, USER_AGREES, dollars
+from reporting.labels import AGREEMENT, CHECKING, USER_AGREES, dollars, plural
 from reporting.run import Run
 from reporting.snapshot import Snapshot
 from reporting.statistics import ModeStatistics
@@ -22,9 +22,22 @@ class Metric:
 
 
 def progress(snapshot: Snapshot, run: Run) -> tuple[int, int]:
-    """Return how many results there are, and how many there will be."""
+    """Return how many results there are of the records that the last command works on, and will be."""
+    part = snapshot.part
+    expected = (part["stop"] - part["start"]) * len(run.modes) if part else run.expected
     # A skipped sample has one result, whatever the number of modes.
-    return snapshot.finished, run.expected - snapshot.results.get("skipped", 0) * (len(run.modes) - 1)
+    expected -= snapshot.part_results.get("skipped", 0) * (len(run.modes) - 1)
+    return sum(snapshot.part_results.values()), expected
+
+
+def records(snapshot: Snapshot, run: Run) -> str:
+    """Describe the records that the last command works on."""
+    all_records = run.manifest["data"]["records"]
+    modes = f" in {len(run.modes)} modes" if len(run.modes) > 1 else ""
+    if not snapshot.part:
+        return f"of {plural(all_records, 'record')}{modes}"
+    start, stop = snapshot.part["start"], snapshot.part["stop"]
+    return f"of records {start + 1:,} to {stop:,} of {all_records:,}{modes}"
 
 
 def of_run(snapshot: Snapshot) -> list[Metric]:

@@ -21,8 +21,11 @@ def failures(failures: Mapping[str, int], link: Callable[[str], str] | None = No
 
 
 def _linked(kind: str, link: Callable[[str], str] | None) -> str:
-    label = escape(failure_label(kind))
-    return f'<a href="{escape(link(kind))}">{label}</a>' if link else label
+    return _anchor(failure_label(kind), link and link(kind))
+
+
+def _anchor(label: str, address: str | None) -> str:
+    return f'<a href="{escape(address)}">{escape(label)}</a>' if address else escape(label)
 
 
 def bill(calls: Mapping[str, Any]) -> str:
@@ -49,10 +52,14 @@ def _bill_row(name: str, numbers: Mapping[str, Any], color: str) -> str:
 _COUNTS = ("calls", "failed", "input_tokens", "cached_tokens", "output_tokens")
 
 
-def not_judged(endings: Mapping[str, int]) -> str:
-    """Return how many exchanges ended with one of `STOPPED`, by reason; empty if none did."""
+def not_judged(endings: Mapping[str, int], link: Callable[[str], str] | None = None) -> str:
+    """Return how many exchanges ended with one of `STOPPED`, by reason; empty if none did.
+
+    `link` returns the address of the samples with an ending.
+    """
     rows = "".join(
-        f"<tr><td>{ENDINGS[ending]}</td><td class=number>{endings[ending]:,}</td></tr>"
+        f"<tr><td>{_anchor(ENDINGS[ending], link and link(ending))}</td>"
+        f"<td class=number>{endings[ending]:,}</td></tr>"
         for ending in STOPPED
         if endings.get(ending)
     )

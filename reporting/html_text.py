@@ -1,7 +1,7 @@
 """Texts of models and data sets as safe HTML.
 
 Markdown is rendered with HTML switched off, so that tags appear as text, and the output passes a sanitizer
-with a short list of tags. Pictures become links, since showing one would fetch it.
+with a short list of tags. Pictures become links, since showing one would fetch it. Formulas become MathML.
 """
 
 import re
@@ -18,6 +18,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
+from reporting import formulas
 from samples.differences import differences
 from samples.fields import as_text
 
@@ -28,7 +29,10 @@ for seconds, and comparing two of them blocks the server."""
 _TAGS = {
     *("p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "strong", "em", "s", "a", "blockquote"),
     *("ul", "ol", "li", "code", "pre", "span", "table", "thead", "tbody", "tr", "th", "td"),
+    *formulas.TAGS,
 }
+_ATTRIBUTES = {"a": {"href", "title"}, "span": {"class"}, "ol": {"start"}}
+_ATTRIBUTES |= dict.fromkeys(formulas.TAGS, formulas.ATTRIBUTES)
 _CODE: HtmlFormatter[str] = HtmlFormatter(nowrap=True)
 
 
@@ -37,7 +41,7 @@ def rendered(text: str) -> str:
     return nh3.clean(
         _MARKDOWN.render(as_text(text)),
         tags=_TAGS,
-        attributes={"a": {"href", "title"}, "span": {"class"}, "ol": {"start"}},
+        attributes=_ATTRIBUTES,
         # Texts may not use the classes of the page, only those that highlight code.
         attribute_filter=_allowed,
         set_tag_attribute_values={"a": {"target": "_blank"}}
@@ -53,13 +57,42 @@ def plain(text: str) -> str:
     return _with_code(text, [(text, "")])
 
 
-def marked(old: str, new: str) -> tuple[str, str]:
-    """Return both texts as HTML, with the words marked that only one of them has (`<del>` and `<ins>`)."""
+UNFOLDED = 300
+"""Characters around a difference that stay in sight where long unchanged parts are folded."""
+
+
+def marked(old: str, new: str, *, fold: bool = False) -> tuple[str, str]:
+    """Return both texts as HTML, with the words marked that only one of them has (`<del>` and `<ins>`).
+
+    With `fold`, the inner parts of long unchanged stretches are folded (`<details>`).
+    """
     old, new = as_text(old), as_text(new)
     changes = differences(old, new)
-    left = ((change.old, "" if change.old == change.new else "del") for change in changes)
-    right = ((change.new, "" if change.old == change.new else "ins") for change in changes)
+    left: list[tuple[str, str]] = []
+    right: list[tuple[str, str]] = []
+    for index, change in enumerate(changes):
+        if change.old != change.new:
+            left.append((change.old, "del"))
+            right.append((change.new, "ins"))
+            continue
+        is_first, is_last = index == 0, index == len(changes) - 1
+        whole = not fold or (is_first and is_last)
+        parts = [(change.old, "")] if whole else _folded(change.old, is_first=is_first, is_last=is_last)
+        left += parts
+        right += parts
     return _with_code(old, left), _with_code(new, right)
+
+
+def _folded(text: str, *, is_first: bool, is_last: bool) -> list[tuple[str, str]]:
+    """Return the parts of an unchanged stretch beside a difference, the inner one folded if it is long."""
+    begin = 0 if is_first else text.rfind("\n", 0, UNFOLDED) + 1 or UNFOLDED
+    end = len(text)
+    if not is_last:
+        found = text.find("\n", max(0, len(text) - UNFOLDED))
+        end = found if found >= 0 else len(text) - UNFOLDED
+    if end - begin < 2 * UNFOLDED:
+        return [(text, "")]
+    return [(text[:begin], ""), (text[begin:end], "details"), (text[end:], "")]
 
 
 _FENCED = re.compile(r"^ {0,3}(`{3,}|~{3,})[^\n]*\n.*?(?:^ {0,3}\1[^\n]*$|\Z)", re.DOTALL | re.MULTILINE)
@@ -68,17 +101,21 @@ _FENCED = re.compile(r"^ {0,3}(`{3,}|~{3,})[^\n]*\n.*?(?:^ {0,3}\1[^\n]*$|\Z)", 
 def _with_code(text: str, pieces: Iterable[tuple[str, str]]) -> str:
     """Return the pieces of a text as HTML, each in an element of its name, if any; code is in `<code>`."""
     bounds = [bound for fenced in _FENCED.finditer(text) for bound in fenced.span()]
-    html, position, passed = [], 0, 0
+    html: list[str] = []
+    position, passed = 0, 0
     for piece, name in pieces:
         until = position + len(piece)
+        if name == "details":
+            html.append(f"<details><summary>{len(piece):,} unchanged characters</summary>")
         while position < until:
             while passed < len(bounds) and bounds[passed] <= position:
                 passed += 1
             stop = min(until, bounds[passed]) if passed < len(bounds) else until
             part = escape(text[position:stop])
-            part = f"<{name}>{part}</{name}>" if name else part
+            part = f"<{name}>{part}</{name}>" if name in ("del", "ins") else part
             html.append(f"<code>{part}</code>" if passed % 2 else part)
             position = stop
+        html.append("</details>" * (name == "details"))
     return "".join(html)
 
 
@@ -102,9 +139,10 @@ def _picture(self: RendererHTML, tokens: Sequence[Token], index: int, options: A
 
 
 def _allowed(tag: str, name: str, value: str) -> str | None:
-    return value if name != "class" or re.fullmatch(r"[a-z0-9]{1,3}", value) else None
+    return value if name != "class" or re.fullmatch(r"[a-z0-9]{1,3}( [a-z0-9]{1,3})*", value) else None
 
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True, "highlight": _highlighted})
 _MARKDOWN.enable(["table", "strikethrough"])
 _MARKDOWN.add_render_rule("image", _picture)
+formulas.add_formulas(_MARKDOWN)

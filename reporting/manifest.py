@@ -58,6 +58,15 @@ class LaterLimit(TypedDict):
     max_tokens: int
 
 
+class Part(TypedDict):
+    """The records that the last command works on."""
+
+    start: int
+    """From 0."""
+    stop: int
+    """The record to stop before."""
+
+
 class Manifest(TypedDict):
     """What made a run."""
 
@@ -71,6 +80,8 @@ class Manifest(TypedDict):
     later: NotRequired[list[LaterLimit]]
     salt: NotRequired[str]
     """Of the hashes that stand for keys in the settings; a manifest without it has the settings as given."""
+    part: NotRequired[Part]
+    """None where the last command works on all records."""
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from importlib.metadata import version
 from pathlib import Path
 
@@ -73,9 +74,14 @@ def prepare(folder: Path, wanted: Manifest, keys: Keys) -> Ledger:
     try:
         if ledger:
             made = read_manifest(folder)
+            before = deepcopy(made)
             limit = wanted["settings"]["max_tokens"]
             if limit != reply_limits(made)[-1]:
                 made.setdefault("later", []).append(LaterLimit(at=wanted["created"], max_tokens=limit))
+            made.pop("part", None)
+            if "part" in wanted:
+                made["part"] = wanted["part"]
+            if made != before:
                 _write(folder, made)
             return ledger
         # In this order, so that a manifest implies a ledger.

@@ -19,7 +19,7 @@ from prompts.method import MODES
 from prompts.pack import load_pack
 from reporting.cost import unpriced
 from reporting.labels import NO_PRICE, is_best_of
-from reporting.manifest import Manifest, RunError, new_manifest, read_manifest, settings_to_resume
+from reporting.manifest import Manifest, Part, RunError, new_manifest, read_manifest, settings_to_resume
 from runners.folder import checked_before, format_before
 from samples.bounds import MAX_RECORD_MB
 from samples.formats import READ_FORMATS
@@ -99,7 +99,11 @@ class Plan:
         if self.data.is_detected and (format := format_before(folder)) in READ_FORMATS:
             self.data.format = format  # what is detected may be more than it was then
         checked = self.data.check(checked_before(folder, self.data))
-        return new_manifest(self.data, checked, self.settings, self.modes)
+        manifest = new_manifest(self.data, checked, self.settings, self.modes)
+        if self.start or (self.stop is not None and self.stop < checked.count):
+            stop = checked.count if self.stop is None else min(self.stop, checked.count)
+            manifest["part"] = Part(start=min(self.start, stop), stop=stop)
+        return manifest
 
     def expected(self, records: int) -> int:
         """Return how many results the run has when it is finished, skipped samples counted for each mode."""

@@ -196,7 +196,7 @@ def _charts(found: tuple[ModeStatistics, ModeStatistics], lengths: tuple[Any, An
     series = [Series(old, GRAY, "old"), Series(new, BLUE, "A"), Series(other_new, ORANGE, "B")]
     if old != other_old:
         series[0:1] = [Series(old, GRAY, "A, old"), Series(other_old, "#5b6472", "B, old")]
-    drawn.append(replace(charts.lengths(old, new), series=series))
+    drawn.append(charts.lengths_of(series))
     if len(judged) == 2:
         drawn.append(_merged(*(charts.judging(side.judging) for side in judged if side.judging)))
     return drawn
@@ -270,7 +270,7 @@ def _table(view: ComparisonQuery, found: Sequence[tuple[ResultPair, Sample]]) ->
 
 
 def _row(view: ComparisonQuery, pair: ResultPair, sample: Sample) -> str:
-    link = escape(view.pair_link(pair.position))
+    link = escape(view.pair_link(sample))
     growth_a, growth_b, more = subtracted(pair.growth_a, pair.growth_b, GROWTH)
     return (
         f'<tr><td class=id><a href="{link}">{escape(sample.id)}</a></td>'

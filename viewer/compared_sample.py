@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fastapi import Request
+from fastapi import Request, Response
 from nicegui import ui
 
 from ledger.ledger import Result
@@ -15,7 +15,8 @@ from viewer.compare import WAIT
 from viewer.comparison_links import ComparisonQuery, Side, Sides
 from viewer.conversation import Chip, ModeResult, exchanges, mentioning, shown_exchange
 from viewer.diff_view import Column, diff_view
-from viewer.frame import COMPARE, frame, key_links, number_in, plain_text
+from viewer.frame import COMPARE, frame, key_links, missing_sample, plain_text
+from viewer.run import sample_path
 from viewer.search import neighbors, search_neighbors
 
 Done = Mapping[str, Any] | None
@@ -25,26 +26,28 @@ Done = Mapping[str, Any] | None
 def add(sides: Sides) -> None:
     """Add the page."""
 
-    @ui.page(f"{COMPARE}/sample/{{at}}", title="Sample compared · coevol", response_timeout=30)
-    async def pair(request: Request, at: str) -> None:
+    @ui.page(f"{COMPARE}/sample/{{sample_id:path}}", title="Sample compared · coevol", response_timeout=30)
+    async def pair(request: Request, sample_id: str) -> Response | None:
         view = ComparisonQuery.read(sides, request.query_params)
         compared = await sides.compared(view.a, view.b).latest(WAIT)
-        position = number_in(at)
-        found = compared.pair_at(position) if compared and position is not None else None
+        named = await asyncio.to_thread(view.a.run.sample_at, sample_id, request.query_params)
+        found = compared.pair_at(named[0].position) if compared and named else None
+        if compared is None or named is None or found is None:
+            return missing_sample(request, view.a.run, COMPARE, sample_id, view.link(), "on both sides")
+        position = named[0].position
         with frame(view.a.run, COMPARE):
-            if compared is None or found is None or position is None:
-                ui.label(f"The sample at position {at[:40]} of A has no result on both sides yet.")
-                return
+            ui.page_title(f"{labels.shorten(named[0].id, 60)} compared · coevol")
             show_neighbors = await _neighbors(view, compared, position)
             here = await asyncio.to_thread(_results, view.a, position)
             there = await asyncio.to_thread(_results, view.b, found.other)
             if here is None or there is None:
                 ui.label("One of its results is being replaced: reload the page in a moment.")
-                return
+                return None
             _title(view, here, there, show_neighbors)
             matching = _matching(view, here, there)
             number = shown_exchange(request.query_params, here.sample, matching)
             _body(view, here, there, matching, number)
+        return None
 
 
 async def _neighbors(view: ComparisonQuery, compared: Comparison, position: int) -> Callable[[], None]:
@@ -54,12 +57,14 @@ async def _neighbors(view: ComparisonQuery, compared: Comparison, position: int)
             key: view.search(compared, position=position, back=back)
             for key, back in (("k", True), ("j", False))
         }
-        return lambda: search_neighbors(searches, lambda found: view.pair_link(found.pair.position))
+        return lambda: search_neighbors(searches, lambda found: view.pair_link(found.a[0]))
     found = await asyncio.to_thread(
         compared.adjacent, view.kind, view.order, down=view.down, position=position
     )
+    around = {position for position in found if position is not None}
+    samples = {s.position: s for s, _ in await asyncio.to_thread(view.a.run.ledger.samples_at, around)}
     links = {
-        key: "" if neighbor is None else view.pair_link(neighbor)
+        key: view.pair_link(samples[neighbor]) if neighbor in samples else ""
         for key, neighbor in zip("kj", found, strict=True)
     }
     return lambda: neighbors(links)
@@ -111,7 +116,8 @@ def _title(
                 ui.label(letter.upper()).classes(f"side {letter}")
                 ui.label(side.name).classes("side-name")
                 ui.html(html_tags.sample_outcome(result), sanitize=False)
-                debate = side.run.address(f"/sample/{sample.position}", {"of": side.mode})
+                path, named = sample_path(sample)
+                debate = side.run.address(path, {**named, "of": side.mode})
                 ui.link("its debate", debate).classes(f"debate {letter}")
 
 
@@ -124,7 +130,7 @@ def _body(
     for index in range(len(sample.exchanges)):
         a, b = (_outcome(_done(each.result, index)) for each in (here, there))
         label = a if a == b else f"A {a}, B {b}"
-        chips.append(Chip(label, view.pair_link(sample.position, exchange=index + 1), index in matching))
+        chips.append(Chip(label, view.pair_link(sample, exchange=index + 1), index in matching))
     exchanges(chips, number)
     conversation.request(sample, number, [here._replace(by="A"), there._replace(by="B")])
     for letter, each in zip("AB", done, strict=True):
@@ -153,12 +159,12 @@ def _outcome(done: Done) -> str:
 
 def _each_other(contents: Sequence[str]) -> list[str]:
     *originals, a, b = contents
-    return [*map(html_text.plain, originals), *html_text.marked(a, b)]
+    return [*map(html_text.plain, originals), *html_text.marked(a, b, fold=True)]
 
 
 def _the_original(contents: Sequence[str]) -> list[str]:
     *originals, a, b = contents
-    new = html_text.marked(originals[0], a)[1], html_text.marked(originals[-1], b)[1]
+    new = (html_text.marked(originals[i], each, fold=True)[1] for i, each in ((0, a), (-1, b)))
     return [*map(html_text.plain, originals), *new]
 
 

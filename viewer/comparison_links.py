@@ -17,9 +17,10 @@ from reporting.comparison import (
     mode_results,
 )
 from reporting.snapshot import state
+from samples.sample import Sample
 from viewer.background_refresh import BackgroundRefresh
 from viewer.frame import COMPARE, number_in
-from viewer.run import RunPages, address
+from viewer.run import RunPages, address, sample_path
 
 CACHED = 4
 """Comparisons in memory: users switch between a few, and one of a million samples takes 100 MB."""
@@ -117,9 +118,10 @@ class ComparisonQuery:
         }
         return address(COMPARE + page, values | changes)
 
-    def pair_link(self, position: int, **more: object) -> str:
-        """Return the address of a pair, with a way back here."""
-        return self.link(f"/sample/{position}", begin=self.begin or None, **more)
+    def pair_link(self, sample: Sample, **more: object) -> str:
+        """Return the address of a pair, by its sample in A, with a way back here."""
+        path, named = sample_path(sample)
+        return self.link(path, **named, begin=self.begin or None, **more)
 
     def search(
         self, compared: Comparison, *, begin: int = 0, position: int | None = None, back: bool = False

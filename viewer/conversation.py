@@ -5,13 +5,13 @@ from typing import Any, NamedTuple, cast
 
 from nicegui import ui
 
-from ledger.browse import Filter
+from ledger.browse import Filter, has_orders
 from ledger.decisions import Decision, matches
 from ledger.ledger import Result
 from ledger.search import contains
 from nodes.decision import Round, favoured_position
 from samples.sample import Exchange, Sample
-from viewer.frame import key_links, number_in, plain_text, text
+from viewer.frame import folding, key_links, number_in, plain_text, text
 
 
 class Chip(NamedTuple):
@@ -59,6 +59,10 @@ def matching_exchanges(
         conditions.append(lambda done: done["accepted_rounds"] == wanted.accepted)
     if wanted.contradict:
         conditions.append(contradicts)
+    if wanted.ending:
+        conditions.append(lambda done: done["ending"] == wanted.ending)
+    if wanted.orders:
+        conditions.append(lambda done: has_orders(done, wanted.orders))
     if choice := wanted.decided:
         conditions.append(lambda done: matches(choice, decided.get(done["exchange"]), done["ending"]))
     parts = [{done["exchange"] for done in result.outcome if has(done)} for has in conditions]
@@ -109,10 +113,12 @@ def request(sample: Sample, number: int, conversations: Sequence[ModeResult]) ->
     exchange = sample.exchanges[number]
     with ui.column().classes("panel request"):
         ui.label("Request").classes("faint small")
-        text(exchange.instruction)
+        with folding("request", exchange.instruction):
+            text(exchange.instruction)
         if exchange.input:
             ui.label("Input").classes("faint small")
-            text(exchange.input)
+            with folding("input", exchange.input):
+                text(exchange.input)
 
 
 def _earlier_exchanges(sample: Sample, number: int, conversations: Sequence[ModeResult]) -> None:

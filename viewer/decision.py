@@ -14,17 +14,21 @@ from reporting.labels import DECISIONS
 from samples.fields import as_text
 from viewer.diff_view import Column, diff_view
 from viewer.frame import keys
-from viewer.run import RunPages
+from viewer.run import Draft, RunPages
 
 MAX_CHARS = 100_000
 """Characters of a text that can be edited here: each key press sends all of it to the server, which accepts
 messages of up to 1 MB."""
 
 
+_KEPT = "Kept as a draft until you save it, also when you leave this page; drafts end with `coevol view`."
+
+
 class Panel:
     """The decision on one exchange of a result as shown, and what changes it.
 
-    Its keys are a (accept), r (reject), e (edit) and z (take back).
+    Its keys are a (accept), r (reject), e (edit), z (take back) and g (go on after a decision). What is
+    typed and not saved is kept as a draft.
     """
 
     def __init__(
@@ -35,6 +39,7 @@ class Panel:
         done: Mapping[str, Any],
         decision: Decision | None,
         drafts: Collection[str],
+        next_undecided: Callable[[], Awaitable[str]],
     ) -> None:
         self._run = run
         self._position = position
@@ -42,14 +47,17 @@ class Panel:
         self._done = done
         self._decision = decision
         self._drafts = drafts
-        self._editing = False
+        self._next_undecided = next_undecided
+        self._key = (position, result.mode, int(done["exchange"]))
+        self._area: ui.textarea | None = None
         self._writing = asyncio.Lock()
-        self._panel = ui.column().classes("panel decision")
+        self._panel = ui.element("div").classes("decision")
         actions: dict[str, Callable[[], Awaitable[None] | None]] = {
             "a": self.accept,
             "r": self.reject,
             "e": self.edit,
             "z": self.take_back,
+            "g": self._toggle_going_on,
         }
         keys({key: partial(self._unless_editing, action) for key, action in actions.items()})
         self._show()
@@ -67,8 +75,8 @@ class Panel:
 
     async def choose(self, response: str) -> None:
         """Choose this response, unless another one is being written."""
-        if self._editing:
-            self._notify("Save or cancel the text you are writing first")
+        if self._area:
+            self._notify("Save or close the text you are writing first")
         else:
             await self._decide(response)
 
@@ -78,41 +86,80 @@ class Panel:
             await self._change(delete_decision, self._result.mode, self._done["exchange"])
 
     def edit(self) -> None:
-        """Open the current text for editing."""
-        current = self._decision.response if self._decision else self._done["response"]
-        if len(current) > MAX_CHARS:
+        """Open the current text, or the draft of another, for editing."""
+        draft = self._draft()
+        text = self._text() if draft is None or draft.text is None else draft.text
+        if len(text) > MAX_CHARS:
             self._notify(f"A response of more than {MAX_CHARS:,} characters cannot be edited here")
             return
-        self._editing = True
         self._panel.clear()
         with self._panel:
-            # Leaving the page would lose the text: the browser asks first.
-            ui.run_javascript("window.onbeforeunload = () => true")
-            ui.label("The response as you want it").classes("faint small")
-            area = ui.textarea(value=as_text(current)).classes("w-full editing")
-            area.props(f"outlined autogrow autofocus maxlength={MAX_CHARS} dir=auto")
-
-            async def save() -> None:
-                text = area.value or ""
-                # No trainer learns from it; to keep an empty original, reject the result.
-                if text.strip():
-                    await self._decide(text)
-                else:
-                    self._notify("An empty text is not a response: write one, or cancel", type="negative")
-
-            area.on("keydown.ctrl.enter", save).on("keydown.meta.enter", save)
-            area.on("keydown.esc", self._close)
-            with ui.row().classes("items-center w-full gap-2"):
+            with ui.row().classes("decision-bar items-center gap-2"):
+                ui.label("The response as you want it").classes("faint small")
                 self._note_field()
-                _button("Save (Ctrl+Enter)", save, "save").props(remove="flat")
-                _button("Cancel (Esc)", self._close, "cancel")
+                _button("Save (Ctrl+Enter)", self._save, "save").props(remove="flat")
+                _button("Close (Esc)", self._close, "cancel")
+                _button("Discard", self._discard, "discard")
+            with ui.column().classes("panel"):
+                area = self._area = ui.textarea(value=as_text(text), on_change=self._keep)
+                area.classes("w-full editing").props(
+                    f"outlined autogrow autofocus maxlength={MAX_CHARS} dir=auto"
+                )
+                area.props('aria-label="The response as you want it" spellcheck=false')
+                area.on("keydown.ctrl.enter", self._save).on("keydown.meta.enter", self._save)
+                area.on("keydown.esc", self._close)
+                ui.label(_KEPT).classes("faint small")
+
+    async def _save(self) -> None:
+        text = str(self._area.value or "") if self._area else ""
+        # No trainer learns from it; to keep an empty original, reject the result.
+        if text.strip():
+            await self._decide(text)
+        elif self._area:
+            self._notify("An empty text is not a response: write one, or discard it", type="negative")
 
     def _close(self) -> None:
-        if self._editing:
-            self._editing = False
-            with self._panel:
-                ui.run_javascript("window.onbeforeunload = null")
+        if self._area and (draft := self._draft()) and draft.text is not None:
+            self._notify("Kept as a draft: Edit (e) goes on with it")
         self._show()
+
+    def _discard(self) -> None:
+        self._run.review.drafts.pop(self._key, None)
+        self._show()
+
+    def _draft(self) -> Draft | None:
+        return self._run.review.drafts.get(self._key)
+
+    def _keep(self) -> None:
+        """Keep what is typed and not saved."""
+        draft = self._draft()
+        text = draft.text if draft else None
+        if self._area:
+            text = str(self._area.value or "")
+            text = None if text == as_text(self._text()) else text
+        note = str(self._note.value or "")
+        if text is None and note == (self._decision.note if self._decision else ""):
+            self._run.review.drafts.pop(self._key, None)
+        else:
+            self._run.review.drafts[self._key] = Draft(text, note)
+
+    def _text(self) -> str:
+        """Return the text that editing begins with."""
+        return self._decision.response if self._decision else str(self._done["response"])
+
+    def _toggle_going_on(self) -> None:
+        self._going_on.value = not self._going_on.value
+
+    def _set_going_on(self) -> None:
+        self._run.review.goes_on = bool(self._going_on.value)
+
+    async def _go_on(self) -> None:
+        if self._run.review.goes_on:
+            with self._panel:
+                if link := await self._next_undecided():
+                    ui.navigate.to(link)
+                else:
+                    ui.notify("Nothing here is left undecided")
 
     def _notify(self, message: str, **options: Any) -> None:
         # The clicked button may be gone by now; the panel is not.
@@ -126,9 +173,12 @@ class Panel:
         async with self._writing:
             if not await self._saved(change, *what):
                 return
+        self._area = None if change is decide else self._area
         # The user may not see the panel.
         self._notify(DECISIONS[self._decision.kind] if self._decision else "taken back", timeout=1500)
-        self._close()
+        self._show()
+        if self._decision:
+            await self._go_on()
 
     async def _save_note(self) -> None:
         # The panel is not rebuilt: the user may be clicking a button in it.
@@ -150,13 +200,20 @@ class Panel:
                 f"Not saved: {error}", type="negative", multi_line=True, timeout=0, close_button="Close"
             )
             return False
+        # A text that is still being written stays, whatever is decided meanwhile.
+        draft = self._run.review.drafts.pop(self._key, None)
+        if draft and draft.text is not None and not self._area:
+            self._run.review.drafts[self._key] = Draft(
+                draft.text, self._decision.note if self._decision else ""
+            )
         return True
 
     def _show(self) -> None:
-        decision = self._decision
+        decision, draft = self._decision, self._draft()
+        self._area = None
         self._panel.clear()
         with self._panel:
-            with ui.row().classes("items-center w-full gap-2"):
+            with ui.row().classes("decision-bar items-center gap-2"):
                 ui.label("Your decision").classes("faint small")
                 ui.html(self._tags(), sanitize=False)
                 self._note_field()
@@ -164,26 +221,42 @@ class Panel:
                 _button("Accept (a)", self.accept, "accept")
                 if self._done["response"] != self._done["original"]:
                     _button("Reject (r)", self.reject, "reject")
-                _button("Edit (e)", self.edit, "edit")
+                _button(
+                    "Go on writing (e)" if draft and draft.text is not None else "Edit (e)", self.edit, "edit"
+                )
                 if decision:
                     _button("Take back (z)", self.take_back, "take-back")
+                self._going_on = ui.checkbox(
+                    "then the next undecided (g)",
+                    value=self._run.review.goes_on,
+                    on_change=self._set_going_on,
+                )
+                self._going_on.props("dense").classes("small goes-on")
             if decision and (decision.kind in ("chosen", "edited") or not decision.stands):
                 result = Column("The result", self._done["response"], "judged")
                 wanted = Column("The response you want", decision.response, "wanted")
-                diff_view([result, wanted], {"Differences": lambda both: html_text.marked(*both)})
+                with ui.column().classes("panel"):
+                    diff_view(
+                        [result, wanted], {"Differences": lambda both: html_text.marked(*both, fold=True)}
+                    )
 
     def _tags(self) -> str:
-        return html_tags.decision(self._decision) if self._decision else '<span class="tag">none yet</span>'
+        tags = html_tags.decision(self._decision) if self._decision else '<span class="tag">none yet</span>'
+        draft = self._draft()
+        return tags + (
+            ' <span class="tag user">draft not saved</span>' if draft and draft.text is not None else ""
+        )
 
     def _note_field(self) -> None:
-        decision = self._decision
-        self._note = ui.input(placeholder="why (optional)", value=decision.note if decision else "")
-        self._note.props("dense outlined dir=auto maxlength=1000").classes("grow note")
+        draft, decision = self._draft(), self._decision
+        note = draft.note if draft else decision.note if decision else ""
+        self._note = ui.input(placeholder="why (optional)", value=note, on_change=self._keep)
+        self._note.props('dense outlined dir=auto maxlength=1000 aria-label="why"').classes("grow note")
         # Without the focus, so that the keys work again.
         self._note.on("keydown.enter", js_handler="event => event.target.blur()")
 
     async def _unless_editing(self, action: Callable[[], Awaitable[None] | None]) -> None:
-        if not self._editing and (waiting := action()):
+        if not self._area and (waiting := action()):
             await waiting
 
 

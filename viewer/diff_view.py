@@ -1,4 +1,4 @@
-"""Shows texts side by side: as they are with their differences marked, or rendered."""
+"""Shows texts side by side: with their differences marked, rendered, or as they are."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from nicegui import ui
 
 from reporting import html_text
-from viewer.frame import cut, text
+from viewer.frame import copy_button, cut, plain_text, text
 
 
 class Column(NamedTuple):
@@ -22,12 +22,12 @@ class Column(NamedTuple):
 Marking = Callable[[Sequence[str]], Sequence[str]]
 """Returns the texts of all columns as HTML, with differences marked."""
 
-RENDERED = "Rendered"
+RENDERED, RAW = "Rendered", "Raw"
 
 
 def diff_view(columns: Sequence[Column], markings: Mapping[str, Marking]) -> None:
     """Show the columns and a choice of how differences are marked."""
-    names = [*markings, RENDERED]
+    names = [*markings, RENDERED, RAW]
     how = ui.toggle(names, value=names[0]).props("dense no-caps flat").classes("how")
     cells = []
     with ui.element("div").classes("side-by-side"):
@@ -39,15 +39,18 @@ def diff_view(columns: Sequence[Column], markings: Mapping[str, Marking]) -> Non
     async def show() -> None:
         for cell in cells:
             cell.clear()
-        if how.value == RENDERED:
+        if how.value in (RENDERED, RAW):
+            form = text if how.value == RENDERED else plain_text
             for cell, column in zip(cells, columns, strict=True):
                 with cell:
-                    text(column.content)
+                    form(column.content)
             return
         shortened = [column.content[: html_text.MAX_CHARS] for column in columns]
         marked = await asyncio.to_thread(markings[str(how.value)], shortened)
         for cell, html, column in zip(cells, marked, columns, strict=True):
-            with cell:
+            with cell, ui.element("div").classes("text-box"):
+                with ui.row().classes("tools"):
+                    copy_button(column.content)
                 cut(ui.html(html, sanitize=False).classes("text plain"), column.content)
 
     how.on_value_change(show)

@@ -1,16 +1,19 @@
 """What all pages share: the bar at the top, colors, keys, and how texts look."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib.resources import files
 from typing import Any
 
+from fastapi import Request, Response
 from nicegui import Client, ui
 from nicegui.events import KeyEventArguments
 
 from reporting import html_text
+from reporting.labels import shorten
 from reporting.theme import ROLE_COLORS
+from samples.fields import as_text
 from viewer.run import RunPages
 
 PAGES = {"/": "Overview", "/samples": "Samples", "/graph": "Graph"}
@@ -18,6 +21,10 @@ PAGES = {"/": "Overview", "/samples": "Samples", "/graph": "Graph"}
 
 COMPARE = "/compare"
 """The page that compares two runs, or two modes of one."""
+
+
+MATH_FONT = "/math-font.ttf"
+"""Browsers lay out formulas by the tables of a mathematical font; many machines have none."""
 
 
 def number_in(given: str) -> int | None:
@@ -30,7 +37,8 @@ def frame(run: RunPages, current: str) -> Iterator[None]:
     """Show the page around its content; `current` is the path of the page in the bar."""
     ui.add_css(_STYLES)
     ui.colors(primary="#2f7fd1")
-    with ui.header().classes("bar items-center"):
+    keys({"?": _show_keys})
+    with ui.header(wrap=False).classes("bar items-center"):
         ui.label("coevol").classes("brand")
         for path, name in PAGES.items():
             ui.link(name, run.address(path)).classes("here" if path == current else "")
@@ -43,35 +51,152 @@ def frame(run: RunPages, current: str) -> Iterator[None]:
             # The same page of the other run, except where both are on the page.
             here = current != COMPARE and prefix == run.prefix
             ui.link(name, prefix + (current if current in PAGES else "/")).classes("here" if here else "")
+        ui.button("?", on_click=_show_keys).props('flat dense aria-label="Keys"').classes("show-keys")
     with ui.column().classes("page"):
         yield
 
 
+def missing_sample(
+    request: Request, run: RunPages, current: str, sample_id: str, back: str, where: str = ""
+) -> Response:
+    """Answer an address of a sample that has no result, with the way back to the table."""
+    name = shorten(sample_id or request.query_params.get("position", ""), 100)
+    with frame(run, current):
+        ui.page_title(f"Not found · {run.name}")
+        ui.label(f"There is no sample {name} with a result {where}".strip() + ".").classes("text-lg").props(
+            "dir=auto"
+        )
+        ui.label(_MISSING).classes("faint")
+        ui.link("← table", back)
+    return ui.context.client.build_response(request, 404)
+
+
+_MISSING = (
+    "Where a run is in progress, it may come yet: reload the page then. Addresses name a sample by its id "
+    "or, where none has that id, by its position in the data, from 0."
+)
+
+
+def missing_page(request: Request, runs: Sequence[RunPages]) -> Response:
+    """Answer an address that no page has."""
+    run = next((run for run in reversed(runs) if request.url.path.startswith(f"{run.prefix}/")), runs[0])
+    with Client(ui.page(""), request=request) as client:
+        with frame(run, ""):
+            ui.page_title(f"Not found · {run.name}")
+            ui.label("There is no such page.").classes("text-lg")
+            with ui.row().classes("gap-4"):
+                for path, name in PAGES.items():
+                    ui.link(name, run.address(path))
+        return client.build_response(request, 404)
+
+
+KEYS = {
+    "?": "the keys",
+    "j, →": "next sample",
+    "k, ←": "previous sample",
+    "u": "back to the table",
+    "n": "next exchange of a conversation",
+    "p": "previous exchange",
+    "a": "accept the result",
+    "r": "reject it: keep the original",
+    "e": "edit it, or go on with a draft",
+    "z": "take the decision back",
+    "g": "after a decision, go on to the next undecided result, or no longer",
+    "Ctrl+Enter": "save what is edited",
+    "Esc": "close what is edited; it is kept as a draft",
+}
+"""What keys do; all but the first on the page of a sample."""
+
+
+def _show_keys() -> None:
+    with ui.dialog(value=True) as dialog, ui.card().classes("keys"):
+        ui.label("Keys").classes("text-lg font-semibold")
+        rows = "".join(f"<tr><td><kbd>{key}</kbd></td><td>{what}</td></tr>" for key, what in KEYS.items())
+        ui.html(f"<table class=data>{rows}</table>", sanitize=False)
+        ui.label("They do nothing while a field has the focus.").classes("faint small")
+        ui.button("Close", on_click=dialog.close).props("flat dense no-caps autofocus").classes("self-end")
+    dialog.on("hide", dialog.delete)
+
+
 def text(content: str) -> None:
-    """Show a text of the data or a model as Markdown; all of a long one is shown as it is, see `cut`."""
-    cut(ui.html(html_text.rendered(content[: html_text.MAX_CHARS]), sanitize=False).classes("text"), content)
+    """Show a text of the data or a model as Markdown, or as it is; all of a long one is shown as it is."""
+    content = as_text(content)
+
+    def toggle() -> None:
+        form = html_text.rendered if "plain" in shown.classes else html_text.plain
+        shown.classes(toggle="plain").set_content(form(content[: html_text.MAX_CHARS]))
+        raw.props(f"aria-pressed={str('plain' in shown.classes).lower()}")
+        if more:
+            more.set_visibility(True)
+
+    with ui.element("div").classes("text-box"):
+        with ui.row().classes("tools"):
+            raw = ui.button("Raw", on_click=toggle).props("flat dense no-caps aria-pressed=false")
+            raw.classes("raw").tooltip("the exact characters")
+            copy_button(content)
+        shown = ui.html(html_text.rendered(content[: html_text.MAX_CHARS]), sanitize=False).classes("text")
+        more = cut(shown, content)
+
+
+FOLDED_CHARS, FOLDED_LINES = 1_500, 20
+"""Above these a text is long."""
+
+
+@contextmanager
+def folding(name: str, *contents: str) -> Iterator[None]:
+    """Show only the beginning of long texts until the user asks for the rest."""
+    box = ui.element("div").classes("folding")
+    with box:
+        yield
+    if sum(map(len, contents)) <= FOLDED_CHARS and sum(each.count("\n") for each in contents) <= FOLDED_LINES:
+        return
+
+    def toggle() -> None:
+        box.classes(toggle="folded")
+        is_folded = "folded" in box.classes
+        button.set_text(f"Show the whole {name}" if is_folded else "Show less")
+        button.props(f"aria-expanded={str(not is_folded).lower()}")
+
+    box.classes("folded")
+    button = ui.button(f"Show the whole {name}", on_click=toggle)
+    button.props("flat dense no-caps aria-expanded=false").classes("unfold")
 
 
 def plain_text(content: str, *, style: str = "") -> None:
     """Show a text exactly as it is."""
-    shown = ui.html(html_text.plain(content[: html_text.MAX_CHARS]), sanitize=False)
-    cut(shown.classes(f"text plain {style}"), content)
+    with ui.element("div").classes("text-box"):
+        with ui.row().classes("tools"):
+            copy_button(content)
+        shown = ui.html(html_text.plain(content[: html_text.MAX_CHARS]), sanitize=False)
+        cut(shown.classes(f"text plain {style}"), content)
 
 
-def cut(shown: ui.html, content: str) -> None:
+def copy_button(content: str) -> None:
+    """Show a button that copies a text."""
+
+    def copy() -> None:
+        ui.clipboard.write(as_text(content))
+        ui.notify("copied", timeout=1000)
+
+    ui.button("Copy", on_click=copy).props("flat dense no-caps").classes("copy")
+
+
+def cut(shown: ui.html, content: str) -> ui.button | None:
     """Set the direction of a text and, where it is cut, show a button for all of it.
 
     All of it is shown as it is, not rendered, so that the time does not depend on its content.
     """
     shown.props("dir=auto")
-    if len(content) > html_text.MAX_CHARS:
+    if len(content) <= html_text.MAX_CHARS:
+        return None
 
-        def show_all() -> None:
-            shown.classes(add="plain").set_content(html_text.plain(content))
-            button.delete()
+    def show_all() -> None:
+        shown.classes(add="plain").set_content(html_text.plain(content))
+        button.set_visibility(False)
 
-        button = ui.button(f"Show all {len(content):,} characters", on_click=show_all)
-        button.props("flat dense no-caps")
+    button = ui.button(f"Show all {len(content):,} characters", on_click=show_all)
+    button.props("flat dense no-caps").classes("show-all")
+    return button
 
 
 def choice(name: str, options: Mapping[Any, str], value: Any, chosen: Callable[[Any], None]) -> None:
@@ -131,6 +256,7 @@ def tile(value: str, name: str, hint: str = "") -> None:
 
 _STYLES = "\n".join(
     [
+        f'@font-face {{ font-family: "Formulas"; src: url("{MATH_FONT}"); }}',
         files("reporting").joinpath("style.css").read_text(encoding="utf-8"),
         *(f".{role} {{ --role: {color}; }}" for role, color in ROLE_COLORS.items()),
         html_text.code_styles("friendly", ".text pre"),

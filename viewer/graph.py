@@ -7,8 +7,9 @@ from nicegui import ui
 
 from reporting.graph_counts import graph_counts
 from reporting.graph_svg import graph_svg
-from viewer.frame import frame, number_in
-from viewer.run import RunPages
+from reporting.labels import shorten
+from viewer.frame import frame
+from viewer.run import RunPages, sample_path
 
 
 def add(run: RunPages) -> None:
@@ -18,11 +19,13 @@ def add(run: RunPages) -> None:
     async def graph(request: Request) -> None:
         wanted, position = request.query_params.get("mode"), request.query_params.get("sample", "")
         mode = wanted if wanted in run.modes else run.modes[-1]
-        sample_id = None
-        if (at := number_in(position)) is not None:
-            found = await asyncio.to_thread(run.ledger.samples_at, [at])
-            if found and mode in found[0][1]:
-                sample_id = found[0][0].id
+        sample_id, sample_link = None, ""
+        found = await asyncio.to_thread(run.sample_at, "", {"position": position})
+        if found and mode in found[1]:
+            sample_id = found[0].id
+            path, named = sample_path(found[0])
+            sample_link = run.address(path, {**named, "of": mode})
+            ui.page_title(f"{shorten(sample_id, 60)} · Graph · {run.name}")
         counts = await asyncio.to_thread(graph_counts, run.ledger, mode, lazy=run.lazy, sample=sample_id)
         with frame(run, "/graph"):
             with ui.row().classes("items-center gap-3"):
@@ -31,7 +34,7 @@ def add(run: RunPages) -> None:
                     ui.link(name, link).classes("tag here" if name == mode else "tag")
                 if sample_id is not None:
                     ui.label("The path of sample").classes("faint")
-                    ui.link(sample_id, run.address(f"/sample/{position}", {"of": mode}))
+                    ui.link(sample_id, sample_link)
                     ui.link("all samples", run.address("/graph", {"mode": mode})).classes("faint")
             with ui.column().classes("w-full items-center drawing"):
                 ui.html(graph_svg(counts, f"The graph of mode {mode}"), sanitize=False)

@@ -1,14 +1,14 @@
 """The overview of a run: progress, results, whether the judge can be trusted, cost."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from html import escape
 
 from nicegui import ui
 
-from reporting import charts, headline, html_tables, labels
+from reporting import chart_data, charts, headline, html_tables, labels
 from reporting.charts import Chart
-from reporting.headline import Metric, progress
+from reporting.headline import Metric, progress, records
 from reporting.snapshot import Snapshot
 from reporting.statistics import ModeStatistics
 from viewer.background_refresh import BackgroundRefresh
@@ -72,6 +72,7 @@ def _progress(run: RunPages, snapshot: Snapshot) -> None:
     with ui.column().classes("w-full gap-1"):
         with ui.row().classes("w-full items-center"):
             ui.label(f"{finished:,} of {expected:,} results").classes("font-semibold progress")
+            ui.label(records(snapshot, run)).classes("faint records")
             ui.space()
             at = time.strftime("%H:%M:%S", time.localtime(snapshot.counted))
             ui.label(f"counted at {at}").classes("faint small")
@@ -81,6 +82,10 @@ def _progress(run: RunPages, snapshot: Snapshot) -> None:
 
 def _mode(run: RunPages, mode: str, found: ModeStatistics, snapshot: Snapshot) -> None:
     judging, deciding = found.judging, found.deciding
+
+    def samples(values: Mapping[str, object]) -> str:
+        return run.address("/samples", {"mode": mode, **values})
+
     ui.html(f"<h2>Mode {escape(mode)}</h2>", sanitize=False)
     if not found.finished:
         ui.label("nothing finished yet").classes("faint")
@@ -88,32 +93,38 @@ def _mode(run: RunPages, mode: str, found: ModeStatistics, snapshot: Snapshot) -
     _tiles(run, headline.of_mode(mode, found))
     with ui.element("div").classes("three"):
         if judging:
-            drawn = chart(charts.accepted(found.accepted_rounds))
-            drawn.on_point_click(
-                lambda event: ui.navigate.to(run.address("/samples", {"mode": mode, "accepted": event.name}))
-            )
-        chart(charts.lengths(*snapshot.lengths[mode]))
+            chart(charts.accepted(found.accepted_rounds), door=lambda name, _: samples({"accepted": name}))
+        chart(
+            charts.lengths(*snapshot.lengths[mode]),
+            door=lambda name, series: samples({f"{series}_length": chart_data.token_range(name)}),
+        )
         if judging:
-            link = run.address("/samples", {"mode": mode, "contradict": 1}) if judging.contradicted else ""
-            chart(charts.judging(judging), "samples whose verdicts contradict each other", link)
+            link = samples({"contradict": 1}) if judging.contradicted else ""
+            chart(
+                charts.judging(judging),
+                "samples whose verdicts contradict each other",
+                link,
+                lambda name, _: samples({"orders": _ORDERS[name]}),
+            )
         if deciding:
-            link = run.address("/samples", {"mode": mode, "decided": "some"})
             left = f"{deciding.decided:,} of {found.exchanges:,} decided: show the others"
-            chart(charts.deciding(deciding), left, link)
-    if not_judged := html_tables.not_judged(found.endings):
+            chart(
+                charts.deciding(deciding),
+                left,
+                samples({"decided": "some"}),
+                lambda name, _: samples({"decided": _DECIDED[name]}),
+            )
+    if not_judged := html_tables.not_judged(found.endings, lambda ending: samples({"ending": ending})):
         with ui.column().classes("panel"):
             ui.label(labels.NOT_JUDGED).classes("faint small")
             ui.html(not_judged, sanitize=False).classes("w-full not-judged")
     if found.failures:
-
-        def by_reason(reason: str) -> str:
-            return run.address("/samples", {"mode": mode, "reason": reason})
-
         with ui.column().classes("panel"):
             ui.label("Failures by reason").classes("faint small")
-            ui.html(html_tables.failures(found.failures, by_reason), sanitize=False).classes(
-                "w-full failures"
-            )
+            ui.html(
+                html_tables.failures(found.failures, lambda reason: samples({"reason": reason})),
+                sanitize=False,
+            ).classes("w-full failures")
 
 
 def _tiles(run: RunPages, metrics: Iterable[Metric]) -> None:
@@ -126,11 +137,26 @@ def _tiles(run: RunPages, metrics: Iterable[Metric]) -> None:
                 tile(metric.value, metric.name, metric.hint)
 
 
-def chart(chart: Chart, more: str = "", link: str = "") -> ui.echart:
-    """Show a chart in a panel of its own, with a link to `more` below if there is one."""
+_ORDERS = {name: field for field, name in labels.JUDGING.items()}
+_DECIDED = {**{name: kind for kind, name in labels.DECISIONS.items()}, labels.OUTDATED: "outdated"}
+
+
+def chart(
+    chart: Chart, more: str = "", link: str = "", door: Callable[[str, str], str] | None = None
+) -> ui.echart:
+    """Show a chart in a panel of its own, with a link to `more` below if there is one.
+
+    `door` returns where a click on a bar leads, by the names of its category and its series.
+    """
     with ui.column().classes(f"panel {chart.name}"):
-        ui.label(chart.title).classes("faint small")
-        drawn = ui.echart(charts.echarts(chart)).classes("w-full h-56")
+        with ui.row().classes("w-full gap-2 small"):
+            ui.label(chart.title).classes("faint")
+            if door:
+                ui.label("click a bar for its samples").classes("faint italic")
+        drawn = ui.echart(charts.echarts(chart)).classes("w-full h-60")
+        drawn.props(f'role=img aria-label="{escape(chart.title)}"')
+        if door:
+            drawn.on_point_click(lambda event: ui.navigate.to(door(event.name, event.series_name)))
         if link:
             ui.link(more, link).classes("small")
     return drawn

@@ -1,13 +1,37 @@
-"""The runs that the pages show."""
+"""The runs that the pages show, and what a reviewer has not saved yet."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
+from ledger.ledger import SampleResults
 from reporting.run import Run
+from samples.sample import Sample
+
+MAX_DIGITS = 18
+"""Digits of a position; the database takes numbers of 64 bits."""
 
 PREFIXES = ("", "/other")
 """Where the pages of the first and of the second run begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What was written about the result of an exchange and is not saved."""
+
+    text: str | None
+    """The response as edited; None if it is not."""
+    note: str
+
+
+@dataclass(slots=True)
+class Review:
+    """What pages remember until `coevol view` ends: it serves one person."""
+
+    drafts: dict[tuple[int, str, int], Draft] = field(default_factory=dict)
+    """By position, mode and exchange."""
+    goes_on: bool = False
+    """Whether a decision leads to the next undecided result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +41,7 @@ class RunPages(Run):
     prefix: str = PREFIXES[0]
     shown: Mapping[str, str] = field(default_factory=dict)
     """The names of both runs and where their pages begin; empty where there is only one."""
+    review: Review = field(default_factory=Review)
 
     @property
     def is_compared(self) -> bool:
@@ -26,6 +51,14 @@ class RunPages(Run):
     def address(self, path: str, values: Mapping[str, object] | None = None) -> str:
         """Return the link to a page of this run, see `address`."""
         return address(self.prefix + path, values or {})
+
+    def sample_at(self, given: str, query: Mapping[str, str]) -> SampleResults | None:
+        """Return the sample that an address names by its id or, where no sample has it, by its position."""
+        position = given or query.get("position", "")
+        found = self.ledger.sample(given) if given else None
+        if found is None and position.isascii() and position.isdecimal() and len(position) <= MAX_DIGITS:
+            found = next(iter(self.ledger.samples_at([int(position)])), None)
+        return found
 
 
 def run_pages(runs: Sequence[Run]) -> list[RunPages]:
@@ -38,6 +71,24 @@ def run_pages(runs: Sequence[Run]) -> list[RunPages]:
         RunPages(run.folder, name, run.ledger, run.manifest, prefix, shown)
         for run, name, prefix in zip(runs, names, PREFIXES, strict=False)
     ]
+
+
+MAX_ID = 500
+"""Characters of an id, escaped, in an address; some programs cut longer addresses."""
+
+
+def sample_path(sample: Sample) -> tuple[str, dict[str, object]]:
+    """Return the path of a sample's page, by its id, and what the address needs in addition.
+
+    Ids that addresses cannot have are left out for the position: browsers take dots for a folder.
+    """
+    try:
+        name = quote(sample.id, safe="")
+    except UnicodeEncodeError:
+        name = ""
+    if len(name) > MAX_ID or name in ("", ".", ".."):
+        return "/sample/", {"position": sample.position}
+    return f"/sample/{name}", {}
 
 
 def address(path: str, values: Mapping[str, object]) -> str:

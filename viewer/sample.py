@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from fastapi import Request
+from fastapi import Request, Response
 from nicegui import ui
 
 from ledger import browse
@@ -23,40 +24,43 @@ from viewer import conversation
 from viewer.conversation import Chip, ModeResult, contradicts, exchanges, matching_exchanges, shown_exchange
 from viewer.decision import Panel
 from viewer.diff_view import Column, diff_view
-from viewer.frame import frame, key_links, number_in, plain_text, text
+from viewer.frame import frame, key_links, missing_sample, plain_text, text
 from viewer.run import RunPages
 from viewer.samples import SamplesQuery
 from viewer.search import neighbors, search_neighbors
+
+SEARCH = 5.0
+"""Seconds that a search for the next undecided sample may take."""
 
 
 def add(run: RunPages) -> None:
     """Add the page."""
 
-    @ui.page(run.address("/sample/{at}"), title=f"Sample · {run.name}", response_timeout=30)
-    async def sample(request: Request, at: str) -> None:
+    @ui.page(run.address("/sample/{sample_id:path}"), title=f"Sample · {run.name}", response_timeout=30)
+    async def sample(request: Request, sample_id: str) -> Response | None:
         view = SamplesQuery.read(run, request.query_params)
-        position = number_in(at)
-        found = [] if position is None else await asyncio.to_thread(run.ledger.samples_at, [position])
+        found = await asyncio.to_thread(run.sample_at, sample_id, request.query_params)
+        if not found:
+            return missing_sample(request, run, "/samples", sample_id, view.link(begin=view.begin or None))
         with frame(run, "/samples"):
-            if position is None or not found:
-                ui.label(f"There is no result for the sample at position {at[:40]} yet.")
-                return
-            sample, by_mode = found[0]
+            sample, by_mode = found
+            ui.page_title(f"{labels.shorten(sample.id, 60)} · {run.name}")
             mode = request.query_params.get("of", "")
             if mode not in by_mode:
                 mode = next(iter(by_mode))
-            _title(view, sample, by_mode, mode, await _neighbors(view, (position, mode)))
+            _title(view, sample, by_mode, mode, await _neighbors(view, (sample.position, mode)))
             if not sample.exchanges:
                 ui.label("The record as it is").classes("faint small")
                 plain_text(labels.record_text(sample.record))
-                return
+                return None
             calls = await asyncio.to_thread(_calls, run, sample.id, mode)
-            decisions = await asyncio.to_thread(load_decisions, run.ledger, [position])
-            decided = decisions.get((position, mode), {})
+            decisions = await asyncio.to_thread(load_decisions, run.ledger, [sample.position])
+            decided = decisions.get((sample.position, mode), {})
             matching = matching_exchanges(view.wanted, sample, by_mode[mode], decided)
             number = shown_exchange(request.query_params, sample, matching)
             _exchanges(view, sample, by_mode[mode], decided, matching, number)
             _body(view, sample, by_mode[mode], calls, decided.get(number), number)
+        return None
 
 
 def _calls(run: RunPages, sample_id: str, mode: str) -> list[dict[str, Any]]:
@@ -66,15 +70,22 @@ def _calls(run: RunPages, sample_id: str, mode: str) -> list[dict[str, Any]]:
 async def _neighbors(view: SamplesQuery, key: ResultKey) -> Callable[[], None]:
     """Return a function that shows links to the previous and the next sample."""
     ledger, wanted, order = view.run.ledger, view.wanted, view.order
-    if wanted.text:
+    if wanted.is_searched:
         searches = {
             name: browse.search(ledger, wanted, order, down=down, key=key)
             for name, down in (("k", not view.down), ("j", view.down))
         }
-        return lambda: search_neighbors(searches, lambda found: view.sample_link(found.key))
+        return lambda: search_neighbors(
+            searches, lambda found: view.sample_link(found.sample, found.result.mode)
+        )
     found = await asyncio.to_thread(browse.adjacent, ledger, wanted, order, down=view.down, key=key)
-    links = {name: view.sample_link(each) if each else "" for name, each in zip("kj", found, strict=True)}
+    links = {name: await _link(view, each) for name, each in zip("kj", found, strict=True)}
     return lambda: neighbors(links)
+
+
+async def _link(view: SamplesQuery, key: ResultKey | None) -> str:
+    found = await asyncio.to_thread(view.run.ledger.samples_at, [key[0]]) if key else []
+    return view.sample_link(found[0][0], key[1]) if key and found else ""
 
 
 def _title(
@@ -93,7 +104,7 @@ def _title(
         ui.html(html_tags.sample_outcome(result), sanitize=False)
         for other in by_mode:
             if len(by_mode) > 1:
-                link = ui.link(other, view.sample_link((sample.position, other)))
+                link = ui.link(other, view.sample_link(sample, other))
                 link.classes("tag" if other != mode else "tag here")
         if result.outcome:
             path = view.run.address("/graph", {"mode": mode, "sample": str(sample.position)})
@@ -124,7 +135,7 @@ def _exchanges(
         label = labels.exchange_outcome(done) if done else "not worked on"
         label += ", verdicts contradict" if done and contradicts(done) else ""
         label += " ✓" if index in decided and decided[index].stands else ""
-        link = view.sample_link((sample.position, result.mode), exchange=index + 1)
+        link = view.sample_link(sample, result.mode, exchange=index + 1)
         chips.append(Chip(label, link, index in matching))
     exchanges(chips, number)
 
@@ -148,9 +159,34 @@ def _body(
         return
     debate = transcript(calls, done, result.mode)
     drafts = _drafts(exchange, done, debate, clean=view.run.manifest["settings"].get("clean", True))
-    panel = Panel(view.run, sample.position, result, done, decision, set(drafts.values()))
+    next_undecided = partial(_next_undecided, view, sample, result, number)
+    panel = Panel(view.run, sample.position, result, done, decision, set(drafts.values()), next_undecided)
     _responses(exchange.response, done)
     _rounds(done, debate, drafts, panel)
+
+
+async def _next_undecided(view: SamplesQuery, sample: Sample, result: Result, number: int) -> str:
+    """Return the link to the next undecided exchange or sample of the table, from its end also to the first;
+    empty if there is none."""
+    ledger, key = view.run.ledger, (sample.position, result.mode)
+    wanted = replace(view.wanted, decided="some")
+    decided = (await asyncio.to_thread(load_decisions, ledger, [sample.position])).get(key, {})
+    for done in result.outcome:
+        if done["exchange"] > number and not (
+            done["exchange"] in decided and decided[done["exchange"]].stands
+        ):
+            return view.sample_link(sample, result.mode, exchange=done["exchange"] + 1)
+    if wanted.is_searched:
+        search = browse.search(ledger, wanted, view.order, down=view.down, key=key)
+        hits = await asyncio.to_thread(search.find, 1, SEARCH)
+        return view.sample_link(hits[0].sample, hits[0].result.mode) if hits else ""
+    _, found = await asyncio.to_thread(browse.adjacent, ledger, wanted, view.order, down=view.down, key=key)
+    if found is None:
+        first = await asyncio.to_thread(
+            browse.page, ledger, wanted, view.order, down=view.down, begin=0, size=1
+        )
+        found = first.found[0].key if first.found else None
+    return await _link(view, found)
 
 
 def _drafts(
@@ -191,7 +227,7 @@ def _responses(original: str, done: Mapping[str, Any]) -> None:
 def _side_by_side(old: str, new: str, old_name: str, new_name: str) -> None:
     diff_view(
         [Column(old_name, old, "old"), Column(new_name, new, "new")],
-        {"Differences": lambda both: html_text.marked(*both)},
+        {"Differences": lambda both: html_text.marked(*both, fold=True)},
     )
 
 

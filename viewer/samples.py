@@ -1,9 +1,10 @@
 """The table of samples. Its address holds what it shows, so that a link shows the same."""
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from html import escape
 from typing import Any, get_args
 
@@ -15,15 +16,17 @@ from ledger.browse import Filter, ResultRow, SortKey
 from ledger.decisions import FILTERS, Decision, DecisionFilter, Decisions, load_decisions
 from ledger.ledger import Status
 from reporting import html_tags
-from reporting.labels import DECISION_FILTERS, failure_label
+from reporting.labels import DECISION_FILTERS, ENDINGS, JUDGING, failure_label
 from reporting.snapshot import state
 from samples.sample import Sample
 from viewer.frame import choice, frame, number_in, page_links
-from viewer.run import RunPages
+from viewer.run import RunPages, sample_path
 from viewer.search import first_hits, search_field, search_results
 
 SIZE = 50
 """Rows of a page."""
+
+_LENGTH = re.compile(r"[0-9]{1,9}-[0-9]{0,9}")
 
 REFRESH = 3.0
 """Seconds between two checks for new results."""
@@ -51,6 +54,7 @@ class SamplesQuery:
         """Read an address; invalid values count as not given."""
         order = query.get("order")
         decided = query.get("decided")
+        lengths = {name: query.get(name, "") for name in ("old_length", "new_length")}
         return cls(
             run,
             Filter(
@@ -61,6 +65,9 @@ class SamplesQuery:
                 contradict="contradict" in query,
                 grew="grew" in query,
                 decided=decided if decided in FILTERS else "",
+                ending=query.get("ending", "") if query.get("ending") in ENDINGS else "",
+                orders=query.get("orders", "") if query.get("orders") in JUDGING else "",
+                **{name: given for name, given in lengths.items() if _LENGTH.fullmatch(given)},
                 text=query.get("text", ""),
             ),
             order=order if order in browse.SORT_KEYS else "position",
@@ -77,10 +84,10 @@ class SamplesQuery:
         """Return the address of the table with changed values, from its first row."""
         return self.run.address("/samples", {**self.values(), "begin": None, **changes})
 
-    def sample_link(self, key: browse.ResultKey, **more: object) -> str:
+    def sample_link(self, sample: Sample, mode: str, **more: object) -> str:
         """Return the address of a sample, with a way back here."""
-        position, mode = key
-        return self.run.address(f"/sample/{position}", {"of": mode, **self.values(), **more})
+        path, named = sample_path(sample)
+        return self.run.address(path, {**named, "of": mode, **self.values(), **more})
 
 
 def add(run: RunPages) -> None:
@@ -132,16 +139,32 @@ def _filters(view: SamplesQuery, reasons: Mapping[str, int], accepted: Mapping[i
             lambda event: go(grew=event.value)
         )
         choice("Decision", {"": "all", **DECISION_FILTERS}, wanted.decided, lambda v: go(decided=v))
+        _chart_filters(view)
         with ui.row().classes("items-center no-wrap gap-1"):
             choice("Order", SORT_LABELS, view.order, lambda v: go(order=v, down=v != "position"))
             arrow, hint = ("south", "largest first") if view.down else ("north", "smallest first")
             ui.button(icon=arrow, on_click=lambda: go(down=not view.down)).props("flat dense").tooltip(hint)
 
 
+def _chart_filters(view: SamplesQuery) -> None:
+    """Show the filters that charts lead to, each with a way to leave it out."""
+    wanted = view.wanted
+    shown = {
+        "old_length": f"old responses of {wanted.old_length} tokens",
+        "new_length": f"new responses of {wanted.new_length} tokens",
+        "ending": ENDINGS.get(wanted.ending, ""),
+        "orders": JUDGING.get(wanted.orders, ""),
+    }
+    for name, label in shown.items():
+        if getattr(wanted, name):
+            link = ui.link(f"{label} ✕", view.link(**{name: ""})).classes("tag here chart-filter")
+            link.props(f'aria-label="{label}: leave this filter out"')
+
+
 async def _rows(view: SamplesQuery) -> Callable[[], None]:
     """Return a function that builds this page of the table."""
     ledger, wanted, order, begin = view.run.ledger, view.wanted, view.order, view.begin
-    if wanted.text:
+    if wanted.is_searched:
         search = browse.search(ledger, wanted, order, down=view.down, begin=begin)
         found = await first_hits(search, SIZE)
         total = await asyncio.to_thread(browse.count, ledger, wanted)
@@ -156,19 +179,22 @@ async def _rows(view: SamplesQuery) -> Callable[[], None]:
         )
     page = await asyncio.to_thread(browse.page, ledger, wanted, order, down=view.down, begin=begin, size=SIZE)
     decided = await asyncio.to_thread(_decisions, view, page.found)
-    return lambda: _page(view, page, decided)
+    left = await asyncio.to_thread(browse.count, ledger, replace(wanted, decided="some"))
+    return lambda: _page(view, page, decided, left)
 
 
 def _decisions(view: SamplesQuery, found: Sequence[ResultRow]) -> Decisions:
     return load_decisions(view.run.ledger, {hit.sample.position for hit in found})
 
 
-def _page(view: SamplesQuery, page: browse.ResultsPage, decided: Decisions) -> None:
+def _page(view: SamplesQuery, page: browse.ResultsPage, decided: Decisions, left: int) -> None:
     where = f"{page.begin + 1:,} to {page.end:,} of {page.total:,}"
     if not page.found:
         where = "no results yet" if view == SamplesQuery(view.run, Filter()) else "nothing matches"
     with ui.row().classes("gap-3 faint small"):
         ui.label(where).classes("where")
+        if page.found:
+            ui.link(f"{left:,} left undecided", view.link(decided="some")).classes("undecided")
         _more_since(view, page.total)
     if page.found:
         ui.html(_table(view, page.found, decided), sanitize=False).classes("w-full overflow-x-auto")
@@ -201,20 +227,21 @@ def _table(view: SamplesQuery, found: Sequence[ResultRow], decided: Decisions) -
         "<th class=number>Tokens, old → new</th><th class=number>Growth</th></tr>"
     )
     rows = "".join(_row(view, hit, decided.get(hit.key, {})) for hit in found)
-    return f"<table class=data>{head}{rows}</table>"
+    return f'<table class="data results">{head}{rows}</table>'
 
 
 def _row(view: SamplesQuery, found: ResultRow, decided: Mapping[int, Decision]) -> str:
     sample, result = found.sample, found.result
-    link = escape(view.sample_link(found.key))
+    link = escape(view.sample_link(sample, result.mode))
     growth = f"{result.final_tokens / result.original_tokens:.2f}×" if result.original_tokens else "–"
-    tokens = f"{result.original_tokens:,} → {result.final_tokens:,}" if result.exchanges else "–"
+    tokens = f"{result.original_tokens:,} → <span>{result.final_tokens:,}</span>" if result.exchanges else "–"
     return (
         f'<tr><td class=id><a href="{link}">{escape(sample.id)}</a></td><td>{escape(result.mode or "–")}</td>'
         f'<td class=excerpt dir=auto><a href="{link}">{escape(excerpt(sample))}</a></td>'
-        f"<td>{html_tags.sample_outcome(result)}{_decision_tags(decided)}</td>"
+        f"<td>{html_tags.sample_outcome(result)}{_decision_tags(decided)}{_draft_tag(view, found.key)}</td>"
         f"<td class=number>{result.exchanges or '–'}</td>"
-        f"<td class=number>{tokens}</td><td class=number>{growth}</td></tr>"
+        f'<td class="number tokens">{tokens}</td>'
+        f"<td class=number>{growth}</td></tr>"
     )
 
 
@@ -224,6 +251,13 @@ def _decision_tags(decided: Mapping[int, Decision]) -> str:
         f' <span class="tag user {kind}">✓ {DECISION_FILTERS[kind]}{f" {number}×" * (number > 1)}</span>'
         for kind, number in kinds.items()
     )
+
+
+def _draft_tag(view: SamplesQuery, key: browse.ResultKey) -> str:
+    written = any(
+        place[:2] == key and draft.text is not None for place, draft in view.run.review.drafts.items()
+    )
+    return ' <span class="tag user">draft not saved</span>' if written else ""
 
 
 def excerpt(sample: Sample) -> str:

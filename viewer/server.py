@@ -9,9 +9,11 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Callable, Sequence
+from importlib.resources import files
 
 import uvicorn
 from fastapi import FastAPI
+from nicegui import app as pages
 from nicegui import ui
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,9 +22,13 @@ from viewer import compare, graph, overview, sample, samples
 from viewer import compared_sample as pair
 from viewer.background_refresh import snapshots
 from viewer.comparison_links import Sides
+from viewer.frame import MATH_FONT, missing_page
 from viewer.run import RunPages
 
 ADDRESS = "127.0.0.1"
+
+_MATH_FONT = str(files("ziamath").joinpath("fonts", "STIXTwoMath-Regular.ttf"))
+"""STIX Two Math; nothing else of that package is used."""
 
 _HEADERS = {
     # The page library uses inline scripts and compiles templates; both come from this server.
@@ -64,6 +70,8 @@ def _application(runs: Sequence[RunPages]) -> ASGIApp:
         sides = Sides(runs)
         compare.add(sides, refreshes)
         pair.add(sides)
+    pages.add_static_file(local_file=_MATH_FONT, url_path=MATH_FONT)
+    pages.exception_handler(404)(lambda request, _: missing_page(request, runs))
     app = FastAPI(openapi_url=None)
     ui.run_with(app, title="coevol", favicon="🌱", dark=None, show_welcome_message=False)
     return _Guard(app)

@@ -32,7 +32,8 @@ def test_overview_shows_the_numbers_of_stats(browser: Browser, alpaca: Path, pag
     assert browser.until(lambda: browser.script(drawn) == 6)
     assert not browser.console()
     browser.open(pages + "/other/")
-    browser.until(lambda: browser.texts(".progress") == ["60 of 80 results"])
+    browser.until(lambda: browser.texts(".progress") == ["60 of 60 results"])
+    assert browser.texts(".records") == ["of records 1 to 30 of 40 in 2 modes"]
 
 
 def test_the_table_filters_sorts_and_searches(browser: Browser, alpaca: Path, pages: str) -> None:

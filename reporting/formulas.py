@@ -1,0 +1,229 @@
+r"""Formulas in Markdown: `$…$`, `\(…\)`, `$$…$$`, `\[…\]` and the environments that LaTeX typesets without.
+
+They become MathML, which browsers draw without script and without fonts of ours. What the converter does not
+know is shown as it was written. Backslashes are kept everywhere, since a text with formulas loses its meaning
+without them, and a reader sees what the text says.
+"""
+
+import re
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.rules_block import StateBlock
+from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
+from math_core import LatexError, LatexToMathML
+
+MAX_CHARS = 2_000
+"""Characters of a formula that is typeset. The converter recurses into groups; this many fit on its stack."""
+
+TAGS = {
+    *("math", "mrow", "mi", "mo", "mn", "mtext", "mspace", "mfrac", "msqrt", "mroot", "msub", "msup"),
+    *("msubsup", "munder", "mover", "munderover", "mmultiscripts", "mprescripts", "mtable", "mtr", "mtd"),
+    *("mphantom", "mpadded", "menclose", "mstyle"),
+}
+ATTRIBUTES = {
+    *("display", "displaystyle", "scriptlevel", "mathvariant", "notation", "linethickness", "class"),
+    *("stretchy", "symmetric", "largeop", "movablelimits", "form", "fence", "separator", "accent"),
+    *("mathcolor", "accentunder", "lspace", "rspace", "minsize", "maxsize", "width", "height", "depth"),
+    "voffset",
+}
+"""The elements and attributes that formulas need, for the sanitizer."""
+
+_STYLED = re.compile(r'(<m\w+ (?:[^<>"]|"[^"]*")*?(?<= ))style="([^"]*)"')
+_CLASSES = {
+    "text-align:left": "ml",
+    "text-align:right": "mr",
+    "padding-left:0": "pl0",
+    "padding-right:0": "pr0",
+    "padding-left:1em": "pl1",
+    "border-left:0.05em": "bl",
+    "border-right:0.05em": "br",
+    "border-top:0.05em": "bt",
+    "border-bottom:0.05em": "bb",
+}
+"""The classes that the style sheet has for what the converter writes as styles: texts may not have these."""
+
+_CONVERTER = LatexToMathML(
+    fancy_error=False,
+    # A definition may double its own use again and again. Those that take arguments are refused below.
+    max_expansions=50,
+    macros={"tag": r"\qquad(\text{#1})", "substack": r"\begin{matrix}#1\end{matrix}"},
+)
+_UNNUMBERED = re.compile(r"\\(begin|end)\{(equation|align|gather|split)\*?\}")
+"""Environments that would number a formula, or are known by another name."""
+_NAMES = {"equation": "gathered", "align": "aligned", "gather": "gathered", "split": "aligned"}
+
+_CLOSING = {r"\(": r"\)", r"\[": r"\]", "$": "$", "$$": "$$"}
+_OPENING = re.compile(r"\\[(\[]|\$\$?(?!\$)")
+_DELIMITER = re.compile(r"\\.|\$+", re.DOTALL)
+"""A delimiter, or an escaped character that is none."""
+
+_BLOCK = re.compile(r"\\\[|\$\$(?!\$)|(\\begin)(\{(?:equation|align|gather|multline|eqnarray)\*?\})")
+_REST = re.compile(r"[\s.,;:!?。，；：！？]*")
+"""What may follow a formula on its last line."""
+
+_PROSE = re.compile(r"\d[\d.,]*\S?\s+[^\W\d_]{2}|[^\W\d_]{2,}\s+[^\W\d_]{2}")
+"""A price with a word after it, or two words: between dollars and without any sign of a formula."""
+_SIGN = re.compile(r"[\\^_={}<>+]")
+_SURE_SIGN = re.compile(r"\\[A-Za-z]|\^")
+
+
+def add_formulas(markdown: MarkdownIt) -> None:
+    """Have a Markdown parser recognize formulas, and keep all backslashes."""
+    markdown.inline.ruler.before("escape", "formula", _inline)
+    markdown.inline.ruler.at("escape", _backslash)
+    alt = ["paragraph", "reference", "blockquote", "list"]
+    markdown.block.ruler.before("fence", "formula", _block, {"alt": alt})
+    markdown.add_render_rule("formula", _render)
+    markdown.add_render_rule("formula_block", _render)
+
+
+def _inline(state: StateInline, silent: bool) -> bool:
+    source, begin = state.src, state.pos
+    found = _OPENING.match(source, begin)
+    # Of three dollars and more none begins a formula.
+    if not found or (found.group()[0] == "$" and source[begin - 1 : begin] == "$"):
+        return False
+    opening = found.group()
+    end = _end(source, begin + len(opening), opening)
+    if end is None or end > state.posMax:
+        return False
+    latex = source[begin + len(opening) : end - len(opening)]
+    if not latex.strip() or "`" in latex:
+        return False
+    if opening[0] == "$" and not _is_formula(latex, opening, source[end : end + 1]):
+        return False
+    if not silent:
+        token = state.push("formula", "", 0)
+        token.content, token.markup = latex, opening
+    state.pos = end
+    return True
+
+
+def _end(source: str, begin: int, opening: str) -> int | None:
+    """Return where a formula ends; None where another one opens first, or nothing closes it."""
+    for found in _DELIMITER.finditer(source, begin):
+        if found.group() == _CLOSING[opening]:
+            return found.end()
+        if found.group() == opening or (opening[0] == "$" and found.group()[0] == "$"):
+            return None
+    return None
+
+
+def _is_formula(latex: str, opening: str, after: str) -> bool:
+    """Whether a text between dollars is a formula and not prices, names of variables or the like."""
+    if not _SIGN.search(latex) and _PROSE.search(latex):
+        return False
+    if opening == "$$":
+        return True
+    spaces = latex[0].isspace() + latex[-1].isspace()
+    if spaces == 1 or (spaces and not _SURE_SIGN.search(latex)) or (after.isascii() and after.isdigit()):
+        return False
+    # As in $HOME/$USER or $("a").$("b").
+    joined = (after.isascii() and after.isalnum()) or after in ("(", "[", "{", "'", '"', "_")
+    return not (after and joined) or latex[-1].isalnum() or latex[-1] in ")}]'*! "
+
+
+def _backslash(state: StateInline, silent: bool) -> bool:
+    """Keep a backslash and the character that it escapes."""
+    pair = state.src[state.pos : state.pos + 2]
+    if state.src[state.pos] != "\\" or len(pair) < 2 or not pair[1].isascii() or pair[1].isalnum():
+        return False
+    if pair[1].isspace():
+        return False
+    if not silent:
+        state.pending += pair
+    state.pos += 2
+    return True
+
+
+def _block(state: StateBlock, begin: int, end: int, silent: bool) -> bool:
+    if state.is_code_block(begin):
+        return False
+    first = state.bMarks[begin] + state.tShift[begin]
+    opened = _BLOCK.match(state.src, first, state.eMarks[begin])
+    if not opened:
+        return False
+    environment = opened[1] is not None
+    lines: list[str] = []
+    size = 0
+    for line in range(begin, end):
+        if line > begin and state.sCount[line] < state.blkIndent and not state.isEmpty(line):
+            return False
+        text = state.src[first : state.eMarks[begin]] if line == begin else ""
+        text = text or state.getLines(line, line + 1, state.blkIndent, False)
+        skipped = len(opened.group()) if line == begin else 0
+        if environment:
+            close = f"\\end{opened[2]}"
+            found = text.find(close, skipped)
+            stop = found + len(close) if found >= 0 else None
+        else:
+            stop = _end_in_line(text, skipped, opened.group())
+        lines.append(text if stop is None else text[:stop])
+        size += len(lines[-1])
+        if size > MAX_CHARS or (stop is not None and stop < 0):
+            return False
+        if stop is not None:
+            break
+    else:
+        return False
+    rest = text[stop:]
+    whole = "\n".join(lines)
+    latex = whole if environment else whole[2:-2]
+    if not _REST.fullmatch(rest) or not latex.strip():
+        return False
+    if opened.group() == "$$" and not _is_formula(latex, "$$", ""):
+        return False
+    if silent:
+        return True
+    state.line = line + 1
+    token = state.push("formula_block", "", 0)
+    token.content, token.info, token.map = latex, rest.strip(), [begin, state.line]
+    token.markup = "" if environment else opened.group()
+    return True
+
+
+def _end_in_line(text: str, begin: int, opening: str) -> int | None:
+    """Return where a formula ends in a line; None if it continues, -1 if it cannot be one."""
+    for found in _DELIMITER.finditer(text, begin):
+        if found.group() == _CLOSING[opening]:
+            return found.end()
+        if found.group() == opening:
+            return -1
+    return None
+
+
+def _render(_: RendererHTML, tokens: Sequence[Token], index: int, options: Any, environment: Any) -> str:
+    token = tokens[index]
+    display = token.type == "formula_block" or token.markup in ("$$", r"\[")
+    mathml = _mathml(token.content, display=display)
+    if mathml is None:
+        shown = f"<code>{escape(token.markup + token.content + _CLOSING.get(token.markup, ''))}</code>"
+        shown = f"<pre>{shown}</pre>" if token.type == "formula_block" else shown
+    else:
+        shown = f'<span class="eq">{mathml}</span>' if display else mathml
+    return f"{shown}{escape(token.info)}\n" if token.type == "formula_block" else shown
+
+
+def _mathml(latex: str, *, display: bool) -> str | None:
+    # An argument makes a definition's use as long as one likes.
+    if len(latex) > MAX_CHARS or "#" in latex:
+        return None
+    unnumbered = _UNNUMBERED.sub(lambda found: f"\\{found[1]}{{{_NAMES[found[2]]}}}", latex)
+    try:
+        mathml = _CONVERTER.convert_with_local_state(unnumbered, displaystyle=display)
+    except (LatexError, UnicodeError):
+        return None
+    return _STYLED.sub(_without_style, mathml)
+
+
+def _without_style(found: re.Match[str]) -> str:
+    styles = [style.replace(": ", ":").split(" ")[0] for style in found[2].split(";")]
+    classes = " ".join(_CLASSES[style] for style in styles if style in _CLASSES)
+    colors = [style.removeprefix("color:") for style in styles if style.startswith("color:")]
+    color = f' mathcolor="{colors[0]}"' if colors else ""
+    return f'{found[1]}class="{classes}"{color}'

@@ -1,0 +1,120 @@
+"""LaTeX in texts: what is a formula, and that no formula can harm the page or stop it."""
+
+import re
+
+import pytest
+
+from reporting.html_text import rendered
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"so $x^2$ holds",
+        r"so \(x^2\) holds",
+        "so $$x^2$$ holds",
+        r"so \[x^2\] holds",
+        "设$x^2$是",
+        "the $x^2$th of",
+        r"at $ \frac{a}{b} $ or",
+        "**$x^2$**",
+        "\\[\nx^2\n= y\n\\]",
+        "so\n$$\n- x^2\n+ y\n$$\n",
+        "1. so\n   \\[\n   x^2\n   \\].\n2. then",
+        "> $$\n> x^2\n> $$",
+        "\\begin{align}\na &= b \\\\\nc &= d\n\\end{align}",
+        r"\[\begin{split}a&=b\end{split} \tag{1}\]",
+        "| a |\n|---|\n| $x^2$ |",
+    ],
+)
+def test_formulas_become_mathml(text: str) -> None:
+    shown = rendered(text)
+    assert shown.count("<math") == 1
+    assert not re.search(r"[$\\]", shown)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "it costs $5 and $6",
+        "$5-$6, $5/$6",
+        "US$5 (A$7)",
+        "costs $5 or 6$",
+        "$20 million, not 30$",
+        "$HOME:$PATH, $HOME/$USER",
+        "$('a').$('b')",
+        "$$ is cheap, $$$ is dear, $ and $",
+        "$ x and $ y",
+        r"not closed: \( and \[ and $x",
+        r"\$5 and \$6",
+        "`$x^2$` and `` \\(x\\) ``",
+        "```\n$x^2$\n\\[x\\]\n```",
+        "    $x^2$",
+        "echo $A `b$` c",
+    ],
+)
+def test_prices_variables_and_code_are_no_formulas(text: str) -> None:
+    shown = rendered(text)
+    assert "<math" not in shown
+    assert shown.count("$") == text.count("$")
+    assert shown.count("\\") == text.count("\\")
+
+
+@pytest.mark.parametrize("text", [r"a \\ b", r"C:\_new\*.txt", r"\*so\* \[x", "end\\\nnext", r"\alpha"])
+def test_backslashes_stay(text: str) -> None:
+    shown = rendered(text)
+    assert shown.count("\\") == text.count("\\")
+    assert "<em>" not in shown
+
+
+@pytest.mark.parametrize(
+    "latex",
+    [
+        r"\href{javascript:alert(1)}{x}",
+        r"\htmlClass{bar}{x}",
+        r"\includegraphics{http://a.example/x.png}",
+        r"\def\a{\a\a}\a",
+        r"\newcommand\a[1]{\a{#1#1}}\a{x}",
+        r"\foo{x}",
+        r"\frac{a}{",
+        "{" * 900 + "x" + "}" * 900 + "^" * 400,
+        "x" * 3_000,
+    ],
+)
+def test_what_cannot_be_typeset_is_shown_as_it_is(latex: str) -> None:
+    assert rendered(rf"a \({latex}\) b") == f'<p dir="auto">a <code>\\({latex}\\)</code> b</p>\n'
+
+
+def test_markup_in_a_formula_is_text() -> None:
+    shown = rendered(r"\(\text{<script>x</script>}<img src=x onerror=y>\textcolor{red}{\class{bar}}\) ok")
+    assert "<script" not in shown
+    assert "<img" not in shown
+    shown = rendered(r"\(\text{<b title=x>}\)")
+    assert "<mtext>&lt;b&nbsp;title=x&gt;</mtext>" in shown
+
+
+def test_formulas_have_no_styles_of_their_own() -> None:
+    shown = rendered(
+        r"\[\begin{aligned}a&=b\\c&=d\end{aligned}\begin{array}{c|c}a&b\\\hline c&d\end{array}\]"
+        r"\(\textcolor{red}{x} \text{<m style=\"color:red\">}\)"
+    )
+    assert "<math" in shown
+    assert '<mtable displaystyle="true"' in shown
+    assert "<mtd class" in shown
+    assert 'mathcolor="#FF0000"' in shown
+    assert " style=" not in re.sub("&lt;m.*?&gt;", "", shown)
+
+
+PARTS = (r"\(", "\\[\n", "$", "$$\n", "$$\n\n", "$x ", "\\", "\\begin{align}\n", "- \\[\n", "$`", r"\[ \) $ ")
+GROUPS = ("(", "[", "{", r"\left(", r"\sqrt ", r"\frac ", "x^{", r"\begin{matrix}", r"\hat ")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_many_delimiters_end(part: str) -> None:
+    # With quadratic or worse searches this takes minutes.
+    assert rendered(part * (18_000 // len(part)))
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_deep_and_broken_formulas_end(group: str) -> None:
+    assert rendered(rf"\({group * (1_900 // len(group))}\)")
