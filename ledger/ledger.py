@@ -286,6 +286,29 @@ class Ledger:
         ((rounds, unreadable),) = self.rows(text(query))
         return rounds, unreadable
 
+    def one_sided_rounds(self) -> tuple[int, int, int]:
+        """Return in how many judged rounds both orders could be read, and in how many of these both preferred
+        the response that was shown first, and the one that was shown second."""
+        first = "forward = 'current' AND reversed = 'draft'"
+        second = "forward = 'draft' AND reversed = 'current'"
+        query = (
+            f"SELECT coalesce(sum(rounds), 0), coalesce(sum(CASE WHEN {first} THEN rounds END), 0), "  # noqa: S608
+            f"coalesce(sum(CASE WHEN {second} THEN rounds END), 0) FROM round_totals "
+            "WHERE forward <> 'unreadable' AND reversed NOT IN ('unreadable', 'not asked')"
+        )
+        ((readable, shown_first, shown_second),) = self.rows(text(query))
+        return readable, shown_first, shown_second
+
+    def judged_by_panels(self) -> Iterator[str]:
+        """Yield the outcomes, as JSON, of results with judgments of a panel."""
+        panels = "SELECT count(DISTINCT model) FROM call_totals WHERE step = 'judge_forward'"
+        if self.scalar(text(panels)) < 2:
+            return
+        query = text("SELECT outcome FROM results WHERE instr(outcome, '\"panel\"')")
+        with self.reading() as connection:
+            for (outcome,) in connection.execution_options(yield_per=1000).execute(query):
+                yield outcome
+
     def endings(self) -> tuple[int, dict[str, int]]:
         """Return how many exchanges ended without a failure, and how many of them kept their response, by
         ending."""

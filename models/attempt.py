@@ -21,7 +21,7 @@ from models.providers.openai_chat import THOUGHTS, usage
 from models.routing.load_balancer import LoadBalancer
 from models.routing.role_client import RoleClient
 from models.settings import Endpoint
-from samples.reply import control_token, read_reply
+from samples.reply import control_token, damage, read_reply
 
 
 @dataclass(slots=True)
@@ -66,6 +66,8 @@ class Attempt:
         self.finish_reason = finish_reason(message)
         self._count(message.usage_metadata)
         token = control_token(found.text, call.messages, call.parts)
+        if is_draft and token is None:
+            token = damage(message.text, (each["content"] for each in call.messages))
         self.failure = classify_reply(message, found.text, call, endpoint, token)
 
     def failed(self, error: Exception) -> None:

@@ -183,9 +183,39 @@ _MAX_REFUSAL = 900
 """Characters: whoever writes more than that has answered."""
 
 
+_SHORT_REFUSALS = re.compile(
+    r"\W{0,3}(?:"
+    rf"(?:{_SORRY}[\s,.]{{1,3}}(?:but\s+)?)?(?:(?:that|this|it)(?:'s|\s+is|\s+goes|\s+would\s+be)\s+against\s+my\s+"
+    r"(?:guidelines|polic|programming|principles|rules)"
+    r"|i(?:'m|\s+am)\s+not\s+in\s+a\s+position\s+to\s+(?:answer|help|assist|provide|give|comment|discuss|respond)"
+    r"|i\s+(?:can't|cannot|can\s+not|am\s+unable\s+to|am\s+not\s+able\s+to)\s+(?:provide|give|offer)\s+(?:you\s+)?"
+    r"(?:with\s+)?(?:any\s+)?(?:\w{1,20}\s+){0,2}(?:advice|assistance|guidance)(?:[.!]|\s+(?:on|about|regarding)\b))"
+    r"|(?:[您你]好[，,!！]\s*)?(?:抱歉|对不起|不好意思)?[，,]?\s*(?:(?:这个|该|此)?问题)?[，,]?我?(?:暂时|目前|现在|恐怕)?"
+    r"(?:(?:无法|不能|不方便|不便|不愿意?|不想)(?:回答|讨论|透露|评论|谈论)"
+    r"|(?:让)?(?:我们|咱们)?换个?(?:其他)?(?:话题|问题)(?:吧|聊|再|谈)))",
+    re.IGNORECASE,
+)
+"""Too weak a sign, but where nothing else is said."""
+_SHORT_REFUSAL, _SHORT_ZH_REFUSAL = 160, 50
+_ASKS_FOR_WORDING = re.compile(
+    r"\bhow\s+(?:do|would|can|could|should|might|to)\b|\bwhat\s+(?:do|would|can|could|should|might)\b|\bexample|\bsentence"
+    r"|\bwrite|\bquot|\bphras|\bwords?\b|\bsay|例|句|怎么|如何|写|引",
+    re.IGNORECASE,
+)
+
+
 def is_refusal(draft: str, request: str, response: str) -> bool:
     """Whether a draft refuses the request where the current response did not."""
-    if len(draft) > _MAX_REFUSAL or not _refuses(draft) or _refuses(response):
+    is_weak = _refuses_shortly(draft) and not _CALLS_FOR_TOPICS.search(request)
+    if len(draft) > _MAX_REFUSAL or not (is_weak or _refuses(draft)):
+        return False
+    if _refuses(response) or _refuses_shortly(response):
+        return False
+    if (
+        draft.lstrip()[:1] in _QUOTATION
+        and draft.rstrip()[-1:] in _QUOTATION
+        and _ASKS_FOR_WORDING.search(request)
+    ):
         return False
     # A letter of refusal may have been asked for.
     return not re.search(
@@ -194,6 +224,15 @@ def is_refusal(draft: str, request: str, response: str) -> bool:
         request,
         re.IGNORECASE,
     )
+
+
+_QUOTATION = frozenset('"“”「」『』«»')
+_CALLS_FOR_TOPICS = re.compile(r"topic|subject|话题|dialog|role|对话|角色|扮演", re.IGNORECASE)
+
+
+def _refuses_shortly(text: str) -> bool:
+    longest = _SHORT_REFUSAL if text.isascii() or not _HAN.search(text) else _SHORT_ZH_REFUSAL
+    return len(text) <= longest and bool(_SHORT_REFUSALS.match(text.replace("’", "'")))
 
 
 def _refuses(text: str) -> bool:
@@ -227,9 +266,43 @@ _LIKE_A_TABLE = re.compile(r"[|{}<>=\\\t]|--|\d\s*[,;xX×*/+]\s*\d")
 
 def is_loop(draft: str, request: str, response: str) -> bool:
     """Whether a draft says the same again and again to its end, and the current response does not."""
-    return (_loops(draft, request) and not _loops(response, request)) or _is_repeated(
-        response, draft, request
-    )
+    if any(
+        loops(draft, request) and not loops(response, request) for loops in (_loops, _ends_in_one, _is_twice)
+    ):
+        return True
+    return _is_repeated(response, draft, request)
+
+
+_MANY_SIGNS = 80
+
+
+def _ends_in_one(text: str, request: str) -> bool:
+    """Whether a text ends in one letter or sign, again and again, that is no line to write on or to cross."""
+    text = text.rstrip()
+    last = text[-1:]
+    body = text.rstrip(last) if last else ""
+    if len(text) - len(body) < _MANY_SIGNS or last in "_.…`~|" or not body:
+        return False
+    in_table = "|" in body[-300:] or body[-1:] == "+"
+    return not (in_table or _ASKS_FOR_REPETITION.search(request) or re.search(r"\d{2}", request))
+
+
+def _is_twice(text: str, request: str) -> bool:
+    """Whether a text is the same twice."""
+    if len(text) < 2 * _LEAST_TWICE or "```" in text or _ASKS_FOR_REPETITION.search(request):
+        return False
+    plain = " ".join(text.split())
+    half = len(plain) // 2
+    if plain[half : half + 1] != " " or plain[:half] != plain[half + 1 :] or _ASKS_FOR_TWO.search(request):
+        return False
+    said = sum(map(str.isalpha, plain[:half]))
+    return said >= half / 2 and len(plain[:half].encode("utf-8", "replace")) >= _LEAST_TWICE_BYTES
+
+
+_LEAST_TWICE, _LEAST_TWICE_BYTES = 20, 60
+_ASKS_FOR_TWO = re.compile(
+    r"\btwo\b|\btwice\b|\bboth\b|\bdouble|\bcop(?:y|ies)\b|\b2\b|两|二|双", re.IGNORECASE
+)
 
 
 def _is_repeated(response: str, draft: str, request: str) -> bool:
@@ -511,6 +584,7 @@ _ADVICE_TALK = re.compile(
     r"(?!\s+(?:of|from|on|in|by|for|at|made|that)\b)"
     r"|\b(?:first|second|third)\s+suggestion\s+(?:is|was|has\s+been)\s+(?:followed|implemented|incorporated|addressed|applied|taken)"
     r"|\A\W{0,4}suggestions?\s*\d{0,2}\s*[:：]"
+    r"|\A\W{0,4}suggestions?\s+(?:for|on|to\s+improve)\s+(?:the|this|your)\s+(?:\w{1,20}\s+)?(?:response|answer|reply)\W{0,4}[:：]"
     r"|\A\W{0,4}(?:根据|按照|依据|采纳|结合|参考|遵循)了?(?:上述|以上|您的|你的|所给的?|给出的|提供的|顾问的?){1,3}(?:修改|改进|写作)?建议",
     re.IGNORECASE,
 )
@@ -643,19 +717,155 @@ def is_no_answer(draft: str, request: str, response: str) -> bool:
     for it and the current response does not."""
     if _THOUGHTS.match(draft[:600]) and not _THOUGHTS.match(response[:600]):
         return True
+    if _has_labeled_thoughts(draft) and not (
+        _CALLS_FOR_THOUGHTS.search(request) or _has_labeled_thoughts(response)
+    ):
+        return True
+    if _says_nothing(draft, request, response) or _answers_advice(draft, request, response):
+        return True
     return (
-        _is_transcript(draft)
+        _is_transcript(draft, request)
         and not _USER_TURN.search(response)
         and not (_CALLS_FOR_TURNS.search(request) or _USER_TURN.search(request))
     )
 
 
-def _is_transcript(text: str) -> bool:
+_LABELED_THOUGHTS = re.compile(
+    r"\W{0,6}(?:thinking|thoughts?|(?:my\s+)?thought\s+process|reasoning|思考(?:过程)?|思路|分析过程)(?:\*\*|\W)"
+    r"|\s*(?:&lt;|＜)think(?:ing)?(?:&gt;|＞)",
+    re.IGNORECASE,
+)
+_OTHER_THOUGHTS = re.compile(
+    r"\s*>\s?\*\*(?:reasoning|thinking|thoughts?)\*\*[ \t]*\n"
+    r"|\s*let\s+me\s+think\b[^.\n]{0,40}\.\s+i\s+(?:need|have)\s+to\s+(?:give|write|provide|answer|respond|improve|rewrite|revise)\b",
+    re.IGNORECASE,
+)
+_LABELED_ANSWER = re.compile(
+    r"\n\W{0,6}(?:(?:final\s+|revised\s+)?(?:answer|response)|(?:最终|修改后的)?(?:回答|回复|答案))(?:\*\*)?\s?(?:[:：】\]\n]|\*\*)",
+    re.IGNORECASE,
+)
+_CALLS_FOR_THOUGHTS = re.compile(
+    r"think|thought|reason|step|explain|show\s+(?:your|the)\s+work|思|步骤|推理|过程|分析|解释", re.IGNORECASE
+)
+
+
+def _has_labeled_thoughts(text: str) -> bool:
+    """Whether a text begins with thoughts under a label, and has its answer under another, or with a plan."""
+    if _OTHER_THOUGHTS.match(text[:200]):
+        return True
+    found = _LABELED_THOUGHTS.match(text[:100])
+    if found is None:
+        return False
+    return found[0].endswith((";", "＞")) or bool(_LABELED_ANSWER.search(text, found.end() - 1))
+
+
+_NOTHING = re.compile(r"\W{0,3}(?:n\s?/\s?a|none|null|nil|\.{2,10}|…{1,4}|无|没有)\W{0,3}", re.IGNORECASE)
+_CALLS_FOR_NOTHING = re.compile(
+    r"\b(?:any|which|who|whom|what|is|are|does|did|has|have|find|identif\w+|list|extract|classif\w+|name|many|none|null|nil"
+    r"|n/a|punctuation|ellipsis|output|print|result)\b|吗|哪|什么|谁|多少|几|有没有|提取|找|输出",
+    re.IGNORECASE,
+)
+_CALLS_FOR_DOTS = re.compile(
+    r"punctuation|ellipsis|\bdots?\b|silen|output|print|\.\.|省略|标点|沉默|输出", re.IGNORECASE
+)
+_NO_CHANGE = re.compile(
+    r"\W{0,3}(?:no\s+(?:changes?|revisions?|edits?|improvements?|modifications?)\s+(?:\w{2,6}\s+)?(?:needed|necessary|required)\b"
+    r"|(?:the|this)\s+(?:\w{1,12}\s+)?(?:response|answer)\s+(?:is|looks)\s+(?:already\s+)?(?:\w{1,12}\s+){1,3}(?:and\s+)?"
+    r"(?:needs|requires)\s+no\s+(?:\w{1,12}\s+)?(?:changes?|revisions?|improvements?|edits?)"
+    r"|no\s+(?:suggestions|feedback|request|response)\s+(?:was|were|has\s+been|have\s+been)\s+(?:provided|given|made)"
+    r"|please\s+(?:provide|share|give\s+me)\s+(?:me\s+with\s+)?(?:the|your)\s+(?:\w{1,12}\s+){0,2}(?:request|response|suggestions|answer)\b"
+    r"|(?:该|此|当前|原)?(?:回答|回复)?(?:已经?很好|已足够好)?[，,]?(?:无需|不需要|不必|没有必要)(?:再|任何|做|作|进行){0,3}(?:修改|改动|改进)"
+    r"|(?:该|此|当前|原)(?:回答|回复)(?:已经?)(?:很|足够|非常)(?:好|完善|完整)"
+    r"|请(?:您)?(?:先)?(?:提供|给出|发送)(?:一下)?(?:您|你)?(?:需要|要|想要?)?(?:修改|改进|优化|原来|原始)?的?(?:请求|问题和回答|回答|回复|建议))",
+    re.IGNORECASE,
+)
+_MAX_NOTHING = 200
+
+
+def _says_nothing(draft: str, request: str, response: str) -> bool:
+    """Whether a draft is no answer but a word for none, a word about changes, or the request itself."""
+    if len(draft) > _MAX_NOTHING:
+        return (
+            bool(response)
+            and draft[:50].strip() == request[:50].strip()
+            and is_unchanged(draft, request)
+            and not _CALLS_FOR_ITSELF.search(request)
+        )
+    if _NOTHING.fullmatch(draft):
+        calls = _CALLS_FOR_NOTHING if _HAN.search(draft) or draft.strip(" .…") else _CALLS_FOR_DOTS
+        return len(response) > 4 * len(draft) and not calls.search(request)
+    if _NO_CHANGE.match(draft):
+        return not (
+            _OTHER_RESPONSES.search(request)
+            or _CALLS_FOR_REVISION.search(request)
+            or _NO_CHANGE.match(response)
+            or _CALLS_FOR_CHANGES.search(request)
+        )
+    return bool(response) and is_unchanged(draft, request) and not _CALLS_FOR_ITSELF.search(request)
+
+
+_CALLS_FOR_CHANGES = re.compile(
+    r"chang|check|review|audit|mistake|error|grammar|spelling|modif|convert|检查|错|语法|更改", re.IGNORECASE
+)
+_CALLS_FOR_ITSELF = re.compile(
+    r"repeat|same|echo|cop(?:y|ies)|say|quote|original|correct|rewrit|edit|fix|translat|convert|format|sort|spell|grammar"
+    r"|punctuat|capital|remove|replace|output|print|重复|复述|跟我|改|翻译|抄|说|原文|排序|标点|输出",
+    re.IGNORECASE,
+)
+
+_FEEDBACK = (
+    r"(?:short|brief|long|vague|incomplete|incorrect|wrong|unclear|generic|inaccurate|unhelpful|confusing"
+    r"|shallow|general)"
+)
+_TO_ADVICE = re.compile(
+    r"\W{0,4}(?:to\s+(?:improve|enhance|revise)\s+(?:the|this)\s+(?:\w{1,12}\s+)?(?:response|answer|reply)\b"
+    r"|(?:the|your)\s+(?:original|current|previous|existing|initial|earlier|first)\s+(?:response|answer|reply)\s+"
+    rf"(?:is\s+(?:(?:too|rather|already|quite)\s+)?(?:{_FEEDBACK}|good|correct|fine)|lacks|fails\s+to|needs\s+(?:more|to)|could\s+be)\b"
+    r"|thank(?:s|\s+you)(?:\s+(?:so|very)\s+much)?\s+for\s+(?:the|your|these|this)\s+(?:\w{1,12}\s+)?(?:feedback|suggestions?)\b"
+    r"|you(?:'re|\s+are)\s+(?:absolutely\s+|completely\s+)?right[,.!;]?\s+(?:that\s+)?(?:the|my)\s+(?:\w{1,12}\s+)?(?:answer|response|reply)\s+"
+    rf"(?:was|is)\s+(?:too\s+|not\s+|rather\s+)?\w+|(?:i\s+apologi[sz]e|(?:i'm\s+|i\s+am\s+)?sorry|apologies)\s+for\s+(?:the|my)\s+"
+    rf"(?:previous\s+|earlier\s+)?{_FEEDBACK}\s+(?:answer|response|reply)\b"
+    r"|as\s+(?:the|your)\s+(?:assistant|writer),?\s+i\s+(?:will|'ll|would|have)\s+(?:now\s+)?(?:write|written|give|provide|provided|revise|rewrite)\b"
+    r"[^.!?\n]{0,40}(?:answer|response)"
+    r"|(?:根据|按照|依据|采纳|结合|参考)了?[^，,。\n]{0,8}(?:建议|反馈|意见)[，,]?[^。，,\n]{0,8}(?:回答|回复|答复)[^。，,\n]{0,8}"
+    r"(?:修改|改进|优化|调整|完善|补充|修订)"
+    r"|[感谢]谢?(?:您|你)?(?:们)?的(?:宝贵)?(?:反馈|建议|意见|指正)[。！!，,]"
+    r"|(?:您|你)说得?(?:很)?对[，,。！](?:之前|原来|上述|先前|刚才|原先|我)[^。，,\n]{0,4}(?:回答|回复|答复))",
+    re.IGNORECASE,
+)
+_CALLS_FOR_ADVICE = re.compile(
+    r"thank|apolog|sorry|wrong|incorrect|mistake|error|not\s+(?:right|correct|true)|\btoo\b|longer|shorter|again|you\s+(?:said|forgot|missed)"
+    r"|complain|review|谢|歉|错|不对|太|再|投诉|评论|你说",
+    re.IGNORECASE,
+)
+
+
+def _answers_advice(draft: str, request: str, response: str) -> bool:
+    """Whether a draft begins with words to those who advised it, where the request is no reason for any."""
+    return bool(_TO_ADVICE.match(draft[:300].replace("’", "'"))) and not (
+        _OTHER_ADVICE.search(request)
+        or _OTHER_RESPONSES.search(request)
+        or _CALLS_FOR_ADVICE.search(request)
+        or _CALLS_FOR_CHATTER.search(request)
+        or _TO_ADVICE.match(response[:300].replace("’", "'"))
+    )
+
+
+_LAST_TURN = re.compile(r"(?:\*\*)?(?:user|human|用户)(?:\*\*)?\s?[:：][^\n]+", re.IGNORECASE)
+_ABOUT_USERS = re.compile(r"\buser|\brole|\bactor|\bhuman|用户|角色", re.IGNORECASE)
+_LABELED = re.compile(r"^\W{0,4}\w[\w /-]{0,30}(?:\*\*)?\s?[:：]", re.MULTILINE)
+
+
+def _is_transcript(text: str, request: str) -> bool:
     """Whether a text has a turn of a user, with a reply or a question to tell it from a heading."""
     text = _CODE.sub("", text) if "```" in text else text
     turn = _USER_TURN.search(text)
     if turn is None:
         return False
+    # The last paragraph alone: among others with labels it is an item.
+    before, gap, last = text.rstrip().rpartition("\n\n")
+    if gap and _LAST_TURN.fullmatch(last) and not (_LABELED.search(before) or _ABOUT_USERS.search(request)):
+        return True
     if _OTHER_TURN.search(text, turn.end()):
         return True
     name = turn["name"]
@@ -743,12 +953,18 @@ _REMARKS = (
     r"|(?:key\s+|main\s+|summary\s+of\s+|list\s+of\s+)?(?:changes|revisions|improvements|edits)\s+(?:made|include)\b"
     r"|(?:changes|edits|revisions|improvements)\s*[:：]\s*(?:added|removed|fixed|corrected|changed|rephrased|clarified"
     r"|expanded|improved|replaced|i\b)"
+    r"|(?:i\s+have\s+|i['’]ve\s+|i\s+)made\s+(?:the|this|my)\s+(?:response|answer|reply)\s"
+    r"|(?:edited|revised|rewritten|updated|reworded)\s+for\s+(?:\w{1,12}\s+)?(?:clarity|completeness|accuracy|conciseness|length|style|tone)\b"
     r"|explanation\s+of\s+(?:the\s+)?(?:changes|revisions)|word\s+count\s*[:：]\s*\d+"
 )
 _CLOSES = re.compile(
     rf"(?:[\W_]*)(?:{_OFFERS}|{_REMARKS}"
     r"|希望(?:这|以上|上述|我的|能|可以|对)[^\n。！]{0,30}(?:帮助|有用|帮到|满意|启发|启示|参考)"
-    r"|(?:如果|如)(?:您|你|有)[^\n。！]{0,40}(?:请|欢迎)?(?:随时|告诉我|告知我|联系我|提问|问我|联系)"
+    r"|(?:如果|如|若)(?:您|你|有|还有)[^\n。！]{0,40}(?:请|欢迎)?(?:随时|告诉我|告知我|联系我|提问|问我|联系)"
+    r"|(?:需要|是否需要|要不要|想让)我(?:来)?(?:帮|为|给)(?:助)?(?:您|你)[^\n。]{0,30}吗[？?]?"
+    r"|(?:以上|上述|本)(?:回答|回复|答复)(?:涵盖|包含|包括|提供|详细|全面|已)"
+    r"|(?:注|注意|说明|备注)\s*[:：]\s*已(?:经)?(?:根据|按照?|采纳)[^\n]{0,10}(?:建议|反馈|意见)"
+    r"|(?:(?:全文|本文)(?:共|约|总?计)?|字数(?:统计)?\s*[:：]?|共计?)\s*约?\s*\d{1,5}\s*个?字\W{0,3}\Z"
     r"|(?:请|欢迎)随时(?:告诉|告知|联系|提问|提出|问)|还有(?:什么|其他)[^\n。]{0,20}(?:吗|帮)"
     r"|(?:注|注意|说明|备注)\s*[:：]\s*(?:我|本|这|此|该|以上|修改|已)[^\n]{0,20}(?:修改|改写|优化|版本|回答|回复|润色|调整)"
     r"|(?:主要|具体)?(?:修改|改动|改进|优化)(?:说明|之处|内容|点|如下))",
@@ -757,7 +973,7 @@ _CLOSES = re.compile(
 _CALLS_FOR_CHATTER = re.compile(
     r"e-?mail|letter|\bmessage|\bpost\b|dialog|conversation|customer|chat\s*bot|script|role[- ]?play|pretend"
     r"|act as|cover note|memo|reply to|respond to|speech|invitation|announcement|newsletter|\bnote\b"
-    r"|信|邮件|对话|客服|消息|角色|扮演|通知|公告|演讲|发言|邀请|回信|留言",
+    r"|word\s+count|字数|信|邮件|对话|客服|消息|角色|扮演|通知|公告|演讲|发言|邀请|回信|留言",
     re.IGNORECASE,
 )
 _CALLS_FOR_REVISION = re.compile(
@@ -770,6 +986,14 @@ _OFFERED = re.compile(r"\b(?:tell|let|contact)\s+(?:me|us)\b|\bhope\b|告诉我|
 """In a text to be revised: its own offers and hopes."""
 
 
+_THANKS = re.compile(r"\bthank(?:s|\s+you)\b|谢", re.IGNORECASE)
+_THANKED = re.compile(
+    r"\W{0,3}(?:you(?:['’]re|\s+are)\s+(?:very\s+|most\s+)?welcome|my\s+pleasure|(?:i['’]m\s+)?(?:glad|happy)\b|any\s?time|no\s+problem"
+    r"|不(?:用)?(?:客气|谢)|没关系|很高兴)",
+    re.IGNORECASE,
+)
+
+
 def has_chatter(draft: str, request: str, response: str) -> bool:
     """Whether a draft opens or closes with words to the person who reads it, or about the draft, that are no
     part of an answer, and the current response does not."""
@@ -778,6 +1002,7 @@ def has_chatter(draft: str, request: str, response: str) -> bool:
         _closes(text)
         and not _closes(response.strip())
         and not _CALLS_FOR_CHATTER.search(_last(request))
+        and not (_THANKED.match(text) and _THANKS.search(_last(request)))
         and not (_CALLS_FOR_REVISION.search(_last(request)) and _OFFERED.search(_last(request)))
     )
 

@@ -163,13 +163,14 @@ _THING = _any("""response|answer|assistant|reply|one|choice|option|pick|output|v
 _DOES = _any("""is|was|gave|gives|provides|provided|wrote|writes|has|had|offers|offered|produces|produced|
     delivers|delivered|makes|made|presents|did|does|performs|performed|as|to be|be|ist|est|es|è|é""")
 _EQUAL = _any("""equal|equals|tie|tied|draw|a tie|a draw|a toss-up|equally (?:good|well written|well|
-    strong|helpful|great|matched|useful|valid|effective|suitable|preferable)|of (?:the same|equal|
+    strong|helpful|great|matched|useful|valid|effective|suitable|preferable|bad|poor|weak|wrong|flawed|
+    incorrect|unhelpful)|of (?:the same|equal|
     equivalent) quality|of equal (?:value|merit)|equal in (?:quality|value|merit)|equivalent|on par|
     identical|(?:the )?same|even|no (?:clear |real |significant |meaningful )?(?:difference|preference)|
     gleichstand|unentschieden|gleich(?: gut)?|gleichwertig|
     ebenbürtig|égalité|ex æquo|empate|pareggio|ничья|引き分け|同点|무승부|동점""")
 _ZH_EQUAL = _any(
-    """平局|平手|打平|平|相等|相当|相同|一样|一样好|同样好|同样出色|同等|不分上下|不相上下|不分伯仲|难分高下|旗鼓相当|没有区别|没有差别|质量相当|水平相当|
+    """平局|平手|打平|平|相等|相当|相同|一样|一样好|同样好|同样出色|同等|不分上下|不相上下|不分伯仲|难分伯仲|难分高下|旗鼓相当|没有区别|没有差别|质量相当|水平相当|
     差不多"""
 )
 _CORE = _any("""verdicts?|judge?ments?|judge|decision|answer|output|result|choice|chosen|choose|winner|
@@ -195,6 +196,13 @@ _THOUGHTS = re.compile(
 _THOUGHTS_END = re.compile(r"^[ \t]*</(?:think|thinking|thoughts?|reasoning)>", re.M | re.I)
 _FENCE = re.compile(r"\s*(?:```|~~~)\s*\w*\s*$")
 _MARKS = str.maketrans(dict.fromkeys('*_`#"“”„«»「」『』【】《》[]{}$~', " ") | {"’": "'", "‘": "'"})
+_STRUCK = re.compile(r"(~~?)[^~]+\1")
+_CROSSED = str.maketrans(dict.fromkeys("❌❎✖✗✘☒🚫⛔👎🙅\u0335\u0336", "×"))
+"""What denies that which it stands next to. Other pictures are left out."""
+_SIMPLIFIED = str.maketrans(
+    "勝獲應較優於兩樣當輸論結終斷選擇沒會個條種總體認覺傾歡雖儘盡並顯評質響為這與們難數決遜強過來說綜現內別區復複覆無雙對後項標題類",
+    "胜获应较优于两样当输论结终断选择没会个条种总体认觉倾欢虽尽尽并显评质响为这与们难数决逊强过来说综现内别区复复复无双对后项标题类",
+)
 _LATEX = re.compile(r"\\[a-z]+|\\.")
 _TAG = re.compile(
     r"</?(?:(?:final )?(?:verdict|winner|answer|output|result|choice|decision|judge?ment|preference|rating)"
@@ -266,6 +274,7 @@ def _lines(text: str) -> Iterator[str]:
 def _normalized(raw: str) -> str:
     line = unicodedata.normalize("NFKC", raw).lower().replace("->", ":").replace("→", ":")
     line = re.sub(r"(?<=[^\W\d])】(?=[^\s。.])", ": ", line)  # 【Verdict】…
+    line = _STRUCK.sub(" × ", line.translate(_SIMPLIFIED)).translate(_CROSSED)
     line = _LATEX.sub(" ", line).translate(_MARKS)
     line = "".join(char for char in line if unicodedata.category(char) not in ("So", "Sk", "Cf", "Mn"))
     line = _PLURAL.sub("both", " ".join(_TAG.sub(" ", line).split()))
@@ -316,14 +325,15 @@ _WINS = re.compile(
     rf"|(?P<x3>[①②])(?: {_ADVERB})* ?(?:beats|outperforms|outperformed|surpasses|>{{1,3}}|over) ?(?P<y3>[①②])"
     rf"|(?P<y4>[①②]) ?(?:(?:is|was)(?: {_ADVERB})* (?:worse than|inferior to|weaker than)|<{{1,3}})"
     r" ?(?P<x4>[①②])"
+    rf"|(?P<y11>[①②]) (?:is|was)(?: {_ADVERB})* (?:outperformed|beaten|surpassed) by (?P<x11>[①②])"
     # Chinese: is better (than); is better than; is not as good as. Then Japanese and Korean.
     r"|(?P<x5>[①②])(?:的?(?:整体|总体|质量|表现))*+(?:(?:比|相比)(?P<y5>[①②]|另一个))?"
     r"(?:是|要|明显|略|稍|显然|整体|总体|相对|会|的|质量|而言)*(?:更|较|最|略|稍|为)?"
     r"(?:好|优|佳|胜|优秀|出色|胜出|获胜|胜一筹|优越|更胜一筹)(?:一些|一点|些|了)?的?(?:那?一?个|回答|回复|答案)?"
     r"|(?P<x6>[①②])(?:明显|略|稍|整体)?(?:优于|好于|胜过|强于|胜于)(?P<y6>[①②])"
-    r"|(?P<y7>[①②])(?:不如|不及|逊于|差于)(?P<x7>[①②])"
+    r"|(?P<y7>[①②])(?:不如|不及|逊于|差于|劣于)(?P<x7>[①②])"
     r"|(?P<y10>[①②])(?:并|明显)?没有?(?P<x10>[①②])(?:那么|这么)?(?:好|优秀|出色)"
-    r"|(?P<x8>[①②])の方が(?:良い|優れている|よい)(?:です)?"
+    r"|(?P<x8>[①②])の方が(?:良い|优れている|よい)(?:です)?"
     r"|(?P<x9>[①②])(?:이|가)? ?더 (?:낫다|좋다|낫습니다|좋습니다)"
 )
 """Statements that x is better, than y where it is named."""
@@ -339,6 +349,8 @@ _BETWEEN = _any(
 )
 _TIE = re.compile(
     rf"(?:{_WE} )?(?:(?:{_ADVERB}|{_ABOUT}) )*{_EQUAL}(?: {_BETWEEN})*|c"
+    rf"|neither(?: ① nor ②| ② nor ①| {_NOUN}| one| of (?:them|the two))? (?:is|was)(?: {_ADVERB})*"
+    r" (?:better|superior|preferable)(?: overall| than the other)?"
     rf"|(?:both|两者|二者|它们|(?:这?两|2)[个份者种](?:{_ZH_NOUN}|assistant)?)?的?(?:质量|水平|表现|整体|内容)?"
     rf"(?:是|都|基本|大致|几乎|差不多|完全|上|为|均|可以说)*{_ZH_EQUAL}的?"
 )
@@ -355,6 +367,7 @@ _OPEN = re.compile(
     相比之下|那么|我的|但是?|而""")
     + "[, :]*"
 )
+_SURE = re.compile(r"^(?:sure|okay|ok|certainly|of course)[!.,] ")
 _THINK = re.compile(
     rf"(?:(?:i|we|ich|je|yo){_WILL}?{_OFTEN}*"
     r" (?:think|believe|find|feel|say|judge|conclude|consider|decide|argue|see|rate|call|declare)"
@@ -394,15 +407,26 @@ _CONTRAST = re.compile(rf"(?<!{_LETTER})(?:{_CONTRASTS})(?!{_LETTER})")
 _SENTENCE_END = re.compile(r"[.;!?。]")
 _REASON = re.compile(rf"{_BECAUSE}\b|因为|由于|理由|原因")
 _BARE_REST = re.compile(rf"\s*(?:$|[.!。;]\s*$|[,(:—–]?\s*(?:- )?(?:{_REASON.pattern}))")
+_GOOD = rf"(?:(?:{_ADVERB}|more|most|fully) )*" + _any(
+    """(?:complete|correct|accurate|clear|clearer|better|helpful|detailed|thorough|comprehensive|concise|
+    informative|relevant|precise|specific|useful|well[- ](?:written|structured|organized))"""
+)
 _MARGIN = re.compile(
     rf"\s*\((?:by )?(?:{_ADVERB}|{_BETTER}|narrowly|a (?:small|slight|narrow) margin)"
     rf"(?: (?:{_ADVERB}|{_BETTER}))*\)\s*[.!]?\s*$"
+)
+_PRAISED = re.compile(
+    rf" ?[-–—] it (?:is|was) {_GOOD}(?:(?:,|,? and) (?:it is )?{_GOOD})*(?: than the other)?[.!]?$"
+)
+_LOSER = re.compile(
+    r"[.,;]? (?:the )?(?:worse|worst|weaker|loser|losing)(?: (?:one|response|answer))?(?: is|:) ?([①②])[.!]?$"
 )
 _NAMED_REST = re.compile(rf"{_BARE_REST.pattern}|[.!。](?!\d)")
 _FURTHER = re.compile(r"[,.]? ?[\w①②]")
 _BARE: dict[str, Better] = {
     "1": "1", "a": "1", "one": "1", "一": "1", "2": "2", "b": "2", "two": "2", "二": "2",
 }  # fmt: skip
+_ORDINAL = re.compile(r"(?P<the>the )?(?P<nth>first|second)[.!]?")
 _HEADING = re.compile(r"([①②]):?")
 _COPIED_HEADING = re.compile(r"([①②]),? \(?(?:by|from) \1\)?:?")
 """What the prompt writes above a response."""
@@ -429,8 +453,13 @@ def _compared(text: str) -> Better | None:
     lines = _without_options(lines)
     if not lines:
         return None
+    ordinal = _ORDINAL.fullmatch(_label_off(lines[0])[0])
+    if ordinal and (ordinal["the"] or len(lines) == 1):
+        return _of_ordinal(ordinal["nth"], lines[1:])
     headings = {found[1] for line in lines if (found := _HEADING.fullmatch(line))}
     first = _first_line(lines[0])
+    if _PRAISED.search(lines[0]) and any(line[0] in "①②" for line in lines[1:]):
+        return None  # one is praised, and then the other
     has_parts = len(headings) == 2 and not _ASKED.fullmatch(text.splitlines()[0])
     if first and not (has_parts and first.kind == "named"):
         # A second verdict that says otherwise, on the next line or announced as such, makes both doubtful.
@@ -446,6 +475,16 @@ def _compared(text: str) -> Better | None:
     return later.pop() if len(later) == 1 else None
 
 
+def _of_ordinal(nth: str, later: list[str]) -> Better | None:
+    """Return what "the second" on the first line says, unless later lines say otherwise or enumerate."""
+    better: Better = "1" if nth == "first" else "2"
+    for line in later:
+        said = _whole_line(line)
+        if (said and said.better != better) or _ORDINAL.fullmatch(_label_off(line)[0]):
+            return None
+    return better
+
+
 def _without_options(lines: list[str]) -> list[str]:
     """Leave out copies of what the prompt says may be replied."""
     kept: list[str] = []
@@ -458,7 +497,7 @@ def _without_options(lines: list[str]) -> list[str]:
 
 def _first_line(line: str) -> _Statement | None:
     """Return what a line says, which may continue with reasons; None where it says nothing, or two things."""
-    line, labelled = _label_off(line)
+    line, labelled = _label_off(_SURE.sub("", line))
     if _TAKEN_BACK.search(line):
         return None
     head, colon, _ = line.partition(":")
@@ -495,8 +534,11 @@ def _first_line(line: str) -> _Statement | None:
 def _may_follow(said: _Statement, rest: str, *, labelled: bool, is_first: bool) -> bool:
     """Whether what follows on the line leaves a name, a number or a letter a verdict."""
     if said.kind == "named":
-        return labelled or (is_first and bool(_NAMED_REST.match(rest) or _MARGIN.match(rest)))
+        follows = _NAMED_REST.match(rest) or _MARGIN.match(rest) or _PRAISED.match(rest)
+        return labelled or (is_first and bool(follows))
     if said.kind == "bare":
+        if loser := _LOSER.match(rest):
+            return labelled and (loser[1] == "①") == (said.better == "2")
         return bool(_BARE_REST.match(rest)) or (labelled and not _FURTHER.match(rest))
     return True
 
@@ -625,6 +667,20 @@ _SCALE = re.compile(
 _NUMBERED_SCORE = re.compile(rf"(?P<place>\d)(?:\. |[):] ?)(?P<score>{_SCORE}){_OF_TEN}")
 _ROWS = re.compile(rf"1 {_SCORE}{_OF_TEN}\n2 {_SCORE}{_OF_TEN}")
 _LONE_SCORE = re.compile(rf"(?P<place>(?!))?(?P<score>{_SCORE}){_OF_TEN}[.,]?")
+_FROM_1_TO_10 = re.compile(r"^(?:(?:on )?(?:a |the )?scale )?from 1 to 10 ?[:,] ?(?=\d)")
+_BY_MARK = re.compile(
+    rf"(?![12](?!\d))({_SCORE})(?: [-–—] |:)(?!0|10$)({_SCORE})"
+    rf"|\(?1 ?[:=)] ?({_SCORE}){_OF_TEN}[,;]? \(?2 ?[:=)] ?({_SCORE}){_OF_TEN}\.?"
+)
+"""Not "8:10", "1:8" and "6:08": one score on a scale, a response and its score, a time of day."""
+_ORDERED = re.compile(rf"(?<![\d./])({_SCORE})(?: ?/ ?10)? ?([<>=])=? ?(?:[①②] ?[:=]? ?)?({_SCORE})(?![\d.])")
+_SPLIT = re.compile(r"(?<![\d./] )(?<![\d./])\d{1,2} \d{1,2} ?/ ?10(?!\d)")
+"""Like "8 5/10", which may be 8.5 of 10."""
+_ZH_SCORE = re.compile(
+    r"(?<![一二三四五六七八九十点\d])(?P<digit>[一二三四五六七八九十])分"
+    r"(?=$|[^a-z\u4e00-\u9fff]|[一二三四五六七八九十]分|[和与])"
+    r"|(?<=分)(?P<last>[一二三四五六七八九十])分(?=$|[^a-z\u4e00-\u9fff])"
+)
 _BY_SLASH = re.compile(rf"({_SCORE})(?: / |/10 ?/ ?)(?!(?:5|10|100)$)({_SCORE})(?:/10)?")
 """Not "4 / 5" and "8 / 10", which are one score on a scale."""
 
@@ -634,7 +690,11 @@ def _scored(text: str) -> list[float] | None:
         _SCORE_NAME.sub(lambda found: "②" if (found[1] or found[2]) in "2b" else "①", line)
         for line in _lines(text)
     ]
-    lines = [_SCALE.sub("", line).strip() for line in lines]
+    lines = [_FROM_1_TO_10.sub("", _SCALE.sub("", line).strip()) for line in lines]
+    lines = [
+        _ZH_SCORE.sub(lambda found: f" {'一二三四五六七八九十'.index(found[0][0]) + 1} ", line).strip()
+        for line in lines
+    ]
     if not lines:
         return None
     for pattern in (_NUMBERED_SCORE, _LONE_SCORE):
@@ -643,6 +703,11 @@ def _scored(text: str) -> list[float] | None:
             return _of_two_lines([(found["place"], found["score"]) for found in found_lines if found])
     if len(lines) > 1 and _ROWS.fullmatch(f"{lines[0]}\n{lines[1]}"):
         return None
+    first = _label_off(lines[0])[0]
+    if by_mark := _BY_MARK.fullmatch(first):
+        if any(re.match(rf"{_SCORE}(?: [-–—] |:)\d", line) for line in lines[1:]):
+            return None  # ranges, or times of day
+        return [float(score) for score in by_mark.groups() if score]
     if by_slash := _BY_SLASH.fullmatch(lines[0]):
         return [float(by_slash[1]), float(by_slash[2])]
     if pair := _pair(_score_head(lines[0], names=2)):
@@ -679,7 +744,9 @@ def _of_two_lines(scores: list[tuple[str | None, str]]) -> list[float] | None:
 def _numbers(line: str) -> list[str | float] | None:
     """Return the names and numbers of a line that holds nothing else than these, labels and separators."""
     line = line.rstrip(" .;,!。")
-    if line.count("(") != line.count(")"):
+    if line.count("(") != line.count(")") or _SPLIT.search(line):
+        return None
+    if (ordered := _ORDERED.search(line)) and not _is_true(*ordered.groups()):
         return None
     found: list[str | float] = []
     at = 0
@@ -695,6 +762,10 @@ def _numbers(line: str) -> list[str | float] | None:
             found.append(float(token["number"]))
         at = token.end()
     return found
+
+
+def _is_true(x: str, sign: str, y: str) -> bool:
+    return {"<": float(x) < float(y), ">": float(x) > float(y), "=": float(x) == float(y)}[sign]
 
 
 def _score_head(line: str, names: int) -> list[str | float] | None:

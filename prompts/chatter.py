@@ -60,7 +60,7 @@ _ZH_ALLOWED = re.compile(
 )
 _ZH_CORE = re.compile(
     rf"(?:{_ZH_REVISED})(?:之后|后|过|版|好|了)?的?(?:{_ZH_RESPONSE}|答案|版本|内容|文本)"
-    rf"|(?:最终|新)版?的?(?:{_ZH_RESPONSE})|(?:建议|意见|反馈)[^，。]{{0,20}}(?:{_ZH_RESPONSE})"
+    rf"|(?:最终|新)版?的?(?:{_ZH_RESPONSE})|更好的(?:{_ZH_RESPONSE}|答案)|(?:建议|意见|反馈)[^，。]{{0,20}}(?:{_ZH_RESPONSE})"
 )
 
 _MARKS = "#*_=~-–—[]【】〖〗〔〕<>《》「」『』()（）:： \t"

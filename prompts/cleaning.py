@@ -27,6 +27,11 @@ The rules, each with what stops it:
   fence inside, by code-like lines, by a request that mentions code or data, and by a fence in the current
   response.
 
+- **The request, or the current response, under a label** ("Request: … Response: …"), if it is there word for
+  word and the current response does not begin so.
+- **"Assistant:" or "Final answer:" at the beginning.** Stopped by a request for a dialog, a role or an
+  abbreviation, by one that has the word, by further labels, and by a current response that begins so.
+
 Not covered: chatter in other languages, and remarks that an answer may end with ("I hope this helps!").
 """
 
@@ -190,6 +195,7 @@ _LABEL = re.compile(r"(?:\*\*)?response:(?:\*\*)?[ \t]+(?=[^\W\d_])", re.IGNOREC
 _ASKS_FOR_MARKUP = re.compile(r"\bx?html\b|xml|\btags?\b|markup|标签", re.IGNORECASE)
 _NAME = r"(?:response(?:-\d+)?|(?:revised|improved|updated|new|final)[_ -](?:response|answer|draft))"
 _TAG = re.compile(rf"</?{_NAME}>", re.IGNORECASE)
+_REQUEST_TAGS = re.compile(r"\A<request>(?:(?!</?request>).)*</request>\s*(?=<response>)", re.DOTALL)
 _ANY_END_TAG = re.compile(r"</\w[^<>\n]*>|/>")
 
 
@@ -215,6 +221,10 @@ def _without_heading(text: str, request: str, response: str) -> str:
 def _without_tags(text: str, request: str, response: str) -> str:
     if _TAG.search(request) or _TAG.search(response) or _ASKS_FOR_MARKUP.search(request):
         return text
+    if "<request>" not in request:
+        text = _REQUEST_TAGS.sub("", text)
+    if text.startswith("<answer>") and "<" not in text[1:]:  # never closed
+        return text if "<answer>" in request + response else text.removeprefix("<answer>")
     opening = re.match(rf"<({_NAME})>", text, re.IGNORECASE)
     closing = re.search(rf"</({_NAME})>\Z", text, re.IGNORECASE)
     if opening and closing and opening[1].lower() == closing[1].lower():
@@ -227,6 +237,61 @@ def _without_tags(text: str, request: str, response: str) -> str:
     else:
         return text
     return text if _TAG.search(inner) or _ANY_END_TAG.search(inner) else inner
+
+
+# --- what it answers, and who speaks
+
+_SPEAKER = re.compile(r"(?:\*\*)?(?P<name>assistant|ai|助手)(?:\*\*)?[:：](?:\*\*)?\s*(?=\w)", re.IGNORECASE)
+_LEAST_ANSWER = 60
+"""Characters after "Final answer:" that are more than a result."""
+_FINAL = re.compile(r"\W{0,4}final answer\W{0,4}\n", re.IGNORECASE)
+_LABELED_LINE = re.compile(r"^\W{0,4}\w[\w ]{0,30}[:：]", re.MULTILINE)
+_CALLS_FOR_SPEAKERS = re.compile(
+    r"chat|dialog|convers|transcript|interview|script|role|prompt|stand for|abbreviat|acronym|defin|glossar"
+    r"|对话|聊天|访谈|采访|剧本|提示词|角色|助手",
+    re.IGNORECASE,
+)
+_ECHOES = (
+    (re.compile(r"(?:request|question|q|问题|请求)\s?[:：]\s*", re.IGNORECASE), "request"),
+    (
+        re.compile(r"original(?: (?:response|answer))?\s?[:：]\s*|原(?:回答|文)[:：]\s*", re.IGNORECASE),
+        "response",
+    ),
+)
+_ANSWERS = re.compile(
+    r"\s*(?:(?:revised|improved|new)(?: (?:response|answer))?|response|answer|a|回答|答案?|修改后(?:的回答)?)"
+    r"\s?[:：]\s*",
+    re.IGNORECASE,
+)
+
+
+def _without_echo(text: str, request: str, response: str) -> str:
+    """Without the request itself ("Request: … Response: …"), or the current response, each under a label."""
+    for label, name in _ECHOES:
+        found, echoed = label.match(text), (request if name == "request" else response).strip()
+        if not (found and echoed and text.startswith(echoed, found.end())):
+            continue
+        answer = _ANSWERS.match(text, found.end() + len(echoed))
+        if answer and not label.match(response):
+            return text[answer.end() :]
+    return text
+
+
+def _without_speaker(text: str, request: str, response: str) -> str:
+    final = _FINAL.match(text)
+    if final and not re.search(r"answer", request, re.IGNORECASE) and not _FINAL.search(response):
+        rest = text[final.end() :]
+        return text if len(rest) < _LEAST_ANSWER or _LABELED_LINE.search(rest) else rest
+    found = _SPEAKER.match(text)
+    if (
+        found is None
+        or _SPEAKER.match(response)
+        or _CALLS_FOR_SPEAKERS.search(request)
+        or re.search(rf"\b{found['name']}\b", request, re.IGNORECASE)
+        or _LABELED_LINE.search(text, found.end())
+    ):
+        return text
+    return text[found.end() :]
 
 
 # --- quotation marks
@@ -303,6 +368,8 @@ _RULES: tuple[_Rule, ...] = (
     _without_frame,
     _without_heading,
     _without_tags,
+    _without_echo,
+    _without_speaker,
     _without_code_fence,
     _without_rules,
     _without_quotes,

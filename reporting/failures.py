@@ -7,9 +7,12 @@ from typing import get_args
 from ledger.ledger import Ledger
 from models.errors import kinds
 from models.errors.kinds import without_details
-from nodes.decision import Refused, WithoutText
+from nodes.decision import Refused, WithoutText, points_by_judge
+from nodes.settings import VerdictForm
 from prompts.method import STEPS
 from reporting.labels import ENDINGS, failure_label, plural, shorten
+from samples.files import read_json
+from samples.printable import printable
 
 MAX_NAMED = 3
 """Reasons that are named."""
@@ -22,6 +25,10 @@ MAX_REASONS = 1000
 
 NOTABLE_SHARE = 0.1
 """Share of judged rounds without a verdict, or of exchanges without a draft, from which it is reported."""
+
+ONE_SIDED, MIN_JUDGED = 0.9, 20
+"""Share of the rounds with two readable judgments in which the judge preferred the same place in both orders,
+and judged rounds, from which it is reported."""
 
 MOST, MIN_MOST, MIN_ALL = 0.5, 20, 5
 """Share of the exchanges, at least so many, from which it is reported that one guard refused their drafts;
@@ -48,21 +55,25 @@ def failures(ledger: Ledger) -> str:
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    counted: Counter[tuple[str | None, str]] = Counter()
+    by_kind: Counter[str | None] = Counter()
+    counted: dict[str | None, Counter[str]] = {}
     examples: dict[tuple[str | None, str], tuple[str, str]] = {}
-    failed = 0
     for kind, reason in ledger.failures():
-        failed += 1
+        by_kind[kind] += 1
         message, _, advice = reason.partition("\n")
         message = _ATTEMPTS.sub("", message)
         which = kind, without_details(message)
-        if which in examples or len(examples) < MAX_REASONS:
-            counted[which] += 1
+        if which in examples or kind not in counted or len(examples) < MAX_REASONS:
+            counted.setdefault(kind, Counter())[which[1]] += 1
             examples.setdefault(which, (message, advice))
-    if not failed:
+    if not (failed := by_kind.total()):
         return ""
-    named = [_reason(n, which[0], *examples[which]) for which, n in counted.most_common(MAX_NAMED)]
-    others = failed - sum(n for _, n in counted.most_common(MAX_NAMED))
+    named = []
+    for kind, number in by_kind.most_common(MAX_NAMED):
+        ((alike, _), *unlike) = counted[kind].most_common(2)
+        described = _described(kind, *examples[kind, alike], is_example=bool(unlike))
+        named.append(f"{number:,} × {described}")
+    others = failed - sum(number for _, number in by_kind.most_common(MAX_NAMED))
     reasons = "; ".join([*named, *([f"{others:,} for other reasons"] if others else [])])
     return f"{failed:,} failed: {reasons}. They keep their responses; --retry-failed tries them again"
 
@@ -82,6 +93,52 @@ def unread_verdicts(ledger: Ledger) -> str:
     )
 
 
+def unread_judges(ledger: Ledger) -> str:
+    """Describe which judge of a panel could never be read; empty where each could.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    judged: Counter[str] = Counter()
+    read = set()
+    for outcome in ledger.judged_by_panels():
+        for done in (done for exchange in read_json(outcome) for done in exchange["rounds"]):
+            for model, points in points_by_judge(done).items():
+                judged[model] += 1
+                if points:
+                    read.add(model)
+    unread = {model: n for model, n in judged.items() if n >= MIN_JUDGED and model not in read}
+    if not read or not unread:  # `unread_verdicts` says that none could be read
+        return ""
+    named = " and ".join(printable(model) for model in unread)
+    rounds = plural(max(unread.values()), "judged round")
+    return (
+        f"in none of {rounds} could a verdict of {named} be read, so the "
+        "other judges decided; `coevol check` shows how each replies"
+    )
+
+
+def one_sided_verdicts(ledger: Ledger, verdict: VerdictForm) -> str:
+    """Describe in how many rounds the judge preferred the same place in both orders; empty where it did not
+    nearly always. `verdict` is how the run asks for it.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    rounds, _ = ledger.judged_rounds()
+    readable, *favored = ledger.one_sided_rounds()
+    most = max(favored)
+    # Of rounds that the first order decided (`lazy_judge`), or that cannot be read, little is known.
+    if rounds < MIN_JUDGED or most < ONE_SIDED * readable or most < MOST * rounds:
+        return ""
+    place = "first" if most == favored[0] else "second"
+    other = "score" if verdict == "compare" else "compare"
+    return (
+        f"{most:,} of {plural(rounds, 'judged round')}: the judge preferred what it was shown {place} in "
+        f"both orders, so the response was kept; another judge model or --verdict {other} may do better"
+    )
+
+
 def nothing_written(ledger: Ledger) -> str:
     """Describe how many exchanges kept their response because agents wrote nothing usable, and why; empty
     where they are few.
@@ -90,11 +147,15 @@ def nothing_written(ledger: Ledger) -> str:
         LedgerError: the ledger cannot be read.
     """
     exchanges, kept = ledger.endings()
-    without = sum(kept.get(ending, 0) for ending in get_args(WithoutText))
+    endings = {ENDINGS[ending]: kept[ending] for ending in get_args(WithoutText) if kept.get(ending)}
+    without = sum(endings.values())
     if not without or without < NOTABLE_SHARE * exchanges:
         return ""
+    named = " or ".join(
+        f"{label} ({number:,})" if len(endings) > 1 else label for label, number in endings.items()
+    )
     return (
-        f"{without:,} of {plural(exchanges, 'exchange')}: no usable draft, so the response was kept. "
+        f"{without:,} of {plural(exchanges, 'exchange')}: {named}, so the response was kept. "
         f"{why_nothing_written(ledger)}"
     ).rstrip(". ")
 
@@ -142,12 +203,8 @@ def refused_drafts(ledger: Ledger) -> str:
     return ""
 
 
-def _reason(number: int, kind: str | None, message: str, advice: str) -> str:
-    return f"{number:,} × {_described(kind, message, advice)}"
-
-
-def _described(kind: str | None, message: str, advice: str) -> str:
+def _described(kind: str | None, message: str, advice: str, *, is_example: bool = False) -> str:
     todo = _ADVICE.get(kind or "", advice)
     todo = todo[:1].lower() + todo[1:].rstrip(".")
-    label = f"{failure_label(kind)}: " if kind else ""
+    label = f"{failure_label(kind)}{', for example' if is_example else ''}: " if kind else ""
     return f"{label}{shorten(message, MAX_SHOWN)}{f' — {todo}' if todo else ''}"

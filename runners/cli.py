@@ -4,15 +4,13 @@ Exit status: 0 all done; 1 done, but some samples failed (they keep their respon
 unusable input, nothing was started; 3 stopped early, and the same command resumes the run.
 """
 
-import os
 import sys
 from errno import EAGAIN, EBADF, EDQUOT, EFBIG, EIO, ENOSPC
 from importlib import import_module
-from typing import TextIO
 
 import click
 
-from runners.terminal import guard, say, say_error, say_traceback
+from runners.terminal import drop, flush, guard, open_standard_streams, say, say_error, say_traceback
 
 COMMANDS = {
     "check": ("runners.check", "Call each model once, and report whether a run can use it."),
@@ -64,11 +62,11 @@ def coevol() -> None:
 
 def main() -> None:
     """Run a command and end the process with its exit status."""
-    _open_standard_streams()
+    open_standard_streams()
     guard()
     try:
         status = coevol(prog_name="coevol", standalone_mode=False)
-        sys.stdout.flush()
+        flush("stdout")
     except click.ClickException as error:
         say_error(error)
         status = 2
@@ -76,35 +74,21 @@ def main() -> None:
         status = 3
     except BrokenPipeError:
         # The reader of the output, such as `head`, is gone.
-        _drop(sys.stdout)
+        drop("stdout")
         status = UNREAD
     except OSError as error:
         if error.filename is None and error.errno in _OUTPUT_FULL:
-            _drop(sys.stdout)
+            drop("stdout")
             status = _ended(f"coevol: the output cannot be written: {error.strerror or error}", 2)
         else:
             status = _report(error)
     except Exception as error:
         status = _report(error)
     try:
-        sys.stderr.flush()
+        flush("stderr")
     except OSError:  # Python would end with a status of its own
-        _drop(sys.stderr)
+        drop("stderr")
     sys.exit(status or 0)
-
-
-def _open_standard_streams() -> None:
-    """Put nothing in place of standard streams that are closed, lest a file that is opened take theirs."""
-    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
-    os.close(opened)
-    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
-    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
-
-
-def _drop(stream: TextIO) -> None:
-    """Write what is left in a stream, and what follows, nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _report(error: Exception) -> int:

@@ -38,6 +38,8 @@ class Contents:
     """The columns that coevol added to the records."""
     compared: Mapping[str, str] = field(default_factory=dict)
     """What was compared with benchmarks, and found; empty if nothing was."""
+    changed: int = 0
+    """Records with new responses."""
 
 
 def card_path(file: Path) -> Path:

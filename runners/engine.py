@@ -62,6 +62,7 @@ class Tally:
     done: int = 0
     failed: int = 0
     skipped: int = 0
+    """Counted once, whatever the modes."""
     accepted_rounds: int = 0
     """In modes with a judge."""
     rewritten: int = 0
@@ -75,8 +76,8 @@ class Tally:
 
     @property
     def finished(self) -> int:
-        """Samples finished by this command."""
-        return self.done + self.failed + self.skipped
+        """Samples finished by this command; skipped ones are so in each mode."""
+        return self.done + self.failed + self.skipped * len(self.modes)
 
 
 class Engine:
@@ -180,11 +181,8 @@ class Engine:
         finished = self._ledger.finished(except_failed=self._plan.retry_failed)
 
         def is_done(position: int) -> bool:
-            if (position, SKIPPED) in finished:
-                self._tally.samples -= len(self._plan.modes) - 1  # counts once, whatever the modes
-                self._tally.earlier += 1
-                return True
-            if all((position, mode) in finished for mode in self._plan.modes):
+            skipped = (position, SKIPPED) in finished
+            if skipped or all((position, mode) in finished for mode in self._plan.modes):
                 self._tally.earlier += len(self._plan.modes)
                 return True
             return False
@@ -192,7 +190,6 @@ class Engine:
         plan = self._plan
         for sample in plan.data.samples(plan.start, plan.stop, is_done):
             if sample.skip is not None:
-                self._tally.samples -= len(self._plan.modes) - 1
                 yield sample, None
                 continue
             for mode in self._plan.modes:
@@ -311,9 +308,17 @@ class Engine:
         """Stop the run where none of its verdicts, at least so many, could be read, or none of its exchanges,
         at least so many, had a draft; if some of them are this command's."""
         if self._unread_reply is not None and self._judged == self._unread >= least:
-            self.stop(RunStopped(_no_verdicts(self._judged, self._unread_reply, self._plan.settings)))
+            why = _no_verdicts(self._judged, self._unread_reply, self._plan.settings)
+            self.stop(RunStopped(why + self._kept()))
         if self._nothing_written and not self._with_draft and self._without_draft >= least:
-            self.stop(RunStopped(_no_drafts(self._without_draft, why_nothing_written(self._ledger))))
+            why = _no_drafts(self._without_draft, why_nothing_written(self._ledger))
+            self.stop(RunStopped(why + self._kept()))
+
+    def _kept(self) -> str:
+        """Say what holds in the folder of a run that came to nothing: its recorded replies count."""
+        is_left = self._tally.earlier + self._tally.finished < self._tally.samples
+        rest = "; if the server was the cause and is mended, the same command works on the rest"
+        return f" In this one these samples keep their responses{rest if is_left else ''}."
 
     async def _check(self, mode: str, check: str, candidate: Candidate) -> Outcome | None:
         if is_command(check):
@@ -425,7 +430,7 @@ def _no_verdicts(rounds: int, reply: str, settings: Settings) -> str:
         f"in none of the {rounds} rounds judged so far could a verdict be read. "
         f"{settings.endpoint('judge').model} wrote, for example: {shown}\n"
         "`coevol check` shows how it replies. Begin in another folder with another judge "
-        f"(--model judge=PROVIDER:NAME), --verdict {other}, --thinking off or a higher --max-tokens. {_KEPT}"
+        f"(--model judge=PROVIDER:NAME), --verdict {other}, --thinking off or a higher --max-tokens."
     )
 
 
@@ -434,16 +439,8 @@ def _no_drafts(exchanges: int, why: str) -> str:
     why = f" {why}" if why else ""
     return (
         f"none of the {exchanges} exchanges so far has a usable draft.{why}\n"
-        "`coevol check` shows how the models reply. Begin in another folder with another model or settings. "
-        f"{_KEPT}"
+        "`coevol check` shows how the models reply. Begin in another folder with another model or settings."
     )
-
-
-_KEPT = (
-    "In this one these samples keep their responses; if the server was the cause and is mended, the same "
-    "command works on the rest."
-)
-"""What holds in the folder of a run that came to nothing: its recorded replies count."""
 
 
 def _skipped(sample: Sample) -> Result:

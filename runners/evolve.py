@@ -11,7 +11,15 @@ from langsmith import tracing_context
 
 from ledger.ledger import Ledger, LedgerError
 from models.errors.exceptions import RunStopped
-from reporting.failures import failures, nothing_written, refused_drafts, unread_verdicts
+from nodes.settings import VerdictForm
+from reporting.failures import (
+    failures,
+    nothing_written,
+    one_sided_verdicts,
+    refused_drafts,
+    unread_judges,
+    unread_verdicts,
+)
 from runners.api import execute_in_own_loop
 from runners.folder import in_progress
 from runners.forecast import forecast, lines
@@ -116,15 +124,23 @@ def evolve(
     try:
         execute_in_own_loop(plan, run, manifest, notify=_notify, watch=Progress)
     except RunStopped:
+        # What ended the run says the rest.
         with suppress(LedgerError):  # nothing was started
-            _report(Ledger.open(run / "ledger.sqlite"))
+            if failed := failures(Ledger.open(run / "ledger.sqlite")):
+                _notify(failed)
         raise
-    return _report(Ledger.open(run / "ledger.sqlite"))
+    return _report(Ledger.open(run / "ledger.sqlite"), plan.settings.verdict)
 
 
-def _report(ledger: Ledger) -> int:
+def _report(ledger: Ledger, verdict: VerdictForm) -> int:
     """Say what did not succeed, why, and what to do; return the exit status of a run that is done."""
-    for notice in (refused_drafts(ledger), unread_verdicts(ledger), nothing_written(ledger)):
+    for notice in (
+        refused_drafts(ledger),
+        unread_verdicts(ledger),
+        unread_judges(ledger),
+        one_sided_verdicts(ledger, verdict),
+        nothing_written(ledger),
+    ):
         if notice:
             _notify(notice)
     if failed := failures(ledger):

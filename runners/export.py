@@ -25,7 +25,7 @@ from runners.folder import refuse_to_overwrite
 from runners.human_decisions import DECIDED_BY, DecidedBy, followed, has_new_response
 from runners.options import MODE, PATH, Command, neighbors_options, output_option
 from runners.preference_pairs import PAIRS, Pairs, pairs
-from runners.provenance import PREFIX, Provenance
+from runners.provenance import PREFIX, Provenance, has_columns, with_types
 from runners.terminal import say
 from runners.trainer_files import check_companions, write_companions
 from samples.fields import brief
@@ -154,9 +154,9 @@ def export(
     if form in DPO_TRAINERS:
         decided = {mode for _, mode in decisions}
         if not (modes := [name for name in modes if is_judged(name) or name in decided]):
-            judged = " or ".join(name for name in MODES if is_judged(name))
+            judged = ", ".join(name for name in MODES if is_judged(name))
             raise RunError(
-                f"{form} needs pairs of which a judge preferred one: only mode {judged} has a judge; others "
+                f"{form} needs pairs of which a judge preferred one: only {judged} have a judge; other modes "
                 "need --decided-by human and a user's decisions"
             )
     elif wanted:
@@ -273,6 +273,8 @@ class Selection:
                 raise RunError(f"{target} cannot be written: {error.strerror}") from None
             is_for_trainer = form in SFT_TRAINERS or form in DPO_TRAINERS
             types = None if is_for_trainer else made["data"].get("types")
+            if work.provenance and layout_to_write(target) == "Parquet":
+                types = with_types(types)
             write_records(target, chain([first], stream), types)
             undo.pop_all()
         return work
@@ -383,6 +385,7 @@ class Export:
             self._count["written"] += 1
             self._count["records"] += len(records)
             self._count["changed"] += changed
+            self._count["of an earlier run"] += has_columns(sample.read)
             self._count["skipped"] += result.status == "skipped"
             self._count["failed"] += any("failure" in e and "decision" not in e for e in result.outcome)
             if self.example is None or (changed and self._count["changed"] == 1):
@@ -392,7 +395,8 @@ class Export:
     def contents(self, of: int) -> Contents:
         """Return what is in the file, for its card; `of` is the number of records in the data."""
         columns = [name for name in self.example or {} if name.startswith(PREFIX)]
-        return Contents(self.summary(of), self.decided, columns, self.screen.facts() if self.screen else {})
+        compared = self.screen.facts() if self.screen else {}
+        return Contents(self.summary(of), self.decided, columns, compared, self._count["changed"])
 
     def _finished(self) -> Iterator[tuple[Sample, dict[str, Result], list[CallsOfSample]]]:
         """Yield the samples with their results and, if they are needed, their calls."""
@@ -454,21 +458,23 @@ class Export:
     ) -> list[dict[str, Any]]:
         """Return the record of a sample; none if it cannot be expressed or is left out."""
         texts = responses(sample, result)
+        neighbors = self.neighbors.afresh()  # which count once the record is known to be written
         try:
             match to:
                 case "trl-sft" | "llamafactory" | "axolotl" | "openai":
-                    record = sft_record(sample, texts, to, marks=self.marks, neighbors=self.neighbors)
+                    record = sft_record(sample, texts, to, marks=self.marks, neighbors=neighbors)
                 case _:
                     if same_as_other_side(sample, texts):
                         self._count["equal"] += 1
                         texts = [exchange.response for exchange in sample.exchanges]
-                    record = with_responses(sample, texts, to, self.neighbors)
+                    record = with_responses(sample, texts, to, neighbors)
         except DataError as error:
             self._left_out(error)
             return []
         kept = self._with_columns(sample, result, record, calls)
         if kept is None:
             return []
+        self.neighbors.add(neighbors)
         self.decided.update(done["decision"] for done in result.outcome if "decision" in done)
         return [kept]
 
@@ -556,6 +562,15 @@ class Export:
         parts += self._neighbors()
         if self.screen:
             parts.append(self.screen.describe())
+        if earlier := count["of an earlier run"]:
+            if self.provenance:
+                originals = f"{PREFIX}original_responses"
+                parts.append(f"{PREFIX}… of an earlier run replaced, but for {originals} ({earlier:,})")
+            elif not self._for_trainer:
+                parts.append(
+                    f"{PREFIX}… of an earlier run as they were ({earlier:,}), which say nothing of this run; "
+                    "--with-provenance replaces them"
+                )
         if count["finished"] < of:
             parts.append(f"{of - count['finished']:,} not finished in this run")
         return "; ".join(parts)

@@ -17,6 +17,7 @@ from runners.folder import refuse_to_overwrite
 from runners.options import MODE, PATH
 from runners.terminal import is_terminal, say, say_bytes
 from samples.files import whole_file
+from samples.printable import printable
 
 DrawingFormat = Literal["mermaid", "ascii", "svg", "png"]
 
@@ -90,7 +91,7 @@ def _of_run(
     if sample_id is not None:
         run.sample(sample_id)
     counts = graph_counts(run.ledger, chosen, lazy=run.lazy, sample=sample_id)
-    return counts, f"the graph of mode {chosen} in {folder}"
+    return counts, f"the graph of mode {chosen} in {printable(str(folder))}"
 
 
 def _drawn(counts: GraphCounts, form: DrawingFormat, title: str) -> str | bytes:

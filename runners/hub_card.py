@@ -73,6 +73,7 @@ def hub_card(
     """Return the card as Markdown. `run` is the object of `stats --json`."""
     made, first = run["run"], configurations[0]
     modes = list(dict.fromkeys(each.mode for each in configurations))
+    with_new = " with a new response" if first.contents.changed else ""
     parts = [
         f"---\n{_front_matter(repo, made, configurations, license, languages)}---",
         f"<!-- coevol: run {fingerprint} -->\n# {inline(repo.partition('/')[2])}",
@@ -87,7 +88,7 @@ def hub_card(
         parts += _described(repo, each)
     parts += [
         column_notes(configurations[0].contents.columns),
-        f"## Example\n\nThe first record of {code(first.name)} with a new response; long values are cut:",
+        f"## Example\n\nThe first record of {code(first.name)}{with_new}; long values are cut:",
         _fenced(_row(first.example)),
         table("Source", source_rows(made)),
         table("Models", model_rows(made)),

@@ -5,6 +5,7 @@ loaders infer the types of JSON from the first rows. What a record took is that 
 all exchanges together.
 """
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from json import dumps
@@ -20,6 +21,7 @@ from reporting.manifest import Manifest
 from samples.sample import Sample
 
 PREFIX = "coevol_"
+_ORIGINALS = f"{PREFIX}original_responses"
 
 COLUMNS = {
     "run": "what identifies the run",
@@ -42,7 +44,7 @@ COLUMNS = {
     "output_tokens": "likewise",
     "cost_usd": "their price in US dollars, as far as it is known",
     "cost_complete": "whether the price of all calls is known",
-    "original_responses": "the original response of each exchange",
+    "original_responses": "the original response of each exchange; the oldest where the data has this column",
 }
 """The columns without their prefix, and what they hold."""
 
@@ -106,9 +108,37 @@ class Provenance:
             "output_tokens": sum(line.counted.output_tokens for line in lines),
             "cost_usd": float(sum(price or 0.0 for price in prices)),
             "cost_complete": None not in prices and not any(line.without_usage for line in lines),
-            "original_responses": [exchange.response for exchange in sample.exchanges],
+            "original_responses": earlier_originals(sample.read)
+            or [exchange.response for exchange in sample.exchanges],
         }
         return {f"{PREFIX}{name}": values[name] for name in COLUMNS}
+
+
+def has_columns(record: Mapping[str, Any]) -> bool:
+    """Return whether a record has columns of an earlier run."""
+    return bool(record.get(f"{PREFIX}run"))
+
+
+def earlier_originals(record: Mapping[str, Any]) -> list[str]:
+    """Return the original responses that an earlier run added to a record; none if it did not."""
+    found = record.get(_ORIGINALS)
+    is_known = isinstance(found, list) and all(isinstance(text, str) for text in found)
+    return list(found or ()) if is_known else []
+
+
+def with_types(types: str | None) -> str:
+    """Return recorded types of columns with that of the column whose lists may all be empty."""
+    import pyarrow as pa  # slow to load
+
+    from samples.parquet_types import read_schema
+
+    schema = (read_schema(types) if types else None) or pa.schema([])
+    column = pa.field(_ORIGINALS, pa.list_(pa.string()))
+    if _ORIGINALS not in schema.names:
+        schema = schema.append(column)
+    elif schema.field(_ORIGINALS).type == pa.list_(pa.null()):
+        schema = schema.set(schema.get_field_index(_ORIGINALS), column)
+    return b64encode(schema.serialize()).decode()
 
 
 def public_model(model: str) -> str:

@@ -28,7 +28,7 @@ from runners.hub_upload import CARD, Hub, Remote
 from runners.human_decisions import DecidedBy
 from runners.options import MODE, PATH
 from runners.provenance import fingerprint
-from runners.terminal import say
+from runners.terminal import confirmed, say
 from samples.files import write_text
 from samples.formats import FORMATS
 from samples.licenses import COMMON, LICENSES, OTHER
@@ -158,7 +158,7 @@ def publish(
             say(f"  {path}  deleted", err=True)
         if hub is None:
             return
-        if not yes and not click.confirm("Upload?", err=True):
+        if not yes and not confirmed("Upload?"):
             say("nothing was uploaded", err=True)
             raise click.Abort
         say(hub.upload(repo, files, deleted, remote, private=not public))

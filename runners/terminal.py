@@ -15,7 +15,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Any, Protocol, TextIO, cast
+from typing import Any, Literal, Protocol, TextIO, cast
 
 import click
 
@@ -81,6 +81,25 @@ def _redacted(text: str) -> str:
     return _keys.redact_reply(text) if _keys else text
 
 
+def open_standard_streams() -> None:
+    """Put nothing in place of standard streams that are closed, lest a file that is opened take theirs."""
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(opened)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
+
+
+def flush(name: Literal["stdout", "stderr"]) -> None:
+    """Write what a standard stream still holds. Raises OSError where it cannot be written."""
+    getattr(sys, name).flush()
+
+
+def drop(name: Literal["stdout", "stderr"]) -> None:
+    """Write what a standard stream still holds, and what follows, nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), getattr(sys, name).fileno())
+
+
 def guard() -> None:
     """Escape whatever is written to this process's standard streams from now on, by whom ever."""
     for name in ("stdout", "stderr"):
@@ -96,6 +115,11 @@ def say(text: str, *, err: bool = False, nl: bool = True) -> None:
     """Print a text and a line end, to standard output, or to standard error where it may get lost."""
     with suppress(OSError) if err else nullcontext():
         click.echo(printable(text), nl=nl, err=err)
+
+
+def confirmed(question: str) -> bool:
+    """Ask the user a question to be answered by yes or no. Raises `click.Abort` where nobody answers."""
+    return click.confirm(printable(question), err=True)
 
 
 def say_json(value: Any) -> None:

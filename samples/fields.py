@@ -28,7 +28,7 @@ class Parsed:
     """The parts of one record that the method works on."""
 
     system: str
-    exchanges: tuple[Exchange, ...]  # the answered requests in order; empty if the record is skipped
+    exchanges: tuple[Exchange, ...]  # the answered requests in order; mostly empty if the record is skipped
     skip: str | None  # why the method cannot work on the record
     responses: tuple[Place, ...] = ()  # where those of the exchanges are
     thinking: int = 0  # responses with thoughts, whether they are worked on or not

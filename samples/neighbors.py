@@ -49,7 +49,8 @@ _NAMES = words("""
     model model_name model_id generator generated_by engine teacher teacher_model llm finish_reason
     finish_reasons stop_reason usage latency distilabel_metadata distilabel_meta generation_kwargs
     generation_config sampling_params input_ids attention_mask token_ids output_ids position_ids
-    special_tokens_mask loss_mask generation generations completion completions prediction predictions
+    special_tokens_mask loss_mask train_detail assistant_masks completion_mask generation generations
+    completion completions prediction predictions
     candidates responses outputs kto_tag instruction_following is_safe is_valid is_preferred is_accepted
 """)
 _NOT = {"correct_answer", "correct_answers", "correct_option", "correct_response", "reward_model"}
@@ -85,6 +86,16 @@ class Neighbors:
     dropped: Counter[str] = field(default_factory=Counter)
     thinking: int = 0
     """New responses whose old ones had thoughts."""
+
+    def afresh(self) -> "Neighbors":
+        """Return the same with nothing counted."""
+        return Neighbors(self.thoughts, self.stale, self.not_stale)
+
+    def add(self, other: "Neighbors") -> None:
+        """Count what another one counted."""
+        self.renamed += other.renamed
+        self.dropped += other.dropped
+        self.thinking += other.thinking
 
     def of_turn(self, turn: dict[str, Any], known: Collection[str], old: str) -> dict[str, Any]:
         """Return a turn with a new response. `known` fields stay; `old` is the response that it had."""

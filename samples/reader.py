@@ -311,11 +311,11 @@ def open_data(
     Reads only the beginning of the data. Raises DataError if that is not a data set.
     """
     source = replace(find_source(path), max_bytes=max_record_size * MB)
-    beginning = chain.from_iterable(source.records(shard, keep_bad=skip_bad) for shard in source.shards)
+    beginning = chain.from_iterable(source.records(shard, keep_bad=True) for shard in source.shards)
     first: dict[str, Any] | None = None
     if columns:
         format = columns_layout(columns)
-    reason = ""
+    reason, count, position = "", 0, 0
     for position, record in enumerate(islice(beginning, _LOOKED_AT)):
         first = record
         found, objection = _format(record, format, improve, reference)
@@ -323,11 +323,15 @@ def open_data(
             if reference:
                 refuse_part(reference, found, record)
             return DataSet(source, found, skip_bad, format == "auto" and improve is None, reference=reference)
-        reason = reason or f"{source.locate(position)}: {objection}"
-        if not skip_bad:
+        unreadable = why_unreadable(record)
+        count += unreadable is not None
+        reason = reason or f"{source.locate(position)}: {unreadable or objection}"
+        if not skip_bad and unreadable is None:  # others may tell the format; `check` objects to this one
             break
     if first is None:
         raise DataError(f"{path} contains no records")
+    if count > 1:
+        reason += f"; of the first {position + 1:,} records, {count:,} cannot be read"
     raise DataError(reason)
 
 

@@ -18,6 +18,7 @@ a mark at the end. What the template of a conversation writes between the turns 
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import islice
@@ -52,7 +53,7 @@ class Response(NamedTuple):
 
 _WORD = (
     r"(?:\w{1,20}[:_-])?"
-    r"(?:think(?:ing)?|thoughts?|reasoning|reflection|scratchpad|analysis|inner_monologue|monologue)"
+    r"(?:think(?:ing)?|thoughts?|reasoning|reflection|scratchpad|analysis|inner_monologue|monologue|思考)"
     r"(?:[_-]\w{1,20})?"
 )
 _STARTS = r"(?:start|begin)"
@@ -96,9 +97,12 @@ _HARMONY_END = re.compile(r"<\|(?:end|return|call)\|>|(?=<\|(?:start|channel)\|>
 # The same, as a server leaves it that drops special tokens.
 _BARE_HARMONY = re.compile(r"analysis(?=[A-Z\W])(.*?)assistantfinal(?![a-z])", re.DOTALL)
 _GRANITE = re.compile(
-    r"\s*Here(?:'s| is) my thought process:(.*?)\n[ \t]*Here(?:'s| is) my response:",
+    r"\s*Here(?:'s| is| are) my (?:thought process|reasoning(?: process| steps)?):(.*?)"
+    r"\n[ \t]*Here(?:'s| is) my response:",
     re.DOTALL | re.IGNORECASE,
 )
+# What Ollama prints around them.
+_OLLAMA = re.compile(r"\s*Thinking\.\.\.[ \t]*\n(.*?)\n[ \t]*\.\.\.done thinking\.[ \t]*(?:\n|\Z)", re.DOTALL)
 
 # --- marks
 
@@ -198,7 +202,7 @@ def read_response(text: str, parts: Sequence[str] = ()) -> Response:
 
 def may_have_thoughts(text: str) -> bool:
     """Return whether a look for thoughts is worth the time."""
-    if "<" in text or "[" in text or "◁" in text or text[:4] in ("anal", "Here"):
+    if "<" in text or "[" in text or "◁" in text or text[:4] in ("anal", "Here", "Thin"):
         for word in _WORDS_OF_THOUGHT:  # `any` takes twice as long
             if word in text:
                 return True
@@ -231,7 +235,11 @@ def _read(
         start, end, marks = _unmarked(text, found, own, parts, is_given=is_given)
     elif edge := _BARE_ROLE.match(text):
         start, marks = edge.end(), ["assistant"]
-    for name, form in (("analysis", _BARE_HARMONY), ("Here is my thought process:", _GRANITE)):
+    for name, form in (
+        ("analysis", _BARE_HARMONY),
+        ("Here is my thought process:", _GRANITE),
+        ("Thinking...", _OLLAMA),
+    ):
         if edge := form.match(text, start, end):
             found.append(edge[1])
             marks.append(name)
@@ -273,7 +281,7 @@ THOUGHT_FIELDS = (
     "reasoning_details",
     "thinking_blocks",
 )
-_TEXT_FIELDS = ("text", "thinking", "reasoning", "summary", "content", "output_text")
+_TEXT_FIELDS = ("text", "thinking", "reasoning", "summary", "content", "output_text", "value")
 
 
 def text_in(value: Any, depth: int = 4) -> str:
@@ -285,6 +293,29 @@ def text_in(value: Any, depth: int = 4) -> str:
     if isinstance(value, dict) and depth:
         return next((text for name in _TEXT_FIELDS if (text := text_in(value.get(name), depth - 1))), "")
     return ""
+
+
+_AT_BEGINNING_OF_LINE = re.compile(r"^[ \t]*[<\[]\S*", re.MULTILINE)
+_DAMAGE = re.compile("[\x00\ufffd\ud800-\udfff]")
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Characters that count as letters or signs, and show nothing."""
+
+
+def is_blank(text: str) -> bool:
+    """Return whether a text has nothing but characters that show nothing: white space, joiners, marks."""
+    return all(unicodedata.category(each) in _INVISIBLE or each in _BLANK for each in text)
+
+
+_INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
+
+
+def damage(text: str, own: Iterable[str] = ()) -> str | None:
+    """Return the name of a character that shows a text to be damaged, None where it has none: a NUL, half of
+    a surrogate pair, or what stands for bytes that could not be read. The sample's own texts may have it."""
+    found = set(_DAMAGE.findall(text))
+    if found:
+        found -= set("".join(own))
+    return f"U+{ord(min(found)):04X}" if found else None
 
 
 def control_token(text: str, prompt: Sequence[Message], parts: Sequence[str] = ()) -> str | None:
@@ -305,6 +336,8 @@ def control_token(text: str, prompt: Sequence[Message], parts: Sequence[str] = (
     for each in _sample_texts(prompt, parts) if tokens else ():
         readings = [{*_tokens([reading]), *(["</s>"] * ("</s>" in reading))} for reading in _readings(each)]
         own |= set.intersection(*readings)
+    if own:  # the answer to a question about one of them speaks of the others too
+        tokens = _tokens(_AT_BEGINNING_OF_LINE.findall(_CODE.sub("", text)))
     return next((token for token in tokens if token not in own), None)
 
 

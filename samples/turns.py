@@ -88,7 +88,7 @@ class Turn:
 
     @property
     def is_marked(self) -> bool:
-        """Whether the record says that this turn is not to be learned from."""
+        """Whether the record says that this turn, or a part of it, is not to be learned from."""
         return self.source is not None and is_marked(self.source)
 
     @property
@@ -213,8 +213,22 @@ def role_of(name: str) -> str | None:
 
 
 def is_marked(turn: Mapping[str, Any]) -> bool:
-    """Return whether a turn is marked as not to be learned from."""
-    return any(name in turn and _is_zero(turn[name]) for name in _MARKS)
+    """Return whether a turn, or a part of its text, is marked as not to be learned from."""
+    return _has_mark(turn) or any(map(_has_mark, _text_parts(turn)))
+
+
+def _has_mark(fields: Mapping[str, Any]) -> bool:
+    return any(name in fields and _is_zero(fields[name]) for name in _MARKS)
+
+
+def _text_parts(turn: Mapping[str, Any]) -> list[dict[str, Any]]:
+    content = turn.get(names_of(turn)[1])
+    parts = content if isinstance(content, list) else []
+    return [part for part in parts if isinstance(part, dict) and not thought_part(part)]
+
+
+def _is_marked_in_part(turn: Turn) -> bool:
+    return turn.source is not None and any(map(_has_mark, _text_parts(turn.source)))
 
 
 def parsed(turns: Sequence[Turn], thoughts: Thoughts) -> Parsed:
@@ -224,7 +238,8 @@ def parsed(turns: Sequence[Turn], thoughts: Thoughts) -> Parsed:
     Requests in a row are one request. An exchange stays as it is (`fixed`) if it has turns of tools, media or
     no text, several responses, or a mark that it is not to be learned from. So do all that follow media or a
     late system turn, which nobody who works on a text can see. A response before the first request is left
-    alone. If no exchange can be worked on, the record is skipped, for the first reason.
+    alone. If no exchange can be worked on, the record is skipped, for the first reason. Exchanges of a
+    skipped record are only given where parts of its responses are marked.
     """
     walk = _Walk(thoughts)
     for turn in turns:
@@ -240,10 +255,10 @@ def parsed(turns: Sequence[Turn], thoughts: Thoughts) -> Parsed:
             skip = MARKED
     elif not is_encodable(walk.system) or not all(_are_encodable(exchange) for exchange in exchanges):
         skip = NOT_TEXT
-    thinking = sum(bool(exchange.thoughts) for exchange in exchanges)
-    if skip:
-        return Parsed(walk.system, (), skip, thinking=thinking)
-    return Parsed(walk.system, exchanges, None, tuple(walk.answers), thinking)
+    if skip and not (skip == MARKED and any(map(_is_marked_in_part, turns))):
+        return Parsed(walk.system, (), skip, thinking=walk.thinking)
+    # Earlier versions worked on responses of which a part is marked; their results need the places of these.
+    return Parsed(walk.system, exchanges, skip, tuple(walk.answers), walk.thinking)
 
 
 class _Walk:
@@ -254,6 +269,7 @@ class _Walk:
         self._thoughts = thoughts
         self.exchanges: list[Exchange] = []
         self.answers: list[Place] = []
+        self.thinking = 0  # responses with thoughts, or with a part for them that has no text
         self.reason: str | None = None  # the first one why an exchange cannot be worked on
         self._began = False
         self._requests: list[Turn] = []
@@ -302,6 +318,8 @@ class _Walk:
                 thoughts = join_distinct(
                     [*(each.thoughts for each in found), *(turn.thoughts for turn in self._responses)]
                 )
+            has_part = self._thoughts != "text" and any(turn.part for turn in self._responses)
+            self.thinking += bool(thoughts) or has_part
             fixed = any(turn.fixed for turn in self._responses)
             if self._thoughts == "skip" and not fixed and (thoughts or self._responses[0].part):
                 self._object_to(HAS_THOUGHTS)

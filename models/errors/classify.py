@@ -56,6 +56,7 @@ from models.errors.kinds import (
 from models.errors.parameters import parameter_advice, refused_fields
 from models.settings import CALLS_PATH, KEY_NAMES, Endpoint, Role, address, shown_address
 from samples.bounds import nested_too_deeply
+from samples.reply import is_blank
 
 MAX_WAIT = 86_400.0
 """Seconds. A server that asks for a longer wait than a day stops the run: it is not asked before then."""
@@ -120,7 +121,7 @@ def classify_reply(
         text: what it says, without thoughts and marks.
         call: what was asked.
         endpoint: where the call went.
-        control_token: a token of the model's chat template that is left in the text.
+        control_token: a token of the model's chat template that is left in the text, or a damaged character.
     """
     finish = finish_reason(message) or ""
     key = finish_key(finish)
@@ -135,9 +136,9 @@ def classify_reply(
         kind, summary, provider_message = FILTERED, f"{where} refused", _one_line(str(refusal))
     elif control_token:
         kind, summary = CONTROL_TOKENS, f"{where} left {control_token} in the reply"
-    elif at_limit and not text.strip():
+    elif at_limit and is_blank(text):
         kind, summary = TRUNCATED, f"{where} used up max_tokens before the reply began"
-    elif not text.strip():
+    elif is_blank(text):
         kind, summary = EMPTY, f"{where} gave an empty reply"
     elif is_whole or call.purpose != "draft":
         return None
@@ -156,7 +157,7 @@ def finish_reason(message: AIMessage) -> str | None:
     found = message.response_metadata.get("finish_reason")
     if isinstance(found, dict):  # as in TGI's and AI21's own protocols
         found = found.get("reason") or found.get("type")
-    reason = " ".join(str(found or "").split())
+    reason = " ".join(("" if found is None else str(found)).split())
     if len(reason) > 60:  # no reason, and a key in it must not be cut in two
         return "…"
     return None if reason.lower() in ("", "null", "none") else reason

@@ -369,7 +369,9 @@ must be whole fails on it."""
 
 def finish_key(reason: str) -> str:
     """Return a finish reason as the tables have it, however a server spells it: `END_TURN`, `endTurn`, or
-    `content_filter: SAFETY`."""
+    `content_filter: SAFETY`; empty where it is no word, as `["stop"]`."""
+    if reason[:1] in ("[", "{"):
+        return ""
     key = re.sub("[^a-z]", "", reason[:80].partition(":")[0].lower())
     return key.removeprefix("finishreason").removeprefix("reason")
 

@@ -241,7 +241,7 @@ def test_a_text_of_1_mb_is_cut_until_all_of_it_is_requested(browser: Browser, od
     length = "return document.querySelector('.old .text').textContent.length"
     assert browser.script(length) == 20_000
     assert browser.script("return document.body.innerHTML.length") < 1_000_000
-    browser.one(".old button").click()
+    browser.one(".old .show-all").click()
     browser.until(lambda: browser.script(length) == 95_000 * 11)
     assert not browser.console()
 

@@ -150,6 +150,7 @@ def test_a_run_stops_where_none_of_the_first_verdicts_can_be_read(tmp_path: Path
             in stopped.message
         )
         assert "coevol check" in stopped.message
+        assert "the same command works on the rest" in stopped.message
         done = statuses(tmp_path)["done"]
         assert 20 <= done < 30
         (shown,) = [
@@ -175,7 +176,7 @@ def test_a_finished_run_without_a_verdict_stops_once(tmp_path: Path) -> None:
     with StandIn("no_verdict") as server:
         stopped = run(server, tmp_path, 8, stop=5)
         assert "in none of the 5" in stopped.message
-        assert "these samples keep their responses" in stopped.message
+        assert stopped.message.endswith("In this one these samples keep their responses.")
         asked = len(server.chats())
         server.order()
         assert not run(server, tmp_path, 8, stop=5).error
@@ -255,6 +256,17 @@ def test_the_last_line_names_the_commonest_reasons_and_what_to_do(tmp_path: Path
         assert "failed:" not in last_line(server, tmp_path, "--mode=edit", "--retry-failed", status=0)
 
 
+def test_failures_of_one_kind_are_counted_together(tmp_path: Path) -> None:
+    faults = [
+        Fault("bad_request", nth="3/6/9", message="This text is odd."),
+        Fault("bad_request", nth="4", message="What is asked for is strange."),
+        Fault("truncated", nth="11"),
+    ]
+    with StandIn(*faults) as server:
+        line = last_line(server, tmp_path, "--mode=edit", "--max-failures=1", "--concurrency=1", status=1)
+    assert re.match("5 failed: 4 × refused, for example: .*This text is odd.*; 1 × truncated: ", line), line
+
+
 def test_what_failed_is_also_said_where_a_run_stops(tmp_path: Path) -> None:
     with StandIn("truncated:nth=2/3", "no_balance:nth=6-") as server:
         model = ("--model", "openai:gpt-4o-mini", "--base-url", server.base_url("openai"), "--concurrency", 1)
@@ -278,6 +290,53 @@ def test_exchanges_without_a_draft_are_reported_where_they_are_many(tmp_path: Pa
         r"openai:gpt-4o-mini at \S+ gave an empty reply — try --thinking off or another model"
     )
     assert re.fullmatch(expected, line), line
+
+
+def test_exchanges_without_suggestions_and_those_without_a_draft_are_told_apart(tmp_path: Path) -> None:
+    faults = [Fault("empty", word="number 1"), Fault("empty", word="Now be the assistant", nth="1/2")]
+    with StandIn(*faults) as server:
+        line = last_line(server, tmp_path, "--max-rounds=1", "--concurrency=1", status=0)
+    expected = (
+        "4 of 12 exchanges: no usable suggestions (3) or no usable draft (1), so the response was kept. "
+    )
+    assert line.startswith(expected), line
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said", "place", "other"),
+    [("compare", "assistant 1", "first", "score"), ("score", "3 8", "second", "compare")],
+)
+def test_a_judge_that_always_prefers_one_place_is_reported(
+    verdict: str, said: str, place: str, other: str, tmp_path: Path
+) -> None:
+    def reply(messages: list[dict[str, str]], model: str) -> str:
+        return said if "Response 2" in str(messages) else "A number says how many there are of a thing."
+
+    with Recorder(reply) as server:
+        data = write(tmp_path / "data.json", records(21))
+        model = ("--model", "vllm:m", "--base-url", server.base_url, "--mode=refine", "--verdict", verdict)
+        shown = look("evolve", data, "-o", "run", *model, "--stop=19", cwd=tmp_path, status=0)
+        assert "judged rounds:" not in shown.stderr
+        done = look("evolve", data, "-o", "run", *model, cwd=tmp_path, status=0)
+    assert done.stderr.splitlines()[-1] == (
+        f"21 of 21 judged rounds: the judge preferred what it was shown {place} in both orders, so the "
+        f"response was kept; another judge model or --verdict {other} may do better"
+    )
+
+
+def test_a_judge_of_a_panel_that_is_never_read_is_reported(tmp_path: Path) -> None:
+    def reply(messages: list[dict[str, str]], model: str) -> str:
+        return {"a": "equal", "b": "Let me see."}.get(model, "A number says how many there are of a thing.")
+
+    with Recorder(reply) as server:
+        data = write(tmp_path / "data.json", records(20))
+        models = ("--model", "vllm:m", "--model", "judge=vllm:a", "--model", "judge=vllm:b")
+        urls = (f"--base-url={role}{server.base_url}" for role in ("", "judge=", "judge_2="))
+        done = look("evolve", data, "-o", "run", *models, *urls, "--mode=refine", cwd=tmp_path, status=0)
+    assert done.stderr.splitlines()[-1] == (
+        "in none of 20 judged rounds could a verdict of vllm:b be read, so the other judges decided; "
+        "`coevol check` shows how each replies"
+    )
 
 
 def test_what_one_guard_refuses_is_reported_where_it_is_most(tmp_path: Path) -> None:

@@ -66,6 +66,16 @@ def test_a_layout_is_kept(
     assert "2/2 samples" in ended.stderr
 
 
+def test_a_record_that_is_passed_over_counts_in_each_mode(tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_bytes(ODD)
+    modes = ("--mode=edit", "--mode=refine")
+    for _ in range(2):
+        ended = look("evolve", "data.jsonl", "-o", "run", "--skip-bad", *modes, *SURE, cwd=tmp_path)
+        shown = [line for line in ended.stderr.splitlines() if "samples ·" in line]
+        assert all("/12 samples · " in line for line in shown)
+        assert shown[-1].startswith("12/12 samples · ")
+
+
 def test_a_shard_of_the_data_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     shard = tmp_path / "data" / "one.jsonl"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas
+import pyarrow.parquet
 import pytest
 from datasets import Dataset
 
@@ -178,9 +179,43 @@ def test_provenance_has_one_type_in_every_row(failing_run: Path, tmp_path: Path,
 def test_provenance_is_kept_by_the_next_run(modes_run: Path, tmp_path: Path) -> None:
     look("export", modes_run, "-o", "once.parquet", "--mode", "evolve", "--with-provenance", cwd=tmp_path)
     look("evolve", "once.parquet", "-o", "run", "--mode", "edit", cwd=tmp_path)
-    look("export", "run", "-o", "twice.parquet", cwd=tmp_path)
+    ended = look("export", "run", "-o", "twice.parquet", cwd=tmp_path)
+    assert "coevol_… of an earlier run as they were (12)" in ended.stderr
     once, twice = read(tmp_path / "once.parquet"), read(tmp_path / "twice.parquet")
     assert [record | {"output": ""} for record in once] == [record | {"output": ""} for record in twice]
+    ended = look("export", "run", "-o", "new.parquet", "--with-provenance", cwd=tmp_path)
+    assert "coevol_… of an earlier run replaced, but for coevol_original_responses (12)" in ended.stderr
+    new = read(tmp_path / "new.parquet")
+    assert {record["coevol_mode"] for record in new} == {"edit"}
+    originals = [record["coevol_original_responses"] for record in new]
+    assert originals == [[record["output"]] for record in read(EXAMPLES / "alpaca_en.json")]
+
+
+def test_what_is_left_out_is_not_counted_and_columns_keep_their_type(tmp_path: Path) -> None:
+    data: list[dict[str, Any]] = [
+        {
+            "instruction": "Name the largest ocean on the whole wide earth.",
+            "output": "The Pacific.",
+            "score": 1,
+        },
+        {"instruction": " ", "output": "None."},
+    ]
+    (tmp_path / "data.json").write_text(json.dumps(data), encoding="utf-8")
+    (tmp_path / "bench.txt").write_text(data[0]["instruction"], encoding="utf-8")
+    look("evolve", "data.json", "-o", "run", "--rehearsal-wins", 1, "--max-rounds", 1, cwd=tmp_path)
+    assert (
+        "original_… next to a new response: score (1)"
+        in look("export", "run", "-o", "a.json", cwd=tmp_path).stderr
+    )
+    words = ("--decontaminate", "bench.txt", "--with-provenance")
+    ended = look("export", "run", "-o", "b.parquet", *words, cwd=tmp_path)
+    assert "1 of 2 records, 0 with new responses" in ended.stderr
+    assert "original_…" not in ended.stderr
+    types = pyarrow.parquet.read_schema(tmp_path / "b.parquet")
+    assert str(types.field("coevol_original_responses").type.value_type) == "string"
+    look(*("publish", "run", "a/b", "--license", "mit", "--dry-run", "out"), *words, cwd=tmp_path)
+    card = (tmp_path / "out/README.md").read_text("utf-8")
+    assert "The first record of `default`; long values" in card
 
 
 def test_what_benchmarks_share_is_left_out_or_marked_and_listed(modes_run: Path, tmp_path: Path) -> None:

@@ -136,7 +136,8 @@ async def test_a_token_that_the_prompt_has_is_what_the_reply_is_about() -> None:
 
 WHOLE = "stop eos eos_token stop_sequence end_turn STOP COMPLETE complete endTurn FINISH normal Stop null"
 CUT = (
-    "length max_tokens MAX_TOKENS model_length max_output_tokens tool_calls pause_turn OTHER repetition x 停"
+    "length max_tokens MAX_TOKENS model_length max_output_tokens tool_calls pause_turn OTHER repetition x 停 "
+    "['stop']"
 )
 OTHER = {
     "content filter": "content_filter SAFETY RECITATION sensitive PROHIBITED_CONTENT refusal ERROR_TOXIC",

@@ -223,7 +223,7 @@ def test_what_cannot_be_trained_on_is_left_out(tmp_path: Path) -> None:
     ("words", "there", "message"),
     [
         (("a.json", "--to", "openai"), {}, "give the file a name that ends in .jsonl"),
-        (("a.jsonl", "--to", "trl-dpo", "--mode", "edit"), {}, "only mode evolve has a judge"),
+        (("a.jsonl", "--to", "trl-dpo", "--mode", "edit"), {}, "only evolve, refine, best-of-n have a judge"),
         (
             ("a.jsonl", "--to", "trl-sft", "--pairs", "all"),
             {},

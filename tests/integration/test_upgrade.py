@@ -217,7 +217,7 @@ def test_a_run_of_version_7_resumes_and_repeats_no_recorded_call(
         ended = look(*words, "--base-url", server.base_url("openai"), cwd=tmp_path, status=1)
         asked = Counter(content(chat.body["messages"]) for chat in server.chats())
     # Two modes of eight records, the skipped one counts once.
-    assert "15/15 samples" in ended.stderr
+    assert "16/16 samples" in ended.stderr
     assert "6 failed" in ended.stderr
     assert not recorded & asked
     assert max(asked.values()) == 1

@@ -357,3 +357,37 @@ def test_long_drafts_are_cleaned_in_time(piece: str) -> None:
     for draft in (long, f"Here is the revised {long}", f"```\n{long}\n```", f"Response:\n{long}"):
         assert clean_draft(draft, REQUEST, long) in draft
         assert clean_draft(draft, REQUEST, None) in draft
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        f"<request>\n{REQUEST}\n</request>\n<response>\n{{}}\n</response>",
+        "<answer>{}",
+        f"Request: {REQUEST}\n\nResponse: {{}}",
+        f"问题：{REQUEST}\n回答：{{}}",
+        f"Original: {RESPONSE}\n\nRevised: {{}}",
+        "Final answer:\n{}",
+        "AI: {}",
+        "Assistant: {}",
+        "助手：{}",
+        "当然！这是一个更好的回答：\n\n{}",
+    ],
+)
+def test_what_a_draft_was_written_in_is_removed(around: str) -> None:
+    assert clean_draft(around.format(ANSWER), REQUEST, RESPONSE) == ANSWER
+
+
+@pytest.mark.parametrize(
+    ("request_", "draft"),
+    [
+        ("What does AI stand for?", "AI: artificial intelligence"),
+        ("Write a dialog of a user and an assistant.", "Assistant: Hello! How are you?"),
+        ("Name three fields.", "AI: it learns.\nLaw: it judges."),
+        ("Write a question and its answer.", "Question: What is it?\nAnswer: A river."),
+        ("Put it in <answer> tags.", "<answer>The Rhine"),
+        ("What is the answer to 6 x 7?", "Final answer:\n42"),
+    ],
+)
+def test_labels_of_an_answer_s_own_stay(request_: str, draft: str) -> None:
+    assert clean_draft(draft, request_, RESPONSE) == draft

@@ -670,3 +670,97 @@ def test_a_megabyte_takes_no_longer_than_its_length(nasty: str) -> None:
         guard(text, draft, draft[:-3])
         guard(text)
     assert time.process_time() - started < 30  # seconds rather than hours
+
+
+@pytest.mark.parametrize(
+    ("kind", "draft"),
+    [
+        ("instructions", "..."),
+        ("instructions", "No changes needed."),
+        ("instructions", "The response is already good and needs no changes."),
+        ("instructions", "No suggestions were provided, so I cannot revise."),
+        ("instructions", "Please provide the request and response so that I can help."),
+        ("instructions", REQUEST),
+        ("instructions", f"Suggestions for the response:\n{ANSWER}"),
+        ("instructions", f"{ANSWER}\n\nUser: thanks"),
+        ("instructions", f"To improve the response, I would add details. {ANSWER}"),
+        ("instructions", f"The original response is too short. A better answer would be: {ANSWER}"),
+        ("instructions", f"Thank you for the feedback. {ANSWER}"),
+        ("instructions", f"You’re right, the answer was too short. {ANSWER}"),
+        ("instructions", f"I apologize for the short answer. {ANSWER}"),
+        ("instructions", f"As the assistant, I will write a new and better answer. {ANSWER}"),
+        ("instructions", f"# Thinking\nplan\n\n# Final answer\n{ANSWER}"),
+        ("instructions", f"**Thought:** plan\n\n**Answer:** {ANSWER}"),
+        ("instructions", f"&lt;think&gt;plan&lt;/think&gt;{ANSWER}"),
+        ("chatter", f"{ANSWER}\n\n---\n*Edited for clarity and completeness.*"),
+        ("chatter", f"{ANSWER}\n\nI made the answer more detailed and added a city."),
+        ("refusal", "I cannot provide medical advice. Please consult a doctor."),
+        ("refusal", "Sorry, that's against my guidelines."),
+        ("refusal", "Unfortunately, I am not in a position to answer."),
+        ("loop", f"{ANSWER} {'a' * 100}"),
+        ("loop", f"{ANSWER}\n{'-' * 300}"),
+        ("loop", f"{ANSWER}{'!' * 200}"),
+        ("loop", f"{ANSWER}\n\n{ANSWER}"),
+    ],
+)
+def test_what_is_no_answer_or_speaks_to_others(kind: str, draft: str) -> None:
+    assert guard(draft) == kind
+    assert guard(draft, response=draft) == "unchanged"
+
+
+@pytest.mark.parametrize(
+    ("kind", "draft"),
+    [
+        ("instructions", "无需修改。"),
+        ("instructions", "请提供需要修改的回答。"),
+        ("instructions", f"根据建议，我对回答进行了修改。{ZH_ANSWER}"),
+        ("instructions", f"感谢您的反馈。{ZH_ANSWER}"),
+        ("instructions", f"您说得对，之前的回答太短了。{ZH_ANSWER}"),
+        ("instructions", f"思考过程：用户想知道河流。\n\n回答：{ZH_ANSWER}"),
+        ("chatter", f"{ZH_ANSWER}\n\n如果还有其他问题，请随时告诉我。"),
+        ("chatter", f"{ZH_ANSWER}\n\n（注：已根据建议补充细节）"),
+        ("chatter", f"{ZH_ANSWER}\n\n以上回答涵盖了这条河的流向。"),
+        ("chatter", f"{ZH_ANSWER}\n\n需要我帮您制定计划吗？"),
+        ("chatter", f"{ZH_ANSWER}\n\n（全文共40字）"),
+        ("refusal", "我不方便回答。"),
+        ("refusal", "你好，这个问题我暂时无法回答，让我们换个话题再聊聊吧。"),
+    ],
+)
+def test_what_is_no_answer_or_speaks_to_others_in_chinese(kind: str, draft: str) -> None:
+    assert zh_guard(draft) == kind
+
+
+def test_a_word_for_nothing_is_no_answer_where_nothing_calls_for_one() -> None:
+    for draft in ("N/A", "None", "null", "..."):
+        assert guard(draft, "How do I stay healthy?", "Eat well and sleep.") == "instructions"
+    assert guard("None", "How do I stay healthy?", "No idea") is None
+
+
+@pytest.mark.parametrize(
+    ("request_", "response", "draft"),
+    [
+        ("Which primes are between 24 and 28?", "There are no primes between them.", "None."),
+        ("Correct the grammar: I have an apple.", "It is wrong, I think.", "No changes needed."),
+        ("Say hello again and again: hello", "Hi", "hello " * 3),
+        ("Repeat: the Rhine", "Rhine", "Repeat: the Rhine"),
+        ("Thanks, that's all.", "ok", "You're welcome! Feel free to reach out if you have more questions."),
+        ("谢谢", "不", "不客气！如果还有其他问题，请随时告诉我。"),
+        (
+            "How should I answer a boss who asks me to lie?",
+            "Lie.",
+            "\"I'm sorry, but I can't do that for you.\"",
+        ),
+        (
+            "That is too short, isn't it?",
+            "Yes.",
+            "I apologize for the short answer. The Rhine is 1,230 km long.",
+        ),
+        ("Review the code: x = 1", "It is good and short.", "No changes needed."),
+        ("Which roles are there?", "Two.", "There are two roles.\n\nUser: reads posts."),
+        ("What are they?", "Roles.", "Admin: may do anything.\n\nUser: may read."),
+        ("Think step by step: 6 x 7?", "40", "Reasoning: six sevens.\n\nAnswer: it is 42."),
+        ("Draw a line of 100 signs.", "-", f"Here you are: {'-' * 100}"),
+    ],
+)
+def test_what_a_request_calls_for_passes(request_: str, response: str, draft: str) -> None:
+    assert guard(draft, request_, response) is None

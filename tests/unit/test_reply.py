@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.call import Message
-from samples.reply import Reply, control_token, message_parts, read_reply
+from samples.reply import Reply, control_token, damage, is_blank, message_parts, read_reply
 from standin.frames import TEXTS, THOUGHTS
 
 ANSWER = "A ripe lemon is yellow.\nAn unripe one is green."
@@ -222,6 +222,32 @@ def test_a_reply_with_control_tokens_left_in_it() -> None:
     about = [Message(role="user", content=f"How does a turn end: {mark}?")]
     assert read_reply(f"Hello{mark}", prompt=about).text == f"Hello{mark}"
     assert control_token(ANSWER, about) is None
+    asked = [Message(role="user", content="What is <|im_end|> in ChatML?")]
+    told = "<|im_end|> marks the end of a message in ChatML. Each begins with <|im_start|> and the role."
+    assert control_token(told, asked) is None
+    assert control_token(f"{told}\n<|im_start|>user\nThanks", asked) == "<|im_start|>"
+
+
+def test_a_reply_with_nothing_to_see_or_damaged() -> None:
+    assert is_blank("") and is_blank(" \n\u200b\ufeff\u2060\u3164\xad")
+    assert not any(map(is_blank, (ANSWER, "-", "\u200b4", "水", "👍", "\ue000")))
+    for character, name in (("\0", "U+0000"), ("\ufffd", "U+FFFD"), ("\ud83d", "U+D83D")):
+        assert damage(f"A{character}b") == name
+        assert damage(f"A{character}b", [ANSWER, f"What is {character}?"]) is None
+    assert damage(f"{ANSWER} 👍\t\n") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Thinking...\n{THOUGHT}\n...done thinking.\n\n{ANSWER}",
+        f"Here are my reasoning steps:\n{THOUGHT}\nHere is my response:\n{ANSWER}",
+        f"<思考>{THOUGHT}</思考>{ANSWER}",
+    ],
+)
+def test_thoughts_of_other_forms(text: str) -> None:
+    found = read_reply(text)
+    assert (found.text, found.thoughts) == (ANSWER, THOUGHT.strip())
 
 
 def conversation(template: str, *turns: str, system: str = "") -> str:

@@ -14,7 +14,16 @@ from samples.formats import make_sample, parse_record, with_responses
 from samples.layouts import COLUMNS
 from samples.reader import DataSet, open_data
 from samples.sample import DataError, Exchange, Format, Sample
-from samples.trainers import DPO_TRAINERS, SFT_TRAINERS, DpoTrainer, Pair, SftTrainer, pair_record, sft_record
+from samples.trainers import (
+    DPO_TRAINERS,
+    SFT_TRAINERS,
+    DpoTrainer,
+    MarksFound,
+    Pair,
+    SftTrainer,
+    pair_record,
+    sft_record,
+)
 from tests import samples_records
 
 USER, ANSWER = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
@@ -203,6 +212,7 @@ def test_labeled_records_are_improved_by_their_label(tmp_path: Path) -> None:
 WRONG = {"role": "assistant", "content": "w", "weight": 0}
 CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
 RESULT = {"role": "tool", "content": "1"}
+MASKED = [{"type": "text", "text": "Hm.", "train": False}, {"type": "text", "text": "a", "train": True}]
 IMAGE = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}
 
 
@@ -214,6 +224,7 @@ IMAGE = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": 
         ([USER, ANSWER, ANSWER, USER, ANSWER], ["q"], ["q"]),
         ([USER, WRONG, USER, ANSWER], ["q"], ["q"]),
         ([USER, ANSWER | {"train": False}, USER, ANSWER | {"train": True}], ["q"], ["q"]),
+        ([USER, ANSWER | {"content": MASKED}, USER, ANSWER | {"content": MASKED[1:]}], ["q"], ["q"]),
         ([USER, ANSWER | {"loss_weight": 0.0}, USER, ANSWER | {"loss_weight": 1.0}], ["q"], ["q"]),
         ([USER, ANSWER | {"loss": False}, USER, ANSWER | {"loss": None}], ["q"], ["q"]),
         ([USER, ANSWER, USER, CALL, RESULT, ANSWER, USER, ANSWER], ["q", "q"], ["q"]),
@@ -232,7 +243,20 @@ def test_what_can_be_worked_on_is_and_the_rest_stays(
     changed = with_responses(sample, [e.response if e.fixed else "new" for e in sample.exchanges])["messages"]
     assert len(changed) == len(messages)
     new = [turn for turn, old in zip(changed, messages, strict=True) if turn != old]
-    assert [turn["content"] for turn in new] == ["new"] * len(worked_on)
+    texts = [text[0]["text"] if isinstance(text := turn["content"], list) else text for turn in new]
+    assert texts == ["new"] * len(worked_on)
+
+
+def test_a_response_with_a_marked_part_stays_and_results_of_earlier_versions_too() -> None:
+    record = {"messages": [USER, ANSWER | {"content": MASKED}]}
+    sample = make_sample(0, "0", record, "messages")
+    assert sample.skip == "all responses are marked as not to be learned from"
+    # Which worked on it.
+    assert with_responses(sample, ["Hm.\na"]) == record
+    new = with_responses(sample, ["new"])["messages"][1]["content"]
+    assert new == [{"type": "text", "text": "new", "train": False}]
+    with pytest.raises(MarksFound):
+        sft_record(sample, ["Hm.\na"], "axolotl")
 
 
 @pytest.mark.parametrize("to", SFT_TRAINERS)

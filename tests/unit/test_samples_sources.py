@@ -154,6 +154,20 @@ def test_tables_are_read(tmp_path: Path, ending: str, comma: str) -> None:
     ):
         open_data(path).check()
     assert [sample.skip is None for sample in open_data(path, skip_bad=True).samples()] == [True, True, False]
+    path.write_text("\n".join([rows[0], "one", *rows[1:], "two"]), encoding="utf-8")
+    with pytest.raises(
+        DataError, match=r"line 2 \(record 1\): .*, found 1; 1 more record cannot be read; --skip-bad passes"
+    ):
+        open_data(path).check()
+    assert [sample.skip is None for sample in open_data(path, skip_bad=True).samples()] == [
+        *(False, True, True, False),
+    ]
+    path.write_text("\n".join([rows[0], "one", "two"]), encoding="utf-8")
+    for skip_bad in (False, True):
+        with pytest.raises(
+            DataError, match=r"line 2 \(record 1\): .*, found 1; of the first 2 records, 2 cannot be read$"
+        ):
+            open_data(path, skip_bad=skip_bad)
     path.write_bytes("\n".join(rows).encode() + b"\nq" + comma.encode() + b"\xe4")
     with pytest.raises(DataError, match="expected UTF-8"):
         open_data(path).check()

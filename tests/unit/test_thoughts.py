@@ -100,6 +100,7 @@ THINKING: list[tuple[dict[str, Any], str]] = [
     (turns(thinking="hm"), "messages"),
     (turns(reasoning_details=[{"type": "reasoning.text", "text": "hm"}]), "messages"),
     (turns(content=PARTS), "messages"),
+    (turns(content=[{"type": "reasoning", "value": "hm"}, {"type": "text", "value": ANSWER}]), "messages"),
     ({**turns(), "reasoning": "hm"}, "messages"),
     ({"conversation": [{"input": REQUEST, "output": ANSWER, "reasoning": "hm"}]}, "conversation"),
     ({"prompt": REQUEST, "chosen": f"<think>hm</think>\n{ANSWER}", "rejected": "5"}, "preference chosen"),
@@ -154,6 +155,15 @@ def test_an_exchange_with_thoughts_stays_and_the_others_are_worked_on() -> None:
     assert as_text.exchanges[0].response == f"<think>hm</think>\n{ANSWER}"
 
 
+def test_a_part_for_thoughts_without_text_is_none_of_the_response() -> None:
+    record = turns(content=[{"type": "redacted_thinking", "data": "x"}, {"type": "text", "text": ANSWER}])
+    sample = make_sample(0, "0", record, "messages", "drop")
+    (taken,) = parse_record(sample.record, sample.format, "text").exchanges
+    assert taken.response == ANSWER
+    new = with_responses(sample, ["Four."])
+    assert new["messages"][-1]["content"] == [{"type": "text", "text": "Four."}]
+
+
 def test_tags_around_no_thoughts_stay_around_a_new_response() -> None:
     sample = make_sample(0, "0", alpaca(output=f"<think>\n\n</think>\n\n{ANSWER}"), "alpaca", "skip")
     assert sample.skip is None
@@ -191,6 +201,7 @@ STALE: dict[str, Any] = {
         "raw_output": ANSWER,
         "feedback": "Good.",
         "input_ids": [1],
+        "train_detail": [{"begin_offset": 0, "end_offset": 2, "train": False}],
     },
 }
 OTHERS: dict[str, Any] = {
