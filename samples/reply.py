@@ -296,7 +296,7 @@ def text_in(value: Any, depth: int = 4) -> str:
 
 
 _AT_BEGINNING_OF_LINE = re.compile(r"^[ \t]*[<\[]\S*", re.MULTILINE)
-_DAMAGE = re.compile("[\x00\ufffd\ud800-\udfff]")
+_DAMAGE = re.compile("[\x00\ud800-\udfff]")
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Characters that count as letters or signs, and show nothing."""
 
@@ -310,8 +310,8 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 
 
 def damage(text: str, own: Iterable[str] = ()) -> str | None:
-    """Return the name of a character that shows a text to be damaged, None where it has none: a NUL, half of
-    a surrogate pair, or what stands for bytes that could not be read. The sample's own texts may have it."""
+    """Return the name of a character that shows a text to be damaged, None where it has none: a NUL, or half
+    of a surrogate pair. The sample's own texts may have it."""
     found = set(_DAMAGE.findall(text))
     if found:
         found -= set("".join(own))
