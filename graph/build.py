@@ -237,7 +237,7 @@ def _routed(node: Node[RefusedView]) -> Node[RefusedView]:
     """Let a node renew what the edges read, since in Studio settings change between two steps."""
 
     async def routed(state: RefusedView, *, runtime: Runtime[Any]) -> dict[str, Any]:
-        return {**(await node(state, runtime=runtime) or {}), "routing": _routing(runtime.context)}
+        return {**await node(state, runtime=runtime), "routing": _routing(runtime.context)}
 
     return routed
 

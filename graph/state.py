@@ -18,6 +18,9 @@ from nodes.judge import Judgment
 from nodes.settings import VerdictForm
 
 Id = Annotated[str, Field(title="Id", description="A name of your choice; may be left out.", default="")]
+System = Annotated[
+    str, Field(title="System prompt", description="The record's own; may be empty.", default="")
+]
 
 
 class AlpacaRecord(TypedDict, total=False):
@@ -42,9 +45,7 @@ class AlpacaRecord(TypedDict, total=False):
             default="",
         ),
     ]
-    system: Annotated[
-        str, Field(title="System prompt", description="The record's own; may be empty.", default="")
-    ]
+    system: System
     exchange: SkipJsonSchema[int]
     """Its number in a conversation, from 0."""
     conversations: SkipJsonSchema[Any]
@@ -130,9 +131,7 @@ class ConversationRecord(TypedDict, total=False):
     """The input of the conversation graph: a ShareGPT record, or OpenAI-style messages."""
 
     id: Id
-    system: Annotated[
-        str, Field(title="System prompt", description="The record's own; may be empty.", default="")
-    ]
+    system: System
     conversations: Annotated[
         list[dict[str, Any]],
         Field(

@@ -19,8 +19,8 @@ from reporting.comparison import (
 from reporting.snapshot import state
 from samples.sample import Sample
 from viewer.background_refresh import BackgroundRefresh
-from viewer.frame import COMPARE, number_in
-from viewer.run import RunPages, address, sample_path
+from viewer.frame import COMPARE
+from viewer.run import RunPages, address, number_in, sample_path
 
 CACHED = 4
 """Comparisons in memory: users switch between a few, and one of a million samples takes 100 MB."""

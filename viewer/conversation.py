@@ -11,7 +11,8 @@ from ledger.ledger import Result
 from ledger.search import contains
 from nodes.decision import Round, favoured_position
 from samples.sample import Exchange, Sample
-from viewer.frame import folding, key_links, number_in, plain_text, text
+from viewer.frame import folding, key_links, plain_text, text
+from viewer.run import number_in
 
 
 class Chip(NamedTuple):

@@ -27,11 +27,6 @@ MATH_FONT = "/math-font.ttf"
 """Browsers lay out formulas by the tables of a mathematical font; many machines have none."""
 
 
-def number_in(given: str) -> int | None:
-    """Return the number that an address gives; None if it is none, or larger than any of a run."""
-    return int(given) if given.isdecimal() and len(given) <= 15 else None
-
-
 @contextmanager
 def frame(run: RunPages, current: str) -> Iterator[None]:
     """Show the page around its content; `current` is the path of the page in the bar."""

@@ -8,11 +8,16 @@ from ledger.ledger import SampleResults
 from reporting.run import Run
 from samples.sample import Sample
 
-MAX_DIGITS = 18
-"""Digits of a position; the database takes numbers of 64 bits."""
+MAX_DIGITS = 15
+"""Digits of a number in an address; the database takes numbers of 64 bits."""
 
 PREFIXES = ("", "/other")
 """Where the pages of the first and of the second run begin."""
+
+
+def number_in(given: str) -> int | None:
+    """Return the number that an address gives; None if it is none, or larger than any of a run."""
+    return int(given) if given.isascii() and given.isdecimal() and len(given) <= MAX_DIGITS else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +59,9 @@ class RunPages(Run):
 
     def sample_at(self, given: str, query: Mapping[str, str]) -> SampleResults | None:
         """Return the sample that an address names by its id or, where no sample has it, by its position."""
-        position = given or query.get("position", "")
         found = self.ledger.sample(given) if given else None
-        if found is None and position.isascii() and position.isdecimal() and len(position) <= MAX_DIGITS:
-            found = next(iter(self.ledger.samples_at([int(position)])), None)
+        if found is None and (position := number_in(given or query.get("position", ""))) is not None:
+            found = next(iter(self.ledger.samples_at([position])), None)
         return found
 
 

@@ -19,8 +19,8 @@ from reporting import html_tags
 from reporting.labels import DECISION_FILTERS, ENDINGS, JUDGING, failure_label
 from reporting.snapshot import state
 from samples.sample import Sample
-from viewer.frame import choice, frame, number_in, page_links
-from viewer.run import RunPages, sample_path
+from viewer.frame import choice, frame, page_links
+from viewer.run import RunPages, number_in, sample_path
 from viewer.search import first_hits, search_field, search_results
 
 SIZE = 50
