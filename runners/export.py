@@ -1,12 +1,13 @@
 """`coevol export RUN -o FILE`: the data set with the responses of a run."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -23,7 +24,7 @@ from runners.contamination import Screen
 from runners.data_card import Contents
 from runners.folder import refuse_to_overwrite
 from runners.human_decisions import DECIDED_BY, DecidedBy, followed, has_new_response
-from runners.options import MODE, PATH, Command, neighbors_options, output_option
+from runners.options import MODE, PATH, neighbors_options, output_option
 from runners.preference_pairs import PAIRS, Pairs, pairs
 from runners.provenance import PREFIX, Provenance, has_columns, with_types
 from runners.terminal import say
@@ -59,8 +60,30 @@ from samples.trainers import (
 )
 
 
-def content_options(command: Command) -> Command:
-    """Add the options that `export` and `publish` share: which records, and which columns."""
+class ContentOptions(NamedTuple):
+    """What `content_options` were given."""
+
+    only_accepted: bool
+    decided_by: DecidedBy
+    with_provenance: bool
+    benchmarks: tuple[str, ...]
+    mark_contaminated: bool
+    thoughts: Thoughts | None
+    stale: tuple[str, ...]
+    not_stale: tuple[str, ...]
+
+
+def content_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that `export` and `publish` share: which records, and which columns.
+
+    The command is given them as `content`, a `ContentOptions`.
+    """
+
+    @wraps(command)
+    def gathered(**given: Any) -> None:
+        content = ContentOptions(**{name: given.pop(name) for name in ContentOptions._fields})
+        command(content=content, **given)
+
     options = (
         click.option("--only-accepted", is_flag=True, help="Leave out samples without a new response."),
         click.option(
@@ -90,10 +113,10 @@ def content_options(command: Command) -> Command:
             help="Keep such records, and mark them in the column coevol_contaminated.",
         ),
     )
-    command = neighbors_options(command)
+    with_options = neighbors_options(gathered)
     for option in reversed(options):
-        command = option(command)
-    return command
+        with_options = option(with_options)
+    return with_options
 
 
 @click.command()
@@ -123,14 +146,7 @@ def export(
     form: Format | SftTrainer | DpoTrainer | None,
     wanted: Pairs | None,
     mode: str | None,
-    only_accepted: bool,
-    decided_by: DecidedBy,
-    with_provenance: bool,
-    benchmarks: tuple[str, ...],
-    mark_contaminated: bool,
-    thoughts: Thoughts | None,
-    stale: tuple[str, ...],
-    not_stale: tuple[str, ...],
+    content: ContentOptions,
 ) -> None:
     """Write the data set with its evolved responses, as data or for a trainer.
 
@@ -149,7 +165,7 @@ def export(
     ledger, records = opened.ledger, opened.manifest["data"]["records"]
     layout_to_write(file)
     by_users = load_decisions(ledger)
-    decisions = by_users if decided_by == "human" else {}
+    decisions = by_users if content.decided_by == "human" else {}
     modes = [opened.mode(mode)] if mode else opened.modes
     if form in DPO_TRAINERS:
         decided = {mode for _, mode in decisions}
@@ -161,7 +177,7 @@ def export(
             )
     elif wanted:
         raise RunError(f"--pairs needs --to {' or '.join(DPO_TRAINERS)}")
-    if form == "openai" and (with_provenance or mark_contaminated):
+    if form == "openai" and (content.with_provenance or content.mark_contaminated):
         raise RunError("openai takes no other fields: leave out --with-provenance and --mark-contaminated")
     targets = {chosen: file.with_suffix(f".{chosen}{file.suffix}") for chosen in modes}
     if len(modes) == 1:
@@ -169,19 +185,8 @@ def export(
     for target in targets.values():
         refuse_to_overwrite(target, opened)
         check_companions(target, form)
-    selected = selection_from(
-        opened,
-        by_users,
-        only_accepted,
-        decided_by,
-        with_provenance,
-        benchmarks,
-        mark_contaminated,
-        thoughts,
-        stale,
-        not_stale,
-    )
-    notice(opened, by_users, decided_by)
+    selected = selection_from(opened, by_users, content)
+    notice(opened, by_users, content.decided_by)
     for chosen, target in targets.items():
         work = selected.write(target, chosen, form, wanted or "final")
         contents = work.contents(records)
@@ -280,29 +285,18 @@ class Selection:
         return work
 
 
-def selection_from(
-    opened: Run,
-    by_users: Decisions,
-    only_accepted: bool,
-    decided_by: DecidedBy,
-    with_provenance: bool,
-    benchmarks: Sequence[str],
-    mark_contaminated: bool,
-    thoughts: Thoughts | None,
-    stale: tuple[str, ...],
-    not_stale: tuple[str, ...],
-) -> Selection:
+def selection_from(opened: Run, by_users: Decisions, content: ContentOptions) -> Selection:
     """Return what `content_options` ask for. Reads the benchmarks, and says what they are good for.
 
     Raises:
         RunError: two options do not go together.
         DataError: a benchmark cannot be read.
     """
-    if mark_contaminated and not benchmarks:
+    if content.mark_contaminated and not content.benchmarks:
         raise RunError("--mark-contaminated needs --decontaminate FILE")
-    if both := set(stale) & set(not_stale):
+    if both := set(content.stale) & set(content.not_stale):
         raise RunError(f"--stale and --not-stale both name {both.pop()}")
-    known = Benchmarks(benchmarks) if benchmarks else None
+    known = Benchmarks(content.benchmarks) if content.benchmarks else None
     if known:
         say(
             f"benchmarks: {known.entries:,} entries; {known.without_runs:,} cannot be found, too short or "
@@ -311,14 +305,14 @@ def selection_from(
         )
     return Selection(
         opened,
-        only_accepted,
-        by_users if decided_by == "human" else {},
-        with_provenance,
+        content.only_accepted,
+        by_users if content.decided_by == "human" else {},
+        content.with_provenance,
         known,
-        mark_contaminated,
-        thoughts or recorded_settings(opened.manifest)["thoughts"],
-        stale,
-        not_stale,
+        content.mark_contaminated,
+        content.thoughts or recorded_settings(opened.manifest)["thoughts"],
+        content.stale,
+        content.not_stale,
     )
 
 

@@ -22,10 +22,17 @@ from reporting.manifest import RunError
 from reporting.run import Run, open_run
 from reporting.summary import summary
 from runners.data_card import Form
-from runners.export import NothingToWrite, Selection, content_options, notice, responses, selection_from
+from runners.export import (
+    ContentOptions,
+    NothingToWrite,
+    Selection,
+    content_options,
+    notice,
+    responses,
+    selection_from,
+)
 from runners.hub_card import SPLIT, Configuration, License, hub_card, is_blank, made_by
 from runners.hub_upload import CARD, Hub, Remote
-from runners.human_decisions import DecidedBy
 from runners.options import MODE, PATH
 from runners.provenance import fingerprint
 from runners.terminal import confirmed, say
@@ -33,7 +40,6 @@ from samples.files import write_text
 from samples.formats import FORMATS
 from samples.licenses import COMMON, LICENSES, OTHER
 from samples.sample import DataError, Format
-from samples.thoughts import Thoughts
 
 SHARD_BYTES = 500_000_000
 """About how large a file is, as `datasets` has it."""
@@ -91,14 +97,7 @@ def publish(
     replaces: bool,
     form: Format | None,
     mode: str | None,
-    only_accepted: bool,
-    decided_by: DecidedBy,
-    with_provenance: bool,
-    benchmarks: tuple[str, ...],
-    mark_contaminated: bool,
-    thoughts: Thoughts | None,
-    stale: tuple[str, ...],
-    not_stale: tuple[str, ...],
+    content: ContentOptions,
 ) -> None:
     """Publish the results of a run as a data set on the Hugging Face Hub.
 
@@ -121,20 +120,9 @@ def publish(
     if remote:
         _check(repo, remote, fingerprint(opened.manifest), public=public, replaces=replaces)
     by_users = load_decisions(opened.ledger)
-    selected = selection_from(
-        opened,
-        by_users,
-        only_accepted,
-        decided_by,
-        with_provenance,
-        benchmarks,
-        mark_contaminated,
-        thoughts,
-        stale,
-        not_stale,
-    )
+    selected = selection_from(opened, by_users, content)
     selected = replace(selected, only_readable=True)
-    notice(opened, by_users, decided_by)
+    notice(opened, by_users, content.decided_by)
     modes = [opened.mode(mode)] if mode else opened.modes
     with _folder(folder) as target:
         found = [*_configurations(selected, modes, form, target, folder or Path(repo.partition("/")[2]))]
