@@ -7,12 +7,14 @@ import gzip
 import json
 import math
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx2
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 
@@ -192,3 +194,31 @@ def read_reply(body: str) -> None:
     for purpose in ("draft", "verdict"):
         attempt.received(message, call(purpose=purpose), endpoint)
     assert all(count is None or 0 <= count < 2**63 for count in (attempt.input_tokens, attempt.output_tokens))
+
+
+Target = tuple[Callable[..., None], tuple[st.SearchStrategy[Any], ...]]
+
+TARGETS: dict[str, Target] = {
+    "any data is read or refused": (lambda file: read_data(*file), (FILES,)),
+    "any text has a verdict or none": (read_verdicts, (TEXTS,)),
+    "any text is cleaned as a draft": (read_draft, (TEXTS, TEXTS, TEXTS)),
+    "any response is a reply or a failure of its call": (read_reply, (BODIES,)),
+}
+"""What holds of each, with what it reads and what it is given."""
+
+
+def attack(name: str, max_examples: int) -> None:
+    """Give a target so many inputs."""
+    target, inputs = TARGETS[name]
+
+    @settings(
+        max_examples=max_examples,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.reuse, Phase.generate],  # shrinking has no bound
+    )
+    @given(st.tuples(*inputs))
+    def attacked(values: tuple[Any, ...]) -> None:
+        target(*values)
+
+    attacked()
