@@ -6,6 +6,7 @@
 # make trainers   TRL, LLaMA-Factory and Axolotl, for the tests that load exports with them
 # make test-long   the tests that take many minutes
 # make bench  measures the program against floors, see benchmarks/RESULTS.md (SERVER=URL: also prompt prefixes)
+# make docs   builds the pages of docs/ as a site, in site/
 # make pictures   retakes the pictures of the README (needs chromium and chromedriver)
 # make lock   pins the requirements of pyproject.toml
 
@@ -17,7 +18,7 @@ LOCAL := runs/demo-local
 MODEL := hf:Qwen/Qwen2.5-1.5B-Instruct-GGUF/qwen2.5-1.5b-instruct-q4_k_m.gguf
 TRAINERS := .venv-trainers
 
-.PHONY: demo demo-local lint unit test trainers test-long bench pictures lock
+.PHONY: demo demo-local lint unit test trainers test-long bench docs pictures lock
 
 demo: $(VENV)/demo
 	$(BIN)/coevol evolve examples/alpaca_en.json -o $(DEMO)
@@ -51,6 +52,9 @@ test-long: $(VENV)/test
 
 bench: $(VENV)/test
 	$(BIN)/python -m benchmarks $(if $(SERVER),--server $(SERVER))
+
+docs: $(VENV)/test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 pictures: $(VENV)/test
 	$(BIN)/python -m tests.pictures docs

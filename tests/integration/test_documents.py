@@ -16,7 +16,12 @@ from standin import StandIn
 from tests.conftest import look
 from tests.program import ROOT, coevol
 
-DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/exports.md")
+OF_THEIR_OWN = {"docs/references.md", "docs/servers.md"}
+"""Pages whose commands have a test of their own."""
+
+DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] + sorted(
+    {str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md")} - OF_THEIR_OWN
+)
 
 ELSEWHERE = {
     "git clone <this repository> coevol && cd coevol": "this checkout",
@@ -46,14 +51,14 @@ def commands(documents: Sequence[str] = DOCUMENTS) -> list[str]:
 
 def test_every_command_of_the_documents_runs(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    for toml in blocks("README.md", "toml"):
+    for toml in (block for document in DOCUMENTS for block in blocks(document, "toml")):
         name = re.match(r"# (\S+\.toml)\n", toml)
-        assert name, "a TOML file in the README begins with its name"
+        assert name, "a TOML file in a document begins with its name"
         # The server knows models of its own only, and is not where vLLM's default address says.
         (tmp_path / name.group(1)).write_text(with_local_model(toml))
     ran = []
     with StandIn() as server:
-        for command in commands():
+        for command in dict.fromkeys(commands()):
             if command in ELSEWHERE or command.startswith("make demo"):
                 continue
             program, *words = shlex.split(with_local_model(command))
@@ -65,7 +70,7 @@ def test_every_command_of_the_documents_runs(tmp_path: Path) -> None:
             assert ended.stdout or ended.stderr
             ran.append(command)
     assert len(ran) >= 8
-    for script in blocks("README.md", "python"):
+    for script in (block for document in DOCUMENTS for block in blocks(document, "python")):
         done = subprocess.run(
             [sys.executable, "-c", script],
             cwd=tmp_path,
@@ -166,8 +171,8 @@ def test_the_demo_runs(tmp_path: Path) -> None:
     assert "coevol check --model" in ended.stdout
 
 
-def test_the_settings_file_of_the_readme_is_valid(tmp_path: Path) -> None:
-    (toml,) = blocks("README.md", "toml")
+def test_the_settings_file_of_the_page_of_runs_is_valid(tmp_path: Path) -> None:
+    (toml,) = blocks("docs/runs.md", "toml")
     (tmp_path / "mine.toml").write_text(toml)
     given = {"settings_file": tmp_path / "mine.toml", "models": (), "base_urls": (), "extra_bodies": ()}
     settings, limits = settings_from(given)
@@ -178,6 +183,20 @@ def test_the_pictures_of_the_readme_are_there_and_small() -> None:
     named = set(re.findall(r"]\((docs/\w+\.png)\)", (ROOT / "README.md").read_text(encoding="utf-8")))
     assert named == {str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.png")}
     assert all((ROOT / path).stat().st_size < 200_000 for path in named)
+
+
+def test_the_readme_is_the_first_ten_minutes() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 150
+
+
+def test_the_pages_are_a_site_without_a_broken_link(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    quiet = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    built = subprocess.run(command, cwd=ROOT, env=quiet, capture_output=True, text=True, timeout=300)
+    assert built.returncode == 0 and not built.stderr, built.stderr
+    reference = (tmp_path / "python" / "index.html").read_text(encoding="utf-8")
+    assert all(f'id="{name}"' in reference for name in ("runners.api.run", "graph.settings.Settings.max_rounds"))
+    assert (tmp_path / "architecture" / "index.html").exists()
 
 
 def test_the_map_names_all_folders() -> None:
