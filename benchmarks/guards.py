@@ -14,8 +14,9 @@ from pathlib import Path
 
 import click
 
-from nodes.guards import Instructions, instructions_of, refused_by
-from nodes.language import is_other_language
+from nodes.guards.instructions import Instructions, instructions_of
+from nodes.guards.language import is_other_language
+from nodes.guards.order import refused_by
 from nodes.settings import AgentSettings
 from prompts.method import MODES
 from prompts.pack import load_pack, request_text

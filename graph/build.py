@@ -54,7 +54,7 @@ from nodes.decision import (
     settled,
 )
 from nodes.editor import editor
-from nodes.guards import checked, guards
+from nodes.guards.node import checked, guards
 from nodes.judge import judge
 from nodes.settings import AgentSettings
 from prompts.method import DEBATE, Mode, Step

@@ -19,7 +19,7 @@ Guard = Literal[
     "repeated", "unchanged", "refusal", "loop", "instructions", "chatter", "language", "disagrees",
     "check_failed",
 ]  # fmt: skip
-"""The guards (`nodes.guards`), in the order in which they see a draft. The last two are the outcomes of
+"""The guards (`nodes.guards.order`), in the order in which they see a draft. The last two are the outcomes of
 `check`, which is there with and without the others."""
 
 GUARDS: tuple[Guard, ...] = get_args(Guard)

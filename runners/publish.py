@@ -15,7 +15,7 @@ import click
 from ledger.decisions import load_decisions
 from ledger.ledger import SKIPPED
 from models.errors.exceptions import MissingExtra
-from nodes.language import languages
+from nodes.guards.language import languages
 from prompts.method import MODES
 from reporting.labels import is_judged, plural
 from reporting.manifest import RunError

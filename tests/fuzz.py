@@ -25,7 +25,11 @@ from models.errors.exceptions import BadResponse
 from models.providers.openai_chat import ChatCompletions, read_response
 from models.providers.streams import StreamCut
 from models.settings import Endpoint
-from nodes.guards import has_chatter, is_loop, is_no_answer, is_refusal, is_unchanged
+from nodes.guards.chatter import has_chatter
+from nodes.guards.loop import is_loop
+from nodes.guards.no_answer import is_no_answer
+from nodes.guards.refusal import is_refusal
+from nodes.guards.unchanged import is_unchanged
 from nodes.verdict import read_verdict
 from prompts.cleaning import clean_draft
 from samples.bounds import MAX_DEPTH

@@ -10,7 +10,11 @@ from langgraph.runtime import Runtime
 from graph.conversation import request_of
 from graph.settings import Settings
 from graph.state import RequestAndResponse
-from nodes.guards import guards, is_loop, is_refusal, own_text, read_instructions, refused_by
+from nodes.guards.instructions import read_instructions
+from nodes.guards.loop import is_loop
+from nodes.guards.node import guards
+from nodes.guards.order import own_text, refused_by
+from nodes.guards.refusal import is_refusal
 from nodes.settings import AgentSettings
 from prompts.method import MODES
 from prompts.pack import load_pack
@@ -404,7 +408,7 @@ def test_an_english_system_prompt_does_not_call_for_english() -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_a_line_of_any_prompt_is_refused(pack: str, mode: str) -> None:
     """Whatever the pack and the persona: the texts are those that its templates render."""
-    from nodes.guards import instructions_of
+    from nodes.guards.instructions import instructions_of
 
     settings = AgentSettings(
         editor_persona="You are Quentin, who writes plain sentences about rivers and boats."

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nodes.language import languages
+from nodes.guards.language import languages
 
 ENGLISH = (
     "The harbor was built by the people of the town long before the railway came, and most of the "
