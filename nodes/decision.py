@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 from nodes.agent import RequestView, ResponseView
 from nodes.judge import Judgment
 from nodes.settings import VerdictForm
-from nodes.verdict import GREATEST_LEAD
+from nodes.verdict.reading import GREATEST_LEAD
 
 Guard = Literal[
     "repeated", "unchanged", "refusal", "loop", "instructions", "chatter", "language", "disagrees",

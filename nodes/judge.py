@@ -12,7 +12,7 @@ from models.call import Message
 from models.settings import Role
 from nodes.agent import Ask, Node, ResponseView, prompt
 from nodes.settings import AgentSettings, Order
-from nodes.verdict import read_verdict, reply_form
+from nodes.verdict.reading import read_verdict, reply_form
 from prompts.method import STEPS
 from prompts.pack import current_pack
 

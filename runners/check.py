@@ -13,7 +13,7 @@ from models.probe import VerdictTrial, probe
 from models.providers.parameters import notices
 from models.providers.proxies import check_proxies
 from models.settings import Endpoint, Role, located
-from nodes.verdict import read_verdict, reply_form
+from nodes.verdict.reading import read_verdict, reply_form
 from prompts.pack import load_pack
 from runners.options import settings_from, settings_options
 from runners.terminal import say

@@ -30,7 +30,7 @@ from nodes.guards.loop import is_loop
 from nodes.guards.no_answer import is_no_answer
 from nodes.guards.refusal import is_refusal
 from nodes.guards.unchanged import is_unchanged
-from nodes.verdict import read_verdict
+from nodes.verdict.reading import read_verdict
 from prompts.cleaning import clean_draft
 from samples.bounds import MAX_DEPTH
 from samples.reader import open_data

@@ -19,7 +19,7 @@ import pytest
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from nodes.verdict import read_verdict
+from nodes.verdict.reading import read_verdict
 from prompts.pack import load_pack
 from standin import StandIn
 from tests.conftest import look

@@ -11,7 +11,7 @@ import pytest
 
 from ledger.ledger import Ledger
 from models.providers.reply_forms import FORM_FIELDS, gbnf
-from nodes.verdict import reply_form
+from nodes.verdict.reading import reply_form
 from prompts.pack import FIRST_LINES, load_pack
 from standin import StandIn
 from standin.app import Request

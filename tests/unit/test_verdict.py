@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nodes.decision import DecisionView, decide, merge
 from nodes.judge import Judgment
 from nodes.settings import VerdictForm
-from nodes.verdict import read_verdict, reply_form
+from nodes.verdict.reading import read_verdict, reply_form
 from prompts.pack import FIRST_LINES, FirstLine
 
 # What the judge may say in one order, and the points it gives to response 1 and response 2.
