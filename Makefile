@@ -7,7 +7,7 @@
 # make test-long   the tests that take many minutes
 # make bench  measures the program against floors, see benchmarks/RESULTS.md (SERVER=URL: also prompt prefixes)
 # make docs   builds the pages of docs/ as a site, in site/
-# make pictures   retakes the pictures of the README (needs chromium and chromedriver)
+# make pictures   retakes the pictures of the README (needs chromium and chromedriver; OF="RUN OTHER SAMPLE": of these runs)
 # make lock   pins the requirements of pyproject.toml
 
 PYTHON ?= python3
@@ -57,7 +57,7 @@ docs: $(VENV)/test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 pictures: $(VENV)/test
-	$(BIN)/python -m tests.pictures docs
+	$(BIN)/python -m tests.pictures docs $(OF)
 
 # Installed from a list of exact versions and hashes.
 $(VENV)/demo: requirements.txt pyproject.toml
