@@ -27,10 +27,13 @@ The rules, each with what stops it:
   fence inside, by code-like lines, by a request that mentions code or data, and by a fence in the current
   response.
 
-- **The request, or the current response, under a label** ("Request: … Response: …"), if it is there word for
-  word and the current response does not begin so.
+- **The request, or the current response, under a label** ("Request: … Response: …"), or a question as the
+  first line, if it is there word for word and the current response does not begin so.
 - **"Assistant:" or "Final answer:" at the beginning.** Stopped by a request for a dialog, a role or an
   abbreviation, by one that has the word, by further labels, and by a current response that begins so.
+- **Praise of the question at the beginning** ("Great question!"). Stopped by a request that speaks of
+  questions or wants a dialog, a speech or a message, by a current response that begins so, and where little
+  else is left.
 
 Not covered: chatter in other languages, and remarks that an answer may end with ("I hope this helps!").
 """
@@ -266,7 +269,7 @@ _ANSWERS = re.compile(
 
 
 def _without_echo(text: str, request: str, response: str) -> str:
-    """Without the request itself ("Request: … Response: …"), or the current response, each under a label."""
+    """Without the request itself, or the current response: under labels, or a question on a line above."""
     for label, name in _ECHOES:
         found, echoed = label.match(text), (request if name == "request" else response).strip()
         if not (found and echoed and text.startswith(echoed, found.end())):
@@ -274,7 +277,14 @@ def _without_echo(text: str, request: str, response: str) -> str:
         answer = _ANSWERS.match(text, found.end() + len(echoed))
         if answer and not label.match(response):
             return text[answer.end() :]
-    return text
+    question = request.strip()
+    if not question.endswith(("?", "？")) or response.lstrip().startswith(question):
+        return text
+    line, _, rest = text.partition("\n")
+    if line.strip(" *_#") != question or not rest.strip():
+        return text
+    answer = _ANSWERS.match(rest)
+    return rest[answer.end() :] if answer else rest
 
 
 def _without_speaker(text: str, request: str, response: str) -> str:
@@ -292,6 +302,34 @@ def _without_speaker(text: str, request: str, response: str) -> str:
     ):
         return text
     return text[found.end() :]
+
+
+# --- praise of the question
+
+_GOOD = (
+    r"(?:great|good|excellent|interesting|wonderful|fantastic|fascinating|important|thoughtful|insightful)"
+)
+_PRAISE = re.compile(
+    rf"(?:(?:(?:that|this)(?:['’]s|\s+is)|what)\s+)?(?:an?\s+)?(?:really\s+|very\s+)?{_GOOD}\s+question\s*[!.]+\s+"
+    r"|(?:(?:这|那)(?:真)?是)?(?:一?个)?(?:非常|很)?(?:好|棒|有趣|重要|有意思)的?问题[！!。]\s*",
+    re.IGNORECASE,
+)
+_CALLS_FOR_PRAISE = re.compile(
+    r"question|\bask|interview|dialog|convers|script|role|pretend|act as|speech|e-?mail|letter|message|reply"
+    r"|respond|said?\b"
+    r"|问题|提问|采访|对话|角色|扮演|演讲|邮件|信|回复|说",
+    re.IGNORECASE,
+)
+_LEAST_LEFT = 40
+"""Characters: "Good question! I don't know." is one text."""
+
+
+def _without_praise(text: str, request: str, response: str) -> str:
+    found = _PRAISE.match(text)
+    if not found or len(text) - found.end() < _LEAST_LEFT:
+        return text
+    is_wanted = _CALLS_FOR_PRAISE.search(request) or _PRAISE.match(response.lstrip())
+    return text if is_wanted else text[found.end() :]
 
 
 # --- quotation marks
@@ -370,6 +408,7 @@ _RULES: tuple[_Rule, ...] = (
     _without_tags,
     _without_echo,
     _without_speaker,
+    _without_praise,
     _without_code_fence,
     _without_rules,
     _without_quotes,

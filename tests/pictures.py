@@ -1,4 +1,4 @@
-"""Takes the pictures of the README: of rehearsed examples, or of runs, `make pictures OF="RUN OTHER SAMPLE"`."""
+"""Takes the pictures of the README, of examples or of runs: `make pictures OF="RUN OTHER SAMPLE"`."""
 
 import sys
 import time

@@ -99,10 +99,16 @@ ASIDES = [
     "修改后的回答：\n{}\n\n（已按照您的意见修改。）",
     "Here's the revised response:\n\n{}\n\nThis version is clearer.\n\nLet me know if you want changes!",
 ]
+PRAISE = [
+    "Great question! {}",
+    "That's a really good question.\n\n{}",
+    "What an interesting question!\n{}",
+    "好问题！{}",
+]
 QUOTED = ['"{}"', "“{}”", "「{}」", 'Revised response:\n"{}"']
 
 
-@pytest.mark.parametrize("wrapping", [*WRAPPINGS, *ASIDES, *QUOTED])
+@pytest.mark.parametrize("wrapping", [*WRAPPINGS, *ASIDES, *PRAISE, *QUOTED])
 def test_what_is_not_the_answer_is_removed(wrapping: str) -> None:
     draft = wrapping.format(ANSWER)
     assert clean_draft(draft, REQUEST, RESPONSE) == ANSWER
@@ -186,6 +192,23 @@ def test_any_answer_comes_back_from_any_wrapping(wrapping: str, answer: str) -> 
 @pytest.mark.parametrize("response", [RESPONSE, None])
 def test_what_is_in_doubt_stays(draft: str, response: str | None) -> None:
     assert clean_draft(draft, REQUEST, response) == draft
+
+
+def test_a_question_above_its_answer_is_removed() -> None:
+    question = "Why is the sky blue?"
+    for above in (f"{question}\n\n", f"**{question}**\n", f"{question}\nAnswer: "):
+        assert clean_draft(above + ANSWER, question, RESPONSE) == ANSWER
+    kept = f"{question}\n\n{ANSWER}"
+    assert clean_draft(kept, question, f"{question}\n{RESPONSE}") == kept
+    assert clean_draft(kept, "Why is the sky blue? Ask it and answer it.", RESPONSE) == kept
+
+
+def test_praise_that_belongs_to_the_answer_stays() -> None:
+    draft = f"Great question! {ANSWER}"
+    assert clean_draft(draft, "Act as a teacher. Why is the sky blue?", RESPONSE) == draft
+    assert clean_draft(draft, "How should I respond to a student's question?", RESPONSE) == draft
+    assert clean_draft(draft, REQUEST, f"Great question! {RESPONSE}") == draft
+    assert clean_draft("Good question! I don't know.", REQUEST, RESPONSE) == "Good question! I don't know."
 
 
 @pytest.mark.parametrize("label", ["Response: {}", "**Response:** {}"])
