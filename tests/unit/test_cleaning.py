@@ -116,7 +116,7 @@ def test_what_is_not_the_answer_is_removed(wrapping: str) -> None:
 
 
 # Without the marks that make an answer look like code, data, a quotation or a text with headings.
-plain = st.text(st.characters(exclude_characters="\"“”「」<>`~'=;{}()|[$#*:", exclude_categories=["Cs"]))
+plain = st.text(st.characters(exclude_characters="\"“”「」<>`~'=;{}()|[$#*_:", exclude_categories=["Cs"]))
 
 
 # What greets somebody or speaks of versions keeps a remark at its end.
