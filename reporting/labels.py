@@ -12,6 +12,7 @@ from ledger.decisions import KINDS, Decision, DecisionFilter, DecisionKind
 from ledger.ledger import SKIPPED, Result
 from nodes.decision import Round, favoured_position, judges_disagree, points_by_judge
 from prompts.method import MODES, STEPS
+from samples.fields import plural
 
 ENDINGS = {
     "not_accepted": "the last draft was not accepted",
@@ -276,8 +277,3 @@ def record_text(record: Mapping[str, Any]) -> str:
 def shorten(text: str, most: int = 160) -> str:
     """Return a text of at most so many characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
-def plural(number: int, noun: str) -> str:
-    """Format a count with its noun."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"

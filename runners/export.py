@@ -16,7 +16,7 @@ from ledger.ledger import BATCH, SKIPPED, Ledger, Result
 from ledger.usage import CallsOfSample, by_sample
 from models.providers.rehearsal import NOTICE
 from prompts.method import MODES
-from reporting.labels import is_judged, plural
+from reporting.labels import is_judged
 from reporting.manifest import RunError, endpoints, is_rehearsed, recorded_settings
 from reporting.run import Run, open_run
 from reporting.summary import summary
@@ -29,7 +29,7 @@ from runners.preference_pairs import PAIRS, Pairs, pairs
 from runners.provenance import PREFIX, Provenance, has_columns, with_types
 from runners.terminal import say
 from runners.trainer_files import check_companions, write_companions
-from samples.fields import brief
+from samples.fields import brief, plural
 from samples.files import layout_to_write, write_records
 from samples.formats import (
     FORMATS,
@@ -39,9 +39,9 @@ from samples.formats import (
     turns_with_responses,
     with_responses,
 )
-from samples.layouts import SIDES
 from samples.neighbors import ORIGINAL, Neighbors
 from samples.overlap import Benchmarks, strings
+from samples.preferences import SIDES
 from samples.printable import printable
 from samples.sample import DataError, Format, Sample
 from samples.thoughts import HAS_THOUGHTS, Thoughts

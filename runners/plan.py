@@ -23,7 +23,7 @@ from reporting.manifest import Manifest, Part, RunError, new_manifest, read_mani
 from runners.folder import checked_before, format_before
 from samples.bounds import MAX_RECORD_MB
 from samples.formats import READ_FORMATS
-from samples.layouts import SIDES
+from samples.preferences import SIDES
 from samples.reader import DataSet, open_data
 
 try:
@@ -96,8 +96,7 @@ class Plan:
             DataError: a record is broken.
             PackError: the prompt pack cannot be used.
         """
-        if self.data.is_detected and (format := format_before(folder)) in READ_FORMATS:
-            self.data.format = format  # what is detected may be more than it was then
+        self.data.resume(format_before(folder))
         checked = self.data.check(checked_before(folder, self.data))
         manifest = new_manifest(self.data, checked, self.settings, self.modes)
         if self.start or (self.stop is not None and self.stop < checked.count):

@@ -14,12 +14,12 @@ from ledger.ledger import SKIPPED, Result
 from prompts.method import STEPS
 from prompts.pack import request_text
 from reporting import labels
-from reporting.labels import plural
 from reporting.run import open_run
 from reporting.transcript import StepCalls, transcript
 from runners.console import Output
 from runners.options import MODE, PATH
 from samples.differences import differences
+from samples.fields import plural
 from samples.printable import printable
 from samples.sample import Exchange, Sample
 

@@ -22,13 +22,13 @@ from reporting.labels import (
     failure_label,
     is_best_of,
     is_judged,
-    plural,
 )
 from reporting.run import open_run
 from reporting.summary import summary
 from runners.console import Output
 from runners.options import PATH
 from runners.terminal import say_json
+from samples.fields import plural
 from samples.printable import printable
 from samples.thoughts import WHAT_BECOMES
 

@@ -8,21 +8,29 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from samples.bounds import MAX_RECORD_MB, MB, TOO_DEEP
-from samples.fields import field_names, is_missing, json_type, why_unreadable
+from samples.fields import field_names, is_missing, json_type, plural, why_unreadable
 from samples.formats import READ_FORMATS, check_record, make_sample, parse_record, unreadable_sample
 from samples.layouts import (
+    COLUMNS,
     LISTS,
-    Side,
     candidates,
     columns_layout,
     columns_of,
     describe,
+    has_ranking,
     id_field,
-    is_preference,
     preference_layout,
+)
+from samples.preferences import (
+    Side,
+    label_field,
+    rejected_field,
+    several_responses,
+    side_fields,
+    what_would_do,
 )
 from samples.references import fields_of_turn, has_reference, refuse_part, with_references
 from samples.sample import DataError, Sample
@@ -118,6 +126,10 @@ class DataSet:
     """Whether records that cannot be read are samples to skip; they are errors otherwise."""
     is_detected: bool = False
     """Whether the format was detected and not given."""
+    question: str = ""
+    """What a user has to choose before records of this format are worked on."""
+    format_before: str | None = None
+    """The format that earlier versions read such records with."""
     thoughts: Thoughts = "keep"
     """How responses are read that have thoughts, see `samples.thoughts`."""
     reference: str | None = None
@@ -148,12 +160,20 @@ class DataSet:
 
         return recorded_schema((shard.path, shard.layout == "Arrow") for shard in self.source.shards)
 
+    def resume(self, format: str | None) -> None:
+        """Take the format that a run in progress has for these records; None if there is no such run."""
+        if format and (format == self.format_before or (self.is_detected and format in READ_FORMATS)):
+            self.format, self.question = format, ""  # what is detected may be more than it was then
+
     def check(self, known: Checked | None = None) -> Checked:
         """Read the data once: check every record, compare ids, and hash the file.
 
         If the hash equals that of a `known` valid file, the records are not checked again. Takes 8 bytes of
         memory per record. Raises DataError for the first error found; it says how many more there are.
+        Raises it, too, if the user has a question to answer first.
         """
+        if self.question:
+            raise DataError(self.question)
         # Hashing releases the GIL, so it runs in parallel with the checks.
         with ThreadPoolExecutor(max_workers=1) as executor:
             sha256 = executor.submit(self.source.sha256)
@@ -176,10 +196,12 @@ class DataSet:
             return []
         lines = []
         if found.thinking:
-            responses = "1 response" if found.thinking == 1 else f"{found.thinking:,} responses"
+            responses = plural(found.thinking, "response")
             lines.append(f"{responses} with thoughts: {WHAT_BECOMES[self.thoughts]}")
         if number := found.unreadable.total():
-            lines.append(f"{number:,} of {found.count:,} records cannot be read and stay as they are:")
+            lines.append(
+                f"{number:,} of {plural(found.count, 'record')} cannot be read and stay as they are:"
+            )
             for reason, count in found.unreadable.most_common(_REASONS):
                 examples = ", ".join(f"{position + 1:,}" for position in found.examples[reason])
                 lines.append(f"  {count:,}: {reason} (record {examples}{', …' * (count > _EXAMPLES)})")
@@ -275,7 +297,7 @@ class DataSet:
     def _first_error(self, found: _Found) -> DataError:
         first, reason = found.first_bad or (0, "")
         others = found.unreadable.total() - 1
-        more = f"{others:,} more record{'s' * (others > 1)} cannot be read; " if others else ""
+        more = f"{plural(others, 'more record')} cannot be read; " if others else ""
         return self._error(first, f"{reason}; {more}{SKIP_BAD}")
 
     def _error(self, position: int, message: object) -> DataError:
@@ -318,51 +340,87 @@ def open_data(
     reason, count, position = "", 0, 0
     for position, record in enumerate(islice(beginning, _LOOKED_AT)):
         first = record
-        found, objection = _format(record, format, improve, reference)
-        if found is not None:
+        found = _format(record, format, improve, reference)
+        if found.format is not None:
             if reference:
-                refuse_part(reference, found, record)
-            return DataSet(source, found, skip_bad, format == "auto" and improve is None, reference=reference)
+                refuse_part(reference, found.format, record)
+            is_detected = format == "auto" and improve is None
+            question = f"{source.locate(position)}: {found.why}" if found.why else ""
+            return DataSet(
+                source, found.format, skip_bad, is_detected, question, found.before, reference=reference
+            )
         unreadable = why_unreadable(record)
         count += unreadable is not None
-        reason = reason or f"{source.locate(position)}: {unreadable or objection}"
+        reason = reason or f"{source.locate(position)}: {unreadable or found.why}"
         if not skip_bad and unreadable is None:  # others may tell the format; `check` objects to this one
             break
     if first is None:
         raise DataError(f"{path} contains no records")
     if count > 1:
-        reason += f"; of the first {position + 1:,} records, {count:,} cannot be read"
+        reason += f"; of the first {plural(position + 1, 'record')}, {count:,} cannot be read"
     raise DataError(reason)
 
 
-def _format(
-    record: dict[str, Any], given: str, improve: Side | None, reference: str | None
-) -> tuple[str | None, str]:
-    """Return the format of a record; or None, and what to do about it."""
+class _Format(NamedTuple):
+    """What was found out about the format of a record."""
+
+    format: str | None
+    why: str = ""
+    """Why it has none, or what is to be chosen first."""
+    before: str | None = None
+    """The format that earlier versions took it for."""
+
+
+_CHOOSE = "choose {what} with --improve chosen or --improve rejected"
+
+
+def _format(record: dict[str, Any], given: str, improve: Side | None, reference: str | None) -> _Format:
     found = [given] if given != "auto" else _candidates(record, reference)
-    if is_preference(record) and given == "auto" and improve is None:
-        lists = [f", or the conversation alone with --format {name}" for name in found if name in LISTS]
-        return None, (
-            "a preference record: choose the response to improve with --improve chosen or --improve rejected"
-            + "".join(lists)
-        )
+    only = found[0] if len(found) == 1 else None
+    several = several_responses(record) if given == "auto" else []
     if improve is not None:
-        layout = preference_layout(record, improve, found[0] if len(found) == 1 else None)
-        if layout is None and len(found) < 2:
-            return None, (
-                f"--improve {improve} is for preference records, with chosen and rejected, or with a label; "
-                f"found {field_names(record)}"
-            )
+        layout = preference_layout(record, improve, only)
         if layout is not None:
-            return layout, ""
-    if len(found) > 1:
-        return None, f"may be of several formats: name it with --format {' or '.join(found)}"
-    if not found:
-        return None, (
-            f"cannot detect the format; found {field_names(record)}: name the fields with "
-            f"--columns request=…,response=…, or the format with --format ({', '.join(READ_FORMATS)})"
+            return _Format(layout, before=only if rejected_field(record) and improve == "chosen" else None)
+        if len(found) < 2:
+            return _Format(
+                None,
+                f"--improve {improve} is for preference records, with chosen and rejected, or with a label; "
+                + (what_would_do(several) if several else f"found {field_names(record)}"),
+            )
+    elif given == "auto" and (side_fields(record) or (only and has_ranking(record, only))):
+        lists = [f", or the conversation alone with --format {name}" for name in found if name in LISTS]
+        return _Format(
+            None, f"a preference record: {_CHOOSE.format(what='the response to improve')}{''.join(lists)}"
         )
-    return found[0], ""
+    if len(found) > 1:
+        return _Format(None, f"may be of several formats: name it with --format {' or '.join(found)}")
+    if several and (only is None or not isinstance(record.get(_response_of(only)), str)):
+        return _Format(None, what_would_do(several))
+    if only is None:
+        return _Format(
+            None,
+            f"cannot detect the format; found {field_names(record)}: name the fields with "
+            f"--columns request=…,response=…, or the format with --format ({', '.join(READ_FORMATS)})",
+        )
+    if given == "auto" and improve is None:
+        return _Format(only, _question(record, only), only)
+    return _Format(only)
+
+
+def _response_of(layout: str) -> str:
+    return COLUMNS[layout].response if layout in COLUMNS else LISTS.get(layout, "")
+
+
+def _question(record: dict[str, Any], layout: str) -> str:
+    """Return what is to be chosen for records that are more than a conversation; empty if nothing is."""
+    if worse := rejected_field(record):
+        choose = _CHOOSE.format(what="the response to improve")
+        return f"a preference record, with {worse}: {choose}, or read it without that by --format {layout}"
+    if label := label_field(record, layout):
+        choose = _CHOOSE.format(what="those to improve")
+        return f"records with a {label} of good or bad: {choose}, or read all alike by --format {layout}"
+    return ""
 
 
 def _candidates(record: dict[str, Any], reference: str | None) -> list[str]:

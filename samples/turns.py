@@ -23,6 +23,7 @@ from samples.fields import (
     join_distinct,
     json_type,
 )
+from samples.preferences import transcript
 from samples.reply import may_have_thoughts, read_response, text_in
 from samples.sample import DataError, Exchange
 from samples.thoughts import HAS_THOUGHTS, Thoughts, thought_part, thoughts_beside
@@ -136,7 +137,7 @@ def put(value: Any, path: Place, change: Callable[[Any], Any]) -> Any:
     first, *rest = path
     if isinstance(first, str):
         return {**value, first: put(value[first], tuple(rest), change)}
-    unpacked = unpack(value)
+    unpacked = unpack(value) or transcript(value)
     if unpacked is None:
         raise TypeError(f"a path leads through {json_type(value)}")
     items, close = unpacked
@@ -156,13 +157,14 @@ def turns_in(value: Any, field: str) -> list[Turn]:
     if unpacked is None:
         raise DataError(f'expected a list of turns in "{field}", found {json_type(value)}')
     turns: list[Turn] = []
+    of_texts = all(isinstance(item, str) for item in unpacked[0])
     for index, item in enumerate(unpacked[0]):
         if isinstance(item, dict) and (names := pair_names(item)):
             for name, role in zip(names, ("user", "assistant"), strict=True):
                 text, obstacle = _content(item[name], name, index)
                 thoughts = thoughts_beside(item, names) if role == "assistant" else ""
                 turns.append(Turn(role, name, text, obstacle, (field, index, name), thoughts=thoughts))
-        elif isinstance(item, str) and field == "data":
+        elif isinstance(item, str) and (of_texts or field == "data"):
             role = ("user", "assistant")[index % 2]
             turns.append(Turn(role, role, item, None, (field, index)))
         else:
