@@ -113,7 +113,10 @@ def preference_layout(record: Mapping[str, Any], side: Side, layout: str | None)
 
 def has_ranking(record: Mapping[str, Any], layout: str) -> bool:
     """Return whether the response of a record is a list of two, the better one first."""
-    return layout in COLUMNS and is_ranked(record.get(COLUMNS[layout].response))
+    columns = COLUMNS.get(layout)
+    return columns is not None and (
+        isinstance(record.get(columns.request), str) and is_ranked(record.get(columns.response))
+    )
 
 
 def describe(layout: str) -> str:

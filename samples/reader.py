@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from samples.bounds import MAX_RECORD_MB, MB, TOO_DEEP
-from samples.fields import field_names, is_missing, json_type, plural, why_unreadable
+from samples.fields import brief, field_names, is_missing, json_type, plural, why_unreadable
 from samples.formats import READ_FORMATS, check_record, make_sample, parse_record, unreadable_sample
 from samples.layouts import (
     COLUMNS,
@@ -356,9 +356,26 @@ def open_data(
             break
     if first is None:
         raise DataError(f"{path} contains no records")
+    if source.layout.startswith("JSON") and next(beginning, None) is None and not candidates(first):
+        reason += _inside(first)
     if count > 1:
         reason += f"; of the first {plural(position + 1, 'record')}, {count:,} cannot be read"
     raise DataError(reason)
+
+
+def _inside(record: dict[str, Any]) -> str:
+    """Say where the records seem to be in the only object of a file; empty if it may be a record."""
+    fields = dict(record)
+    for name, value in record.items():
+        if isinstance(value, dict):
+            fields |= {f"{name}.{inner}": found for inner, found in value.items()}
+    for name, value in fields.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            where = f'the file is one object, with what may be records in "{brief(name)}"'
+            return f"; {where}: write that list to a file"
+    if record and all(isinstance(value, dict) for value in record.values()):
+        return "; the file is one object of objects: write them as a list to a file"
+    return ""
 
 
 class _Format(NamedTuple):
