@@ -12,7 +12,7 @@ from ledger.decisions import KINDS, Decision, DecisionFilter, DecisionKind
 from ledger.ledger import SKIPPED, Result
 from nodes.decision import Round, favoured_position, judges_disagree, points_by_judge
 from prompts.method import MODES, STEPS
-from samples.fields import plural
+from samples.fields import plural, raw_text
 
 ENDINGS = {
     "not_accepted": "the last draft was not accepted",
@@ -270,7 +270,9 @@ def dollars(numbers: Mapping[str, Any]) -> str:
 
 
 def record_text(record: Mapping[str, Any]) -> str:
-    """Format a record as JSON."""
+    """Format a record as JSON, and one that cannot be read as it is."""
+    if (raw := raw_text(record)) is not None:
+        return raw.encode(errors="surrogateescape").decode(errors="replace")
     return json.dumps(record, ensure_ascii=False, indent=2)
 
 

@@ -29,11 +29,11 @@ from runners.preference_pairs import PAIRS, Pairs, pairs
 from runners.provenance import PREFIX, Provenance, has_columns, with_types
 from runners.terminal import say
 from runners.trainer_files import check_companions, write_companions
-from samples.fields import brief, plural
+from runners.unreadable import Unreadable, is_readable
+from samples.fields import brief, plural, raw_text
 from samples.files import layout_to_write, write_records
 from samples.formats import (
     FORMATS,
-    parse_record,
     recorded_sample,
     same_as_other_side,
     turns_with_responses,
@@ -193,6 +193,8 @@ def export(
         say(f"{target}: {contents.summary}", err=True)
         if work.screen:
             say(work.screen.write_list(target), err=True)
+        if work.unreadable and work.unreadable.found:
+            say(work.unreadable.write_next_to(target), err=True)
         for line in write_companions(target, form, chosen, contents, summary(opened, [chosen])):
             say(line, err=True)
         if form == "openai" and work.written < OPENAI_LEAST:
@@ -265,9 +267,15 @@ class Selection:
             marks,
             self.only_readable,
         )
+        is_for_trainer = form in SFT_TRAINERS or form in DPO_TRAINERS
+        types = None if is_for_trainer else made["data"].get("types")
+        if layout_to_write(target) == "Parquet" and not is_for_trainer and not self.only_readable:
+            work.unreadable = Unreadable(typed=types is not None)
         with ExitStack() as undo:
             if work.screen:
                 undo.callback(work.screen.close)
+            if work.unreadable:
+                undo.callback(work.unreadable.close)
             stream = work.records()
             first = next(stream, None)
             if first is None:
@@ -276,8 +284,6 @@ class Selection:
                 target.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise RunError(f"{target} cannot be written: {error.strerror}") from None
-            is_for_trainer = form in SFT_TRAINERS or form in DPO_TRAINERS
-            types = None if is_for_trainer else made["data"].get("types")
             if work.provenance and layout_to_write(target) == "Parquet":
                 types = with_types(types)
             write_records(target, chain([first], stream), types)
@@ -299,8 +305,8 @@ def selection_from(opened: Run, by_users: Decisions, content: ContentOptions) ->
     known = Benchmarks(content.benchmarks) if content.benchmarks else None
     if known:
         say(
-            f"benchmarks: {known.entries:,} entries; {known.without_runs:,} cannot be found, too short or "
-            f"with common phrases only ({plural(known.common, 'run')} in many entries)",
+            f"benchmarks: {plural(known.entries, 'entry')}; {known.without_runs:,} cannot be found, too "
+            f"short or with common phrases only ({plural(known.common, 'run')} in many entries)",
             err=True,
         )
     return Selection(
@@ -334,6 +340,8 @@ class Export:
     marks: bool
     """Whether records for trainers say of each response if it is to be learned from."""
     only_readable: bool
+    unreadable: Unreadable | None = None
+    """Where records go that the file cannot hold."""
     example: dict[str, Any] | None = None
     """The first record with a new response; the first one before there is such a record."""
     decided: Counter[DecisionKind] = field(default_factory=Counter)
@@ -366,7 +374,7 @@ class Export:
             if result.status == "skipped" and self._for_trainer and not is_whole:
                 self._count["skipped and left out"] += 1
                 continue
-            if self.only_readable and result.status == "skipped" and not _is_readable(sample):
+            if result.status == "skipped" and self._cannot_hold(sample):
                 self._count["unreadable and left out"] += 1
                 continue
             match self.to:
@@ -385,6 +393,11 @@ class Export:
             if self.example is None or (changed and self._count["changed"] == 1):
                 self.example = records[0]
             yield from records
+
+    def _cannot_hold(self, sample: Sample) -> bool:
+        if self.unreadable:
+            return self.unreadable.takes(sample)
+        return self.only_readable and not is_readable(sample)
 
     def contents(self, of: int) -> Contents:
         """Return what is in the file, for its card; `of` is the number of records in the data."""
@@ -408,6 +421,8 @@ class Export:
         kept: dict[str, Any] | None = record
         if self.screen:
             kept = self.screen.screened(sample.id, record, self._texts(sample, result, record))
+        if kept is not None and raw_text(record) is not None:
+            return record  # which is no record that could have columns
         if kept is not None and self.provenance:
             kept = kept | self.provenance.columns(sample, result, calls)
         return kept
@@ -446,6 +461,10 @@ class Export:
             yield f"dropped next to a new response: {_fields(found.dropped)}"
         if unknown := [name for name in found.stale if not found.renamed[name]]:
             yield f"no {printable(' or '.join(unknown))} next to a new response"
+        if found.other_side:
+            yield f"left out, since {self.to} has no place for the other side: {_fields(found.other_side)}"
+        if found.clashing:
+            yield f"{ORIGINAL}… where {self.to} has a field of that name: {_fields(found.clashing)}"
 
     def _record_of(
         self, sample: Sample, result: Result, to: Format | SftTrainer | None, calls: list[CallsOfSample]
@@ -600,14 +619,6 @@ def apart(sample: Sample, result: Result) -> Result:
             done = {**done, "original": today, **changed}
         outcome.append(done)
     return replace(result, outcome=outcome)
-
-
-def _is_readable(sample: Sample) -> bool:
-    try:
-        parse_record(sample.read, sample.read_as)
-    except DataError:
-        return False
-    return True
 
 
 def responses(sample: Sample, result: Result) -> list[str]:

@@ -265,6 +265,21 @@ def fields_of_other_side(layout: str, record: Mapping[str, Any]) -> list[str]:
     return [name for name in record if name not in mine and (name == theirs or is_of_side(name, side))]
 
 
+def names_taken(to: str, record: Mapping[str, Any]) -> set[str]:
+    """Return the names that other fields must not have in a record of the format `to`.
+
+    They are its own, and those by which it could be taken for another one.
+    """
+    lists = {field for field in LISTS.values() if _may_be_turns(record, field)}
+    if to == "alpaca":
+        return {*COLUMNS["alpaca"].parts(), "system_prompt", *lists}
+    return {LISTS[to], "system", "instruction", *lists}
+
+
+def _may_be_turns(record: Mapping[str, Any], field: str) -> bool:
+    return field in ("conversations", "messages") or _is_list(record.get(field), (str, dict))
+
+
 def _turns(record: Mapping[str, Any], layout: str) -> list[Turn]:
     base = base_of(layout)
     if (field := LISTS.get(base)) is not None:
@@ -338,7 +353,7 @@ def _response(record: Mapping[str, Any], columns: Columns, side: str) -> list[Tu
     if is_missing(value):
         return []
     if side and is_ranked(value):
-        place = (field, SIDES.index(side))  # type: ignore[arg-type]
+        place = (field, SIDES.index(side))
         return [Turn("assistant", "assistant", value[place[1]], None, place)]
     return [Turn("assistant", "assistant", optional_text(record, field), None, (field,))]
 

@@ -5,6 +5,7 @@ are read as the list that they stand for, and written back in the same way.
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -41,6 +42,9 @@ _ROLE_OF = {name: role for role, names in _ROLES.items() for name in names}
 
 _MARKS = ("weight", "loss_weight", "loss_scale", "loss", "train", "training", "trainable")
 """Fields that say whether a turn is learned from: OpenAI's, LLaMA-Factory's, ms-swift's, Axolotl's."""
+
+_WEIGHTS = ("loss_weight", "weight", "loss_scale")
+"""Those that may be any number."""
 
 _PAIRS = (
     *(("input", "output"), ("human", "assistant"), ("user", "assistant"), ("prompt", "response")),
@@ -90,7 +94,18 @@ class Turn:
     @property
     def is_marked(self) -> bool:
         """Whether the record says that this turn, or a part of it, is not to be learned from."""
-        return self.source is not None and is_marked(self.source)
+        return self.source is not None and (is_marked(self.source) or _has_masked_detail(self.source))
+
+    @property
+    def weight(self) -> float:
+        """How much is learned from this turn; 1 unless the record has another number for it."""
+        if self.is_marked:
+            return 0
+        for name in _WEIGHTS:
+            value = (self.source or {}).get(name)
+            if isinstance(value, int | float) and 0 < value < math.inf:
+                return float(value)
+        return 1
 
     @property
     def extra(self) -> dict[str, Any]:
@@ -221,6 +236,12 @@ def is_marked(turn: Mapping[str, Any]) -> bool:
 
 def _has_mark(fields: Mapping[str, Any]) -> bool:
     return any(name in fields and _is_zero(fields[name]) for name in _MARKS)
+
+
+def _has_masked_detail(turn: Mapping[str, Any]) -> bool:
+    """Return whether Axolotl's marks by positions in the text leave out a part of it."""
+    parts = (unpack(turn.get("train_detail")) or ([], None))[0]
+    return any(isinstance(part, dict) and _has_mark(part) for part in parts)
 
 
 def _text_parts(turn: Mapping[str, Any]) -> list[dict[str, Any]]:
