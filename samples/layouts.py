@@ -310,7 +310,7 @@ def _of_columns(record: Mapping[str, Any], layout: str, columns: Columns) -> lis
         raise DataError(f"expected {what} with {expected}, found {field_names(record)}")
     side = side_of(layout)
     system, earlier = _system(record, columns.system), _history(record, columns.history)
-    asked, answered = _request(record, columns), _response(record, columns, side)
+    asked, answered = _request(record, columns, side), _response(record, columns, side)
     spoken = [turn for turn in answered if turn.role != "system"]
     if side:
         # What came before is that of both sides.
@@ -323,11 +323,11 @@ def _of_columns(record: Mapping[str, Any], layout: str, columns: Columns) -> lis
     return system + earlier + asked + answered
 
 
-def _request(record: Mapping[str, Any], columns: Columns) -> list[Turn]:
+def _request(record: Mapping[str, Any], columns: Columns, side: str) -> list[Turn]:
     if not columns.request:
         return []
     second = optional_input(record, columns.input) if columns.input else ""
-    if (turns := _list_or_turn(record[columns.request], columns.request)) is not None:
+    if (turns := _list_or_turn(record[columns.request], columns.request, side)) is not None:
         if second:
             turns.append(Turn("user", "user", second, None, (columns.input,)))
         return [replace(turn, fixed=True) for turn in turns]
@@ -341,12 +341,9 @@ def _response(record: Mapping[str, Any], columns: Columns, side: str) -> list[Tu
     """Return the turns of a response; all responses in it but the last one stay as they are."""
     field = columns.response
     value = record[field]
-    turns = _list_or_turn(value, field)
-    if turns is None and side and not columns.request:
-        if unpacked := transcript(value):
-            turns = [turn_of(each, (field, n), n) for n, each in enumerate(unpacked[0])]
-        elif field in LISTS.values():
-            turns = turns_in(value, field)
+    turns = _list_or_turn(value, field, side)
+    if turns is None and side and not columns.request and (unpacked := transcript(value)):
+        turns = [turn_of(each, (field, n), n) for n, each in enumerate(unpacked[0])]
     if turns is not None:
         last = max((n for n, turn in enumerate(turns) if turn.role == "user"), default=0)
         return [replace(turn, fixed=True) if n < last else turn for n, turn in enumerate(turns)]
@@ -382,14 +379,19 @@ def _history(record: Mapping[str, Any], field: str) -> list[Turn]:
     return turns
 
 
-def _list_or_turn(value: Any, field: str) -> list[Turn] | None:
-    """Return the turns of a value that is a list of turns, or one turn; None if it is anything else."""
+def _list_or_turn(value: Any, field: str, side: str = "") -> list[Turn] | None:
+    """Return the turns of a value that is a list of turns, or one turn; None if it is anything else.
+
+    On one side of a preference record a conversation is of any layout.
+    """
     if isinstance(value, dict) and isinstance(value.get(names_of(value)[0]), str):
         return [turn_of(value, (field,))]
     unpacked = unpack(value)
     if unpacked is None or not unpacked[0]:
         return None
     names = [item.get(names_of(item)[0]) if isinstance(item, dict) else None for item in unpacked[0]]
+    if side and field in LISTS.values() and None in names:
+        return turns_in(value, field)
     # A text may be JSON; it stands for turns only if all of them have known roles.
     if not all(isinstance(name, str) and (role_of(name) or not isinstance(value, str)) for name in names):
         return None
@@ -399,7 +401,16 @@ def _list_or_turn(value: Any, field: str) -> list[Turn] | None:
 def _preference_columns(record: Mapping[str, Any], side: str) -> Columns:
     """Return the fields of a preference record: where its request is differs."""
     present = [name for name in record if not is_missing(record[name])]
-    requests = ("prompt", "conversations", "messages", "instruction", "question", "query", "input")
+    requests = (
+        "prompt",
+        "conversations",
+        "messages",
+        "instruction",
+        "question",
+        "query",
+        "input",
+        "conversation",
+    )
     request = next((name for name in requests if name in present), "")
     system = "system_prompt" if "system_prompt" in present else "system"
     response = side_fields(record).get(side) or (side if side in record else "")
