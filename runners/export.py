@@ -544,9 +544,10 @@ class Export:
         others = "judged" if is_judged(self.mode) else "rewritten"
         exchanges = plural(self.decided.total(), "exchange")
         by_user = f"{exchanges} as a user decided, the others as they were {others}"
-        parts = [f"{count['written']:,} of {of:,} records, {count['changed']:,} with new responses"]
+        data = plural(of, "record")
+        parts = [f"{count['written']:,} of {data}, {count['changed']:,} with new responses"]
         if self.to in DPO_TRAINERS:
-            parts = [f"{plural(count['records'], 'pair')} from {count['written']:,} of {of:,} records"]
+            parts = [f"{plural(count['records'], 'pair')} from {count['written']:,} of {data}"]
             if self._pairs:
                 kinds = ", ".join(f"{self._pairs[kind]:,} {kind}" for kind in PAIR_KINDS if self._pairs[kind])
                 parts.append(f"--pairs {self.wanted}: {kinds}")

@@ -175,7 +175,7 @@ def _summary(result: Result, of: int) -> str:
     parts = [
         f"{plural(result.accepted_rounds, noun)} {verb}",
         f"{result.exchanges} of {plural(of, 'exchange')} worked on",
-        f"about {result.original_tokens:,} tokens before, {result.final_tokens:,} after",
+        f"about {plural(result.original_tokens, 'token')} before, {result.final_tokens:,} after",
     ]
     if result.status == "failed":
         parts.insert(0, "failed")

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from samples.bounds import too_large
 from samples.compressed import open_binary
-from samples.fields import unreadable
+from samples.fields import plural, unreadable
 from samples.json_files import MAX_RECORD_BYTES, to_json
 from samples.sample import DataError
 
@@ -47,7 +47,7 @@ def read_rows(
                 if len(row) == len(names):
                     yield line, dict(zip(names, row, strict=True))
                     continue
-                why = f"expected {len(names)} fields, as in the first line, found {len(row)}"
+                why = f"expected {plural(len(names), 'field')}, as in the first line, found {len(row)}"
                 if not keep_bad:
                     raise DataError(f"{path}, line {line} (record {record_number}): {why}")
                 yield line, unreadable(to_json(row), why)

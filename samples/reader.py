@@ -206,7 +206,7 @@ class DataSet:
                 examples = ", ".join(f"{position + 1:,}" for position in found.examples[reason])
                 lines.append(f"  {count:,}: {reason} (record {examples}{', …' * (count > _EXAMPLES)})")
             if len(found.unreadable) > _REASONS:
-                lines.append(f"  and others, for {len(found.unreadable) - _REASONS:,} other reasons")
+                lines.append(f"  and others, for {plural(len(found.unreadable) - _REASONS, 'other reason')}")
         if found.without_reference:
             lines.append(
                 f'records without a reference in "{self.reference}": {found.without_reference:,} of '

@@ -522,7 +522,7 @@ def records(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
         side, worse = draw(st.sampled_from(["chosen", "rejected"])), draw(texts)
         turns = [{"role": "user", "content": last}, {"role": "assistant", "content": answer}]
         talk = [f"\n\nHuman: {last.strip()}\n\nAssistant: {text.strip() or 'x'}" for text in (answer, worse)]
-        record = draw(
+        preference: dict[str, Any] = draw(
             st.sampled_from(
                 [
                     {"prompt": last, "chosen": answer, "rejected": worse},
@@ -537,7 +537,7 @@ def records(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
                 ]
             )
         )
-        return record | extras, f"preference {side}"
+        return preference | extras, f"preference {side}"
     columns_ = COLUMNS[kind]
     record: dict[str, Any] = {columns_.request: last, columns_.response: answer}
     if columns_.input and draw(st.booleans()):
