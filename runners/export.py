@@ -193,8 +193,8 @@ def export(
         say(f"{target}: {contents.summary}", err=True)
         if work.screen:
             say(work.screen.write_list(target), err=True)
-        if work.unreadable and work.unreadable.found:
-            say(work.unreadable.write_next_to(target), err=True)
+        if work.unreadable and (line := work.unreadable.write_next_to(target)):
+            say(line, err=True)
         for line in write_companions(target, form, chosen, contents, summary(opened, [chosen])):
             say(line, err=True)
         if form == "openai" and work.written < OPENAI_LEAST:

@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from typing import IO, BinaryIO, cast
 
 from samples.fields import plural, raw_text
 from samples.files import whole_file
@@ -33,22 +34,26 @@ class Unreadable:
         self._typed = typed
         """Whether the columns have the types of the data, so that any record of it has a place in them."""
         self.found = 0
-        self._list = tempfile.TemporaryFile()  # noqa: SIM115 - kept as long as this
+        self._list: IO[bytes] | None = None
 
     def takes(self, sample: Sample) -> bool:
         """Return whether a skipped sample's record is kept here and not in the file."""
         if raw_text(sample.read) is None and (self._typed or is_readable(sample)):
             return False
-        write_lines(self._list, [sample.read])
+        self._list = self._list or tempfile.TemporaryFile()  # noqa: SIM115 - kept as long as this
+        write_lines(cast(BinaryIO, self._list), [sample.read])
         self.found += 1
         return True
 
     def close(self) -> None:
         """Delete the list."""
-        self._list.close()
+        if self._list:
+            self._list.close()
 
     def write_next_to(self, file: Path) -> str:
-        """Write the records, as they were, and close; return a line that says so."""
+        """Write the records, as they were, and close; return a line that says so, empty if there are none."""
+        if self._list is None:
+            return ""
         path = unreadable_path(file)
         self._list.seek(0)
         with self._list, whole_file(path) as written:
