@@ -39,9 +39,10 @@ from samples.formats import (
     turns_with_responses,
     with_responses,
 )
+from samples.layouts import side_of
 from samples.neighbors import ORIGINAL, Neighbors
 from samples.overlap import Benchmarks, strings
-from samples.preferences import SIDES
+from samples.preferences import REJECTED, SIDES, side_fields
 from samples.printable import printable
 from samples.sample import DataError, Format, Sample
 from samples.thoughts import HAS_THOUGHTS, Thoughts
@@ -432,7 +433,7 @@ class Export:
         if self._for_trainer:
             yield from strings(record)
             return
-        yield from strings([record.get(name) for name in (*SIDES, "rejected_response")])
+        yield from strings([record.get(name) for name in (*SIDES, *side_fields(record).values(), *REJECTED)])
         try:
             yield from (turn.whole for turn in turns_with_responses(sample, responses(sample, result)))
         except DataError:  # a record that cannot be read stays as it is
@@ -488,6 +489,7 @@ class Export:
         if kept is None:
             return []
         self.neighbors.add(neighbors)
+        self._count["rejected"] += to is not None and side_of(sample.read_as) == "rejected"
         self.decided.update(done["decision"] for done in result.outcome if "decision" in done)
         return [kept]
 
@@ -573,6 +575,8 @@ class Export:
             )
         if count["equal"]:
             parts.append(f"{count['equal']:,} as they were, since both sides would be equal")
+        if count["rejected"]:
+            parts.append(f"{plural(count['rejected'], 'response')} of the rejected side")
         parts += self._neighbors()
         if self.screen:
             parts.append(self.screen.describe())

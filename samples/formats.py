@@ -229,7 +229,7 @@ def _other_side_without_thoughts(sample: Sample, record: dict[str, Any]) -> dict
     exchange, place = found.exchanges[-1], found.responses[-1]
     parts = (exchange.instruction, exchange.input, found.system)
     record = put(record, place, partial(rewritten, response=exchange.response, parts=parts, thoughts="drop"))
-    return put(record, place[:-1], without_thoughts) if len(place) > 1 else record
+    return put(record, place[:-1], without_thoughts) if isinstance(place[-1], str) and place[:-1] else record
 
 
 def _renewed_turn(neighbors: Neighbors, old: str, turn: dict[str, Any]) -> dict[str, Any]:

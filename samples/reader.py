@@ -42,6 +42,9 @@ SKIP_BAD = "--skip-bad passes over such records"
 _LOOKED_AT = 1000
 """Records among which the first one with a known format is looked for if bad ones are passed over."""
 
+_ASKED_ABOUT = 100
+"""Records behind the first one of which a user may have to choose something."""
+
 _REASONS, _EXAMPLES = 5, 3
 """How many reasons, and records of each, are shown of records that cannot be read."""
 
@@ -345,7 +348,12 @@ def open_data(
             if reference:
                 refuse_part(reference, found.format, record)
             is_detected = format == "auto" and improve is None
-            question = f"{source.locate(position)}: {found.why}" if found.why else ""
+            why, asked_at = found.why, position
+            if is_detected and not why:  # the first ones may have no label, or only one response
+                others = enumerate(islice(beginning, _ASKED_ABOUT), position + 1)
+                asked = ((number, _question(other, found.format)) for number, other in others)
+                asked_at, why = next((each for each in asked if each[1]), (position, ""))
+            question = f"{source.locate(asked_at)}: {why}" if why else ""
             return DataSet(
                 source, found.format, skip_bad, is_detected, question, found.before, reference=reference
             )

@@ -265,6 +265,8 @@ def test_what_is_more_than_a_conversation_is_asked_about(
         DataError, match=f"--improve chosen or --improve rejected, or read .*--format {format}$"
     ):
         opened(tmp_path, [record])
+    with pytest.raises(DataError, match=r"line 2 \(record 2\): "):
+        opened(tmp_path, [record | dict.fromkeys(("label", "kto_tag", "rejected_response")), record])
     assert opened(tmp_path, [record], format=format).format == format
     data = open_data(tmp_path / "data.jsonl")
     data.resume(format)  # as a run of an earlier version has it
