@@ -152,6 +152,15 @@ def candidates(record: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def unnamed_turns(record: Mapping[str, Any]) -> str:
+    """Return the field that holds turns under a name of no layout; empty if none does."""
+    for name, value in record.items():
+        items = (unpack(value) or ([], None))[0]
+        if items and isinstance(items[0], dict) and names_of(items[0])[0] in items[0]:
+            return name
+    return ""
+
+
 def _is_list(value: Any, of: tuple[type, ...]) -> bool:
     unpacked = unpack(value)
     items = unpacked[0][:1] if unpacked else []
@@ -289,7 +298,10 @@ def _turns(record: Mapping[str, Any], layout: str) -> list[Turn]:
         raise DataError(f"unknown format {base!r}")
     turns = _of_columns(record, base, columns)
     if base.startswith(_PREFERENCE) and not any(turn.role == "user" for turn in turns):
-        raise DataError(f"expected a preference record with a request, found {field_names(record)}")
+        raise DataError(
+            "expected a preference record with a request (in a field such as prompt, as turns, or as Human: "
+            f"and Assistant: in both texts), found {field_names(record)}"
+        )
     return turns
 
 

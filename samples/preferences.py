@@ -48,6 +48,11 @@ def side_fields(record: Mapping[str, Any]) -> dict[str, str]:
     return {}
 
 
+def names_sides(record: Mapping[str, Any]) -> bool:
+    """Return whether a record has fields for both sides, with or without values."""
+    return any(name in record and name.replace("chosen", "rejected") in record for name in _CHOSEN)
+
+
 def rejected_field(record: Mapping[str, Any]) -> str:
     """Return the field with a worse response than the record's own; empty if it has none."""
     return next((name for name in REJECTED if not is_missing(record.get(name))), "")

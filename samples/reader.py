@@ -23,10 +23,12 @@ from samples.layouts import (
     has_ranking,
     id_field,
     preference_layout,
+    unnamed_turns,
 )
 from samples.preferences import (
     Side,
     label_field,
+    names_sides,
     rejected_field,
     several_responses,
     side_fields,
@@ -360,11 +362,11 @@ def open_data(
         unreadable = why_unreadable(record)
         count += unreadable is not None
         reason = reason or f"{source.locate(position)}: {unreadable or found.why}"
-        if not skip_bad and unreadable is None:  # others may tell the format; `check` objects to this one
-            break
+        if not skip_bad and unreadable is None and not (improve and position < _ASKED_ABOUT):
+            break  # others may tell the format where this one is broken; `check` objects to it
     if first is None:
         raise DataError(f"{path} contains no records")
-    if source.layout.startswith("JSON") and next(beginning, None) is None and not candidates(first):
+    if source.layout.startswith("JSON") and next(beginning, None) is None and _NO_FORMAT in reason:
         reason += _inside(first)
     if count > 1:
         reason += f"; of the first {plural(position + 1, 'record')}, {count:,} cannot be read"
@@ -378,7 +380,12 @@ def _inside(record: dict[str, Any]) -> str:
         if isinstance(value, dict):
             fields |= {f"{name}.{inner}": found for inner, found in value.items()}
     for name, value in fields.items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
+        if (
+            isinstance(value, list)
+            and value
+            and isinstance(value[0], dict)
+            and not unnamed_turns({name: value})
+        ):
             where = f'the file is one object, with what may be records in "{brief(name)}"'
             return f"; {where}: write that list to a file"
     if record and all(isinstance(value, dict) for value in record.values()):
@@ -396,6 +403,7 @@ class _Format(NamedTuple):
     """The format that earlier versions took it for."""
 
 
+_NO_FORMAT = "cannot detect the format"
 _CHOOSE = "choose {what} with --improve chosen or --improve rejected"
 
 
@@ -413,20 +421,22 @@ def _format(record: dict[str, Any], given: str, improve: Side | None, reference:
                 f"--improve {improve} is for preference records, with chosen and rejected, or with a label; "
                 + (what_would_do(several) if several else f"found {field_names(record)}"),
             )
-    elif given == "auto" and (side_fields(record) or (only and has_ranking(record, only))):
-        lists = [f", or the conversation alone with --format {name}" for name in found if name in LISTS]
-        return _Format(
-            None, f"a preference record: {_CHOOSE.format(what='the response to improve')}{''.join(lists)}"
-        )
+    elif given == "auto" and (
+        side_fields(record) or (has_ranking(record, only) if only else not found and names_sides(record))
+    ):
+        return _Format(None, _of_two_sides(found))
     if len(found) > 1:
         return _Format(None, f"may be of several formats: name it with --format {' or '.join(found)}")
     if several and (only is None or not isinstance(record.get(_response_of(only)), str)):
         return _Format(None, what_would_do(several))
     if only is None:
+        turns = unnamed_turns(record)
         return _Format(
             None,
-            f"cannot detect the format; found {field_names(record)}: name the fields with "
-            f"--columns request=…,response=…, or the format with --format ({', '.join(READ_FORMATS)})",
+            f"{_NO_FORMAT}; found {field_names(record)}: "
+            + (f'rename "{brief(turns)}", which has turns, to messages; or ' if turns else "")
+            + "name the fields with --columns request=…,response=…, or the format with "
+            f"--format ({', '.join(READ_FORMATS)})",
         )
     if given == "auto" and improve is None:
         return _Format(only, _question(record, only), only)
@@ -437,8 +447,15 @@ def _response_of(layout: str) -> str:
     return COLUMNS[layout].response if layout in COLUMNS else LISTS.get(layout, "")
 
 
+def _of_two_sides(found: list[str]) -> str:
+    lists = [f", or the conversation alone with --format {name}" for name in found if name in LISTS]
+    return f"a preference record: {_CHOOSE.format(what='the response to improve')}{''.join(lists)}"
+
+
 def _question(record: dict[str, Any], layout: str) -> str:
     """Return what is to be chosen for records that are more than a conversation; empty if nothing is."""
+    if side_fields(record):
+        return _of_two_sides([layout])
     if worse := rejected_field(record):
         choose = _CHOOSE.format(what="the response to improve")
         return f"a preference record, with {worse}: {choose}, or read it without that by --format {layout}"

@@ -596,3 +596,28 @@ def test_a_record_of_any_layout_is_read_written_and_read_again(
             pair = Pair(len(new) - 1, "final", 1, new[-1], "old", None, None)
             (turned,) = again([pair_record(sample, new, pair, dpo)], improve="chosen")
             assert (turned.exchanges[-1].instruction, turned.exchanges[-1].response) == (whole[-1], new[-1])
+
+
+def test_what_only_later_records_have_is_seen(tmp_path: Path) -> None:
+    none = {"prompt": "q", "chosen": "a", "rejected": None}
+    records = [none, none | {"rejected": "b"}]
+    with pytest.raises(DataError, match=r"line 1 .*: a preference record: choose the response"):
+        opened(tmp_path, records)
+    assert [sample.skip for sample in opened(tmp_path, records, improve="rejected").samples()] == [
+        "no answered request",
+        None,
+    ]
+    plain = {"messages": BETTER, "chosen": None, "rejected": None}
+    with pytest.raises(DataError, match=r"line 2 .*or the conversation alone with --format messages$"):
+        opened(tmp_path, [plain, plain | {"chosen": "a", "rejected": "b"}])
+
+
+def test_turns_under_another_name_and_sides_without_a_request_are_refused_with_what_would_do(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(
+        DataError, match=r'rename "dialogue", which has turns, to messages; or name the fields'
+    ):
+        opened(tmp_path, [{"id": "1", "dialogue": [USER, ANSWER]}])
+    with pytest.raises(DataError, match=r"in a field such as prompt, as turns, or as Human: and Assistant:"):
+        opened(tmp_path, [{"chosen": "Human hi", "rejected": "x"}], improve="chosen")
