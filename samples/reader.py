@@ -8,31 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from samples.bounds import MAX_RECORD_MB, MB, TOO_DEEP
-from samples.fields import brief, field_names, is_missing, json_type, plural, why_unreadable
+from samples.detection import NO_FORMAT, find_format, question_about, records_inside
+from samples.fields import field_names, is_missing, json_type, plural, why_unreadable
 from samples.formats import READ_FORMATS, check_record, make_sample, parse_record, unreadable_sample
 from samples.layouts import (
-    COLUMNS,
-    LISTS,
-    candidates,
     columns_layout,
-    columns_of,
     describe,
-    has_ranking,
     id_field,
-    preference_layout,
-    unnamed_turns,
 )
 from samples.preferences import (
     Side,
-    label_field,
-    names_sides,
-    rejected_field,
-    several_responses,
-    side_fields,
-    what_would_do,
 )
 from samples.references import fields_of_turn, has_reference, refuse_part, with_references
 from samples.sample import DataError, Sample
@@ -345,7 +333,7 @@ def open_data(
     reason, count, position = "", 0, 0
     for position, record in enumerate(islice(beginning, _LOOKED_AT)):
         first = record
-        found = _format(record, format, improve, reference)
+        found = find_format(record, format, improve, reference)
         if found.format is not None:
             if reference:
                 refuse_part(reference, found.format, record)
@@ -353,7 +341,7 @@ def open_data(
             why, asked_at = found.why, position
             if is_detected and not why:  # the first ones may have no label, or only one response
                 others = enumerate(islice(beginning, _ASKED_ABOUT), position + 1)
-                asked = ((number, _question(other, found.format)) for number, other in others)
+                asked = ((number, question_about(other, found.format, reference)) for number, other in others)
                 asked_at, why = next((each for each in asked if each[1]), (position, ""))
             question = f"{source.locate(asked_at)}: {why}" if why else ""
             return DataSet(
@@ -366,114 +354,11 @@ def open_data(
             break  # others may tell the format where this one is broken; `check` objects to it
     if first is None:
         raise DataError(f"{path} contains no records")
-    if source.layout.startswith("JSON") and next(beginning, None) is None and _NO_FORMAT in reason:
-        reason += _inside(first)
+    if source.layout.startswith("JSON") and next(beginning, None) is None and NO_FORMAT in reason:
+        reason += records_inside(first)
     if count > 1:
         reason += f"; of the first {plural(position + 1, 'record')}, {count:,} cannot be read"
     raise DataError(reason)
-
-
-def _inside(record: dict[str, Any]) -> str:
-    """Say where the records seem to be in the only object of a file; empty if it may be a record."""
-    fields = dict(record)
-    for name, value in record.items():
-        if isinstance(value, dict):
-            fields |= {f"{name}.{inner}": found for inner, found in value.items()}
-    for name, value in fields.items():
-        if (
-            isinstance(value, list)
-            and value
-            and isinstance(value[0], dict)
-            and not unnamed_turns({name: value})
-        ):
-            where = f'the file is one object, with what may be records in "{brief(name)}"'
-            return f"; {where}: write that list to a file"
-    if record and all(isinstance(value, dict) for value in record.values()):
-        return "; the file is one object of objects: write them as a list to a file"
-    return ""
-
-
-class _Format(NamedTuple):
-    """What was found out about the format of a record."""
-
-    format: str | None
-    why: str = ""
-    """Why it has none, or what is to be chosen first."""
-    before: str | None = None
-    """The format that earlier versions took it for."""
-
-
-_NO_FORMAT = "cannot detect the format"
-_CHOOSE = "choose {what} with --improve chosen or --improve rejected"
-
-
-def _format(record: dict[str, Any], given: str, improve: Side | None, reference: str | None) -> _Format:
-    found = [given] if given != "auto" else _candidates(record, reference)
-    only = found[0] if len(found) == 1 else None
-    several = several_responses(record) if given == "auto" else []
-    if improve is not None:
-        layout = preference_layout(record, improve, only)
-        if layout is not None:
-            return _Format(layout, before=only if rejected_field(record) and improve == "chosen" else None)
-        if len(found) < 2:
-            return _Format(
-                None,
-                f"--improve {improve} is for preference records, with chosen and rejected, or with a label; "
-                + (what_would_do(several) if several else f"found {field_names(record)}"),
-            )
-    elif given == "auto" and (
-        side_fields(record) or (has_ranking(record, only) if only else not found and names_sides(record))
-    ):
-        return _Format(None, _of_two_sides(found))
-    if len(found) > 1:
-        return _Format(None, f"may be of several formats: name it with --format {' or '.join(found)}")
-    if several and (only is None or not isinstance(record.get(_response_of(only)), str)):
-        return _Format(None, what_would_do(several))
-    if only is None:
-        turns = unnamed_turns(record)
-        return _Format(
-            None,
-            f"{_NO_FORMAT}; found {field_names(record)}: "
-            + (f'rename "{brief(turns)}", which has turns, to messages; or ' if turns else "")
-            + "name the fields with --columns request=…,response=…, or the format with "
-            f"--format ({', '.join(READ_FORMATS)})",
-        )
-    if given == "auto" and improve is None:
-        return _Format(only, _question(record, only), only)
-    return _Format(only)
-
-
-def _response_of(layout: str) -> str:
-    return COLUMNS[layout].response if layout in COLUMNS else LISTS.get(layout, "")
-
-
-def _of_two_sides(found: list[str]) -> str:
-    lists = [f", or the conversation alone with --format {name}" for name in found if name in LISTS]
-    return f"a preference record: {_CHOOSE.format(what='the response to improve')}{''.join(lists)}"
-
-
-def _question(record: dict[str, Any], layout: str) -> str:
-    """Return what is to be chosen for records that are more than a conversation; empty if nothing is."""
-    if side_fields(record):
-        return _of_two_sides([layout])
-    if worse := rejected_field(record):
-        choose = _CHOOSE.format(what="the response to improve")
-        return f"a preference record, with {worse}: {choose}, or read it without that by --format {layout}"
-    if label := label_field(record, layout):
-        choose = _CHOOSE.format(what="those to improve")
-        return f"records with a {label} of good or bad: {choose}, or read all alike by --format {layout}"
-    return ""
-
-
-def _candidates(record: dict[str, Any], reference: str | None) -> list[str]:
-    found = candidates(record)
-    if reference not in record:
-        return found
-    columns = columns_of(found[0], record) if len(found) == 1 else None
-    if columns and columns.response != reference:
-        return found
-    # A reference is the response only where nothing else is.
-    return candidates({name: record[name] for name in record if name != reference}) or found
 
 
 def _kind(reason: str) -> str:

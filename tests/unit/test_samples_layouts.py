@@ -621,3 +621,8 @@ def test_turns_under_another_name_and_sides_without_a_request_are_refused_with_w
         opened(tmp_path, [{"id": "1", "dialogue": [USER, ANSWER]}])
     with pytest.raises(DataError, match=r"in a field such as prompt, as turns, or as Human: and Assistant:"):
         opened(tmp_path, [{"chosen": "Human hi", "rejected": "x"}], improve="chosen")
+
+
+def test_a_label_that_is_the_reference_is_not_asked_about(tmp_path: Path) -> None:
+    record = {"question": "Is it so?", "answer": "Yes.", "label": "true"}
+    assert opened(tmp_path, [record], reference="label").format == "question-answer"
