@@ -24,8 +24,9 @@ from samples.fields import (
     join_distinct,
     json_type,
 )
+from samples.message_parts import text_in
 from samples.preferences import transcript
-from samples.reply import may_have_thoughts, read_response, text_in
+from samples.reply import may_have_thoughts, read_response
 from samples.sample import DataError, Exchange
 from samples.thoughts import HAS_THOUGHTS, Thoughts, thought_part, thoughts_beside
 
