@@ -174,21 +174,31 @@ def _in_folder(path: Path) -> list[Path]:
 
 
 def _matching(pattern: Path) -> list[Path]:
-    """Return the files of a pattern."""
+    """Return the files of a pattern: any that its last part names by their ending, otherwise data."""
     first = next(number for number, part in enumerate(pattern.parts) if "*" in part)
-    found = Path(*pattern.parts[:first]).glob(str(Path(*pattern.parts[first:])))
-    is_any = bool(pattern.suffix)  # otherwise the files that are data by their names
+    base, rest = Path(*pattern.parts[:first]), Path(*pattern.parts[first:])
+    is_deep = "**" in rest.parts
     return _sorted(
-        [file for file in found if file.is_file() and (is_any or not file.suffix or _is_data(file))]
+        [
+            file
+            for file in base.glob(str(rest))
+            if file.is_file()
+            and (inside := file.relative_to(base))
+            and (bool(rest.suffix) or _is_data(file) or not (file.suffix or is_deep))
+            and not _is_hidden(inside if is_deep else inside.parent)
+        ]
     )
+
+
+def _is_hidden(file: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in file.parts)
 
 
 def _by_split(path: Path) -> dict[str | None, list[Path]]:
     """Return the data files in a folder and the folders in it, by the name of their split."""
     found: dict[str | None, list[Path]] = {}
     for file in sorted(path.rglob("*")):
-        hidden = any(part.startswith((".", "_")) for part in file.relative_to(path).parts)
-        if not hidden and _is_data(file) and file.is_file():
+        if not _is_hidden(file.relative_to(path)) and _is_data(file) and file.is_file():
             found.setdefault(_split(file.relative_to(path)), []).append(file)
     return found
 

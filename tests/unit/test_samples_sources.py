@@ -90,6 +90,9 @@ def test_splits_are_not_mixed(tmp_path: Path, training: str, others: list[str]) 
     for name in (training, *others):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         write_records(tmp_path / name, RECORDS)
+    for name in (".hidden/a.jsonl", "LICENSE"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(LINES)
     with pytest.raises(DataError) as raised:
         open_data(tmp_path)
     assert f"{tmp_path} has the splits train, " in str(raised.value)
