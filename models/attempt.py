@@ -21,7 +21,8 @@ from models.providers.openai_chat import THOUGHTS, usage
 from models.routing.load_balancer import LoadBalancer
 from models.routing.role_client import RoleClient
 from models.settings import Endpoint
-from samples.reply import control_token, damage, read_reply
+from samples.control_tokens import control_token
+from samples.reply import damage, read_reply
 
 
 @dataclass(slots=True)

@@ -25,7 +25,8 @@ from models.providers.reply_forms import form_fields, holds_form
 from models.routing.role_client import RoleClient
 from models.routing.router import endpoint_state, role_client
 from models.settings import KEY_NAMES, PANEL, Endpoint, ModelSettings, Role
-from samples.reply import Reply, control_token, read_reply
+from samples.control_tokens import control_token
+from samples.reply import Reply, read_reply
 
 QUESTION = [
     Message(role="system", content="You answer in one word."),

@@ -10,7 +10,8 @@ from models.errors.kinds import without_details
 from nodes.decision import Refused, WithoutText, points_by_judge
 from nodes.settings import VerdictForm
 from prompts.method import STEPS
-from reporting.labels import ENDINGS, failure_label, plural, shorten
+from reporting.labels import ENDINGS, failure_label, shorten
+from samples.fields import plural
 from samples.files import read_json
 from samples.printable import printable
 

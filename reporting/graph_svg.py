@@ -17,8 +17,9 @@ from graph.topology import depths, is_shortcut
 from models.errors.exceptions import MissingExtra
 from prompts.method import STEPS
 from reporting.graph_counts import GraphCounts, StepCounts
-from reporting.labels import plural, seconds
+from reporting.labels import seconds
 from reporting.theme import GRAY, ROLE_COLORS
+from samples.fields import plural
 
 INK, FAINT, SOFT, PAPER = "#1b2330", "#667180", "#f4f6f9", "#ffffff"
 

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from reporting.labels import AGREEMENT, CHECKING, USER_AGREES, dollars, plural
+from reporting.labels import AGREEMENT, CHECKING, USER_AGREES, dollars
 from reporting.run import Run
 from reporting.snapshot import Snapshot
 from reporting.statistics import ModeStatistics
+from samples.fields import plural
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from reporting.run import Run
 from reporting.snapshot import Snapshot
 from reporting.theme import ROLE_COLORS
 from reporting.transcript import REPEATED, CallRow, StepCalls, transcript
+from samples.fields import plural
 from samples.sample import Exchange, Sample
 
 MAX_CHARS = 10_000
@@ -107,7 +108,9 @@ def _sample(run: Run, found: tuple[Sample, dict[str, Result]], why: str) -> dict
         "record": _plain(labels.record_text(sample.record), MAX_CHARS) if skipped else "",
         "system": _plain(sample.system, MAX_CHARS) if sample.system and shown else "",
         "exchanges": (_exchange(run, sample, number, results, calls, decided) for number in shown),
-        "left_out": f"{left_out:,} more exchanges of this conversation are not shown." if left_out else "",
+        "left_out": f"Not shown: {plural(left_out, 'more exchange')} of this conversation."
+        if left_out
+        else "",
     }
 
 
@@ -242,7 +245,7 @@ def _plain(text: str, limit: int) -> str:
 def _cut(html: str, text: str, limit: int, style: str = "text plain") -> str:
     """Return the HTML of a text's first `limit` characters, with a note about the rest."""
     more = len(text) - limit
-    note = f'<p class="faint small">… and {more:,} more characters</p>' if more > 0 else ""
+    note = f'<p class="faint small">… and {plural(more, "more character")}</p>' if more > 0 else ""
     return f'<div class="{style}" dir="auto">{html}</div>{note}'
 
 

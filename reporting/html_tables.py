@@ -9,6 +9,7 @@ from graph.settings import WHERE_NOT_WHAT
 from nodes.decision import STOPPED
 from reporting.labels import ENDINGS, dollars, failure_label, is_best_of, is_judged, seconds
 from reporting.theme import ROLE_COLORS
+from samples.fields import plural
 
 
 def failures(failures: Mapping[str, int], link: Callable[[str], str] | None = None) -> str:
@@ -73,8 +74,9 @@ def manifest(facts: Mapping[str, Any], *, for_others: bool = False) -> str:
     """
     data = facts["data"]
     path = Path(data["path"]).name if for_others else data["path"]
+    records = plural(data["records"], f"{data['format']} record")
     about = {
-        "data": f"{path}: {data['records']:,} {data['format']} records, {data['layout']}",
+        "data": f"{path}: {records}, {data['layout']}",
         "created": facts["created"],
         "modes": ", ".join(facts["modes"]),
         "models": ", ".join(f"{role}: {model}" for role, model in facts["models"].items()),

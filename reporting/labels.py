@@ -12,6 +12,7 @@ from ledger.decisions import KINDS, Decision, DecisionFilter, DecisionKind
 from ledger.ledger import SKIPPED, Result
 from nodes.decision import Round, favoured_position, judges_disagree, points_by_judge
 from prompts.method import MODES, STEPS
+from samples.fields import plural, raw_text
 
 ENDINGS = {
     "not_accepted": "the last draft was not accepted",
@@ -269,15 +270,12 @@ def dollars(numbers: Mapping[str, Any]) -> str:
 
 
 def record_text(record: Mapping[str, Any]) -> str:
-    """Format a record as JSON."""
+    """Format a record as JSON, and one that cannot be read as it is."""
+    if (raw := raw_text(record)) is not None:
+        return raw.encode(errors="surrogateescape").decode(errors="replace")
     return json.dumps(record, ensure_ascii=False, indent=2)
 
 
 def shorten(text: str, most: int = 160) -> str:
     """Return a text of at most so many characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
-def plural(number: int, noun: str) -> str:
-    """Format a count with its noun."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -15,7 +15,7 @@ from nodes.decision import favoured_position
 from reporting.manifest import Manifest
 from reporting.run import open_run
 from reporting.summary import summary
-from samples.fields import as_text
+from samples.fields import as_text, plural
 from samples.sample import Sample
 
 
@@ -86,7 +86,7 @@ class RecordedRun:
 
     def __repr__(self) -> str:
         data = self.manifest["data"]
-        return f"<run of {data['records']:,} records, modes {', '.join(self._run.modes)}>"
+        return f"<run of {plural(data['records'], 'record')}, modes {', '.join(self._run.modes)}>"
 
     @_rows(sample=str, mode=str, position=int, **_RESULT_FIELDS)
     def samples(self) -> Iterator[dict[str, Any]]:

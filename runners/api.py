@@ -22,6 +22,7 @@ from runners.engine import Engine, Tally
 from runners.folder import locked, prepare
 from runners.plan import Plan, make_plan
 from samples.bounds import MAX_RECORD_MB
+from samples.fields import plural
 from samples.printable import printable
 
 if TYPE_CHECKING:
@@ -199,7 +200,8 @@ async def execute(
             if interrupted and main:
                 main.cancel()
             if not interrupted and (calls := engine.in_flight):
-                notify(f"stopping: {calls} calls in flight will finish first; Ctrl-C again abandons them")
+                flying = f"{plural(calls, 'call')} in flight"
+                notify(f"stopping: {flying} will finish first; Ctrl-C again abandons them")
             interrupted = True
             engine.stop(RunStopped("interrupted; the same command resumes the run"))
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from reporting.labels import plural
 from runners.provenance import PREFIX
+from samples.fields import plural
 from samples.files import whole_file
 from samples.overlap import HAN, UNSPACED, WORDS, Benchmarks
 

@@ -12,10 +12,11 @@ from ledger.decisions import DecisionKind
 from models.providers.rehearsal import NOTICE
 from models.settings import ModelSettings
 from nodes.decision import STOPPED
-from reporting.labels import AGREEMENT, CHECKING, DECISIONS, ENDINGS, JUDGING, USER_AGREES, is_judged, plural
+from reporting.labels import AGREEMENT, CHECKING, DECISIONS, ENDINGS, JUDGING, USER_AGREES, is_judged
 from reporting.manifest import LaterLimit, RunError, is_rehearsed
 from runners.contamination import COLUMN
 from runners.provenance import COLUMNS, PREFIX, public_model, public_name
+from samples.fields import plural
 from samples.files import layout_to_write
 from samples.hub import PREFIX as HUB
 from samples.layouts import describe

@@ -16,7 +16,7 @@ from ledger.ledger import BATCH, SKIPPED, Ledger, Result
 from ledger.usage import CallsOfSample, by_sample
 from models.providers.rehearsal import NOTICE
 from prompts.method import MODES
-from reporting.labels import is_judged, plural
+from reporting.labels import is_judged
 from reporting.manifest import RunError, endpoints, is_rehearsed, recorded_settings
 from reporting.run import Run, open_run
 from reporting.summary import summary
@@ -29,19 +29,20 @@ from runners.preference_pairs import PAIRS, Pairs, pairs
 from runners.provenance import PREFIX, Provenance, has_columns, with_types
 from runners.terminal import say
 from runners.trainer_files import check_companions, write_companions
-from samples.fields import brief
+from runners.unreadable import Unreadable, is_readable
+from samples.fields import brief, plural, raw_text
 from samples.files import layout_to_write, write_records
 from samples.formats import (
     FORMATS,
-    parse_record,
     recorded_sample,
     same_as_other_side,
     turns_with_responses,
     with_responses,
 )
-from samples.layouts import SIDES
+from samples.layouts import side_of
 from samples.neighbors import ORIGINAL, Neighbors
 from samples.overlap import Benchmarks, strings
+from samples.preferences import REJECTED, SIDES, side_fields
 from samples.printable import printable
 from samples.sample import DataError, Format, Sample
 from samples.thoughts import HAS_THOUGHTS, Thoughts
@@ -193,6 +194,8 @@ def export(
         say(f"{target}: {contents.summary}", err=True)
         if work.screen:
             say(work.screen.write_list(target), err=True)
+        if work.unreadable and (line := work.unreadable.write_next_to(target)):
+            say(line, err=True)
         for line in write_companions(target, form, chosen, contents, summary(opened, [chosen])):
             say(line, err=True)
         if form == "openai" and work.written < OPENAI_LEAST:
@@ -265,9 +268,15 @@ class Selection:
             marks,
             self.only_readable,
         )
+        is_for_trainer = form in SFT_TRAINERS or form in DPO_TRAINERS
+        types = None if is_for_trainer else made["data"].get("types")
+        if layout_to_write(target) == "Parquet" and not is_for_trainer and not self.only_readable:
+            work.unreadable = Unreadable(typed=types is not None)
         with ExitStack() as undo:
             if work.screen:
                 undo.callback(work.screen.close)
+            if work.unreadable:
+                undo.callback(work.unreadable.close)
             stream = work.records()
             first = next(stream, None)
             if first is None:
@@ -276,8 +285,6 @@ class Selection:
                 target.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise RunError(f"{target} cannot be written: {error.strerror}") from None
-            is_for_trainer = form in SFT_TRAINERS or form in DPO_TRAINERS
-            types = None if is_for_trainer else made["data"].get("types")
             if work.provenance and layout_to_write(target) == "Parquet":
                 types = with_types(types)
             write_records(target, chain([first], stream), types)
@@ -299,8 +306,8 @@ def selection_from(opened: Run, by_users: Decisions, content: ContentOptions) ->
     known = Benchmarks(content.benchmarks) if content.benchmarks else None
     if known:
         say(
-            f"benchmarks: {known.entries:,} entries; {known.without_runs:,} cannot be found, too short or "
-            f"with common phrases only ({plural(known.common, 'run')} in many entries)",
+            f"benchmarks: {plural(known.entries, 'entry')}; {known.without_runs:,} cannot be found, too "
+            f"short or with common phrases only ({plural(known.common, 'run')} in many entries)",
             err=True,
         )
     return Selection(
@@ -334,6 +341,8 @@ class Export:
     marks: bool
     """Whether records for trainers say of each response if it is to be learned from."""
     only_readable: bool
+    unreadable: Unreadable | None = None
+    """Where records go that the file cannot hold."""
     example: dict[str, Any] | None = None
     """The first record with a new response; the first one before there is such a record."""
     decided: Counter[DecisionKind] = field(default_factory=Counter)
@@ -366,7 +375,7 @@ class Export:
             if result.status == "skipped" and self._for_trainer and not is_whole:
                 self._count["skipped and left out"] += 1
                 continue
-            if self.only_readable and result.status == "skipped" and not _is_readable(sample):
+            if result.status == "skipped" and self._cannot_hold(sample):
                 self._count["unreadable and left out"] += 1
                 continue
             match self.to:
@@ -385,6 +394,11 @@ class Export:
             if self.example is None or (changed and self._count["changed"] == 1):
                 self.example = records[0]
             yield from records
+
+    def _cannot_hold(self, sample: Sample) -> bool:
+        if self.unreadable:
+            return self.unreadable.takes(sample)
+        return self.only_readable and not is_readable(sample)
 
     def contents(self, of: int) -> Contents:
         """Return what is in the file, for its card; `of` is the number of records in the data."""
@@ -408,6 +422,8 @@ class Export:
         kept: dict[str, Any] | None = record
         if self.screen:
             kept = self.screen.screened(sample.id, record, self._texts(sample, result, record))
+        if kept is not None and raw_text(record) is not None:
+            return record  # which is no record that could have columns
         if kept is not None and self.provenance:
             kept = kept | self.provenance.columns(sample, result, calls)
         return kept
@@ -417,7 +433,7 @@ class Export:
         if self._for_trainer:
             yield from strings(record)
             return
-        yield from strings([record.get(name) for name in (*SIDES, "rejected_response")])
+        yield from strings([record.get(name) for name in (*SIDES, *side_fields(record).values(), *REJECTED)])
         try:
             yield from (turn.whole for turn in turns_with_responses(sample, responses(sample, result)))
         except DataError:  # a record that cannot be read stays as it is
@@ -446,6 +462,10 @@ class Export:
             yield f"dropped next to a new response: {_fields(found.dropped)}"
         if unknown := [name for name in found.stale if not found.renamed[name]]:
             yield f"no {printable(' or '.join(unknown))} next to a new response"
+        if found.other_side:
+            yield f"left out, since {self.to} has no place for the other side: {_fields(found.other_side)}"
+        if found.clashing:
+            yield f"{ORIGINAL}… where {self.to} has a field of that name: {_fields(found.clashing)}"
 
     def _record_of(
         self, sample: Sample, result: Result, to: Format | SftTrainer | None, calls: list[CallsOfSample]
@@ -469,6 +489,7 @@ class Export:
         if kept is None:
             return []
         self.neighbors.add(neighbors)
+        self._count["rejected"] += to is not None and side_of(sample.read_as) == "rejected"
         self.decided.update(done["decision"] for done in result.outcome if "decision" in done)
         return [kept]
 
@@ -525,9 +546,10 @@ class Export:
         others = "judged" if is_judged(self.mode) else "rewritten"
         exchanges = plural(self.decided.total(), "exchange")
         by_user = f"{exchanges} as a user decided, the others as they were {others}"
-        parts = [f"{count['written']:,} of {of:,} records, {count['changed']:,} with new responses"]
+        data = plural(of, "record")
+        parts = [f"{count['written']:,} of {data}, {count['changed']:,} with new responses"]
         if self.to in DPO_TRAINERS:
-            parts = [f"{plural(count['records'], 'pair')} from {count['written']:,} of {of:,} records"]
+            parts = [f"{plural(count['records'], 'pair')} from {count['written']:,} of {data}"]
             if self._pairs:
                 kinds = ", ".join(f"{self._pairs[kind]:,} {kind}" for kind in PAIR_KINDS if self._pairs[kind])
                 parts.append(f"--pairs {self.wanted}: {kinds}")
@@ -553,6 +575,8 @@ class Export:
             )
         if count["equal"]:
             parts.append(f"{count['equal']:,} as they were, since both sides would be equal")
+        if count["rejected"]:
+            parts.append(f"{plural(count['rejected'], 'response')} of the rejected side")
         parts += self._neighbors()
         if self.screen:
             parts.append(self.screen.describe())
@@ -600,14 +624,6 @@ def apart(sample: Sample, result: Result) -> Result:
             done = {**done, "original": today, **changed}
         outcome.append(done)
     return replace(result, outcome=outcome)
-
-
-def _is_readable(sample: Sample) -> bool:
-    try:
-        parse_record(sample.read, sample.read_as)
-    except DataError:
-        return False
-    return True
 
 
 def responses(sample: Sample, result: Result) -> list[str]:

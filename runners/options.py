@@ -25,7 +25,7 @@ from prompts.method import MODES
 from runners.terminal import hide
 from samples.bounds import MAX_RECORD_MB
 from samples.formats import READ_FORMATS
-from samples.layouts import SIDES
+from samples.preferences import SIDES
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -22,8 +22,9 @@ from reporting.labels import NO_PRICE, is_best_of
 from reporting.manifest import Manifest, Part, RunError, new_manifest, read_manifest, settings_to_resume
 from runners.folder import checked_before, format_before
 from samples.bounds import MAX_RECORD_MB
+from samples.fields import plural
 from samples.formats import READ_FORMATS
-from samples.layouts import SIDES
+from samples.preferences import SIDES
 from samples.reader import DataSet, open_data
 
 try:
@@ -95,10 +96,17 @@ class Plan:
         Raises:
             DataError: a record is broken.
             PackError: the prompt pack cannot be used.
+            UsageError: there are no records from `start` to `stop`.
         """
-        if self.data.is_detected and (format := format_before(folder)) in READ_FORMATS:
-            self.data.format = format  # what is detected may be more than it was then
+        self.data.resume(format_before(folder))
         checked = self.data.check(checked_before(folder, self.data))
+        if self.start >= checked.count:
+            raise UsageError(
+                f"start (--start) {self.start} is behind the last record: {self.data.path} has "
+                f"{plural(checked.count, 'record')}, counted from 0"
+            )
+        if self.stop is not None and self.stop <= self.start:
+            raise UsageError(f"stop (--stop) {self.stop} leaves no record from {self.start} (--start)")
         manifest = new_manifest(self.data, checked, self.settings, self.modes)
         if self.start or (self.stop is not None and self.stop < checked.count):
             stop = checked.count if self.stop is None else min(self.stop, checked.count)

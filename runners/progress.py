@@ -16,6 +16,7 @@ from reporting.labels import failure_label
 from runners.console import SafeConsole
 from runners.engine import Engine, Tally
 from runners.terminal import guard
+from samples.fields import plural
 from samples.printable import printable
 
 ON_TERMINAL, IN_LOG = 0.5, 30.0
@@ -80,14 +81,14 @@ def line(
     finished = tally.earlier + tally.finished
     parts = [f"{finished:,}/{tally.samples:,} samples"]
     if any(MODES[mode].is_judged for mode in tally.modes):
-        parts.append(f"{tally.accepted_rounds:,} rounds accepted")
+        parts.append(f"{plural(tally.accepted_rounds, 'round')} accepted")
     if any(not MODES[mode].is_judged for mode in tally.modes):
-        parts.append(f"{tally.rewritten:,} responses rewritten")
+        parts.append(f"{plural(tally.rewritten, 'response')} rewritten")
     if tally.skipped:
         parts.append(f"{tally.skipped:,} skipped")
     parts += [
         f"{tally.failed:,} failed",
-        f"{tally.calls:,} calls, {in_flight} in flight",
+        f"{plural(tally.calls, 'call')}, {in_flight} in flight",
         *(f"{held.calls} waiting ({_reason(held)})" for held in waiting),
         *(f"{out.name} down since {_clock(out.since)} ({failure_label(out.reason)})" for out in outages),
         f"{tally.input_tokens:,} + {tally.output_tokens:,} tokens",

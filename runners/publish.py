@@ -17,7 +17,7 @@ from ledger.ledger import SKIPPED
 from models.errors.exceptions import MissingExtra
 from nodes.guards.language import languages
 from prompts.method import MODES
-from reporting.labels import is_judged, plural
+from reporting.labels import is_judged
 from reporting.manifest import RunError
 from reporting.run import Run, open_run
 from reporting.summary import summary
@@ -36,6 +36,7 @@ from runners.hub_upload import CARD, Hub, Remote
 from runners.options import MODE, PATH
 from runners.provenance import fingerprint
 from runners.terminal import confirmed, say
+from samples.fields import plural
 from samples.files import write_text
 from samples.formats import FORMATS
 from samples.licenses import COMMON, LICENSES, OTHER

@@ -6,7 +6,6 @@ import click
 
 from models.errors.exceptions import MissingExtra
 from models.providers.rehearsal import NOTICE
-from reporting.labels import plural
 from reporting.manifest import RunError, is_rehearsed
 from reporting.run import open_run
 from reporting.sample_selection import select_samples
@@ -14,6 +13,7 @@ from reporting.snapshot import snapshot
 from runners.folder import refuse_to_overwrite
 from runners.options import MODE, PATH, output_option
 from runners.terminal import say
+from samples.fields import plural
 from samples.files import whole_file
 
 SAMPLES = 12

@@ -14,12 +14,12 @@ from ledger.ledger import SKIPPED, Result
 from prompts.method import STEPS
 from prompts.pack import request_text
 from reporting import labels
-from reporting.labels import plural
 from reporting.run import open_run
 from reporting.transcript import StepCalls, transcript
 from runners.console import Output
 from runners.options import MODE, PATH
 from samples.differences import differences
+from samples.fields import plural
 from samples.printable import printable
 from samples.sample import Exchange, Sample
 
@@ -175,7 +175,7 @@ def _summary(result: Result, of: int) -> str:
     parts = [
         f"{plural(result.accepted_rounds, noun)} {verb}",
         f"{result.exchanges} of {plural(of, 'exchange')} worked on",
-        f"about {result.original_tokens:,} tokens before, {result.final_tokens:,} after",
+        f"about {plural(result.original_tokens, 'token')} before, {result.final_tokens:,} after",
     ]
     if result.status == "failed":
         parts.insert(0, "failed")

@@ -22,13 +22,13 @@ from reporting.labels import (
     failure_label,
     is_best_of,
     is_judged,
-    plural,
 )
 from reporting.run import open_run
 from reporting.summary import summary
 from runners.console import Output
 from runners.options import PATH
 from runners.terminal import say_json
+from samples.fields import plural
 from samples.printable import printable
 from samples.thoughts import WHAT_BECOMES
 
@@ -68,7 +68,7 @@ def _print_comparison(a: Path, b: Path, compared: Mapping[str, Any]) -> None:
             table.add_row(*row)
         output.table(table)
         counts = ", ".join(f"{kinds[kind]:,} {name}" for kind, name in PAIR_FILTERS.items() if kind != "all")
-        output.text(f"\n{kinds['all']:,} samples in both: {counts}")
+        output.text(f"\n{plural(kinds['all'], 'sample')} in both: {counts}")
     if not compared["samples"]:
         output.text("\nThey have no mode in common: run `coevol stats` on each, or `coevol view` on both.")
 
@@ -97,9 +97,8 @@ def _manifest(report: Mapping[str, Any]) -> Table:
     data, models = made["data"], made["models"]
     names = list(dict.fromkeys(models.values()))
     table = _table("", "")
-    table.add_row(
-        "data", _text(f"{data['path']}: {data['records']:,} {data['format']} records ({data['layout']})")
-    )
+    records = plural(data["records"], f"{data['format']} record")
+    table.add_row("data", _text(f"{data['path']}: {records} ({data['layout']})"))
     table.add_row(
         "models",
         _text(names[0] if len(names) == 1 else ", ".join(f"{role} {name}" for role, name in models.items())),
@@ -110,7 +109,7 @@ def _manifest(report: Mapping[str, Any]) -> Table:
         "prompts",
         _text(
             f"{made['prompts']['pack']}, verdict {settings['verdict']}, "
-            f"at most {settings['max_rounds']} rounds{drafts}"
+            f"at most {plural(settings['max_rounds'], 'round')}{drafts}"
         ),
     )
     table.add_row("created", _text(f"{made['created']} with coevol {made['versions']['coevol']}"))

@@ -1,5 +1,6 @@
-"""Open files whether they are compressed or not."""
+"""Open files whether they are compressed or not, and whether they are in UTF-8 or UTF-16."""
 
+import codecs
 import io
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -7,6 +8,10 @@ from typing import Any, BinaryIO, cast
 from samples.bounds import unfolds_too_far
 
 _BUFFER_BYTES = 65_536
+
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_OTHERS = (codecs.BOM_UTF32_LE, b"\xff\xff")
+"""Bytes that begin as those do: UTF-32, and Arrow's."""
 
 _CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
 """Names of codecs by the first bytes of a file."""
@@ -20,14 +25,53 @@ def codec_of(path: Path) -> str | None:
 
 
 def open_binary(path: Path) -> BinaryIO:
-    """Open a file for reading as it was before it was compressed. Broken data raises OSError when read."""
+    """Open a file for reading as it was before it was compressed, and text in UTF-16 as UTF-8.
+
+    Broken data raises OSError when read.
+    """
     codec = codec_of(path)
     if codec is None:
-        return path.open("rb")
+        return _in_utf8(path.open("rb"))
     import pyarrow as pa  # slow to load (0.1 s), and most files are not compressed
 
     stream = pa.CompressedInputStream(pa.OSFile(str(path)), codec)
-    return cast(BinaryIO, io.BufferedReader(_Unfolding(stream, path.stat().st_size), _BUFFER_BYTES))
+    return _in_utf8(io.BufferedReader(_Unfolding(stream, path.stat().st_size), _BUFFER_BYTES))
+
+
+def _in_utf8(file: io.BufferedReader) -> BinaryIO:
+    """Return the file, or one that reads it as UTF-8 if it begins with the mark of UTF-16."""
+    if file.peek(4)[:4].startswith(_UTF16) and not file.peek(4)[:4].startswith(_OTHERS):
+        return cast(BinaryIO, io.BufferedReader(_Transcoded(file), _BUFFER_BYTES))
+    return cast(BinaryIO, file)
+
+
+class _Transcoded(io.RawIOBase):
+    """A file in UTF-16, with a mark of its order of bytes, as UTF-8."""
+
+    def __init__(self, file: io.BufferedReader) -> None:
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder("utf-16")()
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        while not self._rest:
+            found = self._file.read(len(buffer))
+            try:
+                self._rest = self._decoder.decode(found, final=not found).encode()
+            except UnicodeError as error:
+                raise OSError(f"expected UTF-16, as its first bytes say: {error}") from None
+            if not found:
+                break
+        given, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
+        buffer[: len(given)] = given
+        return len(given)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 class _Unfolding(io.RawIOBase):
@@ -42,7 +86,11 @@ class _Unfolding(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        found = self._stream.read(len(buffer))
+        try:
+            found = self._stream.read(len(buffer))
+        except OSError as error:
+            what = "it ends too early" if "runcated" in str(error) else f"it is damaged ({error})"
+            raise OSError(f"{what}; get or compress it again") from None
         buffer[: len(found)] = found
         self._unfolded += len(found)
         if why := unfolds_too_far(self._size, self._unfolded):

@@ -2,15 +2,19 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 from samples.bounds import too_large
 from samples.compressed import open_binary
-from samples.fields import unreadable
+from samples.fields import plural, unreadable
 from samples.json_files import MAX_RECORD_BYTES, to_json
 from samples.sample import DataError
+
+_SEPARATORS = (",", ";", "\t", "|")
+_QUOTED = re.compile(r'"[^"]*"')
 
 
 def read_rows(
@@ -18,15 +22,16 @@ def read_rows(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield each record with the number of the line on which it starts, from 1.
 
-    The first row has the names of the fields. Raises DataError naming the file, line and record; with
+    The first row has the names of the fields. If it has no `delimiter`, the fields are separated by what it
+    has instead: a semicolon, a tab or a bar. Raises DataError naming the file, line and record; with
     `keep_bad`, a row with another number of fields is yielded as `samples.fields.unreadable` instead.
     """
     csv.field_size_limit(max_bytes + 1)  # `_Lines` is stricter
     with open_binary(path) as binary, io.TextIOWrapper(binary, "utf-8-sig", newline="") as file:
         lines = _Lines(file, max_bytes)
-        rows = csv.reader(lines, delimiter=delimiter, strict=True)
         record_number, line = 0, 1
         try:
+            rows = csv.reader(lines, delimiter=_separator(lines.first(), delimiter), strict=True)
             names = next(rows, [])
             if len(set(names)) < len(names):
                 raise DataError(f"{path}, line 1: expected unique column names, found {names}")
@@ -42,7 +47,7 @@ def read_rows(
                 if len(row) == len(names):
                     yield line, dict(zip(names, row, strict=True))
                     continue
-                why = f"expected {len(names)} fields, as in the first line, found {len(row)}"
+                why = f"expected {plural(len(names), 'field')}, as in the first line, found {len(row)}"
                 if not keep_bad:
                     raise DataError(f"{path}, line {line} (record {record_number}): {why}")
                 yield line, unreadable(to_json(row), why)
@@ -50,8 +55,17 @@ def read_rows(
             where = f"{path}, line {line} (record {record_number + 1})"
             raise DataError(f"{where}: {too_large(max_bytes)}") from None
         except (csv.Error, UnicodeDecodeError) as error:
-            what = f"expected UTF-8: {error}" if isinstance(error, UnicodeDecodeError) else f"{error}"
+            is_text = not isinstance(error, UnicodeDecodeError)
+            what = f"{error}" if is_text else f"expected UTF-8, save the file as that: {error}"
             raise DataError(f"{path}, line {line} (record {record_number + 1}): {what}") from error
+
+
+def _separator(line: str, expected: str) -> str:
+    """Return what separates the fields of the first line: `expected`, unless another one does alone."""
+    names = _QUOTED.sub("", line)
+    if expected in names:
+        return expected
+    return max(_SEPARATORS, key=lambda each: (names.count(each), each == expected))
 
 
 class _TooLarge(Exception):
@@ -65,9 +79,16 @@ class _Lines:
         self._file = file
         self._max_bytes = max_bytes
         self.read = 0
+        self._first = ""
+
+    def first(self) -> str:
+        """Return the first line, which is read again."""
+        self._first = self._file.readline(self._max_bytes + 1)
+        return self._first
 
     def __iter__(self) -> Iterator[str]:
-        while line := self._file.readline(self._max_bytes + 1):
+        while line := self._first or self._file.readline(self._max_bytes + 1):
+            self._first = ""
             self.read += len(line)
             if self.read > self._max_bytes:
                 raise _TooLarge

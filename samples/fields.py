@@ -57,6 +57,14 @@ def is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
+def plural(number: int, noun: str) -> str:
+    """Format a count with its noun."""
+    if number == 1:
+        return f"1 {noun}"
+    ies = noun.endswith("y") and noun[-2:-1] not in "aeo"
+    return f"{number:,} {noun[:-1]}ies" if ies else f"{number:,} {noun}s"
+
+
 def json_type(value: object) -> str:
     """Describe the JSON type of a value for an error message."""
     if is_missing(value):

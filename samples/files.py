@@ -14,7 +14,9 @@ from uuid import uuid4
 
 from samples.array_files import array_records
 from samples.compressed import codec_of, open_binary
+from samples.fields import plural
 from samples.json_files import (
+    LONGEST_WRAPPER,
     MAX_RECORD_BYTES,
     WRAPPER,
     read_array,
@@ -47,6 +49,13 @@ _LAYOUTS: dict[str, Layout] = {".json": "JSON array", ".jsonl": "JSON lines", ".
 _BY_ENDING: dict[str, Layout] = {".csv": "CSV", ".tsv": "TSV", ".CSV": "CSV", ".TSV": "TSV"}
 _ARROW = (b"\xff\xff\xff\xff", b"ARROW1")
 _UTF8_BOM = b"\xef\xbb\xbf"
+_NOT_READ = {
+    b"PK\x03\x04": "a ZIP archive or a spreadsheet: unpack it, or save it as CSV",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet: save it as CSV",
+    b"\xfd7zXZ": "compressed with xz: decompress it first",
+    b"SQLite format": "an SQLite database: write its table as JSON lines or CSV",
+}
+"""What other files that may hold data are, by their first bytes."""
 _SNIFFED_BYTES = 64 * 1024
 
 
@@ -74,8 +83,10 @@ def find_layout(path: Path) -> Layout:
     expected = "expected a JSON array of records, JSON lines, or Parquet"
     if beginning.startswith(b"version https://git-lfs"):
         raise DataError(f"{path} only says where Git LFS has the data; get it with git lfs pull")
-    if beginning.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError(f"{path}, line 1: expected UTF-8, found UTF-16 (byte offset 0)")
+    if beginning.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in beginning[:4]:
+        raise DataError(f"{path}: expected UTF-8, found UTF-16 without its mark, or UTF-32: save it as UTF-8")
+    if other := next((what for first, what in _NOT_READ.items() if beginning.startswith(first)), None):
+        raise DataError(f"{path} is {other}; {expected}")
     text = beginning.removeprefix(_UTF8_BOM).lstrip()
     by_ending = next((_BY_ENDING[suffix] for suffix in path.suffixes[-2:] if suffix in _BY_ENDING), None)
     if by_ending and text:
@@ -84,14 +95,21 @@ def find_layout(path: Path) -> Layout:
         case b"[":
             return "JSON array"
         case b"{":
-            first_line = text[: text.find(b"\n")].strip()
-            is_one = first_line == b"{" or WRAPPER.match(text[:1000].decode(errors="replace"))
-            return "JSON array" if is_one else "JSON lines"
+            return "JSON array" if _is_one_object(text) else "JSON lines"
         case b"":
             raise DataError(f"{path} is empty; {expected}")
         case _:
             line = beginning.count(b"\n", 0, len(beginning) - len(text)) + 1
             raise DataError(f"{path}, line {line}: {expected}, found {ascii(text[:20])[1:]}")
+
+
+def _is_one_object(text: bytes) -> bool:
+    """Return whether a file that begins so is one object, and not one a line."""
+    first_line, _, rest = text.partition(b"\n")
+    if first_line.strip() == b"{":
+        return True
+    is_wrapper = WRAPPER.match(text[:LONGEST_WRAPPER].decode(errors="replace"))
+    return bool(is_wrapper) and not (first_line.rstrip().endswith(b"}") and rest.lstrip().startswith(b"{"))
 
 
 def records(
@@ -138,10 +156,13 @@ def read_records(
 
 def _explained(path: Path, found: Iterator[Read]) -> Iterator[Read]:
     """Yield what is found; an error of the file system or of decompression is a DataError."""
+    count = 0
     try:
-        yield from found
+        for count, each in enumerate(found, 1):  # noqa: B007 - how far it was read
+            yield each
     except OSError as error:
-        raise DataError(f"{path} cannot be read to its end: {error.strerror or error}") from error
+        read = plural(count, "record")
+        raise DataError(f"{path} cannot be read beyond {read}: {error.strerror or error}") from error
 
 
 def locate(path: Path, layout: Layout, position: int, max_bytes: int = MAX_RECORD_BYTES) -> str:

@@ -7,14 +7,16 @@ Fields that a format does not define are kept unchanged. No function here modifi
     (Exchange(instruction='Say hello.', input='', response='Hello!', fixed=False, thoughts=''),)
 """
 
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, get_args
 
 from samples import alpaca, layouts
 from samples.fields import Parsed, is_missing, join_distinct, media_reason, why_unreadable
-from samples.neighbors import Neighbors
+from samples.neighbors import ORIGINAL, Neighbors
 from samples.references import with_references
 from samples.reply import without_marks
 from samples.sample import DataError, Format, Sample
@@ -92,7 +94,11 @@ def make_sample(
     if reference and not found.skip:
         found = with_references(found, record, reference)
     as_read = found.skip is not None or not found.thinking or thoughts == "text"
-    if as_read and (format in ("sharegpt", "messages") or (format == "alpaca" and len(found.exchanges) < 2)):
+    if (
+        as_read
+        and len(found.exchanges) < (2 if format == "alpaca" else math.inf)
+        and _is_plain(record, format)
+    ):
         return Sample(position, sample_id, format, record, found.system, found.exchanges, found.skip)  # type: ignore[arg-type]
     graphs: Format = "messages"
     taken: dict[str, Any]
@@ -107,6 +113,13 @@ def make_sample(
     return Sample(
         position, sample_id, graphs, taken, found.system, found.exchanges, found.skip, record, format
     )
+
+
+def _is_plain(record: Mapping[str, Any], format: str) -> bool:
+    """Return whether the graphs can take a record as it is: nothing in it is another format's."""
+    if format == "alpaca":
+        return record.keys().isdisjoint(("conversations", "messages"))
+    return format in ("sharegpt", "messages") and layouts.candidates(record) == [format]
 
 
 def unreadable_sample(
@@ -136,8 +149,9 @@ def with_responses(
 
     In the sample's own format (`to` is None or the same) everything else is exactly as it was read, but for
     fields that spoke of a response that is new: what becomes of these, and of its thoughts, say `neighbors`.
-    In another format the converted conversation replaces the fields that held it; other fields are kept
-    unless their name clashes with one of the converted ones. A conversation of several exchanges becomes an
+    In another format the converted conversation replaces the fields that held it. Other fields are kept, as
+    `original_…` where the new format has a field of that name; those of the other side of a preference record
+    are left out, since it is none any more. A conversation of several exchanges becomes an
     Alpaca record in LLaMA-Factory's style: the last one as instruction and output, earlier ones as `history`.
     An unanswered last request and the extra fields of turns are dropped: Alpaca cannot hold them.
 
@@ -147,7 +161,8 @@ def with_responses(
     """
     if len(responses) != len(sample.exchanges):
         raise ValueError(f"sample {sample.id}: {len(responses)} responses, {len(sample.exchanges)} exchanges")
-    record = _renewed(sample, responses, neighbors or Neighbors())
+    neighbors = neighbors or Neighbors()
+    record = _renewed(sample, responses, neighbors)
     if to is None or to == sample.read_as:
         return record
     try:
@@ -157,7 +172,11 @@ def with_responses(
         fields = alpaca.write_turns(turns) if to == "alpaca" else _write_turns(turns, to)
     except DataError as error:
         raise DataError(f"sample {sample.id} cannot be written as {to}: {error}") from error
-    return _replace(record, layouts.parts_of(sample.read_as, record), fields)
+    known = layouts.parts_of(sample.read_as, record)
+    for name in layouts.fields_of_other_side(sample.read_as, record):
+        del record[name]
+        neighbors.other_side[name] += 1
+    return _replace(record, known, fields, layouts.names_taken(to, record), neighbors.clashing)
 
 
 def turns_with_responses(
@@ -210,7 +229,7 @@ def _other_side_without_thoughts(sample: Sample, record: dict[str, Any]) -> dict
     exchange, place = found.exchanges[-1], found.responses[-1]
     parts = (exchange.instruction, exchange.input, found.system)
     record = put(record, place, partial(rewritten, response=exchange.response, parts=parts, thoughts="drop"))
-    return put(record, place[:-1], without_thoughts) if len(place) > 1 else record
+    return put(record, place[:-1], without_thoughts) if isinstance(place[-1], str) and place[:-1] else record
 
 
 def _renewed_turn(neighbors: Neighbors, old: str, turn: dict[str, Any]) -> dict[str, Any]:
@@ -244,7 +263,8 @@ def _write_turns(turns: Sequence[Turn], to: Format) -> dict[str, Any]:
     for turn in turns:
         fields = {role: names.get(turn.role or "", turn.role), content: turn.whole}
         # A field of the turn that has the name of one of these must not replace it.
-        written.append(fields | {name: value for name, value in turn.extra.items() if name not in fields})
+        extra = {_free(name, turn.extra) if name in fields else name: v for name, v in turn.extra.items()}
+        written.append(fields | extra)
     return {layouts.LISTS[to]: written}
 
 
@@ -259,12 +279,32 @@ def _messages(found: Parsed) -> list[dict[str, Any]]:
     return written
 
 
-def _replace(record: dict[str, Any], known: Sequence[str], fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the record with `fields` at the position of its first known field, without the other ones."""
+def _replace(
+    record: dict[str, Any],
+    known: Sequence[str],
+    fields: dict[str, Any],
+    taken: Collection[str],
+    clashing: Counter[str],
+) -> dict[str, Any]:
+    """Return the record with `fields` at the position of its first known field, without the other ones.
+
+    Others with a name that is `taken` in the new format are renamed, and counted.
+    """
     replaced: dict[str, Any] = {}
     for name, value in record.items():
         if name in known:
             replaced |= {field: fields[field] for field in fields if field not in replaced}
-        elif name not in fields:
+        elif name in taken:
+            replaced[_free(name, record)] = value
+            clashing[name] += 1
+        else:
             replaced[name] = value
     return replaced
+
+
+def _free(name: str, record: Mapping[str, Any]) -> str:
+    """Return a name for a field whose own is taken."""
+    free = f"{ORIGINAL}{name}"
+    while free in record:
+        free += "_"
+    return free

@@ -32,13 +32,18 @@ _CHUNK_BYTES = 1024 * 1024
 _BLANK = " \t\r\n"
 _FIRST_OF_VALUE = tuple('"[-0123456789tfnNI')
 _NOT_BLANK = re.compile(r"[^ \t\r\n]")
+_NAME = r"(?:data|rows|records|examples|instances|items|entries|samples|dataset|train)"
+_ARRAY_OF_RECORDS = r'\s*:\s*\[(?=\s*\{\s*"(?!role"|from"))'
 WRAPPER = re.compile(
-    r'\{\s*"(?:data|rows|records|examples|instances|items|train)"\s*:\s*\[(?=\s*\{\s*"(?!role"|from"))'
+    r'\{\s*(?:"[^"\\]{1,60}"\s*:\s*(?:"[^"\\]*"|[-+.\deE]+|true|false|null)\s*,\s*){0,8}'
+    + f'"{_NAME}"{_ARRAY_OF_RECORDS}'
 )
-"""The beginning of an object whose first field is an array of records."""
+"""The beginning of an object that has an array of records, and before it at most texts and numbers."""
 
-_LONGEST_WRAPPER = 1000
-"""Characters among which it is looked for."""
+_ANOTHER = re.compile(r',\s*"([^"\\]{1,60})"' + _ARRAY_OF_RECORDS)
+
+LONGEST_WRAPPER = 1000
+"""Characters among which they are looked for."""
 
 _COMMA = re.compile(r"[ \t\r\n]*,[ \t\r\n]*")
 _BRACKET_OR_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"|["\[\]{}]', re.DOTALL)
@@ -120,17 +125,17 @@ def read_array(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield each record of a JSON array with the number of the line on which it starts, from 1.
 
-    The array may be the first field of an object (`WRAPPER`), whose other fields are not read; and a single
-    object is an array of one. The file is read `chunk_bytes` at a time. Raises DataError naming the file,
-    line and record; with `keep_bad`, an element that is no object, or nested too deeply, is yielded as
-    `unreadable` instead, unless it is too large.
+    The array may be a field of an object (`WRAPPER`), whose other fields are not read, unless the next one is
+    another array of records; and a single object is an array of one. The file is read `chunk_bytes` at a
+    time. Raises DataError naming the file, line and record; with `keep_bad`, an element that is no object, or
+    nested too deeply, is yielded as `unreadable` instead, unless it is too large.
     """
     with open_binary(path) as file:
         text = _Window(path, file, chunk_bytes, max_bytes)
         text.skip_blank()
         is_array, is_wrapped = text.peek() == "[", False
         if not is_array and text.peek() == "{":
-            while len(text.buffer) - text.position < _LONGEST_WRAPPER and text.read_more():
+            while len(text.buffer) - text.position < LONGEST_WRAPPER and text.read_more():
                 pass
             if wrapper := WRAPPER.match(text.buffer, text.position):
                 is_array = is_wrapped = True
@@ -193,6 +198,13 @@ def read_array(
                 text.position += 1
                 if is_wrapped:
                     text.skip_blank()
+                    while len(text.buffer) - text.position < LONGEST_WRAPPER and text.read_more():
+                        pass
+                    if other := _ANOTHER.match(text.buffer, text.position):
+                        text.fail(
+                            f'the object has more records in "{other[1]}": write those to work on to a file '
+                            "of their own"
+                        )
                     if text.peek() not in (",", "}"):
                         text.fail(f"expected the end of the object, found {text.describe_next()}")
                     return

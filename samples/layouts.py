@@ -8,16 +8,24 @@ formats and types"; LLaMA-Factory, `data/README.md`; ms-swift, "Custom dataset";
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, get_args
+from typing import Any
 
 from samples.fields import field_names, is_missing, join_distinct, optional_input, optional_text
+from samples.preferences import (
+    REJECTED,
+    SIDES,
+    Side,
+    is_of_side,
+    is_ranked,
+    label_of,
+    other_of,
+    rejected_field,
+    side_fields,
+    transcript,
+)
 from samples.sample import DataError
 from samples.thoughts import thoughts_beside
 from samples.turns import Turn, names_of, role_of, turn_of, turns_in, unpack
-
-Side = Literal["chosen", "rejected"]
-"""The response of a preference record that is worked on."""
-SIDES: tuple[Side, ...] = get_args(Side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +81,7 @@ _MEANT_BY = {
     "dolly": ("context", ("instruction-response",)),
     "alpaca-system-prompt": ("system_prompt", ("alpaca",)),
 }
-_REJECTED = "rejected_response"
-"""ms-swift's field for a worse response than that of the conversation."""
-
 _LABELS = ("label", "kto_tag")
-_TRUTH = {"true": True, "false": False}
 _PREFERENCE, _KTO, _COLUMNS = "preference", "kto", "columns"
 
 
@@ -100,18 +104,19 @@ def preference_layout(record: Mapping[str, Any], side: Side, layout: str | None)
 
     `layout` is that of the record without a preference, for records with a label of their own (KTO).
     """
-    if is_preference(record):
+    if side_fields(record) or (layout and (rejected_field(record) or has_ranking(record, layout))):
         return f"{_PREFERENCE} {side}"
-    if layout and not is_missing(record.get(_REJECTED)):
-        return layout if side == "chosen" else f"{_PREFERENCE} {side}"
-    if layout and _label(record) is not None:
+    if layout and label_of(record) is not None:
         return f"{_KTO} {side} {layout}"
     return None
 
 
-def is_preference(record: Mapping[str, Any]) -> bool:
-    """Return whether a record has a better and a worse response."""
-    return not is_missing(record.get("chosen")) and not is_missing(record.get("rejected"))
+def has_ranking(record: Mapping[str, Any], layout: str) -> bool:
+    """Return whether the response of a record is a list of two, the better one first."""
+    columns = COLUMNS.get(layout)
+    return columns is not None and (
+        isinstance(record.get(columns.request), str) and is_ranked(record.get(columns.response))
+    )
 
 
 def describe(layout: str) -> str:
@@ -138,7 +143,7 @@ def candidates(record: Mapping[str, Any]) -> list[str]:
     others = {
         LISTS[name]
         for name in ("conversation", "ultrachat")
-        if not _is_list(record.get(LISTS[name]), of_texts=name == "ultrachat")
+        if not _is_list(record.get(LISTS[name]), (str,) if name == "ultrachat" else (str, dict))
     }
     names = {name for name in record if name not in others}
     found = _fitting(names)
@@ -147,10 +152,19 @@ def candidates(record: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _is_list(value: Any, *, of_texts: bool) -> bool:
+def unnamed_turns(record: Mapping[str, Any]) -> str:
+    """Return the field that holds turns under a name of no layout; empty if none does."""
+    for name, value in record.items():
+        items = (unpack(value) or ([], None))[0]
+        if items and isinstance(items[0], dict) and names_of(items[0])[0] in items[0]:
+            return name
+    return ""
+
+
+def _is_list(value: Any, of: tuple[type, ...]) -> bool:
     unpacked = unpack(value)
     items = unpacked[0][:1] if unpacked else []
-    return bool(items) and isinstance(items[0], str if of_texts else dict)
+    return bool(items) and isinstance(items[0], of)
 
 
 def _fitting(names: set[str]) -> list[str]:
@@ -201,16 +215,10 @@ def own_reason(record: Mapping[str, Any], layout: str) -> str | None:
     if kind != _KTO:
         return None
     side = rest.partition(" ")[0]
-    label = _label(record)
+    label = label_of(record)
     if label is None:
         return "no label that is true or false"
     return None if label == (side == "chosen") else f"labeled as not {side}"
-
-
-def _label(record: Mapping[str, Any]) -> bool | None:
-    """Return whether a record is labeled as good; None if it has no such label."""
-    found = (_TRUTH.get(str(record[name]).lower()) for name in _LABELS if name in record)
-    return next((label for label in found if label is not None), None)
 
 
 def read_turns(record: Mapping[str, Any], layout: str) -> list[Turn]:
@@ -238,7 +246,7 @@ def own_fields(layout: str, record: Mapping[str, Any]) -> tuple[str, ...]:
     """Return all fields of a record that its layout defines."""
     names = (*parts_of(layout, record), id_field(layout), "id")
     if layout.startswith(_PREFERENCE):
-        return (*names, *SIDES, _REJECTED)
+        return (*names, *SIDES, *side_fields(record).values(), *REJECTED)
     return (*names, *_LABELS) if layout.startswith(_KTO) else names
 
 
@@ -250,11 +258,35 @@ def side_of(layout: str) -> str:
 
 def other_side(layout: str, record: Mapping[str, Any]) -> str | None:
     """Return the layout of the other side of a preference record; None if the record is none."""
-    if side := side_of(layout):
-        return (
-            f"{_PREFERENCE} {'rejected' if side == 'chosen' else 'chosen'}" if is_preference(record) else None
-        )
-    return f"{_PREFERENCE} rejected" if not is_missing(record.get(_REJECTED)) else None
+    side = side_of(layout)
+    if side and (side_fields(record) or rejected_field(record) or has_ranking(record, _base(record))):
+        return f"{_PREFERENCE} {other_of(side)}"
+    return f"{_PREFERENCE} rejected" if not side and rejected_field(record) else None
+
+
+def fields_of_other_side(layout: str, record: Mapping[str, Any]) -> list[str]:
+    """Return the fields of a preference record that only its other side has."""
+    if (other := other_side(layout, record)) is None:
+        return []
+    side = side_of(other)
+    mine, columns = parts_of(layout, record), columns_of(other, record)
+    theirs = columns.response if columns else ""
+    return [name for name in record if name not in mine and (name == theirs or is_of_side(name, side))]
+
+
+def names_taken(to: str, record: Mapping[str, Any]) -> set[str]:
+    """Return the names that other fields must not have in a record of the format `to`.
+
+    They are its own, and those by which it could be taken for another one.
+    """
+    lists = {field for field in LISTS.values() if _may_be_turns(record, field)}
+    if to == "alpaca":
+        return {*COLUMNS["alpaca"].parts(), "system_prompt", *lists}
+    return {LISTS[to], "system", "instruction", *lists}
+
+
+def _may_be_turns(record: Mapping[str, Any], field: str) -> bool:
+    return field in ("conversations", "messages") or _is_list(record.get(field), (str, dict))
 
 
 def _turns(record: Mapping[str, Any], layout: str) -> list[Turn]:
@@ -266,7 +298,10 @@ def _turns(record: Mapping[str, Any], layout: str) -> list[Turn]:
         raise DataError(f"unknown format {base!r}")
     turns = _of_columns(record, base, columns)
     if base.startswith(_PREFERENCE) and not any(turn.role == "user" for turn in turns):
-        raise DataError(f"expected a preference record with a request, found {field_names(record)}")
+        raise DataError(
+            "expected a preference record with a request (in a field such as prompt, as turns, or as Human: "
+            f"and Assistant: in both texts), found {field_names(record)}"
+        )
     return turns
 
 
@@ -285,22 +320,26 @@ def _of_columns(record: Mapping[str, Any], layout: str, columns: Columns) -> lis
         what = "an Alpaca record" if layout == "alpaca" else "a record"
         expected = " and ".join(f'"{name}"' for name in needed)
         raise DataError(f"expected {what} with {expected}, found {field_names(record)}")
+    side = side_of(layout)
     system, earlier = _system(record, columns.system), _history(record, columns.history)
-    asked, answered = _request(record, columns), _response(record, columns.response)
+    asked, answered = _request(record, columns, side), _response(record, columns, side)
     spoken = [turn for turn in answered if turn.role != "system"]
-    while layout.startswith(_PREFERENCE) and asked and asked[-1].role == "assistant":
-        asked.pop()  # the request is all but the response
+    if side:
+        # What came before is that of both sides.
+        earlier = [replace(turn, fixed=True) for turn in earlier]
+        while asked and asked[-1].role == "assistant":
+            asked.pop()  # the request is all but the response
     if spoken and spoken[0].role == "user":
         # The response repeats its request, as in TRL's preference data without a prompt of its own.
         return system + answered
     return system + earlier + asked + answered
 
 
-def _request(record: Mapping[str, Any], columns: Columns) -> list[Turn]:
+def _request(record: Mapping[str, Any], columns: Columns, side: str) -> list[Turn]:
     if not columns.request:
         return []
     second = optional_input(record, columns.input) if columns.input else ""
-    if (turns := _list_or_turn(record[columns.request], columns.request)) is not None:
+    if (turns := _list_or_turn(record[columns.request], columns.request, side)) is not None:
         if second:
             turns.append(Turn("user", "user", second, None, (columns.input,)))
         return [replace(turn, fixed=True) for turn in turns]
@@ -310,13 +349,21 @@ def _request(record: Mapping[str, Any], columns: Columns) -> list[Turn]:
     return [Turn("user", "user", text, None, (columns.request,), input=second)]
 
 
-def _response(record: Mapping[str, Any], field: str) -> list[Turn]:
+def _response(record: Mapping[str, Any], columns: Columns, side: str) -> list[Turn]:
     """Return the turns of a response; all responses in it but the last one stay as they are."""
-    if (turns := _list_or_turn(record[field], field)) is not None:
+    field = columns.response
+    value = record[field]
+    turns = _list_or_turn(value, field, side)
+    if turns is None and side and not columns.request and (unpacked := transcript(value)):
+        turns = [turn_of(each, (field, n), n) for n, each in enumerate(unpacked[0])]
+    if turns is not None:
         last = max((n for n, turn in enumerate(turns) if turn.role == "user"), default=0)
         return [replace(turn, fixed=True) if n < last else turn for n, turn in enumerate(turns)]
-    if is_missing(record[field]):
+    if is_missing(value):
         return []
+    if side and is_ranked(value):
+        place = (field, SIDES.index(side))
+        return [Turn("assistant", "assistant", value[place[1]], None, place)]
     return [Turn("assistant", "assistant", optional_text(record, field), None, (field,))]
 
 
@@ -344,14 +391,19 @@ def _history(record: Mapping[str, Any], field: str) -> list[Turn]:
     return turns
 
 
-def _list_or_turn(value: Any, field: str) -> list[Turn] | None:
-    """Return the turns of a value that is a list of turns, or one turn; None if it is anything else."""
+def _list_or_turn(value: Any, field: str, side: str = "") -> list[Turn] | None:
+    """Return the turns of a value that is a list of turns, or one turn; None if it is anything else.
+
+    On one side of a preference record a conversation is of any layout.
+    """
     if isinstance(value, dict) and isinstance(value.get(names_of(value)[0]), str):
         return [turn_of(value, (field,))]
     unpacked = unpack(value)
     if unpacked is None or not unpacked[0]:
         return None
     names = [item.get(names_of(item)[0]) if isinstance(item, dict) else None for item in unpacked[0]]
+    if side and field in LISTS.values() and None in names:
+        return turns_in(value, field)
     # A text may be JSON; it stands for turns only if all of them have known roles.
     if not all(isinstance(name, str) and (role_of(name) or not isinstance(value, str)) for name in names):
         return None
@@ -361,8 +413,31 @@ def _list_or_turn(value: Any, field: str) -> list[Turn] | None:
 def _preference_columns(record: Mapping[str, Any], side: str) -> Columns:
     """Return the fields of a preference record: where its request is differs."""
     present = [name for name in record if not is_missing(record[name])]
-    requests = ("prompt", "conversations", "messages", "instruction", "question", "query", "input")
+    requests = (
+        "prompt",
+        "conversations",
+        "messages",
+        "instruction",
+        "question",
+        "query",
+        "input",
+        "conversation",
+    )
     request = next((name for name in requests if name in present), "")
     system = "system_prompt" if "system_prompt" in present else "system"
-    response = side if side in record else _REJECTED
+    response = side_fields(record).get(side) or (side if side in record else "")
+    if not response:
+        base = _base(record)
+        if side == "rejected" and not has_ranking(record, base):
+            response = next((name for name in REJECTED if name in present), REJECTED[0])
+        elif base in COLUMNS:
+            return COLUMNS[base]
+        else:
+            request, response = "", LISTS.get(base, side)
     return Columns(request, response, "input" if request == "instruction" else "", system, "history")
+
+
+def _base(record: Mapping[str, Any]) -> str:
+    """Return the layout of a record's own response; empty if it has none, or may have several."""
+    found = candidates(record)
+    return found[0] if len(found) == 1 else ""

@@ -84,6 +84,10 @@ class Neighbors:
     """Fields that do not, whatever their names say."""
     renamed: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
+    clashing: Counter[str] = field(default_factory=Counter)
+    """Fields that are renamed because the format to write has one of that name."""
+    other_side: Counter[str] = field(default_factory=Counter)
+    """Fields of the other side of preference records that are left out."""
     thinking: int = 0
     """New responses whose old ones had thoughts."""
 
@@ -95,6 +99,8 @@ class Neighbors:
         """Count what another one counted."""
         self.renamed += other.renamed
         self.dropped += other.dropped
+        self.clashing += other.clashing
+        self.other_side += other.other_side
         self.thinking += other.thinking
 
     def of_turn(self, turn: dict[str, Any], known: Collection[str], old: str) -> dict[str, Any]:

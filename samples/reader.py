@@ -11,18 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from samples.bounds import MAX_RECORD_MB, MB, TOO_DEEP
-from samples.fields import field_names, is_missing, json_type, why_unreadable
+from samples.detection import NO_FORMAT, find_format, question_about, records_inside
+from samples.fields import field_names, is_missing, json_type, plural, why_unreadable
 from samples.formats import READ_FORMATS, check_record, make_sample, parse_record, unreadable_sample
 from samples.layouts import (
-    LISTS,
-    Side,
-    candidates,
     columns_layout,
-    columns_of,
     describe,
     id_field,
-    is_preference,
-    preference_layout,
+)
+from samples.preferences import (
+    Side,
 )
 from samples.references import fields_of_turn, has_reference, refuse_part, with_references
 from samples.sample import DataError, Sample
@@ -33,6 +31,9 @@ SKIP_BAD = "--skip-bad passes over such records"
 
 _LOOKED_AT = 1000
 """Records among which the first one with a known format is looked for if bad ones are passed over."""
+
+_ASKED_ABOUT = 100
+"""Records behind the first one of which a user may have to choose something."""
 
 _REASONS, _EXAMPLES = 5, 3
 """How many reasons, and records of each, are shown of records that cannot be read."""
@@ -118,6 +119,10 @@ class DataSet:
     """Whether records that cannot be read are samples to skip; they are errors otherwise."""
     is_detected: bool = False
     """Whether the format was detected and not given."""
+    question: str = ""
+    """What a user has to choose before records of this format are worked on."""
+    format_before: str | None = None
+    """The format that earlier versions read such records with."""
     thoughts: Thoughts = "keep"
     """How responses are read that have thoughts, see `samples.thoughts`."""
     reference: str | None = None
@@ -148,12 +153,20 @@ class DataSet:
 
         return recorded_schema((shard.path, shard.layout == "Arrow") for shard in self.source.shards)
 
+    def resume(self, format: str | None) -> None:
+        """Take the format that a run in progress has for these records; None if there is no such run."""
+        if format and (format == self.format_before or (self.is_detected and format in READ_FORMATS)):
+            self.format, self.question = format, ""  # what is detected may be more than it was then
+
     def check(self, known: Checked | None = None) -> Checked:
         """Read the data once: check every record, compare ids, and hash the file.
 
         If the hash equals that of a `known` valid file, the records are not checked again. Takes 8 bytes of
         memory per record. Raises DataError for the first error found; it says how many more there are.
+        Raises it, too, if the user has a question to answer first.
         """
+        if self.question:
+            raise DataError(self.question)
         # Hashing releases the GIL, so it runs in parallel with the checks.
         with ThreadPoolExecutor(max_workers=1) as executor:
             sha256 = executor.submit(self.source.sha256)
@@ -176,15 +189,17 @@ class DataSet:
             return []
         lines = []
         if found.thinking:
-            responses = "1 response" if found.thinking == 1 else f"{found.thinking:,} responses"
+            responses = plural(found.thinking, "response")
             lines.append(f"{responses} with thoughts: {WHAT_BECOMES[self.thoughts]}")
         if number := found.unreadable.total():
-            lines.append(f"{number:,} of {found.count:,} records cannot be read and stay as they are:")
+            lines.append(
+                f"{number:,} of {plural(found.count, 'record')} cannot be read and stay as they are:"
+            )
             for reason, count in found.unreadable.most_common(_REASONS):
                 examples = ", ".join(f"{position + 1:,}" for position in found.examples[reason])
                 lines.append(f"  {count:,}: {reason} (record {examples}{', …' * (count > _EXAMPLES)})")
             if len(found.unreadable) > _REASONS:
-                lines.append(f"  and others, for {len(found.unreadable) - _REASONS:,} other reasons")
+                lines.append(f"  and others, for {plural(len(found.unreadable) - _REASONS, 'other reason')}")
         if found.without_reference:
             lines.append(
                 f'records without a reference in "{self.reference}": {found.without_reference:,} of '
@@ -275,7 +290,7 @@ class DataSet:
     def _first_error(self, found: _Found) -> DataError:
         first, reason = found.first_bad or (0, "")
         others = found.unreadable.total() - 1
-        more = f"{others:,} more record{'s' * (others > 1)} cannot be read; " if others else ""
+        more = f"{plural(others, 'more record')} cannot be read; " if others else ""
         return self._error(first, f"{reason}; {more}{SKIP_BAD}")
 
     def _error(self, position: int, message: object) -> DataError:
@@ -318,62 +333,32 @@ def open_data(
     reason, count, position = "", 0, 0
     for position, record in enumerate(islice(beginning, _LOOKED_AT)):
         first = record
-        found, objection = _format(record, format, improve, reference)
-        if found is not None:
+        found = find_format(record, format, improve, reference)
+        if found.format is not None:
             if reference:
-                refuse_part(reference, found, record)
-            return DataSet(source, found, skip_bad, format == "auto" and improve is None, reference=reference)
+                refuse_part(reference, found.format, record)
+            is_detected = format == "auto" and improve is None
+            why, asked_at = found.why, position
+            if is_detected and not why:  # the first ones may have no label, or only one response
+                others = enumerate(islice(beginning, _ASKED_ABOUT), position + 1)
+                asked = ((number, question_about(other, found.format, reference)) for number, other in others)
+                asked_at, why = next((each for each in asked if each[1]), (position, ""))
+            question = f"{source.locate(asked_at)}: {why}" if why else ""
+            return DataSet(
+                source, found.format, skip_bad, is_detected, question, found.before, reference=reference
+            )
         unreadable = why_unreadable(record)
         count += unreadable is not None
-        reason = reason or f"{source.locate(position)}: {unreadable or objection}"
-        if not skip_bad and unreadable is None:  # others may tell the format; `check` objects to this one
-            break
+        reason = reason or f"{source.locate(position)}: {unreadable or found.why}"
+        if not skip_bad and unreadable is None and not (improve and position < _ASKED_ABOUT):
+            break  # others may tell the format where this one is broken; `check` objects to it
     if first is None:
         raise DataError(f"{path} contains no records")
+    if source.layout.startswith("JSON") and next(beginning, None) is None and NO_FORMAT in reason:
+        reason += records_inside(first)
     if count > 1:
-        reason += f"; of the first {position + 1:,} records, {count:,} cannot be read"
+        reason += f"; of the first {plural(position + 1, 'record')}, {count:,} cannot be read"
     raise DataError(reason)
-
-
-def _format(
-    record: dict[str, Any], given: str, improve: Side | None, reference: str | None
-) -> tuple[str | None, str]:
-    """Return the format of a record; or None, and what to do about it."""
-    found = [given] if given != "auto" else _candidates(record, reference)
-    if is_preference(record) and given == "auto" and improve is None:
-        lists = [f", or the conversation alone with --format {name}" for name in found if name in LISTS]
-        return None, (
-            "a preference record: choose the response to improve with --improve chosen or --improve rejected"
-            + "".join(lists)
-        )
-    if improve is not None:
-        layout = preference_layout(record, improve, found[0] if len(found) == 1 else None)
-        if layout is None and len(found) < 2:
-            return None, (
-                f"--improve {improve} is for preference records, with chosen and rejected, or with a label; "
-                f"found {field_names(record)}"
-            )
-        if layout is not None:
-            return layout, ""
-    if len(found) > 1:
-        return None, f"may be of several formats: name it with --format {' or '.join(found)}"
-    if not found:
-        return None, (
-            f"cannot detect the format; found {field_names(record)}: name the fields with "
-            f"--columns request=…,response=…, or the format with --format ({', '.join(READ_FORMATS)})"
-        )
-    return found[0], ""
-
-
-def _candidates(record: dict[str, Any], reference: str | None) -> list[str]:
-    found = candidates(record)
-    if reference not in record:
-        return found
-    columns = columns_of(found[0], record) if len(found) == 1 else None
-    if columns and columns.response != reference:
-        return found
-    # A reference is the response only where nothing else is.
-    return candidates({name: record[name] for name in record if name != reference}) or found
 
 
 def _kind(reason: str) -> str:

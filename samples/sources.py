@@ -6,13 +6,14 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+from samples.fields import plural
 from samples.files import Layout, find_layout, locate, records
 from samples.hub import PREFIX, hub_files
 from samples.json_files import MAX_RECORD_BYTES
@@ -22,12 +23,18 @@ STDIN = "-"
 
 _ENDINGS = {".json", ".jsonl", ".ndjson", ".parquet", ".csv", ".tsv", ".arrow"}
 _COMPRESSED = {".gz", ".zst", ".bz2"}
-_NOT_DATA_ENDING = ".contaminated.jsonl"  # what `coevol export --decontaminate` found
+_NOT_DATA_ENDINGS = (".contaminated.jsonl", ".unreadable.jsonl")  # what `coevol export` writes next to data
 _NOT_DATA = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "run.json"}
 
 # How Hugging Face names shards and splits: train-00000-of-00002.parquet, validation.jsonl.
-_SPLIT = re.compile(r"([\w.]*?\w)(?:-\d+-of-\d+)(?:-[0-9a-f]+)?$")
-_SPLITS = {"train", "training", "test", "testing", "validation", "valid", "val", "dev", "eval"}
+_SHARD = re.compile(r"([\w.]*?\w)(?:-\d+-of-\d+)(?:-[0-9a-f]+)?$")
+_SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+}
+"""What names of splits mean, as words of the names of files and folders."""
+_WORD = re.compile(r"[^-._ 0-9]+")
 
 _CHUNK_BYTES = 1024 * 1024
 
@@ -72,7 +79,7 @@ class Source:
         if len(self.shards) == 1:
             return self.shards[0].layout
         counts = Counter(shard.layout for shard in self.shards)
-        return ", ".join(f"{count} files of {layout}" for layout, count in counts.items())
+        return ", ".join(f"{plural(count, 'file')} of {layout}" for layout, count in counts.items())
 
     def describe(self) -> str:
         """Describe the files for display, such as "a JSON array"."""
@@ -104,10 +111,11 @@ class Source:
 def find_source(name: str | Path) -> Source:
     """Find the files of a data set.
 
-    `name` is a file, a folder of files (one data set, by name), a folder that `datasets` saved, a pattern
-    such as `data/train-*.parquet`, `hf://…` (see `samples.hub`), a named pipe, or `-` for standard input.
-    What comes from a pipe is copied to a temporary file, since data is read twice. Raises DataError if
-    there is none, or it has several splits.
+    `name` is a file, a folder of files (one data set, by name), a folder that `datasets` saved, a folder and
+    one of its splits (`data/train`, whatever the files are named), a pattern such as `data/train-*.parquet`
+    or `data/*/*.jsonl`, `hf://…` (see `samples.hub`), a named pipe, or `-` for standard input. What comes
+    from a pipe is copied to a temporary file, since data is read twice. Raises DataError if there is none, or
+    it has several splits.
     """
     if str(name) == STDIN:
         return _spooled("-", sys.stdin.buffer)
@@ -120,10 +128,10 @@ def find_source(name: str | Path) -> Source:
                 return _spooled(str(path), file)
         if path.is_dir():
             return _source(str(path), _in_folder(path))
-        if "*" in path.name and not path.exists() and path.parent.is_dir():
-            return _source(
-                str(path), _sorted([each for each in path.parent.glob(path.name) if each.is_file()])
-            )
+        if "*" in str(path) and not path.exists():
+            return _source(str(path), _matching(path))
+        if not path.exists() and path.parent.is_dir() and (files := _by_split(path.parent).get(path.name)):
+            return _source(str(path), _sorted(files))
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     return Source(str(path), (Shard(path, find_layout(path), stamp_of(path)),))
@@ -150,39 +158,91 @@ def _source(name: str, files: list[Path]) -> Source:
 def _in_folder(path: Path) -> list[Path]:
     if (index := path / "dataset_dict.json").is_file():
         splits = [str(split) for split in _json(index).get("splits", [])]
-        _one_split(path, splits, "/")
+        _one_split(path, splits)
         return _in_folder(path / splits[0])
     if (index := path / "state.json").is_file():
         files = [each.get("filename") for each in _json(index).get("_data_files") or []]
         if not all(isinstance(file, str) for file in files):
             raise DataError(f"{index} does not name the files of a saved data set")
         return [path / Path(file).name for file in files]
-    files = [
-        file
-        for file in path.rglob("*")
-        if file.name not in _NOT_DATA
-        and not file.name.endswith(_NOT_DATA_ENDING)
-        and _ending(file) in _ENDINGS
-        and not any(part.startswith((".", "_")) for part in file.relative_to(path).parts)
-        and file.is_file()
-    ]
-    _one_split(path, [split for file in files if (split := _split(file))], "/*", "*")
-    return _sorted(files)
+    by_split = _by_split(path)
+    if {_SPLITS.get(str(name).lower()) for name in by_split} - {None} != {"train"} or len(by_split) > 2:
+        _one_split(path, by_split)  # files of no split next to those of `train` are for training too
+    files = _sorted([file for files in by_split.values() for file in files])
+    _refuse_copies(path, files)
+    return files
 
 
-def _one_split(path: Path, splits: list[str], before: str, after: str = "") -> None:
-    found = list(dict.fromkeys(sorted(splits)))
-    if len(found) > 1:
+def _matching(pattern: Path) -> list[Path]:
+    """Return the files of a pattern: any that its last part names by their ending, otherwise data."""
+    first = next(number for number, part in enumerate(pattern.parts) if "*" in part)
+    base, rest = Path(*pattern.parts[:first]), Path(*pattern.parts[first:])
+    is_deep = "**" in rest.parts
+    return _sorted(
+        [
+            file
+            for file in base.glob(str(rest))
+            if file.is_file()
+            and (inside := file.relative_to(base))
+            and (bool(rest.suffix) or _is_data(file) or not (file.suffix or is_deep))
+            and not _is_hidden(inside if is_deep else inside.parent)
+        ]
+    )
+
+
+def _is_hidden(file: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in file.parts)
+
+
+def _by_split(path: Path) -> dict[str | None, list[Path]]:
+    """Return the data files in a folder and the folders in it, by the name of their split."""
+    found: dict[str | None, list[Path]] = {}
+    for file in sorted(path.rglob("*")):
+        if not _is_hidden(file.relative_to(path)) and _is_data(file) and file.is_file():
+            found.setdefault(_split(file.relative_to(path)), []).append(file)
+    return found
+
+
+def _is_data(file: Path) -> bool:
+    return (
+        file.name not in _NOT_DATA and not file.name.endswith(_NOT_DATA_ENDINGS) and _ending(file) in _ENDINGS
+    )
+
+
+def _one_split(path: Path, splits: Iterable[str | None]) -> None:
+    if len(found := list(splits)) > 1:
+        named = sorted(filter(None, found), key=lambda name: ("train" not in name.lower(), name))
+        others = ", and files of none" if None in found else ""
+        have = "splits" if len(named) > 1 else "split"
         raise DataError(
-            f"{path} has the splits {', '.join(found)}: name one, such as {path}{before}{found[-1]}{after}"
+            f"{path} has the {have} {', '.join(named)}{others}: name one, such as {path}/{named[0]}, or all "
+            f"by a pattern, {path}/**/*"
         )
 
 
 def _split(file: Path) -> str | None:
+    """Return the split that the path of a file names, as `datasets` understands it; None if it names none."""
     stem = _stem(file)
-    if found := _SPLIT.match(stem):
+    if found := _SHARD.match(stem):
         return found[1]
-    return stem if stem.lower() in _SPLITS else None
+    for part in (stem, *reversed(file.parent.parts)):
+        if part.lower() in _SPLITS:
+            return part
+        if named := [word for word in _WORD.findall(part) if word.lower() in _SPLITS]:
+            return named[0] if part == stem else part
+    return None
+
+
+def _refuse_copies(path: Path, files: list[Path]) -> None:
+    """Refuse the same data in two forms, such as a file next to its compressed copy."""
+    known: dict[Path, Path] = {}
+    for file in files:
+        first = known.setdefault(file.with_name(_stem(file)), file)
+        if first is not file:
+            raise DataError(
+                f"{path} has {first.name} and {file.name}, which seem to be the same data: name one, or a "
+                f"pattern, such as {path}/*{''.join(file.suffixes)}"
+            )
 
 
 def _stem(file: Path) -> str:

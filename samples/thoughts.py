@@ -11,7 +11,8 @@ from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from samples.fields import LONGEST_NAME, join_distinct, words, words_of
-from samples.reply import THOUGHT_FIELDS, is_thought, read_response, text_in
+from samples.message_parts import THOUGHT_FIELDS, is_thought, text_in
+from samples.reply import read_response
 
 Thoughts = Literal["skip", "drop", "keep", "text"]
 THOUGHTS: tuple[Thoughts, ...] = get_args(Thoughts)

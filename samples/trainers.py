@@ -22,7 +22,7 @@ TRL and LLaMA-Factory have none (`UNHEEDED`), so their mark is for those who fil
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -96,7 +96,8 @@ def sft_record(
         turns.pop()
     if not all((turn.text or "").strip() for turn in turns if turn.role == "assistant" and not turn.obstacle):
         raise _empty(sample, to)
-    if not marks and any(turn.is_marked for turn in turns if turn.role == "assistant"):
+    said = _BY_MARK[_MARK[to]]
+    if not marks and any(said(turn.weight) != said(1) for turn in turns if turn.role == "assistant"):
         raise MarksFound
     mark = _MARK[to] if marks else None
     try:
@@ -194,7 +195,7 @@ def _messages(turns: Sequence[Turn], mark: str | None = None) -> list[dict[str, 
     for turn in spoken:
         message = _message(turn)
         if mark and message["role"] == "assistant":
-            message[mark] = _BY_MARK[mark][not turn.is_marked]
+            message[mark] = _BY_MARK[mark](turn.weight)
         written.append(message)
     return written
 
@@ -249,7 +250,7 @@ def _sharegpt(turns: Sequence[Turn], mark: str | None = None, *, begins: bool = 
             continue
         written.append({"from": name, "value": text})
         if mark:
-            written[-1][mark] = _BY_MARK[mark][not turn.is_marked and not is_request]
+            written[-1][mark] = _BY_MARK[mark](0 if is_request else turn.weight)
     return written
 
 
@@ -279,7 +280,11 @@ _MARK: dict[SftTrainer, str] = {
     "openai": "weight",
 }
 """The field of a turn that says whether it is learned from."""
-_BY_MARK: dict[str, tuple[Any, Any]] = {"weight": (0, 1), "loss_weight": (0.0, 1.0), "train": (False, True)}
+_BY_MARK: dict[str, Callable[[float], Any]] = {
+    "weight": lambda weight: int(weight > 0),
+    "loss_weight": float,
+    "train": bool,
+}
 
 UNHEEDED: tuple[SftTrainer, ...] = ("trl-sft", "llamafactory")
 """Trainers that learn from all responses whatever their marks say."""

@@ -5,6 +5,7 @@ are read as the list that they stand for, and written back in the same way.
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,7 +24,9 @@ from samples.fields import (
     join_distinct,
     json_type,
 )
-from samples.reply import may_have_thoughts, read_response, text_in
+from samples.message_parts import text_in
+from samples.preferences import transcript
+from samples.reply import may_have_thoughts, read_response
 from samples.sample import DataError, Exchange
 from samples.thoughts import HAS_THOUGHTS, Thoughts, thought_part, thoughts_beside
 
@@ -40,6 +43,9 @@ _ROLE_OF = {name: role for role, names in _ROLES.items() for name in names}
 
 _MARKS = ("weight", "loss_weight", "loss_scale", "loss", "train", "training", "trainable")
 """Fields that say whether a turn is learned from: OpenAI's, LLaMA-Factory's, ms-swift's, Axolotl's."""
+
+_WEIGHTS = ("loss_weight", "weight", "loss_scale")
+"""Those that may be any number."""
 
 _PAIRS = (
     *(("input", "output"), ("human", "assistant"), ("user", "assistant"), ("prompt", "response")),
@@ -89,7 +95,18 @@ class Turn:
     @property
     def is_marked(self) -> bool:
         """Whether the record says that this turn, or a part of it, is not to be learned from."""
-        return self.source is not None and is_marked(self.source)
+        return self.source is not None and (is_marked(self.source) or _has_masked_detail(self.source))
+
+    @property
+    def weight(self) -> float:
+        """How much is learned from this turn; 1 unless the record has another number for it."""
+        if self.is_marked:
+            return 0
+        for name in _WEIGHTS:
+            value = (self.source or {}).get(name)
+            if isinstance(value, int | float) and 0 < value < math.inf:
+                return float(value)
+        return 1
 
     @property
     def extra(self) -> dict[str, Any]:
@@ -136,7 +153,7 @@ def put(value: Any, path: Place, change: Callable[[Any], Any]) -> Any:
     first, *rest = path
     if isinstance(first, str):
         return {**value, first: put(value[first], tuple(rest), change)}
-    unpacked = unpack(value)
+    unpacked = unpack(value) or transcript(value)
     if unpacked is None:
         raise TypeError(f"a path leads through {json_type(value)}")
     items, close = unpacked
@@ -156,13 +173,14 @@ def turns_in(value: Any, field: str) -> list[Turn]:
     if unpacked is None:
         raise DataError(f'expected a list of turns in "{field}", found {json_type(value)}')
     turns: list[Turn] = []
+    of_texts = all(isinstance(item, str) for item in unpacked[0])
     for index, item in enumerate(unpacked[0]):
         if isinstance(item, dict) and (names := pair_names(item)):
             for name, role in zip(names, ("user", "assistant"), strict=True):
                 text, obstacle = _content(item[name], name, index)
                 thoughts = thoughts_beside(item, names) if role == "assistant" else ""
                 turns.append(Turn(role, name, text, obstacle, (field, index, name), thoughts=thoughts))
-        elif isinstance(item, str) and field == "data":
+        elif isinstance(item, str) and (of_texts or field == "data"):
             role = ("user", "assistant")[index % 2]
             turns.append(Turn(role, role, item, None, (field, index)))
         else:
@@ -219,6 +237,12 @@ def is_marked(turn: Mapping[str, Any]) -> bool:
 
 def _has_mark(fields: Mapping[str, Any]) -> bool:
     return any(name in fields and _is_zero(fields[name]) for name in _MARKS)
+
+
+def _has_masked_detail(turn: Mapping[str, Any]) -> bool:
+    """Return whether Axolotl's marks by positions in the text leave out a part of it."""
+    parts = (unpack(turn.get("train_detail")) or ([], None))[0]
+    return any(isinstance(part, dict) and _has_mark(part) for part in parts)
 
 
 def _text_parts(turn: Mapping[str, Any]) -> list[dict[str, Any]]:

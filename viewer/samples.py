@@ -18,6 +18,7 @@ from ledger.ledger import Status
 from reporting import html_tags
 from reporting.labels import DECISION_FILTERS, ENDINGS, JUDGING, failure_label
 from reporting.snapshot import state
+from samples.fields import plural
 from samples.sample import Sample
 from viewer.frame import choice, frame, page_links
 from viewer.run import RunPages, number_in, sample_path
@@ -125,9 +126,7 @@ def _filters(view: SamplesQuery, reasons: Mapping[str, int], accepted: Mapping[i
                 **{name: f"{failure_label(name)[:60]} ({count:,})" for name, count in reasons.items()},
             }
             choice("Reason", why, wanted.reason, lambda v: go(reason=v))
-        counted = {
-            str(n): f"{n}, in {number:,} exchange{'s' * (number != 1)}" for n, number in accepted.items()
-        }
+        counted = {str(n): f"{n}, in {plural(number, 'exchange')}" for n, number in accepted.items()}
         rounds = {"": "all", **counted}
         wanted_rounds = "" if wanted.accepted is None else str(wanted.accepted)
         rounds.setdefault(wanted_rounds, wanted_rounds)

@@ -33,7 +33,7 @@ from models.providers.dialect import Dialect
 from models.providers.streams import StreamCut, read_body, read_stream
 from models.settings import CALLS_PATH
 from models.tracing import call_config
-from samples.reply import message_parts
+from samples.message_parts import message_parts
 
 THOUGHTS = "reasoning_content"
 """Where a message keeps the thoughts that came apart from its text, in `additional_kwargs`."""

@@ -215,7 +215,7 @@ def test_an_interrupt_finishes_the_calls_in_flight_and_a_second_one_abandons_the
     printed, _ = process.communicate(timeout=30)
     assert process.returncode == 0, printed
     first, last = printed.splitlines()
-    assert "calls in flight will finish first" in first
+    assert "in flight will finish first" in first
     kinds = {row["failure_kind"] for row in coevol.load_run(tmp_path / "run").calls()}
     if interrupts == 1:
         assert last == "interrupted; the same command resumes the run"

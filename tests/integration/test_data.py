@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from samples.files import write_records
@@ -38,6 +39,33 @@ def test_bad_records_are_passed_over_and_kept(tmp_path: Path) -> None:
         True
     ] * 2
     assert "Sample a#1 of run" in look("show", "run", "a#1", cwd=tmp_path).stdout
+    look("export", "run", "-o", "with.jsonl", "--with-provenance", cwd=tmp_path)
+    assert (tmp_path / "with.jsonl").read_bytes().splitlines()[3:5] == ODD.splitlines()[3:5]
+    ended = look("export", "run", "-o", "out.parquet", cwd=tmp_path)
+    assert "2 of 6 records, 2 with new responses; 4 unreadable and left out" in ended.stderr
+    assert "out.parquet.unreadable.jsonl: 4 records that cannot be read, as they were" in ended.stderr
+    assert (tmp_path / "out.parquet.unreadable.jsonl").read_bytes().splitlines() == ODD.splitlines()[2:]
+    assert pq.read_schema(tmp_path / "out.parquet").names == ["id", "instruction", "output"]
+
+
+def test_a_run_of_records_with_labels_that_began_before_they_were_asked_about_resumes(tmp_path: Path) -> None:
+    write_records(tmp_path / "data.jsonl", [{"prompt": "Say one.", "completion": "1.", "label": True}])
+    look("evolve", "data.jsonl", "-o", "run", *SURE, "--format", "prompt-completion", cwd=tmp_path)
+    assert "1/1 samples" in look("evolve", "data.jsonl", "-o", "run", *SURE, cwd=tmp_path).stderr
+    ended = look("evolve", "data.jsonl", "-o", "new", *SURE, cwd=tmp_path, status=2)
+    assert "a label of good or bad: choose those to improve with --improve chosen or" in ended.stderr
+
+
+def test_a_part_without_records_is_refused(tmp_path: Path) -> None:
+    write_records(tmp_path / "data.jsonl", [{"instruction": "Say one.", "output": "1."}])
+    for part, message in (
+        (
+            ("--start", 1),
+            "start (--start) 1 is behind the last record: data.jsonl has 1 record, counted from 0",
+        ),
+        (("--start", 0, "--stop", 0), "stop (--stop) 0 leaves no record from 0 (--start)"),
+    ):
+        assert message in look("evolve", "data.jsonl", "-o", "run", *part, cwd=tmp_path, status=2).stderr
 
 
 @pytest.mark.parametrize(
@@ -47,6 +75,7 @@ def test_bad_records_are_passed_over_and_kept(tmp_path: Path) -> None:
         ({"question": "Say one.", "response": "1.", "system_prompt": "Be brief."}, (), "response"),
         ({"ask": "Say one.", "reply": "1.", "n": 1}, ("--columns", "request=ask,response=reply"), "reply"),
         ({"prompt": "Say one.", "chosen": "1.", "rejected": "2."}, ("--improve", "chosen"), "chosen"),
+        ({"instruction": "Say one.", "output": ["1.", "2."]}, ("--improve", "rejected"), "output"),
         ({"prompt": "Say one.", "chosen": "1.", "rejected": "2."}, ("--improve", "rejected"), "rejected"),
     ],
 )

@@ -116,7 +116,7 @@ def test_a_second_interrupt_abandons_the_calls_in_flight_which_count_as_spent(tm
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20)
         assert process.returncode == 3, err
-        assert "calls in flight will finish first; Ctrl-C again abandons them" in err
+        assert "in flight will finish first; Ctrl-C again abandons them" in err
         assert "Traceback" not in err
         assert recorded(tmp_path / "run") == len(server.chats())
         forecast = look(*at, "--dry-run", cwd=tmp_path).stdout

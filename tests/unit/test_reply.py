@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.call import Message
-from samples.reply import Reply, control_token, damage, is_blank, message_parts, read_reply
+from samples.control_tokens import control_token
+from samples.message_parts import message_parts
+from samples.reply import Reply, damage, is_blank, read_reply
 from standin.frames import TEXTS, THOUGHTS
 
 ANSWER = "A ripe lemon is yellow.\nAn unripe one is green."

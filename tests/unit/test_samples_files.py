@@ -234,7 +234,15 @@ ONE_PER_LINE = "expected one JSON object per line"
             " only says where Git LFS has the data; get it with",
         ),
         (b"\x1f\x8b\x08", " cannot be read: "),
-        ("[]".encode("utf-16"), ", line 1: expected UTF-8, found UTF-16 (byte offset 0)"),
+        (
+            "[]".encode("utf-16-le"),
+            ": expected UTF-8, found UTF-16 without its mark, or UTF-32: save it as UTF-8",
+        ),
+        (b"PK\x03\x04", " is a ZIP archive or a spreadsheet: unpack it, or save it as CSV; expected"),
+        (
+            b'{"train": [{"a": 1}], "test": [{"b": 2}]}',
+            ', line 1 (record 1): the object has more records in "test": write those to work on to a file',
+        ),
         # JSON lines
         (
             b'{"a": 1}\n{"a": }\n',

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from samples.files import write_records
 from samples.formats import make_sample, parse_record, with_responses
 from samples.layouts import COLUMNS
+from samples.neighbors import Neighbors
 from samples.reader import DataSet, open_data
 from samples.sample import DataError, Exchange, Format, Sample
 from samples.trainers import (
@@ -75,6 +76,9 @@ def opened(folder: Path, records: list[Any], **how: Any) -> DataSet:
         ({"conversation": [{"human": "q", "assistant": "a"}] * 2}, "conversation", ONE * 2),
         ({"conversation": [USER, ANSWER]}, "conversation", ONE),
         ({"id": "1", "data": ["q", "a", "q", "a"]}, "ultrachat", ONE * 2),
+        ({"conversations": ["q", "a", "q", "a"], "source": "x"}, "sharegpt", ONE * 2),
+        ({"conversation": ["q", "a"]}, "conversation", ONE),
+        ({"messages": ["q", "a", "q"]}, "messages", ONE),
         ({"messages": json.dumps([USER, ANSWER])}, "messages", ONE),
         ({"conversations": {"from": ["human", "gpt"], "value": ["q", "a"]}}, "sharegpt", ONE),
         (
@@ -184,18 +188,120 @@ def test_one_side_of_a_preference_record_is_improved(tmp_path: Path, record: dic
         assert again.exchanges == (Exchange("q", "", "new"),)
 
 
-def test_the_rejected_response_of_a_conversation_is_improved(tmp_path: Path) -> None:
-    for record, field in (
-        ({"messages": [USER, ANSWER], "rejected_response": "b"}, "messages"),
-        ({"query": "q", "response": "a", "rejected_response": "b"}, "response"),
-    ):
-        (sample,) = opened(tmp_path, [record], improve="rejected").samples()
-        assert sample.exchanges == (Exchange("q", "", "b"),)
-        assert with_responses(sample, ["new"]) == record | {"rejected_response": "new"}
-        (sample,) = opened(tmp_path, [record], improve="chosen").samples()
-        assert sample.exchanges == ONE
-        changed = with_responses(sample, ["new"])
+TALK = "\n\nHuman: p\n\nAssistant: b\n\nHuman: q \n\nAssistant: "
+BETTER, WORSE = [USER, ANSWER], [USER, ANSWER | {"content": "b"}]
+
+
+@pytest.mark.parametrize(
+    ("record", "fields"),
+    [
+        ({"messages": BETTER, "rejected_response": "b"}, ("messages", "rejected_response")),
+        ({"messages": BETTER, "rejected_messages": WORSE}, ("messages", "rejected_messages")),
+        ({"messages": BETTER, "rejected_messages": WORSE[1:]}, ("messages", "rejected_messages")),
+        ({"query": "q", "response": "a", "rejected_response": "b"}, ("response", "rejected_response")),
+        ({"conversation": [{"input": "q", "output": "a"}], "rejected_response": "b"},
+         ("conversation", "rejected_response")),
+        ({"chosen_messages": BETTER, "rejected_messages": WORSE}, ("chosen_messages", "rejected_messages")),
+        ({"prompt": "q", "chosen_response": "a", "rejected_response": "b"},
+         ("chosen_response", "rejected_response")),
+        ({"prompt": "q", "response_chosen": "a", "response_rejected": "b"},
+         ("response_chosen", "response_rejected")),
+        ({"instruction": "q", "input": "", "output": ["a", "b"]}, ("output", "output")),
+        ({"chosen": f"{TALK}a", "rejected": f"{TALK}b"}, ("chosen", "rejected")),
+        ({"messages": [USER, ANSWER | {"content": "0"}, *BETTER], "rejected_response": "b"},
+         ("messages", "rejected_response")),
+        ({"instruction": "q", "chosen": "a", "rejected": "b", "history": [["p", "0"]]},
+         ("chosen", "rejected")),
+    ],
+)  # fmt: skip
+def test_one_side_of_other_preference_records_is_improved(
+    tmp_path: Path, record: dict[str, Any], fields: tuple[str, str]
+) -> None:
+    with pytest.raises(DataError, match=r"a preference record.*--improve chosen or --improve rejected"):
+        opened(tmp_path, [record])
+    for side, field, old in zip(("chosen", "rejected"), fields, "ab", strict=True):
+        (sample,) = opened(tmp_path, [record], improve=side).samples()
+        assert (sample.skip, [e.response for e in sample.exchanges if not e.fixed]) == (None, [old])
+        assert sample.exchanges[-1].instruction == "q"
+        kept = [e.response for e in sample.exchanges[:-1]]
+        changed = with_responses(sample, [*kept, "new"])
         assert changed == record | {field: changed[field]}
+        (again,) = opened(tmp_path, [changed], improve=side).samples()
+        assert [e.response for e in again.exchanges] == [*kept, "new"]
+        assert with_responses(again, [*kept, old]) == record
+        to: Format
+        for to in ("alpaca", "sharegpt", "messages"):
+            one = with_responses(sample, [*kept, "new"], to)
+            (plain,) = opened(tmp_path, [one]).samples()  # without a question: it is no preference record
+            assert plain.exchanges[-1].response == "new"
+            assert not any("rejected" in name or "chosen" in name for name in one)
+
+
+def test_a_record_that_lacks_the_side_to_improve_is_left_alone(tmp_path: Path) -> None:
+    records: list[Any] = [{"messages": BETTER, "rejected_response": "b"}]
+    for worse in (None, ""):
+        records.append({"messages": BETTER, "rejected_response": worse})
+    found = [*opened(tmp_path, records, improve="rejected").samples()]
+    assert [e.response for sample in found for e in sample.exchanges] == ["b", ""]
+    assert found[1].skip == "no answered request"
+    with pytest.raises(DataError, match=r"line 2 .*and .rejected_response., found the fields messages"):
+        opened(tmp_path, [records[0], {"messages": BETTER}], improve="rejected")
+
+
+@pytest.mark.parametrize(
+    ("record", "format"),
+    [
+        ({"prompt": "q", "completion": "a", "label": True}, "prompt-completion"),
+        ({"prompt": "q", "completion": "a", "label": 0}, "prompt-completion"),
+        ({"messages": BETTER, "label": "False"}, "messages"),
+        ({"instruction": "q", "input": "", "output": "a", "kto_tag": 1}, "alpaca"),
+        ({"messages": BETTER, "rejected_response": "b"}, "messages"),
+    ],
+)
+def test_what_is_more_than_a_conversation_is_asked_about(
+    tmp_path: Path, record: dict[str, Any], format: str
+) -> None:
+    with pytest.raises(
+        DataError, match=f"--improve chosen or --improve rejected, or read .*--format {format}$"
+    ):
+        opened(tmp_path, [record])
+    with pytest.raises(DataError, match=r"line 2 \(record 2\): "):
+        opened(tmp_path, [record | dict.fromkeys(("label", "kto_tag", "rejected_response")), record])
+    assert opened(tmp_path, [record], format=format).format == format
+    data = open_data(tmp_path / "data.jsonl")
+    data.resume(format)  # as a run of an earlier version has it
+    assert data.check().count == 1
+
+
+@pytest.mark.parametrize("label", ["math", 3, None, 1])
+def test_a_label_of_anything_else_is_none_of_a_response(tmp_path: Path, label: Any) -> None:
+    assert opened(tmp_path, [{"question": "q", "answer": "a", "label": label}]).format == "question-answer"
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        (
+            {"completions": [{"model": "m", "response": "a", "overall_score": 8}, {"response": "b"}]},
+            "completions",
+        ),
+        ({"generations": ["a", "b", "c"]}, "generations"),
+        ({"output": ["a", "b", "c"]}, "output"),
+        ({"response_0": "a", "response_1": "b", "better_response_id": 0}, "response_0, response_1"),
+        ({"human_ref_A": "a", "human_ref_B": "b"}, "human_ref_A, human_ref_B"),
+    ],
+)
+def test_several_responses_are_refused_with_what_would_do(
+    tmp_path: Path, fields: dict[str, Any], named: str
+) -> None:
+    for request, how in (("prompt", {}), ("instruction", {}), ("instruction", {"improve": "chosen"})):
+        if request == "prompt" and "output" in fields:
+            continue
+        with pytest.raises(DataError) as raised:
+            opened(tmp_path, [{request: "q"} | fields], **how)
+        assert f'several responses to one request ({named}): put the better one into "chosen"' in str(
+            raised.value
+        )
 
 
 def test_labeled_records_are_improved_by_their_label(tmp_path: Path) -> None:
@@ -207,6 +313,54 @@ def test_labeled_records_are_improved_by_their_label(tmp_path: Path) -> None:
         assert [sample.skip for sample in opened(tmp_path, records, improve=side).samples()] == skips
     with pytest.raises(DataError, match="--improve chosen is for preference records"):
         opened(tmp_path, [{"prompt": "q", "completion": "a"}], improve="chosen")
+
+
+OWN = {
+    **{"instruction": "own i", "input": "own in", "output": "own out", "system": "own s", "id": "x"},
+    **{"history": "own h", "system_prompt": "own p", "messages": "own m", "original_input": "first"},
+    **{"conversations": [HUMAN, GPT], "conversation": [USER], "data": ["q", "a"], "text": "t"},
+}
+
+
+@pytest.mark.parametrize("to", ["alpaca", "sharegpt", "messages"])
+@pytest.mark.parametrize(
+    ("record", "format"),
+    [
+        ({"problem": "q", "solution": "a"}, "problem-solution"),
+        ({"messages": BETTER}, "messages"),
+        ({"conversations": [HUMAN, GPT]}, "sharegpt"),
+        ({"inputs": "q", "targets": "a"}, "inputs-targets"),
+    ],
+)
+def test_fields_of_a_name_that_is_taken_are_kept_under_another(
+    tmp_path: Path, record: dict[str, Any], format: str, to: Format
+) -> None:
+    own = {name: value for name, value in OWN.items() if name not in record}
+    if format in ("sharegpt", "messages"):
+        del own["system"]  # which is the conversation's
+    (sample,) = opened(tmp_path, [own | record], format=format).samples()
+    assert parse_record(sample.record, sample.format).exchanges == ONE  # nothing of it confuses the graphs
+    counted = Neighbors()
+    written = with_responses(sample, ["new"], to, counted)
+    if to == format:
+        assert written == own | with_responses(make_sample(0, "0", record, format), ["new"])
+        return
+    (again,) = opened(tmp_path, [written]).samples()
+    assert (again.read_as, again.id, again.system) == (to, "x", "")
+    assert again.exchanges == (Exchange("q", "", "new"),)
+    for name, value in own.items():
+        assert value in (written.get(name), written.get(f"original_{name}"), written.get(f"original_{name}_"))
+        assert (written.get(name) != value) == (name in counted.clashing)
+    assert "text" not in counted.clashing
+
+
+def test_fields_of_a_turn_are_kept_too() -> None:
+    record = {"conversations": [HUMAN | {"role": "r"}, GPT | {"content": "c", "original_content": "d"}]}
+    written = with_responses(make_sample(0, "0", record, "sharegpt"), ["new"], "messages")
+    assert written["messages"] == [
+        USER | {"original_role": "r"},
+        {"role": "assistant", "content": "new", "original_content_": "c", "original_content": "d"},
+    ]
 
 
 WRONG = {"role": "assistant", "content": "w", "weight": 0}
@@ -279,6 +433,41 @@ def test_trainers_get_all_turns_with_their_marks(to: SftTrainer) -> None:
     assert again.exchanges == sample.exchanges
 
 
+@pytest.mark.parametrize(
+    ("marks", "weight"),
+    [
+        ({"loss_weight": 0.5}, 0.5),
+        ({"weight": 1}, None),
+        ({"loss_scale": 0.0}, 0.0),
+        ({"train": True, "train_detail": [{"begin_offset": 0, "end_offset": 0, "train": False}]}, 0.0),
+        ({"train_detail": [{"begin_offset": 0, "end_offset": 0, "train": True}]}, None),
+    ],
+)
+def test_trainers_get_weights_of_responses_as_they_can_hold_them(
+    marks: dict[str, Any], weight: float | None
+) -> None:
+    sample = make_sample(0, "0", {"messages": [USER, ANSWER | marks, USER, ANSWER]}, "messages")
+    for to, field, said in (
+        ("llamafactory", "loss_weight", weight),
+        ("openai", "weight", None if weight is None else int(weight > 0)),
+        ("axolotl", "train", None if weight is None else weight > 0),
+    ):
+        trainer: Any = to
+        if said in (None, 1, True):  # the trainer needs no mark
+            assert field not in str(sft_record(sample, ["a", "a"], trainer))
+            continue
+        with pytest.raises(MarksFound):
+            sft_record(sample, ["a", "a"], trainer)
+        record = sft_record(sample, ["a", "a"], trainer, marks=True)
+        turns = record["conversations" if to == "llamafactory" else "messages"]
+        assert [
+            turn.get(field) for turn in turns if turn.get("role", turn.get("from")) in ("assistant", "gpt")
+        ] == [
+            said,
+            1,
+        ]
+
+
 @pytest.mark.parametrize("to", SFT_TRAINERS)
 def test_trainers_get_turns_of_tools(to: SftTrainer) -> None:
     call = {"from": "function_call", "value": '{"name": "f", "arguments": {"a": 1}}'}
@@ -308,9 +497,8 @@ def test_trainers_get_turns_of_tools(to: SftTrainer) -> None:
 def records(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
     """A record of any layout, and its name."""
     texts = samples_records.TEXTS
-    kind = draw(
-        st.sampled_from([*COLUMNS, "sharegpt", "messages", "conversation", "ultrachat", "preference"])
-    )
+    lists = ["sharegpt", "messages", "conversation", "ultrachat", "texts"]
+    kind = draw(st.sampled_from([*COLUMNS, *lists, *["preference"] * 4]))
     pairs = draw(st.lists(st.tuples(samples_records.REQUESTS, texts), min_size=1, max_size=3))
     extras = draw(samples_records.EXTRAS)
     (last, answer), earlier = pairs[-1], pairs[:-1]
@@ -329,14 +517,29 @@ def records(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
         if kind == "conversation" and draw(st.booleans()):
             turns = [{"input": request, "output": response} for request, response in pairs]
         return {kind: turns} | extras, kind
-    if kind == "ultrachat":
-        return {"data": [text for pair in pairs for text in pair]} | extras, kind
+    if kind in ("ultrachat", "texts"):
+        field, format = ("data", kind) if kind == "ultrachat" else ("conversations", "sharegpt")
+        return {field: [text for pair in pairs for text in pair]} | extras, format
     if kind == "preference":
-        return {
-            "prompt": last,
-            "chosen": answer,
-            "rejected": "r",
-        } | extras, f"preference {draw(st.sampled_from(['chosen']))}"
+        side, worse = draw(st.sampled_from(["chosen", "rejected"])), draw(texts)
+        turns = [{"role": "user", "content": last}, {"role": "assistant", "content": answer}]
+        talk = [f"\n\nHuman: {last.strip()}\n\nAssistant: {text.strip() or 'x'}" for text in (answer, worse)]
+        preference: dict[str, Any] = draw(
+            st.sampled_from(
+                [
+                    {"prompt": last, "chosen": answer, "rejected": worse},
+                    {"instruction": last, "output": [answer, worse]},
+                    {"chosen": talk[0], "rejected": talk[1]},
+                    {"messages": turns, "rejected_response": worse},
+                    {
+                        "chosen_messages": turns,
+                        "rejected_messages": [turns[0], turns[1] | {"content": worse}],
+                    },
+                    {"prompt": last, "completion": answer, "label": side == "chosen"},
+                ]
+            )
+        )
+        return preference | extras, f"preference {side}"
     columns_ = COLUMNS[kind]
     record: dict[str, Any] = {columns_.request: last, columns_.response: answer}
     if columns_.input and draw(st.booleans()):
@@ -375,7 +578,10 @@ def test_a_record_of_any_layout_is_read_written_and_read_again(
         whole = ["\n".join(filter(None, pair)) for pair in asked]
         to: Format
         for to in ("alpaca", "sharegpt", "messages"):
-            (turned,) = again([with_responses(sample, new, to)], format=to)
+            (turned,) = again(
+                [with_responses(sample, new, to)], **({"format": to} if "label" in record else {})
+            )
+            assert turned.read_as == to
             assert [e.response for e in turned.exchanges] == new
             assert [e.whole_request for e in turned.exchanges] == whole
         trainer: SftTrainer
@@ -390,3 +596,33 @@ def test_a_record_of_any_layout_is_read_written_and_read_again(
             pair = Pair(len(new) - 1, "final", 1, new[-1], "old", None, None)
             (turned,) = again([pair_record(sample, new, pair, dpo)], improve="chosen")
             assert (turned.exchanges[-1].instruction, turned.exchanges[-1].response) == (whole[-1], new[-1])
+
+
+def test_what_only_later_records_have_is_seen(tmp_path: Path) -> None:
+    none = {"prompt": "q", "chosen": "a", "rejected": None}
+    records = [none, none | {"rejected": "b"}]
+    with pytest.raises(DataError, match=r"line 1 .*: a preference record: choose the response"):
+        opened(tmp_path, records)
+    assert [sample.skip for sample in opened(tmp_path, records, improve="rejected").samples()] == [
+        "no answered request",
+        None,
+    ]
+    plain = {"messages": BETTER, "chosen": None, "rejected": None}
+    with pytest.raises(DataError, match=r"line 2 .*or the conversation alone with --format messages$"):
+        opened(tmp_path, [plain, plain | {"chosen": "a", "rejected": "b"}])
+
+
+def test_turns_under_another_name_and_sides_without_a_request_are_refused_with_what_would_do(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(
+        DataError, match=r'rename "dialogue", which has turns, to messages; or name the fields'
+    ):
+        opened(tmp_path, [{"id": "1", "dialogue": [USER, ANSWER]}])
+    with pytest.raises(DataError, match=r"in a field such as prompt, as turns, or as Human: and Assistant:"):
+        opened(tmp_path, [{"chosen": "Human hi", "rejected": "x"}], improve="chosen")
+
+
+def test_a_label_that_is_the_reference_is_not_asked_about(tmp_path: Path) -> None:
+    record = {"question": "Is it so?", "answer": "Yes.", "label": "true"}
+    assert opened(tmp_path, [record], reference="label").format == "question-answer"

@@ -75,13 +75,58 @@ def test_the_shards_of_a_folder_are_one_data_set_in_the_order_of_their_names(
         list(data.samples())
 
 
-def test_splits_are_not_mixed(tmp_path: Path) -> None:
-    for name in ("test-00000-of-00001", "train-00000-of-00001"):
-        write_records(tmp_path / f"{name}.parquet", RECORDS)
+@pytest.mark.parametrize(
+    ("training", "others"),
+    [
+        ("train-00000-of-00001.parquet", ["test-00000-of-00001.parquet"]),
+        ("train/a.jsonl", ["test/a.jsonl"]),
+        ("data/train/a.jsonl", ["data/validation/deep/a.jsonl", "data/test/a.jsonl"]),
+        ("train.jsonl", ["test.jsonl", "more.jsonl"]),
+        ("my-train.jsonl", ["my-eval.jsonl"]),
+        ("train-1.jsonl", ["test-1.jsonl"]),
+    ],
+)
+def test_splits_are_not_mixed(tmp_path: Path, training: str, others: list[str]) -> None:
+    for name in (training, *others):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write_records(tmp_path / name, RECORDS)
+    for name in (".hidden/a.jsonl", "LICENSE"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(LINES)
     with pytest.raises(DataError) as raised:
         open_data(tmp_path)
-    assert str(raised.value) == f"{tmp_path} has the splits test, train: name one, such as {tmp_path}/*train*"
-    assert read(open_data(f"{tmp_path}/*train*")) == RECORDS
+    assert f"{tmp_path} has the splits train, " in str(raised.value)
+    all_of_it = f"{tmp_path}/**/*"
+    assert str(raised.value).endswith(
+        f": name one, such as {tmp_path}/train, or all by a pattern, {all_of_it}"
+    )
+    assert read(open_data(tmp_path / "train")) == RECORDS
+    assert read(open_data(all_of_it)) == RECORDS * (1 + len(others))
+
+
+def test_nested_shards_are_one_data_set(tmp_path: Path) -> None:
+    for name in ("2023/2.jsonl", "2023/10.csv", "2024/1.jsonl", "train.jsonl", ".hidden/a.jsonl"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        ending = (tmp_path / name).with_suffix(".jsonl")
+        write_records(ending, [RECORDS[0] | {"output": name}])
+        if name.endswith(".csv"):
+            ending.unlink()
+            (tmp_path / name).write_text(f"instruction,input,output\nq0,,{name}\n")
+    data = open_data(tmp_path)
+    assert data.describe() == "alpaca records in 1 file of CSV, 3 files of JSON lines"
+    names = ["2023/10.csv", "2023/2.jsonl", "2024/1.jsonl", "train.jsonl"]
+    assert [record["output"] for record in read(data)] == names
+    assert [record["output"] for record in read(open_data(f"{tmp_path}/*/*.jsonl"))] == names[1:3]
+
+
+def test_a_file_next_to_its_copy_is_refused(tmp_path: Path) -> None:
+    write_records(tmp_path / "a.jsonl", RECORDS)
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(LINES))
+    with pytest.raises(
+        DataError, match=r"has a\.jsonl and a\.jsonl\.gz, which seem to be the same data: name"
+    ):
+        open_data(tmp_path)
+    assert read(open_data(f"{tmp_path}/*.jsonl.gz")) == RECORDS
 
 
 def test_a_folder_without_data_is_refused(tmp_path: Path) -> None:
@@ -100,7 +145,7 @@ def test_a_saved_data_set_is_read(tmp_path: Path) -> None:
     assert read(open_data(tmp_path / "split")) == RECORDS
     both = DatasetDict({"train": Dataset.from_list(RECORDS), "test": Dataset.from_list(RECORDS[:1])})
     both.save_to_disk(tmp_path / "both")
-    with pytest.raises(DataError, match=r"has the splits test, train: name one, such as .*both/train$"):
+    with pytest.raises(DataError, match=r"has the splits train, test: name one, such as .*both/train, or"):
         open_data(tmp_path / "both")
     assert read(open_data(tmp_path / "both" / "test")) == RECORDS[:1]
 
@@ -114,8 +159,78 @@ def test_compressed_files_are_read(tmp_path: Path, codec: str) -> None:
     array.write_bytes(compressed(codec, json.dumps(RECORDS).encode()))
     assert read(open_data(array)) == RECORDS
     path.write_bytes(compressed(codec, LINES * 500)[:-9])
-    with pytest.raises(DataError, match=rf"data\.jsonl\.{codec} cannot be read"):
+    with pytest.raises(DataError, match=rf"data\.jsonl\.{codec} cannot be read") as raised:
         open_data(path).check()
+    assert "ends too early; get or compress it again" in str(raised.value)
+
+
+def test_how_far_a_truncated_file_can_be_read_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl.gz"
+    lines = b"".join(
+        b'{"instruction": "q", "output": "%s"}\n' % os.urandom(60).hex().encode() for _ in range(3000)
+    )
+    whole = gzip.compress(lines)
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"cannot be read beyond 1,[0-9]{3} records: it ends too early; get"):
+        open_data(path).check()
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_table_is_read_whatever_separates_its_fields(
+    tmp_path: Path, ending: str, separator: str, encoding: str
+) -> None:
+    rows = [["instruction", "the input, or; none|no\ttext", "output"], ["q", "1,2;3|4\t5", "a 好"]]
+    text = "".join(separator.join(f'"{field}"' for field in row) + "\r\n" for row in rows)
+    path = tmp_path / f"data.{ending}"
+    path.write_bytes(text.encode(encoding))
+    assert read(open_data(path)) == [dict(zip(*rows, strict=True))]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_json_with_a_mark_of_its_encoding_is_read(tmp_path: Path, encoding: str) -> None:
+    records = [RECORDS[0] | {"output": "好" * 40_000}, *RECORDS]
+    for name, text in {
+        "data.json": json.dumps(records, ensure_ascii=False),
+        "data.jsonl": "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records),
+    }.items():
+        (tmp_path / name).write_bytes(text.encode(encoding))
+        assert read(open_data(tmp_path / name)) == records
+    (tmp_path / "odd.jsonl").write_bytes(LINES.decode().encode("utf-16")[:-1])
+    with pytest.raises(DataError, match=r"cannot be read: expected UTF-16, as its first bytes say"):
+        open_data(tmp_path / "odd.jsonl").check()
+
+
+@pytest.mark.parametrize(
+    ("whole", "named"),
+    [
+        ({"data": RECORDS}, None),
+        ({"version": "1.0", "count": 5, "license": None, "records": RECORDS, "more": {}}, None),
+        ({"pairs": RECORDS}, "pairs"),
+        ({"data": {"rows": RECORDS}}, "data.rows"),
+    ],
+)
+def test_records_in_an_object_are_read_where_that_is_clear(
+    tmp_path: Path, whole: dict[str, Any], named: str | None
+) -> None:
+    for indent in (None, 1):
+        path = tmp_path / "data.json"
+        path.write_text(json.dumps(whole, indent=indent))
+        if named is None:
+            assert read(open_data(path)) == RECORDS
+            continue
+        with pytest.raises(DataError) as raised:
+            open_data(path)
+        assert str(raised.value).endswith(
+            f'the file is one object, with what may be records in "{named}": write that list to a file'
+        )
+
+
+def test_records_with_a_list_of_objects_are_not_taken_for_one_object(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text('{"id": "1", "data": [{"x": 1}], "instruction": "q", "output": "a"}\n' * 2)
+    assert len(read(open_data(path))) == 2
 
 
 def test_memory_does_not_grow_with_a_compressed_file(tmp_path: Path) -> None:

@@ -333,3 +333,10 @@ def test_a_pair_has_neither_thoughts_nor_marks() -> None:
     pair = Pair(0, "final", 1, "Four.", "Five.</s>", None, None)
     record = pair_record(sample, ["Four."], pair, "trl-dpo")
     assert [record[side][0]["content"] for side in ("chosen", "rejected")] == ["Four.", "Five."]
+
+
+def test_a_ranking_whose_new_side_lost_its_thoughts_has_none_on_the_other() -> None:
+    record = {"instruction": REQUEST, "output": ["<think>a</think>\n\n4", "<think>b</think>\n\n5"]}
+    sample = make_sample(0, "0", record, "preference chosen")
+    new = with_responses(sample, ["Four."], neighbors=Neighbors("drop"))
+    assert new == record | {"output": ["Four.", "5"]}

@@ -1,0 +1,128 @@
+"""Detect the format of a data set from its first records, or say what a user has to choose or do."""
+
+from typing import Any, NamedTuple
+
+from samples.fields import brief, field_names
+from samples.formats import READ_FORMATS
+from samples.layouts import (
+    COLUMNS,
+    LISTS,
+    candidates,
+    columns_of,
+    has_ranking,
+    preference_layout,
+    unnamed_turns,
+)
+from samples.preferences import (
+    Side,
+    label_field,
+    names_sides,
+    rejected_field,
+    several_responses,
+    side_fields,
+    what_would_do,
+)
+
+
+def records_inside(record: dict[str, Any]) -> str:
+    """Say where the records seem to be in the only object of a file; empty if it may be a record."""
+    fields = dict(record)
+    for name, value in record.items():
+        if isinstance(value, dict):
+            fields |= {f"{name}.{inner}": found for inner, found in value.items()}
+    for name, value in fields.items():
+        if (
+            isinstance(value, list)
+            and value
+            and isinstance(value[0], dict)
+            and not unnamed_turns({name: value})
+        ):
+            where = f'the file is one object, with what may be records in "{brief(name)}"'
+            return f"; {where}: write that list to a file"
+    if record and all(isinstance(value, dict) for value in record.values()):
+        return "; the file is one object of objects: write them as a list to a file"
+    return ""
+
+
+class Found(NamedTuple):
+    """What was found out about the format of a record."""
+
+    format: str | None
+    why: str = ""
+    """Why it has none, or what is to be chosen first."""
+    before: str | None = None
+    """The format that earlier versions took it for."""
+
+
+NO_FORMAT = "cannot detect the format"
+_CHOOSE = "choose {what} with --improve chosen or --improve rejected"
+
+
+def find_format(record: dict[str, Any], given: str, improve: Side | None, reference: str | None) -> Found:
+    """Return the format of a record, as `samples.reader.open_data` was given it."""
+    found = [given] if given != "auto" else _candidates(record, reference)
+    only = found[0] if len(found) == 1 else None
+    several = several_responses(record) if given == "auto" else []
+    if improve is not None:
+        layout = preference_layout(record, improve, only)
+        if layout is not None:
+            return Found(layout, before=only if rejected_field(record) and improve == "chosen" else None)
+        if len(found) < 2:
+            return Found(
+                None,
+                f"--improve {improve} is for preference records, with chosen and rejected, or with a label; "
+                + (what_would_do(several) if several else f"found {field_names(record)}"),
+            )
+    elif given == "auto" and (
+        side_fields(record) or (has_ranking(record, only) if only else not found and names_sides(record))
+    ):
+        return Found(None, _of_two_sides(found))
+    if len(found) > 1:
+        return Found(None, f"may be of several formats: name it with --format {' or '.join(found)}")
+    if several and (only is None or not isinstance(record.get(_response_of(only)), str)):
+        return Found(None, what_would_do(several))
+    if only is None:
+        turns = unnamed_turns(record)
+        return Found(
+            None,
+            f"{NO_FORMAT}; found {field_names(record)}: "
+            + (f'rename "{brief(turns)}", which has turns, to messages; or ' if turns else "")
+            + "name the fields with --columns request=…,response=…, or the format with "
+            f"--format ({', '.join(READ_FORMATS)})",
+        )
+    if given == "auto" and improve is None:
+        return Found(only, question_about(record, only, reference), only)
+    return Found(only)
+
+
+def _response_of(layout: str) -> str:
+    return COLUMNS[layout].response if layout in COLUMNS else LISTS.get(layout, "")
+
+
+def _of_two_sides(found: list[str]) -> str:
+    lists = [f", or the conversation alone with --format {name}" for name in found if name in LISTS]
+    return f"a preference record: {_CHOOSE.format(what='the response to improve')}{''.join(lists)}"
+
+
+def question_about(record: dict[str, Any], layout: str, reference: str | None) -> str:
+    """Return what is to be chosen for records that are more than a conversation; empty if nothing is."""
+    if side_fields(record):
+        return _of_two_sides([layout])
+    if worse := rejected_field(record):
+        choose = _CHOOSE.format(what="the response to improve")
+        return f"a preference record, with {worse}: {choose}, or read it without that by --format {layout}"
+    if (label := label_field(record, layout)) and label != reference:
+        choose = _CHOOSE.format(what="those to improve")
+        return f"records with a {label} of good or bad: {choose}, or read all alike by --format {layout}"
+    return ""
+
+
+def _candidates(record: dict[str, Any], reference: str | None) -> list[str]:
+    found = candidates(record)
+    if reference not in record:
+        return found
+    columns = columns_of(found[0], record) if len(found) == 1 else None
+    if columns and columns.response != reference:
+        return found
+    # A reference is the response only where nothing else is.
+    return candidates({name: record[name] for name in record if name != reference}) or found

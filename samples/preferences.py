@@ -1,0 +1,148 @@
+"""Preference records: where their better and worse responses are, and how records are labeled as good or bad.
+
+Sources: TRL, "Dataset formats and types"; LLaMA-Factory, `data/README.md` (a list of two outputs, and
+`chosen_messages`, in its other versions); ms-swift, "Custom dataset" (`rejected_response`,
+`rejected_messages`); the cards of Anthropic's hh-rlhf and of UltraFeedback.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args
+
+from samples.fields import brief, is_missing, words_of
+
+Side = Literal["chosen", "rejected"]
+"""The response of a preference record that is worked on."""
+SIDES: tuple[Side, ...] = get_args(Side)
+
+REJECTED = ("rejected_response", "rejected_messages")
+"""Fields for a worse response than that of the conversation next to it, or for the conversation with it."""
+
+_CHOSEN = (
+    *("chosen", "chosen_response", "response_chosen", "chosen_messages", "chosen_conversations"),
+    *("chosen_completion", "chosen_output", "chosen_answer"),
+)
+"""Fields for the better response; the worse one is named alike."""
+
+_LABELS = ("label", "kto_tag")
+_TRUTH = {"true": True, "false": False}
+_NUMBERS = {"1": True, "0": False, "1.0": True, "0.0": False}
+
+_SEVERAL = ("completions", "generations", "responses", "outputs", "candidates", "answers", "choices")
+_LIKE_RESPONSE = frozenset({"response", "answer", "output", "completion", "generation", "reply", "ref"})
+
+_SPEAKER = re.compile(r"(?:\A\s*|\n\n)(Human|Assistant):")
+
+
+def other_of(side: str) -> Side:
+    """Return the other side."""
+    return "rejected" if side == "chosen" else "chosen"
+
+
+def side_fields(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return the fields of both sides; empty if a record has no two such fields."""
+    for chosen in _CHOSEN:
+        rejected = chosen.replace("chosen", "rejected")
+        if not is_missing(record.get(chosen)) and not is_missing(record.get(rejected)):
+            return {"chosen": chosen, "rejected": rejected}
+    return {}
+
+
+def names_sides(record: Mapping[str, Any]) -> bool:
+    """Return whether a record has fields for both sides, with or without values."""
+    return any(name in record and name.replace("chosen", "rejected") in record for name in _CHOSEN)
+
+
+def rejected_field(record: Mapping[str, Any]) -> str:
+    """Return the field with a worse response than the record's own; empty if it has none."""
+    return next((name for name in REJECTED if not is_missing(record.get(name))), "")
+
+
+def is_ranked(value: Any) -> bool:
+    """Return whether a value is a list of a better and a worse response."""
+    return (
+        isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(each, str) for each in value)
+    )
+
+
+def is_of_side(name: str, side: str) -> bool:
+    """Return whether a field speaks of one side alone, such as `score_rejected`."""
+    named = words_of(name)
+    return side in named and other_of(side) not in named
+
+
+def label_of(record: Mapping[str, Any]) -> bool | None:
+    """Return whether a record is labeled as good; None if it has no such label."""
+    texts = [str(record[name]).strip().lower() for name in _LABELS if name in record]
+    found = (_TRUTH.get(text, _NUMBERS.get(text)) for text in texts)
+    return next((label for label in found if label is not None), None)
+
+
+def label_field(record: Mapping[str, Any], layout: str) -> str:
+    """Return the field that labels a record as good or bad; empty if none is sure to.
+
+    A number in `label` may be a class of anything, except in the layout of KTO.
+    """
+    for name in _LABELS:
+        text = str(record.get(name)).strip().lower()
+        if text in _TRUTH or (text in _NUMBERS and (name == "kto_tag" or layout == "prompt-completion")):
+            return name
+    return ""
+
+
+def several_responses(record: Mapping[str, Any]) -> list[str]:
+    """Return the fields with several responses to one request: one list, or fields that are numbered."""
+    for name, value in record.items():
+        if (name in _SEVERAL or name in _LIKE_RESPONSE) and isinstance(value, list):
+            # Of turns it would be one response.
+            are_objects = bool(value) and all(
+                isinstance(each, dict) and not {"role", "from"} & each.keys() for each in value
+            )
+            if are_objects or (len(value) > 1 and all(isinstance(each, str) for each in value)):
+                return [name]
+    named = [
+        name
+        for name, value in record.items()
+        if isinstance(value, str)
+        and (found := re.fullmatch(r"(.{1,40})_?(?:[0-9]|(?<=_)[abAB])", name))
+        and not _LIKE_RESPONSE.isdisjoint(words_of(found[1]))
+    ]
+    return named if len(named) > 1 else []
+
+
+def what_would_do(fields: list[str]) -> str:
+    """Say how several responses in these fields may be worked on."""
+    named = ", ".join(map(brief, fields[:4]))
+    alone = f"; or name one with --columns request=…,response={brief(fields[0])}" if len(fields) > 1 else ""
+    return (
+        f'several responses to one request ({named}): put the better one into "chosen" and a worse one into '
+        f'"rejected", or one of them into "response"{alone}'
+    )
+
+
+def transcript(value: Any) -> tuple[list[Any], Callable[[list[Any]], Any]] | None:
+    r"""Return the turns of a text such as "\n\nHuman: Hi\n\nAssistant: Hello", and how to write them again.
+
+    None if the value is no such text.
+    """
+    if not isinstance(value, str):
+        return None
+    found = list(_SPEAKER.finditer(value))
+    if not found or found[0].start() or not any(each[1] == "Assistant" for each in found):
+        return None
+    ends = [*(each.start() for each in found[1:]), len(value)]
+    raw = [value[each.end() : end] for each, end in zip(found, ends, strict=True)]
+    turns = [
+        {"role": each[1].lower(), "content": text.strip()} for each, text in zip(found, raw, strict=True)
+    ]
+
+    def close(items: list[Any]) -> str:
+        written = []
+        for each, text, item in zip(found, raw, items, strict=True):
+            old = text.strip()
+            before, _, after = text.partition(old) if old else (text or " ", "", "")
+            is_same = item["content"] == old
+            written.append(each[0] + (text if is_same else f"{before}{item['content']}{after}"))
+        return "".join(written)
+
+    return turns, close
