@@ -28,7 +28,6 @@ from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace, htmlsafe_json_dumps
 from jinja2.visitor import NodeTransformer
-from markupsafe import Markup
 
 from prompts.fences import fence
 
@@ -336,8 +335,8 @@ class _Paid(NodeTransformer):
                 node.expr = _filter(node.expr, _WEIGHED)
             case nodes.Operand():
                 node.expr = _filter(node.expr, _WEIGHED)
-            case nodes.Getitem(arg=nodes.Slice()) as part:
-                return _filter(part, _WEIGHED)
+            case nodes.Getitem() if isinstance(node.arg, nodes.Slice):
+                return _filter(node, _WEIGHED)
         return node
 
 
@@ -469,6 +468,6 @@ _OWN: Mapping[str, Callable[..., Any]] = {
     "join": _join,
     "list": _listed,
     "replace": _replace,
-    "tojson": lambda value: Markup(htmlsafe_json_dumps(value, sort_keys=True)),  # noqa: S704
+    "tojson": lambda value: htmlsafe_json_dumps(value, sort_keys=True),
     "wordcount": _wordcount,
 }

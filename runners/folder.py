@@ -172,10 +172,10 @@ def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
         folder.mkdir(0o777 if shared else _OWNER_FOLDER, parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
             raise PermissionError(13, "it is read-only")
-        mode = _mode(folder, shared)
-        # A mode that is given is set whatever the umask.
-        modes = {"mode": mode} if mode == OWNER_FILE else {}
-        lock = FileLock(folder / "lock", blocking=False, **modes)
+        if (mode := _mode(folder, shared)) == OWNER_FILE:
+            lock = FileLock(folder / "lock", mode, blocking=False)
+        else:  # a mode that is given is set whatever the umask
+            lock = FileLock(folder / "lock", blocking=False)
         lock.acquire()
         if shared:
             _share(folder)

@@ -159,7 +159,7 @@ class _Answer:
             # The library escapes `<` in all that it writes into a page.
             page = bytes(self._page).replace(b"<script", f'<script nonce="{self._nonce}"'.encode())
             kept = [each for each in self._start["headers"] if each[0] != b"content-length"]
-            headers = [*kept, (b"content-length", str(len(page)).encode())]
-            await self._send({**self._start, "headers": headers})
+            length = (b"content-length", str(len(page)).encode())
+            await self._send({**self._start, "headers": [*kept, length]})
             message = {"type": "http.response.body", "body": page}
         await self._send(message)

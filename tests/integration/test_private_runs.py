@@ -38,8 +38,8 @@ def data(tmp_path: Path) -> Path:
     return write(tmp_path / "data.json", DATA)
 
 
-def evolve(data: Path, folder: Path, **more: bool) -> None:
-    run(data, folder, retry_failed=False, **more)
+def evolve(data: Path, folder: Path, *, shared: bool = False) -> None:
+    run(data, folder, shared=shared)
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022])
