@@ -173,17 +173,17 @@ def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
         if not os.access(folder, os.W_OK):
             raise PermissionError(13, "it is read-only")
         if (mode := _mode(folder, shared)) == OWNER_FILE:
-            lock = FileLock(folder / "lock", mode, blocking=False)
+            lock = FileLock(folder / "lock", mode=mode, blocking=False)
         else:  # a mode that is given is set whatever the umask
             lock = FileLock(folder / "lock", blocking=False)
         lock.acquire()
-        if shared:
-            _share(folder)
     except Timeout:
         raise RunError(f"another command is working on {folder}: wait until it is done") from None
     except OSError as error:
         raise RunError(f"{folder} cannot hold a run: {error.strerror}") from None
     try:
+        if shared:
+            _share(folder)
         yield
     finally:
         lock.release()
@@ -208,13 +208,16 @@ def _share(folder: Path) -> None:
     """Open a run that is its owner's alone to others, as far as the umask does."""
     umask = os.umask(0o077)  # the only way to read it
     os.umask(umask)
-    for file in (folder / name for name in _OURS):
-        if file.exists() and not _is_open(file):
-            file.chmod(0o666 & ~umask)
-    # A folder that holds other things too may be closed for these.
-    others = [path for path in folder.iterdir() if path.name not in _OURS]
-    if not others and not _is_open(folder):
-        folder.chmod(0o777 & ~umask)
+    try:
+        for file in (folder / name for name in _OURS):
+            if file.exists() and not _is_open(file):
+                file.chmod(0o666 & ~umask)
+        # A folder that holds other things too may be closed for these.
+        others = [path for path in folder.iterdir() if path.name not in _OURS]
+        if not others and not _is_open(folder):
+            folder.chmod(0o777 & ~umask)
+    except OSError as error:
+        raise RunError(f"{folder} cannot be shared: {error.strerror}; only its owner can do that") from None
 
 
 def _write(folder: Path, made: Manifest) -> None:
