@@ -161,12 +161,13 @@ def load_pack(name_or_folder: str, modes: Iterable[str] = ()) -> Pack:
         PackError: the pack cannot be used; the message names file and variable.
     """
     try:
+        name_or_folder.encode()
         if name_or_folder in BUILT_IN:
             folder = Path(__file__).parent / name_or_folder
         else:
             folder = Path(name_or_folder).expanduser().absolute()
         is_folder = folder.is_dir()
-    except (OSError, RuntimeError, ValueError):  # no user of that name, too long, a NUL in it
+    except (OSError, RuntimeError, ValueError):  # no user of that name, too long, no Unicode, a NUL
         folder, is_folder = Path(name_or_folder), False
     if not is_folder:
         raise PackError(

@@ -31,7 +31,7 @@ from jinja2.visitor import NodeTransformer
 
 from prompts.fences import fence
 
-BASE, TIMES = 200_000, 30
+BASE, TIMES = 200_000, 10
 """A rendering may take so many steps (about one a node of the template, or a character that is copied), and
 beyond that so many for each character it is given. The built-in packs take 20,000, and 3 a character."""
 
@@ -47,14 +47,14 @@ _MAX_INT = 2**63
 _FILTERS = frozenset(
     (
         *("capitalize", "count", "d", "default", "e", "escape", "first", "int", "last", "length", "lower"),
-        *("map", "reject", "reverse", "select", "string", "title", "trim", "truncate", "upper"),
+        *("map", "reject", "reverse", "select", "string", "trim", "truncate", "upper"),
     )
 )
 """Jinja's filters that make nothing larger; `_OWN` has others."""
 _TESTS = frozenset(
     (
-        *("boolean", "defined", "even", "false", "float", "integer", "iterable", "lower", "mapping", "none"),
-        *("number", "odd", "sequence", "string", "true", "undefined", "upper"),
+        *("boolean", "defined", "even", "false", "float", "integer", "iterable", "mapping", "none", "number"),
+        *("odd", "sequence", "string", "true", "undefined"),
     )
 )
 _METHODS: Mapping[type, frozenset[str]] = {
@@ -71,8 +71,9 @@ _METHODS: Mapping[type, frozenset[str]] = {
     range: frozenset(),
     int: frozenset(),
     float: frozenset(),
+    MappingView: frozenset(),
 }
-"""The methods that templates may call, of types with more."""
+"""The attributes that templates may use, of types with more."""
 
 _SPEND, _LOOPED, _JOINED, _WEIGHED = "spend ", "looped ", "joined ", "weighed "
 """Filters that `_Paid` puts into templates; no template can write such a name."""
@@ -258,7 +259,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Return whether a template may use an attribute of a value."""
         known = next((methods for kind, methods in _METHODS.items() if isinstance(obj, kind)), None)
-        if known is not None and callable(value) and attr not in known:
+        # The parts of the debate are fields of a tuple.
+        if known is not None and attr not in known and attr not in getattr(type(obj), "_fields", ()):
             return False
         return super().is_safe_attribute(obj, attr, value)
 

@@ -49,6 +49,8 @@ WORK = {
     f"{PAIRS}{{{{ {{1: 1}}[x] }}}}": "only numbers and texts can be in brackets",
     f"{PAIRS}{{{{ [namespace(x=x)] }}}}": TOO_MUCH,
     f"{PAIRS}{{{{ x|tojson }}}}": TOO_MUCH,
+    f"{PAIRS}{{{{ x is lower }}}}": "No test named 'lower'",
+    "{{ {1: 1}.items().mapping }}": "'mapping' of 'dict_items' object is unsafe",
     f"{PAIRS}{{{{ {{1: x}}.items()|string }}}}": TOO_MUCH,
     "{% macro a() %}{{ a() }}{{ a() }}{% endmacro %}{{ a() }}": "maximum recursion depth",
     "{% for i in [1, 2] recursive %}{{ loop([1, 2]) }}" + END: "templates have no recursive loops",
@@ -113,6 +115,17 @@ def test_work_that_grows_with_a_record_fails_there(folder: Path) -> None:
     # What is only long is no work.
     begin_editor(folder, "{{ '' if instruction|length else '' }}")
     assert load_pack(str(folder)).render("editor", instruction="Why? " * BASE, **values)
+
+
+def test_a_template_may_extend_another(folder: Path) -> None:
+    base = "{% call user_message() %}{% block all %}{{ request }}{% endblock %}{% endcall %}"
+    (folder / "_base.jinja").write_text(base)
+    mine = "{% block all %}{{ super() }}: {{ response ~ suggestions }}{% endblock %}"
+    (folder / "editor.jinja").write_text("{% extends '_base.jinja' %}" + mine)
+    (message,) = load_pack(str(folder)).render(
+        "editor", instruction="Why?", **RECORD | {"response": "A", "suggestions": "B"}
+    )
+    assert message["content"] == "Why?: AB"
 
 
 def test_what_texts_need_is_there(folder: Path) -> None:
@@ -223,7 +236,7 @@ def test_too_many_files_are_refused(folder: Path) -> None:
         load_pack(str(folder))
 
 
-@pytest.mark.parametrize("name", ["~no such user/x", "x" * 5_000, "a\0b", "/dev/null"])
+@pytest.mark.parametrize("name", ["~no such user/x", "x" * 5_000, "a\0b", "a\udcff", "/dev/null"])
 def test_what_is_no_folder_is_refused(name: str) -> None:
     with pytest.raises(PackError, match="no prompt pack at"):
         load_pack(name)
