@@ -6,11 +6,11 @@ and methods, `**`, recursive loops. All else that repeats, joins or copies is pa
 it is done. The work is counted, not timed, so a record fails on every machine or on none.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MappingView
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import (
     BaseLoader,
@@ -44,6 +44,10 @@ _ITEM_STEPS = 16  # of an item of a list, which takes memory of its own
 _MAX_NESTING = 20
 _MAX_INT = 2**63
 
+_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
+_CONTAINERS: tuple[Any, ...] = (list, tuple, dict, range, *_VIEWS)
+_COUNTED: tuple[Any, ...] = (int, *_CONTAINERS)
+
 _FILTERS = frozenset(
     (
         *("capitalize", "count", "d", "default", "e", "escape", "first", "int", "last", "length", "lower"),
@@ -71,7 +75,7 @@ _METHODS: Mapping[type, frozenset[str]] = {
     range: frozenset(),
     int: frozenset(),
     float: frozenset(),
-    MappingView: frozenset(),
+    **dict.fromkeys(_VIEWS, frozenset()),
 }
 """The attributes that templates may use, of types with more."""
 
@@ -132,7 +136,7 @@ def _pay(value: object) -> None:
     if isinstance(value, str):
         _spend(len(value))
         return
-    if not isinstance(value, int | list | tuple | dict | range | MappingView):
+    if not isinstance(value, _COUNTED):
         return
     level: list[Any] = [value]
     for _ in range(_MAX_NESTING):
@@ -142,10 +146,10 @@ def _pay(value: object) -> None:
                 _spend(len(each))
             elif isinstance(each, int):
                 _spend(each.bit_length() // 8)
-            elif isinstance(each, list | tuple | dict | range | MappingView):
+            elif isinstance(each, _CONTAINERS):
                 _spend(_ITEM_STEPS * len(each))
                 if not isinstance(each, range):
-                    inner.extend(each)  # type: ignore[arg-type]  # a view is iterable
+                    inner += each
                 if isinstance(each, dict):
                     inner += each.values()
         if not inner:
@@ -327,7 +331,7 @@ class _Paid(NodeTransformer):
         super().generic_visit(node, *args, **kwargs)
         match node:
             case nodes.For():
-                node.iter = _filter(node.iter, _LOOPED, nodes.Const(size))
+                node.iter = _filter(cast(nodes.Expr, node.iter), _LOOPED, nodes.Const(size))
             case nodes.Template() | nodes.Macro() | nodes.CallBlock() | nodes.Block():
                 pay = nodes.ExprStmt(_filter(nodes.Const(size), _SPEND), lineno=node.lineno)
                 node.body.insert(0, pay)
@@ -337,7 +341,7 @@ class _Paid(NodeTransformer):
                 node.expr = _filter(node.expr, _WEIGHED)
             case nodes.Operand():
                 node.expr = _filter(node.expr, _WEIGHED)
-            case nodes.Getitem() if isinstance(node.arg, nodes.Slice):
+            case nodes.Getitem(arg=nodes.Slice()):
                 return _filter(node, _WEIGHED)
         return node
 
@@ -394,7 +398,7 @@ class _Namespace(Namespace):
         return "<namespace>"
 
 
-_PLAIN = (str, int, float, list, tuple, dict, range, MappingView, Iterator, Undefined, type(None))
+_PLAIN = (str, int, float, *_CONTAINERS, Iterator, Undefined, type(None))
 
 
 def _plain(value: Any) -> Any:
