@@ -8,6 +8,7 @@
 # make bench  measures the program against floors, see benchmarks/RESULTS.md (SERVER=URL: also prompt prefixes)
 # make docs   builds the pages of docs/ as a site, in site/
 # make pictures   retakes the pictures of the README (needs chromium and chromedriver; OF="RUN OTHER SAMPLE": of these runs)
+# make audit  lists what the program depends on, how old it is and what it is for
 # make lock   pins the requirements of pyproject.toml
 
 PYTHON ?= python3
@@ -18,7 +19,7 @@ LOCAL := runs/demo-local
 MODEL := hf:Qwen/Qwen2.5-1.5B-Instruct-GGUF/qwen2.5-1.5b-instruct-q4_k_m.gguf
 TRAINERS := .venv-trainers
 
-.PHONY: demo demo-local lint unit test trainers test-long bench docs pictures lock
+.PHONY: demo demo-local lint unit test trainers test-long bench docs pictures audit lock
 
 demo: $(VENV)/demo
 	$(BIN)/coevol evolve examples/alpaca_en.json -o $(DEMO)
@@ -58,6 +59,10 @@ docs: $(VENV)/test
 
 pictures: $(VENV)/test
 	$(BIN)/python -m tests.pictures docs $(OF)
+
+audit: $(VENV)/test
+	@test -x $(BIN)/uv || $(BIN)/pip install --quiet uv || true
+	@$(BIN)/python -m tests.audit
 
 # Installed from a list of exact versions and hashes.
 $(VENV)/demo: requirements.txt pyproject.toml

@@ -13,6 +13,7 @@ DOCUMENTS = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "README.md": "index.md",
+    "SECURITY.md": "security.md",
     "benchmarks/RESULTS.md": "measurements.md",
     "examples/paper/README.md": "paper.md",
 }

@@ -132,15 +132,17 @@ class Ledger:
         event.listen(self.engine, "connect", _configure)
 
     @classmethod
-    def create(cls, path: Path) -> Self:
+    def create(cls, path: Path, mode: int = 0o600) -> Self:
         """Create an empty ledger. If that is interrupted there is none, see `exists`.
+
+        SQLite gives the files next to it its mode.
 
         Raises:
             LedgerError: it cannot be written there.
         """
         ledger = cls(path)
         with ledger_errors(path):
-            path.touch()
+            path.touch(mode, exist_ok=False)
         with ledger_errors(path), ledger.engine.connect() as connection:
             # Texts of a few kilobytes waste less of a large page: 2.8 KiB a call instead of 4.5.
             connection.exec_driver_sql("PRAGMA page_size = 16384")
@@ -156,7 +158,9 @@ class Ledger:
             LedgerError: it is broken.
         """
         # In this order: another process may start to create a ledger between the two checks.
-        if not path.exists():
+        with ledger_errors(path):
+            is_there = path.exists()
+        if not is_there:
             return False
         return not path.is_file() or cls(path)._version() is not None
 
@@ -167,7 +171,9 @@ class Ledger:
         Raises:
             LedgerError: there is none, it is broken, it cannot be upgraded, or its version is unknown.
         """
-        if not path.is_file():
+        with ledger_errors(path):
+            is_there = path.is_file()
+        if not is_there:
             raise LedgerError(f"{path.parent} is not a run: it has no {path.name}")
         ledger = cls(path)
         version = ledger._version()

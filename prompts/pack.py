@@ -20,18 +20,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined, Template, TemplateError, nodes
+from jinja2 import Template, nodes
 from jinja2.exceptions import TemplateSyntaxError
 from jinja2.meta import find_referenced_templates, find_undeclared_variables
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from models.call import Message, MessageRole
-from prompts.fences import fence
 from prompts.method import DEBATE, MODES, OWN_TEMPLATES, TEMPLATES, Contributions
+from prompts.pack_files import ENDING, PackError, State, find_files, read_files
+from prompts.sandbox import Sandbox, budget_for, paying
 
-
-class PackError(ValueError):
-    """A pack cannot be used. The message names the file, what is wrong with it, and what to do."""
+__all__ = ["PackError"]
 
 
 COMMON = ("persona", "system", "instruction", "input", "request")
@@ -60,11 +58,6 @@ FIRST_LINES: Mapping[str, FirstLine] = {
 """The first lines that the templates ask for which state none."""
 
 BUILT_IN = ("default", "classic")
-
-_ENDING = ".jinja"
-
-# Errors that an expression in a template can raise besides Jinja's own.
-_EXPRESSION_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 def request_text(instruction: str, input: str) -> str:
@@ -97,7 +90,7 @@ class Pack:
         for name in templates:
             if name not in self._templates:
                 raise PackError(
-                    f"{self.folder / name}{_ENDING} is missing; a pack needs the templates of all its steps"
+                    f"{self.folder / name}{ENDING} is missing; a pack needs the templates of all its steps"
                 )
 
     def digest_for(self, modes: Iterable[str], *, references: bool = False) -> str:
@@ -131,16 +124,18 @@ class Pack:
             raise TypeError(f"{template}: values differ: {sorted(values.keys() ^ expected)}")
         if values.get("debate") is not None:
             values["debate"] = Contributions(*values["debate"])
-        file = f"{self.folder / template}{_ENDING}"
+        file = f"{self.folder}/{template}{ENDING}"
         self.require([template])
         messages: list[Message] = []
         # The blocks belong to this rendering, so that parallel renderings share nothing.
         for block, role in BLOCKS.items():
             values[block] = _collector(messages, role)
         try:
-            outside = self._templates[template].render(values)
-        except (TemplateError, *_EXPRESSION_ERRORS) as error:
-            raise PackError(f"{_error_location(error, self.folder, file)}: {error}") from error
+            with paying(budget_for(values)):
+                outside = self._templates[template].render(values)
+        except Exception as error:  # whatever an expression in a template raises
+            what = str(error) or type(error).__name__
+            raise PackError(f"{_error_location(error, self.folder, file)}: {what}") from error
         if outside.strip():
             raise PackError(
                 f"{file}: text outside of a message: {outside.strip()[:60]!r}; put it into "
@@ -165,15 +160,20 @@ def load_pack(name_or_folder: str, modes: Iterable[str] = ()) -> Pack:
     Raises:
         PackError: the pack cannot be used; the message names file and variable.
     """
-    if name_or_folder in BUILT_IN:
-        folder = Path(__file__).parent / name_or_folder
-    else:
-        folder = Path(name_or_folder).expanduser().absolute()
-    if not folder.is_dir():
+    try:
+        name_or_folder.encode()
+        if name_or_folder in BUILT_IN:
+            folder = Path(__file__).parent / name_or_folder
+        else:
+            folder = Path(name_or_folder).expanduser().absolute()
+        is_folder = folder.is_dir()
+    except (OSError, RuntimeError, ValueError):  # no user of that name, too long, no Unicode, a NUL
+        folder, is_folder = Path(name_or_folder), False
+    if not is_folder:
         raise PackError(
             f"no prompt pack at {folder}: give a folder, or one of the built-in packs {', '.join(BUILT_IN)}"
         )
-    state = _state(folder)
+    state = find_files(folder)
     known = _loaded.get(folder)
     if known is None or known[0] != state:
         # Concurrent first calls may both load, with the same result.
@@ -210,29 +210,19 @@ _current: dict[str, tuple[float, Pack]] = {}
 _held: ContextVar[tuple[str, Pack] | None] = ContextVar("held", default=None)
 """The pack that a run holds; other runs in this process may hold another one."""
 
-_State = tuple[tuple[str, int, int], ...]
-_loaded: dict[Path, tuple[_State, Pack]] = {}
-
-
-def _state(folder: Path) -> _State:
-    stats = [(file.name, file.stat()) for file in sorted(folder.glob(f"[!.]*{_ENDING}"))]
-    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
+_loaded: dict[Path, tuple[State, Pack]] = {}
 
 
 def _load(folder: Path) -> Pack:
-    sources = _read(folder)
-    environment = _environment(folder, sources)
-    first_lines = {
-        name: _first_line(environment, folder, sources, name)
-        for name in FIRST_LINES
-        if name + _ENDING in sources
-    }
-    reminders = {f"{name}_again{_ENDING}": _reminder(name, line) for name, line in first_lines.items()}
-    own = {name: sources[name + _ENDING] for name in sorted(OWN_TEMPLATES) if name + _ENDING in sources}
+    sources = read_files(folder)
+    environment = Sandbox(folder, sources)
+    first_lines = {name: _first_line(environment, name) for name in FIRST_LINES if name + ENDING in sources}
+    reminders = {f"{name}_again{ENDING}": _reminder(name, line) for name, line in first_lines.items()}
+    own = {name: sources[name + ENDING] for name in sorted(OWN_TEMPLATES) if name + ENDING in sources}
     said = {
         name: source
         for name, source in sources.items()
-        if source != reminders.get(name) and name.removesuffix(_ENDING) not in own
+        if source != reminders.get(name) and name.removesuffix(ENDING) not in own
     }
     without_references = {
         name: _INCLUDED_REFERENCE.sub("", source)
@@ -241,10 +231,10 @@ def _load(folder: Path) -> Pack:
     }
     for name, source in reminders.items():
         sources.setdefault(name, source)
-    names = [name for name in TEMPLATES if name + _ENDING in sources]
+    names = [name for name in TEMPLATES if name + ENDING in sources]
     for name in names:
-        _check_variables(environment, folder, sources, name)
-    compiled = {name: environment.get_template(name + _ENDING) for name in names}
+        _check_variables(environment, name)
+    compiled = {name: _compiled(environment, name) for name in names}
     digests = (_digest(without_references), _digest(said))
     pack = Pack(folder.name, folder, *digests, own, frozenset(), first_lines, compiled)
     showing = [name for name in names if _try(pack, name)]
@@ -262,78 +252,54 @@ def _digest(sources: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-def _read(folder: Path) -> dict[str, str]:
-    sources = {}
-    for file in sorted(folder.glob(f"[!.]*{_ENDING}")):
-        try:
-            sources[file.name] = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise PackError(f"{file} cannot be read as UTF-8 text: {error}") from error
-    return sources
+def _compiled(environment: Sandbox, template: str) -> Template:
+    try:
+        return environment.get_template(template + ENDING)
+    except TemplateSyntaxError as error:
+        raise _broken(error) from error
 
 
-def _environment(folder: Path, sources: Mapping[str, str]) -> Environment:
-    """Create a sandbox that sees the pack's files as they were read, and nothing else on the disk."""
-
-    def source(name: str) -> tuple[str, str, Callable[[], bool]] | None:
-        return (sources[name], str(folder / name), lambda: True) if name in sources else None
-
-    environment = ImmutableSandboxedEnvironment(
-        loader=FunctionLoader(source),
-        undefined=StrictUndefined,
-        autoescape=False,
-        auto_reload=False,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    # Prompts must not be random: recorded calls are found by their text.
-    del environment.globals["lipsum"], environment.filters["random"]
-    environment.globals["fence"] = fence
-    return environment
+def _broken(error: TemplateSyntaxError) -> PackError:
+    return PackError(f"{error.filename}, line {error.lineno}: {error.message}")
 
 
-def _check_variables(
-    environment: Environment, folder: Path, sources: Mapping[str, str], template: str
-) -> None:
+def _check_variables(environment: Sandbox, template: str) -> None:
     """Reject unknown variables in the template and in every file it includes or imports."""
-    contract = TEMPLATES[template]
+    contract, folder = TEMPLATES[template], environment.folder
     own = (*COMMON, *contract.variables, *contract.optional)
     known = {*own, *BLOCKS, *environment.globals}
     used: dict[str, set[str]] = {}
-    waiting = [template + _ENDING]
+    waiting = [template + ENDING]
     while waiting:
         name = waiting.pop()
         if name in used:
             continue
         try:
-            tree = environment.parse(sources[name], name, str(folder / name))
+            tree = environment.tree(name)
             used[name] = find_undeclared_variables(tree)
         except TemplateSyntaxError as error:
-            raise PackError(f"{folder / name}, line {error.lineno}: {error.message}") from error
+            raise _broken(error) from error
         # An included file also sees what the including one has set.
         known |= {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
         for reference in find_referenced_templates(tree):
-            if reference is None or reference not in sources:
+            if reference is None or reference not in environment.sources:
                 raise PackError(
                     f"{folder / name} includes {reference or 'a file named by an expression'}; "
-                    f"it can only include *{_ENDING} files of its own folder, named in quotes"
+                    f"it can only include *{ENDING} files of its own folder, named in quotes"
                 )
             waiting.append(reference)
     among = ", ".join(own)
     for name, variables in used.items():
         for variable in sorted(variables - known):
             raise PackError(
-                f"{folder / name}: unknown variable {variable!r}; {template}{_ENDING} can use {among}"
+                f"{folder / name}: unknown variable {variable!r}; {template}{ENDING} can use {among}"
             )
 
 
-def _first_line(
-    environment: Environment, folder: Path, sources: Mapping[str, str], template: str
-) -> FirstLine:
+def _first_line(environment: Sandbox, template: str) -> FirstLine:
     """Return the first line that a judge's template states (`{% set first_line = … %}`), or the usual one."""
     try:
-        tree = environment.parse(sources[template + _ENDING])
+        tree = environment.tree(template + ENDING)
     except TemplateSyntaxError:  # which is reported when the template is checked
         return FIRST_LINES[template]
     for node in tree.find_all(nodes.Assign):
@@ -354,7 +320,8 @@ def _first_line(
             named = tuple(part.strip() for part in parts if isinstance(part, str) and "\n" not in part)
             if len(parts) == len({name.casefold() for name in named if name}) == len(usual):
                 return named
-        raise PackError(f"{folder / template}{_ENDING}, line {node.lineno}: {FIRST_LINE} must be {wanted}")
+        file = f"{environment.folder / template}{ENDING}"
+        raise PackError(f"{file}, line {node.lineno}: {FIRST_LINE} must be {wanted}")
     return FIRST_LINES[template]
 
 
@@ -403,18 +370,20 @@ def _try(pack: Pack, template: str) -> bool:
         record = {"instruction": "The instruction.", "input": input}
         messages = pack.render(template, persona="The persona.", system=system, **record, **values)
         text = "\n".join(message["content"] for message in messages)
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            raise PackError(f"{pack.folder / template}{ENDING} writes half of a surrogate pair")
         shown = {**record, **given}
         if contract.continues:
             shown = {name: value for name, value in given.items() if name == "other_opening"}
         for name, value in shown.items():
             if any(part not in text for part in ([value] if isinstance(value, str) else value)):
                 raise PackError(
-                    f"{pack.folder / template}{_ENDING} does not show {name}, "
+                    f"{pack.folder / template}{ENDING} does not show {name}, "
                     "which this agent must see; show it in one of its messages"
                 )
         shows_optional = shows_optional and all(value in text for value in more.values())
         if not all(message["content"] for message in messages):
-            raise PackError(f"{pack.folder / template}{_ENDING}: a message is empty; leave it out")
+            raise PackError(f"{pack.folder / template}{ENDING}: a message is empty; leave it out")
     return shows_optional
 
 

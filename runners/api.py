@@ -48,6 +48,7 @@ def run(
     start: int = 0,
     stop: int | None = None,
     retry_failed: bool = False,
+    shared: bool = False,
     notify: Callable[[str], None] = lambda _: None,
 ) -> "RecordedRun":
     """Improve the responses of a data set, as `coevol evolve` does, and return the record of the run.
@@ -76,6 +77,7 @@ def run(
         start: the first record to work on, counted from 0.
         stop: the record to stop before.
         retry_failed: work again on samples that failed before.
+        shared: let others use the folder, as the umask says; a run is otherwise its owner's alone.
         notify: receives what a user should know, such as parameters that a provider does not take.
 
     Raises:
@@ -92,7 +94,8 @@ def run(
         asyncio.get_running_loop()
     except RuntimeError:
         with _printable_errors():
-            execute_in_own_loop(*_planned(data, folder, settings, limits, notify, given), notify=notify)
+            planned = _planned(data, folder, settings, limits, notify, given)
+            execute_in_own_loop(*planned, notify=notify, shared=shared)
         return load_run(folder)
     raise RuntimeError("an event loop is running, as in a notebook: use `await coevol.arun(…)`")
 
@@ -113,6 +116,7 @@ async def arun(
     start: int = 0,
     stop: int | None = None,
     retry_failed: bool = False,
+    shared: bool = False,
     notify: Callable[[str], None] = lambda _: None,
     policy: GatewayPolicy | None = None,
 ) -> "RecordedRun":
@@ -125,7 +129,8 @@ async def arun(
     given |= {"reference": reference, "max_record_size": max_record_size}
     notify = _printable(notify)
     with _printable_errors():
-        await execute(*_planned(data, folder, settings, limits, notify, given), notify=notify, policy=policy)
+        planned = _planned(data, folder, settings, limits, notify, given)
+        await execute(*planned, notify=notify, policy=policy, shared=shared)
     return load_run(folder)
 
 
@@ -175,6 +180,7 @@ async def execute(
     policy: GatewayPolicy | None = None,
     watch: Callable[[Tally, Engine], AbstractAsyncContextManager[Any]] = lambda tally, engine: nullcontext(),
     signals: Sequence[signal.Signals] = (),
+    shared: bool = False,
 ) -> None:
     """Carry out a plan in the folder of a run. `watch` is entered while the engine works; `signals` stop it.
 
@@ -186,9 +192,9 @@ async def execute(
     tally = Tally(samples=plan.expected(manifest["data"]["records"]), modes=plan.modes)
     async with AsyncExitStack() as stack:
         checks = await stack.enter_async_context(working_checks(plan))
-        stack.enter_context(locked(folder))
+        stack.enter_context(locked(folder, shared=shared))
         stack.enter_context(held_pack(plan.settings.prompts))
-        ledger = prepare(folder, manifest, keys)
+        ledger = prepare(folder, manifest, keys, shared=shared)
         began_with = reply_limits(read_manifest(folder))[0]
         engine = Engine(
             plan, ledger, keys, tally, checks, notify=notify, began_with=began_with, policy=policy

@@ -21,7 +21,7 @@ from ledger.ledger import SKIPPED, Ledger, LedgerError, RecordedReply, Result, U
 from ledger.writer import Writer
 from models.call import Call, CallRecord
 from models.errors.exceptions import CallFailed, RunStopped
-from models.errors.kinds import FINAL, INTERNAL_ERROR, UNWRITABLE
+from models.errors.kinds import FINAL, INTERNAL_ERROR, NO_PROMPT, UNWRITABLE
 from models.gateway import Gateway
 from models.keys import Keys
 from models.limits.rate_limiter import WaitReason
@@ -31,6 +31,7 @@ from models.tracing import sample_config
 from nodes.checks import Candidate, Check, Outcome, is_command
 from nodes.decision import WithoutText, favoured_position
 from prompts.method import MODES
+from prompts.pack import PackError
 from reporting.cost import budget
 from reporting.failures import why_nothing_written
 from reporting.labels import failure_label, is_judged, shorten
@@ -400,6 +401,9 @@ async def evolve_sample(
         raise
     except CallFailed as failure:
         return [failed_exchange(0, sample.exchanges[0].response, failure)]
+    except PackError as error:
+        failed = CallFailed(NO_PROMPT.key, str(error))
+        return [failed_exchange(0, sample.exchanges[0].response, failed)]
     except Exception as error:
         failed = CallFailed(INTERNAL_ERROR.key, f"{type(error).__name__}: {error}")
         return [failed_exchange(0, sample.exchanges[0].response, failed)]

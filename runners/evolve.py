@@ -68,6 +68,11 @@ to nothing: reference counting frees what a call leaves behind."""
     help="Estimate what the run takes (calls, tokens, dollars) and stop: no call, no folder.",
 )
 @click.option("--retry-failed", is_flag=True, help="Work again on the samples that failed before.")
+@click.option(
+    "--shared",
+    is_flag=True,
+    help="Let others use the folder RUN, as your umask says; otherwise it is yours alone.",
+)
 @settings_options
 def evolve(
     data: str,
@@ -83,6 +88,7 @@ def evolve(
     stop: int | None,
     dry_run: bool,
     retry_failed: bool,
+    shared: bool,
     **given: Any,
 ) -> int:
     """Improve the responses of a data set.
@@ -122,7 +128,7 @@ def evolve(
         return 0
     gc.set_threshold(GC_THRESHOLD)
     try:
-        execute_in_own_loop(plan, run, manifest, notify=_notify, watch=Progress)
+        execute_in_own_loop(plan, run, manifest, notify=_notify, watch=Progress, shared=shared)
     except RunStopped:
         # What ended the run says the rest.
         with suppress(LedgerError):  # nothing was started

@@ -1,7 +1,13 @@
-"""The folder of a run: begins a run in it or resumes one, with a lock."""
+"""The folder of a run: begins a run in it or resumes one, with a lock.
+
+A run holds what a data set and models said, so it is its owner's alone: the folder and its files are created
+with such modes. A run that is shared leaves them to the umask. One that goes on keeps what it has, also if an
+earlier version began it, unless `--shared` opens it; no mode of a folder that was there before is changed.
+"""
 
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -60,8 +66,10 @@ def format_before(folder: Path) -> str:
         return ""
 
 
-def prepare(folder: Path, wanted: Manifest, keys: Keys) -> Ledger:
+def prepare(folder: Path, wanted: Manifest, keys: Keys, *, shared: bool = False) -> Ledger:
     """Return the ledger to write to: a new one, or that of a run with the same manifest.
+
+    Files of a new run are for others too if it is `shared`.
 
     A run in which nothing was spent or finished begins again if its manifest differs. What is a key in the
     settings is not recorded.
@@ -84,10 +92,11 @@ def prepare(folder: Path, wanted: Manifest, keys: Keys) -> Ledger:
             if made != before:
                 _write(folder, made)
             return ledger
+        mode = _mode(folder, shared)
         # In this order, so that a manifest implies a ledger.
         for name in (manifest.FILE, *_LEDGER):
             (folder / name).unlink(missing_ok=True)
-        ledger = Ledger.create(folder / "ledger.sqlite")
+        ledger = Ledger.create(folder / "ledger.sqlite", mode)
         _write(folder, without_keys(wanted, keys))
     except OSError as error:
         raise RunError(f"{folder} cannot hold a run: {error.strerror}") from None
@@ -151,32 +160,72 @@ def refuse_to_overwrite(file: Path, run: Run) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
     """Lock a run's folder, creating it if need be, so that no other command works on it.
+
+    With `shared` what is created is for others too, and a run that was its owner's alone is opened to them.
 
     Raises:
         RunError: another command holds it, or it cannot be created.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(0o777 if shared else _OWNER_FOLDER, parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
             raise PermissionError(13, "it is read-only")
-        lock = FileLock(folder / "lock", blocking=False)
+        if (mode := _mode(folder, shared)) == OWNER_FILE:
+            lock = FileLock(folder / "lock", mode=mode, blocking=False)
+        else:  # a mode that is given is set whatever the umask
+            lock = FileLock(folder / "lock", blocking=False)
         lock.acquire()
     except Timeout:
         raise RunError(f"another command is working on {folder}: wait until it is done") from None
     except OSError as error:
         raise RunError(f"{folder} cannot hold a run: {error.strerror}") from None
     try:
+        if shared:
+            _share(folder)
         yield
     finally:
         lock.release()
 
 
+OWNER_FILE, _OWNER_FOLDER = 0o600, 0o700
+
+
+def _mode(folder: Path, shared: bool) -> int:
+    """Return the mode of a new file of a run: that of its ledger, so far as the umask is not to decide."""
+    ledger = folder / "ledger.sqlite"
+    is_private = not _is_open(ledger) if ledger.exists() else not shared
+    return OWNER_FILE if is_private else 0o666
+
+
+def _is_open(path: Path) -> bool:
+    """Return whether a file or folder is for others than its owner."""
+    return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+
+
+def _share(folder: Path) -> None:
+    """Open a run that is its owner's alone to others, as far as the umask does."""
+    umask = os.umask(0o077)  # the only way to read it
+    os.umask(umask)
+    try:
+        for file in (folder / name for name in _OURS):
+            if file.exists() and not _is_open(file):
+                file.chmod(0o666 & ~umask)
+        # A folder that holds other things too may be closed for these.
+        others = [path for path in folder.iterdir() if path.name not in _OURS]
+        if not others and not _is_open(folder):
+            folder.chmod(0o777 & ~umask)
+    except OSError as error:
+        raise RunError(f"{folder} cannot be shared: {error.strerror}; only its owner can do that") from None
+
+
 def _write(folder: Path, made: Manifest) -> None:
     # Atomically: a ledger without a manifest would be useless.
     new = folder / _NEW_MANIFEST
-    with new.open("w", encoding="utf-8") as file:
+    new.unlink(missing_ok=True)  # with a mode of its own
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _mode(folder, shared=False))
+    with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123
         file.write(json.dumps(made, indent=2, ensure_ascii=False) + "\n")
         file.flush()
         os.fsync(file.fileno())

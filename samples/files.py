@@ -221,7 +221,11 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     try:
         if target.is_dir():
             raise DataError("it is a folder")
-        with unfinished.open("xb") as file:
+        # Next to the ledger of a run a file is for whom that is for; elsewhere the umask decides.
+        ledger = target.with_name("ledger.sqlite")
+        mode = ledger.stat().st_mode & 0o666 if ledger.is_file() else 0o666
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with open(descriptor, "wb") as file:  # noqa: PTH123
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -1,5 +1,6 @@
 """Chromium, for tests of the pages of `coevol view` and of reports."""
 
+import http.client
 import os
 import queue
 import re
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import pytest
 from selenium import webdriver
@@ -56,7 +58,7 @@ class Browser:
         """Open a page and wait until it is connected to its server."""
         self.driver.get("about:blank")
         self.console()  # of the previous page, whose server may be gone
-        self.driver.get(url)
+        self.driver.get(with_token(url))
         self.wait_connected()
 
     def wait_connected(self) -> None:
@@ -152,18 +154,46 @@ class Browser:
         return [message for message in messages if "already in CLOSING or CLOSED state" not in message]
 
 
+_tokens: dict[str, str] = {}
+"""The tokens of servers by their addresses."""
+
+
+def with_token(url: str) -> str:
+    """Return the link to a page that lets its visitor in."""
+    parts = urlsplit(url)
+    token = _tokens.get(f"{parts.scheme}://{parts.netloc}")
+    return f"{url}{'&' if parts.query else '?'}token={token}" if token else url
+
+
+def entered(url: str) -> dict[str, str]:
+    """Return the headers of a browser that has entered by the link to a server of pages."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+    try:
+        connection.request("GET", f"/?token={_tokens[url]}")
+        cookie = connection.getresponse().headers["set-cookie"]
+    finally:
+        connection.close()
+    return {"Cookie": cookie.partition(";")[0]}
+
+
 @contextmanager
-def viewing(run: Path, *others: Path) -> Iterator[str]:
-    """Run `coevol view` over a run or two; yields the address it prints, without the slash at the end."""
-    process = program.start("view", run, *others, "--no-browser", cwd=run.parent)
+def viewing(run: Path, *others: Path, browser: Path | None = None) -> Iterator[str]:
+    """Run `coevol view` over a run or two; yields the address it prints, without the slash at the end.
+
+    It opens the program `browser`, if there is one.
+    """
+    words, env = (["--browser"], {"BROWSER": str(browser)}) if browser else (["--no-browser"], {})
+    process = program.start("view", run, *others, *words, cwd=run.parent, env=env)
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     assert process.stdout and process.stderr
     reader = threading.Thread(target=lambda: lines.put(process.stdout.readline()))  # type: ignore[union-attr]
     reader.start()
     try:
-        found = re.search(r"http://127\.0\.0\.1:\d+", line := lines.get(timeout=2 * PATIENCE))
+        link = r"(http://127\.0\.0\.1:\d+)/\?token=([\w-]{43}) "
+        found = re.search(link, line := lines.get(timeout=2 * PATIENCE))
         assert found, line + process.stderr.read()
-        yield found.group()
+        url, _tokens[url] = found.groups()
+        yield url
     finally:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=PATIENCE)

@@ -1,25 +1,29 @@
-"""The server of the pages: on this machine only, and for its own pages only.
+"""The server of the pages: on this machine only, for its own pages only, and for who has the link.
 
 A page of another site that is open in the same browser can reach every local server. So a request, also for
 the websocket, which carries all changes, is refused unless its Host header names this machine (a rebound DNS
-name does not) and its Origin header, if any, is ours. Pages cannot load anything from elsewhere.
+name does not) and its Origin header, if any, is ours. Other users of this machine are refused by
+`viewer.access`. Pages cannot load anything from elsewhere, and run no script that did not come with them.
 """
 
+import secrets
 import socket
 import threading
 import webbrowser
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from importlib.resources import files
 
 import uvicorn
 from fastapi import FastAPI
 from nicegui import app as pages
 from nicegui import ui
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from viewer import compare, graph, overview, sample, samples
 from viewer import compared_sample as pair
+from viewer.access import Access, opener, refusal
 from viewer.background_refresh import snapshots
 from viewer.comparison_links import Sides
 from viewer.frame import MATH_FONT, missing_page
@@ -30,36 +34,42 @@ ADDRESS = "127.0.0.1"
 _MATH_FONT = str(files("ziamath").joinpath("fonts", "STIXTwoMath-Regular.ttf"))
 """STIX Two Math; nothing else of that package is used."""
 
+_POLICY = (
+    # The page library compiles templates and evaluates handlers of its own, and sets styles everywhere. Its
+    # inline scripts have a nonce, so what is put into a page later runs none.
+    "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
 _HEADERS = {
-    # The page library uses inline scripts and compiles templates; both come from this server.
-    "content-security-policy": "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; connect-src 'self'; "
-    "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
 }
 
 
 def serve(runs: Sequence[RunPages], port: int, *, browser: bool, notify: Callable[[str], None]) -> None:
     """Serve the pages over one run, or over two that are compared, until the process is interrupted.
 
-    `port` 0 takes a free one. `notify` receives the address once the server can be
-    reached.
+    `port` 0 takes a free one. `notify` receives the link once the server can be reached.
 
     Raises:
         OSError: the port is taken.
     """
-    with socket.create_server((ADDRESS, port)) as listening:
-        url = f"http://{ADDRESS}:{listening.getsockname()[1]}/"
+    access = Access()
+    with socket.create_server((ADDRESS, port)) as listening, ExitStack() as until_end:
+        link = access.link(f"http://{ADDRESS}:{listening.getsockname()[1]}/")
         names = " and ".join(run.name for run in runs)
-        notify(f"{names}: {url} (Ctrl+C ends it)")
+        notify(f"{names}: {link} (Ctrl+C ends it)")
         if browser:
-            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
-        config = uvicorn.Config(_application(runs), log_level="warning", timeout_graceful_shutdown=1)
+            opened = until_end.enter_context(opener(link))
+            threading.Thread(target=webbrowser.open, args=(opened,), daemon=True).start()
+        config = uvicorn.Config(_application(runs, access), log_level="warning", timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[listening])
 
 
-def _application(runs: Sequence[RunPages]) -> ASGIApp:
+def _application(runs: Sequence[RunPages], access: Access) -> ASGIApp:
     refreshes = {run.prefix: snapshots(run) for run in runs}
     for run in runs:
         overview.add(run, refreshes[run.prefix])
@@ -73,28 +83,45 @@ def _application(runs: Sequence[RunPages]) -> ASGIApp:
     pages.add_static_file(local_file=_MATH_FONT, url_path=MATH_FONT)
     pages.exception_handler(404)(lambda request, _: missing_page(request, runs))
     app = FastAPI(openapi_url=None)
-    ui.run_with(app, title="coevol", favicon="🌱", dark=None, show_welcome_message=False)
-    return _Guard(app)
+    ui.run_with(
+        app,
+        title="coevol",
+        favicon="🌱",
+        dark=None,
+        show_welcome_message=False,
+        gzip_middleware_factory=None,  # `_Answer` reads pages, and nothing comes from afar
+    )
+    return _Guard(app, access)
 
 
 class _Guard:
-    """Refuses requests that are not addressed to this machine, or come from a page that is not ours."""
+    """Refuses requests that are not addressed to this machine, come from a page that is not ours, or from
+    who has not the link."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app, self._access = app, access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
-        elif not _is_own(scope):
+            return
+        send = _Answer(send).send
+        if answer := self._refused(scope):
             if scope["type"] == "websocket":
                 await receive()
                 await send({"type": "websocket.close", "code": 1008})
             else:
-                refusal = PlainTextResponse(f"coevol view only answers pages of {ADDRESS}\n", 403)
-                await refusal(scope, receive, send)
+                await answer(scope, receive, send)
         else:
-            await self._app(scope, receive, _with_headers(send))
+            await self._app(scope, receive, send)
+
+    def _refused(self, scope: Scope) -> Response | None:
+        """Return the answer to a request that does not reach the pages; None if it does."""
+        if not _is_own(scope):
+            return PlainTextResponse(f"coevol view only answers pages of {ADDRESS}\n", 403)
+        if scope["type"] == "http" and (entered := self._access.entered(scope)):
+            return entered
+        return None if self._access.is_allowed(scope) else refusal()
 
 
 def _is_own(scope: Scope) -> bool:
@@ -107,11 +134,32 @@ def _is_own(scope: Scope) -> bool:
     return origin is None or origin == f"http://{host}"
 
 
-def _with_headers(send: Send) -> Send:
-    async def guarded(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            own = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
-            message = {**message, "headers": [*message["headers"], *own]}
-        await send(message)
+class _Answer:
+    """Adds our headers to an answer, and a nonce to the scripts of a page."""
 
-    return guarded
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._nonce = secrets.token_urlsafe(16)
+        self._start: Message | None = None
+        self._page = bytearray()
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the answer; a page as a whole."""
+        if message["type"] == "http.response.start":
+            headers = _HEADERS | {"content-security-policy": _POLICY.format(nonce=self._nonce)}
+            own = [(name.encode(), value.encode()) for name, value in headers.items()]
+            message = {**message, "headers": [*message["headers"], *own]}
+            if dict(message["headers"]).get(b"content-type", b"").startswith(b"text/html"):
+                self._start = message
+                return
+        if self._start and message["type"] == "http.response.body":
+            self._page += message.get("body", b"")
+            if message.get("more_body"):
+                return
+            # The library escapes `<` in all that it writes into a page.
+            page = bytes(self._page).replace(b"<script", f'<script nonce="{self._nonce}"'.encode())
+            kept = [each for each in self._start["headers"] if each[0] != b"content-length"]
+            length = (b"content-length", str(len(page)).encode())
+            await self._send({**self._start, "headers": [*kept, length]})
+            message = {"type": "http.response.body", "body": page}
+        await self._send(message)

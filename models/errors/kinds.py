@@ -118,6 +118,8 @@ UNSENDABLE = FailureKind(
 INTERNAL_ERROR = FailureKind("abandon call", "mistake of the program")
 UNWRITABLE = FailureKind("abandon call", "cannot be recorded")
 """What the call or its sample holds cannot be written to the ledger."""
+NO_PROMPT = FailureKind("abandon call", "no prompt")
+"""A template of the prompt pack cannot be rendered with what the sample holds."""
 ABANDONED = FailureKind("abandon call", "given up")
 """Still in flight when the run was asked to stop at once; it may be billed."""
 

@@ -12,7 +12,7 @@ from selenium.webdriver.common.keys import Keys
 
 from ledger.decisions import load_decisions
 from tests.browser.conftest import ledger
-from tests.chromium import Browser, viewing
+from tests.chromium import Browser, entered, viewing
 from tests.conftest import look
 
 EULER = "Euler: \\(e^{i\\pi}+1=0\\), so $x_1$ \\\\ and $5 and $6."
@@ -130,7 +130,7 @@ def page(pages: str, path: str) -> tuple[int, str]:
     """Return the status of a page and its title."""
     connection = http.client.HTTPConnection(pages.removeprefix("http://"), timeout=60)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers=entered(pages))
         answer = connection.getresponse()
         found = re.search("<title>(.*?)</title>", answer.read().decode())
     finally:

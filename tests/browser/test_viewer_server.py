@@ -2,10 +2,15 @@
 
 import http.client
 import socket
+import time
+from http.cookies import SimpleCookie
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 
+from tests.chromium import Browser, entered, viewing, with_token
 from tests.conftest import look
 from tests.program import coevol
 
@@ -24,13 +29,27 @@ def port(pages: str) -> int:
     return int(pages.rpartition(":")[2])
 
 
-def status(port: int, path: str, method: str = "GET", **headers: str) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+@pytest.fixture(scope="module")
+def cookie(pages: str) -> dict[str, str]:
+    return entered(pages)
+
+
+def asked(
+    port: int, path: str, headers: dict[str, str], method: str = "GET"
+) -> tuple[http.client.HTTPResponse, str]:
+    """Return an answer and its text; of one that upgrades to a websocket nothing follows."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
-        connection.request(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})
-        return connection.getresponse().status
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        return answer, "" if answer.status == 101 else answer.read().decode("utf-8", "replace")
     finally:
         connection.close()
+
+
+def status(port: int, path: str, method: str = "GET", **headers: str) -> int:
+    answer, _ = asked(port, path, headers, method)
+    return answer.status
 
 
 def test_only_one_address_of_this_machine_is_listened_on(port: int) -> None:
@@ -40,35 +59,101 @@ def test_only_one_address_of_this_machine_is_listened_on(port: int) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/samples", "/sample/0", POLLING])
-def test_a_rebound_name_is_refused(port: int, path: str) -> None:
-    assert status(port, path) == 200
+def test_a_rebound_name_is_refused(port: int, cookie: dict[str, str], path: str) -> None:
+    assert status(port, path, **cookie) == 200
     for host in ("evil.example", f"evil.example:{port}", "127.0.0.1.evil.example", "", "[::1]"):
-        assert status(port, path, Host=host) == 403
+        assert status(port, path, Host=host, **cookie) == 403
 
 
 @pytest.mark.parametrize(
     "origin", ["http://evil.example", "null", "http://127.0.0.1:1", "https://127.0.0.1:{port}", ""]
 )
-def test_pages_of_other_sites_are_refused(port: int, origin: str) -> None:
-    foreign = origin.format(port=port)
-    assert status(port, SOCKET, **UPGRADE, Origin=foreign) == 403
-    assert status(port, POLLING, "POST", Origin=foreign) == 403
-    assert status(port, "/", Origin=foreign) == 403
+def test_pages_of_other_sites_are_refused(port: int, cookie: dict[str, str], origin: str) -> None:
+    foreign = {"Origin": origin.format(port=port), **cookie}
+    assert status(port, SOCKET, **UPGRADE, **foreign) == 403
+    assert status(port, POLLING, "POST", **foreign) == 403
+    assert status(port, "/", **foreign) == 403
 
 
-def test_own_pages_reach_the_socket(port: int) -> None:
-    assert status(port, SOCKET, **UPGRADE, Origin=f"http://127.0.0.1:{port}") == 101
-    assert status(port, SOCKET, **UPGRADE, Host="evil.example", Origin="http://evil.example") == 403
+def test_own_pages_reach_the_socket(port: int, cookie: dict[str, str]) -> None:
+    own = {"Origin": f"http://127.0.0.1:{port}"}
+    assert status(port, SOCKET, **UPGRADE, **own, **cookie) == 101
+    assert status(port, SOCKET, **UPGRADE, **own) == 403
+    evil = {"Host": "evil.example", "Origin": "http://evil.example"}
+    assert status(port, SOCKET, **UPGRADE, **evil, **cookie) == 403
 
 
-def test_pages_load_nothing_from_elsewhere_and_cannot_be_framed(port: int) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    connection.request("GET", "/")
-    policy = connection.getresponse().headers["content-security-policy"]
-    connection.close()
-    assert "default-src 'self'" in policy
-    assert "frame-ancestors 'none'" in policy
-    assert "http" not in policy
+def test_the_link_sets_a_cookie_and_leaves_the_address(pages: str, port: int) -> None:
+    link = urlsplit(with_token(f"{pages}/samples?query=a%20b"))
+    answer, _ = asked(port, f"{link.path}?{link.query}", {})
+    assert answer.status == 303
+    assert answer.headers["location"] == f"{pages}/samples?query=a+b"
+    (cookie,) = SimpleCookie(answer.headers["set-cookie"]).values()
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "strict", "/")
+    assert status(port, "/samples", Cookie=f"a=b; {cookie.key}={cookie.value}; c=d") == 200
+    # Browsers do not send such a cookie on with a redirect that began at another site.
+    answer, page = asked(port, f"{link.path}?{link.query}", {"Sec-Fetch-Site": "cross-site"})
+    assert answer.status == 200
+    assert "set-cookie" in answer.headers
+    assert f'content="0; url={pages}/samples?query=a+b"' in page
+
+
+PATHS = ("/", "/samples", "/sample/0", "/graph", "/nothing", "/math-font.ttf", "/docs", POLLING, "//x/y")
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/?token=", "/_nicegui/"])
+def test_others_of_this_machine_are_refused(port: int, cookie: dict[str, str], path: str) -> None:
+    name, _, token = cookie["Cookie"].partition("=")
+    for sent in ("", f"{name}=", f"{name}={token[:-1]}", f"{name}={token}x", f"other={token}", "ü"):
+        answer, page = asked(port, path, {"Cookie": sent} if sent else {})
+        assert answer.status == 403
+        assert "coevol view" in page
+        assert "set-cookie" not in answer.headers
+    assert status(port, f"/?token={token[:-1]}") == 403
+    assert status(port, f"/?token={token}", "POST") == 403
+
+
+def test_a_browser_is_opened_without_the_token_on_its_command_line(alpaca: Path, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    program = tmp_path / "browser"
+    program.write_text(f'#!/bin/sh\necho "$@" > {seen}.new\nmv {seen}.new {seen}\n')
+    program.chmod(0o700)
+    with viewing(alpaca, browser=program) as url:
+        while not seen.exists():
+            time.sleep(0.05)
+        file = Path(url2pathname(urlsplit(seen.read_text().strip()).path))
+        assert with_token(f"{url}/") in file.read_text(encoding="utf-8")
+        assert file.parent.stat().st_mode & 0o777 == 0o700
+    assert not file.parent.exists()
+
+
+def test_two_servers_are_seen_side_by_side(browser: Browser, pages: str, other: Path) -> None:
+    with viewing(other) as second:
+        for url in (pages, second, pages):
+            browser.open(f"{url}/samples")
+            assert browser.driver.current_url == f"{url}/samples"
+        browser.driver.get(f"{second}/samples")  # no token is needed any more
+        browser.wait_connected()
+
+
+def test_a_page_runs_no_script_that_is_put_into_it(browser: Browser, pages: str) -> None:
+    browser.open(f"{pages}/samples")
+    assert not browser.console()
+    added = "<img src=data:, onerror='window.hacked = 1'>"
+    browser.script("document.body.insertAdjacentHTML('beforeend', arguments[0])", added)
+    (blocked,) = browser.until(browser.console)
+    assert "Content Security Policy" in blocked
+    assert browser.script("return window.hacked") is None
+
+
+def test_pages_load_nothing_from_elsewhere_and_cannot_be_framed(port: int, cookie: dict[str, str]) -> None:
+    policies = {asked(port, "/", sent)[0].headers["content-security-policy"] for sent in (cookie, cookie, {})}
+    assert len(policies) == 3  # each with a nonce of its own
+    for policy in policies:
+        assert "default-src 'none'" in policy
+        assert "script-src 'self' 'nonce-" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "http" not in policy
 
 
 def test_what_cannot_be_served_is_reported(alpaca: Path, port: int) -> None:

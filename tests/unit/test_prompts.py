@@ -336,7 +336,7 @@ def test_a_pack_needs_the_templates_of_its_modes_only(folder: Path) -> None:
 
 def test_a_template_that_is_not_text_is_refused(folder: Path) -> None:
     (folder / "editor.jinja").write_bytes(b"\xff\xfe")
-    with pytest.raises(PackError, match=r"editor\.jinja cannot be read as UTF-8"):
+    with pytest.raises(PackError, match=r"editor\.jinja, line 1: this is no UTF-8"):
         load_pack(str(folder))
 
 
