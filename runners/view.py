@@ -37,8 +37,10 @@ def view(run: Path, other_run: Path | None, port: int, browser: bool) -> int:
         from viewer.server import serve
     except ModuleNotFoundError as error:
         raise MissingExtra("`coevol view`", error.name, "view") from None
+    from runners.selection import selected_records
+
     try:
-        serve(run_pages(opened), port, browser=browser, notify=say)
+        serve(run_pages(opened), port, browser=browser, notify=say, records=selected_records)
     except OSError as error:
         raise click.UsageError(f"--port {port} cannot be used: {error.strerror}") from None
     except KeyboardInterrupt:

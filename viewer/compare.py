@@ -24,7 +24,8 @@ from viewer.background_refresh import BackgroundRefresh
 from viewer.comparison_links import ComparisonQuery, Side, Sides
 from viewer.frame import COMPARE, choice, frame, page_links, tile
 from viewer.overview import PATIENCE, REFRESH, chart
-from viewer.samples import SIZE, excerpt
+from viewer.results_table import request_excerpt
+from viewer.samples import SIZE
 from viewer.search import first_hits, search_field, search_results
 
 WAIT = 10.0
@@ -274,7 +275,7 @@ def _row(view: ComparisonQuery, pair: ResultPair, sample: Sample) -> str:
     growth_a, growth_b, more = subtracted(pair.growth_a, pair.growth_b, GROWTH)
     return (
         f'<tr><td class=id><a href="{link}">{escape(sample.id)}</a></td>'
-        f'<td class=excerpt dir=auto><a href="{link}">{escape(excerpt(sample))}</a></td>'
+        f'<td class=excerpt dir=auto><a href="{link}">{request_excerpt(sample)}</a></td>'
         f"<td>{_outcome(view.a, pair.accepted_a, failed=pair.failed_a)}</td>"
         f"<td>{_outcome(view.b, pair.accepted_b, failed=pair.failed_b)}</td>"
         f"<td class=number>{growth_a}</td><td class=number>{growth_b}</td>"

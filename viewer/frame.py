@@ -166,6 +166,16 @@ def plain_text(content: str, *, style: str = "") -> None:
         cut(shown.classes(f"text plain {style}"), content)
 
 
+def mark_in_texts(wanted: str) -> None:
+    """Mark what was searched for in all texts of the page, and scroll to the first."""
+    # As a property, so that no character of it is read as anything else.
+    ui.element("span").classes("hidden")._props["data-marked"] = wanted
+    ui.context.client.on_connect(lambda: ui.run_javascript(_MARKS))
+
+
+_MARKS = files("viewer").joinpath("marks.js").read_text(encoding="utf-8")
+
+
 def copy_button(content: str) -> None:
     """Show a button that copies a text."""
 

@@ -1,15 +1,20 @@
 """The runs that the pages show, and what a reviewer has not saved yet."""
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
 from ledger.ledger import SampleResults
+from ledger.text_scan import TextScan
 from reporting.run import Run
 from samples.sample import Sample
 
 MAX_DIGITS = 15
 """Digits of a number in an address; the database takes numbers of 64 bits."""
+
+MAX_SCANS = 20
+"""Texts that were searched for and are remembered; each has up to `ledger.text_scan.COMMON` ids."""
 
 PREFIXES = ("", "/other")
 """Where the pages of the first and of the second run begin."""
@@ -37,6 +42,8 @@ class Review:
     """By position, mode and exchange."""
     goes_on: bool = False
     """Whether a decision leads to the next undecided result."""
+    scans: OrderedDict[str, TextScan] = field(default_factory=OrderedDict)
+    """The last texts that were searched for, each with what was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,15 @@ class RunPages(Run):
         found = self.ledger.sample(given) if given else None
         if found is None and (position := number_in(given or query.get("position", ""))) is not None:
             found = next(iter(self.ledger.samples_at([position])), None)
+        return found
+
+    def scan(self, text: str) -> TextScan:
+        """Return the scan of its ledger for a text."""
+        scans = self.review.scans
+        found = scans.setdefault(text, TextScan(self.ledger, text))
+        scans.move_to_end(text)
+        if len(scans) > MAX_SCANS:
+            scans.popitem(last=False)
         return found
 
 

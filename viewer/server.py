@@ -40,11 +40,18 @@ _HEADERS = {
 }
 
 
-def serve(runs: Sequence[RunPages], port: int, *, browser: bool, notify: Callable[[str], None]) -> None:
+def serve(
+    runs: Sequence[RunPages],
+    port: int,
+    *,
+    browser: bool,
+    notify: Callable[[str], None],
+    records: samples.Records,
+) -> None:
     """Serve the pages over one run, or over two that are compared, until the process is interrupted.
 
-    `port` 0 takes a free one. `notify` receives the address once the server can be
-    reached.
+    `port` 0 takes a free one; `records` writes what is exported. `notify` receives the address once the
+    server can be reached.
 
     Raises:
         OSError: the port is taken.
@@ -55,16 +62,16 @@ def serve(runs: Sequence[RunPages], port: int, *, browser: bool, notify: Callabl
         notify(f"{names}: {url} (Ctrl+C ends it)")
         if browser:
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
-        config = uvicorn.Config(_application(runs), log_level="warning", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(_application(runs, records), log_level="warning", timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[listening])
 
 
-def _application(runs: Sequence[RunPages]) -> ASGIApp:
+def _application(runs: Sequence[RunPages], records: samples.Records) -> ASGIApp:
     refreshes = {run.prefix: snapshots(run) for run in runs}
     for run in runs:
         overview.add(run, refreshes[run.prefix])
         graph.add(run)
-        samples.add(run)
+        samples.add(run, records)
         sample.add(run)
     if runs[0].is_compared:
         sides = Sides(runs)
