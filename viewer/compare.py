@@ -41,7 +41,7 @@ SORT_LABELS: dict[PairSortKey, str] = {
 def add(sides: Sides, snapshots: Mapping[str, BackgroundRefresh[Snapshot]]) -> None:
     """Add the pages, including the table of pairs. `snapshots` are those of the runs, by page prefix."""
 
-    @ui.page(COMPARE, title="Compare · coevol", response_timeout=30)
+    @ui.page(sides.base + COMPARE, title="Compare · coevol", response_timeout=30)
     async def compare(request: Request) -> None:
         view = ComparisonQuery.read(sides, request.query_params)
         a, b = view.a, view.b
@@ -69,7 +69,7 @@ def add(sides: Sides, snapshots: Mapping[str, BackgroundRefresh[Snapshot]]) -> N
         await refresh()
         ui.timer(REFRESH, refresh)
 
-    @ui.page(f"{COMPARE}/samples", title="Samples compared · coevol", response_timeout=30)
+    @ui.page(f"{sides.base}{COMPARE}/samples", title="Samples compared · coevol", response_timeout=30)
     async def table(request: Request) -> None:
         view = ComparisonQuery.read(sides, request.query_params)
         compared = await sides.compared(view.a, view.b).latest(WAIT)

@@ -75,7 +75,8 @@ def _head(column: Column, heads: Callable[[Column], tuple[str, str]]) -> str:
         address, sort = heads(column)
         arrow = {"ascending": " ↑", "descending": " ↓"}.get(sort, "")
         name = f'<a href="{escape(address)}" title="sort by this column">{name}{arrow}</a>'
-    return f'<th scope=col class="{column.style}"{f" aria-sort={sort}" if sort else ""}>{name}</th>'
+    style = column.style.replace("excerpt", "")
+    return f'<th scope=col class="{style}"{f" aria-sort={sort}" if sort else ""}>{name}</th>'
 
 
 def _row(columns: Sequence[str], row: ResultRow, address: str, tags: str, text: str) -> str:

@@ -17,7 +17,7 @@ MAX_SCANS = 20
 """Texts that were searched for and are remembered; each has up to `ledger.text_scan.COMMON` ids."""
 
 PREFIXES = ("", "/other")
-"""Where the pages of the first and of the second run begin."""
+"""Where the pages of the first and of the second run begin, below those of both."""
 
 
 def number_in(given: str) -> int | None:
@@ -54,6 +54,8 @@ class RunPages(Run):
     shown: Mapping[str, str] = field(default_factory=dict)
     """The names of both runs and where their pages begin; empty where there is only one."""
     review: Review = field(default_factory=Review)
+    base: str = ""
+    """Where the pages begin that were opened together: empty where there is no list of runs."""
 
     @property
     def is_compared(self) -> bool:
@@ -81,15 +83,16 @@ class RunPages(Run):
         return found
 
 
-def run_pages(runs: Sequence[Run]) -> list[RunPages]:
+def run_pages(runs: Sequence[Run], base: str = "") -> list[RunPages]:
     """Return the pages of one run, or of two that are compared. Runs of the same name show their paths."""
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
         names = [str(run.folder.resolve()) for run in runs]
-    shown = dict(zip(names, PREFIXES, strict=False)) if len(runs) > 1 else {}
+    prefixes = [base + prefix for prefix in PREFIXES]
+    shown = dict(zip(names, prefixes, strict=False)) if len(runs) > 1 else {}
     return [
-        RunPages(run.folder, name, run.ledger, run.manifest, prefix, shown)
-        for run, name, prefix in zip(runs, names, PREFIXES, strict=False)
+        RunPages(run.folder, name, run.ledger, run.manifest, prefix, shown, base=base)
+        for run, name, prefix in zip(runs, names, prefixes, strict=False)
     ]
 
 

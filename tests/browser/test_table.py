@@ -60,10 +60,9 @@ def test_headers_sort_and_columns_are_chosen(browser: Browser, alpaca: Path, pag
 
     browser.click(".results-tools button")
     for name in ("Mode", "New response"):
-        box = browser.until(
-            lambda name=name: [b for b in browser.all(".q-menu .q-checkbox") if b.text == name]
-        )  # type: ignore[misc]
-        box[0].click()
+        browser.until(lambda name=name: name in browser.texts(".q-menu .q-checkbox"))  # type: ignore[misc]
+        boxes = browser.texts(".q-menu .q-checkbox")
+        browser.click(".q-menu .q-checkbox", boxes.index(name))
     browser.until(lambda: "New response" in browser.texts("th"))
     browser.open(browser.driver.current_url)
     heads = ["Id", "Request", "New response", "Outcome", "Exchanges", "Tokens, old → new ↑", "Growth"]
