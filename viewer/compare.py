@@ -95,7 +95,7 @@ def _choose(sides: Sides, view: ComparisonQuery) -> None:
         ui.label("B").classes("side b")
         choice("B", names, view.b.key, lambda key: go(view.a.key, key))
         swap = ui.button(icon="swap_horiz", on_click=lambda: go(view.b.key, view.a.key))
-        swap.props("flat dense").tooltip("swap A and B")
+        swap.props('flat dense aria-label="swap A and B"').tooltip("swap A and B")
 
 
 def _legend(view: ComparisonQuery) -> None:
@@ -225,7 +225,9 @@ def _filters(view: ComparisonQuery, compared: Comparison) -> None:
         choice("Samples", kinds, view.kind, lambda kind: go(kind=kind))
         choice("Order", SORT_LABELS, view.order, lambda order: go(order=order, down=order != "position"))
         arrow, hint = ("south", "largest first") if view.down else ("north", "smallest first")
-        ui.button(icon=arrow, on_click=lambda: go(down=not view.down)).props("flat dense").tooltip(hint)
+        ui.button(icon=arrow, on_click=lambda: go(down=not view.down)).props(
+            f'flat dense aria-label="{hint}"'
+        ).tooltip(hint)
 
 
 async def _rows(view: ComparisonQuery, compared: Comparison) -> Callable[[], None]:

@@ -37,7 +37,7 @@ def frame(run: RunPages | None, current: str) -> Iterator[None]:
     Without a run it is the list of runs.
     """
     ui.add_css(_STYLES)
-    ui.colors(primary="#2f7fd1")
+    ui.colors(primary="#14589c")
     keys({"?": _show_keys})
     with ui.header(wrap=False).classes("bar items-center"):
         ui.label("coevol").classes("brand")
@@ -123,7 +123,7 @@ KEYS = {
 
 
 def _show_keys() -> None:
-    with ui.dialog(value=True) as dialog, ui.card().classes("keys"):
+    with ui.dialog(value=True).props("aria-label=Keys") as dialog, ui.card().classes("keys"):
         ui.label("Keys").classes("text-lg font-semibold")
         rows = "".join(f"<tr><td><kbd>{key}</kbd></td><td>{what}</td></tr>" for key, what in KEYS.items())
         ui.html(f"<table class=data>{rows}</table>", sanitize=False)

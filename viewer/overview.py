@@ -100,7 +100,9 @@ def _progress(run: RunPages, snapshot: Snapshot) -> None:
             ui.space()
             at = time.strftime("%H:%M:%S", time.localtime(snapshot.counted))
             ui.label(f"counted at {at}").classes("faint small")
-        ui.linear_progress(share, show_value=False, size="6px").props("rounded instant-feedback")
+        ui.linear_progress(share, show_value=False, size="6px").props(
+            'rounded instant-feedback aria-label="results so far"'
+        )
     _tiles(run, headline.of_run(snapshot))
 
 

@@ -336,7 +336,8 @@ def _on_demand(name: str, content: Callable[[], None]) -> None:
     """Show a button that opens a dialog, whose content is built only then."""
 
     def show() -> None:
-        with ui.dialog(value=True) as dialog, ui.card().classes("w-full").style("max-width: 1100px"):
+        dialog = ui.dialog(value=True).props(f'aria-label="{name}"')
+        with dialog, ui.card().classes("w-full").style("max-width: 1100px"):
             content()
             ui.button("Close", on_click=dialog.close).props("flat dense no-caps").classes("self-end")
         dialog.on("hide", dialog.delete)

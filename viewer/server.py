@@ -83,7 +83,7 @@ def _application(shown: Sequence[RunPages] | RunsFolder, records: samples.Record
         pages.exception_handler(404)(lambda request, _: missing_page(request, shown))
     pages.add_static_file(local_file=_MATH_FONT, url_path=MATH_FONT)
     app = FastAPI(openapi_url=None)
-    ui.run_with(app, title="coevol", favicon="🌱", dark=None, show_welcome_message=False)
+    ui.run_with(app, title="coevol", favicon="🌱", dark=None, language="en-US", show_welcome_message=False)
     return _Guard(app)
 
 

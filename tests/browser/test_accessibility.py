@@ -1,0 +1,78 @@
+"""No page has a serious fault that axe finds: for screen readers, for the keyboard alone, in contrast."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chromium import Browser, viewing
+
+AXE = files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+
+FAULTS = """
+    const done = arguments[arguments.length - 1];
+    const serious = (each) => ["serious", "critical"].includes(each.impact);
+    const told = (node) => [node.html.slice(0, 200), node.failureSummary];
+    axe.run().then((found) => done(
+        found.violations.filter(serious).map((each) => [each.id, each.nodes.map(told)])));
+"""
+
+PAGES = {
+    "/": ".bill",
+    "/samples?mode=evolve": ".data td",
+    "/samples?text=the&columns=request,old,new,outcome": ".data mark",
+    "/graph": ".drawing svg",
+    "/sample/1?of=evolve": ".bubble",
+    "/sample/1?of=evolve&text=the": "mark",
+    "/compare": ".numbers",
+    "/compare/samples?kind=all": ".data td",
+    "/compare/sample/1": ".panel.b .text",
+    "/sample/none": ".page a",
+    "/none": ".page a",
+}
+"""Each page, and what is there when it is complete."""
+
+
+def faults(browser: Browser) -> list[Any]:
+    browser.script(AXE)
+    driver: Any = browser.driver
+    found: list[Any] = driver.execute_async_script(FAULTS)
+    return found
+
+
+def shown_in(browser: Browser, scheme: str) -> None:
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_pages_have_no_serious_fault(browser: Browser, pages: str, scheme: str) -> None:
+    shown_in(browser, scheme)
+    for path, complete in PAGES.items():
+        browser.open(pages + path)
+        browser.until(lambda complete=complete: browser.all(complete))  # type: ignore[misc]
+        assert faults(browser) == [], path
+    # What opens on the page of a sample: the editor, and the keys.
+    browser.open(pages + "/sample/1?of=evolve")
+    browser.press("e")
+    browser.until(lambda: browser.all(".editing textarea"))
+    assert faults(browser) == []
+    browser.open(pages + "/samples")
+    browser.press("?")
+    browser.until(lambda: browser.all(".keys kbd"))
+    assert faults(browser) == []
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_the_list_and_conversations_have_no_serious_fault(
+    browser: Browser, alpaca: Path, talks: Path, talks_pages: str, scheme: str
+) -> None:
+    shown_in(browser, scheme)
+    with viewing(talks.parent) as url:
+        browser.open(url + "/")
+        browser.until(lambda: browser.all(".runs td a"))
+        assert faults(browser) == []
+    browser.open(talks_pages + "/sample/1?exchange=2")
+    browser.until(lambda: browser.all(".bubble"))
+    assert faults(browser) == []
