@@ -28,17 +28,15 @@ def _anchor(label: str, address: str | None) -> str:
     return f'<a href="{escape(address)}">{escape(label)}</a>' if address else escape(label)
 
 
-def bill(calls: Mapping[str, Any]) -> str:
+def bill(calls: Mapping[str, Any], *, with_total: bool = True) -> str:
     """Return calls, tokens, latencies and cost by role, and by model if there are several."""
     names = ("", "calls", "failed", "input", "cached", "output", "mean", "p95", "cost")
     head = "".join(f"<th class=number>{name}</th>" for name in names)
-    rows = [
-        _bill_row(role, numbers, role if role in ROLE_COLORS else "")
-        for role, numbers in calls["by_role"].items()
-    ]
+    rows = [_bill_row(role, some, role * (role in ROLE_COLORS)) for role, some in calls["by_role"].items()]
     if len(calls["by_model"]) > 1:
-        rows += [_bill_row(model, numbers, "") for model, numbers in calls["by_model"].items()]
-    rows.append(_bill_row("all", calls["total"], ""))
+        rows += [_bill_row(model, numbers) for model, numbers in calls["by_model"].items()]
+    if with_total:
+        rows.append(_bill_row("all", calls["total"]))
     return f"<table class=data><tr>{head}</tr>{''.join(rows)}</table>"
 
 

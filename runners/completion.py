@@ -41,7 +41,6 @@ def completion(shell: str | None, install: bool) -> int:
         config / "fish/completions/coevol.fish" if shell == "fish" else config / f"coevol/completion.{shell}"
     )
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(file) as output:
             output.write(f"{script}\n".encode())
         say(f"{file}: the completion of coevol")

@@ -279,10 +279,6 @@ class Selection:
             first = next(stream, None)
             if first is None:
                 raise NothingToWrite(f"nothing to write to {target}: {work.summary(made['data']['records'])}")
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise RunError(f"{target} cannot be written: {error.strerror}") from None
             is_for_trainer = form in SFT_TRAINERS or form in DPO_TRAINERS
             types = None if is_for_trainer else made["data"].get("types")
             if work.provenance and layout_to_write(target) == "Parquet":

@@ -192,6 +192,8 @@ def write_text(path: Path, text: str) -> None:
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file that replaces `path` when the block ends without an error.
 
+    Missing folders are made.
+
     Raises:
         DataError: the file cannot be written, or the block raised OSError or DataError.
     """
@@ -200,6 +202,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     try:
         if target.is_dir():
             raise DataError("it is a folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
         with unfinished.open("xb") as file:
             yield file
             file.flush()
