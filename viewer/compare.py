@@ -111,6 +111,8 @@ def _overview(view: ComparisonQuery, compared: Comparison, one: Snapshot, other:
     a, b = view.a, view.b
     with ui.element("div").classes("two"):
         with ui.column().classes("panel numbers"):
+            if compared.alone_a or compared.alone_b:
+                ui.label("All results of each side, also those without a counterpart").classes("faint small")
             compared_rows = rows(one.summary["modes"][a.mode], other.summary["modes"][b.mode])
             cells = [(row.name, row.a, row.b, row.difference) for row in compared_rows]
             ui.html(_numbers_table(("", "A", "B", "B − A"), cells), sanitize=False).classes("w-full")
