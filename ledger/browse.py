@@ -22,6 +22,9 @@ SortKey = Literal["position", "accepted", "growth", "length"]
 SORT_KEYS: tuple[SortKey, ...] = get_args(SortKey)
 """By position in the data, accepted rounds, ratio of new to old tokens, or new tokens."""
 
+SLICE = 0.2
+"""Seconds that a scan reads on before it says how far it is."""
+
 GREW = 2.0
 """The ratio of new to old tokens above which a result is one that grew much."""
 
@@ -201,7 +204,7 @@ class _ScannedSearch(Search[ResultRow]):
     def find(self, limit: int, patience: float = 0.0) -> list[ResultRow]:
         """Return the hits in the next part, as `Search` does; none while the scan goes on."""
         if not self._scan.ended:
-            self._scan.advance(patience / 2)
+            self._scan.advance(patience / 2 or SLICE)
         if self._ids is None and self._scan.ended and not self._scan.is_common:
             self._ids = frozenset(self._scan.ids)
         if not self._scan.ended and not patience:
