@@ -64,7 +64,10 @@ def finished_run(folder: Path, data: Path, done: int, calls_each: int = 0) -> Pa
 
 
 def _repeat(connection: Connection, table: Table, begin: int, number: int, shift: int) -> None:
-    """Copy the first rows of a table, as those of the samples from `begin`, whose texts have ids higher by `shift`."""
+    """Copy the first rows of a table, as those of the samples from `begin`.
+
+    The ids of their texts are higher by `shift`.
+    """
     moved = {"position": f"position + {begin}", "id": f"position + {begin}", "number": "NULL"}
     moved |= {"sample": f"sample + {begin}", "started": f"started + {begin / 20}"}
     moved |= {name: f"shifted({name}, {shift})" for name in ("record", "outcome")}
