@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,8 +30,11 @@ from viewer.run import RunPages, address, number_in, run_pages
 SIZE = 50
 """Rows of a page."""
 
-MOST = 20_000
+MOST = 10_000
 """Folders that are looked at."""
+
+PAUSE = 10
+"""The pause after the folders were listed, as a multiple of its time."""
 
 REFRESH = 3.0
 """Seconds between two looks at the runs of a page."""
@@ -63,20 +67,27 @@ class RunsFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._names: list[str] = []
+        self._not_before = 0.0
         self._rows: OrderedDict[str, tuple[object, RunRow]] = OrderedDict()
 
-    def names(self) -> list[str]:
-        """Return the folders, that in which something was written last first.
+    def names(self, *, now: bool = False) -> list[str]:
+        """Return the folders, that in which something was written last first: as of now, or of late.
 
         Raises:
             RunError: they cannot be listed.
         """
+        began = time.monotonic()
+        if not now and began < self._not_before:
+            return self._names
         try:
             with os.scandir(self.path) as found:
                 folders = [each.name for each in islice(found, MOST) if _is_shown(each)]
         except OSError as error:
             raise RunError(f"{self.path} cannot be read: {error.strerror}") from None
-        return sorted(folders, key=lambda name: (-_last_change(self.path / name), name))
+        self._names = sorted(folders, key=lambda name: (-_last_change(self.path / name), name))
+        self._not_before = time.monotonic() + PAUSE * (time.monotonic() - began)
+        return self._names
 
     def known(self, name: str) -> RunRow | None:
         """Return what is known of a run, also if it may have changed since."""
@@ -180,7 +191,7 @@ class OpenedRuns:
         return RedirectResponse(f"{path}{'' if path != base else '/'}{query}", 307)
 
     def _open(self, slugs: Sequence[str]) -> Sequence[Any]:
-        by_slug = {slug(name): self._folder.path / name for name in self._folder.names()}
+        by_slug = {slug(name): self._folder.path / name for name in self._folder.names(now=True)}
         if len(slugs) > 2 or (unknown := [each for each in slugs if each not in by_slug]):
             raise RunError(f"There is no run {unknown[0] if len(slugs) < 3 else '+'.join(slugs)} here.")
         folders = [by_slug[each] for each in slugs]

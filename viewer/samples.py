@@ -167,7 +167,7 @@ class ResultsPart:
     async def change(self, **changes: Any) -> None:
         """Show what another address asks for, and make it the address."""
         self.view = self.view.changed(**changes)
-        ui.navigate.history.replace(self.view.link())
+        ui.navigate.history.replace(self.view.link(begin=self.view.begin or None))
         await self.show()
 
     async def show(self) -> None:
