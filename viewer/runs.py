@@ -110,6 +110,9 @@ def slug(name: str) -> str:
     return plain if plain == name else f"{plain}~{sha256(os.fsencode(name)).hexdigest()[:10]}"
 
 
+_SLUG = re.compile(r"[A-Za-z0-9_~-]{1,80}")
+
+
 def _is_shown(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir() and not entry.name.startswith(".")
@@ -217,11 +220,12 @@ class RunsPart:
         folder: the folders.
         name: a part of the names that are wanted.
         begin: the position of the first one.
-        first: the one that another one is to be compared with, if any.
+        first: the one that another one is to be compared with, if any, as in addresses.
     """
 
     def __init__(self, folder: RunsFolder, name: str, begin: int, first: str) -> None:
-        self._folder, self._name, self._begin, self._first = folder, name[:200], begin, first
+        self._folder, self._name, self._begin = folder, name[:200], begin
+        self._first = first if _SLUG.fullmatch(first) else ""
         self._looking: asyncio.Task[None] | None = None
         with frame(None, RUNS):
             with ui.row().classes("items-center w-full gap-3"):
@@ -305,12 +309,12 @@ class RunsPart:
             return f"<tr><td class=id dir=auto>{opened}</td><td colspan=7 class=why>{why}</td></tr>"
         tag = ' <span class="tag user">at work</span>' if is_at_work else ""
         state = f"{found.finished:,} of {found.expected:,}{tag}"
-        if self._first == name:
+        if self._first == slug(name):
             link = ""
         elif self._first:
-            link = f'<a href="{OPENED}{slug(self._first)}+{slug(name)}/compare">with this one</a>'
+            link = f'<a href="{OPENED}{escape(self._first)}+{slug(name)}/compare">with this one</a>'
         else:
-            link = f'<a href="{escape(self._link(**{"with": name}))}">compare …</a>'
+            link = f'<a href="{escape(self._link(**{"with": slug(name)}))}">compare …</a>'
         return (
             f'<tr><td class=id dir=auto><a href="{OPENED}{slug(name)}/">{shown}</a></td>'
             f"<td class=words>{escape(_shown(found.models))}</td><td>{escape(found.modes)}</td>"
