@@ -26,6 +26,9 @@ demo: $(VENV)/demo
 	$(BIN)/coevol stats $(DEMO)
 	$(BIN)/coevol show $(DEMO) train-sum
 	@echo
+	@echo 'Look at it in the browser:'
+	@echo '  $(BIN)/coevol view $(DEMO)'
+	@echo
 	@echo 'Next, with a real model (OPENAI_API_KEY in the environment or in a file .env):'
 	@echo '  source $(VENV)/bin/activate'
 	@echo '  coevol check --model openai:gpt-5.4-mini'

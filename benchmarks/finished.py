@@ -1,10 +1,10 @@
 """Generates runs with any number of finished samples, as the program's own writer would have written them.
 
 Results vary as in real runs: accepted rounds, growth, contradicting verdicts, a few failures. After the first
-`BLOCK` samples they repeat, sharing their texts. Calls are optional, since those of a million samples take 20
-GB.
+`BLOCK` samples they repeat. Calls are optional, since those of a million samples take 20 GB.
 """
 
+import re
 from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
@@ -53,24 +53,44 @@ def finished_run(folder: Path, data: Path, done: int, calls_each: int = 0) -> Pa
                     made = _calls(of_first, some, calls_each)
                     connection.execute(insert(calls), [call | {"number": next(number)} for call in made])
             store.new_rows = []
+        last = ledger.last_text_id()
+        driver: Any = connection.connection.driver_connection
+        driver.create_function("shifted", 2, _shifted, deterministic=True)
         for begin in range(BLOCK, done, BLOCK):
-            for table in (samples, results, calls):
-                _repeat(connection, table, begin, min(done - begin, BLOCK))
+            for table in (texts, samples, results, calls):
+                _repeat(connection, table, begin, min(done - begin, BLOCK), last * (begin // BLOCK))
             connection.commit()
     return run
 
 
-def _repeat(connection: Connection, table: Table, begin: int, number: int) -> None:
-    """Copy the first rows of a table, as those of the samples from `begin`."""
+def _repeat(connection: Connection, table: Table, begin: int, number: int, shift: int) -> None:
+    """Copy the first rows of a table, as those of the samples from `begin`.
+
+    The ids of their texts are higher by `shift`.
+    """
     moved = {"position": f"position + {begin}", "id": f"position + {begin}", "number": "NULL"}
     moved |= {"sample": f"sample + {begin}", "started": f"started + {begin / 20}"}
+    moved |= {name: f"shifted({name}, {shift})" for name in ("record", "outcome")}
+    position = "position"
+    if table is calls:
+        position = "CAST(sample AS INTEGER)"
+    elif table is texts:
+        moved["id"] = f"id + {shift}"
+        position = f"id <= {shift // (begin // BLOCK)} AND CAST(sample AS INTEGER)"
     names = [column.name for column in table.columns]
-    position = "CAST(sample AS INTEGER)" if table is calls else "position"
     selected = ", ".join(moved.get(name, name) for name in names)
     connection.exec_driver_sql(
         f"INSERT INTO {table.name} ({', '.join(names)}) "
         f"SELECT {selected} FROM {table.name} WHERE {position} < {number}"
     )
+
+
+def _shifted(json: str, shift: int) -> str:
+    """Return JSON with its references to texts shifted."""
+    return _REFERENCE.sub(lambda found: f'"\\u0001{int(found[1]) + shift}"', json)
+
+
+_REFERENCE = re.compile(r'"\\u0001([0-9]+)"')
 
 
 def _rows(store: TextStore, done: int, first: Row) -> Iterator[tuple[Row, Row]]:

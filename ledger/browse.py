@@ -1,10 +1,10 @@
 """The results of a run, filtered, sorted and a page at a time.
 
 Filters and orders only read the index of the order (`results_by_…`), so a million results are fast. Text
-search (`search`) is the exception: it reads all samples.
+search (`search`) is the exception: it reads all samples, or those that `ledger.text_scan` found.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -13,12 +13,17 @@ from sqlalchemy import Column, ColumnElement, Select, exists, func, literal_colu
 from ledger.decisions import DecisionFilter, condition
 from ledger.ledger import BATCH, Ledger, Result
 from ledger.search import Search, contains, searched_texts
-from ledger.tables import GROWTH, NOT_DONE, accepted_exchanges, results
+from ledger.tables import GROWTH, NOT_DONE, accepted_exchanges, results, samples
+from ledger.text_scan import TextScan
+from samples.files import to_json
 from samples.sample import Sample
 
 SortKey = Literal["position", "accepted", "growth", "length"]
 SORT_KEYS: tuple[SortKey, ...] = get_args(SortKey)
 """By position in the data, accepted rounds, ratio of new to old tokens, or new tokens."""
+
+SLICE = 0.2
+"""Seconds that a scan reads on before it says how far it is."""
 
 GREW = 2.0
 """The ratio of new to old tokens above which a result is one that grew much."""
@@ -123,21 +128,33 @@ def search(
     down: bool,
     begin: int = 0,
     key: ResultKey | None = None,
+    scan: TextScan | None = None,
 ) -> Search[ResultRow]:
     """Search for the filter's text, ending and orders among the results that its other fields match.
 
-    The search starts at position `begin`, or after the result `key`.
+    The search starts at position `begin`, or after the result `key`. With the `scan` of the ledger for the
+    text, which it continues, it passes over the samples in which the text does not occur.
     """
 
-    def after(last: ResultRow | None) -> list[ResultRow]:
+    def after(last: ResultKey | None, ids: Collection[str] | None) -> list[ResultRow]:
         keys = _ordered(wanted, order, down)
-        if start := last.key if last else key:
+        start = last or key
+        if start is None and begin and ids is not None:
+            # Positions count all results.
+            start = next(iter(_keys(ledger, keys.offset(begin - 1).limit(1))), None)
+            if start is None:
+                return []
+        if start:
             conditions = _after(ledger, order, down, start)
             if conditions is None:
                 return []
             keys = keys.where(*conditions)
         else:
             keys = keys.offset(begin)
+        if ids is not None:
+            given = func.json_each(to_json([*ids])).table_valued("value")
+            some = select(samples.c.position).where(samples.c.id.in_(select(given.c.value)))
+            keys = keys.where(_plain(results.c.position).in_(some))
         return list(_load(ledger, _keys(ledger, keys.limit(BATCH))))
 
     def is_wanted(found: ResultRow) -> bool:
@@ -148,7 +165,54 @@ def search(
             return False
         return not wanted.text or contains(searched_texts(found.sample, found.result), wanted.text)
 
-    return Search(after, is_wanted, begin)
+    def position(last: ResultKey | None) -> int:
+        before = _after(ledger, order, not down, last) if last else None
+        if before is None:
+            return count(ledger, wanted)
+        query = select(func.count()).select_from(results).where(*_conditions(wanted), *before)
+        return int(ledger.scalar(query) or 0) + 1
+
+    if scan is None:
+        return Search(lambda last: after(last.key if last else None, None), is_wanted, begin)
+    return _ScannedSearch(scan, after, is_wanted, position, begin)
+
+
+class _ScannedSearch(Search[ResultRow]):
+    """A search that reads results in order until a scan has found the samples that are left to read.
+
+    Args:
+        scan: the scan.
+        after: returns the part after a result, or the first part, of all samples or of those with these ids.
+        is_wanted: whether a result is a hit.
+        position_after: returns the position after a result, or after the last one.
+        position: the position of the first result.
+    """
+
+    def __init__(
+        self,
+        scan: TextScan,
+        after: Callable[[ResultKey | None, Collection[str] | None], list[ResultRow]],
+        is_wanted: Callable[[ResultRow], bool],
+        position_after: Callable[[ResultKey | None], int],
+        position: int,
+    ) -> None:
+        self._scan = scan
+        self._ids: Collection[str] | None = None
+        self._position_after = position_after
+        super().__init__(lambda last: after(last.key if last else None, self._ids), is_wanted, position)
+
+    def find(self, limit: int, patience: float = 0.0) -> list[ResultRow]:
+        """Return the hits in the next part, as `Search` does; none while the scan goes on."""
+        if not self._scan.ended:
+            self._scan.advance(patience / 2 or SLICE)
+        if self._ids is None and self._scan.ended and not self._scan.is_common:
+            self._ids = frozenset(self._scan.ids)
+        if not self._scan.ended and not patience:
+            return []
+        found = super().find(limit, patience / 2)
+        if self._ids is not None and (self.ended or found):
+            self.position = self._position_after(None if self.ended else found[-1].key)
+        return found
 
 
 def has_orders(done: Mapping[str, Any], wanted: str) -> bool:

@@ -165,8 +165,12 @@ class Ledger:
         return not path.is_file() or cls(path)._version() is not None
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, *, upgrades: bool = True) -> Self:
         """Open the ledger of a run, and upgrade it if an older version of the program created it.
+
+        Args:
+            path: its file.
+            upgrades: whether it may be changed; otherwise that of an older version cannot be read.
 
         Raises:
             LedgerError: there is none, it is broken, it cannot be upgraded, or its version is unknown.
@@ -182,6 +186,8 @@ class Ledger:
                 f"{path.parent} is not a run yet: creating its ledger is in progress or was interrupted"
             )
         if OLDEST <= version < VERSION:
+            if not upgrades:
+                raise LedgerError("of an earlier version of coevol: opening it upgrades it")
             version = ledger._upgrade(version)
         if version != VERSION:
             raise LedgerError(

@@ -1,5 +1,6 @@
 """Text search over the results of a run, a part at a time, since it reads every text."""
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
@@ -65,5 +66,15 @@ def searched_texts(sample: Sample, result: Result) -> Iterator[str]:
 
 def contains(texts: Iterable[str], text: str) -> bool:
     """Whether one of the texts contains this one, ignoring case."""
-    wanted = text.casefold()
-    return any(wanted in each.casefold() for each in texts)
+    wanted = folded(text)
+    return any(wanted in folded(each) for each in texts)
+
+
+def folded(text: str) -> str:
+    """Return a text in the form in which texts are compared, ignoring case."""
+    return text.casefold()
+
+
+def occurrences(wanted: str) -> re.Pattern[str]:
+    """Return a pattern of a text, ignoring case; letters that `folded` changes in number are not found."""
+    return re.compile(re.escape(wanted), re.IGNORECASE)

@@ -7,7 +7,7 @@ It holds no script and loads nothing, and its content security policy says so: a
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 
@@ -16,6 +16,7 @@ from ledger.ledger import SKIPPED, Result
 from prompts.method import STEPS
 from reporting import charts, headline, html_tables, html_tags, html_text, labels
 from reporting.charts_svg import chart_svg
+from reporting.explanation import ABOUT, method_of
 from reporting.graph_counts import graph_counts
 from reporting.graph_svg import graph_svg
 from reporting.run import Run
@@ -69,15 +70,39 @@ def html_report(run: Run, snapshot: Snapshot, chosen: Mapping[int, str], notice:
         failures=html_tables.failures,
         not_judged=html_tables.not_judged,
         kept=labels.NOT_JUDGED,
-        bill=html_tables.bill(snapshot.summary["calls"]),
+        bill=html_tables.bill(snapshot.summary["calls"], with_total=False),  # which is above
         manifest=html_tables.manifest(snapshot.summary["run"], for_others=True),
         graphs=graphs,
+        about=ABOUT,
+        methods={mode: method_of(mode, run.manifest["settings"]) for mode in run.modes},
+        contents=_contents(run, graphs, chosen),
         some=bool(chosen),
         # One at a time: their texts may be long.
         samples=(
             _sample(run, found, why) for at, why in chosen.items() for found in run.ledger.samples_at([at])
         ),
     )
+
+
+class Entry(NamedTuple):
+    """A line of the list of contents."""
+
+    anchor: str
+    name: str
+    why: str = ""
+    is_sample: bool = False
+
+
+def _contents(run: Run, graphs: Iterable[str], chosen: Mapping[int, str]) -> list[Entry]:
+    entries = [Entry(f"mode-{mode}", f"Results of mode {mode}") for mode in run.modes]
+    entries += [Entry("calls", "Calls"), Entry("made", "What made this run")]
+    entries += [Entry(f"graph-{mode}", f"The graph of mode {mode}") for mode in graphs]
+    if chosen:
+        entries.append(Entry("samples", "Samples"))
+    for position, why in chosen.items():
+        for sample, _ in run.ledger.samples_at([position]):
+            entries.append(Entry(f"sample-{position}", labels.shorten(sample.id, 80), why, is_sample=True))
+    return entries
 
 
 def _charts(mode: str, snapshot: Snapshot) -> list[charts.Chart]:

@@ -29,24 +29,25 @@ def _anchor(label: str, address: str | None) -> str:
     return f'<a href="{escape(address)}">{escape(label)}</a>' if address else escape(label)
 
 
-def bill(calls: Mapping[str, Any]) -> str:
+def bill(calls: Mapping[str, Any], *, with_total: bool = True) -> str:
     """Return calls, tokens, latencies and cost by role, and by model if there are several."""
     names = ("", "calls", "failed", "input", "cached", "output", "mean", "p95", "cost")
     head = "".join(f"<th class=number>{name}</th>" for name in names)
-    rows = [_bill_row(role, numbers, ROLE_COLORS.get(role, "")) for role, numbers in calls["by_role"].items()]
+    rows = [_bill_row(role, some, role * (role in ROLE_COLORS)) for role, some in calls["by_role"].items()]
     if len(calls["by_model"]) > 1:
-        rows += [_bill_row(model, numbers, "") for model, numbers in calls["by_model"].items()]
-    rows.append(_bill_row("all", calls["total"], ""))
+        rows += [_bill_row(model, numbers) for model, numbers in calls["by_model"].items()]
+    if with_total:
+        rows.append(_bill_row("all", calls["total"]))
     return f"<table class=data><tr>{head}</tr>{''.join(rows)}</table>"
 
 
-def _bill_row(name: str, numbers: Mapping[str, Any], color: str) -> str:
+def _bill_row(name: str, numbers: Mapping[str, Any], role: str = "") -> str:
     times = [
         seconds(numbers[key]) if numbers[key] is not None else "–" for key in ("mean_latency", "p95_latency")
     ]
     counts = [f"{numbers[key]:,}" for key in _COUNTS]
     cells = "".join(f"<td class=number>{cell}</td>" for cell in (*counts, *times, dollars(numbers)))
-    style = f' style="color: {color}; font-weight: 600"' if color else ""
+    style = f' class="who {role}"' if role else ""
     return f"<tr><td{style}>{escape(name)}</td>{cells}</tr>"
 
 

@@ -261,6 +261,13 @@ def seconds(value: float) -> str:
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
 
 
+def duration(seconds: float) -> str:
+    """Format a time as hours, minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
 def dollars(numbers: Mapping[str, Any]) -> str:
     """Format a cost of `coevol stats --json`."""
     known = numbers["cost_usd"]

@@ -1,12 +1,23 @@
 """A run: its ledger and its manifest."""
 
+import time
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from sqlalchemy import text
+
 from ledger.ledger import Ledger, Result
-from reporting.manifest import Manifest, RunError, read_manifest
+from reporting.manifest import FILE, Manifest, RunError, read_manifest
 from samples.sample import Sample
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+LEDGER, LOCK = "ledger.sqlite", "lock"
+"""Files in the folder of a run; see `runners.folder` for the lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +74,57 @@ class Run:
         )
 
 
-def open_run(folder: Path) -> Run:
-    """Open a run for reading.
+def open_run(folder: Path, *, upgrades: bool = True) -> Run:
+    """Open a run for reading; `upgrades` says whether the ledger of an earlier version may be changed.
 
     Raises:
         LedgerError, RunError: the folder is not a run, or cannot be read.
     """
-    ledger = Ledger.open(folder / "ledger.sqlite")
+    ledger = Ledger.open(folder / LEDGER, upgrades=upgrades)
     return Run(folder, folder.resolve().name, ledger, read_manifest(folder))
 
 
 _IDS_SEARCHED = 10_000
 """How many ids are compared with an unknown one."""
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder holds a run, or what is left of one."""
+    return (folder / LEDGER).exists() or (folder / FILE).exists()
+
+
+def is_at_work(folder: Path) -> bool:
+    """Whether a command is working on a run; always false where that cannot be found out."""
+    try:
+        with (folder / LOCK).open("rb") as file:
+            if fcntl:
+                # A command that begins at this moment waits for a moment, see `runners.folder.locked`.
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+RECENT = 500
+"""The results by which the time left is estimated."""
+
+
+def seconds_left(run: Run, left: int) -> float | None:
+    """Estimate the seconds until so many more results are there, by the latest ones of the command at work.
+
+    None where there are too few, or no command is at work.
+    """
+    if left <= 0 or not is_at_work(run.folder):
+        return None
+    began = (run.folder / LOCK).stat().st_mtime
+    rows = run.ledger.rows(text("SELECT finished FROM results ORDER BY rowid DESC LIMIT :n"), n=RECENT)
+    times = [row[0] for row in rows if row[0] >= began]
+    if len(times) < _FEW:
+        return None
+    since = min(times) if len(times) == RECENT else began
+    return left * max(time.time() - since, 0.0) / len(times)
+
+
+_FEW = 5

@@ -7,6 +7,6 @@ ROLE_COLORS = {
     "editor": "#2f7fd1",
     "judge": "#b08a1e",
 }
-"""One for each role, readable on light and on dark, the same in charts and debates."""
+"""One for each role, the same in charts and debates; texts have it darker or lighter, see `.who`."""
 
 BLUE, GREEN, ORANGE, RED, GRAY = "#2f7fd1", "#2e9e6b", "#d9a13a", "#d2603a", "#8590a0"

@@ -155,7 +155,7 @@ def _planned(
     for notice in plan.notices():
         notify(notice)
     manifest = plan.check_data(Path(folder))
-    for notice in plan.data.notices():
+    for notice in plan.data_notices():
         notify(notice)
     return plan, Path(folder), manifest
 

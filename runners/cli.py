@@ -9,6 +9,7 @@ from errno import EAGAIN, EBADF, EDQUOT, EFBIG, EIO, ENOSPC
 from importlib import import_module
 
 import click
+from click.shell_completion import CompletionItem
 
 from runners.terminal import drop, flush, guard, open_standard_streams, say, say_error, say_traceback
 
@@ -23,6 +24,7 @@ COMMANDS = {
     "graph": ("runners.graph", "Draw the graph of a mode, or of a run."),
     "view": ("runners.view", "View a run in the browser: overview, samples, debates."),
     "report": ("runners.report", "Write the summary of a run and some of its samples into one file."),
+    "completion": ("runners.completion", "Complete commands, options and files in the shell."),
 }
 """Each command, its module (which has it under the same name), and its summary."""
 
@@ -47,6 +49,12 @@ class Commands(click.Group):
         module, _ = COMMANDS[name]
         command: click.Command = getattr(import_module(module), name)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a command, without loading any."""
+        names = (name for name in COMMANDS if name.startswith(incomplete))
+        items = [CompletionItem(name, help=COMMANDS[name][1]) for name in names]
+        return items + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands in `--help`, which loads none of them."""

@@ -2,15 +2,18 @@
 
 import asyncio
 import gc
+import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 from langsmith import tracing_context
 
 from ledger.ledger import Ledger, LedgerError
 from models.errors.exceptions import RunStopped
+from models.providers.rehearsal import NOTICE
 from nodes.settings import VerdictForm
 from reporting.failures import (
     failures,
@@ -21,6 +24,7 @@ from reporting.failures import (
     unread_verdicts,
 )
 from runners.api import execute_in_own_loop
+from runners.command_help import GroupedCommand
 from runners.folder import in_progress
 from runners.forecast import forecast, lines
 from runners.options import (
@@ -33,15 +37,22 @@ from runners.options import (
 )
 from runners.plan import make_plan
 from runners.progress import Progress
-from runners.terminal import say
+from runners.terminal import drop, say
 
 GC_THRESHOLD = 10_000
 """New objects after which Python collects garbage. Its default of 700 takes a sixth of the CPU and finds next
 to nothing: reference counting frees what a call leaves behind."""
 
 
-@click.command()
-@click.argument("data")
+EXAMPLES = (
+    "coevol evolve data.json -o runs/try --stop 20",
+    "coevol evolve data.json -o runs/first --model openai:gpt-5.4-mini --dry-run",
+    "coevol evolve data.jsonl -o runs/local --model vllm:Qwen/Qwen3-8B --mode refine",
+)
+
+
+@click.command(cls=GroupedCommand, examples=EXAMPLES)
+@click.argument("data", shell_complete=lambda context, argument, begun: [CompletionItem(begun, type="file")])
 @click.option(
     "-o",
     "--output",
@@ -118,7 +129,7 @@ def evolve(
     for notice in plan.notices():
         say(notice, err=True)
     manifest = plan.check_data(run)
-    for notice in plan.data.notices():
+    for notice in plan.data_notices():
         say(notice, err=True)
     if dry_run:
         with tracing_context(enabled=False):  # a forecast makes no calls worth tracing
@@ -135,7 +146,9 @@ def evolve(
             if failed := failures(Ledger.open(run / "ledger.sqlite")):
                 _notify(failed)
         raise
-    return _report(Ledger.open(run / "ledger.sqlite"), plan.settings.verdict)
+    status = _report(Ledger.open(run / "ledger.sqlite"), plan.settings.verdict)
+    _say_next(run, rehearsed=plan.is_rehearsed)
+    return status
 
 
 def _report(ledger: Ledger, verdict: VerdictForm) -> int:
@@ -152,6 +165,19 @@ def _report(ledger: Ledger, verdict: VerdictForm) -> int:
     if failed := failures(ledger):
         _notify(failed)
     return 1 if failed else 0
+
+
+def _say_next(run: Path, *, rehearsed: bool) -> None:
+    """Say what to do next, looking first; and once more what a rehearsal is, since that scrolled away."""
+    if rehearsed:
+        _notify(f"{NOTICE} For a real run, choose a model: --model PROVIDER:NAME.")
+    folder = shlex.quote(str(run))
+    try:
+        say(
+            f"Next:\n  coevol view {folder}\n  coevol stats {folder}\n  coevol export {folder} -o better.json"
+        )
+    except OSError:  # what was asked for is done
+        drop("stdout")
 
 
 def _notify(notice: str) -> None:

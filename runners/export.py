@@ -1,7 +1,7 @@
 """`coevol export RUN -o FILE`: the data set with the responses of a run."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import wraps
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import click
 
 from ledger.decisions import DecisionKind, Decisions, load_decisions
-from ledger.ledger import BATCH, SKIPPED, Ledger, Result
+from ledger.ledger import BATCH, SKIPPED, Ledger, Result, SampleResults
 from ledger.usage import CallsOfSample, by_sample
 from models.providers.rehearsal import NOTICE
 from prompts.method import MODES
@@ -250,11 +250,14 @@ class Selection:
         except MarksFound:
             return self._write(target, mode, form, wanted, marks=True)
 
-    def _write(self, target: Path, mode: str, form: Any, wanted: Pairs, *, marks: bool) -> "Export":
+    def export(
+        self, mode: str, form: Any = None, wanted: Pairs = "final", *, marks: bool = False
+    ) -> "Export":
+        """Return the records of a mode, to be written."""
         made = self.opened.manifest
         reference = made["data"].get("reference")
         spared = (*self.not_stale, *([reference] if reference else ()))
-        work = Export(
+        return Export(
             self.opened.ledger,
             mode,
             form,
@@ -268,6 +271,10 @@ class Selection:
             marks,
             self.only_readable,
         )
+
+    def _write(self, target: Path, mode: str, form: Any, wanted: Pairs, *, marks: bool) -> "Export":
+        made = self.opened.manifest
+        work = self.export(mode, form, wanted, marks=marks)
         is_for_trainer = form in SFT_TRAINERS or form in DPO_TRAINERS
         types = None if is_for_trainer else made["data"].get("types")
         if layout_to_write(target) == "Parquet" and not is_for_trainer and not self.only_readable:
@@ -281,10 +288,6 @@ class Selection:
             first = next(stream, None)
             if first is None:
                 raise NothingToWrite(f"nothing to write to {target}: {work.summary(made['data']['records'])}")
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise RunError(f"{target} cannot be written: {error.strerror}") from None
             if work.provenance and layout_to_write(target) == "Parquet":
                 types = with_types(types)
             write_records(target, chain([first], stream), types)
@@ -343,6 +346,8 @@ class Export:
     only_readable: bool
     unreadable: Unreadable | None = None
     """Where records go that the file cannot hold."""
+    samples: Iterable[SampleResults] | None = None
+    """The samples with their results; None for all that are finished."""
     example: dict[str, Any] | None = None
     """The first record with a new response; the first one before there is such a record."""
     decided: Counter[DecisionKind] = field(default_factory=Counter)
@@ -408,7 +413,7 @@ class Export:
 
     def _finished(self) -> Iterator[tuple[Sample, dict[str, Result], list[CallsOfSample]]]:
         """Yield the samples with their results and, if they are needed, their calls."""
-        remaining = self.ledger.samples()
+        remaining = iter(self.ledger.samples() if self.samples is None else self.samples)
         while some := list(islice(remaining, BATCH)):
             ids = [sample.id for sample, _ in some]
             calls = by_sample(self.ledger, ids, self.mode) if self.provenance else {}

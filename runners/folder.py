@@ -30,12 +30,12 @@ from reporting.manifest import (
     reply_limits,
     without_keys,
 )
-from reporting.run import Run
+from reporting.run import LEDGER, LOCK, Run
 from samples.reader import Checked, DataSet
 
-_LEDGER = ("ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm", "ledger.sqlite-journal")
+_LEDGER = (LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", f"{LEDGER}-journal")
 _NEW_MANIFEST = f"{manifest.FILE}.new"
-_OURS = (manifest.FILE, _NEW_MANIFEST, "lock", *_LEDGER)
+_OURS = (manifest.FILE, _NEW_MANIFEST, LOCK, *_LEDGER)
 """The files of a run, all that the folder of a new one may hold."""
 
 
@@ -96,7 +96,7 @@ def prepare(folder: Path, wanted: Manifest, keys: Keys, *, shared: bool = False)
         # In this order, so that a manifest implies a ledger.
         for name in (manifest.FILE, *_LEDGER):
             (folder / name).unlink(missing_ok=True)
-        ledger = Ledger.create(folder / "ledger.sqlite", mode)
+        ledger = Ledger.create(folder / LEDGER, mode)
         _write(folder, without_keys(wanted, keys))
     except OSError as error:
         raise RunError(f"{folder} cannot hold a run: {error.strerror}") from None
@@ -109,8 +109,8 @@ def in_progress(folder: Path, wanted: Manifest) -> Ledger | None:
     Raises:
         RunError, LedgerError: as `prepare`.
     """
-    if Ledger.exists(folder / "ledger.sqlite"):
-        ledger = Ledger.open(folder / "ledger.sqlite")
+    if Ledger.exists(folder / LEDGER):
+        ledger = Ledger.open(folder / LEDGER)
         is_empty = nothing_spent(ledger) and not ledger.has_results()
         if is_empty and not (folder / manifest.FILE).exists():
             return None
@@ -172,10 +172,11 @@ def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
         folder.mkdir(0o777 if shared else _OWNER_FOLDER, parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
             raise PermissionError(13, "it is read-only")
+        # Pages look whether it is locked, which takes microseconds (`reporting.run.is_at_work`).
         if (mode := _mode(folder, shared)) == OWNER_FILE:
-            lock = FileLock(folder / "lock", mode=mode, blocking=False)
+            lock = FileLock(folder / LOCK, mode=mode, timeout=0.2)
         else:  # a mode that is given is set whatever the umask
-            lock = FileLock(folder / "lock", blocking=False)
+            lock = FileLock(folder / LOCK, timeout=0.2)
         lock.acquire()
     except Timeout:
         raise RunError(f"another command is working on {folder}: wait until it is done") from None
@@ -230,3 +231,10 @@ def _write(folder: Path, made: Manifest) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.replace(folder / manifest.FILE)
+
+
+def may_begin(folder: Path) -> bool:
+    """Whether a run may begin in a folder: there is nothing in it, or what a run writes first."""
+    if not folder.exists():
+        return True
+    return folder.is_dir() and all(each.name in _OURS for each in folder.iterdir())

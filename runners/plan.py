@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,11 +27,15 @@ from samples.fields import plural
 from samples.formats import READ_FORMATS
 from samples.preferences import SIDES
 from samples.reader import DataSet, open_data
+from samples.tokens import estimate_tokens
 
 try:
     import resource
 except ImportError:  # Windows, which does not limit open files
     resource = None  # type: ignore[assignment]
+
+LOOKED_AT = 1000
+"""Records by whose responses it is known how many drafts will not fit."""
 
 OTHER_FILES = 40
 """Open files besides connections (data, ledger, locks, Python's own), twice what was measured."""
@@ -112,6 +117,28 @@ class Plan:
             stop = checked.count if self.stop is None else min(self.stop, checked.count)
             manifest["part"] = Part(start=min(self.start, stop), stop=stop)
         return manifest
+
+    def data_notices(self) -> list[str]:
+        """Return what a user should know about the records, which were checked."""
+        looked, long = 0, 0
+        for sample in islice(self.data.samples(self.start, self.stop), LOOKED_AT):
+            looked += 1
+            responses = (each.response for each in sample.exchanges)
+            # No text has more tokens than bytes, and few are close to the limit.
+            long += any(
+                len(text.encode(errors="replace")) > self.settings.max_tokens
+                and estimate_tokens(text) > self.settings.max_tokens
+                for text in responses
+            )
+        found = self.data.notices()
+        if long:
+            first = "" if looked < LOOKED_AT else "first "
+            found.append(
+                f"{long / looked:.1%} of the {first}{looked:,} records have a response of more than "
+                f"{self.settings.max_tokens:,} tokens, as estimated: a draft as long does not fit "
+                "(--max-tokens), and where it is cut off the response stays as it is"
+            )
+        return found
 
     def expected(self, records: int) -> int:
         """Return how many results the run has when it is finished, skipped samples counted for each mode."""

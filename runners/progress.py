@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Self
 
+from rich.console import RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
 from models.limits.rate_limiter import WaitReason
 from models.routing.circuit_breaker import Outage
 from prompts.method import MODES
-from reporting.labels import failure_label
+from reporting.labels import duration, failure_label
 from runners.console import SafeConsole
 from runners.engine import Engine, Tally
 from runners.terminal import guard
@@ -65,8 +68,18 @@ class Progress:
         with self._live:
             guard()  # what is written above the display, by libraries too
             while True:
-                self._live.update(Text(self._line()), refresh=True)
+                self._live.update(self._bar(), refresh=True)
                 await asyncio.sleep(ON_TERMINAL)
+
+    def _bar(self) -> RenderableType:
+        """Return a bar and as much of the line as fits next to it."""
+        tally, width = self._tally, self._console.width
+        shown = Table.grid(padding=(0, 1))
+        bar = ProgressBar(
+            total=max(tally.samples, 1), completed=tally.earlier + tally.finished, width=min(width // 5, 30)
+        )
+        shown.add_row(bar, Text(self._line(), no_wrap=True, overflow="ellipsis"))
+        return shown
 
     def _line(self) -> str:
         engine = self._engine
@@ -80,6 +93,9 @@ def line(
     seconds = time.monotonic() - tally.began
     finished = tally.earlier + tally.finished
     parts = [f"{finished:,}/{tally.samples:,} samples"]
+    left = tally.samples - finished
+    if tally.finished and left > 0:
+        parts.append(f"{duration(left * seconds / tally.finished)} left")
     if any(MODES[mode].is_judged for mode in tally.modes):
         parts.append(f"{plural(tally.accepted_rounds, 'round')} accepted")
     if any(not MODES[mode].is_judged for mode in tally.modes):
@@ -96,11 +112,8 @@ def line(
     ]
     if tally.recorded:
         parts.insert(-1, f"{tally.recorded:,} from the ledger")
-    left = tally.samples - finished
-    if tally.finished and left > 0:
-        parts.append(f"{_duration(left * seconds / tally.finished)} left")
-    else:
-        parts.append(f"{_duration(seconds)}")
+    if not tally.finished or left <= 0:
+        parts.append(f"{duration(seconds)}")
     return " · ".join(parts)
 
 
@@ -115,9 +128,3 @@ def _clock(at: float) -> str:
     when = time.localtime(min(at, LAST))
     today = when[:3] == time.localtime()[:3]
     return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M", when)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"

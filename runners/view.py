@@ -1,14 +1,24 @@
-"""`coevol view RUN [OTHER_RUN]`: shows a run in the browser, also one in progress, or compares two."""
+"""`coevol view RUN [OTHER_RUN]`: shows a run in the browser, compares two, or lists those of a folder."""
 
+import time
+from itertools import islice
 from pathlib import Path
 
 import click
 
 from models.errors.exceptions import MissingExtra
 from reporting.comparison_table import open_both
-from reporting.run import open_run
+from reporting.manifest import FILE as MANIFEST
+from reporting.run import Run, is_run, open_run
+from runners.folder import may_begin
 from runners.options import PATH
 from runners.terminal import say
+
+WAIT = 0.5
+"""Seconds between two looks whether a run has begun."""
+
+LOOKED_AT = 1000
+"""Folders in which a run is looked for, to know a folder of runs."""
 
 
 @click.command()
@@ -25,22 +35,53 @@ from runners.terminal import say
 def view(run: Path, other_run: Path | None, port: int, browser: bool) -> int:
     """View a run in the browser: overview, samples, debates.
 
+    Where RUN is a folder of runs, all of them are listed, to open one or to compare two. Where nothing is in
+    RUN yet, it waits for the run to begin.
+
     With OTHER_RUN over the same data, also compare the two, and the samples whose responses differ. A run of
     several modes has its modes compared.
 
     The pages are served to this machine only, until Ctrl+C. They need no internet, and `coevol evolve` may be
     working on the run meanwhile.
     """
-    opened = [open_run(run)] if other_run is None else [*open_both(run, other_run)]
+    try:
+        opened = [*open_both(run, other_run)] if other_run else _opened(run)
+    except KeyboardInterrupt:
+        return 0  # while waiting
     try:
         from viewer.run import run_pages
+        from viewer.runs import RunsFolder
         from viewer.server import serve
     except ModuleNotFoundError as error:
         raise MissingExtra("`coevol view`", error.name, "view") from None
+    from runners.selection import selected_records
+
+    shown = run_pages(opened) if opened else RunsFolder(run)
     try:
-        serve(run_pages(opened), port, browser=browser, notify=say)
+        serve(shown, port, browser=browser, notify=say, records=selected_records)
     except OSError as error:
         raise click.UsageError(f"--port {port} cannot be used: {error.strerror}") from None
     except KeyboardInterrupt:
         pass  # the way to end it
     return 0
+
+
+def _opened(folder: Path) -> list[Run]:
+    """Return the run in a folder, waiting for it to begin; none for a folder of runs."""
+    if may_begin(folder) and not _has_begun(folder):
+        say(f"{folder}: no run yet, waiting for one to begin (Ctrl+C ends it)", err=True)
+        while may_begin(folder) and not _has_begun(folder):
+            time.sleep(WAIT)
+    return [] if not is_run(folder) and _has_runs(folder) else [open_run(folder)]
+
+
+def _has_begun(folder: Path) -> bool:
+    # The manifest is written last.
+    return (folder / MANIFEST).exists()
+
+
+def _has_runs(folder: Path) -> bool:
+    try:
+        return any(is_run(each) for each in islice(folder.iterdir(), LOOKED_AT))
+    except OSError:
+        return False

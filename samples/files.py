@@ -213,6 +213,8 @@ def write_text(path: Path, text: str) -> None:
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file that replaces `path` when the block ends without an error.
 
+    Missing folders are made.
+
     Raises:
         DataError: the file cannot be written, or the block raised OSError or DataError.
     """
@@ -221,6 +223,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     try:
         if target.is_dir():
             raise DataError("it is a folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
         # Next to the ledger of a run a file is for whom that is for; elsewhere the umask decides.
         ledger = target.with_name("ledger.sqlite")
         mode = ledger.stat().st_mode & 0o666 if ledger.is_file() else 0o666

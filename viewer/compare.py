@@ -24,7 +24,8 @@ from viewer.background_refresh import BackgroundRefresh
 from viewer.comparison_links import ComparisonQuery, Side, Sides
 from viewer.frame import COMPARE, choice, frame, page_links, tile
 from viewer.overview import PATIENCE, REFRESH, chart
-from viewer.samples import SIZE, excerpt
+from viewer.results_table import request_excerpt
+from viewer.samples import SIZE
 from viewer.search import first_hits, search_field, search_results
 
 WAIT = 10.0
@@ -40,7 +41,7 @@ SORT_LABELS: dict[PairSortKey, str] = {
 def add(sides: Sides, snapshots: Mapping[str, BackgroundRefresh[Snapshot]]) -> None:
     """Add the pages, including the table of pairs. `snapshots` are those of the runs, by page prefix."""
 
-    @ui.page(COMPARE, title="Compare · coevol", response_timeout=30)
+    @ui.page(sides.base + COMPARE, title="Compare · coevol", response_timeout=30)
     async def compare(request: Request) -> None:
         view = ComparisonQuery.read(sides, request.query_params)
         a, b = view.a, view.b
@@ -68,7 +69,7 @@ def add(sides: Sides, snapshots: Mapping[str, BackgroundRefresh[Snapshot]]) -> N
         await refresh()
         ui.timer(REFRESH, refresh)
 
-    @ui.page(f"{COMPARE}/samples", title="Samples compared · coevol", response_timeout=30)
+    @ui.page(f"{sides.base}{COMPARE}/samples", title="Samples compared · coevol", response_timeout=30)
     async def table(request: Request) -> None:
         view = ComparisonQuery.read(sides, request.query_params)
         compared = await sides.compared(view.a, view.b).latest(WAIT)
@@ -94,7 +95,7 @@ def _choose(sides: Sides, view: ComparisonQuery) -> None:
         ui.label("B").classes("side b")
         choice("B", names, view.b.key, lambda key: go(view.a.key, key))
         swap = ui.button(icon="swap_horiz", on_click=lambda: go(view.b.key, view.a.key))
-        swap.props("flat dense").tooltip("swap A and B")
+        swap.props('flat dense aria-label="swap A and B"').tooltip("swap A and B")
 
 
 def _legend(view: ComparisonQuery) -> None:
@@ -110,6 +111,8 @@ def _overview(view: ComparisonQuery, compared: Comparison, one: Snapshot, other:
     a, b = view.a, view.b
     with ui.element("div").classes("two"):
         with ui.column().classes("panel numbers"):
+            if compared.alone_a or compared.alone_b:
+                ui.label("All results of each side, also those without a counterpart").classes("faint small")
             compared_rows = rows(one.summary["modes"][a.mode], other.summary["modes"][b.mode])
             cells = [(row.name, row.a, row.b, row.difference) for row in compared_rows]
             ui.html(_numbers_table(("", "A", "B", "B − A"), cells), sanitize=False).classes("w-full")
@@ -224,7 +227,9 @@ def _filters(view: ComparisonQuery, compared: Comparison) -> None:
         choice("Samples", kinds, view.kind, lambda kind: go(kind=kind))
         choice("Order", SORT_LABELS, view.order, lambda order: go(order=order, down=order != "position"))
         arrow, hint = ("south", "largest first") if view.down else ("north", "smallest first")
-        ui.button(icon=arrow, on_click=lambda: go(down=not view.down)).props("flat dense").tooltip(hint)
+        ui.button(icon=arrow, on_click=lambda: go(down=not view.down)).props(
+            f'flat dense aria-label="{hint}"'
+        ).tooltip(hint)
 
 
 async def _rows(view: ComparisonQuery, compared: Comparison) -> Callable[[], None]:
@@ -274,7 +279,7 @@ def _row(view: ComparisonQuery, pair: ResultPair, sample: Sample) -> str:
     growth_a, growth_b, more = subtracted(pair.growth_a, pair.growth_b, GROWTH)
     return (
         f'<tr><td class=id><a href="{link}">{escape(sample.id)}</a></td>'
-        f'<td class=excerpt dir=auto><a href="{link}">{escape(excerpt(sample))}</a></td>'
+        f'<td class=excerpt dir=auto><a href="{link}">{request_excerpt(sample)}</a></td>'
         f"<td>{_outcome(view.a, pair.accepted_a, failed=pair.failed_a)}</td>"
         f"<td>{_outcome(view.b, pair.accepted_b, failed=pair.failed_b)}</td>"
         f"<td class=number>{growth_a}</td><td class=number>{growth_b}</td>"

@@ -26,7 +26,9 @@ Done = Mapping[str, Any] | None
 def add(sides: Sides) -> None:
     """Add the page."""
 
-    @ui.page(f"{COMPARE}/sample/{{sample_id:path}}", title="Sample compared · coevol", response_timeout=30)
+    path = f"{sides.base}{COMPARE}/sample/{{sample_id:path}}"
+
+    @ui.page(path, title="Sample compared · coevol", response_timeout=30)
     async def pair(request: Request, sample_id: str) -> Response | None:
         view = ComparisonQuery.read(sides, request.query_params)
         compared = await sides.compared(view.a, view.b).latest(WAIT)

@@ -54,6 +54,8 @@ class Sides:
             for number, run in enumerate(runs, 1)
             for mode in run.modes
         }
+        self.base = runs[0].base
+        """Where the pages of these runs begin."""
         self._first, self._second = _defaults(runs)
         self._compared = lru_cache(CACHED)(_compared)
 
@@ -116,7 +118,7 @@ class ComparisonQuery:
             "down": self.down,
             "text": self.text,
         }
-        return address(COMPARE + page, values | changes)
+        return address(self.a.run.base + COMPARE + page, values | changes)
 
     def pair_link(self, sample: Sample, **more: object) -> str:
         """Return the address of a pair, by its sample in A, with a way back here."""

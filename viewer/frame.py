@@ -22,33 +22,48 @@ PAGES = {"/": "Overview", "/samples": "Samples", "/graph": "Graph"}
 COMPARE = "/compare"
 """The page that compares two runs, or two modes of one."""
 
+RUNS = "/"
+"""The list of the runs of a folder, where there is one."""
+
 
 MATH_FONT = "/math-font.ttf"
 """Browsers lay out formulas by the tables of a mathematical font; many machines have none."""
 
 
 @contextmanager
-def frame(run: RunPages, current: str) -> Iterator[None]:
-    """Show the page around its content; `current` is the path of the page in the bar."""
+def frame(run: RunPages | None, current: str) -> Iterator[None]:
+    """Show the page around its content; `current` is the path of the page in the bar.
+
+    Without a run it is the list of runs.
+    """
     ui.add_css(_STYLES)
-    ui.colors(primary="#2f7fd1")
+    ui.colors(primary="#14589c")
     keys({"?": _show_keys})
     with ui.header(wrap=False).classes("bar items-center"):
         ui.label("coevol").classes("brand")
-        for path, name in PAGES.items():
-            ui.link(name, run.address(path)).classes("here" if path == current else "")
-        if run.is_compared:
-            ui.link("Compare", COMPARE).classes("here" if current == COMPARE else "")
-        ui.space()
-        if not run.shown:
-            ui.label(run.name).classes("run-name")
-        for name, prefix in run.shown.items():
-            # The same page of the other run, except where both are on the page.
-            here = current != COMPARE and prefix == run.prefix
-            ui.link(name, prefix + (current if current in PAGES else "/")).classes("here" if here else "")
+        if run is None or run.base:
+            ui.link("Runs", RUNS).classes("" if run else "here")
+        if run:
+            _links(run, current)
+        else:
+            ui.space()
         ui.button("?", on_click=_show_keys).props('flat dense aria-label="Keys"').classes("show-keys")
     with ui.column().classes("page"):
         yield
+
+
+def _links(run: RunPages, current: str) -> None:
+    for path, name in PAGES.items():
+        ui.link(name, run.address(path)).classes("here" if path == current else "")
+    if run.is_compared:
+        ui.link("Compare", run.base + COMPARE).classes("here" if current == COMPARE else "")
+    ui.space()
+    if not run.shown:
+        ui.label(run.name).classes("run-name")
+    for name, prefix in run.shown.items():
+        # The same page of the other run, except where both are on the page.
+        here = current != COMPARE and prefix == run.prefix
+        ui.link(name, prefix + (current if current in PAGES else "/")).classes("here" if here else "")
 
 
 def missing_sample(
@@ -72,16 +87,20 @@ _MISSING = (
 )
 
 
-def missing_page(request: Request, runs: Sequence[RunPages]) -> Response:
-    """Answer an address that no page has."""
-    run = next((run for run in reversed(runs) if request.url.path.startswith(f"{run.prefix}/")), runs[0])
+def missing_page(request: Request, runs: Sequence[RunPages], why: str = "There is no such page.") -> Response:
+    """Answer an address that no page has; without runs, of a list of runs."""
+    run = next((run for run in reversed(runs) if request.url.path.startswith(f"{run.prefix}/")), None)
+    run = run or next(iter(runs), None)
     with Client(ui.page(""), request=request) as client:
         with frame(run, ""):
-            ui.page_title(f"Not found · {run.name}")
-            ui.label("There is no such page.").classes("text-lg")
+            ui.page_title(f"Not found · {run.name if run else 'coevol'}")
+            ui.label(why).classes("text-lg")
             with ui.row().classes("gap-4"):
-                for path, name in PAGES.items():
-                    ui.link(name, run.address(path))
+                addresses = (
+                    {name: run.address(path) for path, name in PAGES.items()} if run else {"Runs": RUNS}
+                )
+                for name, address in addresses.items():
+                    ui.link(name, address)
         return client.build_response(request, 404)
 
 
@@ -104,7 +123,7 @@ KEYS = {
 
 
 def _show_keys() -> None:
-    with ui.dialog(value=True) as dialog, ui.card().classes("keys"):
+    with ui.dialog(value=True).props("aria-label=Keys") as dialog, ui.card().classes("keys"):
         ui.label("Keys").classes("text-lg font-semibold")
         rows = "".join(f"<tr><td><kbd>{key}</kbd></td><td>{what}</td></tr>" for key, what in KEYS.items())
         ui.html(f"<table class=data>{rows}</table>", sanitize=False)
@@ -164,6 +183,16 @@ def plain_text(content: str, *, style: str = "") -> None:
             copy_button(content)
         shown = ui.html(html_text.plain(content[: html_text.MAX_CHARS]), sanitize=False)
         cut(shown.classes(f"text plain {style}"), content)
+
+
+def mark_in_texts(wanted: str) -> None:
+    """Mark what was searched for in all texts of the page, and scroll to the first."""
+    # As a property, so that no character of it is read as anything else.
+    ui.element("span").classes("hidden")._props["data-marked"] = wanted
+    ui.context.client.on_connect(lambda: ui.run_javascript(_MARKS))
+
+
+_MARKS = files("viewer").joinpath("marks.js").read_text(encoding="utf-8")
 
 
 def copy_button(content: str) -> None:

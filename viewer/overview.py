@@ -1,5 +1,6 @@
 """The overview of a run: progress, results, whether the judge can be trusted, cost."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from html import escape
@@ -9,6 +10,7 @@ from nicegui import ui
 from reporting import chart_data, charts, headline, html_tables, labels
 from reporting.charts import Chart
 from reporting.headline import Metric, progress, records
+from reporting.run import is_at_work, seconds_left
 from reporting.snapshot import Snapshot
 from reporting.statistics import ModeStatistics
 from viewer.background_refresh import BackgroundRefresh
@@ -31,6 +33,8 @@ def add(run: RunPages, snapshots: BackgroundRefresh[Snapshot]) -> None:
 
         async def refresh() -> None:
             snapshot = await snapshots.latest(PATIENCE)
+            if snapshot is not None:
+                await follow.show(snapshot)
             if snapshot is None or snapshot in shown:
                 return
             if not shown:
@@ -44,12 +48,32 @@ def add(run: RunPages, snapshots: BackgroundRefresh[Snapshot]) -> None:
                 _overview(run, snapshot)
 
         with frame(run, "/"):
+            follow = AtWork(run)
             panel = ui.column().classes("w-full gap-4 overview")
             with panel:
                 ui.label("Counting …").classes("faint")
             made = ui.column().classes("w-full")
         await refresh()
         ui.timer(REFRESH, refresh)
+
+
+class AtWork:
+    """Says whether a command is at work on the run, and the time that is left."""
+
+    def __init__(self, run: RunPages) -> None:
+        self._run = run
+        self._label = ui.label().classes("at-work faint small")
+
+    async def show(self, numbers: Snapshot) -> None:
+        """Look again."""
+        finished, expected = progress(numbers, self._run)
+        self._label.set_text(await asyncio.to_thread(self._text, expected - finished))
+
+    def _text(self, left: int) -> str:
+        if not is_at_work(self._run.folder):
+            return "No command is at work on it." if left > 0 else ""
+        seconds = seconds_left(self._run, left)
+        return "A command is at work on it" + (f": {labels.duration(seconds)} left." if seconds else ".")
 
 
 def _overview(run: RunPages, snapshot: Snapshot) -> None:
@@ -76,7 +100,9 @@ def _progress(run: RunPages, snapshot: Snapshot) -> None:
             ui.space()
             at = time.strftime("%H:%M:%S", time.localtime(snapshot.counted))
             ui.label(f"counted at {at}").classes("faint small")
-        ui.linear_progress(share, show_value=False, size="6px").props("rounded instant-feedback")
+        ui.linear_progress(share, show_value=False, size="6px").props(
+            'rounded instant-feedback aria-label="results so far"'
+        )
     _tiles(run, headline.of_run(snapshot))
 
 

@@ -1,18 +1,23 @@
 """The runs that the pages show, and what a reviewer has not saved yet."""
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
 from ledger.ledger import SampleResults
+from ledger.text_scan import TextScan
 from reporting.run import Run
 from samples.sample import Sample
 
 MAX_DIGITS = 15
 """Digits of a number in an address; the database takes numbers of 64 bits."""
 
+MAX_SCANS = 20
+"""Texts that were searched for and are remembered; each has up to `ledger.text_scan.COMMON` ids."""
+
 PREFIXES = ("", "/other")
-"""Where the pages of the first and of the second run begin."""
+"""Where the pages of the first and of the second run begin, below those of both."""
 
 
 def number_in(given: str) -> int | None:
@@ -37,6 +42,8 @@ class Review:
     """By position, mode and exchange."""
     goes_on: bool = False
     """Whether a decision leads to the next undecided result."""
+    scans: OrderedDict[str, TextScan] = field(default_factory=OrderedDict)
+    """The last texts that were searched for, each with what was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,8 @@ class RunPages(Run):
     shown: Mapping[str, str] = field(default_factory=dict)
     """The names of both runs and where their pages begin; empty where there is only one."""
     review: Review = field(default_factory=Review)
+    base: str = ""
+    """Where the pages begin that were opened together: empty where there is no list of runs."""
 
     @property
     def is_compared(self) -> bool:
@@ -64,16 +73,26 @@ class RunPages(Run):
             found = next(iter(self.ledger.samples_at([position])), None)
         return found
 
+    def scan(self, text: str) -> TextScan:
+        """Return the scan of its ledger for a text."""
+        scans = self.review.scans
+        found = scans.setdefault(text, TextScan(self.ledger, text))
+        scans.move_to_end(text)
+        if len(scans) > MAX_SCANS:
+            scans.popitem(last=False)
+        return found
 
-def run_pages(runs: Sequence[Run]) -> list[RunPages]:
+
+def run_pages(runs: Sequence[Run], base: str = "") -> list[RunPages]:
     """Return the pages of one run, or of two that are compared. Runs of the same name show their paths."""
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
         names = [str(run.folder.resolve()) for run in runs]
-    shown = dict(zip(names, PREFIXES, strict=False)) if len(runs) > 1 else {}
+    prefixes = [base + prefix for prefix in PREFIXES]
+    shown = dict(zip(names, prefixes, strict=False)) if len(runs) > 1 else {}
     return [
-        RunPages(run.folder, name, run.ledger, run.manifest, prefix, shown)
-        for run, name, prefix in zip(runs, names, PREFIXES, strict=False)
+        RunPages(run.folder, name, run.ledger, run.manifest, prefix, shown, base=base)
+        for run, name, prefix in zip(runs, names, prefixes, strict=False)
     ]
 
 

@@ -24,7 +24,7 @@ from viewer import conversation
 from viewer.conversation import Chip, ModeResult, contradicts, exchanges, matching_exchanges, shown_exchange
 from viewer.decision import Panel
 from viewer.diff_view import Column, diff_view
-from viewer.frame import frame, key_links, missing_sample, plain_text, text
+from viewer.frame import frame, key_links, mark_in_texts, missing_sample, plain_text, text
 from viewer.run import RunPages
 from viewer.samples import SamplesQuery
 from viewer.search import neighbors, search_neighbors
@@ -48,6 +48,8 @@ def add(run: RunPages) -> None:
             mode = request.query_params.get("of", "")
             if mode not in by_mode:
                 mode = next(iter(by_mode))
+            if view.wanted.text:
+                mark_in_texts(view.wanted.text)
             _title(view, sample, by_mode, mode, await _neighbors(view, (sample.position, mode)))
             if not sample.exchanges:
                 ui.label("The record as it is").classes("faint small")
@@ -72,8 +74,7 @@ async def _neighbors(view: SamplesQuery, key: ResultKey) -> Callable[[], None]:
     ledger, wanted, order = view.run.ledger, view.wanted, view.order
     if wanted.is_searched:
         searches = {
-            name: browse.search(ledger, wanted, order, down=down, key=key)
-            for name, down in (("k", not view.down), ("j", view.down))
+            name: view.search(down=down, key=key) for name, down in (("k", not view.down), ("j", view.down))
         }
         return lambda: search_neighbors(
             searches, lambda found: view.sample_link(found.sample, found.result.mode)
@@ -177,7 +178,7 @@ async def _next_undecided(view: SamplesQuery, sample: Sample, result: Result, nu
         ):
             return view.sample_link(sample, result.mode, exchange=done["exchange"] + 1)
     if wanted.is_searched:
-        search = browse.search(ledger, wanted, view.order, down=view.down, key=key)
+        search = replace(view, wanted=wanted).search(key=key)
         hits = await asyncio.to_thread(search.find, 1, SEARCH)
         return view.sample_link(hits[0].sample, hits[0].result.mode) if hits else ""
     _, found = await asyncio.to_thread(browse.adjacent, ledger, wanted, view.order, down=view.down, key=key)
@@ -335,7 +336,8 @@ def _on_demand(name: str, content: Callable[[], None]) -> None:
     """Show a button that opens a dialog, whose content is built only then."""
 
     def show() -> None:
-        with ui.dialog(value=True) as dialog, ui.card().classes("w-full").style("max-width: 1100px"):
+        dialog = ui.dialog(value=True).props(f'aria-label="{name}"')
+        with dialog, ui.card().classes("w-full").style("max-width: 1100px"):
             content()
             ui.button("Close", on_click=dialog.close).props("flat dense no-caps").classes("self-end")
         dialog.on("hide", dialog.delete)

@@ -2,25 +2,29 @@
 
 import asyncio
 import re
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from html import escape
 from typing import Any, get_args
+from urllib.parse import quote
 
 from fastapi import Request
+from nicegui import app as pages
 from nicegui import ui
+from starlette.responses import StreamingResponse
 
 from ledger import browse
 from ledger.browse import Filter, ResultRow, SortKey
-from ledger.decisions import FILTERS, Decision, DecisionFilter, Decisions, load_decisions
-from ledger.ledger import Status
-from reporting import html_tags
+from ledger.decisions import FILTERS, Decisions, load_decisions
+from ledger.ledger import BATCH, Status
+from ledger.search import Search
 from reporting.labels import DECISION_FILTERS, ENDINGS, JUDGING, failure_label
+from reporting.run import Run
 from reporting.snapshot import state
 from samples.fields import plural
 from samples.sample import Sample
 from viewer.frame import choice, frame, page_links
+from viewer.results_table import COLUMNS, SHOWN, Column, decision_tags
+from viewer.results_table import table as results_table
 from viewer.run import RunPages, number_in, sample_path
 from viewer.search import first_hits, search_field, search_results
 
@@ -32,12 +36,13 @@ _LENGTH = re.compile(r"[0-9]{1,9}-[0-9]{0,9}")
 REFRESH = 3.0
 """Seconds between two checks for new results."""
 
-SORT_LABELS: dict[SortKey, str] = {
-    "position": "position in the data",
-    "accepted": "accepted rounds",
-    "growth": "growth",
-    "length": "length of the new response",
-}
+MAX_TEXT = 1000
+"""Characters of a text that is searched for."""
+
+
+Records = Callable[[Run, str, Iterator[ResultRow], bool], Iterator[str]]
+"""Returns the records of results of a mode as `coevol export` writes them, as JSON lines; the last argument
+says whether users' decisions are followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class SamplesQuery:
     order: SortKey = "position"
     down: bool = False
     begin: int = 0
+    columns: tuple[str, ...] = SHOWN
 
     @classmethod
     def read(cls, run: RunPages, query: Any) -> "SamplesQuery":
@@ -69,21 +75,48 @@ class SamplesQuery:
                 ending=query.get("ending", "") if query.get("ending") in ENDINGS else "",
                 orders=query.get("orders", "") if query.get("orders") in JUDGING else "",
                 **{name: given for name, given in lengths.items() if _LENGTH.fullmatch(given)},
-                text=query.get("text", ""),
+                text=query.get("text", "")[:MAX_TEXT],
             ),
             order=order if order in browse.SORT_KEYS else "position",
             down="down" in query,
             begin=number_in(query.get("begin", "")) or 0,
+            columns=tuple(filter(COLUMNS.get, query.get("columns", ",".join(SHOWN)).split(","))),
         )
 
     def values(self) -> dict[str, object]:
         """Return the values of the address."""
         order = "" if self.order == "position" else self.order
-        return {**asdict(self.wanted), "order": order, "down": self.down, "begin": self.begin or None}
+        columns = "" if self.columns == SHOWN else ",".join(self.columns) or "id"
+        where = {"order": order, "down": self.down, "begin": self.begin or None, "columns": columns}
+        return {**asdict(self.wanted), **where}
+
+    def changed(self, **changes: Any) -> "SamplesQuery":
+        """Return what the address asks for with changed values."""
+        values = {**self.values(), **changes}
+        given = {name: str(value) for name, value in values.items() if value not in ("", None, False)}
+        return SamplesQuery.read(self.run, given)
 
     def link(self, **changes: Any) -> str:
         """Return the address of the table with changed values, from its first row."""
         return self.run.address("/samples", {**self.values(), "begin": None, **changes})
+
+    def search(self, **where: Any) -> Search[ResultRow]:
+        """Search what the address asks for."""
+        scan = self.run.scan(self.wanted.text) if self.wanted.text else None
+        where = {"down": self.down, **where}
+        return browse.search(self.run.ledger, self.wanted, self.order, scan=scan, **where)
+
+    def results(self) -> Iterator[ResultRow]:
+        """Yield all results that the filters select, in the order of the table."""
+        search = self.search()
+        while not search.ended:
+            yield from search.find(BATCH, 1.0)
+
+    def sorted_by(self, column: Column) -> tuple[str, str]:
+        """Return where the header of a column leads, and how the table is sorted by it."""
+        if column.order != self.order:
+            return self.link(order=column.order, down=column.order != "position"), ""
+        return self.link(down=not self.down), "descending" if self.down else "ascending"
 
     def sample_link(self, sample: Sample, mode: str, **more: object) -> str:
         """Return the address of a sample, with a way back here."""
@@ -91,58 +124,133 @@ class SamplesQuery:
         return self.run.address(path, {**named, "of": mode, **self.values(), **more})
 
 
-def add(run: RunPages) -> None:
-    """Add the page."""
+def add(run: RunPages, records: Records) -> None:
+    """Add the page, and the file of what its filters select."""
 
     @ui.page(run.address("/samples"), title=f"Samples · {run.name}", response_timeout=30)
     async def samples(request: Request) -> None:
         view = SamplesQuery.read(run, request.query_params)
-
-        reasons, accepted, rows = await asyncio.gather(
+        reasons, accepted = await asyncio.gather(
             asyncio.to_thread(browse.reasons, run.ledger),
             asyncio.to_thread(browse.accepted, run.ledger, view.wanted.mode),
-            _rows(view),
         )
         with frame(run, "/samples"):
-            _filters(view, reasons, accepted)
-            rows()
+            filters = ui.row().classes("items-center w-full filters")
+            page = ResultsPart(view)
+            with filters:
+                _filters(page, reasons, accepted)
+        await page.show()
+
+    @pages.get(run.address("/selection.jsonl"))
+    def selection(request: Request) -> StreamingResponse:
+        view = SamplesQuery.read(run, request.query_params)
+        mode = view.wanted.mode if view.wanted.mode in run.modes else run.modes[-1]
+        view = replace(view, wanted=replace(view.wanted, mode=mode))
+        lines = records(run, mode, view.results(), "by_user" in request.query_params)
+        name = quote(f"{run.name}.{mode}.jsonl", safe="", errors="replace")
+        attached = {"content-disposition": f"attachment; filename*=UTF-8''{name}"}
+        return StreamingResponse(lines, media_type="application/jsonl", headers=attached)
 
 
-def _filters(view: SamplesQuery, reasons: Mapping[str, int], accepted: Mapping[int, int]) -> None:
+class ResultsPart:
+    """The part of the page that changes while the user types, chooses columns, or the run goes on."""
+
+    def __init__(self, view: SamplesQuery) -> None:
+        self.view = view
+        self._shown: object = None
+        with ui.element("div").classes("w-full results-part"):
+            with ui.row().classes("gap-1 results-tools"):
+                _columns(self)
+                _export(self)
+            self._part = ui.column().classes("w-full gap-2")
+        ui.timer(REFRESH, self._follow, immediate=False)
+
+    async def change(self, **changes: Any) -> None:
+        """Show what another address asks for, and make it the address."""
+        self.view = self.view.changed(**changes)
+        ui.navigate.history.replace(self.view.link(begin=self.view.begin or None))
+        await self.show()
+
+    async def show(self) -> None:
+        """Show the page of the table that the address asks for."""
+        view = self.view
+        shown = await asyncio.to_thread(state, view.run.ledger)
+        build = await _rows(view)
+        if view is not self.view or self._part.is_deleted:  # something else was typed meanwhile
+            return
+        self._shown = shown
+        self._part.clear()
+        with self._part:
+            build()
+
+    async def _follow(self) -> None:
+        # A search goes on by itself, and its hits stay where they are.
+        if self.view.wanted.is_searched:
+            return
+        # This is faster than counting the results that match a filter.
+        if await asyncio.to_thread(state, self.view.run.ledger) != self._shown:
+            await self.show()
+
+
+def _columns(page: ResultsPart) -> None:
+    async def choose() -> None:
+        await page.change(columns=",".join(name for name, box in boxes.items() if box.value) or "id")
+
+    with _menu("Columns", "view_column"):
+        boxes = {
+            name: ui.checkbox(column.name, value=name in page.view.columns, on_change=choose)
+            for name, column in COLUMNS.items()
+        }
+        for box in boxes.values():
+            box.props("dense")
+
+
+def _export(page: ResultsPart) -> None:
+    def fill() -> None:
+        run, wanted = page.view.run, page.view.wanted
+        mode = wanted.mode if wanted.mode in run.modes else run.modes[-1]
+        values = {**page.view.values(), "begin": None, "columns": None}
+        links.clear()
+        with links:
+            ui.label(f"What the filters select, in mode {mode}, as JSON lines").classes("faint small")
+            for name, by_user in (("as the judge decided", False), ("as you decided, where you did", True)):
+                address = run.address("/selection.jsonl", {**values, "by_user": by_user})
+                ui.link(name, address).props("download").classes("selection")
+
+    links = _menu("Export", "download", fill)
+
+
+def _menu(name: str, icon: str, opened: Callable[[], None] | None = None) -> ui.column:
+    """Show a button with a menu, whose content goes into the returned column."""
+    with ui.button(name, icon=icon, on_click=opened).props("flat dense no-caps"), ui.menu():
+        return ui.column().classes("p-3 gap-1")
+
+
+def _filters(page: ResultsPart, reasons: Mapping[str, int], accepted: Mapping[int, int]) -> None:
+    view = page.view
     wanted = view.wanted
 
     def go(**changes: Any) -> None:
-        # The text in the field counts even if another filter is chosen before it is submitted.
-        ui.navigate.to(view.link(**{"text": search.value or "", **changes}))
+        # The text in the field counts even if it has not been searched for yet.
+        ui.navigate.to(page.view.link(**{"text": search.value or "", **changes}))
 
-    with ui.row().classes("items-center w-full gap-2"):
-        search = search_field(wanted.text, go)
+    search = search_field(wanted.text, go, lambda text: page.change(text=text, begin=None))
+    if len(view.run.modes) > 1:
         choice("Mode", {"": "all", **{m: m for m in view.run.modes}}, wanted.mode, lambda v: go(mode=v))
-        status = {"": "all", **{s: s for s in get_args(Status)}}
-        choice("Outcome", status, wanted.status, lambda v: go(status=v, reason=""))
-        if reasons:
-            why = {
-                "": "all",
-                **{name: f"{failure_label(name)[:60]} ({count:,})" for name, count in reasons.items()},
-            }
-            choice("Reason", why, wanted.reason, lambda v: go(reason=v))
-        counted = {str(n): f"{n}, in {plural(number, 'exchange')}" for n, number in accepted.items()}
-        rounds = {"": "all", **counted}
-        wanted_rounds = "" if wanted.accepted is None else str(wanted.accepted)
-        rounds.setdefault(wanted_rounds, wanted_rounds)
-        choice("Accepted rounds", rounds, wanted_rounds, lambda v: go(accepted=v))
-        ui.checkbox("verdicts contradict", value=wanted.contradict).on_value_change(
-            lambda event: go(contradict=event.value)
-        )
-        ui.checkbox("grew more than 2×", value=wanted.grew).on_value_change(
-            lambda event: go(grew=event.value)
-        )
-        choice("Decision", {"": "all", **DECISION_FILTERS}, wanted.decided, lambda v: go(decided=v))
-        _chart_filters(view)
-        with ui.row().classes("items-center no-wrap gap-1"):
-            choice("Order", SORT_LABELS, view.order, lambda v: go(order=v, down=v != "position"))
-            arrow, hint = ("south", "largest first") if view.down else ("north", "smallest first")
-            ui.button(icon=arrow, on_click=lambda: go(down=not view.down)).props("flat dense").tooltip(hint)
+    status = {"": "all", **{s: s for s in get_args(Status)}}
+    choice("Outcome", status, wanted.status, lambda v: go(status=v, reason=""))
+    if reasons:
+        why = {name: f"{failure_label(name)[:60]} ({count:,})" for name, count in reasons.items()}
+        choice("Reason", {"": "all", **why}, wanted.reason, lambda v: go(reason=v))
+    counted = {str(n): f"{n}, in {plural(number, 'exchange')}" for n, number in accepted.items()}
+    rounds = {"": "all", **counted}
+    wanted_rounds = "" if wanted.accepted is None else str(wanted.accepted)
+    rounds.setdefault(wanted_rounds, wanted_rounds)
+    choice("Accepted rounds", rounds, wanted_rounds, lambda v: go(accepted=v))
+    choice("Decision", {"": "all", **DECISION_FILTERS}, wanted.decided, lambda v: go(decided=v))
+    for name, label in (("contradict", "verdicts contradict"), ("grew", "grew more than 2×")):
+        box = ui.checkbox(label, value=getattr(wanted, name)).props("dense").classes("small")
+        box.on_value_change(lambda event, name=name: go(**{name: event.value}))
 
 
 def _chart_filters(view: SamplesQuery) -> None:
@@ -164,18 +272,10 @@ async def _rows(view: SamplesQuery) -> Callable[[], None]:
     """Return a function that builds this page of the table."""
     ledger, wanted, order, begin = view.run.ledger, view.wanted, view.order, view.begin
     if wanted.is_searched:
-        search = browse.search(ledger, wanted, order, down=view.down, begin=begin)
+        search = view.search(begin=begin)
         found = await first_hits(search, SIZE)
         total = await asyncio.to_thread(browse.count, ledger, wanted)
-        return lambda: search_results(
-            search,
-            found,
-            SIZE,
-            begin=begin,
-            total=total,
-            table=lambda found: _table(view, found, _decisions(view, found)),
-            link=lambda begin: view.link(begin=begin),
-        )
+        return lambda: _hits(view, search, found, total)
     page = await asyncio.to_thread(browse.page, ledger, wanted, order, down=view.down, begin=begin, size=SIZE)
     decided = await asyncio.to_thread(_decisions, view, page.found)
     left = await asyncio.to_thread(browse.count, ledger, replace(wanted, decided="some"))
@@ -186,69 +286,42 @@ def _decisions(view: SamplesQuery, found: Sequence[ResultRow]) -> Decisions:
     return load_decisions(view.run.ledger, {hit.sample.position for hit in found})
 
 
+def _hits(view: SamplesQuery, search: Search[ResultRow], found: Sequence[ResultRow], total: int) -> None:
+    _chart_filters(view)
+    search_results(
+        search,
+        found,
+        SIZE,
+        begin=view.begin,
+        total=total,
+        table=lambda found: _table(view, found, _decisions(view, found)),
+        link=lambda begin: view.link(begin=begin),
+    )
+
+
 def _page(view: SamplesQuery, page: browse.ResultsPage, decided: Decisions, left: int) -> None:
     where = f"{page.begin + 1:,} to {page.end:,} of {page.total:,}"
     if not page.found:
-        where = "no results yet" if view == SamplesQuery(view.run, Filter()) else "nothing matches"
+        where = "no results yet" if view.wanted == Filter() and not page.total else "nothing matches"
     with ui.row().classes("gap-3 faint small"):
         ui.label(where).classes("where")
         if page.found:
             ui.link(f"{left:,} left undecided", view.link(decided="some")).classes("undecided")
-        _more_since(view, page.total)
+        _chart_filters(view)
     if page.found:
-        ui.html(_table(view, page.found, decided), sanitize=False).classes("w-full overflow-x-auto")
+        table = ui.html(_table(view, page.found, decided), sanitize=False)
+        table.classes("w-full overflow-x-auto")
     page_links(page.begin, page.end, page.total, SIZE, lambda begin: view.link(begin=begin))
 
 
-def _more_since(view: SamplesQuery, shown: int) -> None:
-    """Show when there are more results than in the table."""
-    seen: object = None
-
-    async def count() -> None:
-        number = await asyncio.to_thread(browse.count, view.run.ledger, view.wanted)
-        more.set_text(f"{number - shown:,} more since: reload" if number > shown else "")
-
-    async def check() -> None:
-        # This is faster than counting the results that match a filter.
-        nonlocal seen
-        now = await asyncio.to_thread(state, view.run.ledger)
-        if seen is not None and now != seen:
-            await count()
-        seen = now
-
-    more = ui.link("", view.link(begin=view.begin or None)).classes("more")
-    ui.timer(REFRESH, check)
-
-
 def _table(view: SamplesQuery, found: Sequence[ResultRow], decided: Decisions) -> str:
-    head = (
-        "<tr><th>Id</th><th>Mode</th><th>Request</th><th>Outcome</th><th class=number>Exchanges</th>"
-        "<th class=number>Tokens, old → new</th><th class=number>Growth</th></tr>"
-    )
-    rows = "".join(_row(view, hit, decided.get(hit.key, {})) for hit in found)
-    return f'<table class="data results">{head}{rows}</table>'
-
-
-def _row(view: SamplesQuery, found: ResultRow, decided: Mapping[int, Decision]) -> str:
-    sample, result = found.sample, found.result
-    link = escape(view.sample_link(sample, result.mode))
-    growth = f"{result.final_tokens / result.original_tokens:.2f}×" if result.original_tokens else "–"
-    tokens = f"{result.original_tokens:,} → <span>{result.final_tokens:,}</span>" if result.exchanges else "–"
-    return (
-        f'<tr><td class=id><a href="{link}">{escape(sample.id)}</a></td><td>{escape(result.mode or "–")}</td>'
-        f'<td class=excerpt dir=auto><a href="{link}">{escape(excerpt(sample))}</a></td>'
-        f"<td>{html_tags.sample_outcome(result)}{_decision_tags(decided)}{_draft_tag(view, found.key)}</td>"
-        f"<td class=number>{result.exchanges or '–'}</td>"
-        f'<td class="number tokens">{tokens}</td>'
-        f"<td class=number>{growth}</td></tr>"
-    )
-
-
-def _decision_tags(decided: Mapping[int, Decision]) -> str:
-    kinds = Counter[DecisionFilter](each.kind if each.stands else "outdated" for each in decided.values())
-    return "".join(
-        f' <span class="tag user {kind}">✓ {DECISION_FILTERS[kind]}{f" {number}×" * (number > 1)}</span>'
-        for kind, number in kinds.items()
+    return results_table(
+        view.columns,
+        view.sorted_by,
+        found,
+        lambda row: view.sample_link(row.sample, row.result.mode),
+        lambda row: decision_tags(decided.get(row.key, {})) + _draft_tag(view, row.key),
+        view.wanted.text,
     )
 
 
@@ -257,9 +330,3 @@ def _draft_tag(view: SamplesQuery, key: browse.ResultKey) -> str:
         place[:2] == key and draft.text is not None for place, draft in view.run.review.drafts.items()
     )
     return ' <span class="tag user">draft not saved</span>' if written else ""
-
-
-def excerpt(sample: Sample) -> str:
-    """Return the beginning of its first request, on one line."""
-    request = " ".join(f"{e.instruction} {e.input}" for e in sample.exchanges[:1]) or "(no request)"
-    return " ".join(request.split())[:160]

@@ -1,7 +1,7 @@
 """Searches that continue while a page is open and shows the hits so far."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from nicegui import ui
@@ -14,15 +14,26 @@ Hit = TypeVar("Hit")
 FIRST_WAIT = 0.4
 """Seconds that a page waits for the first hits."""
 
+TYPING = 250
+"""Milliseconds after the last key until a text is searched for."""
+
 PAUSE = 0.02
 """Seconds between two parts of a search, so that other requests are answered."""
 
 
-def search_field(text: str, go: Callable[..., None]) -> ui.input:
-    """Show the search field; `go` navigates to the hits, with the text in the field or a given `text`."""
-    field = ui.input("Search in requests and responses", value=text).classes("w-60")
-    field.props("dense outlined clearable").on("keydown.enter", lambda: go())
-    field.on("clear", lambda: go(text=""))
+def search_field(
+    text: str, go: Callable[..., None], typed: Callable[[str], Awaitable[None]] | None = None
+) -> ui.input:
+    """Show the search field; `go` navigates to the hits, with the text in the field or a given `text`.
+
+    With `typed`, hits are shown while the user types, and `go` is not needed.
+    """
+    field = ui.input("Search in requests and responses", value=text).classes("w-60 search")
+    field.props(f"dense outlined clearable {f'debounce={TYPING}' if typed else ''}")
+    if typed:
+        field.on_value_change(lambda event: typed(event.value or ""))
+    else:
+        field.on("keydown.enter", lambda: go()).on("clear", lambda: go(text=""))
     return field
 
 
@@ -66,6 +77,8 @@ def search_results(
         next_part.set_visibility(len(rows) == limit and search.position < total)
 
     def more(hits: list[Hit]) -> None:
+        if where.is_deleted:  # another text was typed meanwhile
+            return
         rows.extend(hits)
         if hits:
             shown.set_content(table(rows))

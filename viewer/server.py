@@ -15,19 +15,20 @@ from contextlib import ExitStack
 from importlib.resources import files
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from nicegui import app as pages
 from nicegui import ui
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from viewer import compare, graph, overview, sample, samples
+from viewer import compare, graph, overview, runs, sample, samples
 from viewer import compared_sample as pair
 from viewer.access import Access, opener, refusal
 from viewer.background_refresh import snapshots
 from viewer.comparison_links import Sides
 from viewer.frame import MATH_FONT, missing_page
 from viewer.run import RunPages
+from viewer.runs import OpenedRuns, RunsFolder
 
 ADDRESS = "127.0.0.1"
 
@@ -49,10 +50,19 @@ _HEADERS = {
 }
 
 
-def serve(runs: Sequence[RunPages], port: int, *, browser: bool, notify: Callable[[str], None]) -> None:
-    """Serve the pages over one run, or over two that are compared, until the process is interrupted.
+def serve(
+    shown: Sequence[RunPages] | RunsFolder,
+    port: int,
+    *,
+    browser: bool,
+    notify: Callable[[str], None],
+    records: samples.Records,
+) -> None:
+    """Serve the pages of one run, of two that are compared, or of a folder of runs, until the process is
+    interrupted.
 
-    `port` 0 takes a free one. `notify` receives the link once the server can be reached.
+    `port` 0 takes a free one; `records` writes what is exported. `notify` receives the link once the server
+    can be reached.
 
     Raises:
         OSError: the port is taken.
@@ -60,38 +70,54 @@ def serve(runs: Sequence[RunPages], port: int, *, browser: bool, notify: Callabl
     access = Access()
     with socket.create_server((ADDRESS, port)) as listening, ExitStack() as until_end:
         link = access.link(f"http://{ADDRESS}:{listening.getsockname()[1]}/")
-        names = " and ".join(run.name for run in runs)
-        notify(f"{names}: {link} (Ctrl+C ends it)")
+        names = [str(shown.path)] if isinstance(shown, RunsFolder) else [run.name for run in shown]
+        notify(f"{' and '.join(names)}: {link} (Ctrl+C ends it)")
         if browser:
             opened = until_end.enter_context(opener(link))
             threading.Thread(target=webbrowser.open, args=(opened,), daemon=True).start()
-        config = uvicorn.Config(_application(runs, access), log_level="warning", timeout_graceful_shutdown=1)
+        application = _application(shown, records, access)
+        config = uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[listening])
 
 
-def _application(runs: Sequence[RunPages], access: Access) -> ASGIApp:
-    refreshes = {run.prefix: snapshots(run) for run in runs}
-    for run in runs:
-        overview.add(run, refreshes[run.prefix])
-        graph.add(run)
-        samples.add(run)
-        sample.add(run)
-    if runs[0].is_compared:
-        sides = Sides(runs)
-        compare.add(sides, refreshes)
-        pair.add(sides)
+def _application(shown: Sequence[RunPages] | RunsFolder, records: samples.Records, access: Access) -> ASGIApp:
+    if isinstance(shown, RunsFolder):
+        runs.add(shown)
+        opened = OpenedRuns(shown, lambda some: _add_pages(some, records))
+
+        async def missing(request: Request, _: Exception) -> Response:
+            return await opened.missing(request)
+
+        pages.exception_handler(404)(missing)
+    else:
+        _add_pages(shown, records)
+        pages.exception_handler(404)(lambda request, _: missing_page(request, shown))
     pages.add_static_file(local_file=_MATH_FONT, url_path=MATH_FONT)
-    pages.exception_handler(404)(lambda request, _: missing_page(request, runs))
     app = FastAPI(openapi_url=None)
     ui.run_with(
         app,
         title="coevol",
         favicon="🌱",
         dark=None,
+        language="en-US",
         show_welcome_message=False,
         gzip_middleware_factory=None,  # `_Answer` reads pages, and nothing comes from afar
     )
     return _Guard(app, access)
+
+
+def _add_pages(shown: Sequence[RunPages], records: samples.Records) -> None:
+    """Add the pages of one run, or of two that are compared."""
+    refreshes = {run.prefix: snapshots(run) for run in shown}
+    for run in shown:
+        overview.add(run, refreshes[run.prefix])
+        graph.add(run)
+        samples.add(run, records)
+        sample.add(run)
+    if shown[0].is_compared:
+        sides = Sides(shown)
+        compare.add(sides, refreshes)
+        pair.add(sides)
 
 
 class _Guard:

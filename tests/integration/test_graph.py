@@ -62,8 +62,9 @@ def test_letters_show_every_node_once_and_fit_a_terminal(what: str, tmp_path: Pa
 
 def test_an_unknown_graph_or_format_is_refused(tmp_path: Path) -> None:
     assert "'edit', 'advise-blind'" in look("graph", "nonsense", cwd=tmp_path, status=2).stderr
-    ended = look("graph", "-o", "missing/graph.mmd", cwd=tmp_path, status=2)
-    assert "missing/graph.mmd cannot be written" in ended.stderr
+    (tmp_path / "file").touch()
+    ended = look("graph", "-o", "file/graph.mmd", cwd=tmp_path, status=2)
+    assert "file/graph.mmd cannot be written" in ended.stderr
     assert (
         "the ending of graph.jpg is none of"
         in look("graph", "-o", "graph.jpg", cwd=tmp_path, status=2).stderr

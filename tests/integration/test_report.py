@@ -83,7 +83,7 @@ def test_it_has_the_numbers_of_stats_and_each_chart(
     )
     assert {row[0]: row[1] for row in rows[1:]} == {
         role: f"{some['calls']:,}" for role, some in numbers["calls"]["by_role"].items()
-    } | {"all": f"{numbers['calls']['total']['calls']:,}"}
+    }
     assert "alpaca_en.json: 12 alpaca records" in browser.one(".made").text
     # Mode edit has one chart, mode evolve three, and the calls have one.
     assert len(browser.all(".chart")) == 5
@@ -241,13 +241,30 @@ def test_it_overwrites_neither_the_data_nor_the_run(name: str, tmp_path: Path) -
     assert file.read_bytes() == before
 
 
+def test_it_explains_itself_and_its_contents_lead_to_all_parts(
+    browser: Browser, modes_run: Path, tmp_path: Path
+) -> None:
+    shown(browser, report(modes_run, tmp_path, "--samples", 3))
+    edit, evolve = browser.texts("h2 + .about")
+    assert "an editor writes a draft" in edit.lower() and "judge" not in edit
+    assert "a judge compares it" in evolve and "at most 3 times" in evolve
+    links = browser.script("return [...document.querySelectorAll('nav a')].map(a => a.getAttribute('href'))")
+    ids = browser.script("return [...document.querySelectorAll('h2, .sample')].map(e => '#' + e.id)")
+    assert links == ids
+    assert len([link for link in links if link.startswith("#sample-")]) == 3
+
+
 def test_unknown_samples_and_modes_are_refused(modes_run: Path, tmp_path: Path) -> None:
     unknown = look("report", modes_run, "-o", "r.html", "--sample", "train-sun", cwd=tmp_path, status=2)
     assert "train-sum" in unknown.stderr
     mode = look("report", modes_run, "-o", "r.html", "--mode", "debate", cwd=tmp_path, status=2)
     assert "its modes: edit, evolve" in mode.stderr
-    assert "cannot be written" in look("report", modes_run, "-o", "no/r.html", cwd=tmp_path, status=2).stderr
     assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    refused = look("report", modes_run, "-o", "file/r.html", cwd=tmp_path, status=2)
+    assert "file/r.html cannot be written" in refused.stderr
+    look("report", modes_run, "-o", "a/b/r.html", "--samples", 0, cwd=tmp_path)
+    assert (tmp_path / "a" / "b" / "r.html").stat().st_size
     blocked = "import sys; sys.modules['nh3'] = None; from runners.cli import main; main()"
     command = [sys.executable, "-c", blocked, "report", str(modes_run), "-o", str(tmp_path / "r.html")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=EXAMPLES.parent)

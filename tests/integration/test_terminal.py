@@ -94,7 +94,7 @@ def test_no_message_of_any_command_commands_the_terminal(folder: Path, server: R
         ("evolve", data, "-o", "other", f"--{NAME}"),
         (NAME,),
         ("serve", f"{NAME}.gguf"),
-        ("view", NAME),
+        ("view", f"{NAME}.json"),
         ("view", run, NAME),
     ]
     written = on_a_terminal(*commands, cwd=folder, env=server_environment())
