@@ -206,10 +206,12 @@ def settings_to_resume(settings: Settings, made: Manifest) -> Settings:
     """Return the settings with which a run goes on that began with this manifest.
 
     What was not given and is not in the manifest has the value that the run began with, see
-    `recorded_settings`. What was given stays, so that `differences` reports it.
+    `recorded_settings`. What was given stays, so that `differences` reports it. Prices that were given before
+    are kept.
     """
     missing = [name for name in BEFORE if name not in {*made["settings"], *settings.model_fields_set}]
-    update = {name: BEFORE[name] for name in missing}
+    update: dict[str, Any] = {name: BEFORE[name] for name in missing}
+    update["price"] = made["settings"].get("price", {}) | settings.price
     if "guards" not in made["settings"] and settings.memory_window:
         update["memory_window"] = settings.memory_window + 1
     return settings.model_copy(update=update)

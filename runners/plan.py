@@ -180,7 +180,7 @@ def make_plan(
             reason = NO_PRICE.format(model=endpoint.model, address=located(endpoint).shown_url)
             raise UsageError(
                 f"a budget in dollars (--budget) needs the price of every model, and {reason}: "
-                "use one in tokens (--budget-tokens)"
+                "or use one in tokens (--budget-tokens)"
             )
     if (limits.budget or limits.budget_tokens) and (roles := unlimited(settings)):
         raise UsageError(
