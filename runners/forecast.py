@@ -159,6 +159,7 @@ def lines(found: Forecast, plan: Plan) -> Iterator[str]:
     yield f"Tokens   {_range(found, 'input_tokens')} of prompts"
     yield f"         {_range(found, 'output_tokens')} of replies"
     yield f"Dollars  {_dollars(found)}"
+    yield f"Likely   {_likely(found)}"
     if found.spent.tokens:
         yield f"Spent    {found.spent.tokens:,} tokens{_spent_dollars(found)}, not included above"
     if found.recorded.calls:
@@ -204,14 +205,19 @@ def _by_rounds(modes: Sequence[str]) -> bool:
 
 
 def _range(found: Forecast, name: str) -> str:
-    shares = (found.least, found.most, found.likely)
-    least, most, likely = (f"{getattr(share, name):,.0f}" for share in shares)
-    return least if least == most == likely else f"{least} to {most}, likely {likely}"
+    least, most = (f"{getattr(share, name):,.0f}" for share in (found.least, found.most))
+    return least if least == most else f"{least} to {most}"
+
+
+def _likely(found: Forecast) -> str:
+    likely = found.likely
+    dollars = f", {money(likely.dollars)}" if likely.dollars else ""
+    tokens = f"{likely.input_tokens:,.0f} + {likely.output_tokens:,.0f} tokens"
+    return f"{likely.calls:,.0f} calls, {tokens}{dollars}"
 
 
 def _dollars(found: Forecast) -> str:
-    least, most, likely = (money(share.dollars) for share in (found.least, found.most, found.likely))
-    some = f"{least} to {most}, likely {likely}"
+    some = f"{money(found.least.dollars)} to {money(found.most.dollars)}"
     if not found.unpriced:
         return some if found.most.dollars else "none"
     names = ", ".join(dict.fromkeys(endpoint.model for endpoint in found.unpriced))

@@ -16,7 +16,7 @@ from standin import StandIn
 from tests.conftest import look
 from tests.program import ROOT, coevol
 
-DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/exports.md")
+DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/exports.md", "docs/cost.md")
 
 ELSEWHERE = {
     "git clone <this repository> coevol && cd coevol": "this checkout",
@@ -170,6 +170,7 @@ def test_the_settings_file_of_the_readme_is_valid(tmp_path: Path) -> None:
     (toml,) = blocks("README.md", "toml")
     (tmp_path / "mine.toml").write_text(toml)
     given = {"settings_file": tmp_path / "mine.toml", "models": (), "base_urls": (), "extra_bodies": ()}
+    given |= {"prices": ()}
     settings, limits = settings_from(given)
     assert (settings.max_rounds, limits.concurrency) == (2, 32)
 

@@ -1,6 +1,7 @@
 """What calls cost: by service tier, and at prices that the user gives."""
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -79,7 +80,10 @@ def test_a_dry_run_says_what_is_likely_at_prices_of_the_settings_file(tmp_path: 
     words = ("--settings", "mine.toml", "--dry-run")
     shown = look(*RUN, *words, cwd=tmp_path).stdout
     assert "Calls    2\n" in shown
-    assert "likely $0.00" in shown and "no price list" not in shown
+    assert (
+        re.search(r"Likely   2 calls, [\d,]+ \+ [\d,]+ tokens, \$0.00", shown)
+        and "no price list" not in shown
+    )
     shown = look(*RUN, *words, "--mode", "evolve", cwd=tmp_path).stdout
     assert "- Likely: 50% of the drafts are accepted" in shown
     # A price on the command line counts instead of that in the file.
@@ -93,7 +97,7 @@ def test_a_dry_run_goes_by_what_finished_samples_took(tmp_path: Path) -> None:
     words = ("evolve", "data.json", "-o", "run", "--max-rounds", 2, "--rehearsal-wins", 1)
     look(*words, "--stop", 20, cwd=tmp_path)
     shown = look(*words, "--dry-run", cwd=tmp_path).stdout
-    assert "likely 64" in shown  # each sample took two rounds of eight calls
+    assert "Likely   64 calls" in shown  # each sample took two rounds of eight calls
     assert "Likely is what the 20 samples took that are finished" in shown and "50%" not in shown
 
 
