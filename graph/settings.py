@@ -8,11 +8,9 @@ models in `models.settings`, those of the loop and of conversations here.
 from collections.abc import Mapping
 from typing import Any
 
-from fastchat.conversation import conv_templates
 from pydantic import ConfigDict, Field, field_validator
 
-from models.settings import ModelSettings
-from models.token_counter import AUTO
+from models.settings import AUTO, ModelSettings
 from nodes.settings import AgentSettings
 from prompts.method import Mode
 from samples.thoughts import Thoughts
@@ -88,6 +86,8 @@ class Settings(ModelSettings, AgentSettings):
     @field_validator("conversation_template")
     @classmethod
     def _template_is_known(cls, name: str) -> str:
+        from fastchat.conversation import conv_templates
+
         if name not in conv_templates:
             raise ValueError(f"{name!r} is not one of FastChat's templates: {', '.join(conv_templates)}")
         try:

@@ -44,6 +44,9 @@ BASE_URLS: dict[Provider, str] = {
 DRAFT_TEMPERATURE = 0.8
 """The temperature of several drafts from one prompt where nothing else is said."""
 
+AUTO, ESTIMATE = "auto", "estimate"
+"""Names of tokenizers: what the model's server counts, and what is estimated without one."""
+
 FLEX_TIMEOUT = 900.0
 """Seconds that an attempt may take in the tier `flex`, unless the settings say otherwise: OpenAI's advice."""
 

@@ -15,7 +15,6 @@ from graph.settings import BEFORE, WHERE_NOT_WHAT, Settings
 from models.keys import Keys
 from models.secret_fields import masked, masked_like, salted_mask, secrets_in, without_hashes
 from models.settings import Endpoint, ModelSettings, Role, shown_address
-from prompts.pack import load_pack
 from samples.reader import Checked, DataSet
 
 FILE = "run.json"
@@ -114,6 +113,8 @@ def new_manifest(data: DataSet, checked: Checked, settings: Settings, modes: Seq
     Raises:
         PackError: the prompt pack cannot be used.
     """
+    from prompts.pack import load_pack  # slow to load, and those who read a manifest need none
+
     pack = load_pack(settings.prompts, modes)
     facts = DataFacts(
         path=str(data.path),

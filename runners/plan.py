@@ -12,8 +12,8 @@ from models.providers.langchain_community import require_libraries
 from models.providers.parameters import notices, unlimited
 from models.providers.proxies import check_proxies
 from models.providers.rehearsal import NOTICE
-from models.settings import Limits, located
-from models.token_counter import AUTO, ESTIMATE, estimate_notice, load_tokenizer
+from models.settings import AUTO, ESTIMATE, Limits, located
+from models.token_counter import estimate_notice, load_tokenizer
 from nodes.checks import require_check
 from prompts.method import MODES
 from prompts.pack import load_pack

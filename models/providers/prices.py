@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 
-from genai_prices import Usage, calc_price
-
 from models.settings import Endpoint, located
 
 TIER_FACTORS = {"flex": 0.5, "priority": 2.0}
@@ -42,6 +40,8 @@ def cost(
     url = located(endpoint).base_url
     if url is None or not calls:
         return None
+    from genai_prices import Usage, calc_price  # slow to load
+
     average = Usage(
         input_tokens=Decimal(input_tokens) / calls,
         cache_read_tokens=Decimal(cached_tokens) / calls,
