@@ -9,10 +9,11 @@ import pytest
 from tests.conftest import look
 from tests.program import EXAMPLES, ROOT
 
-SLOW = frozenset(
-    "aiohttp anyio genai_prices httpx httpx2 jinja2 langchain_core langchain_openai langgraph langgraph_sdk langsmith "
-    "lingua nicegui numpy openai pyarrow rich sqlalchemy".split()
-)
+SLOW = {
+    *("aiohttp", "anyio", "genai_prices", "httpx", "httpx2", "jinja2", "langchain_core", "langchain_openai"),
+    *("langgraph", "langgraph_sdk", "langsmith", "lingua", "nicegui", "numpy", "openai", "pyarrow", "rich"),
+    "sqlalchemy",
+}
 
 _RUN = """
 import sys
