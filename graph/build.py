@@ -12,6 +12,8 @@ and the second is left out where the first decides.
 
 The other modes are parts of it (`prompts.method.MODES`). The order, and what each agent sees, are the
 method's (arXiv 2406.07054).
+
+All nodes and edges are coroutines: LangGraph hands plain functions to a thread each time.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -188,7 +190,7 @@ def conversation_graph(mode: Mode, speak: Speak, check: Check = no_checks) -> Co
     return graph.compile(name="conversation")
 
 
-def begin(state: AlpacaRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
+async def begin(state: AlpacaRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
     """Take the record in.
 
     Raises:
@@ -243,7 +245,7 @@ def _routed(node: Node[RefusedView]) -> Node[RefusedView]:
 
 
 def _deciding(decision: Callable[[DecisionView], dict[str, Any]]) -> Any:
-    def deciding(state: DecisionView, runtime: Runtime[Settings]) -> dict[str, Any]:
+    async def deciding(state: DecisionView, runtime: Runtime[Settings]) -> dict[str, Any]:
         return {**decision(state), "routing": _routing(runtime.context)}
 
     return deciding
@@ -257,7 +259,7 @@ def reference_text(references: Sequence[str]) -> str:
 
 
 def _after_guards(refused: str) -> Any:
-    def after_guards(state: ExchangeState) -> list[str]:
+    async def after_guards(state: ExchangeState) -> list[str]:
         """Judge the draft unless there is nothing to judge: in both orders at once, with `lazy_judge` in the
         first."""
         if state.get("ending") in STOPPED:
@@ -267,12 +269,12 @@ def _after_guards(refused: str) -> Any:
     return after_guards
 
 
-def to_adopt(state: ExchangeState) -> Literal["adopt", "finish"]:
+async def to_adopt(state: ExchangeState) -> Literal["adopt", "finish"]:
     """Adopt the draft unless there is none or a guard refused it."""
     return "finish" if state.get("ending") in STOPPED else "adopt"
 
 
-def after_forward(state: ExchangeState) -> Literal["judge_reversed", "decide"]:
+async def after_forward(state: ExchangeState) -> Literal["judge_reversed", "decide"]:
     """Decide once all judgments are there that the decision needs.
 
     Judged at once, both end in the same superstep, so the decision is made once.
@@ -284,7 +286,7 @@ def after_forward(state: ExchangeState) -> Literal["judge_reversed", "decide"]:
 
 
 def _after_decision(first: list[str]) -> Any:
-    def after_decision(state: ExchangeState) -> list[str]:
+    async def after_decision(state: ExchangeState) -> list[str]:
         """Loop: another round while the draft was accepted and `max_rounds` allows it."""
         accepted = state["rounds"][-1]["accepted"]
         return first if accepted and state["round"] <= state["routing"]["max_rounds"] else ["finish"]
@@ -292,7 +294,7 @@ def _after_decision(first: list[str]) -> Any:
     return after_decision
 
 
-def after_draft(state: ExchangeState) -> Literal["editor", "finish"]:
+async def after_draft(state: ExchangeState) -> Literal["editor", "finish"]:
     """Loop: as many drafts as `drafts` says."""
     return "editor" if state["round"] <= state["routing"]["drafts"] else "finish"
 
@@ -333,7 +335,7 @@ def failed_exchange(number: int, original: str, failure: CallFailed) -> Exchange
     )
 
 
-def read(state: ConversationRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
+async def read(state: ConversationRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
     """Take the conversation in.
 
     Raises:
@@ -344,7 +346,7 @@ def read(state: ConversationRecord, runtime: Runtime[Settings]) -> dict[str, Any
     return {"id": state.get("id", ""), "system": system, "turns": turns, "exchange": 0, "results": []}
 
 
-def after_exchange(state: ConversationState) -> Literal["exchange_graph", "__end__"]:
+async def after_exchange(state: ConversationState) -> Literal["exchange_graph", "__end__"]:
     """Continue with the next exchange, or end the conversation."""
     return "__end__" if state["ended"] or state["exchange"] >= len(state["turns"]) else "exchange_graph"
 
