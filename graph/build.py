@@ -127,9 +127,7 @@ def exchange_graph(mode: Mode, speak: Speak, check: Check = no_checks) -> Exchan
         again = after_draft if mode.is_best_of else _after_decision(first)
         graph.add_conditional_edges("decide", again, [*first, "finish"])
     else:
-        graph.add_node("adopt", adopt)
-        graph.add_conditional_edges("guards", to_adopt, ["adopt", "finish"])
-        graph.add_edge("adopt", "finish")
+        graph.add_edge("guards", "finish")
 
     graph.add_node("finish", finish(mode, check))
     graph.add_edge("finish", END)
@@ -269,11 +267,6 @@ def _after_guards(refused: str) -> Any:
     return after_guards
 
 
-async def to_adopt(state: ExchangeState) -> Literal["adopt", "finish"]:
-    """Adopt the draft unless there is none or a guard refused it."""
-    return "finish" if state.get("ending") in STOPPED else "adopt"
-
-
 async def after_forward(state: ExchangeState) -> Literal["judge_reversed", "decide"]:
     """Decide once all judgments are there that the decision needs.
 
@@ -302,12 +295,14 @@ async def after_draft(state: ExchangeState) -> Literal["editor", "finish"]:
 def finish(mode: Mode, check: Check) -> Node[ExchangeState]:
     """Create the node that counts what was accepted, and checks what the exchange began with.
 
-    Of several drafts it says why none was accepted where none could be compared.
+    Without a judge it adopts the draft first, unless there is none or a guard refused it. Of several drafts
+    it says why none was accepted where none could be compared.
     """
 
     async def node(state: ExchangeState, *, runtime: Runtime[Settings]) -> dict[str, Any]:
-        accepted = sum(done["accepted"] for done in state["rounds"])
-        update: dict[str, Any] = {"accepted_rounds": accepted}
+        adopted = {} if mode.is_judged or state.get("ending") in STOPPED else adopt(state)
+        accepted = sum(done["accepted"] for done in {**state, **adopted}["rounds"])
+        update: dict[str, Any] = {**adopted, "accepted_rounds": accepted}
         if mode.is_best_of:
             update["ending"] = ending_of_drafts(state["rounds"])
         original = await checked(state, state["original"], runtime.context, check)

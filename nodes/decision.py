@@ -221,7 +221,7 @@ def ending_of_drafts(rounds: Sequence[Round]) -> Ending:
     return _REFUSED[guard] if guard else "no_draft"
 
 
-async def adopt(state: DraftView) -> dict[str, Any]:
+def adopt(state: DraftView) -> dict[str, Any]:
     """End a round without a judge: the draft is the result."""
     return {"response": state["draft"], "rounds": [_round(state, accepted=True)], "ending": "one_pass"}
 
