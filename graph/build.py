@@ -48,6 +48,7 @@ from nodes.debater import free, opening
 from nodes.decision import (
     STOPPED,
     DecisionView,
+    DraftView,
     RefusedView,
     adopt,
     decide,
@@ -300,7 +301,7 @@ def finish(mode: Mode, check: Check) -> Node[ExchangeState]:
     """
 
     async def node(state: ExchangeState, *, runtime: Runtime[Settings]) -> dict[str, Any]:
-        adopted = {} if mode.is_judged or state.get("ending") in STOPPED else adopt(state)
+        adopted = {} if mode.is_judged or state.get("ending") in STOPPED else adopt(cast(DraftView, state))
         accepted = sum(done["accepted"] for done in {**state, **adopted}["rounds"])
         update: dict[str, Any] = {**adopted, "accepted_rounds": accepted}
         if mode.is_best_of:
