@@ -12,6 +12,8 @@ and the second is left out where the first decides.
 
 The other modes are parts of it (`prompts.method.MODES`). The order, and what each agent sees, are the
 method's (arXiv 2406.07054).
+
+All nodes and edges are coroutines: LangGraph hands plain functions to a thread each time.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -46,6 +48,7 @@ from nodes.debater import free, opening
 from nodes.decision import (
     STOPPED,
     DecisionView,
+    DraftView,
     RefusedView,
     adopt,
     decide,
@@ -125,9 +128,7 @@ def exchange_graph(mode: Mode, speak: Speak, check: Check = no_checks) -> Exchan
         again = after_draft if mode.is_best_of else _after_decision(first)
         graph.add_conditional_edges("decide", again, [*first, "finish"])
     else:
-        graph.add_node("adopt", adopt)
-        graph.add_conditional_edges("guards", to_adopt, ["adopt", "finish"])
-        graph.add_edge("adopt", "finish")
+        graph.add_edge("guards", "finish")
 
     graph.add_node("finish", finish(mode, check))
     graph.add_edge("finish", END)
@@ -188,7 +189,7 @@ def conversation_graph(mode: Mode, speak: Speak, check: Check = no_checks) -> Co
     return graph.compile(name="conversation")
 
 
-def begin(state: AlpacaRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
+async def begin(state: AlpacaRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
     """Take the record in.
 
     Raises:
@@ -243,7 +244,7 @@ def _routed(node: Node[RefusedView]) -> Node[RefusedView]:
 
 
 def _deciding(decision: Callable[[DecisionView], dict[str, Any]]) -> Any:
-    def deciding(state: DecisionView, runtime: Runtime[Settings]) -> dict[str, Any]:
+    async def deciding(state: DecisionView, runtime: Runtime[Settings]) -> dict[str, Any]:
         return {**decision(state), "routing": _routing(runtime.context)}
 
     return deciding
@@ -257,7 +258,7 @@ def reference_text(references: Sequence[str]) -> str:
 
 
 def _after_guards(refused: str) -> Any:
-    def after_guards(state: ExchangeState) -> list[str]:
+    async def after_guards(state: ExchangeState) -> list[str]:
         """Judge the draft unless there is nothing to judge: in both orders at once, with `lazy_judge` in the
         first."""
         if state.get("ending") in STOPPED:
@@ -267,12 +268,7 @@ def _after_guards(refused: str) -> Any:
     return after_guards
 
 
-def to_adopt(state: ExchangeState) -> Literal["adopt", "finish"]:
-    """Adopt the draft unless there is none or a guard refused it."""
-    return "finish" if state.get("ending") in STOPPED else "adopt"
-
-
-def after_forward(state: ExchangeState) -> Literal["judge_reversed", "decide"]:
+async def after_forward(state: ExchangeState) -> Literal["judge_reversed", "decide"]:
     """Decide once all judgments are there that the decision needs.
 
     Judged at once, both end in the same superstep, so the decision is made once.
@@ -284,7 +280,7 @@ def after_forward(state: ExchangeState) -> Literal["judge_reversed", "decide"]:
 
 
 def _after_decision(first: list[str]) -> Any:
-    def after_decision(state: ExchangeState) -> list[str]:
+    async def after_decision(state: ExchangeState) -> list[str]:
         """Loop: another round while the draft was accepted and `max_rounds` allows it."""
         accepted = state["rounds"][-1]["accepted"]
         return first if accepted and state["round"] <= state["routing"]["max_rounds"] else ["finish"]
@@ -292,7 +288,7 @@ def _after_decision(first: list[str]) -> Any:
     return after_decision
 
 
-def after_draft(state: ExchangeState) -> Literal["editor", "finish"]:
+async def after_draft(state: ExchangeState) -> Literal["editor", "finish"]:
     """Loop: as many drafts as `drafts` says."""
     return "editor" if state["round"] <= state["routing"]["drafts"] else "finish"
 
@@ -300,12 +296,14 @@ def after_draft(state: ExchangeState) -> Literal["editor", "finish"]:
 def finish(mode: Mode, check: Check) -> Node[ExchangeState]:
     """Create the node that counts what was accepted, and checks what the exchange began with.
 
-    Of several drafts it says why none was accepted where none could be compared.
+    Without a judge it adopts the draft first, unless there is none or a guard refused it. Of several drafts
+    it says why none was accepted where none could be compared.
     """
 
     async def node(state: ExchangeState, *, runtime: Runtime[Settings]) -> dict[str, Any]:
-        accepted = sum(done["accepted"] for done in state["rounds"])
-        update: dict[str, Any] = {"accepted_rounds": accepted}
+        adopted = {} if mode.is_judged or state.get("ending") in STOPPED else adopt(cast(DraftView, state))
+        accepted = sum(done["accepted"] for done in {**state, **adopted}["rounds"])
+        update: dict[str, Any] = {**adopted, "accepted_rounds": accepted}
         if mode.is_best_of:
             update["ending"] = ending_of_drafts(state["rounds"])
         original = await checked(state, state["original"], runtime.context, check)
@@ -333,7 +331,7 @@ def failed_exchange(number: int, original: str, failure: CallFailed) -> Exchange
     )
 
 
-def read(state: ConversationRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
+async def read(state: ConversationRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
     """Take the conversation in.
 
     Raises:
@@ -344,7 +342,7 @@ def read(state: ConversationRecord, runtime: Runtime[Settings]) -> dict[str, Any
     return {"id": state.get("id", ""), "system": system, "turns": turns, "exchange": 0, "results": []}
 
 
-def after_exchange(state: ConversationState) -> Literal["exchange_graph", "__end__"]:
+async def after_exchange(state: ConversationState) -> Literal["exchange_graph", "__end__"]:
     """Continue with the next exchange, or end the conversation."""
     return "__end__" if state["ended"] or state["exchange"] >= len(state["turns"]) else "exchange_graph"
 

@@ -8,18 +8,19 @@ models in `models.settings`, those of the loop and of conversations here.
 from collections.abc import Mapping
 from typing import Any
 
-from fastchat.conversation import conv_templates
 from pydantic import ConfigDict, Field, field_validator
 
-from models.settings import ModelSettings
-from models.token_counter import AUTO
+from models.settings import AUTO, ModelSettings
 from nodes.settings import AgentSettings
 from prompts.method import Mode
 from samples.thoughts import Thoughts
 
-WHERE_NOT_WHAT = frozenset({"base_url", "role_base_urls", "timeout", "max_input_tokens", "prompts"})
-"""Fields that change no result: where a model is served, how long to wait for it, how much can be sent to it,
-and where the prompts are, whose texts are compared by their hash."""
+WHAT_IT_COSTS = frozenset({"price", "service_tier"})
+"""Fields that change no result, only the bill; a run's manifest has the latest."""
+
+WHERE_NOT_WHAT = WHAT_IT_COSTS | {"base_url", "role_base_urls", "timeout", "max_input_tokens", "prompts"}
+"""Fields that change no result: these, where a model is served, how long to wait for it, how much can be sent
+to it, and where the prompts are, whose texts are compared by their hash."""
 
 FREE_ON_RESUME = WHERE_NOT_WHAT | {"max_tokens"}
 """Fields that may differ when a run is resumed: these and the limit on replies, since a reply that ended
@@ -85,6 +86,8 @@ class Settings(ModelSettings, AgentSettings):
     @field_validator("conversation_template")
     @classmethod
     def _template_is_known(cls, name: str) -> str:
+        from fastchat.conversation import conv_templates
+
         if name not in conv_templates:
             raise ValueError(f"{name!r} is not one of FastChat's templates: {', '.join(conv_templates)}")
         try:

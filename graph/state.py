@@ -14,8 +14,8 @@ from typing_extensions import TypedDict
 from nodes.advisor import AdvisorView
 from nodes.debater import OpeningsView
 from nodes.decision import Ending, Round
-from nodes.judge import Judgment
 from nodes.settings import VerdictForm
+from nodes.views import Judgment
 
 Id = Annotated[str, Field(title="Id", description="A name of your choice; may be left out.", default="")]
 System = Annotated[

@@ -24,20 +24,22 @@ def topology(name: str) -> Graph:
 
 def depths(graph: Graph) -> dict[str, int]:
     """Return how many edges lead from the start to each node, at least: an edge that does not go down goes
-    back. The way of a refused draft past the judgments (`is_shortcut`) does not count."""
+    back. The way of a refused draft past the judgments (`shortcuts`) does not count."""
     depth, reached = {"__start__": 0}, ["__start__"]
+    edges = [edge for edge in graph.edges if edge not in shortcuts(graph)]
     for node in reached:
-        for edge in graph.edges:
-            if edge.source == node and edge.target not in depth and not is_shortcut(edge):
+        for edge in edges:
+            if edge.source == node and edge.target not in depth:
                 depth[edge.target] = depth[node] + 1
                 reached.append(edge.target)
     return depth
 
 
-def is_shortcut(edge: Edge) -> bool:
-    """Whether an edge skips layers: from the guards past the judgments."""
-    source, target = (name.rpartition(":")[2] for name in (edge.source, edge.target))
-    return source == "guards" and target in ("decide", "finish")
+def shortcuts(graph: Graph) -> list[Edge]:
+    """Return the edges that skip layers: from the guards past the judgments, where there are any."""
+    onward = [edge for edge in graph.edges if edge.source.rpartition(":")[2] == "guards"]
+    past = [edge for edge in onward if edge.target.rpartition(":")[2] in ("decide", "finish")]
+    return past if len(onward) > len(past) else []
 
 
 async def _speak(call: Call, settings: Settings) -> str:

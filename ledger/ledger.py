@@ -291,6 +291,11 @@ class Ledger:
         query = select(results.c.position).where(results.c.status != "skipped").limit(1)
         return self.scalar(query) is not None
 
+    def finished_in(self, mode: str) -> int:
+        """Return how many samples were finished in a mode."""
+        query = text("SELECT coalesce(sum(results), 0) FROM result_totals WHERE mode = :mode")
+        return int(self.scalar(query, mode=mode))
+
     def judged_rounds(self) -> tuple[int, int]:
         """Return how many rounds were judged, and in how many of them no verdict could be read."""
         unread = "CASE WHEN forward = 'unreadable' AND reversed = 'unreadable' THEN rounds END"

@@ -8,7 +8,7 @@ each exchange). `decided` says of each decision whether it is current or the res
 
 from sqlalchemy import Column, Float, Integer, MetaData, String, Table, Text, column, literal_column, table
 
-VERSION = 10
+VERSION = 11
 """The version of these tables, in SQLite's `user_version`; `ledger.upgrade` upgrades older ones."""
 
 metadata = MetaData()
@@ -79,6 +79,7 @@ calls = Table(
     Column("shortened_to", Integer, comment="characters left of the debate's longest speeches, where cut"),
     Column("failure_kind", String, comment="the key of the failure's kind"),
     Column("thoughts", Text, comment="what the model thought before it replied; none where it shows none"),
+    Column("service_tier", String, comment="the tier it was served in, where the server says so"),
 )
 
 UNCOUNTED = "input_tokens IS NULL OR output_tokens IS NULL"

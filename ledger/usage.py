@@ -1,16 +1,16 @@
 """What the recorded calls took, as far as a bill needs it."""
 
 from collections.abc import Collection, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import exists, func, literal_column, select, text, true
+from sqlalchemy import ColumnElement, Select, exists, func, literal_column, select, text, true
 
 from ledger.ledger import Ledger
 from ledger.tables import UNCOUNTED, calls, results, samples
 
 
 class Counted(NamedTuple):
-    """Calls of one step to one model with token counts."""
+    """Calls of one step to one model, served in one tier, with token counts."""
 
     step: str
     model: str
@@ -20,6 +20,8 @@ class Counted(NamedTuple):
     output_tokens: int
     at: float
     """Their average Unix time."""
+    tier: str | None = None
+    """None and `default` are the same."""
 
 
 class CallsOfSample(NamedTuple):
@@ -42,14 +44,14 @@ class Uncounted(NamedTuple):
 
 
 def counted(ledger: Ledger) -> list[Counted]:
-    """Return the calls with token counts, by step and model."""
+    """Return the calls with token counts, by step, model and tier."""
     return [Counted(*row) for row in ledger.rows(text(_TOTALS))]
 
 
 _TOTALS = """
-    SELECT step, model, sum(calls - uncounted) AS counted, sum(input_tokens), sum(cached_tokens),
-        sum(output_tokens), sum(started) / sum(calls - uncounted)
-    FROM call_totals GROUP BY step, model HAVING counted > 0
+    SELECT step, model, sum(calls), sum(input_tokens), sum(cached_tokens), sum(output_tokens),
+        sum(started) / sum(calls), tier
+    FROM billed GROUP BY step, model, tier
 """
 
 
@@ -75,11 +77,12 @@ def by_sample(ledger: Ledger, sample_ids: Collection[str], mode: str) -> dict[st
             func.coalesce(func.sum(column).filter(has_usage), 0)
             for column in (calls.c.input_tokens, calls.c.cached_tokens, calls.c.output_tokens)
         ),
-        func.avg(calls.c.started),
+        *(func.avg(calls.c.started), calls.c.service_tier),
     ]
     query = select(*columns).where(calls.c.sample.in_(sample_ids), calls.c.mode == mode)
     found: dict[str, list[CallsOfSample]] = {}
-    for sample, without, *row in ledger.rows(query.group_by(calls.c.sample, calls.c.step, calls.c.model)):
+    groups = calls.c.sample, calls.c.step, calls.c.model, calls.c.service_tier
+    for sample, without, *row in ledger.rows(query.group_by(*groups)):
         found.setdefault(sample, []).append(CallsOfSample(Counted(*row), without))
     return found
 
@@ -90,22 +93,37 @@ def reusable(ledger: Ledger, *, except_failed: bool) -> list[Counted]:
     With `except_failed`, failed samples count as unfinished.
     """
     counts = results.c.status != "failed" if except_failed else true()
-    finished = exists().where(
+    has_usage = calls.c.input_tokens.is_not(None) & calls.c.output_tokens.is_not(None)
+    query = _taken(calls.c.failure.is_(None), ~_result(counts), has_usage)
+    return [Counted(*row) for _, *row in ledger.rows(query)]
+
+
+def of_finished(ledger: Ledger) -> dict[str, list[Counted]]:
+    """Return the calls of finished samples, those without token counts included, by mode."""
+    found: dict[str, list[Counted]] = {}
+    for mode, *row in ledger.rows(_taken(_result(true()))):
+        found.setdefault(mode, []).append(Counted(*row))
+    return found
+
+
+def _result(counts: ColumnElement[bool]) -> ColumnElement[bool]:
+    return exists().where(
         samples.c.id == calls.c.sample,
         results.c.position == samples.c.position,
         results.c.mode == calls.c.mode,
         counts,
     )
-    query = select(
-        calls.c.step,
-        calls.c.model,
-        func.count(),
-        func.sum(calls.c.input_tokens),
-        func.sum(func.coalesce(calls.c.cached_tokens, 0)),
-        func.sum(calls.c.output_tokens),
-        func.avg(calls.c.started),
-    ).where(
-        *(calls.c.failure.is_(None), ~finished),
-        *(calls.c.input_tokens.is_not(None), calls.c.output_tokens.is_not(None)),
+
+
+def _taken(*conditions: ColumnElement[bool]) -> Select[Any]:
+    tokens = calls.c.input_tokens, calls.c.cached_tokens, calls.c.output_tokens
+    groups = calls.c.step, calls.c.model, calls.c.service_tier
+    return (
+        select(
+            *(calls.c.mode, *groups[:2], func.count()),
+            *(func.sum(func.coalesce(column, 0)) for column in tokens),
+            *(func.avg(calls.c.started), groups[2]),
+        )
+        .where(*conditions)
+        .group_by(calls.c.mode, *groups)
     )
-    return [Counted(*row) for row in ledger.rows(query.group_by(calls.c.step, calls.c.model))]

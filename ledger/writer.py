@@ -30,7 +30,7 @@ _ADD_TEXT = insert(texts)
 _CALL_FIELDS = ("sample", "mode", "exchange", "round", "step", "asked", "shortened_to")
 _RECORD_FIELDS = (
     *("request", "model", "finish_reason", "input_tokens", "output_tokens", "cached_tokens"),
-    *("started", "latency", "attempts", "failure_kind", "failure", "code"),
+    *("started", "latency", "attempts", "failure_kind", "failure", "code", "service_tier"),
 )
 
 

@@ -14,10 +14,10 @@ from langchain_core.messages.ai import UsageMetadata
 from models.call import Call, Message
 from models.errors.classify import classify_reply, finish_reason
 from models.errors.exceptions import BadResponse
-from models.errors.kinds import UNREACHABLE, UNSENDABLE, Failure
+from models.errors.kinds import NO_ROOM, UNREACHABLE, UNSENDABLE, Failure
 from models.limits.budget import Usage
 from models.policy import GatewayPolicy
-from models.providers.openai_chat import THOUGHTS, usage
+from models.providers.openai_chat import SERVICE_TIER, THOUGHTS, service_tier, usage
 from models.routing.load_balancer import LoadBalancer
 from models.routing.role_client import RoleClient
 from models.settings import Endpoint
@@ -40,6 +40,8 @@ class Attempt:
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None
+    service_tier: str | None = None
+    """The tier that the server says it was served in."""
     failure: Failure | None = None
     error: Exception | None = None
     adapted: bool = False
@@ -49,7 +51,7 @@ class Attempt:
     def usage(self) -> Usage | None:
         """What it used; None where that is unknown. What a provider refused used nothing."""
         if self.input_tokens is not None and self.output_tokens is not None:
-            return Usage(self.input_tokens, self.cached_tokens or 0, self.output_tokens)
+            return Usage(self.input_tokens, self.cached_tokens or 0, self.output_tokens, self.service_tier)
         status = getattr(self.error, "status_code", None)
         refused = status is not None and status != HTTPStatus.GATEWAY_TIMEOUT
         defective = isinstance(self.error, BadResponse) and self.error.defect
@@ -66,6 +68,7 @@ class Attempt:
         self.reply, self.thoughts = found.text, found.thoughts
         self.finish_reason = finish_reason(message)
         self._count(message.usage_metadata)
+        self.service_tier = message.additional_kwargs.get(SERVICE_TIER)
         token = control_token(found.text, call.messages, call.parts)
         if is_draft and token is None:
             token = damage(message.text, (each["content"] for each in call.messages))
@@ -76,6 +79,7 @@ class Attempt:
         self.error = error
         if isinstance(error, BadResponse):
             self._count(usage(error.body))  # useless, and billed all the same
+            self.service_tier = service_tier(error.body)
 
     def _count(self, used: UsageMetadata | None) -> None:
         if used:
@@ -124,6 +128,8 @@ class RetryState:
     def is_worthwhile(self, failure: Failure, balancer: LoadBalancer) -> bool:
         """Whether to try again after a failure that may pass."""
         policy, now = self.policy, asyncio.get_running_loop().time()
+        if failure.kind is NO_ROOM:
+            return self.seconds < policy.max_call_seconds
         if failure.kind is not UNREACHABLE:
             self.counted += 1
             if self.counted < policy.max_attempts and self.seconds < policy.max_call_seconds:

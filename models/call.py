@@ -103,3 +103,5 @@ class CallRecord:
     """The provider's code for the failure, or the HTTP status or finish reason."""
     thoughts: str = ""
     """What the model thought before it replied, where it says so. No other agent sees it."""
+    service_tier: str | None = None
+    """The tier that the server says it was served in, which is the one that is billed."""

@@ -265,7 +265,8 @@ class Gateway:
         try:
             most = longest_reply(self._settings, call.role)
             with state.idle():
-                return await budget.reserve(client.endpoint, client.shape(call.messages), most)
+                messages, tier = client.shape(call.messages), self._settings.tier(call.role)
+                return await budget.reserve(client.endpoint, messages, most, tier)
         except RunStopped as reason:
             self.stop(reason)
             raise
@@ -397,6 +398,7 @@ class Gateway:
             failure=failure.describe(self._keys.redact, state.attempts) if failure else None,
             code=self._keys.redact(failure.code) if failure and failure.code else None,
             thoughts=self._keys.redact_reply(attempt.thoughts),
+            service_tier=attempt.service_tier,
         )
         await self._record(record)
         return record.reply

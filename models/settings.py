@@ -44,6 +44,12 @@ BASE_URLS: dict[Provider, str] = {
 DRAFT_TEMPERATURE = 0.8
 """The temperature of several drafts from one prompt where nothing else is said."""
 
+AUTO, ESTIMATE = "auto", "estimate"
+"""Names of tokenizers: what the model's server counts, and what is estimated without one."""
+
+FLEX_TIMEOUT = 900.0
+"""Seconds that an attempt may take in the tier `flex`, unless the settings say otherwise: OpenAI's advice."""
+
 CALLS_PATH = "/chat/completions"
 """Where calls go, below a base URL."""
 
@@ -75,13 +81,19 @@ def split_model(model: str) -> tuple[Provider, str]:
     return provider, name
 
 
+Price = tuple[float, float, float]
+"""US dollars a million tokens of prompts, of their cached part, and of replies, in the tier `default`."""
+
+
 class Endpoint(NamedTuple):
-    """A model and where it is served."""
+    """A model, where it is served, and what it costs there."""
 
     provider: Provider
     name: str
     base_url: str | None
     """None means the provider's own address."""
+    price: Price | None = None
+    """As the user gives it; None means that of the price list."""
 
     @property
     def model(self) -> str:
@@ -129,7 +141,7 @@ def shown_address(base_url: str) -> str:
 
 def secrets_in_addresses(settings: "ModelSettings") -> Iterator[str]:
     """Yield what may be a key in the addresses of the settings' models."""
-    for url in {url for role in ROLES for _, _, url in settings.replicas(role) if url}:
+    for url in {each.base_url for role in ROLES for each in settings.replicas(role) if each.base_url}:
         base, _, query = url.partition("?")
         yield from filter(looks_secret, base.split("/")[3:])
         for field in query.split("&"):
@@ -202,6 +214,7 @@ def _free(fields: dict[str, Any]) -> dict[str, Any]:
 
 Model = Annotated[str, AfterValidator(lambda model: ":".join(split_model(model)))]
 Fields = Annotated[dict[str, Any], AfterValidator(_free)]
+Dollars = Annotated[float, Field(ge=0, le=1_000_000)]
 
 
 class ModelSettings(BaseModel):
@@ -265,7 +278,22 @@ class ModelSettings(BaseModel):
     role_extra_body: dict[Role, Fields] = Field(
         default_factory=dict, description="Further fields for single roles, in addition to `extra_body`."
     )
-    timeout: float = Field(120.0, gt=0, description="How long one attempt at a call may take, in seconds.")
+    timeout: float = Field(
+        120.0,
+        gt=0,
+        description="How long one attempt at a call may take, in seconds; with the service tier `flex` 900, "
+        "unless given.",
+    )
+    service_tier: Literal["flex", "priority", "default"] | None = Field(
+        None,
+        description="The service tier to ask OpenAI and Azure for: `flex` takes half the price and longer, "
+        "`priority` costs more.",
+    )
+    price: dict[Model, tuple[Dollars, Dollars, Dollars]] = Field(
+        default_factory=dict,
+        description="Prices of models, used instead of the price list: US dollars a million tokens of "
+        "prompts, of their cached part, and of replies.",
+    )
     rehearsal_wins: float = Field(
         0.5,
         ge=0,
@@ -277,6 +305,13 @@ class ModelSettings(BaseModel):
     @classmethod
     def _left_to_the_server(cls, given: object) -> object:
         return None if given == "default" else given
+
+    @model_validator(mode="before")
+    @classmethod
+    def _time_for_flex(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("service_tier") == "flex":
+            return {"timeout": FLEX_TIMEOUT, **given}
+        return given
 
     @field_validator("role_models", mode="before")
     @classmethod
@@ -310,8 +345,9 @@ class ModelSettings(BaseModel):
                     f"the {role} has a base URL but no model of its own: "
                     f"name one for it as well ({role}=PROVIDER:NAME)"
                 )
-        for provider, _, url in (replica for role in self.roles for replica in self.replicas(role)):
-            if provider == "vllm" and url and not urlsplit(url).path:
+        for replica in (replica for role in self.roles for replica in self.replicas(role)):
+            url = replica.base_url
+            if replica.provider == "vllm" and url and not urlsplit(url).path:
                 right = address(url, "/v1")
                 raise ValueError(
                     f"{shown_address(url)} is not where vLLM has its API: write {shown_address(right)}"
@@ -340,9 +376,10 @@ class ModelSettings(BaseModel):
     def replicas(self, role: Role) -> tuple[Endpoint, ...]:
         """Return the model that plays a role, at each address where it is served."""
         own = role in self.role_models
-        named = split_model(self.role_models[role] if own else self.model)
+        model = self.role_models[role] if own else self.model
+        named, price = split_model(model), self.price.get(model)
         urls = self.role_base_urls.get(role, ()) if own else self.base_url
-        return tuple(Endpoint(*named, url) for url in urls or (None,))
+        return tuple(Endpoint(*named, url, price) for url in urls or (None,))
 
     def endpoint(self, role: Role) -> Endpoint:
         """Return the model that plays a role, at the first of its addresses.
@@ -357,6 +394,11 @@ class ModelSettings(BaseModel):
         if self.draft_temperature is not None or self.temperature is None:
             return self.draft_temperature
         return self.temperature or DRAFT_TEMPERATURE
+
+    def tier(self, role: Role) -> str | None:
+        """Return the service tier that a role's requests ask for."""
+        tier = self.further(role).get("service_tier", self.service_tier)
+        return tier if isinstance(tier, str) else None
 
     def further(self, role: Role) -> dict[str, Any]:
         """Return the further fields of a role's requests."""

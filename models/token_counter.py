@@ -17,10 +17,7 @@ import httpx2
 from models.errors.exceptions import MissingExtra
 from models.keys import Keys
 from models.providers.http_client import NO_RESPONSE, http_client, json_in
-from models.settings import Endpoint, ModelSettings, located, server_address
-
-AUTO = "auto"
-ESTIMATE = "estimate"
+from models.settings import AUTO, ESTIMATE, Endpoint, ModelSettings, located, server_address
 
 COUNT_TIMEOUT = 10.0
 """Seconds to wait for a server's count."""

@@ -9,9 +9,10 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from models.call import Message, Shortenable
-from nodes.agent import Ask, Node, ResponseView, renderer
+from nodes.agent import Ask, Node, renderer
 from nodes.debater import DebateView, contributions
 from nodes.settings import AgentSettings
+from nodes.views import ResponseView
 from prompts.method import STEPS, Mode
 
 NOTHING = "(This debater wrote nothing.)"

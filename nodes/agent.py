@@ -5,33 +5,13 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from langgraph.runtime import Runtime
-from typing_extensions import TypedDict
 
 from models.call import Message, Shortenable
 from models.settings import Role
 from nodes.settings import AgentSettings
+from nodes.views import RequestView
 from prompts.method import Step
 from prompts.pack import current_pack, request_text
-
-
-class RequestView(TypedDict):
-    """The part of the state that every agent sees: the request, and where in the run it is."""
-
-    id: str
-    exchange: int
-    round: int
-    system: str
-    """Empty where the record has none."""
-    instruction: str
-    input: str
-    """Empty where the record has none."""
-
-
-class ResponseView(RequestView):
-    """The request and the current response."""
-
-    response: str
-
 
 View_contra = TypeVar("View_contra", contravariant=True)
 

@@ -14,8 +14,9 @@ from typing import Any, Literal
 from langgraph.runtime import Runtime
 
 from models.call import Message, Shortenable
-from nodes.agent import Ask, Node, RequestView, ResponseView, prompt, renderer
+from nodes.agent import Ask, Node, prompt, renderer
 from nodes.settings import AgentSettings
+from nodes.views import RequestView, ResponseView
 from prompts.method import STEPS
 
 Debater = Literal["positive", "critical"]

@@ -10,10 +10,9 @@ from typing import Any, Literal, NotRequired, get_args
 
 from typing_extensions import TypedDict
 
-from nodes.agent import RequestView, ResponseView
-from nodes.judge import Judgment
 from nodes.settings import VerdictForm
 from nodes.verdict.reading import GREATEST_LEAD
+from nodes.views import Judgment, RequestView, ResponseView
 
 Guard = Literal[
     "repeated", "unchanged", "refusal", "loop", "instructions", "chatter", "language", "disagrees",

@@ -4,8 +4,9 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from nodes.agent import Ask, Node, ResponseView, prompt, request_values
+from nodes.agent import Ask, Node, prompt, request_values
 from nodes.settings import AgentSettings
+from nodes.views import ResponseView
 from prompts.cleaning import clean_draft
 from prompts.method import STEPS, Mode
 

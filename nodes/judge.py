@@ -6,27 +6,15 @@ from statistics import fmean
 from typing import Any, NotRequired
 
 from langgraph.runtime import Runtime
-from typing_extensions import TypedDict
 
 from models.call import Message
 from models.settings import Role
-from nodes.agent import Ask, Node, ResponseView, prompt
+from nodes.agent import Ask, Node, prompt
 from nodes.settings import AgentSettings, Order
 from nodes.verdict.reading import read_verdict, reply_form
+from nodes.views import Judgment, ResponseView
 from prompts.method import STEPS
 from prompts.pack import current_pack
-
-
-class Judgment(TypedDict):
-    """What the judge said, and the points it gave to response 1 and response 2."""
-
-    reply: str
-    """Of a judge that was asked again, the last reply."""
-    points: list[float] | None
-    """None where the reply could not be read."""
-    panel: NotRequired[dict[str, "Judgment"]]
-    """Of a panel: the judgment of each judge by its model. Then `reply` is empty, and `points` the average of
-    those that could be read."""
 
 
 class JudgeView(ResponseView):

@@ -33,7 +33,7 @@ def cost(endpoints: Mapping[Role, Endpoint], line: Counted) -> float | None:
     if endpoint is None:
         endpoint = Endpoint(*split_model(line.model), None)
     tokens = line.input_tokens, line.cached_tokens, line.output_tokens
-    return prices.cost(endpoint, line.calls, *tokens, datetime.fromtimestamp(line.at, UTC))
+    return prices.cost(endpoint, line.calls, *tokens, datetime.fromtimestamp(line.at, UTC), line.tier)
 
 
 def unpriced(settings: ModelSettings) -> list[Endpoint]:
@@ -64,7 +64,8 @@ def spent(ledger: Ledger, settings: ModelSettings) -> Amount:
         prompt = prompt_tokens([Message(role="user", content=content) for content in call.messages])
         role = STEPS[call.step].role
         role = next((judge for judge, model in settings.panel.items() if model == call.model), role)
-        worst = worst_case(settings.endpoint(role), prompt, longest_reply(settings, role))
+        most, tier = longest_reply(settings, role), settings.tier(role)
+        worst = worst_case(settings.endpoint(role), prompt, most, tier)
         # If the last attempt failed this way, the earlier ones probably did too.
         total = total.plus(worst, call.attempts if call.failure_kind else 1)
     return total

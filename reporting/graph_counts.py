@@ -70,6 +70,7 @@ def _taken(
     finished = sum(endings.values())
     # Of several drafts from one prompt, one that is not judged ends its round and not the exchange.
     skips = any((edge.source, edge.target) == ("guards", "decide") for edge in graph.edges)
+    is_judged = any(edge.source == "decide" for edge in graph.edges)
     stopped = 0 if skips else sum(endings.get(ending, 0) for ending in STOPPED)
     # A round begins with an exchange, or after the round before.
     repeats = {step: visits[step] - first[step] for step in calls}
@@ -93,11 +94,11 @@ def _taken(
                 return 0
             case "editor", "guards":
                 return visits.get("editor", 0)
-            case "guards", "finish":
+            case "guards", "finish" if is_judged:
                 return stopped
             case "guards", "decide":
                 return skipped
-            case ("decide" | "adopt", "finish") | ("guards", "adopt"):
+            case "decide", "finish":
                 return finished - stopped
         if depth[target] < depth[source]:
             return repeats.get(target, 0)

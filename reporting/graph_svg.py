@@ -13,7 +13,7 @@ from importlib.resources import files
 
 from langchain_core.runnables.graph import Edge
 
-from graph.topology import depths, is_shortcut
+from graph.topology import depths, shortcuts
 from models.errors.exceptions import MissingExtra
 from prompts.method import STEPS
 from reporting.graph_counts import GraphCounts, StepCounts
@@ -68,7 +68,8 @@ def graph_svg(counts: GraphCounts, title: str) -> str:
     """
     depth = depths(counts.graph)
     nodes = _lay_out(counts, depth)
-    through_lanes = [e for e in counts.graph.edges if is_shortcut(e) or depth[e.target] < depth[e.source]]
+    through_lanes = [e for e in counts.graph.edges if depth[e.target] < depth[e.source]]
+    through_lanes += shortcuts(counts.graph)
     forward = [e for e in counts.graph.edges if e not in through_lanes and depth[e.target] > depth[e.source]]
     sideways = [e for e in counts.graph.edges if depth[e.target] == depth[e.source]]
     # Shorter edges are inside.

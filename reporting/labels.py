@@ -67,7 +67,7 @@ CHECKING = {
 
 REFERENCE = "Reference, shown to the judge"
 
-NO_PRICE = "no price list has {model} at {address}"
+NO_PRICE = "no price list has {model} at {address} (--price gives it one)"
 """Why the price of a model is unknown."""
 
 DECISIONS: Mapping[DecisionKind, str] = {
@@ -246,6 +246,8 @@ def call_summary(call: Mapping[str, Any]) -> str:
     ]
     if call["shortened_to"] is not None:
         parts.append(f"debate shortened to {call['shortened_to']:,} characters a speech")
+    if call["service_tier"] not in (None, "default"):
+        parts.append(f"served as {call['service_tier']}")
     if call["attempts"] > 1:
         parts.append(f"{call['attempts']} attempts")
     return " · ".join(parts)

@@ -15,7 +15,6 @@ from graph.settings import BEFORE, WHERE_NOT_WHAT, Settings
 from models.keys import Keys
 from models.secret_fields import masked, masked_like, salted_mask, secrets_in, without_hashes
 from models.settings import Endpoint, ModelSettings, Role, shown_address
-from prompts.pack import load_pack
 from samples.reader import Checked, DataSet
 
 FILE = "run.json"
@@ -114,6 +113,8 @@ def new_manifest(data: DataSet, checked: Checked, settings: Settings, modes: Seq
     Raises:
         PackError: the prompt pack cannot be used.
     """
+    from prompts.pack import load_pack  # slow to load, and those who read a manifest need none
+
     pack = load_pack(settings.prompts, modes)
     facts = DataFacts(
         path=str(data.path),
@@ -206,10 +207,12 @@ def settings_to_resume(settings: Settings, made: Manifest) -> Settings:
     """Return the settings with which a run goes on that began with this manifest.
 
     What was not given and is not in the manifest has the value that the run began with, see
-    `recorded_settings`. What was given stays, so that `differences` reports it.
+    `recorded_settings`. What was given stays, so that `differences` reports it. Prices that were given before
+    are kept.
     """
     missing = [name for name in BEFORE if name not in {*made["settings"], *settings.model_fields_set}]
-    update = {name: BEFORE[name] for name in missing}
+    update: dict[str, Any] = {name: BEFORE[name] for name in missing}
+    update["price"] = made["settings"].get("price", {}) | settings.price
     if "guards" not in made["settings"] and settings.memory_window:
         update["memory_window"] = settings.memory_window + 1
     return settings.model_copy(update=update)

@@ -178,14 +178,6 @@ class CallTotals:
         """The average latency."""
         return _ratio(self.latency_sum, self.calls)
 
-    def counted(self, step: str, model: str) -> Counted | None:
-        """Return the calls with token counts as a line of a bill; None if there are none."""
-        calls = self.calls - self.without_usage
-        if not calls:
-            return None
-        tokens = self.input_tokens, self.cached_tokens, self.output_tokens
-        return Counted(step, model, calls, *tokens, self.started_sum / calls)
-
     def __iadd__(self, other: "CallTotals") -> "CallTotals":
         for name in _SUMMED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -209,6 +201,8 @@ class Statistics:
     by_model: dict[str, CallTotals] = field(default_factory=dict)
     lines: dict[tuple[str, str, str], CallTotals] = field(default_factory=dict)
     """By mode, step and model; without 95th percentiles."""
+    billed: dict[tuple[str, str, str], list[Counted]] = field(default_factory=dict)
+    """Those of `lines` with token counts, by service tier."""
 
     def calls_of(self, mode: str) -> CallTotals:
         """Return the calls of a mode, without their 95th percentile."""
@@ -424,6 +418,9 @@ def _add_calls(connection: Connection, found: Statistics) -> None:
         some = found.lines[mode, step, model] = CallTotals(*counts)
         for sums in (found.calls, by_role[STEPS[step].role], by_model[model]):
             sums += some
+    for mode, *row in connection.execute(text(_BILLED)):
+        line = Counted(*row)
+        found.billed.setdefault((mode, line.step, line.model), []).append(line)
     latencies: defaultdict[tuple[str, Any], Counter[float]] = defaultdict(Counter)
     for step, model, latency, number in connection.execute(text(_LATENCIES)):
         for group in (("all", ""), ("role", STEPS[step].role), ("model", model)):
@@ -442,6 +439,11 @@ _CALLS = """
     SELECT mode, step, model, calls, failed, attempts, input_tokens, cached_tokens, output_tokens, uncounted,
         shortened, latency, started
     FROM call_totals
+"""
+
+_BILLED = """
+    SELECT mode, step, model, calls, input_tokens, cached_tokens, output_tokens, started / calls, tier
+    FROM billed
 """
 
 _LATENCIES = "SELECT step, model, latency, sum(calls) FROM latency_totals GROUP BY 1, 2, 3"

@@ -9,7 +9,9 @@ It stays as it is from version to version, except for new fields:
   (null in modes without a judge), `Deciding` (null where no user has decided anything) and `Checking` (null
   where there was neither a reference nor a check), and `calls`, with
   those of `CallTotals` but the 95th percentile.
-- `calls`: `total`, `by_role` and `by_model`, each with the fields of `reporting.statistics.CallTotals`.
+- `calls`: `total`, `by_role` and `by_model`, each with the fields of `reporting.statistics.CallTotals`; and
+  `by_tier`, where servers said that they served calls in other tiers than the default one: those calls, their
+  tokens, and what they cost.
 
 Calls and modes also have `cost_usd`, null where no price is known, and `cost_complete`: false where the price
 or the tokens of some calls are unknown and their cost is missing.
@@ -18,10 +20,13 @@ Shares and ratios are plain numbers (0.5 is half, a ratio of 2 is twice), latenc
 be computed (an average of nothing) is null.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from itertools import chain
+from math import fsum
 from typing import Any
 
+from ledger.usage import Counted
 from prompts.method import STEPS
 from reporting.cost import cost
 from reporting.manifest import Manifest, endpoints, shown_settings
@@ -75,6 +80,7 @@ def summarize(manifest: Manifest, found: Statistics) -> dict[str, Any]:
                 model: _calls(calls) | bill.of(lambda m, s, n, model=model: n == model)
                 for model, calls in found.by_model.items()
             },
+            **({"by_tier": tiers} if (tiers := bill.by_tier()) else {}),
         },
     }
 
@@ -84,17 +90,36 @@ class _Bill:
 
     def __init__(self, manifest: Manifest, found: Statistics) -> None:
         models = endpoints(manifest)
-        self._costs: dict[tuple[str, str, str], tuple[float | None, bool]] = {}
-        for (mode, step, model), calls in found.lines.items():
-            line = calls.counted(step, model)
-            price = cost(models, line) if line else None
-            self._costs[mode, step, model] = price, price is not None and not calls.without_usage
+        self._prices = {
+            line: [(each, cost(models, each)) for each in found.billed.get(line, [])] for line in found.lines
+        }
+        self._without_usage = {line for line, calls in found.lines.items() if calls.without_usage}
 
     def of(self, is_wanted: Callable[..., bool]) -> dict[str, Any]:
         """Return `cost_usd` and `cost_complete` of the calls that are wanted by mode, step and model."""
-        part = [price for line, price in self._costs.items() if is_wanted(*line)]
-        known = [price for price, _ in part if price is not None]
-        return {"cost_usd": sum(known) if known else None, "cost_complete": all(whole for _, whole in part)}
+        wanted = {line for line in self._prices if is_wanted(*line)}
+        prices = [price for line in wanted for _, price in self._prices[line]]
+        whole = None not in prices and not wanted & self._without_usage
+        return {"cost_usd": _sum(prices), "cost_complete": whole}
+
+    def by_tier(self) -> dict[str, dict[str, Any]]:
+        """Return the calls that were served in other tiers than the default one."""
+        tiers: dict[str, list[tuple[Counted, float | None]]] = {}
+        for line, price in chain(*self._prices.values()):
+            if line.tier:
+                tiers.setdefault(line.tier, []).append((line, price))
+        fields = ("calls", "input_tokens", "cached_tokens", "output_tokens")
+        return {
+            tier: {name: sum(getattr(line, name) for line, _ in lines) for name in fields}
+            | {"cost_usd": _sum(price for _, price in lines)}
+            for tier, lines in sorted(tiers.items())
+        }
+
+
+def _sum(prices: Iterable[float | None]) -> float | None:
+    """Return the sum of the prices that are known, None where none is."""
+    known = [price for price in prices if price is not None]
+    return fsum(known) if known else None
 
 
 def _mode(numbers: ModeStatistics) -> dict[str, Any]:

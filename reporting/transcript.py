@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple, get_args
 
-from graph.topology import depths, topology
 from nodes.decision import WithoutText
 from prompts.method import STEPS
 
@@ -97,6 +96,8 @@ def _was_reached(number: int, step: str, done: Mapping[str, Any], mode: str) -> 
 @cache
 def _stages(mode: str) -> dict[str, int]:
     """Number the steps of a mode so that those asked at the same time share a number."""
+    from graph.topology import depths, topology  # slow to load, and seldom needed
+
     return depths(topology(mode))
 
 

@@ -2,21 +2,21 @@
 
 import asyncio
 from json import dumps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from langsmith import tracing_context
 
 from graph.settings import Settings
 from models.keys import Keys
-from models.probe import VerdictTrial, probe
 from models.providers.parameters import notices
-from models.providers.proxies import check_proxies
 from models.settings import Endpoint, Role, located
 from nodes.verdict.reading import read_verdict, reply_form
 from prompts.pack import load_pack
 from runners.options import settings_from, settings_options
 from runners.terminal import say
+
+if TYPE_CHECKING:
+    from models.probe import VerdictTrial
 
 MARKS = {True: "ok", False: "NO", None: "--"}
 
@@ -32,12 +32,18 @@ def check(**given: Any) -> int:
     one of them cannot.
     """
     settings, _ = settings_from(given)
+    from langsmith import tracing_context  # slow to load
+
+    from models.providers.proxies import check_proxies
+
     check_proxies()
     with tracing_context(enabled=False):  # test calls are not worth a trace
         return 0 if asyncio.run(_check(settings, Keys.load(settings))) else 2
 
 
 async def _check(settings: Settings, keys: Keys) -> bool:
+    from models.probe import probe  # slow to load
+
     # An endpoint may accept one set of fields or key and refuse another.
     forms: dict[tuple[Endpoint, str, str | None], list[Role]] = {}
     for role in settings.roles:
@@ -59,8 +65,10 @@ async def _check(settings: Settings, keys: Keys) -> bool:
     return usable
 
 
-def _trial(settings: Settings) -> VerdictTrial:
+def _trial(settings: Settings) -> "VerdictTrial":
     """Return a comparison that any judge can make, as the run's prompt pack asks for it."""
+    from models.probe import VerdictTrial
+
     pack, name = load_pack(settings.prompts), f"judge_{settings.verdict}"
     pack.require([name])
     values = {

@@ -5,28 +5,12 @@ import gc
 import shlex
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
-from langsmith import tracing_context
 
-from ledger.ledger import Ledger, LedgerError
-from models.errors.exceptions import RunStopped
-from models.providers.rehearsal import NOTICE
-from nodes.settings import VerdictForm
-from reporting.failures import (
-    failures,
-    nothing_written,
-    one_sided_verdicts,
-    refused_drafts,
-    unread_judges,
-    unread_verdicts,
-)
-from runners.api import execute_in_own_loop
 from runners.command_help import GroupedCommand
-from runners.folder import in_progress
-from runners.forecast import forecast, lines
 from runners.options import (
     PATH,
     data_options,
@@ -35,9 +19,11 @@ from runners.options import (
     settings_from,
     settings_options,
 )
-from runners.plan import make_plan
-from runners.progress import Progress
 from runners.terminal import drop, say
+
+if TYPE_CHECKING:
+    from ledger.ledger import Ledger
+    from nodes.settings import VerdictForm
 
 GC_THRESHOLD = 10_000
 """New objects after which Python collects garbage. Its default of 700 takes a sixth of the CPU and finds next
@@ -110,6 +96,13 @@ def evolve(
     paid for is lost.
     """
     settings, limits = settings_from(given)
+    # Slow to load, and of no use to `--help` or to options that cannot be used.
+    from ledger.ledger import Ledger, LedgerError
+    from models.errors.exceptions import RunStopped
+    from runners.api import execute_in_own_loop
+    from runners.plan import make_plan
+    from runners.progress import Progress
+
     plan = make_plan(
         data,
         settings,
@@ -132,6 +125,11 @@ def evolve(
     for notice in plan.data_notices():
         say(notice, err=True)
     if dry_run:
+        from langsmith import tracing_context
+
+        from runners.folder import in_progress
+        from runners.forecast import forecast, lines
+
         with tracing_context(enabled=False):  # a forecast makes no calls worth tracing
             expected = asyncio.run(forecast(plan, in_progress(run, manifest)))
         for line in lines(expected, plan):
@@ -141,6 +139,8 @@ def evolve(
     try:
         execute_in_own_loop(plan, run, manifest, notify=_notify, watch=Progress, shared=shared)
     except RunStopped:
+        from reporting.failures import failures
+
         # What ended the run says the rest.
         with suppress(LedgerError):  # nothing was started
             if failed := failures(Ledger.open(run / "ledger.sqlite")):
@@ -151,8 +151,17 @@ def evolve(
     return status
 
 
-def _report(ledger: Ledger, verdict: VerdictForm) -> int:
+def _report(ledger: "Ledger", verdict: "VerdictForm") -> int:
     """Say what did not succeed, why, and what to do; return the exit status of a run that is done."""
+    from reporting.failures import (
+        failures,
+        nothing_written,
+        one_sided_verdicts,
+        refused_drafts,
+        unread_judges,
+        unread_verdicts,
+    )
+
     for notice in (
         refused_drafts(ledger),
         unread_verdicts(ledger),
@@ -170,6 +179,8 @@ def _report(ledger: Ledger, verdict: VerdictForm) -> int:
 def _say_next(run: Path, *, rehearsed: bool) -> None:
     """Say what to do next, looking first; and once more what a rehearsal is, since that scrolled away."""
     if rehearsed:
+        from models.providers.rehearsal import NOTICE
+
         _notify(f"{NOTICE} For a real run, choose a model: --model PROVIDER:NAME.")
     folder = shlex.quote(str(run))
     try:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from graph.settings import FREE_ON_RESUME
+from graph.settings import FREE_ON_RESUME, WHAT_IT_COSTS
 from ledger.ledger import Ledger
 from models.keys import Keys
 from reporting import manifest
@@ -86,6 +86,9 @@ def prepare(folder: Path, wanted: Manifest, keys: Keys, *, shared: bool = False)
             limit = wanted["settings"]["max_tokens"]
             if limit != reply_limits(made)[-1]:
                 made.setdefault("later", []).append(LaterLimit(at=wanted["created"], max_tokens=limit))
+            for name in WHAT_IT_COSTS:
+                if wanted["settings"][name] or name in made["settings"]:
+                    made["settings"][name] = wanted["settings"][name]
             made.pop("part", None)
             if "part" in wanted:
                 made["part"] = wanted["part"]

@@ -1,8 +1,9 @@
-"""Estimates what a run takes: calls, tokens and dollars, least and most.
+"""Estimates what a run takes: calls, tokens and dollars, least, most and likely.
 
-The graphs run over some of the samples with two simulations instead of models. One replies as briefly as can
-be expected, and its judge rejects every first draft. The other replies at the greatest length, and its judge
-accepts every draft, after as many unreadable verdicts as allowed. So the prompts and the calls are real.
+The graphs run over some of the samples with simulations instead of models. One replies as briefly as can be
+expected, and its judge rejects every first draft. Another replies at the greatest length, and its judge
+accepts every draft, after as many unreadable verdicts as allowed. A third is what is likely, unless finished
+samples of the run show what samples take. So the prompts and the calls are real.
 """
 
 import random
@@ -14,7 +15,7 @@ from statistics import fmean, stdev
 from graph.build import conversation_graph, exchange_graph
 from graph.settings import Settings
 from ledger.ledger import FinishedSet, Ledger
-from ledger.usage import reusable
+from ledger.usage import Counted, of_finished, reusable
 from models.call import Call
 from models.errors.exceptions import RunStopped
 from models.limits.budget import NOTHING, Amount, Usage, longest_reply, money, priced, prompt_tokens
@@ -26,12 +27,22 @@ from reporting.labels import NO_PRICE, is_best_of
 from runners.engine import evolve_sample
 from runners.plan import Plan
 from samples.sample import Sample
+from samples.tokens import estimate_tokens
 
 SIMULATED = 40
 """Samples that are simulated in each mode; all of them if there are fewer."""
 
 SHORT_REPLY = 30
 """Tokens of a short reply, a sentence or two. Few models average less."""
+
+LIKELY_REPLY = 170
+"""Tokens of a likely reply of a debater: those of Qwen2.5-Coder-1.5B over Alpaca records had 173."""
+
+LIKELY_WINS = 0.5
+"""How often a likely draft is accepted."""
+
+MEASURED = 20
+"""Finished samples of a mode that are enough to go by what they took."""
 
 _SEED = 7  # the same data gives the same forecast
 _CHARACTERS = 5.2  # per token of simulated replies, by `estimate_tokens`
@@ -71,6 +82,11 @@ class Forecast:
     least: Share = field(default_factory=Share)
     """For all samples, less what is `recorded`, like `most`."""
     most: Share = field(default_factory=Share)
+    likely: Share = field(default_factory=Share)
+    measured: int = 0
+    """Finished samples by which `likely` goes."""
+    assumed: bool = False
+    """Whether `likely` goes by assumptions, in some mode."""
     recorded: Share = field(default_factory=Share)
     """Recorded calls of samples that were started."""
     spent: Amount = NOTHING
@@ -94,9 +110,7 @@ async def forecast(plan: Plan, ledger: Ledger | None) -> Forecast:
         finished = ledger.finished(except_failed=plan.retry_failed)
         found.spent = spent(ledger, settings)
         for line in reusable(ledger, except_failed=plan.retry_failed):
-            dollars = amount(line, settings).dollars
-            share = Share(line.calls, line.input_tokens, line.output_tokens, dollars)
-            found.recorded = found.recorded.plus(share)
+            found.recorded = found.recorded.plus(_share(line, settings))
     drawn: dict[str, _RandomSamples] = {mode: _RandomSamples() for mode in plan.modes}
     for sample in plan.data.samples(plan.start, plan.stop):
         if sample.skip is not None:
@@ -107,11 +121,29 @@ async def forecast(plan: Plan, ledger: Ledger | None) -> Forecast:
                 found.earlier += 1
             else:
                 drawn[mode].offer(sample)
+    taken = of_finished(ledger) if ledger else {}
     for mode, some in drawn.items():
+        if not some.some:
+            continue
         await _add(found, mode, some, settings)
+        done = ledger.finished_in(mode) if ledger and mode in taken else 0
+        if done >= MEASURED:
+            found.measured += done
+            likely = [_share(line, settings) for line in taken[mode]]
+        else:
+            found.assumed = True
+            likely = [await _Likely(mode).run(sample, settings) for sample in some.some]
+            done = len(likely)
+        for share in likely:
+            found.likely = found.likely.plus(share, some.offered / done)
+    found.likely = found.likely.plus(found.recorded, -1).at_least_zero()
     found.least = found.least.plus(found.recorded, -1).at_least_zero()
     found.most = found.most.plus(found.recorded, -1).at_least_zero()
     return found
+
+
+def _share(line: Counted, settings: Settings) -> Share:
+    return Share(line.calls, line.input_tokens, line.output_tokens, amount(line, settings).dollars)
 
 
 def lines(found: Forecast, plan: Plan) -> Iterator[str]:
@@ -127,13 +159,22 @@ def lines(found: Forecast, plan: Plan) -> Iterator[str]:
     yield f"Tokens   {_range(found, 'input_tokens')} of prompts"
     yield f"         {_range(found, 'output_tokens')} of replies"
     yield f"Dollars  {_dollars(found)}"
+    yield f"Likely   {_likely(found)}"
     if found.spent.tokens:
         yield f"Spent    {found.spent.tokens:,} tokens{_spent_dollars(found)}, not included above"
     if found.recorded.calls:
         yield f"Recorded {found.recorded.calls:,.0f} calls for samples that were started, not included above"
     yield from (f"{option}: {verdict}" for option, verdict in _budgets(found, plan.limits))
     yield ""
-    yield "Assumptions behind least and most:"
+    yield "Assumptions:"
+    if found.measured:
+        yield f"- Likely is what the {found.measured:,} samples took that are finished."
+    if found.assumed:
+        accepted = f"{LIKELY_WINS:.0%} of the drafts are accepted, " if _by_rounds(modes) else ""
+        yield (
+            f"- Likely: {accepted}drafts are as long as the original responses, and other replies have "
+            f"{LIKELY_REPLY} tokens, thoughts included."
+        )
     some = f"{found.simulated:,} of {found.samples:,} samples, ± {found.error:.0%} for that"
     drawn = "all samples" if found.simulated == found.samples else some
     yield f"- Prompts are the real ones, rendered for {drawn}; the tokens are estimated, mostly within 30 %."
@@ -146,7 +187,7 @@ def lines(found: Forecast, plan: Plan) -> Iterator[str]:
             f"- --extra-body removes the limit for {', '.join(without)}: replies count with up to "
             f"{settings.max_tokens:,} tokens, and may have more."
         )
-    if any(MODES[mode].is_judged and not MODES[mode].is_best_of for mode in modes):
+    if _by_rounds(modes):
         yield f"- An exchange takes between 1 round and {settings.max_rounds} (--max-rounds)."
     if is_best_of(modes):
         yield f"- Of best-of-n, an exchange takes {settings.drafts} drafts (--drafts), and all are judged."
@@ -155,12 +196,24 @@ def lines(found: Forecast, plan: Plan) -> Iterator[str]:
         yield f"- A judge is asked up to {asked} times if its verdict is unreadable (--judge-retries)."
     if found.conversations:
         yield "- How far a conversation is worked on depends on how long its new responses are."
-    yield "- Prices are list prices, without caches or discounts. Attempts that fail are not counted."
+    tier = f" of the tier {settings.service_tier}" if settings.service_tier else ""
+    yield f"- Prices are list prices{tier}, without caches or discounts. Attempts that fail are not counted."
+
+
+def _by_rounds(modes: Sequence[str]) -> bool:
+    return any(MODES[mode].is_judged and not MODES[mode].is_best_of for mode in modes)
 
 
 def _range(found: Forecast, name: str) -> str:
     least, most = (f"{getattr(share, name):,.0f}" for share in (found.least, found.most))
     return least if least == most else f"{least} to {most}"
+
+
+def _likely(found: Forecast) -> str:
+    likely = found.likely
+    dollars = f", {money(likely.dollars)}" if likely.dollars else ""
+    tokens = f"{likely.input_tokens:,.0f} + {likely.output_tokens:,.0f} tokens"
+    return f"{likely.calls:,.0f} calls, {tokens}{dollars}"
 
 
 def _dollars(found: Forecast) -> str:
@@ -177,17 +230,20 @@ def _spent_dollars(found: Forecast) -> str:
 
 
 def _budgets(found: Forecast, limits: Limits) -> Iterator[tuple[str, str]]:
-    tokens = [share.input_tokens + share.output_tokens for share in (found.least, found.most)]
-    dollars = [share.dollars for share in (found.least, found.most)]
+    shares = (found.least, found.likely, found.most)
+    tokens = [share.input_tokens + share.output_tokens for share in shares]
+    dollars = [share.dollars for share in shares]
     bounds = (
         (f"--budget {limits.budget or 0:g}", limits.budget, found.spent.dollars, dollars),
         (f"--budget-tokens {limits.budget_tokens}", limits.budget_tokens, found.spent.tokens, tokens),
     )
-    for option, limit, before, (least, most) in bounds:
+    for option, limit, before, (least, likely, most) in bounds:
         if limit is None:
             continue
         if limit < before + least:
             yield option, "less than the least: the run will stop before it is done"
+        elif limit < before + likely:
+            yield option, "less than is likely: the run will probably stop before it is done"
         elif limit < before + most:
             yield option, "less than the most: the run may stop before it is done"
         else:
@@ -211,8 +267,6 @@ class _RandomSamples:
 
 
 async def _add(found: Forecast, mode: str, drawn: _RandomSamples, settings: Settings) -> None:
-    if not drawn.some:
-        return
     least, most = [], []
     extremes = [_Simulation(mode, wins=False, long=False), _Simulation(mode, wins=True, long=True)]
     # Short drafts leave room for more exchanges of a conversation, long ones for fewer.
@@ -275,18 +329,50 @@ class _Simulation:
         return self._share
 
     async def _speak(self, call: Call, settings: Settings) -> str:
-        limit = longest_reply(settings, call.role)
-        long = self._long_drafts if call.purpose == "draft" else self._long
-        output = limit if long else min(SHORT_REPLY, limit)
-        prompt = prompt_tokens(call.messages)
-        dollars = priced(settings.endpoint(call.role), Usage(prompt, 0, output)).dollars
+        output = self._length(call, longest_reply(settings, call.role))
+        prompt, tier = prompt_tokens(call.messages), settings.tier(call.role)
+        dollars = priced(settings.endpoint(call.role), Usage(prompt, 0, output, tier)).dollars
         self._share = self._share.plus(Share(1, prompt, output, dollars))
         reply = ("word " * ceil(output * _CHARACTERS / 5)).strip()
         if call.draft is not None:
             reply = f"{call.draft} {reply[2:]}"  # no two drafts are the same
-        if call.purpose != "verdict" or (self._wins and call.asked <= settings.judge_retries):
+        if call.purpose != "verdict" or self._is_unreadable(call, settings):
             return reply
-        second = (call.step == "judge_forward") == self._wins  # whether the better response is the second
+        second = (call.step == "judge_forward") == self._prefers_draft(call)  # if the better is the second
         if settings.verdict == "score":
             return f"{'1 10' if second else '10 1'}\n{reply}"
         return f"assistant {2 if second else 1}\n{reply}"
+
+    def _length(self, call: Call, limit: int) -> int:
+        long = self._long_drafts if call.purpose == "draft" else self._long
+        return limit if long else min(SHORT_REPLY, limit)
+
+    def _is_unreadable(self, call: Call, settings: Settings) -> bool:
+        return self._wins and call.asked <= settings.judge_retries
+
+    def _prefers_draft(self, call: Call) -> bool:
+        return self._wins
+
+
+class _Likely(_Simulation):
+    """Replies as models are likely to."""
+
+    def __init__(self, mode: str) -> None:
+        super().__init__(mode, wins=True, long=False)
+        self._sample: Sample | None = None
+
+    async def run(self, sample: Sample, settings: Settings) -> Share:
+        self._sample = sample
+        return await super().run(sample, settings)
+
+    def _length(self, call: Call, limit: int) -> int:
+        length = LIKELY_REPLY
+        if call.purpose == "draft" and self._sample:
+            length = max(SHORT_REPLY, estimate_tokens(self._sample.exchanges[call.exchange].response))
+        return min(length, limit)
+
+    def _is_unreadable(self, call: Call, settings: Settings) -> bool:
+        return False
+
+    def _prefers_draft(self, call: Call) -> bool:
+        return random.Random(f"{call.sample} {call.exchange} {call.round}").random() < LIKELY_WINS  # noqa: S311

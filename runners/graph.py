@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import click
 from langchain_core.runnables.graph import Graph
 
-from graph.topology import CONVERSATION, depths, is_shortcut, topology
+from graph.topology import CONVERSATION, depths, shortcuts, topology
 from prompts.method import MODES
 from reporting.graph_counts import GraphCounts, StepCounts, graph_counts
 from reporting.graph_svg import graph_png, graph_svg
@@ -134,7 +134,7 @@ def _ascii(counts: GraphCounts) -> Iterable[str]:
     """Draw the graph from top to bottom, and list the other edges and all numbers below."""
     drawn = counts.graph
     depth = depths(drawn)
-    past = [(e.source, e.target) for e in drawn.edges if is_shortcut(e)]
+    past = [(e.source, e.target) for e in shortcuts(drawn)]
     left_out = past + [(e.source, e.target) for e in drawn.edges if depth[e.target] <= depth[e.source]]
     names = {node.id: node.id.rpartition(":")[2] for node in drawn.nodes.values()}
     forward = Graph(drawn.nodes, [e for e in drawn.edges if (e.source, e.target) not in left_out])

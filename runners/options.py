@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from graph.settings import Settings
 from models.keys import Keys, MissingKey
 from models.secret_fields import without_secrets
-from models.settings import PANEL, ROLES, Limits, shown_address
+from models.settings import PANEL, ROLES, Limits, shown_address, split_model
 from prompts.method import MODES
 from runners.terminal import hide
 from samples.bounds import MAX_RECORD_MB
@@ -67,6 +67,14 @@ def settings_options(command: Command) -> Command:
                 metavar="[ROLE=]JSON",
                 help="Further fields of each request, or of one role's, as the provider names them: "
                 "a JSON object such as '{\"min_tokens\": 20}'.",
+            ),
+            click.option(
+                "--price",
+                "prices",
+                multiple=True,
+                metavar="MODEL=INPUT,CACHED,OUTPUT",
+                help="What a model costs, used instead of the price list: US dollars a million tokens of "
+                "prompts, of their cached part, and of replies, such as openai:my-gpt=1.25,0.125,10.",
             ),
             click.option(
                 "--settings",
@@ -190,7 +198,7 @@ def mode_option(command: Command) -> Command:
 
 
 def _field_options(model: type[BaseModel]) -> list[Callable[[Any], Any]]:
-    own = {"model", "base_url", "role_models", "role_base_urls", "extra_body", "role_extra_body"}
+    own = {"model", "base_url", "role_models", "role_base_urls", "extra_body", "role_extra_body", "price"}
     return [
         click.option(
             _flag(name, info),
@@ -210,6 +218,7 @@ _METAVARS = {
     "max_failures": "SHARE",
     "tokenizer": "FILE|NAME",
     "check": "exact|math|COMMAND",
+    "service_tier": "flex|priority|default",
 }
 
 
@@ -245,10 +254,15 @@ def settings_from(given: Mapping[str, Any]) -> tuple[Settings, Limits]:
             values[name] = found.pop("")
         if found:
             values[role_name] = _table(values, role_name) | found
+    if prices := dict(map(_price, given["prices"])):
+        values["price"] = _table(values, "price") | prices
     fields = (*Settings.model_fields, *Limits.model_fields)
     values |= {name: given[name] for name in fields if given.get(name) is not None}
     limits = {name: values.pop(name) for name in Limits.model_fields if name in values}
     settings = _validated(Settings, values, given)
+    played = dict.fromkeys(settings.endpoint(role).model for role in settings.roles)
+    if unused := sorted(prices.keys() - played.keys()):
+        raise SettingsError(f"--price {unused[0]}: no role has this model; they have {', '.join(played)}")
     with suppress(MissingKey):  # reported where keys are needed
         hide(Keys.load(settings))
     return settings, _validated(Limits, limits, given)
@@ -309,6 +323,17 @@ def _by_role(option: str, values: Iterable[str]) -> dict[str, list[str]]:
             shown = without_secrets(shown_address(value))
             raise SettingsError(f"{option} {shown}: unknown role {role!r}; roles are {', '.join(ROLES)}")
         found.setdefault(role, []).append(text)
+    return found
+
+
+def _price(given: str) -> tuple[str, list[float]]:
+    model, _, prices = given.rpartition("=")
+    try:
+        found = ":".join(split_model(model)), [float(price) for price in prices.split(",")]
+    except ValueError as error:
+        raise SettingsError(f"--price {given}: expected MODEL=INPUT,CACHED,OUTPUT ({error})") from None
+    if len(found[1]) != len(("input", "cached", "output")):
+        raise SettingsError(f"--price {given}: expected three prices, INPUT,CACHED,OUTPUT")
     return found
 
 

@@ -13,8 +13,8 @@ from models.providers.langchain_community import require_libraries
 from models.providers.parameters import notices, unlimited
 from models.providers.proxies import check_proxies
 from models.providers.rehearsal import NOTICE
-from models.settings import Limits, located
-from models.token_counter import AUTO, ESTIMATE, estimate_notice, load_tokenizer
+from models.settings import AUTO, ESTIMATE, Limits, located
+from models.token_counter import estimate_notice, load_tokenizer
 from nodes.checks import require_check
 from prompts.method import MODES
 from prompts.pack import load_pack
@@ -215,7 +215,7 @@ def make_plan(
             reason = NO_PRICE.format(model=endpoint.model, address=located(endpoint).shown_url)
             raise UsageError(
                 f"a budget in dollars (--budget) needs the price of every model, and {reason}: "
-                "use one in tokens (--budget-tokens)"
+                "or use one in tokens (--budget-tokens)"
             )
     if (limits.budget or limits.budget_tokens) and (roles := unlimited(settings)):
         raise UsageError(

@@ -86,6 +86,8 @@ def _print_summary(run: Path, report: Mapping[str, Any]) -> None:
         output.text(f"{plural(total['without_usage'], 'call')} came back without token counts.")
     if total["shortened"]:
         output.text(f"The debate was shortened to fit in {plural(total['shortened'], 'prompt')}.")
+    for tier, some in report["calls"].get("by_tier", {}).items():
+        output.text(f"{some['calls']:,} of {total['calls']:,} calls were served and billed as {tier}.")
     if not total["cost_complete"]:
         output.text(
             f"Unknown cost: {NO_PRICE.format(model='this model', address='the address that was called')}."

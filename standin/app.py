@@ -259,6 +259,8 @@ def _reply(hit: Hit | None, chat: Chat, provider: Provider) -> Answer:
         chat.clear(provider.finish_filtered)
     elif kind == "network_error":
         chat.clear("network_error")
+    elif kind == "tier" and hit:
+        chat.tier = hit.fault.code
     elif kind == "finish" and hit:
         chat.finish = hit.fault.code
     elif kind == "prompt_cut":

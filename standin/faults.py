@@ -48,6 +48,8 @@ Kind = Literal[
     "context_full",
     "finish",
     "framed",
+    # a reply that was served in another tier, which `code` names
+    "tier",
     # a prompt cut to a quarter of its tokens, silently
     "prompt_cut",
 ]

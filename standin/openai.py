@@ -120,7 +120,13 @@ class OpenAI(Provider):
         if _read_pattern(body) and model.startswith("ft:"):
             message = "Invalid schema for response_format 'verdict': In context=('properties', 'verdict'), "
             raise Refused("bad_request", f"{message}'pattern' is not permitted.", param="response_format")
+        tier = body.get("service_tier") or "auto"
+        if tier not in ("auto", "default", "flex", "priority"):
+            raise Refused("bad_request", "Invalid service_tier argument", param="service_tier")
+        if tier == "flex" and not reasons:
+            raise Refused("bad_request", "Flex is not available for this model.")
         chat = self.new_chat(body, messages, newer or older)
+        chat.tier = "default" if tier == "auto" else tier
         # OpenAI caches long prompts only, in steps of 128 tokens.
         chat.cached_tokens = chat.cached_tokens // 128 * 128 if chat.prompt_tokens >= 1024 else 0
         if reasons and effort != "none":

@@ -135,6 +135,8 @@ class Chat:
     """The provider's finish reason."""
     text_tokens: int = 0
     thought_tokens: int = 0
+    tier: str = ""
+    """The service tier it is served in, where the API names one."""
 
     def set_reply(self, text: str) -> None:
         """Set the reply, truncated to the limit."""
@@ -180,6 +182,8 @@ def completion(chat: Chat, *, id: str, usage: bool, extra: Mapping[str, Any]) ->
             }
         ],
     }
+    if chat.tier:
+        body["service_tier"] = chat.tier
     if usage:
         tokens = chat.text_tokens + chat.thought_tokens
         body["usage"] = {

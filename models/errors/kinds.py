@@ -102,6 +102,13 @@ CUT_SHORT = FailureKind("retry", "broken off")
 THROTTLED = FailureKind("slow down", "throttled", "Lower --rpm, --tpm or --concurrency.")
 OVERLOADED = FailureKind("slow down", "overloaded", "Lower --concurrency.")
 
+NO_ROOM = FailureKind(
+    "retry",
+    "no capacity",
+    "The same command resumes the run when there is room; --service-tier default does not wait for it.",
+)
+"""A service tier has no room for this call. Others may find some, so that is no reason to slow down."""
+
 TOO_LONG = FailureKind("abandon call", "too long", "The text is longer than the model can take.")
 FILTERED = FailureKind("abandon call", "content filter", "The provider refuses this content.")
 EMPTY = FailureKind("abandon call", "empty reply")
@@ -132,6 +139,9 @@ QUOTA_USED_UP = FailureKind(
 MODEL_UNKNOWN = FailureKind("stop run", "not found", "Check the model's name and the base URL.")
 PARAMETER_REFUSED = FailureKind("stop run", "parameter refused", "Change or leave out that setting.")
 MAX_TOKENS_REFUSED = FailureKind("stop run", "parameter refused", "Lower --max-tokens.")
+NO_TIER = FailureKind(
+    "stop run", "parameter refused", "Leave --service-tier out, or choose another tier or model."
+)
 LONG_WAIT = FailureKind("stop run", "long wait")
 ALL_REFUSED = FailureKind(
     "stop run",
@@ -180,6 +190,7 @@ CODES = _by_code(
         TOO_LONG: "context_length_exceeded string_above_max_length",
         FILTERED: "content_filter content_policy_violation invalid_prompt",
         PARAMETER_REFUSED: "unsupported_parameter unsupported_value unknown_parameter",
+        NO_ROOM: "resource_unavailable",
     }
 )
 """What a code in words means, whatever the status and the provider."""
@@ -195,6 +206,9 @@ CODES |= _by_code(
 
 # llama.cpp's server
 CODES |= _by_code({TOO_LONG: "exceed_context_size_error"})
+
+# Groq
+CODES |= _by_code({NO_ROOM: "capacity_exceeded"})
 
 # Gateways in front of several providers
 CODES |= _by_code({NO_BALANCE: "insufficient_user_quota", FILTERED: "sensitive_words_detected"})
@@ -305,6 +319,12 @@ PHRASES: tuple[tuple[int, str, FailureKind], ...] = (
     (400, "model not exist", MODEL_UNKNOWN),
     (400, "no models loaded", MODEL_UNKNOWN),
     (400, "too long", TOO_LONG),
+    # OpenAI's and Azure's service tiers
+    (400, "flex is not available", NO_TIER),
+    (400, "flex processing is not", NO_TIER),
+    (400, "unsupported service tier", NO_TIER),
+    (429, "resource unavailable", NO_ROOM),
+    (429, "resources unavailable", NO_ROOM),
     # A single request above the limit of a minute cannot succeed later.
     (429, "request too large", TOO_LONG),
     (429, "per day", QUOTA_USED_UP),

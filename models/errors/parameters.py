@@ -5,6 +5,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from models.errors.kinds import NO_TIER
+
 _OURS = ("temperature", "top_p", "seed", "max_tokens", "max_completion_tokens", "reasoning_effort")
 """The fields that may be in a request whose body is unknown."""
 
@@ -83,6 +85,8 @@ def _advice(field: str, message: str) -> str:
             return "What is between here and the model may change the field `stream`."
         case "enable_thinking":
             return "Switch its thinking off: --extra-body '{\"enable_thinking\": false}'."
+        case "service_tier":
+            return NO_TIER.advice
         case "reasoning_effort" | "thinking" | "chat_template_kwargs":
             return f"Change --thinking, or leave {field} out of --extra-body."
         case _:

@@ -49,6 +49,8 @@ class Usage(NamedTuple):
     input: int
     cached: int
     output: int
+    tier: str | None = None
+    """The service tier that it was served in."""
 
 
 class Amount(NamedTuple):
@@ -77,14 +79,20 @@ def longest_reply(settings: ModelSettings, role: Role) -> int:
 
 def priced(endpoint: Endpoint, usage: Usage) -> Amount:
     """Return what one call costs at today's prices."""
-    dollars = cost(endpoint, 1, usage.input, usage.cached, usage.output, datetime.now(UTC))
+    dollars = cost(endpoint, 1, usage.input, usage.cached, usage.output, datetime.now(UTC), usage.tier)
     return Amount(usage.input + usage.output, dollars or 0.0)
 
 
-def worst_case(endpoint: Endpoint, prompt: int, most: int) -> Amount:
+def dearest(tier: str | None) -> str | None:
+    """Return the most expensive tier in which a call may be served that asks for this one: a server may
+    serve any call in its default tier."""
+    return None if tier == "flex" else tier
+
+
+def worst_case(endpoint: Endpoint, prompt: int, most: int, tier: str | None = None) -> Amount:
     """Return the most that a call can cost with a prompt of about `prompt` tokens and a reply of at most
-    `most`."""
-    return priced(endpoint, Usage(ceil(prompt * PROMPT_MARGIN), 0, most))
+    `most`, if it asks for this service tier."""
+    return priced(endpoint, Usage(ceil(prompt * PROMPT_MARGIN), 0, most, dearest(tier)))
 
 
 @dataclass(slots=True)
@@ -96,6 +104,8 @@ class Reservation:
     """Its estimated tokens."""
     most: int
     """The limit of its reply, in tokens."""
+    tier: str | None = None
+    """The service tier that it asks for."""
     worst: Amount = NOTHING
 
 
@@ -121,15 +131,18 @@ class Budget:
         self._longest: dict[Endpoint, int] = {}
         self._stopped: RunStopped | None = None
 
-    async def reserve(self, endpoint: Endpoint, messages: Sequence[Message], most: int) -> Reservation:
-        """Wait until a call fits, and set its worst case aside; `most` is the limit of its reply.
+    async def reserve(
+        self, endpoint: Endpoint, messages: Sequence[Message], most: int, tier: str | None = None
+    ) -> Reservation:
+        """Wait until a call fits, and set its worst case aside; `most` is the limit of its reply, `tier` the
+        service tier that it asks for.
 
         Every reservation must be settled.
 
         Raises:
             RunStopped: it does not fit, and no call is in flight that could leave something.
         """
-        reservation = Reservation(endpoint, prompt_tokens(messages), most)
+        reservation = Reservation(endpoint, prompt_tokens(messages), most, tier)
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append((waiter, reservation))
         self._advance()
@@ -187,7 +200,7 @@ class Budget:
         endpoint = reservation.endpoint
         most = max(reservation.most, self._longest.get(endpoint, 0))
         prompt = ceil(reservation.prompt * self._margins.get(endpoint, PROMPT_MARGIN))
-        return self._price(endpoint, Usage(prompt, 0, most))
+        return self._price(endpoint, Usage(prompt, 0, most, dearest(reservation.tier)))
 
     def _price(self, endpoint: Endpoint, usage: Usage) -> Amount:
         # Looking a price up takes a tenth of a millisecond.

@@ -1,11 +1,13 @@
 """The LangChain chat model for each provider."""
 
+from functools import cache
 from urllib.parse import parse_qsl
 
 import httpx2
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
+from models.providers.http_client import tls_context
 from models.providers.langchain_community import glm_jwt, wenxin
 from models.providers.openai_chat import ChatCompletions
 from models.providers.parameters import is_openai_itself, parameters
@@ -49,6 +51,7 @@ def chat_model(
         timeout=timeout,
         max_retries=0,
         http_async_client=client,
+        http_client=_without_use(),
         # For LangChain's own transport, which is not used: the client knows the environment's proxies.
         openai_proxy=None,
         http_socket_options=(),
@@ -64,3 +67,10 @@ def chat_model(
         sdk.organization = sdk.project = None
         sdk._custom_headers = {}
     return model
+
+
+@cache
+def _without_use() -> httpx2.Client:
+    """Return the client of calls that are not asynchronous, of which there are none: LangChain would make one
+    with certificates of its own."""
+    return httpx2.Client(verify=tls_context())

@@ -6,6 +6,8 @@ a response may take in all is the gateway's timeout.
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import cache
+from ssl import SSLContext
 from typing import Any
 
 import aiohttp
@@ -61,7 +63,14 @@ def http_client(settings: ModelSettings | None = None, **given: Any) -> httpx2.A
         response.__class__ = _BoundedResponse
         response.max_bytes = max_bytes  # type: ignore[attr-defined]
 
-    return DefaultAioHttpClient(follow_redirects=False, event_hooks={"response": [bound]}, **given)
+    hooks = {"response": [bound]}
+    return DefaultAioHttpClient(follow_redirects=False, event_hooks=hooks, verify=tls_context(), **given)
+
+
+@cache
+def tls_context() -> SSLContext:
+    """Return what all clients of this process trust: reading the certificates takes as long as 30 calls."""
+    return httpx2.create_ssl_context()
 
 
 def most_bytes(settings: ModelSettings) -> int:

@@ -38,6 +38,11 @@ from samples.message_parts import message_parts
 THOUGHTS = "reasoning_content"
 """Where a message keeps the thoughts that came apart from its text, in `additional_kwargs`."""
 
+SERVICE_TIER = "service_tier"
+"""Where a message keeps the tier that it was served in, in `additional_kwargs`."""
+
+_TIERS = frozenset({"default", "flex", "priority", "scale", "fast", "ultrafast"})
+"""The service tiers that OpenAI's replies name."""
 
 _UNREAD = RequestOptions(headers={RAW_RESPONSE_HEADER: "stream"})
 """Asks the SDK for the response before its body has been read."""
@@ -135,6 +140,8 @@ def read_response(
     generation.message.usage_metadata = used
     if thoughts:
         generation.message.additional_kwargs[THOUGHTS] = thoughts
+    if tier := service_tier(body):
+        generation.message.additional_kwargs[SERVICE_TIER] = tier
     if refusal := message.get("refusal"):
         generation.message.additional_kwargs["refusal"] = refusal
     return result
@@ -160,6 +167,13 @@ def usage(body: Any) -> UsageMetadata | None:
     if isinstance(details, dict) and (cached := _count(details.get("cached_tokens"))) is not None:
         used["input_token_details"] = InputTokenDetails(cache_read=cached)
     return used
+
+
+def service_tier(body: Any) -> str | None:
+    """Return the tier that a chat completion says it was served in; None where it names none that is
+    known."""
+    tier = body.get("service_tier") if isinstance(body, dict) else None
+    return tier if isinstance(tier, str) and tier in _TIERS else None
 
 
 _MOST_TOKENS = 10**12

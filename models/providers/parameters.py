@@ -10,6 +10,7 @@ from json import dumps
 from typing import Any
 from urllib.parse import urlsplit
 
+from models.providers.prices import has_tier
 from models.providers.reply_forms import FORM_FIELDS
 from models.settings import Endpoint, ModelSettings, Provider, Role
 
@@ -103,6 +104,7 @@ def parameters(endpoint: Endpoint, role: Role, settings: ModelSettings) -> Param
     if not given.body.keys() & set(names):
         given.body = {names[0]: settings.max_tokens, **given.body}
     _think(given, endpoint, settings)
+    _serve(given, endpoint, settings)
     _bound(given, endpoint)
     if given.seed is not None and endpoint.provider in ("glm", *OLD):
         given.seed = None
@@ -240,6 +242,28 @@ def _think(given: Parameters, endpoint: Endpoint, settings: ModelSettings) -> No
         given.unsupported.append(
             f"{model} thinks, and takes no --temperature and --top-p: they are not sent. "
             f"What it thinks counts towards --max-tokens {settings.max_tokens}"
+        )
+
+
+def _serve(given: Parameters, endpoint: Endpoint, settings: ModelSettings) -> None:
+    """Ask for a service tier. What it says about a request is only its price and its wait, so a run may be
+    resumed in another."""
+    tier, model = settings.service_tier, endpoint.model
+    if tier is None:
+        return
+    option = f"--service-tier {tier}"
+    if endpoint.provider != "openai":
+        given.unsupported.append(f"{model} has no service tiers: {option} is not sent")
+        return
+    given.body = {"service_tier": tier, **given.body}
+    if not is_openai_itself(endpoint):
+        given.unsupported.append(
+            f"{model} is not at OpenAI's or Azure's address: what {option} means there, the server decides"
+        )
+    elif not has_tier(endpoint, tier):
+        given.unsupported.append(
+            f"OpenAI's prices for {model} have no tier {tier}: with {option} it may refuse every call. "
+            "Choose another model or tier"
         )
 
 

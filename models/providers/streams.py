@@ -124,6 +124,7 @@ def _assembled(lines: list[str]) -> Any:
             return {"error": error, "usage": usage}
         for field, value in chunk.items():
             completion.setdefault(field, value)
+        completion["service_tier"] = chunk.get("service_tier") or completion.get("service_tier")
         if first:
             message.add(first["delta"] if "delta" in first else first.get("message"))
             reason = first.get("finish_reason")

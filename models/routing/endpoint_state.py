@@ -84,7 +84,7 @@ def tell_apart(states: Sequence[EndpointState]) -> None:
         provider for provider, _ in {(state.endpoint.provider, state.endpoint.base_url) for state in states}
     )
     for state in states:
-        provider, _, url = state.endpoint
+        provider, url = state.endpoint.provider, state.endpoint.base_url
         if addresses[provider] > 1 and url:
             # Not the whole of it: an address may hold a password.
             at = urlsplit(shown_address(url))

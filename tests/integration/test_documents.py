@@ -175,6 +175,7 @@ def test_the_settings_file_of_the_page_of_runs_is_valid(tmp_path: Path) -> None:
     (toml,) = blocks("docs/runs.md", "toml")
     (tmp_path / "mine.toml").write_text(toml)
     given = {"settings_file": tmp_path / "mine.toml", "models": (), "base_urls": (), "extra_bodies": ()}
+    given |= {"prices": ()}
     settings, limits = settings_from(given)
     assert (settings.max_rounds, limits.concurrency) == (2, 32)
 

@@ -100,7 +100,7 @@ def walk(
             ("decide", "positive_opening"): rounds - len(exchanges),
         }
     else:
-        edges = {("__start__", "begin"): len(exchanges), ("adopt", "finish"): len(exchanges)}
+        edges = {("__start__", "begin"): len(exchanges), ("guards", "finish"): len(exchanges)}
     return steps, edges
 
 
@@ -138,7 +138,7 @@ def test_every_format_has_the_numbers_of_a_run(
         assert re.search(rf"{source} -[-.] &nbsp;{times}×&nbsp; [-.]-> {target};", mermaid)
         assert re.search(rf"{source} ···> {target} +{times}×$", letters, re.MULTILINE)
     times_drawn = ["".join(node.itertext()) for node in drawn.iter() if node.get("class") == "times"]
-    assert len(times_drawn) == letters.count("···>") - 1 - 2 * (mode == "evolve")
+    assert len(times_drawn) == letters.count("···>") - 3 * (mode == "evolve")
     assert Counter(f"{times:,}×" for times in edges.values()) <= Counter(times_drawn)
     assert max(map(len, letters.splitlines())) < 80
 

@@ -12,7 +12,8 @@ import coevol
 from ledger.ledger import Ledger, Result
 from models.settings import PANEL, ROLES
 from nodes.decision import merge, settled
-from nodes.judge import Judgment, averaged
+from nodes.judge import averaged
+from nodes.views import Judgment
 from tests.conftest import look
 from tests.program import EXAMPLES
 from tests.recorder import Messages, Recorder, Refused

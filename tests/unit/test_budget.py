@@ -191,7 +191,8 @@ def test_a_dry_run_estimates_the_price_without_key_call_or_folder(tmp_path: Path
     text = look(*words, "--stop", 3, "--max-tokens", 700, "--budget", 0.003, cwd=tmp_path).stdout
     assert not list(tmp_path.iterdir())
     assert numbers(text, "Samples") == (3, 3)
-    least, most = re.findall(r"\$([\d.]+)", text)
+    least, most, likely = re.findall(r"\$([\d.]+)", text)
+    assert float(least) < float(likely) < float(most)
     inputs, outputs = (
         re.findall(rf"([\d,]+) to ([\d,]+) of {what}", text)[0] for what in ("prompts", "replies")
     )

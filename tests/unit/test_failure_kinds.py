@@ -33,6 +33,7 @@ REMEDIES: dict[str, dict[Remedy, str]] = {
         "content_policy_violation invalid_prompt sensitive_words_detected data_inspection_failed "
         "DataInspectionFailed exceed_context_size_error",
         "slow down": "engine_overloaded_error",
+        "retry": "resource_unavailable capacity_exceeded",
     },
     "glm": {
         "stop run": "1000 1001 1002 1003 1004 1005 1110 1111 1112 1113 1121 1210 1211 1212 1215 1220 1221 "

@@ -6,9 +6,9 @@ from typing import get_args
 import pytest
 
 from nodes.decision import DecisionView, decide, settled
-from nodes.judge import Judgment
 from nodes.settings import VerdictForm
 from nodes.verdict.reading import read_verdict
+from nodes.views import Judgment
 
 UNREADABLE = "Both have their merits."
 SCORES = [f"{half / 2:g}" for half in range(2, 21)]

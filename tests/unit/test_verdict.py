@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodes.decision import DecisionView, decide, merge
-from nodes.judge import Judgment
 from nodes.settings import VerdictForm
 from nodes.verdict.reading import read_verdict, reply_form
+from nodes.views import Judgment
 from prompts.pack import FIRST_LINES, FirstLine
 
 # What the judge may say in one order, and the points it gives to response 1 and response 2.
