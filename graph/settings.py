@@ -11,7 +11,7 @@ from typing import Any
 from fastchat.conversation import conv_templates
 from pydantic import ConfigDict, Field, field_validator
 
-from models.settings import ModelSettings
+from models.settings import REFEREES, ModelSettings, Role
 from models.token_counter import AUTO
 from nodes.settings import AgentSettings
 from prompts.method import Mode
@@ -95,6 +95,20 @@ class Settings(ModelSettings, AgentSettings):
                 f"FastChat's template {name!r} has no text form; use vicuna_v1.1, the default"
             ) from None
         return name
+
+
+class RefereeSettings(Settings):
+    """The settings of a trial's referees, each a role of its own with a model of its own."""
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The referees."""
+        return tuple(role for role in REFEREES if role in self.role_models)
+
+    @property
+    def panel(self) -> Mapping[Role, str]:
+        """The referees, each with its model."""
+        return {role: self.endpoint(role).model for role in self.roles}
 
 
 OF_CONVERSATIONS = frozenset(

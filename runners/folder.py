@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from graph.settings import FREE_ON_RESUME
+from graph.settings import FREE_ON_RESUME, Settings
 from ledger.ledger import Ledger
 from models.keys import Keys
 from reporting import manifest
@@ -92,6 +92,23 @@ def prepare(folder: Path, wanted: Manifest, keys: Keys) -> Ledger:
     except OSError as error:
         raise RunError(f"{folder} cannot hold a run: {error.strerror}") from None
     return ledger
+
+
+def deepen(folder: Path, settings: Settings) -> None:
+    """Let the run in a folder, if there is one, go on with as many rounds or drafts as these settings say.
+
+    Raises:
+        RunError: its manifest is damaged, or cannot be written.
+    """
+    if not (folder / manifest.FILE).is_file():
+        return
+    made = read_manifest(folder)
+    for name in ("max_rounds", "drafts"):
+        made["settings"][name] = getattr(settings, name)
+    try:
+        _write(folder, made)
+    except OSError as error:
+        raise RunError(f"{folder} cannot hold a run: {error.strerror}") from None
 
 
 def in_progress(folder: Path, wanted: Manifest) -> Ledger | None:

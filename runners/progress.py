@@ -78,10 +78,11 @@ def line(
     """Describe the run so far on one line."""
     seconds = time.monotonic() - tally.began
     finished = tally.earlier + tally.finished
-    parts = [f"{finished:,}/{tally.samples:,} samples"]
-    if any(MODES[mode].is_judged for mode in tally.modes):
+    modes = [MODES[mode] for mode in tally.modes if mode in MODES]  # not the pairs of a trial
+    parts = [f"{finished:,}/{tally.samples:,} {'samples' if modes else 'comparisons'}"]
+    if any(mode.is_judged for mode in modes):
         parts.append(f"{tally.accepted_rounds:,} rounds accepted")
-    if any(not MODES[mode].is_judged for mode in tally.modes):
+    if any(not mode.is_judged for mode in modes):
         parts.append(f"{tally.rewritten:,} responses rewritten")
     if tally.skipped:
         parts.append(f"{tally.skipped:,} skipped")

@@ -1,0 +1,292 @@
+"""Carries out a trial: the arms, each a run, with costs matched to that of `evolve`; then the referees.
+
+Whatever it decides on the way follows from what the ledgers hold, so the same command after any interruption
+goes on where it stopped and comes to the same figures.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from graph.settings import FREE_ON_RESUME, Settings
+from ledger.ledger import Ledger, Result
+from models.keys import Keys
+from models.limits.budget import NOTHING, Amount
+from models.policy import GatewayPolicy
+from reporting.cost import nothing_spent, spent
+from reporting.labels import plural
+from reporting.manifest import Manifest, RunError, differences, new_manifest, without_keys
+from reporting.trial import ARM_RUNS, DATA, LEDGER, PEOPLE, REFEREES, TrialRecord, cost_by_round
+from reporting.trial_manifest import (
+    FILE,
+    MATCHED,
+    TARGET,
+    DepthFacts,
+    TrialManifest,
+    is_trial,
+    read_trial_manifest,
+    settings_of,
+    write_trial_manifest,
+)
+from runners.api import execute, in_own_loop
+from runners.folder import deepen, locked
+from runners.plan import Plan
+from runners.referees import SIDES, RefereeEngine, RefereePlan, referee_roles
+from runners.trial_plan import TrialPlan
+from samples.files import write_records
+from trials.matching import Depth, deeper
+from trials.pairs import all_pairs
+
+_OURS = {FILE, DATA, ARM_RUNS, REFEREES, PEOPLE, "lock"}
+"""All that the folder of a trial holds."""
+
+
+def prepare(plan: TrialPlan, folder: Path) -> TrialManifest:
+    """Return the manifest of a new trial, or that of the trial in a folder if it was made the same way.
+
+    Nothing is written. A trial in which nothing was spent begins again if it differs.
+
+    Raises:
+        RunError: the folder holds another trial, or something else.
+        DataError, PackError, UsageError: as `runners.plan.Plan.check_data` and `TrialPlan.draw`.
+    """
+    wanted = plan.run.check_data(folder)
+    others = [path.name for path in folder.iterdir() if path.name not in _OURS] if folder.is_dir() else []
+    if others and not is_trial(folder):
+        raise RunError(f"{folder} is not a trial (found {others[0]}); choose another folder")
+    made = read_trial_manifest(folder) if is_trial(folder) else None
+    facts = plan.facts_of_referees()
+    if made:
+        different = list(_differences(made, wanted, plan))
+        if not different:
+            return {**made, "referees": facts}
+        if not _nothing_spent(TrialRecord(folder)):
+            raise RunError(
+                f"{folder} holds a trial that was made differently:\n"
+                + "\n".join(f"  {name}: {there} there, {here} here" for name, there, here in different)
+                + "\nUse another folder for this trial, or the same settings and data as before."
+            )
+    return TrialManifest(
+        run=wanted,
+        asked=plan.asked,
+        positions=plan.draw().positions,
+        seed=plan.seed,
+        pairs=plan.pairs,
+        referees=facts,
+        referee_settings=plan.referees.model_dump(mode="json"),
+        depths={},
+    )
+
+
+def _differences(made: TrialManifest, wanted: Manifest, plan: TrialPlan) -> Iterator[tuple[str, str, str]]:
+    for name, there, here in differences(made["run"], wanted):
+        if name not in FREE_ON_RESUME:
+            yield ("arms" if name == "modes" else name), there, here
+    yield from _of_referees(made, wanted, plan)
+    for name, before, now in (("samples", made["asked"], plan.asked), ("pairs", made["pairs"], plan.pairs)):
+        if before != now:
+            yield name, str(before), str(now)
+
+
+def _of_referees(made: TrialManifest, wanted: Manifest, plan: TrialPlan) -> Iterator[tuple[str, str, str]]:
+    one: Any = {**made["run"], "settings": made["referee_settings"], "salt": made.get("referee_salt")}
+    other: Any = {**wanted, "settings": plan.referees.model_dump(mode="json")}
+    for name, there, here in differences(one, other):
+        if name in ("role_models", "role_extra_body"):
+            yield {"role_models": "referees"}.get(name, f"{name} of the referees"), there, here
+
+
+def _nothing_spent(record: TrialRecord) -> bool:
+    ledgers = (record.ledger_of(arm) for arm in record.arms[1:])
+    return all(nothing_spent(ledger) for ledger in ledgers if ledger)
+
+
+def trial_in_own_loop(plan: TrialPlan, folder: Path, made: TrialManifest, **more: Any) -> None:
+    """Carry out a plan in a new event loop, where signals stop it."""
+    in_own_loop(lambda signals: TrialRun(plan, folder, made, signals=signals, **more).run())
+
+
+class TrialRun:
+    """Carries out a plan in the folder of a trial. `run` may be called once.
+
+    Args:
+        plan: what to do.
+        folder: the trial's.
+        made: its manifest, from `prepare`.
+        notify: receives what a user should know.
+        policy: retries and waits.
+        more: further arguments of `runners.api.execute`.
+    """
+
+    def __init__(
+        self,
+        plan: TrialPlan,
+        folder: Path,
+        made: TrialManifest,
+        *,
+        notify: Callable[[str], None],
+        policy: GatewayPolicy | None = None,
+        **more: Any,
+    ) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._made = made
+        self._notify = notify
+        self._more = {"notify": notify, "policy": policy, **more}
+
+    async def run(self) -> None:
+        """Work until all is judged.
+
+        Raises:
+            As `runners.api.run`.
+        """
+        # Before anything is spent: the referees' keys too.
+        keys = [part.load_keys() for part in (self._plan.run, self._referee_plan({}))]
+        with locked(self._folder):
+            self._begin(keys)
+            arms = self._plan.run.modes
+            for arm in sorted(arms, key=lambda arm: (arm != TARGET, arms.index(arm))):
+                await self._arm(arm)
+            await self._judge()
+
+    def _begin(self, keys: Sequence[Keys]) -> None:
+        if is_trial(self._folder):
+            if _nothing_spent(record := TrialRecord(self._folder)):
+                pass  # its manifest may be another one
+            elif (record.folder / DATA).is_file():
+                return
+        # In this order, so that a manifest implies the records.
+        drawn = self._plan.draw()
+        write_records(self._folder / DATA, drawn.records)
+        self._made["positions"] = drawn.positions
+        masked = without_keys(self._made["run"], keys[0])
+        unsalted = {name: value for name, value in masked.items() if name != "salt"}
+        theirs = without_keys(
+            cast(Manifest, {**unsalted, "settings": self._made["referee_settings"]}), keys[1]
+        )
+        self._made = {**self._made, "run": masked, "referee_settings": theirs["settings"]}
+        if salt := theirs.get("salt"):
+            self._made["referee_salt"] = salt
+        write_trial_manifest(self._folder, self._made)
+
+    # --- arms
+
+    async def _arm(self, arm: str) -> None:
+        if arm not in MATCHED or TARGET not in self._plan.arms:
+            await self._run_arm(arm, None)
+            return
+        target = sum(self._by_round(TARGET).values())
+        facts = self._made["depths"].get(arm) or DepthFacts(rounds=1, more=0)
+        depth: Depth | None = Depth(facts["rounds"], facts["more"])
+        while depth:
+            await self._run_arm(arm, depth)
+            if not any(
+                result.status == "done" and _goes_on(result, arm, depth.of(position) + 1)
+                for position, result in self._results(arm)
+            ):
+                self._note(arm, DepthFacts(rounds=depth.rounds, more=depth.more, is_spent=True))
+                return
+            depth = deeper(depth, self._by_round(arm), target, len(self._made["positions"]))
+
+    async def _run_arm(self, arm: str, depth: Depth | None) -> None:
+        folder, whole = self._folder / ARM_RUNS / arm, self._plan.run
+        settings = whole.settings
+        depths: dict[int, int] = {}
+        again: frozenset[int] = frozenset()
+        if depth:
+            self._note(arm, DepthFacts(rounds=depth.rounds, more=depth.more))
+            settings = settings.model_copy(update={MATCHED[arm]: depth.most})
+            depths = {position: depth.of(position) for position in range(len(self._made["positions"]))}
+            again = frozenset(
+                position
+                for position, result in self._results(arm)
+                if result.status == "done" and _goes_on(result, arm, depths[position])
+            )
+            deepen(folder, settings)
+        plan = replace(
+            whole,
+            data=self._plan.data_in(self._folder),
+            modes=[arm],
+            settings=settings,
+            depths=depths,
+            again=again,
+            elsewhere=self._spent_outside(folder),
+        )
+        if not again and self._is_done(plan, folder):
+            return
+        number = plural(len(again) or len(self._made["positions"]), "sample")
+        up_to = f", up to {plural(depth.most, 'draft' if arm == 'best-of-n' else 'round')}" if depth else ""
+        self._notify(f"arm {arm}: {number}{up_to}")
+        await execute(plan, folder, plan.check_data(folder), **self._more)
+
+    def _is_done(self, plan: Plan, folder: Path) -> bool:
+        if not (folder / LEDGER).is_file() or not Ledger.exists(folder / LEDGER):
+            return False
+        finished = Ledger.open(folder / LEDGER).finished(except_failed=plan.retry_failed)
+        number = len(self._made["positions"])
+        return all((at, mode) in finished for at in range(number) for mode in plan.modes_of(at))
+
+    def _results(self, arm: str) -> list[tuple[int, Result]]:
+        ledger = TrialRecord(self._folder).ledger_of(arm)
+        return [(sample.position, found[arm]) for sample, found in (ledger.samples() if ledger else ())]
+
+    def _by_round(self, arm: str) -> dict[int, float]:
+        record = TrialRecord(self._folder)
+        ledger = record.ledger_of(arm)
+        return cost_by_round(ledger, settings_of(self._made), record.unit)[0] if ledger else {}
+
+    def _note(self, arm: str, facts: DepthFacts) -> None:
+        if self._made["depths"].get(arm) != facts:
+            self._made["depths"][arm] = facts
+            write_trial_manifest(self._folder, self._made)
+
+    def _spent_outside(self, folder: Path) -> Amount:
+        """Return what the trial has spent but for the run in a folder."""
+        total = TrialRecord(self._folder).spent()
+        if not (folder / LEDGER).is_file() or not Ledger.exists(folder / LEDGER):
+            return total
+        settings: Settings = self._plan.referees if folder.name == REFEREES else self._plan.run.settings
+        return total.plus(spent(Ledger.open(folder / LEDGER), settings), -1)
+
+    # --- referees
+
+    def _referee_plan(self, responses: dict[int, Any], elsewhere: Amount = NOTHING) -> RefereePlan:
+        whole, arms, pairs = self._plan.run, self._plan.arms, self._plan.pairs
+        chat, reward = referee_roles(self._plan.referees)
+        modes = [SIDES.join(pair) for pair in all_pairs(arms, pairs)] if chat else []
+        return RefereePlan(
+            whole.data,
+            [*modes, *(arms if reward else ())],
+            self._plan.referees,
+            whole.limits,
+            retry_failed=whole.retry_failed,
+            elsewhere=elsewhere,
+            arms=arms,
+            pairs=pairs,
+            responses=responses,
+        )
+
+    async def _judge(self) -> None:
+        folder = self._folder / REFEREES
+        record = TrialRecord(self._folder)
+        responses = {each.position: each.responses for each in record.samples()}
+        plan = self._referee_plan(responses, self._spent_outside(folder))
+        plan = replace(plan, data=self._plan.data_in(self._folder))
+        if self._is_done(plan, folder):
+            return
+        names = ", ".join(referee["model"] for referee in self._made["referees"])
+        self._notify(f"referees: {names}")
+        checked = plan.data.check()
+        # The judge's templates, which every mode with a judge has.
+        manifest = new_manifest(plan.data, checked, plan.settings, ["best-of-n"])
+        manifest["modes"] = list(plan.modes)
+        await execute(plan, folder, manifest, engine_of=RefereeEngine, **self._more)
+
+
+def _goes_on(result: Result, arm: str, limit: int) -> bool:
+    """Whether a result that was made with a lower limit is another one with this."""
+    ends = ("max_rounds",) if arm == "refine" else None
+    return any(
+        len(done["rounds"]) < limit and (ends is None or done["ending"] in ends) for done in result.outcome
+    )
