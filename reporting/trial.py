@@ -253,12 +253,10 @@ class TrialRecord:
         if arm not in MATCHED or depth is None:
             return "it is a single pass"
         if depth.get("is_spent"):
-            return f"after {depth['rounds']} rounds no draft wins any more"
+            return "its drafts stop winning before it costs as much"
         if share > 1:
-            return (
-                "it costs more even so" if depth["rounds"] == 1 else "its last step cost more than expected"
-            )
-        return f"it is cut off at {depth['rounds']} rounds or drafts"
+            return "its last round cost more than expected" if depth["rounds"] > 1 else "one round costs more"
+        return f"it ends at {depth['rounds']} rounds or drafts"
 
     def spent(self) -> Amount:
         """Return what the whole trial has spent so far, referees among it."""

@@ -58,6 +58,8 @@ class TrialManifest(TypedDict):
     """How many samples were asked for."""
     positions: list[int]
     """The positions in the data of those that were drawn, in the order of their hashes: a random one."""
+    ids: list[str]
+    """Their ids there."""
     seed: int
     pairs: str
     referees: list[RefereeFacts]

@@ -31,6 +31,7 @@ class Drawn(NamedTuple):
 
     positions: list[int]
     """In the data, in the order of the trial, which is random."""
+    ids: list[str]
     records: list[dict[str, Any]]
 
 
@@ -86,7 +87,7 @@ class TrialPlan:
         found = nsmallest(
             self.asked,
             (
-                (_hash(self.seed, sample.id), sample.position, sample.read)
+                (_hash(self.seed, sample.id), sample.position, sample.id, sample.read)
                 for sample in self.run.data.samples()
                 if sample.skip is None
             ),
@@ -97,15 +98,15 @@ class TrialPlan:
                 f"{self.run.data.path} has {plural(len(found), 'sample')} that can be worked on, and a trial "
                 f"needs at least {MIN_SAMPLES}"
             )
-        return Drawn([position for _, position, _ in found], [record for *_, record in found])
+        _, positions, ids, records = zip(*found, strict=True)
+        return Drawn(list(positions), list(ids), list(records))
 
-    def data_in(self, folder: Path) -> DataSet:
+    def data_in(self, folder: Path, ids: Sequence[str]) -> DataSet:
         """Return the drawn records in the folder of a trial as a data set."""
         whole = self.run.data
         source = replace(find_source(folder / DATA), max_bytes=whole.source.max_bytes)
-        return DataSet(
-            source, whole.format, whole.skip_bad, thoughts=whole.thoughts, reference=whole.reference
-        )
+        how = {"thoughts": whole.thoughts, "reference": whole.reference, "ids": ids}
+        return DataSet(source, whole.format, whole.skip_bad, **how)
 
     def notices(self) -> list[str]:
         """Return what a user should know before the trial."""

@@ -67,10 +67,12 @@ def prepare(plan: TrialPlan, folder: Path) -> TrialManifest:
                 + "\n".join(f"  {name}: {there} there, {here} here" for name, there, here in different)
                 + "\nUse another folder for this trial, or the same settings and data as before."
             )
+    drawn = plan.draw()
     return TrialManifest(
         run=wanted,
         asked=plan.asked,
-        positions=plan.draw().positions,
+        positions=drawn.positions,
+        ids=drawn.ids,
         seed=plan.seed,
         pairs=plan.pairs,
         referees=facts,
@@ -159,7 +161,7 @@ class TrialRun:
         # In this order, so that a manifest implies the records.
         drawn = self._plan.draw()
         write_records(self._folder / DATA, drawn.records)
-        self._made["positions"] = drawn.positions
+        self._made["positions"], self._made["ids"] = drawn.positions, drawn.ids
         masked = without_keys(self._made["run"], keys[0])
         unsalted = {name: value for name, value in masked.items() if name != "salt"}
         theirs = without_keys(
@@ -206,7 +208,7 @@ class TrialRun:
             deepen(folder, settings)
         plan = replace(
             whole,
-            data=self._plan.data_in(self._folder),
+            data=self._plan.data_in(self._folder, self._made["ids"]),
             modes=[arm],
             settings=settings,
             depths=depths,
@@ -272,7 +274,7 @@ class TrialRun:
         record = TrialRecord(self._folder)
         responses = {each.position: each.responses for each in record.samples()}
         plan = self._referee_plan(responses, self._spent_outside(folder))
-        plan = replace(plan, data=self._plan.data_in(self._folder))
+        plan = replace(plan, data=self._plan.data_in(self._folder, self._made["ids"]))
         if self._is_done(plan, folder):
             return
         names = ", ".join(referee["model"] for referee in self._made["referees"])
