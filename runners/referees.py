@@ -18,10 +18,13 @@ from graph.conversation import request_of
 from graph.settings import RefereeSettings
 from graph.state import AlpacaRecord, ExchangeFailure, ExchangeResult, RequestAndResponse
 from ledger.ledger import LedgerError
-from models.call import Call, Message
+from models.call import Call, CallRecord, Message
 from models.errors.exceptions import CallFailed, RunStopped
-from models.errors.kinds import INTERNAL_ERROR
-from models.settings import Role
+from models.errors.kinds import INTERNAL_ERROR, UNUSABLE_REPLY
+from models.gateway import Gateway
+from models.keys import Keys
+from models.policy import GatewayPolicy
+from models.settings import Limits, Role
 from nodes.agent import Ask
 from nodes.decision import Round, merge
 from nodes.judge import JudgeView, Judgment, averaged, judge
@@ -223,3 +226,32 @@ def _with_failure(result: ExchangeResult, failures: Sequence[CallFailed]) -> Exc
             step=failure.step, round=1, reason=failure.kind, message=str(failure)
         )
     return result
+
+
+async def ask_each(
+    settings: RefereeSettings, limits: Limits, keys: Keys, policy: GatewayPolicy | None
+) -> None:
+    """Ask each referee something short, so that one that cannot be asked is found before arms are paid for.
+
+    Raises:
+        RunStopped: one cannot be asked; the message says why.
+    """
+
+    async def forget(record: CallRecord) -> None:
+        """Leave it out of the record: it says nothing about the trial."""
+
+    without_budget = limits.model_copy(update={"budget": None, "budget_tokens": None})
+    gateway = Gateway(
+        settings, without_budget, keys, record=forget, recall=lambda call, request: None, policy=policy
+    )
+    chat, _ = referee_roles(settings)
+    async with gateway:
+        for role in settings.roles:
+            messages = [Message(role="user", content="Which color is a ripe lemon? Answer in one word.")]
+            if role not in chat:
+                messages.append(Message(role="assistant", content="Yellow."))
+            try:
+                await gateway.ask(Call(*("", "", 0, 1, "judge_forward", role, messages), purpose="speech"))
+            except CallFailed as failure:
+                if failure.kind not in UNUSABLE_REPLY:
+                    raise RunStopped(f"the {role.replace('_', ' ')} cannot be asked: {failure}") from None

@@ -200,6 +200,9 @@ def show(done: RecordedTrial) -> None:
     output.text("")
     for line in (*done.sentences(), *done.notes()):
         output.text(line)
+    for referee in done.manifest["referees"]:
+        if referee["model"].startswith("rehearsal:"):
+            output.text(f"{referee['model']} draws its verdicts by a rule: they prove nothing.")
     output.text("")
     data = done.manifest["run"]["data"]["path"]
     if best := done.best():

@@ -32,7 +32,7 @@ from reporting.trial_manifest import (
 from runners.api import execute, in_own_loop
 from runners.folder import deepen, locked
 from runners.plan import Plan
-from runners.referees import SIDES, RefereeEngine, RefereePlan, referee_roles
+from runners.referees import SIDES, RefereeEngine, RefereePlan, ask_each, referee_roles
 from runners.trial_plan import TrialPlan
 from samples.files import write_records
 from trials.matching import Depth, deeper
@@ -135,6 +135,7 @@ class TrialRun:
         self._folder = folder
         self._made = made
         self._notify = notify
+        self._policy = policy
         self._more = {"notify": notify, "policy": policy, **more}
 
     async def run(self) -> None:
@@ -147,6 +148,8 @@ class TrialRun:
         keys = [part.load_keys() for part in (self._plan.run, self._referee_plan({}))]
         with locked(self._folder):
             self._begin(keys)
+            if not (ledger := TrialRecord(self._folder).referee_ledger()) or not ledger.has_calls():
+                await ask_each(self._plan.referees, self._plan.run.limits, keys[1], self._policy)
             arms = self._plan.run.modes
             for arm in sorted(arms, key=lambda arm: (arm != TARGET, arms.index(arm))):
                 await self._arm(arm)
