@@ -21,7 +21,7 @@ from runners.progress import Progress
 from runners.terminal import say, say_json
 from runners.trial_forecast import forecast_trial, trial_lines
 from runners.trial_plan import MIN_SAMPLES, SAMPLES, make_trial_plan
-from runners.trial_run import prepare, trial_in_own_loop
+from runners.trial_run import load_keys, prepare, trial_in_own_loop
 from samples.printable import printable
 from trials.pairs import PAIRS
 
@@ -125,6 +125,8 @@ def trial(
     say(f"{data}: {plan.run.data.describe()}", err=True)
     for notice in plan.notices():
         say(notice, err=True)
+    if not dry_run:
+        load_keys(plan)
     made = prepare(plan, folder)
     for notice in plan.run.data.notices():
         say(notice, err=True)

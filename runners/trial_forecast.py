@@ -63,12 +63,13 @@ async def forecast_trial(plan: TrialPlan, made: TrialManifest, folder: Path) -> 
         if sample.skip is None
     ]
     drawn = replace(plan.run, data=_Some(samples), start=0, stop=None)  # type: ignore[arg-type]
-    for arm in plan.run.modes:
-        expected = await forecast(replace(drawn, modes=[arm]), None)
-        found.arms[arm] = expected.least, expected.most
-    if TARGET in found.arms:
-        for arm in found.arms.keys() & MATCHED.keys():
+    matched = MATCHED if TARGET in plan.run.modes else {}
+    for arm in sorted(plan.run.modes, key=lambda arm: arm in matched):
+        if arm in matched:
             found.arms[arm] = found.arms[TARGET]
+        else:
+            expected = await forecast(replace(drawn, modes=[arm]), None)
+            found.arms[arm] = expected.least, expected.most
     await _add_referees(found, plan, samples)
     return found
 

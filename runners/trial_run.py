@@ -104,6 +104,11 @@ def _nothing_spent(record: TrialRecord) -> bool:
     return all(nothing_spent(ledger) for ledger in ledgers if ledger)
 
 
+def load_keys(plan: TrialPlan) -> tuple[Keys, Keys]:
+    """Return the keys of the arms and of the referees. Raises as `runners.plan.Plan.load_keys`."""
+    return plan.run.load_keys(), replace(plan.run, settings=plan.referees).load_keys()
+
+
 def trial_in_own_loop(plan: TrialPlan, folder: Path, made: TrialManifest, **more: Any) -> None:
     """Carry out a plan in a new event loop, where signals stop it."""
     in_own_loop(lambda signals: TrialRun(plan, folder, made, signals=signals, **more).run())
@@ -144,8 +149,7 @@ class TrialRun:
         Raises:
             As `runners.api.run`.
         """
-        # Before anything is spent: the referees' keys too.
-        keys = [part.load_keys() for part in (self._plan.run, self._referee_plan({}))]
+        keys = load_keys(self._plan)
         with locked(self._folder):
             self._begin(keys)
             if not (ledger := TrialRecord(self._folder).referee_ledger()) or not ledger.has_calls():

@@ -148,7 +148,9 @@ def test_a_killed_trial_repeats_no_finished_call(phase: str, small: Finished, tm
         asked = len(server.chats())
         again = look(*words(server, *SMALL), cwd=tmp_path, env=server.environment())
         assert len(server.chats()) == asked and again.stdout == small.done.stdout
-        other = look(*words(server, *SMALL, "--pairs", "all"), cwd=tmp_path, status=2)
+        other = look(
+            *words(server, *SMALL, "--pairs", "all"), cwd=tmp_path, env=server.environment(), status=2
+        )
         assert "pairs: balanced there, all here" in other.stderr
     assert table(tmp_path / "trial") == table(small.folder)
 
