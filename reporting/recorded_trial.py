@@ -78,13 +78,13 @@ class RecordedTrial(TrialRecord):
                 f"or {50 - 100 * least:.0f} % or less; what is nearer to 50 % they cannot tell from chance."
             )
         target = costs[TARGET].total if TARGET in costs else 0.0
+        whose = f"{TARGET}'s" if target else "any"
         by_reason: dict[str, list[str]] = {}
         for arm, why in self.unmatched().items():
             share = f" ({100 * costs[arm].total / target:.0f} %)" if target and arm in costs else ""
             by_reason.setdefault(why, []).append(f"{arm}{share}")
         for why, arms in by_reason.items():
-            of = f" {TARGET}'s cost" if target else ""
-            lines.append(f"Not matched to{of or ' a cost'}: {', '.join(arms)}; {why}.")
+            lines.append(f"Not matched to {whose} cost: {', '.join(arms)}: {why}.")
         if uncounted := sum(cost.uncounted for cost in costs.values()):
             lines.append(f"{plural(uncounted, 'call')} came back without token counts and are in no cost.")
         for referee in self.manifest["referees"]:

@@ -251,7 +251,7 @@ class TrialRecord:
     def _why_unmatched(self, arm: str, share: float) -> str:
         depth = self.manifest["depths"].get(arm)
         if arm not in MATCHED or depth is None:
-            return "it is a single pass"
+            return "a single pass"
         if depth.get("is_spent"):
             return "its drafts stop winning before it costs as much"
         if share > 1:
