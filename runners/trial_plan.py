@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from graph.settings import RefereeSettings, Settings
+from models.providers.parameters import notices
 from models.settings import REFEREES, Limits, located
 from prompts.method import MODES
 from reporting.cost import unpriced
@@ -110,7 +111,8 @@ class TrialPlan:
 
     def notices(self) -> list[str]:
         """Return what a user should know before the trial."""
-        lines = self.run.notices()
+        theirs = notices(self.referees)
+        lines = list(dict.fromkeys([*self.run.notices(), *theirs]))
         for referee in self.facts_of_referees():
             if related := referee["related"]:
                 lines.append(
