@@ -62,7 +62,7 @@ def paired(kinds: Mapping[PairFilter, int]) -> dict[str, Any] | None:
         from trials.bootstrap import Bootstrap
         from trials.paired import paired_shares
 
-        counts = (kinds[kind] for kind in ("both", "only_a", "only_b", "neither"))
+        counts = kinds["both"], kinds["only_a"], kinds["only_b"], kinds["neither"]
         return asdict(paired_shares(*counts, Bootstrap()))
     except TrialError:
         return None

@@ -106,8 +106,9 @@ class TrialPlan:
         """Return the drawn records in the folder of a trial as a data set."""
         whole = self.run.data
         source = replace(find_source(folder / DATA), max_bytes=whole.source.max_bytes)
-        how = {"thoughts": whole.thoughts, "reference": whole.reference, "ids": ids}
-        return DataSet(source, whole.format, whole.skip_bad, **how)
+        drawn = DataSet(source, whole.format, whole.skip_bad, thoughts=whole.thoughts, ids=ids)
+        drawn.reference = whole.reference
+        return drawn
 
     def notices(self) -> list[str]:
         """Return what a user should know before the trial."""
