@@ -240,7 +240,7 @@ class TrialRecord:
         costs = self.costs()
         target = costs[TARGET].total if TARGET in costs else 0.0
         if not target:
-            why = f"{TARGET} is no arm of this trial" if TARGET not in self.arms else f"{TARGET} has no cost"
+            why = f"{TARGET} is no arm of this trial" if TARGET not in self.arms else "no tokens were counted"
             return {arm: why for arm in self.arms if arm in MATCHED}
         return {
             arm: self._why_unmatched(arm, cost.total / target)

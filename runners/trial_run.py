@@ -198,10 +198,10 @@ class TrialRun:
     # --- arms
 
     async def _arm(self, arm: str) -> None:
-        if arm not in MATCHED or TARGET not in self._plan.arms:
+        target = sum(self._by_round(TARGET).values()) if TARGET in self._plan.arms else 0.0
+        if arm not in MATCHED or not target:
             await self._run_arm(arm, None)
             return
-        target = sum(self._by_round(TARGET).values())
         facts = self._made["depths"].get(arm) or DepthFacts(rounds=1, more=0)
         depth: Depth | None = Depth(facts["rounds"], facts["more"])
         while depth:
@@ -220,7 +220,9 @@ class TrialRun:
         depths: dict[int, int] = {}
         again: frozenset[int] = frozenset()
         if depth:
-            self._note(arm, DepthFacts(rounds=depth.rounds, more=depth.more))
+            facts = self._made["depths"].get(arm)
+            if not facts or (facts["rounds"], facts["more"]) != (depth.rounds, depth.more):
+                self._note(arm, DepthFacts(rounds=depth.rounds, more=depth.more))
             settings = settings.model_copy(update={MATCHED[arm]: depth.most})
             depths = {position: depth.of(position) for position in range(len(self._made["positions"]))}
             again = frozenset(

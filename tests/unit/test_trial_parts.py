@@ -64,7 +64,7 @@ def test_a_balanced_part_of_the_pairs_has_all_of_them_equally_often(arms: tuple[
 def test_the_later_arm_comes_first_in_a_pair() -> None:
     for which in ("baseline", "balanced", "all"):
         for position in range(20):
-            for arm, rival in pairs_of(ARMS, which, position):  # type: ignore[arg-type]
+            for arm, rival in pairs_of(ARMS, which, position):
                 assert ARMS.index(arm) > ARMS.index(rival)
     assert pairs_of(ARMS, "baseline", 3) == [(arm, "original") for arm in ARMS[1:]]
     assert len(pairs_of(ARMS, "all", 3)) == 15
