@@ -5,6 +5,7 @@ referees (`referees`), and people's decisions (`people.jsonl`). Everything is co
 """
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -215,6 +216,7 @@ class TrialRecord:
         with (self.folder / PEOPLE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(decision.as_dict()) + "\n")
             file.flush()
+            os.fsync(file.fileno())
         return decision
 
     # --- costs

@@ -34,7 +34,7 @@ from runners.folder import locked, renew
 from runners.plan import Plan
 from runners.referees import SIDES, RefereeEngine, RefereePlan, ask_each, referee_roles
 from runners.trial_plan import TrialPlan
-from samples.files import write_records
+from samples.files import UNFINISHED, write_records
 from trials.matching import Depth, deeper
 from trials.pairs import PAIRS, all_pairs
 
@@ -52,7 +52,8 @@ def prepare(plan: TrialPlan, folder: Path) -> TrialManifest:
         DataError, PackError, UsageError: as `runners.plan.Plan.check_data` and `TrialPlan.draw`.
     """
     wanted = plan.run.check_data(folder)
-    others = [path.name for path in folder.iterdir() if path.name not in _OURS] if folder.is_dir() else []
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    others = [name for name in names if name not in _OURS and not name.endswith(UNFINISHED)]
     if others and not is_trial(folder):
         raise RunError(f"{folder} is not a trial (found {others[0]}); choose another folder")
     made = read_trial_manifest(folder) if is_trial(folder) else None
