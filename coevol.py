@@ -4,8 +4,8 @@
     >>> run = coevol.run("data.json", "runs/first", coevol.Settings(model="openai:gpt-5.4-mini"))
 
 `run` (in a running event loop: `arun`) does what `coevol evolve` does, `load_run` opens the record of a run
-for analysis, `Settings` and `Limits` hold the options, `GatewayPolicy` retries and waits. The rest is what
-they raise.
+for analysis and `load_trial` that of a trial, `Settings` and `Limits` hold the options, `GatewayPolicy`
+retries and waits. The rest is what they raise.
 """
 
 from graph.settings import Settings
@@ -17,10 +17,11 @@ from models.providers.proxies import ProxyUnusable
 from models.settings import Limits
 from prompts.pack import PackError
 from reporting.manifest import RunError
-from runners.api import arun, load_run, run
+from runners.api import arun, load_run, load_trial, run
 from samples.sample import DataError
 
 __all__ = [
     "DataError", "GatewayPolicy", "LedgerError", "Limits", "MissingExtra", "MissingKey",
-    "PackError", "ProxyUnusable", "RunError", "RunStopped", "Settings", "arun", "load_run", "run",
+    "PackError", "ProxyUnusable", "RunError", "RunStopped", "Settings", "arun", "load_run",
+    "load_trial", "run",
 ]  # fmt: skip

@@ -83,7 +83,7 @@ def exchange_graph(mode: Mode, speak: Speak, check: Check = no_checks) -> Exchan
     It takes an Alpaca record and returns an `ExchangeResult`; a call that fails ends it with `CallFailed`.
     `check` is for settings with a check.
     """
-    ask = _ask(mode, speak)
+    ask = asking(mode.name, speak, drafts=mode.is_best_of)
     graph = StateGraph(
         ExchangeState,
         context_schema=settings_of(mode),
@@ -347,7 +347,9 @@ async def after_exchange(state: ConversationState) -> Literal["exchange_graph", 
     return "__end__" if state["ended"] or state["exchange"] >= len(state["turns"]) else "exchange_graph"
 
 
-def _ask(mode: Mode, speak: Speak) -> Ask:
+def asking(mode: str, speak: Speak, *, drafts: bool = False) -> Ask:
+    """Return how nodes ask in a mode; `drafts` says whether each round is one of several drafts."""
+
     async def ask(
         step: Step,
         at: Mapping[str, Any],
@@ -361,7 +363,7 @@ def _ask(mode: Mode, speak: Speak) -> Ask:
     ) -> str:
         call = Call(
             sample=at["id"],
-            mode=mode.name,
+            mode=mode,
             exchange=at["exchange"],
             round=at["round"],
             step=step.name,
@@ -372,7 +374,7 @@ def _ask(mode: Mode, speak: Speak) -> Ask:
             asked=asked,
             form=form,
             shortenable=shortenable,
-            draft=at["round"] if mode.is_best_of and step.purpose == "draft" else None,
+            draft=at["round"] if drafts and step.purpose == "draft" else None,
         )
         # Nodes know the agents' part of the settings only; the context they come from is the whole.
         whole = cast(Settings, settings)

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, field_validator
 
-from models.settings import AUTO, ModelSettings
+from models.settings import AUTO, REFEREES, ModelSettings, Role
 from nodes.settings import AgentSettings
 from prompts.method import Mode
 from samples.thoughts import Thoughts
@@ -98,6 +98,20 @@ class Settings(ModelSettings, AgentSettings):
                 f"FastChat's template {name!r} has no text form; use vicuna_v1.1, the default"
             ) from None
         return name
+
+
+class RefereeSettings(Settings):
+    """The settings of a trial's referees, each a role of its own with a model of its own."""
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The referees."""
+        return tuple(role for role in REFEREES if role in self.role_models)
+
+    @property
+    def panel(self) -> Mapping[Role, str]:
+        """The referees, each with its model."""
+        return {role: self.endpoint(role).model for role in self.roles}
 
 
 OF_CONVERSATIONS = frozenset(

@@ -55,6 +55,33 @@ _TOTALS = """
 """
 
 
+def used(ledger: Ledger) -> tuple[dict[int, list[Counted]], int]:
+    """Return the calls that its results were made from, by round, step and model: of calls at the same place
+    the last one. The second is how many of them have no token counts, and are not in the first.
+
+    What was asked again, after a failure or because an earlier exchange came out differently, is left out.
+    """
+    found: dict[int, list[Counted]] = {}
+    rows = ledger.rows(text(_USED))
+    for number, *line, _ in rows:
+        if line[2]:
+            found.setdefault(number, []).append(Counted(*line))
+    return found, sum(row[-1] for row in rows)
+
+
+_USED = """
+    SELECT round, step, model, sum(counted), sum(counted * input_tokens),
+        sum(counted * coalesce(cached_tokens, 0)), sum(counted * output_tokens), avg(started),
+        sum(NOT counted)
+    FROM (
+        SELECT *, input_tokens IS NOT NULL AND output_tokens IS NOT NULL AS counted FROM calls
+        WHERE number IN (
+            SELECT max(number) FROM calls GROUP BY sample, mode, exchange, round, step, asked, model
+        )
+    ) GROUP BY round, step, model
+"""
+
+
 def uncounted(ledger: Ledger) -> Iterator[Uncounted]:
     """Yield the calls without token counts."""
     query = select(calls.c.number, calls.c.step, calls.c.model, calls.c.attempts, calls.c.failure_kind)

@@ -24,6 +24,7 @@ from models.errors.exceptions import RunStopped
 from models.settings import (
     KEY_NAMES,
     PANEL,
+    REFEREES,
     ROLES,
     Endpoint,
     ModelSettings,
@@ -49,7 +50,7 @@ _TOKENS = re.compile(
 """What is derived from a key and grants the same access: tokens in URLs, and signed tokens (JWT); and
 what may be a key in the query of an address."""
 
-_NEEDS_NONE: frozenset[Provider] = frozenset({"vllm", "rehearsal"})
+_NEEDS_NONE: frozenset[Provider] = frozenset({"vllm", "rehearsal", "reward"})
 
 
 def _needs_none(endpoint: Endpoint) -> bool:
@@ -66,7 +67,7 @@ class Keys:
 
     def __init__(self, variables: Mapping[str, str | None], settings: ModelSettings | None = None) -> None:
         singly = {name for names in KEY_NAMES.values() for name in names.split(" and ")}
-        of_roles = (_of_role(name, role) for name in singly for role in (*ROLES, *PANEL))
+        of_roles = (_of_role(name, role) for name in singly for role in (*ROLES, *PANEL, *REFEREES))
         self._values = {
             name: value.strip()
             for name in (*singly, *of_roles, *OTHER_KEYS)

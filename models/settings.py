@@ -20,15 +20,20 @@ from pydantic import (
 from models.secret_fields import is_secret_name, looks_secret, masked, secrets_in, without_secrets
 
 Role = Literal[
-    "positive", "critical", "advisor", "editor", "judge", "judge_2", "judge_3", "judge_4", "judge_5"
-]
+    "positive", "critical", "advisor", "editor", "judge", "judge_2", "judge_3", "judge_4", "judge_5",
+    "referee", "referee_2", "referee_3", "referee_4", "referee_5",
+]  # fmt: skip
 ROLES: tuple[Role, ...] = get_args(Role)[:5]
 """The roles that every run has."""
-PANEL: tuple[Role, ...] = get_args(Role)[4:]
+PANEL: tuple[Role, ...] = get_args(Role)[4:9]
 """The judges of a panel. They have the judge's task, persona and steps, and a model each."""
+REFEREES: tuple[Role, ...] = get_args(Role)[9:]
+"""Who compares the arms of a trial. They have the judge's task, persona and steps too, and take no part in
+runs."""
 
-Provider = Literal["openai", "vllm", "ernie", "glm", "wenxin", "glm-jwt", "rehearsal"]
-PROVIDERS: tuple[Provider, ...] = get_args(Provider)
+Provider = Literal["openai", "vllm", "ernie", "glm", "wenxin", "glm-jwt", "rehearsal", "reward"]
+PROVIDERS: tuple[Provider, ...] = get_args(Provider)[:-1]
+"""All whose models chat. A `reward` model, served by vLLM, scores one response; it can be a referee alone."""
 
 
 BASE_URLS: dict[Provider, str] = {
@@ -38,6 +43,7 @@ BASE_URLS: dict[Provider, str] = {
     "glm": "https://open.bigmodel.cn/api/paas/v4",
     "glm-jwt": "https://open.bigmodel.cn/api/paas/v4",
     "wenxin": "https://aip.baidubce.com",
+    "reward": "http://localhost:8000/v1",
 }
 """Where a provider serves its models, unless the settings say otherwise."""
 
@@ -60,6 +66,7 @@ KEY_NAMES: dict[Provider, str] = {
     "glm": "ZHIPUAI_API_KEY",
     "glm-jwt": "ZHIPUAI_API_KEY",
     "wenxin": "QIANFAN_AK and QIANFAN_SK",
+    "reward": "VLLM_API_KEY",
 }
 """The variable that holds a provider's key, or the two that hold its parts."""
 
@@ -72,7 +79,7 @@ def split_model(model: str) -> tuple[Provider, str]:
         ValueError: the provider is unknown or the name is missing.
     """
     head, colon, name = model.partition(":")
-    provider = next((known for known in PROVIDERS if known == head), None)
+    provider = next((known for known in get_args(Provider) if known == head), None)
     if provider is None or not (colon or provider == "rehearsal"):
         known = ", ".join(f"{provider}:" for provider in PROVIDERS)
         raise ValueError(f"{model!r} is not a model: write PROVIDER:NAME, with one of {known}")
@@ -141,7 +148,12 @@ def shown_address(base_url: str) -> str:
 
 def secrets_in_addresses(settings: "ModelSettings") -> Iterator[str]:
     """Yield what may be a key in the addresses of the settings' models."""
-    for url in {each.base_url for role in ROLES for each in settings.replicas(role) if each.base_url}:
+    for url in {
+        each.base_url
+        for role in (*settings.roles, *settings.role_models)
+        for each in settings.replicas(role)
+        if each.base_url
+    }:
         base, _, query = url.partition("?")
         yield from filter(looks_secret, base.split("/")[3:])
         for field in query.split("&"):
@@ -338,6 +350,16 @@ class ModelSettings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _rewards_are_referees(self) -> Self:
+        for role in self.roles:
+            if role not in REFEREES and self.endpoint(role).provider == "reward":
+                raise ValueError(
+                    f"{self.endpoint(role).model} does not chat: a reward model can be a referee of "
+                    "`coevol trial`, and nothing else"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _base_urls_fit_their_models(self) -> Self:
         for role in self.role_base_urls:
             if role not in self.role_models:
@@ -347,7 +369,7 @@ class ModelSettings(BaseModel):
                 )
         for replica in (replica for role in self.roles for replica in self.replicas(role)):
             url = replica.base_url
-            if replica.provider == "vllm" and url and not urlsplit(url).path:
+            if replica.provider in ("vllm", "reward") and url and not urlsplit(url).path:
                 right = address(url, "/v1")
                 raise ValueError(
                     f"{shown_address(url)} is not where vLLM has its API: write {shown_address(right)}"

@@ -7,9 +7,9 @@ from ledger.ledger import Ledger
 from ledger.usage import Counted, Uncounted, counted, uncounted
 from models.call import Message
 from models.errors import kinds
-from models.limits.budget import Amount, Budget, longest_reply, prompt_tokens, worst_case
+from models.limits.budget import NOTHING, Amount, Budget, longest_reply, prompt_tokens, worst_case
 from models.providers import prices
-from models.settings import PANEL, Endpoint, Limits, ModelSettings, Role, split_model
+from models.settings import PANEL, REFEREES, Endpoint, Limits, ModelSettings, Role, split_model
 from prompts.method import STEPS
 
 MAYBE_BILLED = frozenset(
@@ -28,8 +28,9 @@ def cost(endpoints: Mapping[Role, Endpoint], line: Counted) -> float | None:
     `endpoints` says where the models of the run are served.
     """
     role = STEPS[line.step].role
-    of_panel = [endpoints[judge] for judge in PANEL if role in PANEL and judge in endpoints]
-    endpoint = next((each for each in [endpoints[role], *of_panel] if each.model == line.model), None)
+    roles = (*PANEL, *REFEREES) if role in PANEL else (role,)
+    asked = (endpoints[each] for each in roles if each in endpoints)
+    endpoint = next((each for each in asked if each.model == line.model), None)
     if endpoint is None:
         endpoint = Endpoint(*split_model(line.model), None)
     tokens = line.input_tokens, line.cached_tokens, line.output_tokens
@@ -80,11 +81,15 @@ def nothing_spent(ledger: Ledger) -> bool:
     return not counted(ledger) and not any(map(_may_be_billed, uncounted(ledger)))
 
 
-def budget(ledger: Ledger, settings: ModelSettings, limits: Limits) -> Budget | None:
-    """Return the budget of a run, less what it has spent; None if there is no limit."""
+def budget(
+    ledger: Ledger, settings: ModelSettings, limits: Limits, elsewhere: Amount = NOTHING
+) -> Budget | None:
+    """Return the budget of a run, less what it has spent, and others with which it shares it; None if there
+    is no limit."""
     if limits.budget is None and limits.budget_tokens is None:
         return None
-    return Budget(dollars=limits.budget, tokens=limits.budget_tokens, spent=spent(ledger, settings))
+    before = spent(ledger, settings).plus(elsewhere)
+    return Budget(dollars=limits.budget, tokens=limits.budget_tokens, spent=before)
 
 
 def _may_be_billed(call: Uncounted) -> bool:

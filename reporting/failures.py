@@ -50,8 +50,9 @@ _ADVICE = {
 """What to do, by the kind's key, where the recorded advice says little."""
 
 
-def failures(ledger: Ledger) -> str:
+def failures(ledger: Ledger, effect: str = "They keep their responses") -> str:
     """Describe how many results failed, and the commonest reasons with what to do; empty where none failed.
+    `effect` says what that means.
 
     Raises:
         LedgerError: the ledger cannot be read.
@@ -76,7 +77,7 @@ def failures(ledger: Ledger) -> str:
         named.append(f"{number:,} × {described}")
     others = failed - sum(number for _, number in by_kind.most_common(MAX_NAMED))
     reasons = "; ".join([*named, *([f"{others:,} for other reasons"] if others else [])])
-    return f"{failed:,} failed: {reasons}. They keep their responses; --retry-failed tries them again"
+    return f"{failed:,} failed: {reasons}. {effect}; --retry-failed tries them again"
 
 
 def unread_verdicts(ledger: Ledger) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import wraps
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -17,6 +17,8 @@ from reporting.run import open_run
 from reporting.summary import summary
 from samples.fields import as_text, plural
 from samples.sample import Sample
+
+T = TypeVar("T")
 
 
 class Rows:
@@ -43,17 +45,14 @@ class Rows:
             yield pa.RecordBatch.from_pylist(some, schema=self._schema)
 
 
-_Method = Callable[["RecordedRun"], Iterator[dict[str, Any]]]
-
-
-def _rows(**fields: Any) -> Callable[[_Method], Callable[["RecordedRun"], Rows]]:
+def rows_with(**fields: Any) -> Callable[[Callable[[T], Iterator[dict[str, Any]]]], Callable[[T], Rows]]:
     """Turn a method that reads rows into one that returns `Rows` with fields of these types."""
     schema = pa.schema([(name, _TYPES.get(type, type)) for name, type in fields.items()])
 
-    def decorate(method: _Method) -> Callable[["RecordedRun"], Rows]:
+    def decorate(method: Callable[[T], Iterator[dict[str, Any]]]) -> Callable[[T], Rows]:
         @wraps(method)
-        def rows(run: "RecordedRun") -> Rows:
-            return Rows(lambda: method(run), schema)
+        def rows(of: T) -> Rows:
+            return Rows(lambda: method(of), schema)
 
         return rows
 
@@ -88,7 +87,7 @@ class RecordedRun:
         data = self.manifest["data"]
         return f"<run of {plural(data['records'], 'record')}, modes {', '.join(self._run.modes)}>"
 
-    @_rows(sample=str, mode=str, position=int, **_RESULT_FIELDS)
+    @rows_with(sample=str, mode=str, position=int, **_RESULT_FIELDS)
     def samples(self) -> Iterator[dict[str, Any]]:
         """Return a row for each sample and mode.
 
@@ -101,7 +100,7 @@ class RecordedRun:
             row = {"sample": sample.id, "mode": result.mode, "position": sample.position}
             yield row | {name: getattr(result, name) for name in _RESULT_FIELDS}
 
-    @_rows(
+    @rows_with(
         sample=str,
         mode=str,
         exchange=int,
@@ -138,7 +137,7 @@ class RecordedRun:
                     "failure": failure["message"] if failure else None,
                 }
 
-    @_rows(
+    @rows_with(
         sample=str,
         mode=str,
         exchange=int,
@@ -187,7 +186,7 @@ class RecordedRun:
                         "guard": done.get("guard"),
                     }
 
-    @_rows(
+    @rows_with(
         sample=str, mode=str, exchange=int, decision=str, response=str, note=str, decided=float, stands=bool
     )
     def decisions(self) -> Iterator[dict[str, Any]]:
@@ -215,7 +214,7 @@ class RecordedRun:
                         "stands": decision.stands,
                     }
 
-    @_rows(**_CALL_FIELDS | {"messages": _MESSAGES})
+    @rows_with(**_CALL_FIELDS | {"messages": _MESSAGES})
     def calls(self) -> Iterator[dict[str, Any]]:
         """Return a row for each model call, in the order in which they finished.
 

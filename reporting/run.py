@@ -8,7 +8,9 @@ from pathlib import Path
 from sqlalchemy import text
 
 from ledger.ledger import Ledger, Result
+from prompts.method import MODES
 from reporting.manifest import FILE, Manifest, RunError, read_manifest
+from reporting.trial_manifest import FILE as TRIAL
 from samples.sample import Sample
 
 try:
@@ -80,8 +82,12 @@ def open_run(folder: Path, *, upgrades: bool = True) -> Run:
     Raises:
         LedgerError, RunError: the folder is not a run, or cannot be read.
     """
-    ledger = Ledger.open(folder / LEDGER, upgrades=upgrades)
-    return Run(folder, folder.resolve().name, ledger, read_manifest(folder))
+    if (folder / TRIAL).is_file():
+        raise RunError(f"{folder} is a trial, not a run; each arm is one, in {folder / 'arms'}")
+    ledger, manifest = Ledger.open(folder / LEDGER, upgrades=upgrades), read_manifest(folder)
+    if any(mode not in MODES for mode in manifest["modes"]):
+        raise RunError(f"{folder} is what the referees of a trial said: open the trial, {folder.parent}")
+    return Run(folder, folder.resolve().name, ledger, manifest)
 
 
 _IDS_SEARCHED = 10_000

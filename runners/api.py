@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from samples.printable import printable
 
 if TYPE_CHECKING:
     from reporting.recorded_run import RecordedRun
+    from reporting.recorded_trial import RecordedTrial
 
 STOPPING = {"SIGINT", "SIGTERM", "SIGHUP"}
 """The signals that stop a run; Windows has no SIGHUP."""
@@ -161,12 +162,17 @@ def _planned(
 
 
 def execute_in_own_loop(plan: Plan, folder: Path, manifest: Manifest, **more: Any) -> None:
-    """Do what `execute` does in a new event loop, where signals stop it: the first lets the calls in flight
-    finish, the second abandons them."""
+    """Do what `execute` does in a new event loop, see `in_own_loop`."""
+    in_own_loop(lambda signals: execute(plan, folder, manifest, signals=signals, **more))
+
+
+def in_own_loop(work: Callable[[Sequence[signal.Signals]], Coroutine[Any, Any, None]]) -> None:
+    """Do work in a new event loop, where signals stop it: the first lets the calls in flight finish, the
+    second abandons them."""
     default = (signal.SIG_DFL, signal.default_int_handler)  # not ignored, as by `nohup`, or the caller's own
     signals = [each for each in signal.Signals if each.name in STOPPING and signal.getsignal(each) in default]
     try:
-        asyncio.run(execute(plan, folder, manifest, signals=signals, **more))
+        asyncio.run(work(signals))
     except asyncio.CancelledError:
         raise RunStopped("interrupted twice; the calls in flight were abandoned") from None
 
@@ -181,8 +187,10 @@ async def execute(
     watch: Callable[[Tally, Engine], AbstractAsyncContextManager[Any]] = lambda tally, engine: nullcontext(),
     signals: Sequence[signal.Signals] = (),
     shared: bool = False,
+    engine_of: Callable[..., Engine] = Engine,
 ) -> None:
     """Carry out a plan in the folder of a run. `watch` is entered while the engine works; `signals` stop it.
+    `engine_of` creates the engine.
 
     Raises:
         As `run`.
@@ -196,7 +204,7 @@ async def execute(
         stack.enter_context(held_pack(plan.settings.prompts))
         ledger = prepare(folder, manifest, keys, shared=shared)
         began_with = reply_limits(read_manifest(folder))[0]
-        engine = Engine(
+        engine = engine_of(
             plan, ledger, keys, tally, checks, notify=notify, began_with=began_with, policy=policy
         )
         main, interrupted = asyncio.current_task(), False
@@ -244,3 +252,22 @@ def load_run(folder: str | Path) -> "RecordedRun":
 
     with _printable_errors():
         return RecordedRun(Path(folder))
+
+
+def load_trial(folder: str | Path) -> "RecordedTrial":
+    """Load a trial, finished or in progress: its figures, what they say, and rows for pandas or Polars.
+
+        >>> trial = coevol.load_trial("trials/demo")
+        >>> trial.sentences()
+        >>> pandas.DataFrame(trial.results())
+        >>> polars.DataFrame(trial.comparisons())
+
+    Figures need the extra `trial`.
+
+    Raises:
+        RunError: the folder is not a trial, or cannot be read.
+    """
+    from reporting.recorded_trial import RecordedTrial
+
+    with _printable_errors():
+        return RecordedTrial(Path(folder))

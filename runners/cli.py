@@ -17,6 +17,7 @@ COMMANDS = {
     "check": ("runners.check", "Call each model once, and report whether a run can use it."),
     "serve": ("runners.serve", "Serve a model on this machine: with vLLM, or a GGUF file with llama.cpp."),
     "evolve": ("runners.evolve", "Improve the responses of a data set."),
+    "trial": ("runners.trial", "Compare ways to improve responses, at equal cost, on part of a data set."),
     "export": ("runners.export", "Write the data set with its evolved responses, also for a trainer."),
     "publish": ("runners.publish", "Publish the results of a run as a data set on the Hugging Face Hub."),
     "stats": ("runners.stats", "Summarize a run."),

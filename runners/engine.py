@@ -124,7 +124,7 @@ class Engine:
             keys,
             record=self._record,
             recall=self._recall,
-            budget=budget(ledger, plan.settings, plan.limits),
+            budget=budget(ledger, plan.settings, plan.limits, plan.elsewhere),
             policy=policy,
             retrying_failed=plan.retry_failed,
             notify=notify,
@@ -133,6 +133,7 @@ class Engine:
         self._graphs: dict[str, tuple[ExchangeGraph, ConversationGraph]] = {
             mode: (exchange_graph(*parts), conversation_graph(*parts))
             for mode in plan.modes
+            if mode in MODES
             for parts in [(MODES[mode], self._speak, partial(self._check, mode))]
         }
         self._stopped: RunStopped | LedgerError | None = None
@@ -179,22 +180,24 @@ class Engine:
         self._gateway.stop(reason if isinstance(reason, RunStopped) else RunStopped(str(reason)))
 
     def _work(self) -> Iterator[tuple[Sample, str | None]]:
-        finished = self._ledger.finished(except_failed=self._plan.retry_failed)
+        plan = self._plan
+        finished = self._ledger.finished(except_failed=plan.retry_failed)
 
         def is_done(position: int) -> bool:
+            modes = plan.modes_of(position)
             skipped = (position, SKIPPED) in finished
-            if skipped or all((position, mode) in finished for mode in self._plan.modes):
-                self._tally.earlier += len(self._plan.modes)
+            done = position not in plan.again and all((position, mode) in finished for mode in modes)
+            if skipped or done:
+                self._tally.earlier += len(modes)
                 return True
             return False
 
-        plan = self._plan
         for sample in plan.data.samples(plan.start, plan.stop, is_done):
             if sample.skip is not None:
                 yield sample, None
                 continue
-            for mode in self._plan.modes:
-                if (sample.position, mode) in finished:
+            for mode in plan.modes_of(sample.position):
+                if (sample.position, mode) in finished and sample.position not in plan.again:
                     self._tally.earlier += 1
                 else:
                     yield sample, mode
@@ -224,15 +227,19 @@ class Engine:
         self._at_work[key] = sample
         if self._resuming:
             self._recorded[key] = self._ledger.replies(*key)
-        traced = sample_config(self._ledger.path.absolute().parent.name, sample.id, mode)
         try:
             with self._gateway.at_work(sample.id):
-                outcome = await evolve_sample(sample, *self._graphs[mode], self._plan.settings, traced)
+                outcome = await self._outcome(sample, mode)
                 await self._gateway.drain(sample.id)
         finally:
             self._recorded.pop(key, None)
             self._at_work.pop(key, None)
         return _result(mode, outcome)
+
+    async def _outcome(self, sample: Sample, mode: str) -> list[ExchangeResult]:
+        traced = sample_config(self._ledger.path.absolute().parent.name, sample.id, mode)
+        settings = self._plan.settings_of(sample.position)
+        return await evolve_sample(sample, *self._graphs[mode], settings, traced)
 
     async def _finish(self, sample: Sample, result: Result) -> None:
         await self._store(sample, result)
@@ -309,11 +316,14 @@ class Engine:
         """Stop the run where none of its verdicts, at least so many, could be read, or none of its exchanges,
         at least so many, had a draft; if some of them are this command's."""
         if self._unread_reply is not None and self._judged == self._unread >= least:
-            why = _no_verdicts(self._judged, self._unread_reply, self._plan.settings)
+            why = self._no_verdicts(self._judged, self._unread_reply)
             self.stop(RunStopped(why + self._kept()))
         if self._nothing_written and not self._with_draft and self._without_draft >= least:
             why = _no_drafts(self._without_draft, why_nothing_written(self._ledger))
             self.stop(RunStopped(why + self._kept()))
+
+    def _no_verdicts(self, rounds: int, reply: str) -> str:
+        return _no_verdicts(rounds, reply, self._plan.settings)
 
     def _kept(self) -> str:
         """Say what holds in the folder of a run that came to nothing: its recorded replies count."""

@@ -8,7 +8,7 @@ earlier version began it, unless `--shared` opens it; no mode of a folder that w
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from importlib.metadata import version
@@ -104,6 +104,23 @@ def prepare(folder: Path, wanted: Manifest, keys: Keys, *, shared: bool = False)
     except OSError as error:
         raise RunError(f"{folder} cannot hold a run: {error.strerror}") from None
     return ledger
+
+
+def renew(folder: Path, change: Callable[[Manifest], Manifest]) -> None:
+    """Let the run in a folder, if there is one, go on with another manifest: as a part of a trial.
+
+    Raises:
+        RunError: its manifest is damaged, or cannot be written.
+    """
+    if not (folder / manifest.FILE).is_file():
+        return
+    made = read_manifest(folder)
+    if (changed := change(deepcopy(made))) == made:
+        return
+    try:
+        _write(folder, changed)
+    except OSError as error:
+        raise RunError(f"{folder} cannot hold a run: {error.strerror}") from None
 
 
 def in_progress(folder: Path, wanted: Manifest) -> Ledger | None:

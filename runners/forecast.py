@@ -164,7 +164,7 @@ def lines(found: Forecast, plan: Plan) -> Iterator[str]:
         yield f"Spent    {found.spent.tokens:,} tokens{_spent_dollars(found)}, not included above"
     if found.recorded.calls:
         yield f"Recorded {found.recorded.calls:,.0f} calls for samples that were started, not included above"
-    yield from (f"{option}: {verdict}" for option, verdict in _budgets(found, plan.limits))
+    yield from (f"{option}: {verdict}" for option, verdict in budgets(found, plan.limits))
     yield ""
     yield "Assumptions:"
     if found.measured:
@@ -229,7 +229,8 @@ def _spent_dollars(found: Forecast) -> str:
     return f", {money(found.spent.dollars)}" if found.spent.dollars else ""
 
 
-def _budgets(found: Forecast, limits: Limits) -> Iterator[tuple[str, str]]:
+def budgets(found: Forecast, limits: Limits) -> Iterator[tuple[str, str]]:
+    """Yield each limit of the budget, and whether it is enough."""
     shares = (found.least, found.likely, found.most)
     tokens = [share.input_tokens + share.output_tokens for share in shares]
     dollars = [share.dollars for share in shares]

@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from graph.settings import Settings
 from models.keys import Keys, MissingKey
 from models.secret_fields import without_secrets
-from models.settings import PANEL, ROLES, Limits, shown_address, split_model
+from models.settings import PANEL, REFEREES, ROLES, Limits, shown_address, split_model
 from prompts.method import MODES
 from runners.terminal import hide
 from samples.bounds import MAX_RECORD_MB
@@ -222,8 +222,10 @@ _METAVARS = {
 }
 
 
-def settings_from(given: Mapping[str, Any]) -> tuple[Settings, Limits]:
+def settings_from(given: Mapping[str, Any], referees: Sequence[str] = ()) -> tuple[Settings, Limits]:
     """Return the settings and limits of a command's options, which override those of the TOML file.
+
+    The models of `referees` become those of the roles `referee`, `referee_2` and so on.
 
     Raises:
         SettingsError: a value cannot be used, or the file cannot be read.
@@ -231,8 +233,12 @@ def settings_from(given: Mapping[str, Any]) -> tuple[Settings, Limits]:
     values: dict[str, Any] = {}
     if given.get("settings_file"):
         values |= _from_file(given["settings_file"])
-    models = _once_by_role("--model", _panel(given["models"]))
-    texts = _once_by_role("--extra-body", given["extra_bodies"])
+    if len(referees) > len(REFEREES):
+        raise SettingsError(f"--referee names {len(referees)} models: a trial has at most {len(REFEREES)}")
+    of_referees = [f"{role}={model}" for role, model in zip(REFEREES, referees, strict=False)]
+    known = (*PANEL, *REFEREES[: len(referees)])
+    models = _once_by_role("--model", [*_panel(given["models"]), *of_referees], known)
+    texts = _once_by_role("--extra-body", given["extra_bodies"], known)
     bodies = {role: _json_object("--extra-body", text) for role, text in texts.items()}
     # An address in the file belongs to the file's model.
     if "" in models:
@@ -246,7 +252,7 @@ def settings_from(given: Mapping[str, Any]) -> tuple[Settings, Limits]:
         values["role_base_urls"] = {role: urls[role] for role in urls if role not in models}
     by_role: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("model", "role_models", models),
-        ("base_url", "role_base_urls", _by_role("--base-url", given["base_urls"])),
+        ("base_url", "role_base_urls", _by_role("--base-url", given["base_urls"], known)),
         ("extra_body", "role_extra_body", bodies),
     )
     for name, role_name, found in by_role:
@@ -304,22 +310,23 @@ def _panel(models: Sequence[str]) -> list[str]:
     return [f"{next(names)}={model.removeprefix(head)}" if model in given else model for model in models]
 
 
-def _once_by_role(option: str, values: Iterable[str]) -> dict[str, str]:
+def _once_by_role(option: str, values: Iterable[str], known: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for role, texts in _by_role(option, values).items():
+    for role, texts in _by_role(option, values, known).items():
         if len(texts) > 1:
             raise SettingsError(f"{option} is given twice for {role or 'all roles'}")
         (found[role],) = texts
     return found
 
 
-def _by_role(option: str, values: Iterable[str]) -> dict[str, list[str]]:
+def _by_role(option: str, values: Iterable[str], known: Sequence[str]) -> dict[str, list[str]]:
+    """Return what an option is given for each role, of `ROLES` and `known`, and for all."""
     found: dict[str, list[str]] = {}
     for value in values:
         head, sign, rest = value.partition("=")
         # A URL or a name may contain an equals sign; a role is alphabetic, but for the number of a judge.
         role, text = (head, rest) if sign and re.fullmatch(r"[^\W\d_]+(_\d+)?", head) else ("", value)
-        if role and role not in (*ROLES, *PANEL):
+        if role and role not in (*ROLES, *known):
             shown = without_secrets(shown_address(value))
             raise SettingsError(f"{option} {shown}: unknown role {role!r}; roles are {', '.join(ROLES)}")
         found.setdefault(role, []).append(text)

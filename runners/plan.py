@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from graph.settings import Settings
 from models.keys import Keys
+from models.limits.budget import NOTHING, Amount
 from models.providers.langchain_community import require_libraries
 from models.providers.parameters import notices, unlimited
 from models.providers.proxies import check_proxies
@@ -59,6 +60,24 @@ class Plan:
     """The position to stop before."""
     retry_failed: bool = False
     """Whether to work on failed samples again."""
+    depths: Mapping[int, int] = field(default_factory=dict)
+    """By position: the most rounds or drafts of samples that have a limit of their own."""
+    again: frozenset[int] = frozenset()
+    """Positions of finished samples to work on again: their recorded calls count, further ones are made."""
+
+    elsewhere: Amount = NOTHING
+    """What other runs have spent that share the budget."""
+
+    def settings_of(self, position: int) -> Settings:
+        """Return the settings of a sample."""
+        depth = self.depths.get(position)
+        if depth is None:
+            return self.settings
+        return self.settings.model_copy(update={"max_rounds": depth, "drafts": depth})
+
+    def modes_of(self, position: int) -> Sequence[str]:
+        """Return the modes in which a sample is worked on."""
+        return self.modes
 
     @property
     def is_rehearsed(self) -> bool:

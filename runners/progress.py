@@ -92,13 +92,14 @@ def line(
     """Describe the run so far on one line."""
     seconds = time.monotonic() - tally.began
     finished = tally.earlier + tally.finished
-    parts = [f"{finished:,}/{tally.samples:,} samples"]
+    modes = [MODES[mode] for mode in tally.modes if mode in MODES]  # not the pairs of a trial
+    parts = [f"{finished:,}/{tally.samples:,} {'samples' if modes else 'comparisons'}"]
     left = tally.samples - finished
     if tally.finished and left > 0:
         parts.append(f"{duration(left * seconds / tally.finished)} left")
-    if any(MODES[mode].is_judged for mode in tally.modes):
+    if any(mode.is_judged for mode in modes):
         parts.append(f"{plural(tally.accepted_rounds, 'round')} accepted")
-    if any(not MODES[mode].is_judged for mode in tally.modes):
+    if any(not mode.is_judged for mode in modes):
         parts.append(f"{plural(tally.rewritten, 'response')} rewritten")
     if tally.skipped:
         parts.append(f"{tally.skipped:,} skipped")

@@ -127,6 +127,8 @@ class DataSet:
     """How responses are read that have thoughts, see `samples.thoughts`."""
     reference: str | None = None
     """The field of answers known to be right, of the record or of a response's turn."""
+    ids: Sequence[str] = ()
+    """The ids of its samples, where these are not those in the records: a part of another data set."""
     _found: _Found | None = field(default=None, repr=False, compare=False)
     _reading: Shard | None = field(default=None, repr=False, compare=False)
 
@@ -277,6 +279,8 @@ class DataSet:
         return found
 
     def _id(self, position: int, record: dict[str, Any]) -> str:
+        if self.ids:
+            return self.ids[position]
         if self._found is None:
             self._found = self._look(check=False)
         own, _ = _own_id(record, self._id_field)

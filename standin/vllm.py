@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from standin import rewards
 from standin.frames import TEXTS, THOUGHTS
 from standin.provider import Chat, Provider, completion, count_prompt_tokens
 from standin.replies import Message
@@ -115,6 +116,8 @@ class VLLM(Provider):
                 return Answer(200, self._metrics().encode(), type=b"text/plain; version=0.0.4; charset=utf-8")
             case "POST", "/tokenize":
                 return self._tokenize(incoming)
+            case "POST", "/classify" | "/score" | "/v1/score":
+                return rewards.answer(incoming)
         return None
 
     def read_chat(self, incoming: Incoming) -> Chat:

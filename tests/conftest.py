@@ -18,7 +18,7 @@ from runners.cli import main
 from samples.sample import Sample
 from standin import StandIn
 from tests.program import EXAMPLES
-from tests.vllm_server import MODEL, VllmServer
+from tests.vllm_server import VllmServer, require_vllm
 
 # No test speaks TLS, and each HTTP client takes 20 ms to load the system's certificates.
 os.environ.pop("SSL_CERT_FILE", None)
@@ -163,9 +163,7 @@ def odd_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def vllm_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[VllmServer, VllmServer]]:
     """Two vLLM servers, started at the same time; only the first is waited for."""
-    if not MODEL.exists():
-        missing = pytest.fail if os.environ.get("CI") else pytest.skip
-        missing(f"there is no vLLM in {MODEL.parent}: see tests/vllm_server.py")
+    require_vllm()
     with ExitStack() as running:
         first, second = (VllmServer(tmp_path_factory.mktemp("vllm") / "log") for _ in range(2))
         running.callback(first.stop)

@@ -4,10 +4,14 @@ They need vLLM in an environment of its own, `.venv-vllm`, and a chat model for 
 `.venv-vllm/tiny`. Random weights do; token 1 has to end a reply.
 """
 
+import json
 import os
+import random
 import re
+import shutil
 import signal
 import socket
+import struct
 import subprocess
 import time
 from contextlib import suppress
@@ -15,6 +19,8 @@ from pathlib import Path
 from typing import Self
 from urllib.error import URLError
 from urllib.request import urlopen
+
+import pytest
 
 from tests.program import COMMAND, ROOT
 
@@ -26,11 +32,48 @@ START = 300.0
 """Seconds that a server may take to start; it takes about 30 where it has two processors to itself."""
 
 
-class VllmServer:
-    """A server that `coevol serve` starts with the model `tiny`, in separate processes."""
+def require_vllm() -> None:
+    """Skip a test where there is no vLLM, but not in CI."""
+    if not MODEL.exists():
+        missing = pytest.fail if os.environ.get("CI") else pytest.skip
+        missing(f"there is no vLLM in {MODEL.parent}: see tests/vllm_server.py")
 
-    def __init__(self, log: Path) -> None:
+
+def reward_model(folder: Path) -> Path:
+    """Write the model `tiny` as one for sequence classification with one label, its head random."""
+    shutil.copytree(MODEL, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"architectures": ["LlamaForSequenceClassification"], "num_labels": 1}
+    config |= {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
+    (folder / "config.json").write_text(json.dumps(config))
+    # A file of safetensors: the length of a JSON header, which says where each tensor is, and the tensors.
+    weights = (folder / "model.safetensors").read_bytes()
+    end = 8 + int.from_bytes(weights[:8], "little")
+    header, data = json.loads(weights[8:end]), weights[end:]
+    begin, stop = header.pop("lm_head.weight")["data_offsets"]
+    size, drawn = config["hidden_size"], random.Random(0)
+    head = struct.pack(f"<{size}f", *(drawn.gauss(0, 1) for _ in range(size)))
+    for name, tensor in header.items():
+        if name != "__metadata__":
+            moved = stop - begin if tensor["data_offsets"][0] >= stop else 0
+            tensor["data_offsets"] = [offset - moved for offset in tensor["data_offsets"]]
+    rest = data[:begin] + data[stop:]
+    header["score.weight"] = {
+        "dtype": "F32",
+        "shape": [1, size],
+        "data_offsets": [len(rest), len(rest) + 4 * size],
+    }
+    text = json.dumps(header).encode()
+    (folder / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + rest + head)
+    return folder
+
+
+class VllmServer:
+    """A server that `coevol serve` starts with a model, as `tiny`, in separate processes."""
+
+    def __init__(self, log: Path, model: Path = MODEL) -> None:
         self._log = log
+        self._model = model
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.start()
@@ -46,7 +89,7 @@ class VllmServer:
             self._process = subprocess.Popen(
                 [
                     *COMMAND,
-                    *("serve", str(MODEL), "--port", str(self.port), "--"),
+                    *("serve", str(self._model), "--port", str(self.port), "--"),
                     *("--served-model-name", "tiny", "--dtype", "float32", "--max-model-len", "4096"),
                     *("--block-size", "32", "--enforce-eager"),
                 ],

@@ -8,6 +8,9 @@ from typing import Literal, NamedTuple
 Order = Literal["forward", "reversed"]
 """`forward`: A's response was shown first; `reversed`: B's was."""
 
+Unit = Literal["dollars", "tokens"]
+"""What costs are counted in."""
+
 OUTCOMES = (0.0, 0.5, 1.0)
 
 UNCHANGED = "unchanged"

@@ -10,12 +10,11 @@ from trials.bootstrap import Bootstrap, Estimate
 from trials.bradley_terry import strengths
 from trials.comparisons import Comparisons, compare
 from trials.controlled import Controlled, length_controlled, style_controlled
-from trials.judgments import Judgment, Trial, TrialError, read_judgments
+from trials.judgments import Judgment, Trial, TrialError, Unit, read_judgments
 from trials.people import Corrected, corrected
 from trials.referees import Orders, agreement, orders, verdicts_read
 from trials.win_rates import Lead, WinRate, holm, is_beyond_noise, lead, win_rate
 
-Unit = Literal["dollars", "tokens"]
 Verdict = Literal["better", "worse", "noise"]
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -211,7 +211,8 @@ def _from_response(
     if kind is REFUSED and is_success and not refuses:
         kind = BAD_REPLY
     named = shown if code in ("", shown) else f"{shown} ({code})"
-    summary = f"{where} sent no chat completion ({defect})" if defect else f"{where} answered {named}"
+    wanted = "score" if endpoint.provider == "reward" else "chat completion"
+    summary = f"{where} sent no {wanted} ({defect})" if defect else f"{where} answered {named}"
     reported = code or (None if is_success else shown)
     if wait is None or wait <= MAX_WAIT:
         failure = _failure(kind, summary, endpoint, message, reported, wait, key)

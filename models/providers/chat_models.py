@@ -12,6 +12,7 @@ from models.providers.langchain_community import glm_jwt, wenxin
 from models.providers.openai_chat import ChatCompletions
 from models.providers.parameters import is_openai_itself, parameters
 from models.providers.rehearsal import RehearsalModel
+from models.providers.reward import RewardModel
 from models.settings import Endpoint, ModelSettings, Role
 
 CONNECT = 10.0
@@ -29,6 +30,9 @@ def chat_model(
     if endpoint.provider == "rehearsal":
         return RehearsalModel(wins=settings.rehearsal_wins, judge=endpoint.name)
     timeout = httpx2.Timeout(settings.timeout, connect=min(CONNECT, settings.timeout))
+    if endpoint.provider == "reward":
+        further = settings.further(role)
+        return RewardModel(endpoint=endpoint, key=key, client=client, further=further, timeout=timeout)
     if endpoint.provider == "wenxin":
         return wenxin(endpoint, role, settings, key)
     if endpoint.provider == "glm-jwt":

@@ -99,6 +99,8 @@ def parameters(endpoint: Endpoint, role: Role, settings: ModelSettings) -> Param
     given = Parameters(settings.temperature, settings.top_p, settings.seed)
     if endpoint.provider == "rehearsal":
         return given
+    if endpoint.provider == "reward":
+        return Parameters(None, None, None, body=settings.further(role))
     given.body = settings.further(role)
     names = _limit_names(endpoint)
     if not given.body.keys() & set(names):
@@ -130,7 +132,7 @@ def reply_limit(endpoint: Endpoint, role: Role, settings: ModelSettings) -> int 
 
     Of several limits the largest, since it is unknown which of them a server obeys.
     """
-    if endpoint.provider == "rehearsal":
+    if endpoint.provider in ("rehearsal", "reward"):
         return settings.max_tokens
     body = parameters(endpoint, role, settings).body
     limits: list[Any] = [body[name] for name in _limit_names(endpoint) if name in body]

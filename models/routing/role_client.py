@@ -64,6 +64,8 @@ class RoleClient:
         """Return what the model is given besides the messages."""
         if self.endpoint.provider == "rehearsal":
             return {"purpose": call.purpose, "role": call.role, "draft": call.draft}
+        if self.endpoint.provider == "reward":
+            return {}
         if call.draft is not None:
             return sampling(self._drafts, call.draft)
         server = self.form_server

@@ -34,12 +34,13 @@ def endpoint_state(
 ) -> EndpointState:
     """Create the state of an endpoint."""
     at = endpoint, key.get_secret_value(), client
+    is_vllm = endpoint.provider in ("vllm", "reward")
     return EndpointState(
         endpoint,
         limiter,
         ContextWindow(*at, settings, policy.context_poll_interval),
         CircuitBreaker(policy.probe_interval),
-        VllmQueueControl(*at, limiter, policy.queue_poll_interval) if endpoint.provider == "vllm" else None,
+        VllmQueueControl(*at, limiter, policy.queue_poll_interval) if is_vllm else None,
     )
 
 

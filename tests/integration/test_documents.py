@@ -96,6 +96,17 @@ def local_urls(server: StandIn, command: str) -> list[str]:
     return [word for url in urls for word in ("--base-url", url)]
 
 
+def test_the_command_of_the_page_of_trials_runs(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    (command,) = commands(["docs/trials.md"])
+    program, *words = shlex.split(command)
+    assert program == "coevol"
+    printed = look(*words, cwd=tmp_path)
+    shown = (ROOT / "docs/trials.md").read_text(encoding="utf-8").split("```")[3].strip().splitlines()
+    said = {" ".join(line.split()) for line in (printed.stdout + printed.stderr).splitlines()}
+    assert [line for line in shown if line != "…" and " ".join(line.split()) not in said] == []
+
+
 SERVERS = {
     "http://localhost:8080/v1": "llama.cpp-gemma",
     "http://localhost:11434/v1": "ollama",

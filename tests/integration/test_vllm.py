@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
+from coevol import load_trial
 from ledger.ledger import Ledger
 from tests.conftest import look
 from tests.program import DATA, coevol
-from tests.vllm_server import MODEL, VLLM, VllmServer
+from tests.vllm_server import MODEL, VLLM, VllmServer, require_vllm, reward_model
 
 ENDING = ("--extra-body", json.dumps({"min_tokens": 12, "logit_bias": {"1": 100}}))
 """Makes the tiny model end each reply after twelve tokens: its token 1 is the end."""
@@ -166,3 +167,23 @@ def test_of_two_replicas_one_is_killed_in_the_middle(vllm_servers: Servers, tmp_
 def test_serve_without_vllm_says_what_to_install(tmp_path: Path) -> None:
     refused = coevol("serve", "tiny", cwd=tmp_path, env={"PATH": str(tmp_path)}, status=2)
     assert "vllm is not installed: run `pip install -e '.[vllm]'`" in refused.stderr
+
+
+def test_a_reward_model_is_a_referee(tmp_path: Path) -> None:
+    require_vllm()
+    server = VllmServer(tmp_path / "log", reward_model(tmp_path / "model"))
+    try:
+        server.wait()
+        words = ("--samples", 10, "--arms", "edit,evolve", "--referee", "reward:tiny")
+        base_url = ("--base-url", f"referee={server.base_url}")
+        look("trial", DATA / "alpaca_en_40.json", "-o", "trial", *words, *base_url, cwd=tmp_path)
+    finally:
+        server.stop()
+    calls = Ledger.open(tmp_path / "trial" / "referees" / "ledger.sqlite").all_calls()
+    scores = {(call["sample"], call["mode"]): float(call["reply"]) for call in calls}
+    assert len(scores) == 30 and len(set(scores.values())) > 10
+    assert not all(0 <= score <= 1 for score in scores.values())  # as they leave the model
+    for row in load_trial(tmp_path / "trial").comparisons():
+        if row["referee"] == "reward:tiny":
+            ours, theirs = (scores[row["sample"], row[arm]] for arm in ("arm", "rival"))
+            assert row["outcome"] == (ours > theirs)

@@ -1,0 +1,376 @@
+"""A trial: its samples, the responses of its arms, what referees and people said of them, and the figures.
+
+Its folder holds `trial.json`, the drawn records (`data.jsonl`), a run for each arm (`arms/…`), one of the
+referees (`referees`), and people's decisions (`people.jsonl`). Everything is computed from these.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ledger.ledger import Ledger, LedgerError, Result
+from ledger.usage import used
+from models.limits.budget import NOTHING, Amount
+from models.settings import ModelSettings, split_model
+from reporting.cost import amount, spent, unpriced
+from reporting.manifest import RunError
+from reporting.trial_manifest import (
+    MATCHED,
+    ORIGINAL,
+    TARGET,
+    WITHIN,
+    TrialManifest,
+    arms_of,
+    read_trial_manifest,
+    referee_settings_of,
+    settings_of,
+)
+from samples.sample import Sample
+from trials.judgments import UNCHANGED, Features, Judgment, Unit
+from trials.pairs import pairs_of
+from trials.style import features_of
+
+DATA, ARM_RUNS, REFEREES, PEOPLE = "data.jsonl", "arms", "referees", "people.jsonl"
+
+LEDGER = "ledger.sqlite"
+
+_LONGEST_NAME = 100
+
+
+class TrialCost(NamedTuple):
+    """What an arm cost."""
+
+    total: float
+    """In the unit of the trial's costs."""
+    per_sample: float
+    uncounted: int
+    """Calls without token counts, which are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSample:
+    """A sample of a trial, with the responses of all arms that are finished."""
+
+    sample: Sample
+    position: int
+    """In the trial."""
+    source: int
+    """In the data that the trial was drawn from."""
+    responses: Mapping[int, Mapping[str, str]]
+    """By exchange that some arm worked on, and by arm; the original among them."""
+    results: Mapping[str, Result]
+    """By arm: where its debates are told. The run is `TrialRecord.arm_folder`."""
+
+
+class TrialRecord:
+    """A trial, finished or in progress. Everything is read again with each call.
+
+    Raises:
+        RunError: the folder is not a trial, or damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest: TrialManifest = read_trial_manifest(folder)
+        """What made it: the object in `trial.json`."""
+        self.arms = arms_of(self.manifest)
+        """The baseline, `original`, first."""
+        self.referees = [referee["model"] for referee in self.manifest["referees"]]
+        """Their models."""
+
+    def __repr__(self) -> str:
+        return f"<trial of {len(self.manifest['positions']):,} samples, arms {', '.join(self.arms)}>"
+
+    def arm_folder(self, arm: str) -> Path:
+        """Return the folder of an arm's run."""
+        return self.folder / ARM_RUNS / arm
+
+    def ledger_of(self, arm: str) -> Ledger | None:
+        """Return the ledger of an arm's run; None if it has not begun."""
+        return _ledger(self.arm_folder(arm))
+
+    def referee_ledger(self) -> Ledger | None:
+        """Return the ledger of the referees; None if they have not begun."""
+        return _ledger(self.folder / REFEREES)
+
+    # --- texts
+
+    def samples(self) -> Iterator[TrialSample]:
+        """Yield the samples that all arms have finished, in the order of the trial."""
+        results: dict[int, dict[str, Result]] = {}
+        samples: dict[int, Sample] = {}
+        for arm in self.arms[1:]:
+            ledger = self.ledger_of(arm)
+            for sample, by_mode in ledger.samples() if ledger else ():
+                if arm in by_mode:
+                    samples[sample.position] = sample
+                    results.setdefault(sample.position, {})[arm] = by_mode[arm]
+        for position in sorted(results):
+            if len(results[position]) == len(self.arms) - 1:
+                source = self.manifest["positions"][position]
+                responses = compared_responses(samples[position], results[position], self.arms)
+                yield TrialSample(samples[position], position, source, responses, results[position])
+
+    # --- judgments
+
+    def judgments(self) -> list[Judgment]:
+        """Return what referees and people said, and what nobody had to judge since it is unchanged.
+
+        Of each exchange that some arm worked on, those pairs are compared that the trial has for its sample.
+        """
+        judged, scores = self._refereed()
+        found: list[Judgment] = []
+        places: dict[tuple[str, int], Mapping[str, Features]] = {}
+        for each in self.samples():
+            name = each.sample.id
+            pairs = pairs_of(self.arms, self.manifest["pairs"], each.position)  # type: ignore[arg-type]
+            for exchange, responses in each.responses.items():
+                features = {arm: features_of(text) for arm, text in responses.items()}
+                places[name, exchange] = features
+                for arm, rival in pairs:
+                    at: Any = {
+                        "exchange": exchange,
+                        "features_a": features[arm],
+                        "features_b": features[rival],
+                    }
+                    if responses[arm] == responses[rival]:
+                        found.append(Judgment(name, arm, rival, UNCHANGED, None, 0.5, **at))
+                        continue
+                    for referee, order, outcome in judged.get((name, exchange, arm, rival), ()):
+                        found.append(Judgment(name, arm, rival, referee, order, outcome, **at))
+                    ours, theirs = (
+                        scores.get((name, exchange, arm), {}),
+                        scores.get((name, exchange, rival), {}),
+                    )
+                    for referee in ours.keys() & theirs.keys():
+                        outcome = _higher(ours[referee], theirs[referee])
+                        found.append(Judgment(name, arm, rival, referee, None, outcome, **at))
+        for decision in self.decisions():
+            known = places.get((decision.sample, decision.exchange), {})
+            if decision.arm_a in known and decision.arm_b in known:
+                found.append(decision.judgment(known))
+        return found
+
+    def _refereed(self) -> tuple[dict[Any, list[Any]], dict[Any, dict[str, float | None]]]:
+        judged: dict[Any, list[Any]] = {}
+        scores: dict[Any, dict[str, float | None]] = {}
+        ledger = self.referee_ledger()
+        for sample, by_mode in ledger.samples() if ledger else ():
+            for mode, result in by_mode.items():
+                arm, _, rival = mode.partition(":")
+                for done in result.outcome:
+                    if "scores" in done:
+                        scores[sample.id, done["exchange"], arm] = done["scores"]
+                    for round_ in done["rounds"]:
+                        place = judged.setdefault((sample.id, done["exchange"], arm, rival), [])
+                        # In the ledger's forward order the current response, the rival's, is shown first.
+                        for order, name, own in (("reversed", "forward", 1), ("forward", "reversed", 0)):
+                            for model, one in round_[name]["panel"].items():
+                                points = one["points"]
+                                outcome = _higher(points[own], points[1 - own]) if points else None
+                                place.append((model, order, outcome))
+        return judged, scores
+
+    # --- people
+
+    def decisions(self) -> list["Decision"]:
+        """Return people's decisions, of each person on a pair the last one."""
+        found: dict[Any, Decision] = {}
+        with suppress(FileNotFoundError):
+            for line in (self.folder / PEOPLE).read_text(encoding="utf-8").splitlines():
+                with suppress(ValueError, TypeError, AttributeError):  # a line that was cut off
+                    decision = Decision(**json.loads(line))
+                    if decision.is_valid(self.arms):
+                        found[decision.key] = decision
+        return [decision for decision in found.values() if decision.outcome is not None]
+
+    def decide(
+        self, person: str, sample: str, exchange: int, first: str, second: str, better: str | None
+    ) -> "Decision":
+        """Record which of two arms' responses a person prefers; it is on disk when this returns.
+
+        Args:
+            person: who decides, by a name that is no referee's.
+            sample: the sample's id.
+            exchange: its number, from 0.
+            first: the arm whose response was shown first, or on the left.
+            second: the other arm.
+            better: the arm that is better, an empty text for a tie, None to take a decision back.
+
+        Raises:
+            RunError: there is no such arm, or the name cannot be used.
+        """
+        if not person.strip() or len(person) > _LONGEST_NAME:
+            raise RunError(f"a person's name has 1 to {_LONGEST_NAME} characters")
+        if {first, second} - {*self.arms} or first == second or better not in (None, "", first, second):
+            raise RunError(f"a decision is on two of the arms {', '.join(self.arms)}")
+        a, b = sorted((first, second), key=self.arms.index, reverse=True)
+        outcome = None if better is None else 0.5 if not better else float(better == a)
+        order = "forward" if first == a else "reversed"
+        decision = Decision(person.strip(), sample, exchange, a, b, order, outcome, time.time())
+        with (self.folder / PEOPLE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(decision.as_dict()) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return decision
+
+    # --- costs
+
+    @property
+    def unit(self) -> Unit:
+        """What costs are counted in: dollars where all models of the arms have a price, else tokens."""
+        return "dollars" if is_priced(settings_of(self.manifest)) else "tokens"
+
+    def costs(self) -> dict[str, TrialCost]:
+        """Return what the arms cost that have begun, by arm: the calls that their results are made from."""
+        settings, number = settings_of(self.manifest), max(len(self.manifest["positions"]), 1)
+        found = {}
+        for arm in self.arms[1:]:
+            if ledger := self.ledger_of(arm):
+                by_round, uncounted = cost_by_round(ledger, settings, self.unit)
+                total = sum(by_round.values())
+                found[arm] = TrialCost(total, total / number, uncounted)
+        return found
+
+    def unmatched(self) -> dict[str, str]:
+        """Return the arms that cost more or less than `evolve`, by over a tenth, and why."""
+        costs = self.costs()
+        target = costs[TARGET].total if TARGET in costs else 0.0
+        if not target:
+            why = f"{TARGET} is no arm of this trial" if TARGET not in self.arms else "no tokens were counted"
+            return {arm: why for arm in self.arms if arm in MATCHED}
+        return {
+            arm: self._why_unmatched(arm, cost.total / target)
+            for arm, cost in costs.items()
+            if abs(cost.total / target - 1) > WITHIN
+        }
+
+    def _why_unmatched(self, arm: str, share: float) -> str:
+        depth = self.manifest["depths"].get(arm)
+        if arm not in MATCHED or depth is None:
+            return "a single pass"
+        if depth.get("is_spent"):
+            return "its drafts stop winning before it costs as much"
+        if share > 1:
+            return "its last round cost more than expected" if depth["rounds"] > 1 else "one round costs more"
+        return f"it ends at {depth['rounds']} rounds or drafts"
+
+    def spent(self) -> Amount:
+        """Return what the whole trial has spent so far, referees among it."""
+        total = NOTHING
+        for arm in self.arms[1:]:
+            if ledger := self.ledger_of(arm):
+                total = total.plus(spent(ledger, settings_of(self.manifest)))
+        if ledger := self.referee_ledger():
+            total = total.plus(spent(ledger, referee_settings_of(self.manifest)))
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Which of two responses a person prefers: a line of `people.jsonl`."""
+
+    person: str
+    sample: str
+    exchange: int
+    arm_a: str
+    """The arm that comes after the other in the list of arms."""
+    arm_b: str
+    order: str
+    """`forward` if A's response was shown first, else `reversed`."""
+    outcome: float | None
+    """1 if A's is better, 0 if B's is, 0.5 for a tie; None takes an earlier decision back."""
+    decided: float
+    """Unix time."""
+
+    @property
+    def key(self) -> tuple[str, str, int, str, str]:
+        """Who decided on what."""
+        return self.person, self.sample, self.exchange, self.arm_a, self.arm_b
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    def is_valid(self, arms: tuple[str, ...]) -> bool:
+        """Whether it is a decision on two arms of a trial; a file can hold anything."""
+        texts = (self.person, self.sample, self.arm_a, self.arm_b)
+        return (
+            all(isinstance(text, str) for text in texts)
+            and type(self.exchange) is int
+            and self.arm_a in arms[1:]
+            and self.arm_b in arms[: arms.index(self.arm_a)]
+            and self.order in ("forward", "reversed")
+            and self.outcome in (0, 0.5, 1, None)
+        )
+
+    def judgment(self, features: Mapping[str, Features]) -> Judgment:
+        """Return it as a row of the statistics."""
+        return Judgment(
+            self.sample,
+            self.arm_a,
+            self.arm_b,
+            f"{self.person} (person)",
+            self.order,  # type: ignore[arg-type]
+            self.outcome,
+            features[self.arm_a],
+            features[self.arm_b],
+            self.exchange,
+            person=True,
+        )
+
+
+def compared_responses(
+    sample: Sample, results: Mapping[str, Result], arms: tuple[str, ...]
+) -> dict[int, dict[str, str]]:
+    """Return the responses of all arms to the exchanges that any of them worked on, by exchange and arm."""
+    by_arm = {arm: {done["exchange"]: done["response"] for done in results[arm].outcome} for arm in arms[1:]}
+    numbers = sorted({number for responses in by_arm.values() for number in responses})
+    return {
+        number: {
+            ORIGINAL: sample.exchanges[number].response,
+            **{
+                arm: responses.get(number, sample.exchanges[number].response)
+                for arm, responses in by_arm.items()
+            },
+        }
+        for number in numbers
+    }
+
+
+def cost_by_round(ledger: Ledger, settings: ModelSettings, unit: Unit) -> tuple[dict[int, float], int]:
+    """Return what each round of a run's results took, and how many calls have no token counts."""
+    rounds, uncounted = used(ledger)
+    found = {}
+    for number, lines in rounds.items():
+        total = NOTHING
+        for line in lines:
+            total = total.plus(amount(line, settings))
+        found[number] = total.dollars if unit == "dollars" else float(total.tokens)
+    return found, uncounted
+
+
+def is_priced(settings: ModelSettings) -> bool:
+    """Whether dollars say what models cost: all have a price, and some are no rehearsal."""
+    models = [settings.endpoint(role) for role in settings.roles]
+    return not unpriced(settings) and any(split_model(each.model)[0] != "rehearsal" for each in models)
+
+
+def _ledger(folder: Path) -> Ledger | None:
+    try:
+        return Ledger.open(folder / LEDGER)
+    except LedgerError:
+        if (folder / LEDGER).is_file():
+            raise
+        return None
+
+
+def _higher(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return None
+    return 1.0 if one > other else 0.0 if one < other else 0.5
