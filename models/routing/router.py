@@ -1,7 +1,7 @@
 """Who is asked for a role: its model at each address where it is served."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from json import dumps
 
@@ -58,6 +58,11 @@ def role_client(
     )
 
 
+def replica_sets(settings: ModelSettings) -> list[tuple[Endpoint, ...]]:
+    """Return where the models of a run are served, each model once."""
+    return list(dict.fromkeys(tuple(map(located, settings.replicas(role))) for role in settings.roles))
+
+
 class Router:
     """The endpoints of a run. Belongs to one event loop.
 
@@ -109,8 +114,11 @@ class Router:
         return next(iter(self._clients[role].values()))
 
     @contextmanager
-    def at_work(self, sample: str) -> Iterator[None]:
-        """Keep all calls of a sample to a model at the same replica."""
+    def at_work(self, sample: str, homes: Sequence[int] = ()) -> Iterator[None]:
+        """Keep all calls of a sample to a model at the same replica: the one that `homes` says of each of
+        `replica_sets`, otherwise the one with the fewest samples."""
+        for balancer, home in zip(dict.fromkeys(self._balancers.values()), homes, strict=False):
+            balancer.settle(sample, home)
         self._at_work[sample] += 1
         try:
             yield
