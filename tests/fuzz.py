@@ -4,6 +4,7 @@
 """
 
 import gzip
+import itertools
 import json
 import math
 import tempfile

@@ -196,9 +196,12 @@ class RateLimiter:
     def resize(self, part: float) -> None:
         """Set which part of the run's limits is kept here; with none, nothing is admitted."""
         if part:
-            now = asyncio.get_running_loop().time()
+            now, times = asyncio.get_running_loop().time(), part / self.part
             for pacer in (self._requests, self._tokens):
-                pacer.speed_up(part / self.part, now)
+                pacer.speed_up(times, now)
+            for learned in (self._rate, self._window):
+                learned.scale(times)
+            self._queue_cap = max(1.0, self._queue_cap * times)
             self.part = part
         self.advance()
 
@@ -235,7 +238,7 @@ class RateLimiter:
         if self._holding:
             quiet = (now - self._refused.last) / self._policy.cooldown_seconds
             doublings = min(self._policy.max_growth_doublings, max(0.0, quiet - 1))
-            self._holding.grow((now - self._advanced_at) * 2**doublings)
+            self._holding.grow((now - self._advanced_at) * 2**doublings, self.part)
         self._advanced_at, self._holding, self._reason, self._until = now, None, "", None
         while self._queue:
             waiter, tokens = self._queue[0]
@@ -347,11 +350,15 @@ class _AdaptiveLimit:
         self._refused_at = min(now_at, self.level)
         self.level = max(least, self._refused_at * left)
 
-    def grow(self, seconds: float) -> None:
+    def scale(self, times: float) -> None:
+        if self.lowered:
+            self.level, self._refused_at = min(self._most, self.level * times), self._refused_at * times
+
+    def grow(self, seconds: float, part: float) -> None:
         if self.lowered:
             policy = self._policy
             distance = max(0.0, self._refused_at - self.level)
-            growth = max(policy.min_growth, policy.growth_share * self.level)
+            growth = max(part * policy.min_growth, policy.growth_share * self.level)
             growth += policy.recovery_share * distance
             self.level = min(self._most, self.level + seconds * growth)
 
