@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, cast
+from typing import Self
 
 from sqlalchemy import Connection
 
@@ -161,7 +161,7 @@ class Writer:
                 return self._encoder.call(addition)
             case Sample() as sample, Result() as result:
                 return self._encoder.result(sample, result)
-        return cast(Sequence[Row], addition)
+        return addition
 
 
 def _file(path: Path) -> tuple[int, int] | None:

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,11 @@ from models.token_counter import asking_server
 from models.tracing import start_tracing
 from prompts.pack import held_pack
 from reporting.manifest import Manifest, read_manifest, reply_limits
-from runners.checking import working_checks
+from runners.checking import first_candidate, working_checks
 from runners.engine import Engine, Tally
 from runners.folder import locked, prepare
 from runners.plan import Plan, make_plan
+from runners.worker import Workplace
 from samples.bounds import MAX_RECORD_MB
 from samples.printable import printable
 
@@ -47,6 +49,8 @@ def run(
     start: int = 0,
     stop: int | None = None,
     retry_failed: bool = False,
+    workers: int | None = None,
+    ray: str | None = None,
     notify: Callable[[str], None] = lambda _: None,
 ) -> "RecordedRun":
     """Improve the responses of a data set, as `coevol evolve` does, and return the record of the run.
@@ -75,6 +79,9 @@ def run(
         start: the first record to work on, counted from 0.
         stop: the record to stop before.
         retry_failed: work again on samples that failed before.
+        workers: work in so many processes, on a Ray of this run's own on this machine.
+        ray: work on the Ray cluster at this address (HOST:PORT, or auto), with so many workers, or as many as
+            fit.
         notify: receives what a user should know, such as parameters that a provider does not take.
 
     Raises:
@@ -91,7 +98,8 @@ def run(
         asyncio.get_running_loop()
     except RuntimeError:
         with _printable_errors():
-            execute_in_own_loop(*_planned(data, folder, settings, limits, notify, given), notify=notify)
+            planned = _planned(data, folder, settings, limits, notify, given)
+            execute_in_own_loop(*planned, notify=notify, workers=workers, ray=ray)
         return load_run(folder)
     raise RuntimeError("an event loop is running, as in a notebook: use `await coevol.arun(…)`")
 
@@ -112,6 +120,8 @@ async def arun(
     start: int = 0,
     stop: int | None = None,
     retry_failed: bool = False,
+    workers: int | None = None,
+    ray: str | None = None,
     notify: Callable[[str], None] = lambda _: None,
     policy: GatewayPolicy | None = None,
 ) -> "RecordedRun":
@@ -124,7 +134,8 @@ async def arun(
     given |= {"reference": reference, "max_record_size": max_record_size}
     notify = _printable(notify)
     with _printable_errors():
-        await execute(*_planned(data, folder, settings, limits, notify, given), notify=notify, policy=policy)
+        planned = _planned(data, folder, settings, limits, notify, given)
+        await execute(*planned, notify=notify, policy=policy, workers=workers, ray=ray)
     return load_run(folder)
 
 
@@ -174,23 +185,36 @@ async def execute(
     policy: GatewayPolicy | None = None,
     watch: Callable[[Tally, Engine], AbstractAsyncContextManager[Any]] = lambda tally, engine: nullcontext(),
     signals: Sequence[signal.Signals] = (),
+    workers: int | None = None,
+    ray: str | None = None,
 ) -> None:
     """Carry out a plan in the folder of a run. `watch` is entered while the engine works; `signals` stop it.
+    `workers` and `ray` are those of `run`.
 
     Raises:
         As `run`.
     """
-    keys = plan.load_keys()
+    remote = workers is not None or ray is not None
+    keys = plan.load_keys(0 if remote else plan.limits.concurrency)
     notify = _without_keys(notify, keys)
     tally = Tally(samples=plan.expected(manifest["data"]["records"]), modes=plan.modes)
     async with AsyncExitStack() as stack:
         checks = await stack.enter_async_context(working_checks(plan))
+        workplaces = await _elsewhere(stack, plan, keys, workers, ray) if remote else None
         stack.enter_context(locked(folder))
-        stack.enter_context(held_pack(plan.settings.prompts))
+        pack = stack.enter_context(held_pack(plan.settings.prompts))
         ledger = prepare(folder, manifest, keys)
         began_with = reply_limits(read_manifest(folder))[0]
         engine = Engine(
-            plan, ledger, keys, tally, checks, notify=notify, began_with=began_with, policy=policy
+            plan,
+            ledger,
+            keys,
+            tally,
+            checks,
+            notify=notify,
+            began_with=began_with,
+            policy=policy,
+            workplace=workplaces and partial(workplaces, pack=pack),
         )
         main, interrupted = asyncio.current_task(), False
 
@@ -215,6 +239,19 @@ async def execute(
             raise RunStopped(str(error)) from None
         finally:
             end_tracing()
+
+
+async def _elsewhere(
+    stack: AsyncExitStack, plan: Plan, keys: Keys, workers: int | None, ray: str | None
+) -> Callable[..., Workplace]:
+    """Return what makes the place where other processes work on the samples."""
+    # Ray takes a while to load.
+    from runners.fleet import Fleet
+    from runners.ray_workers import ray_workers
+
+    found = await stack.enter_async_context(ray_workers(workers, ray, plan.limits.concurrency))
+    first = first_candidate(plan)
+    return partial(Fleet, keys=keys, first=first, workers=found.workers, hire=found.hire)
 
 
 def _without_keys(notify: Callable[[str], None], keys: Keys) -> Callable[[str], None]:

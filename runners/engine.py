@@ -10,13 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import get_args
 
-from graph.build import failed_exchange
 from graph.settings import Settings
 from ledger.ledger import SKIPPED, Ledger, LedgerError, Result, Unwritable
 from ledger.writer import Writer
 from models.call import CallRecord
-from models.errors.exceptions import CallFailed, RunStopped
-from models.errors.kinds import UNWRITABLE
+from models.errors.exceptions import RunStopped
 from models.keys import Keys
 from models.limits.rate_limiter import WaitReason
 from models.policy import GatewayPolicy
@@ -27,7 +25,7 @@ from reporting.cost import budget
 from reporting.failures import why_nothing_written
 from reporting.labels import failure_label, is_judged, shorten
 from runners.plan import Plan
-from runners.worker import Count, Finished, Job, Worker, Workplace, result_of
+from runners.worker import Count, Finished, Job, Worker, Workplace, unwritable
 from samples.printable import printable
 from samples.sample import DataError, Sample
 
@@ -239,7 +237,7 @@ class Engine:
             case "failed":
                 tally.failed += 1
                 self._check_failures(result)
-        self._count_yield(finished.count)
+        self._count_yield(finished.counted)
 
     async def _store(self, sample: Sample, finished: Finished) -> None:
         """Write a result, unless it is a failure that may be the endpoint's, and those held that are not."""
@@ -259,10 +257,8 @@ class Engine:
         try:
             await self.writer.add(finished.rows or (sample, finished.result))
         except Unwritable as error:
-            failure = CallFailed(UNWRITABLE.key, str(error))
-            kept = [failed_exchange(0, each.response, failure) for each in sample.exchanges[:1]]
             try:
-                await self.writer.add_result(sample, result_of(finished.result.mode, kept))
+                await self.writer.add_result(sample, unwritable(sample, finished.result.mode, error))
             except Unwritable:
                 self.notify(f"sample {sample.id} has no result: {error}")
 
@@ -313,10 +309,6 @@ class Engine:
         except LedgerError as error:
             self.stop(error)  # immediately, since further calls could not be recorded
             raise
-        except Unwritable as error:
-            raise CallFailed(
-                UNWRITABLE.key, str(error), step=record.call.step, round=record.call.round
-            ) from error
         self.called(record.input_tokens, record.output_tokens)
 
     def recalled(self, calls: int = 1) -> None:

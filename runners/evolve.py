@@ -30,14 +30,12 @@ from runners.options import (
     mode_option,
     settings_from,
     settings_options,
+    workers_options,
 )
 from runners.plan import make_plan
 from runners.progress import Progress
 from runners.terminal import say
-
-GC_THRESHOLD = 10_000
-"""New objects after which Python collects garbage. Its default of 700 takes a sixth of the CPU and finds next
-to nothing: reference counting frees what a call leaves behind."""
+from runners.worker import GC_THRESHOLD
 
 
 @click.command()
@@ -62,6 +60,7 @@ to nothing: reference counting frees what a call leaves behind."""
 )
 @click.option("--stop", type=click.IntRange(min=0), metavar="NUMBER", help="The record to stop before.")
 @limits_options
+@workers_options
 @click.option(
     "--dry-run",
     is_flag=True,
@@ -83,6 +82,8 @@ def evolve(
     stop: int | None,
     dry_run: bool,
     retry_failed: bool,
+    workers: int | None,
+    ray: str | None,
     **given: Any,
 ) -> int:
     """Improve the responses of a data set.
@@ -122,7 +123,7 @@ def evolve(
         return 0
     gc.set_threshold(GC_THRESHOLD)
     try:
-        execute_in_own_loop(plan, run, manifest, notify=_notify, watch=Progress)
+        execute_in_own_loop(plan, run, manifest, notify=_notify, watch=Progress, workers=workers, ray=ray)
     except RunStopped:
         # What ended the run says the rest.
         with suppress(LedgerError):  # nothing was started

@@ -18,10 +18,10 @@ from graph.conversation import apart
 from graph.settings import Settings
 from graph.state import AlpacaRecord, ConversationRecord, ExchangeResult
 from ledger.encoding import Row
-from ledger.ledger import LedgerError, RecordedReply, Result
+from ledger.ledger import LedgerError, RecordedReply, Result, Unwritable
 from models.call import Call, CallRecord
 from models.errors.exceptions import CallFailed, RunStopped
-from models.errors.kinds import FINAL, INTERNAL_ERROR
+from models.errors.kinds import FINAL, INTERNAL_ERROR, UNWRITABLE
 from models.gateway import Gateway
 from models.keys import Keys
 from models.limits.budget import Spending
@@ -36,6 +36,10 @@ from prompts.method import MODES
 from runners.checking import of_record
 from samples.sample import Sample
 from samples.tokens import estimate_tokens
+
+GC_THRESHOLD = 10_000
+"""New objects after which Python collects garbage. Its default of 700 takes a sixth of the CPU and finds next
+to nothing: reference counting frees what a call leaves behind."""
 
 Replies = Mapping[tuple[int, int, str, int, str], RecordedReply]
 """The calls on record for a sample in a mode, as `ledger.Ledger.replies` returns them."""
@@ -75,7 +79,7 @@ class Finished(NamedTuple):
     """What came of a sample."""
 
     result: Result
-    count: Count = Count()
+    counted: Count = Count()
     rows: list[Row] | None = None
     """The result as rows of the ledger, where it is encoded already; then it has no outcome."""
 
@@ -137,7 +141,8 @@ class Worker:
         job: what to do.
         keys: the keys of this process.
         checks: the checks of drafts.
-        record: store the record of a call; when it returns, the record is on disk.
+        record: store the record of a call; when it returns, the record is on disk. It may raise `Unwritable`
+            or LedgerError.
         recalled: told of each call that was answered from the record.
         budget: what the run may spend.
         notify: receives what a user should know about an endpoint.
@@ -159,6 +164,7 @@ class Worker:
     ) -> None:
         self._job = job
         self._checks = checks
+        self._store = record
         self._recalled = recalled
         self._at_work: dict[tuple[str, str], Sample] = {}
         self._recorded: dict[tuple[str, str], Replies] = {}
@@ -166,7 +172,7 @@ class Worker:
             job.settings,
             job.limits,
             keys,
-            record=record,
+            record=self._record,
             recall=self._recall,
             budget=budget,
             policy=job.policy,
@@ -245,6 +251,13 @@ class Worker:
     def _speak(self, call: Call, settings: Settings) -> Any:
         return self.gateway.ask(call)
 
+    async def _record(self, record: CallRecord) -> None:
+        try:
+            await self._store(record)
+        except Unwritable as error:
+            at = record.call
+            raise CallFailed(UNWRITABLE.key, str(error), step=at.step, round=at.round) from error
+
     def _recall(self, call: Call, request: str) -> str | None:
         replies = self._recorded.get((call.sample, call.mode), {})
         recorded = replies.get((call.exchange, call.round, call.step, call.asked, request))
@@ -321,6 +334,16 @@ def result_of(mode: str, outcome: list[ExchangeResult]) -> Result:
         outcome=[{**done} for done in outcome],
         finished=time.time(),
     )
+
+
+def failed_result(sample: Sample, mode: str, failure: CallFailed) -> Result:
+    """Return the result of a sample that failed as a whole."""
+    return result_of(mode, [failed_exchange(0, each.response, failure) for each in sample.exchanges[:1]])
+
+
+def unwritable(sample: Sample, mode: str, error: Exception) -> Result:
+    """Return the result of a sample whose own result cannot be written."""
+    return failed_result(sample, mode, CallFailed(UNWRITABLE.key, str(error)))
 
 
 def _count(result: Result) -> Count:

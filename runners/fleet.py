@@ -1,0 +1,472 @@
+"""A run's workers in other processes: what each has, what it is to be told, and what becomes of it.
+
+The run alone owns the ledger. A worker leases samples, and sends each finished call; when that is on disk it
+is told so, and uses the reply. A worker that dies, or is silent for the time of a lease, is not listened to
+any more: its samples go to others with the calls on record for them, and another worker takes its place. So
+only calls that were in flight there are made again.
+
+What workers are, and where, is not known here: whoever makes a `Fleet` hires them.
+"""
+
+import asyncio
+import pickle
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from math import ceil
+from typing import Protocol, Self
+
+from ledger.ledger import LedgerError, Unwritable
+from models.errors.exceptions import CallFailed, RunStopped
+from models.errors.kinds import INTERNAL_ERROR
+from models.keys import Keys
+from models.limits.budget import Reservation, Usage
+from models.limits.rate_limiter import WaitReason
+from models.routing.circuit_breaker import Outage
+from models.routing.router import replica_sets
+from nodes.checks import Candidate
+from prompts.pack import Pack
+from runners.engine import Engine
+from runners.exchange import (
+    Delivery,
+    Identity,
+    Lease,
+    Orders,
+    Report,
+    SentCall,
+    SentClaim,
+    encode,
+    program,
+    reports,
+    rows,
+)
+from runners.shares import Homes, choose, divide
+from runners.worker import Finished, Job, Replies, failed_result
+from samples.sample import Sample
+
+JOINING = 30.0
+"""Seconds for which a worker that is starting counts as one that will be there."""
+
+STARTS = 3
+"""Times in a row that a worker may fail to start before it is given up."""
+
+RETRY = 2.0
+"""Seconds before a worker that could not be started is tried again."""
+
+DEATHS = 5
+"""Workers that may die while they have a sample before it counts as the cause."""
+
+NUDGE = 0.03
+"""Seconds after which a worker is made to listen. One with something to say ends the exchange before."""
+
+ABANDONING = 10.0
+"""Seconds for which workers may say what they abandoned, when they are to end at once."""
+
+
+class WorkerLost(Exception):
+    """A worker is gone. The message says how, as in "worker 2 on node died"."""
+
+
+class WorkersUnusable(RunStopped):
+    """No worker can work on this run. The message says why."""
+
+
+class Handle(Protocol):
+    """A way to one worker. Everything raises `WorkerLost` when it is gone."""
+
+    async def identity(self) -> Identity:
+        """Wait until it is there; see `RemoteWorker`."""
+        ...
+
+    async def begin(self, orders: Orders) -> str | None:
+        """See `RemoteWorker`."""
+        ...
+
+    async def exchange(self, delivery: bytes) -> bytes:
+        """See `RemoteWorker`."""
+        ...
+
+    def nudge(self) -> None:
+        """See `RemoteWorker`."""
+        ...
+
+    def dismiss(self) -> None:
+        """End it at once."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _Leased:
+    """A sample that a worker has, or is to get."""
+
+    number: int
+    sample: Sample
+    mode: str
+    recorded: Replies
+    homes: list[int]
+    finished: asyncio.Future[Finished]
+    deaths: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Hand:
+    """A worker at work."""
+
+    name: str
+    handle: Handle
+    to_say: Delivery = field(default_factory=Delivery)
+    said: Report = field(default_factory=Report)
+    """Its last report."""
+    leases: dict[int, _Leased] = field(default_factory=dict)
+    places: int = 0
+    """Places in flight that it has, or may still hold."""
+    writing: set[asyncio.Future[None]] = field(default_factory=set)
+    """What it sent and is not on disk yet."""
+    claims: dict[int, Reservation | asyncio.Task[None]] = field(default_factory=dict)
+    nudging: asyncio.TimerHandle | None = None
+    is_lost: bool = False
+
+
+class Fleet:
+    """The workers of a run, as its `Workplace`. Belongs to one event loop.
+
+    Args:
+        engine: the run's.
+        job: what to do.
+        keys: the keys of this process.
+        pack: the prompt pack.
+        first: what workers try the check out on.
+        workers: how many there are to be.
+        hire: get a worker; it may take its time to be there.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        job: Job,
+        *,
+        keys: Keys,
+        pack: Pack,
+        first: Candidate | None,
+        workers: int,
+        hire: Callable[[], Handle],
+    ) -> None:
+        self._engine = engine
+        self._job = job
+        self._orders = Orders(
+            job,
+            keys.needed(job.settings),
+            dict(pack.sources),
+            first,
+            text_ids=[],
+            connections=ceil(job.limits.concurrency / workers),
+        )
+        self._wanted = workers
+        self._hire = hire
+        self._hands: list[_Hand] = []
+        self._starting: dict[int, float] = {}
+        self._posts: list[asyncio.Task[None]] = []
+        self._unplaced: deque[_Leased] = deque()
+        self._numbers = count(1)
+        self._homes = Homes([len(replicas) for replicas in replica_sets(job.settings)])
+        self._notices: set[str] = set()
+        self._refused: str | None = None
+        self._stopped: RunStopped | None = None
+        self._ended = False
+
+    # As a workplace
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that a model is working on."""
+        return sum(hand.said.in_flight for hand in self._hands)
+
+    def waiting(self) -> list[WaitReason]:
+        """Do what `Workplace` says."""
+        found: dict[str, WaitReason] = {}
+        for reason in (reason for hand in self._hands for reason in hand.said.waiting):
+            before = found.get(reason.reason, reason)
+            calls = reason.calls + (before.calls if before is not reason else 0)
+            until = max((at for at in (before.until, reason.until) if at is not None), default=None)
+            found[reason.reason] = WaitReason(calls, reason.reason, until)
+        budget = self._engine.budget
+        return [*found.values(), *(budget.waiting() if budget else [])]
+
+    def outages(self) -> list[Outage]:
+        """Do what `Workplace` says; of each replica, since when the first worker saw it."""
+        found = sorted((out for hand in self._hands for out in hand.said.outages), key=lambda out: out.since)
+        return list({out.name: out for out in reversed(found)}.values())
+
+    def suspects(self) -> set[str]:
+        """Do what `Workplace` says."""
+        return {sample for hand in self._hands for sample in hand.said.suspects}
+
+    def refused(self) -> RunStopped | None:
+        """Do what `Workplace` says."""
+        return RunStopped(self._refused) if self._refused else None
+
+    def loads(self) -> list[int]:
+        """Return how many samples each worker has that is there."""
+        return [len(hand.leases) for hand in self._hands]
+
+    def stop(self, reason: RunStopped) -> None:
+        """Do what `Workplace` says."""
+        self._stopped = self._stopped or reason
+        for leased in self._unplaced:
+            _fail(leased, self._stopped)
+        self._unplaced.clear()
+        for hand in self._hands:
+            self._say(hand).stop = str(reason)
+
+    async def evolve(self, sample: Sample, mode: str, recorded: Replies) -> Finished:
+        """Do what `Workplace` says."""
+        if self._stopped:
+            raise self._stopped
+        finished: asyncio.Future[Finished] = asyncio.get_running_loop().create_future()
+        leased = _Leased(next(self._numbers), sample, mode, recorded, self._homes.take(), finished)
+        self._unplaced.append(leased)
+        self._place()
+        try:
+            return await finished
+        finally:
+            self._homes.leave(leased.homes)
+
+    async def __aenter__(self) -> Self:
+        self._posts = [asyncio.create_task(self._keep(number)) for number in range(1, self._wanted + 1)]
+        self._placing = asyncio.create_task(self._place_later())
+        return self
+
+    async def __aexit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        self._ended = True
+        self._placing.cancel()
+        for number in self._starting:
+            self._posts[number - 1].cancel()
+        try:
+            if not failure:
+                for hand in self._hands:
+                    self._say(hand).ending = "finish"
+                await asyncio.wait(self._posts)
+        finally:
+            if left := [post for post in self._posts if not post.done()]:
+                for hand in self._hands:
+                    self._say(hand).ending = "abandon"
+                await asyncio.wait(left, timeout=ABANDONING)
+            for post in self._posts:
+                post.cancel()
+            await asyncio.gather(*self._posts, return_exceptions=True)
+
+    # Workers, from their hiring to their end
+
+    async def _keep(self, number: int) -> None:
+        """Keep a worker at work: where one is lost, hire another."""
+        failed = 0
+        while not (self._ended or self._stopped):
+            handle, hand = self._hire(), None
+            self._starting[number] = asyncio.get_running_loop().time()
+            try:
+                hand = await self._begin(number, handle)
+                del self._starting[number]
+                failed = 0
+                self._place()
+                await self._serve(hand)
+                return
+            except WorkersUnusable as error:
+                self._give_up(number, str(error))
+                return
+            except WorkerLost as lost:
+                if hand:
+                    await self._lose(hand, lost)
+                    continue
+                failed += 1
+                if failed == STARTS:
+                    self._give_up(number, f"worker {number} cannot be started: {lost}")
+                    return
+                await asyncio.sleep(RETRY)
+            except Exception as error:
+                self._engine.stop(RunStopped(f"an internal error: {type(error).__name__}: {error}"))
+                raise
+            finally:
+                self._starting.pop(number, None)
+                handle.dismiss()
+                if hand in self._hands:
+                    self._hands.remove(hand)
+                    for leased in hand.leases.values():
+                        _fail(leased, self._stopped or RunStopped("it was interrupted"))
+
+    async def _begin(self, number: int, handle: Handle) -> _Hand:
+        who = await handle.identity()
+        name = f"worker {number} on {who.node}"
+        version, sources = program()
+        if who.version != version:
+            raise WorkersUnusable(
+                f"{name} has coevol {who.version} and this is {version}: install the same version there"
+            )
+        if who.sources != sources:
+            raise WorkersUnusable(f"{name} has other files of coevol {version}: install the same there")
+        ids = [self._engine.writer.text_ids.block() for _ in range(2)]
+        if why := await handle.begin(self._orders._replace(text_ids=ids)):
+            raise WorkersUnusable(f"{name} cannot work on this run: {why}")
+        hand = _Hand(name, handle)
+        self._hands.append(hand)
+        if self._stopped:
+            hand.to_say.stop = str(self._stopped)
+        return hand
+
+    def _give_up(self, number: int, why: str) -> None:
+        del self._starting[number]
+        if self._hands or self._starting:
+            self._engine.notify(f"{why}. The run goes on without it")
+        else:
+            self._engine.stop(WorkersUnusable(why))
+
+    async def _serve(self, hand: _Hand) -> None:
+        """Talk to a worker until it has ended."""
+        seconds = self._job.policy.lease_seconds
+        while True:
+            try:
+                async with asyncio.timeout(seconds):
+                    report = reports.decode(await hand.handle.exchange(encode(self._saying_to(hand))))
+            except TimeoutError:
+                raise WorkerLost(f"has been silent for {seconds:g} seconds") from None
+            self._take(hand, report)
+            if report.ended and not self._ended:
+                raise WorkerLost("ended by itself")
+            if report.ended:
+                self._refused = self._refused or report.refused
+                return
+            if hand.writing:
+                # A slow disk must not make a lease run out.
+                await asyncio.wait(hand.writing, timeout=seconds / 4)
+
+    async def _lose(self, hand: _Hand, why: WorkerLost) -> None:
+        hand.is_lost = True
+        hand.handle.dismiss()
+        self._hands.remove(hand)
+        for number in list(hand.claims):
+            self._settle(hand, number, None)
+        if hand.writing:
+            await asyncio.wait(hand.writing)  # so that it is on record
+        if not self._ended:
+            self._engine.notify(
+                f"{hand.name} {why}: its {len(hand.leases)} samples go to others with the calls on record, "
+                f"and {hand.said.in_flight} calls that were in flight are made again"
+            )
+        for leased in hand.leases.values():
+            leased.deaths += 1
+            if self._stopped:
+                _fail(leased, self._stopped)
+            elif leased.deaths == DEATHS:
+                error = CallFailed(INTERNAL_ERROR.key, f"{DEATHS} workers died while they had this sample")
+                _finish(leased, Finished(failed_result(leased.sample, leased.mode, error)))
+            else:
+                leased.number = next(self._numbers)
+                leased.recorded = self._engine.ledger.replies(leased.sample.id, leased.mode)
+                self._unplaced.appendleft(leased)
+        self._place()
+
+    # Samples
+
+    async def _place_later(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            self._place()  # without those that are long in coming
+
+    def _place(self) -> None:
+        """Give the samples that wait to workers."""
+        now = asyncio.get_running_loop().time()
+        joining = sum(now < since + JOINING for since in self._starting.values())
+        most = ceil(self._job.limits.concurrency / max(1, len(self._hands) + joining))
+        while self._unplaced and (number := choose(self.loads(), most)) is not None:
+            hand, leased = self._hands[number], self._unplaced.popleft()
+            hand.leases[leased.number] = leased
+            sample = pickle.dumps(leased.sample, protocol=pickle.HIGHEST_PROTOCOL)
+            lease = Lease(leased.number, sample, leased.mode, [*leased.recorded.items()], leased.homes)
+            self._say(hand).leases.append(lease)
+
+    # What is said
+
+    def _say(self, hand: _Hand) -> Delivery:
+        """Return what a worker is told next, to add to it. It hears it at once, whether it has something to
+        say or not."""
+        if hand.nudging is None:
+            hand.nudging = asyncio.get_running_loop().call_later(NUDGE, hand.handle.nudge)
+        return hand.to_say
+
+    def _saying_to(self, hand: _Hand) -> Delivery:
+        if hand.nudging:
+            hand.nudging.cancel()
+        said, hand.to_say, hand.nudging = hand.to_say, Delivery(), None
+        places = divide(self._job.limits.concurrency, self.loads())[self._hands.index(hand)]
+        free = self._job.limits.concurrency - sum(each.places for each in self._hands)
+        said.places = min(places, hand.places + free)
+        hand.places = max(hand.places, said.places)
+        if not hand.said.spare_text_ids:
+            said.text_ids.append(self._engine.writer.text_ids.block())
+        return said
+
+    def _take(self, hand: _Hand, said: Report) -> None:
+        hand.said, hand.places = said, said.places_held
+        for notice in said.notices:
+            if notice not in self._notices:
+                self._notices.add(notice)
+                self._engine.notify(notice)
+        self._engine.recalled(said.recalled)
+        for call in said.calls:
+            written = self._engine.writer.add(rows.decode(call.rows) or [])
+            hand.writing.add(written)
+            written.add_done_callback(partial(self._written, hand, call))
+        for result in said.finished:
+            if leased := hand.leases.pop(result.lease, None):
+                _finish(leased, Finished(result.result, result.counted, rows.decode(result.rows)))
+        for number, why in said.stopped:
+            if leased := hand.leases.pop(number, None):
+                _fail(leased, RunStopped(why))
+        for number, usage in said.settled:
+            self._settle(hand, number, Usage(*usage) if usage else None)
+        for claim in said.claims:
+            hand.claims[claim.number] = asyncio.create_task(self._claim(hand, claim))
+
+    def _written(self, hand: _Hand, call: SentCall, written: asyncio.Future[None]) -> None:
+        hand.writing.discard(written)
+        match written.exception():
+            case None:
+                self._engine.called(call.input_tokens, call.output_tokens)
+                self._say(hand).acknowledged.append(call.number)
+            case Unwritable() as error:
+                self._say(hand).unwritable.append((call.number, str(error)))
+            case LedgerError() as error:
+                self._engine.stop(error)
+                self._say(hand).broken = str(error)
+            case error:
+                raise error
+
+    async def _claim(self, hand: _Hand, claim: SentClaim) -> None:
+        budget = self._engine.budget
+        if budget is None:
+            return
+        wanted = Reservation(claim.endpoint, claim.prompt, claim.most)
+        try:
+            hand.claims[claim.number] = await budget.claim(wanted)
+        except RunStopped as reason:
+            self._engine.stop(reason)
+            return
+        self._say(hand).granted.append(claim.number)
+
+    def _settle(self, hand: _Hand, number: int, usage: Usage | None) -> None:
+        budget, claimed = self._engine.budget, hand.claims.pop(number, None)
+        if isinstance(claimed, asyncio.Task):
+            claimed.cancel()
+        elif claimed and budget:
+            budget.settle(claimed, usage)
+
+
+def _finish(leased: _Leased, finished: Finished) -> None:
+    if not leased.finished.done():
+        leased.finished.set_result(finished)
+
+
+def _fail(leased: _Leased, reason: RunStopped) -> None:
+    if not leased.finished.done():
+        leased.finished.set_exception(reason)
