@@ -122,6 +122,8 @@ class Gateway:
         self._refused: RunStopped | None = None
         self._stopped: RunStopped | None = None
         self._stopping = asyncio.Event()
+        self.stopped_in_outage = False
+        """Whether it stopped by itself, since nothing could be reached or nothing answered."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -147,6 +149,11 @@ class Gateway:
     def resize(self, places: int) -> None:
         """Set how many of the run's places in flight are here, and with them the part of all its limits."""
         self._router.pool.resize(places)
+
+    @property
+    def unreachable_since(self) -> float | None:
+        """Since when a role's model could not be reached anywhere, in the loop's time; None if it could."""
+        return self._router.unreachable_since
 
     def waiting(self) -> list[WaitReason]:
         """Return the calls that wait for more than a place in flight, and why."""
@@ -423,6 +430,7 @@ class Gateway:
             minutes = (asyncio.get_running_loop().time() - since) / 60
             advice = f"No call had a reply for {minutes:.0f} minutes. The same command resumes the run."
             failure = replace(failure, advice=advice)
+        self.stopped_in_outage = self._stopped is None
         self.stop(RunStopped(failure.describe(self._keys.redact, state.attempts)))
 
     def _request_hash(self, call: Call) -> str:

@@ -197,7 +197,6 @@ async def execute(
     remote = workers is not None or ray is not None
     keys = plan.load_keys(0 if remote else plan.limits.concurrency)
     notify = _without_keys(notify, keys)
-    tally = Tally(samples=plan.expected(manifest["data"]["records"]), modes=plan.modes)
     async with AsyncExitStack() as stack:
         checks = await stack.enter_async_context(working_checks(plan))
         workplaces = await _elsewhere(stack, plan, keys, workers, ray) if remote else None
@@ -205,6 +204,7 @@ async def execute(
         pack = stack.enter_context(held_pack(plan.settings.prompts))
         ledger = prepare(folder, manifest, keys)
         began_with = reply_limits(read_manifest(folder))[0]
+        tally = Tally(samples=plan.expected(manifest["data"]["records"]), modes=plan.modes)
         engine = Engine(
             plan,
             ledger,

@@ -22,8 +22,6 @@ from runners.worker import Count, Job
 
 Recorded = tuple[tuple[int, int, str, int, str], RecordedReply]
 
-NO_ROWS = msgspec.Raw(msgspec.msgpack.encode(None))
-
 _PACKAGES = ("graph", "ledger", "models", "nodes", "prompts", "reporting", "runners", "samples")
 
 
@@ -76,9 +74,9 @@ class SentResult(msgspec.Struct, array_like=True):
 
     lease: int
     result: Result
-    """Without its outcome, where there are rows."""
+    """Without its outcome."""
     counted: Count
-    rows: msgspec.Raw = NO_ROWS
+    rows: msgspec.Raw
 
 
 class SentClaim(msgspec.Struct, array_like=True):
@@ -97,8 +95,14 @@ class Report(msgspec.Struct, array_like=True):
 
     calls: list[SentCall] = []
     finished: list[SentResult] = []
+    unwritable: list[tuple[int, str]] = []
+    """Leases whose result cannot be recorded, and why."""
     stopped: list[tuple[int, str]] = []
     """Leases that came to no result, and why."""
+    stopped_in_outage: bool = False
+    """See `Gateway`."""
+    unreachable: float = 0.0
+    """Seconds for which a model could not be reached from there."""
     claims: list[SentClaim] = []
     settled: list[tuple[int, tuple[int, int, int] | None]] = []
     """Claims that are done with, and the tokens they took, as in `Usage`; None where that is unknown."""
@@ -110,7 +114,8 @@ class Report(msgspec.Struct, array_like=True):
     in_flight: int = 0
     waiting: list[WaitReason] = []
     outages: list[Outage] = []
-    suspects: set[str] = set()
+    suspects: list[bytes] = []
+    """Ids, which may be no valid Unicode."""
     spare_text_ids: int = 0
     """Blocks that are untouched."""
     ended: bool = False
@@ -148,7 +153,7 @@ class Orders(NamedTuple):
 encode = msgspec.msgpack.Encoder().encode
 deliveries = msgspec.msgpack.Decoder(Delivery)
 reports = msgspec.msgpack.Decoder(Report)
-rows = msgspec.msgpack.Decoder(list[Row] | None)
+rows = msgspec.msgpack.Decoder(list[Row])
 
 
 def program() -> tuple[str, str]:

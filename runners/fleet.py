@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from math import ceil
+from math import ceil, inf
 from typing import Protocol, Self
 
 from ledger.ledger import LedgerError, Unwritable
@@ -43,7 +43,7 @@ from runners.exchange import (
     rows,
 )
 from runners.shares import Homes, choose, divide
-from runners.worker import Finished, Job, Replies, failed_result
+from runners.worker import Finished, Job, Replies, failed_result, unwritable
 from samples.sample import Sample
 
 JOINING = 30.0
@@ -67,6 +67,10 @@ ABANDONING = 10.0
 
 class WorkerLost(Exception):
     """A worker is gone. The message says how, as in "worker 2 on node died"."""
+
+
+class CutOff(WorkerLost):
+    """A worker cannot reach what others can."""
 
 
 class WorkersUnusable(RunStopped):
@@ -126,7 +130,8 @@ class _Hand:
     """What it sent and is not on disk yet."""
     claims: dict[int, Reservation | asyncio.Task[None]] = field(default_factory=dict)
     nudging: asyncio.TimerHandle | None = None
-    is_lost: bool = False
+    replied_at: float = -inf
+    """When it last said that a model replied, in the loop's time."""
 
 
 class Fleet:
@@ -201,7 +206,8 @@ class Fleet:
 
     def suspects(self) -> set[str]:
         """Do what `Workplace` says."""
-        return {sample for hand in self._hands for sample in hand.said.suspects}
+        found = {sample for hand in self._hands for sample in hand.said.suspects}
+        return {sample.decode(errors="surrogatepass") for sample in found}
 
     def refused(self) -> RunStopped | None:
         """Do what `Workplace` says."""
@@ -278,6 +284,8 @@ class Fleet:
             except WorkerLost as lost:
                 if hand:
                     await self._lose(hand, lost)
+                    if isinstance(lost, CutOff):  # the next one is likely to have the same place
+                        await asyncio.sleep(self._job.policy.lease_seconds)
                     continue
                 failed += 1
                 if failed == STARTS:
@@ -330,6 +338,7 @@ class Fleet:
                     report = reports.decode(await hand.handle.exchange(encode(self._saying_to(hand))))
             except TimeoutError:
                 raise WorkerLost(f"has been silent for {seconds:g} seconds") from None
+            self._require_contact(hand, report)
             self._take(hand, report)
             if report.ended and not self._ended:
                 raise WorkerLost("ended by itself")
@@ -340,8 +349,20 @@ class Fleet:
                 # A slow disk must not make a lease run out.
                 await asyncio.wait(hand.writing, timeout=seconds / 4)
 
+    def _require_contact(self, hand: _Hand, report: Report) -> None:
+        """Make sure that a worker that cannot reach a model is not the only one.
+
+        Raises:
+            CutOff: it is: others have replies.
+        """
+        seconds = self._job.policy.lease_seconds
+        if not (report.stopped_in_outage or report.unreachable > seconds) or self._stopped:
+            return
+        lately = asyncio.get_running_loop().time() - seconds
+        if any(other.replied_at > lately for other in self._hands if other is not hand):
+            raise CutOff("cannot reach the model that others have replies from")
+
     async def _lose(self, hand: _Hand, why: WorkerLost) -> None:
-        hand.is_lost = True
         hand.handle.dismiss()
         self._hands.remove(hand)
         for number in list(hand.claims):
@@ -354,7 +375,7 @@ class Fleet:
                 f"and {hand.said.in_flight} calls that were in flight are made again"
             )
         for leased in hand.leases.values():
-            leased.deaths += 1
+            leased.deaths += not isinstance(why, CutOff)
             if self._stopped:
                 _fail(leased, self._stopped)
             elif leased.deaths == DEATHS:
@@ -364,6 +385,7 @@ class Fleet:
                 leased.number = next(self._numbers)
                 leased.recorded = self._engine.ledger.replies(leased.sample.id, leased.mode)
                 self._unplaced.appendleft(leased)
+        hand.leases.clear()
         self._place()
 
     # Samples
@@ -383,6 +405,7 @@ class Fleet:
             hand.leases[leased.number] = leased
             sample = pickle.dumps(leased.sample, protocol=pickle.HIGHEST_PROTOCOL)
             lease = Lease(leased.number, sample, leased.mode, [*leased.recorded.items()], leased.homes)
+            leased.recorded = {}
             self._say(hand).leases.append(lease)
 
     # What is said
@@ -413,16 +436,22 @@ class Fleet:
                 self._notices.add(notice)
                 self._engine.notify(notice)
         self._engine.recalled(said.recalled)
+        if any(call.output_tokens is not None for call in said.calls):
+            hand.replied_at = asyncio.get_running_loop().time()
         for call in said.calls:
-            written = self._engine.writer.add(rows.decode(call.rows) or [])
+            written = self._engine.writer.add(rows.decode(call.rows))
             hand.writing.add(written)
             written.add_done_callback(partial(self._written, hand, call))
         for result in said.finished:
             if leased := hand.leases.pop(result.lease, None):
                 _finish(leased, Finished(result.result, result.counted, rows.decode(result.rows)))
+        for number, why in said.unwritable:
+            if leased := hand.leases.pop(number, None):
+                failed = unwritable(leased.sample, leased.mode, Unwritable(why))
+                _finish(leased, Finished(failed))
         for number, why in said.stopped:
             if leased := hand.leases.pop(number, None):
-                _fail(leased, RunStopped(why))
+                _fail(leased, RunStopped(why if self._stopped else f"{hand.name}: {why}"))
         for number, usage in said.settled:
             self._settle(hand, number, Usage(*usage) if usage else None)
         for claim in said.claims:

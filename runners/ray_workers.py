@@ -59,14 +59,15 @@ async def ray_workers(
             f"--workers {workers} needs as many calls in flight, and --concurrency is {concurrency}: "
             "give fewer workers, or more calls"
         )
-    temporary = None
+    temporary, is_ours = None, not ray.is_initialized()
     try:
-        if address is None:
-            temporary = tempfile.mkdtemp(prefix="coevol-")
-            await _start(ray, num_cpus=workers, object_store_memory=OBJECT_STORE, _temp_dir=temporary)
-        else:
+        if address is not None:
             await asyncio.to_thread(_require_cluster, address)
-            await _start(ray, address=address)
+            if is_ours:
+                await _connect(ray, address)
+        elif is_ours:
+            temporary = tempfile.mkdtemp(prefix="coevol-")
+            await _start(ray, workers or 1, temporary)
         if workers is None:
             fit = int(ray.available_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
             workers = max(1, min(fit, concurrency // FEWEST))
@@ -75,25 +76,32 @@ async def ray_workers(
         )
         yield RayWorkers(workers, lambda: _Actor(ray, actor.remote()))
     finally:
-        await asyncio.to_thread(ray.shutdown)
+        if is_ours:
+            await asyncio.to_thread(ray.shutdown)
         if temporary:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-async def _start(ray: Any, **how: Any) -> None:
+QUIET = {"log_to_driver": False, "logging_level": "CRITICAL"}
+
+
+async def _start(ray: Any, workers: int, folder: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    quiet = {"include_dashboard": False} if "address" not in how else {}
-    # In a thread, where Ray leaves signals alone.
-    starting = asyncio.to_thread(
-        ray.init, log_to_driver=False, logging_level="CRITICAL", namespace=None, **quiet, **how
-    )
-    where = f"the cluster at {how['address']}" if "address" in how else "Ray on this machine"
+    own = {"num_cpus": workers, "object_store_memory": OBJECT_STORE, "include_dashboard": False}
     try:
-        await asyncio.wait_for(starting, JOIN if "address" in how else None)
-    except TimeoutError:
-        raise UsageError(f"--ray: {where} did not take this process within {JOIN:g} seconds") from None
+        # In a thread, where Ray leaves signals alone.
+        await asyncio.to_thread(ray.init, "local", _temp_dir=folder, **own, **QUIET)
     except Exception as error:
-        raise UsageError(f"{where} cannot be used: {_first_line(error)}") from None
+        raise UsageError(f"Ray cannot be started on this machine: {_first_line(error)}") from None
+
+
+async def _connect(ray: Any, address: str) -> None:
+    try:
+        await asyncio.wait_for(asyncio.to_thread(ray.init, address, **QUIET), JOIN)
+    except TimeoutError:
+        raise UsageError(f"--ray {address}: it did not take this process within {JOIN:g} seconds") from None
+    except Exception as error:
+        raise UsageError(f"--ray {address}: the cluster cannot be used: {_first_line(error)}") from None
 
 
 def _require_cluster(address: str) -> None:

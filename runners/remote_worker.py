@@ -19,6 +19,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -51,7 +52,7 @@ from runners.exchange import (
     program,
 )
 from runners.plan import require_to_run
-from runners.worker import GC_THRESHOLD, Count, Finished, Worker, unwritable
+from runners.worker import GC_THRESHOLD, Finished, Worker
 from samples.sample import Sample
 
 GATHER = 0.02
@@ -178,13 +179,16 @@ class RemoteWorker:
             report.places_held = worker.gateway.places_held
             report.in_flight = worker.in_flight
             report.waiting, report.outages = worker.waiting(), worker.outages()
-            report.suspects = worker.suspects()
+            report.suspects = [each.encode(errors="surrogatepass") for each in worker.suspects()]
+            report.stopped_in_outage = worker.gateway.stopped_in_outage
+            if since := worker.gateway.unreachable_since:
+                report.unreachable = asyncio.get_running_loop().time() - since
         report.spare_text_ids = len(self._blocks)
         if self._working.done():
             self._working.result()  # an internal error is for the run to see
             report.ended = True
             refused = self._worker.refused() if self._worker else None
-            report.refused = str(refused) if refused else None
+            report.refused = _unicode(str(refused)) if refused else None
         return report
 
     async def _record(self, record: CallRecord) -> None:
@@ -207,7 +211,7 @@ class RemoteWorker:
         self._report.recalled += 1
 
     def _notice(self, text: str) -> None:
-        self._saying().notices.append(text)
+        self._saying().notices.append(_unicode(text))
 
     # The work
 
@@ -267,21 +271,25 @@ class RemoteWorker:
             sample: Sample = pickle.loads(lease.sample)  # noqa: S301 - from the run itself
             recorded = dict(lease.recorded)
             finished = await worker.evolve(sample, lease.mode, recorded, lease.homes)
-            self._saying().finished.append(self._sent(lease, sample, finished))
+            self._finish(lease, sample, finished)
         except (RunStopped, LedgerError) as reason:
-            self._saying().stopped.append((lease.number, str(reason)))
+            self._saying().stopped.append((lease.number, _unicode(str(reason))))
         except MemoryError:
             why = f"there is not enough memory on {socket.gethostname()}. Lower --concurrency"
             self._saying().stopped.append((lease.number, why))
+        except Exception as error:
+            why = _unicode(f"an internal error: {type(error).__name__}: {error}")
+            self._saying().stopped.append((lease.number, why))
 
-    def _sent(self, lease: Lease, sample: Sample, finished: Finished) -> SentResult:
+    def _finish(self, lease: Lease, sample: Sample, finished: Finished) -> None:
         try:
             rows = encode(self._encoder.result(sample, finished.result))
         except Exception as error:
-            failed = unwritable(sample, lease.mode, self._unwritable(error))
-            return SentResult(lease.number, failed, Count())
+            self._saying().unwritable.append((lease.number, str(self._unwritable(error))))
+            return
+        counted = finished.counted._replace(unread_reply=_unicode(finished.counted.unread_reply))
         result = replace(finished.result, outcome=[])
-        return SentResult(lease.number, result, finished.counted, msgspec.Raw(rows))
+        self._saying().finished.append(SentResult(lease.number, result, counted, msgspec.Raw(rows)))
 
     def _text_ids(self) -> Iterator[int]:
         while True:
@@ -343,3 +351,8 @@ class _Budget:
         for waiter in self._waiting.values():
             if not waiter.done():
                 waiter.set_exception(reason)
+
+
+def _unicode(text: Any) -> Any:
+    """Return a text in a form that can be sent: what comes from servers may hold half a surrogate pair."""
+    return text and text.encode(errors="replace").decode()

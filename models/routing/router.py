@@ -138,6 +138,12 @@ class Router:
         found = (outage for balancer in self._balancers.values() for outage in balancer.outages())
         return list(dict.fromkeys(found))
 
+    @property
+    def unreachable_since(self) -> float | None:
+        """Since when some model could not be reached at any of its addresses; None where all could."""
+        found = (balancer.unreachable_since for balancer in self._balancers.values())
+        return min((since for since in found if since is not None), default=None)
+
     def suspects(self) -> set[str]:
         """Return the samples that were refused where this need not be their own doing."""
         return {sample for state in self._states.values() for sample in state.refusals.suspects()}
