@@ -430,7 +430,7 @@ class Gateway:
             minutes = (asyncio.get_running_loop().time() - since) / 60
             advice = f"No call had a reply for {minutes:.0f} minutes. The same command resumes the run."
             failure = replace(failure, advice=advice)
-        self.stopped_in_outage = self._stopped is None
+        self.stopped_in_outage |= self._stopped is None
         self.stop(RunStopped(failure.describe(self._keys.redact, state.attempts)))
 
     def _request_hash(self, call: Call) -> str:

@@ -240,7 +240,9 @@ class Fleet:
             self._homes.leave(leased.homes)
 
     async def __aenter__(self) -> Self:
-        self._posts = [asyncio.create_task(self._keep(number)) for number in range(1, self._wanted + 1)]
+        numbers, now = range(1, self._wanted + 1), asyncio.get_running_loop().time()
+        self._starting = dict.fromkeys(numbers, now)
+        self._posts = [asyncio.create_task(self._keep(number)) for number in numbers]
         self._placing = asyncio.create_task(self._place_later())
         return self
 
@@ -359,8 +361,9 @@ class Fleet:
         if not (report.stopped_in_outage or report.unreachable > seconds) or self._stopped:
             return
         lately = asyncio.get_running_loop().time() - seconds
-        if any(other.replied_at > lately for other in self._hands if other is not hand):
-            raise CutOff("cannot reach the model that others have replies from")
+        others = [other for other in self._hands if other is not hand and not other.said.unreachable]
+        if self._starting or any(each.replied_at > lately or each.said.in_flight for each in others):
+            raise CutOff("cannot reach a model that others can")
 
     async def _lose(self, hand: _Hand, why: WorkerLost) -> None:
         hand.handle.dismiss()

@@ -1,13 +1,15 @@
-"""Workers of a run as threads of this process, each with an event loop of its own: all there is but Ray."""
+"""Workers of a run as threads of this process, each with an event loop: all that there is but Ray."""
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
 
+from graph.settings import Settings
 from runners import ray_workers
 from runners.exchange import Identity, Orders
 from runners.fleet import WorkerLost
@@ -20,12 +22,12 @@ T = TypeVar("T")
 class ThreadWorker:
     """A `Handle` of a worker in a thread."""
 
-    def __init__(self, identity: Identity | None = None) -> None:
+    def __init__(self, identity: Identity | None = None, settings: Settings | None = None) -> None:
         self.orders: Orders | None = None
         self.exchanges = 0
         self.left = False
         """Whether it ended itself."""
-        self._identity = identity
+        self._identity, self._settings = identity, settings
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._run = asyncio.get_running_loop()
         self._going_on = threading.Event()
@@ -43,6 +45,8 @@ class ThreadWorker:
             for task in others:
                 task.cancel()
             await asyncio.wait(others, timeout=0.05)
+        if self._worker._worker:  # the end of a process closes its connections
+            await self._worker._worker.gateway._http.aclose()
 
     def _leave(self) -> None:
         self.left = True
@@ -77,6 +81,8 @@ class ThreadWorker:
         return self._identity or await self._result(self._worker.identity())
 
     async def begin(self, orders: Orders) -> str | None:
+        if self._settings:
+            orders = orders._replace(job=replace(orders.job, settings=self._settings))
         self.orders = orders
         return await self._result(self._worker.begin(orders))
 
@@ -109,6 +115,10 @@ class Hired(list[ThreadWorker]):
         super().__init__()
         self.identities: list[Identity] = []
         """Who the next ones say that they are."""
+        self.elsewhere: dict[int, Settings] = {}
+        """The settings that some have in place of the run's, by number."""
+        self.before: Callable[[], object] = lambda: None
+        """What happens before one is hired."""
 
     @asynccontextmanager
     async def __call__(
@@ -117,7 +127,9 @@ class Hired(list[ThreadWorker]):
         """Take the place of `ray_workers`."""
 
         def hire() -> ThreadWorker:
-            self.append(ThreadWorker(self.identities.pop(0) if self.identities else None))
+            self.before()
+            identity = self.identities.pop(0) if self.identities else None
+            self.append(ThreadWorker(identity, self.elsewhere.get(len(self))))
             return self[-1]
 
         yield RayWorkers(workers or 2, hire)
@@ -125,7 +137,7 @@ class Hired(list[ThreadWorker]):
     @property
     def at_work(self) -> list[ThreadWorker]:
         """Those that their run has."""
-        return [worker for worker in self if not worker.is_gone and worker.orders]
+        return [worker for worker in self if not worker.is_gone and worker.exchanges > 3]
 
 
 @pytest.fixture
