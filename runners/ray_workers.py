@@ -66,7 +66,7 @@ async def ray_workers(
             if is_ours:
                 await _connect(ray, address)
         elif is_ours:
-            temporary = tempfile.mkdtemp(prefix="coevol-")
+            temporary = _folder()
             await _start(ray, workers or 1, temporary)
         if workers is None:
             fit = int(ray.available_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
@@ -82,12 +82,16 @@ async def ray_workers(
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-QUIET = {"log_to_driver": False, "logging_level": "CRITICAL"}
+QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "CRITICAL"}
 
 
 async def _start(ray: Any, workers: int, folder: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    own = {"num_cpus": workers, "object_store_memory": OBJECT_STORE, "include_dashboard": False}
+    own: dict[str, Any] = {
+        "num_cpus": workers,
+        "object_store_memory": OBJECT_STORE,
+        "include_dashboard": False,
+    }
     try:
         # In a thread, where Ray leaves signals alone.
         await asyncio.to_thread(ray.init, "local", _temp_dir=folder, **own, **QUIET)
@@ -102,6 +106,12 @@ async def _connect(ray: Any, address: str) -> None:
         raise UsageError(f"--ray {address}: it did not take this process within {JOIN:g} seconds") from None
     except Exception as error:
         raise UsageError(f"--ray {address}: the cluster cannot be used: {_first_line(error)}") from None
+
+
+def _folder() -> str:
+    """Create a folder for Ray, whose sockets are 70 characters below it and may have 107 in all."""
+    usual = tempfile.gettempdir()
+    return tempfile.mkdtemp(prefix="coevol-", dir=usual if len(usual) < 20 else "/tmp")  # noqa: S108
 
 
 def _require_cluster(address: str) -> None:

@@ -78,7 +78,8 @@ class ThreadWorker:
         assert not self._thread.is_alive()
 
     async def identity(self) -> Identity:
-        return self._identity or await self._result(self._worker.identity())
+        there = await self._result(self._worker.identity())
+        return self._identity or there
 
     async def begin(self, orders: Orders) -> str | None:
         if self._settings:
@@ -101,7 +102,8 @@ class ThreadWorker:
             work.close()
             raise WorkerLost("died")
         done = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
-        await asyncio.wait({done, self._gone}, return_when=asyncio.FIRST_COMPLETED)
+        waiting: set[asyncio.Future[Any]] = {done, self._gone}
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if self._gone.done():
             done.cancel()
             raise WorkerLost("died")
