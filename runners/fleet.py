@@ -213,8 +213,11 @@ class Fleet:
         """Do what `Workplace` says."""
         return RunStopped(self._refused) if self._refused else None
 
-    def loads(self) -> list[int]:
-        """Return how many samples each worker has that is there."""
+    def loads(self) -> list[int] | None:
+        """Return how many samples each worker has that is there; None when they are to end."""
+        return None if self._ended else self._loads()
+
+    def _loads(self) -> list[int]:
         return [len(hand.leases) for hand in self._hands]
 
     def stop(self, reason: RunStopped) -> None:
@@ -403,7 +406,7 @@ class Fleet:
         now = asyncio.get_running_loop().time()
         joining = sum(now < since + JOINING for since in self._starting.values())
         most = ceil(self._job.limits.concurrency / max(1, len(self._hands) + joining))
-        while self._unplaced and (number := choose(self.loads(), most)) is not None:
+        while self._unplaced and (number := choose(self._loads(), most)) is not None:
             hand, leased = self._hands[number], self._unplaced.popleft()
             hand.leases[leased.number] = leased
             sample = pickle.dumps(leased.sample, protocol=pickle.HIGHEST_PROTOCOL)
@@ -424,7 +427,7 @@ class Fleet:
         if hand.nudging:
             hand.nudging.cancel()
         said, hand.to_say, hand.nudging = hand.to_say, Delivery(), None
-        places = divide(self._job.limits.concurrency, self.loads())[self._hands.index(hand)]
+        places = divide(self._job.limits.concurrency, self._loads())[self._hands.index(hand)]
         free = self._job.limits.concurrency - sum(each.places for each in self._hands)
         said.places = min(places, hand.places + free)
         hand.places = max(hand.places, said.places)

@@ -91,7 +91,7 @@ def line(
         parts.append(f"{tally.rewritten:,} responses rewritten")
     if tally.skipped:
         parts.append(f"{tally.skipped:,} skipped")
-    if loads is not None and finished < tally.samples:
+    if loads is not None:
         parts.append(_workers(loads))
     parts += [
         f"{tally.failed:,} failed",
