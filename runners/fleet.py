@@ -12,11 +12,10 @@ import asyncio
 import pickle
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from math import ceil, inf
-from typing import Protocol, Self
+from math import ceil
+from typing import Self
 
 from ledger.ledger import LedgerError, Unwritable
 from models.errors.exceptions import CallFailed, RunStopped
@@ -31,7 +30,6 @@ from prompts.pack import Pack
 from runners.engine import Engine
 from runners.exchange import (
     Delivery,
-    Identity,
     Lease,
     Orders,
     Report,
@@ -42,6 +40,7 @@ from runners.exchange import (
     reports,
     rows,
 )
+from runners.hand import CutOff, Hand, Handle, Leased, WorkerLost, WorkersUnusable
 from runners.shares import Homes, choose, divide
 from runners.worker import Finished, Job, Replies, failed_result, unwritable
 from samples.sample import Sample
@@ -58,80 +57,8 @@ RETRY = 2.0
 DEATHS = 5
 """Workers that may die while they have a sample before it counts as the cause."""
 
-NUDGE = 0.03
-"""Seconds after which a worker is made to listen. One with something to say ends the exchange before."""
-
 ABANDONING = 10.0
 """Seconds for which workers may say what they abandoned, when they are to end at once."""
-
-
-class WorkerLost(Exception):
-    """A worker is gone. The message says how, as in "worker 2 on node died"."""
-
-
-class CutOff(WorkerLost):
-    """A worker cannot reach what others can."""
-
-
-class WorkersUnusable(RunStopped):
-    """No worker can work on this run. The message says why."""
-
-
-class Handle(Protocol):
-    """A way to one worker. Everything raises `WorkerLost` when it is gone."""
-
-    async def identity(self) -> Identity:
-        """Wait until it is there; see `RemoteWorker`."""
-        ...
-
-    async def begin(self, orders: Orders) -> str | None:
-        """See `RemoteWorker`."""
-        ...
-
-    async def exchange(self, delivery: bytes) -> bytes:
-        """See `RemoteWorker`."""
-        ...
-
-    def nudge(self) -> None:
-        """See `RemoteWorker`."""
-        ...
-
-    def dismiss(self) -> None:
-        """End it at once."""
-        ...
-
-
-@dataclass(slots=True, eq=False)
-class _Leased:
-    """A sample that a worker has, or is to get."""
-
-    number: int
-    sample: Sample
-    mode: str
-    recorded: Replies
-    homes: list[int]
-    finished: asyncio.Future[Finished]
-    deaths: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class _Hand:
-    """A worker at work."""
-
-    name: str
-    handle: Handle
-    to_say: Delivery = field(default_factory=Delivery)
-    said: Report = field(default_factory=Report)
-    """Its last report."""
-    leases: dict[int, _Leased] = field(default_factory=dict)
-    places: int = 0
-    """Places in flight that it has, or may still hold."""
-    writing: set[asyncio.Future[None]] = field(default_factory=set)
-    """What it sent and is not on disk yet."""
-    claims: dict[int, Reservation | asyncio.Task[None]] = field(default_factory=dict)
-    nudging: asyncio.TimerHandle | None = None
-    replied_at: float = -inf
-    """When it last said that a model replied, in the loop's time."""
 
 
 class Fleet:
@@ -170,10 +97,10 @@ class Fleet:
         )
         self._wanted = workers
         self._hire = hire
-        self._hands: list[_Hand] = []
+        self._hands: list[Hand] = []
         self._starting: dict[int, float] = {}
         self._posts: list[asyncio.Task[None]] = []
-        self._unplaced: deque[_Leased] = deque()
+        self._unplaced: deque[Leased] = deque()
         self._numbers = count(1)
         self._homes = Homes([len(replicas) for replicas in replica_sets(job.settings)])
         self._notices: set[str] = set()
@@ -224,17 +151,17 @@ class Fleet:
         """Do what `Workplace` says."""
         self._stopped = self._stopped or reason
         for leased in self._unplaced:
-            _fail(leased, self._stopped)
+            leased.fail(self._stopped)
         self._unplaced.clear()
         for hand in self._hands:
-            self._say(hand).stop = str(reason)
+            hand.say().stop = str(reason)
 
     async def evolve(self, sample: Sample, mode: str, recorded: Replies) -> Finished:
         """Do what `Workplace` says."""
         if self._stopped:
             raise self._stopped
         finished: asyncio.Future[Finished] = asyncio.get_running_loop().create_future()
-        leased = _Leased(next(self._numbers), sample, mode, recorded, self._homes.take(), finished)
+        leased = Leased(next(self._numbers), sample, mode, recorded, self._homes.take(), finished)
         self._unplaced.append(leased)
         self._place()
         try:
@@ -257,12 +184,12 @@ class Fleet:
         try:
             if not failure:
                 for hand in self._hands:
-                    self._say(hand).ending = "finish"
+                    hand.say().ending = "finish"
                 await asyncio.wait(self._posts)
         finally:
             if left := [post for post in self._posts if not post.done()]:
                 for hand in self._hands:
-                    self._say(hand).ending = "abandon"
+                    hand.say().ending = "abandon"
                 await asyncio.wait(left, timeout=ABANDONING)
             for post in self._posts:
                 post.cancel()
@@ -303,12 +230,14 @@ class Fleet:
             finally:
                 self._starting.pop(number, None)
                 handle.dismiss()
+                if hand:
+                    hand.quiet()
                 if hand in self._hands:
                     self._hands.remove(hand)
                     for leased in hand.leases.values():
-                        _fail(leased, self._stopped or RunStopped("it was interrupted"))
+                        leased.fail(self._stopped or RunStopped("it was interrupted"))
 
-    async def _begin(self, number: int, handle: Handle) -> _Hand:
+    async def _begin(self, number: int, handle: Handle) -> Hand:
         who = await handle.identity()
         name = f"worker {number} on {who.node}"
         version, sources = program()
@@ -321,7 +250,7 @@ class Fleet:
         ids = [self._engine.writer.text_ids.block() for _ in range(2)]
         if why := await handle.begin(self._orders._replace(text_ids=ids)):
             raise WorkersUnusable(f"{name} cannot work on this run: {why}")
-        hand = _Hand(name, handle)
+        hand = Hand(name, handle)
         self._hands.append(hand)
         if self._stopped:
             hand.to_say.stop = str(self._stopped)
@@ -334,7 +263,7 @@ class Fleet:
         else:
             self._engine.stop(WorkersUnusable(why))
 
-    async def _serve(self, hand: _Hand) -> None:
+    async def _serve(self, hand: Hand) -> None:
         """Talk to a worker until it has ended."""
         seconds = self._job.policy.lease_seconds
         while True:
@@ -354,7 +283,7 @@ class Fleet:
                 # A slow disk must not make a lease run out.
                 await asyncio.wait(hand.writing, timeout=seconds / 4)
 
-    def _require_contact(self, hand: _Hand, report: Report) -> None:
+    def _require_contact(self, hand: Hand, report: Report) -> None:
         """Make sure that a worker that cannot reach a model is not the only one.
 
         Raises:
@@ -368,7 +297,7 @@ class Fleet:
         if self._starting or any(each.replied_at > lately or each.said.in_flight for each in others):
             raise CutOff("cannot reach a model that others can")
 
-    async def _lose(self, hand: _Hand, why: WorkerLost) -> None:
+    async def _lose(self, hand: Hand, why: WorkerLost) -> None:
         hand.handle.dismiss()
         self._hands.remove(hand)
         for number in list(hand.claims):
@@ -383,10 +312,10 @@ class Fleet:
         for leased in hand.leases.values():
             leased.deaths += not isinstance(why, CutOff)
             if self._stopped:
-                _fail(leased, self._stopped)
+                leased.fail(self._stopped)
             elif leased.deaths == DEATHS:
                 error = CallFailed(INTERNAL_ERROR.key, f"{DEATHS} workers died while they had this sample")
-                _finish(leased, Finished(failed_result(leased.sample, leased.mode, error)))
+                leased.finish(Finished(failed_result(leased.sample, leased.mode, error)))
             else:
                 leased.number = next(self._numbers)
                 leased.recorded = self._engine.ledger.replies(leased.sample.id, leased.mode)
@@ -412,21 +341,12 @@ class Fleet:
             sample = pickle.dumps(leased.sample, protocol=pickle.HIGHEST_PROTOCOL)
             lease = Lease(leased.number, sample, leased.mode, [*leased.recorded.items()], leased.homes)
             leased.recorded = {}
-            self._say(hand).leases.append(lease)
+            hand.say().leases.append(lease)
 
     # What is said
 
-    def _say(self, hand: _Hand) -> Delivery:
-        """Return what a worker is told next, to add to it. It hears it at once, whether it has something to
-        say or not."""
-        if hand.nudging is None:
-            hand.nudging = asyncio.get_running_loop().call_later(NUDGE, hand.handle.nudge)
-        return hand.to_say
-
-    def _saying_to(self, hand: _Hand) -> Delivery:
-        if hand.nudging:
-            hand.nudging.cancel()
-        said, hand.to_say, hand.nudging = hand.to_say, Delivery(), None
+    def _saying_to(self, hand: Hand) -> Delivery:
+        said = hand.said_next()
         places = divide(self._job.limits.concurrency, self._loads())[self._hands.index(hand)]
         free = self._job.limits.concurrency - sum(each.places for each in self._hands)
         said.places = min(places, hand.places + free)
@@ -435,7 +355,7 @@ class Fleet:
             said.text_ids.append(self._engine.writer.text_ids.block())
         return said
 
-    def _take(self, hand: _Hand, said: Report) -> None:
+    def _take(self, hand: Hand, said: Report) -> None:
         hand.said, hand.places = said, said.places_held
         for notice in said.notices:
             if notice not in self._notices:
@@ -450,34 +370,34 @@ class Fleet:
             written.add_done_callback(partial(self._written, hand, call))
         for result in said.finished:
             if leased := hand.leases.pop(result.lease, None):
-                _finish(leased, Finished(result.result, result.counted, rows.decode(result.rows)))
+                leased.finish(Finished(result.result, result.counted, rows.decode(result.rows)))
         for number, why in said.unwritable:
             if leased := hand.leases.pop(number, None):
                 failed = unwritable(leased.sample, leased.mode, Unwritable(why))
-                _finish(leased, Finished(failed))
+                leased.finish(Finished(failed))
         for number, why in said.stopped:
             if leased := hand.leases.pop(number, None):
-                _fail(leased, RunStopped(why if self._stopped else f"{hand.name}: {why}"))
+                leased.fail(RunStopped(why if self._stopped else f"{hand.name}: {why}"))
         for number, usage in said.settled:
             self._settle(hand, number, Usage(*usage) if usage else None)
         for claim in said.claims:
             hand.claims[claim.number] = asyncio.create_task(self._claim(hand, claim))
 
-    def _written(self, hand: _Hand, call: SentCall, written: asyncio.Future[None]) -> None:
+    def _written(self, hand: Hand, call: SentCall, written: asyncio.Future[None]) -> None:
         hand.writing.discard(written)
         match written.exception():
             case None:
                 self._engine.called(call.input_tokens, call.output_tokens)
-                self._say(hand).acknowledged.append(call.number)
+                hand.say().acknowledged.append(call.number)
             case Unwritable() as error:
-                self._say(hand).unwritable.append((call.number, str(error)))
+                hand.say().unwritable.append((call.number, str(error)))
             case LedgerError() as error:
                 self._engine.stop(error)
-                self._say(hand).broken = str(error)
+                hand.say().broken = str(error)
             case error:
                 raise error
 
-    async def _claim(self, hand: _Hand, claim: SentClaim) -> None:
+    async def _claim(self, hand: Hand, claim: SentClaim) -> None:
         budget = self._engine.budget
         if budget is None:
             return
@@ -487,21 +407,11 @@ class Fleet:
         except RunStopped as reason:
             self._engine.stop(reason)
             return
-        self._say(hand).granted.append(claim.number)
+        hand.say().granted.append(claim.number)
 
-    def _settle(self, hand: _Hand, number: int, usage: Usage | None) -> None:
+    def _settle(self, hand: Hand, number: int, usage: Usage | None) -> None:
         budget, claimed = self._engine.budget, hand.claims.pop(number, None)
         if isinstance(claimed, asyncio.Task):
             claimed.cancel()
         elif claimed and budget:
             budget.settle(claimed, usage)
-
-
-def _finish(leased: _Leased, finished: Finished) -> None:
-    if not leased.finished.done():
-        leased.finished.set_result(finished)
-
-
-def _fail(leased: _Leased, reason: RunStopped) -> None:
-    if not leased.finished.done():
-        leased.finished.set_exception(reason)

@@ -10,13 +10,13 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
 from models.errors.exceptions import MissingExtra
 from runners.exchange import Identity, Orders
-from runners.fleet import Handle, WorkerLost
+from runners.hand import Handle, WorkerLost
 from runners.plan import UsageError
 from runners.remote_worker import RemoteWorker
 from runners.shares import FEWEST
@@ -93,8 +93,8 @@ async def _start(ray: Any, workers: int, folder: str) -> None:
         "include_dashboard": False,
     }
     try:
-        # In a thread, where Ray leaves signals alone.
-        await asyncio.to_thread(ray.init, "local", _temp_dir=folder, **own, **QUIET)
+        # In a thread, where Ray leaves signals alone; half a start cannot be undone.
+        await _to_the_end(asyncio.to_thread(ray.init, "local", _temp_dir=folder, **own, **QUIET))
     except Exception as error:
         raise UsageError(f"Ray cannot be started on this machine: {_first_line(error)}") from None
 
@@ -106,6 +106,16 @@ async def _connect(ray: Any, address: str) -> None:
         raise UsageError(f"--ray {address}: it did not take this process within {JOIN:g} seconds") from None
     except Exception as error:
         raise UsageError(f"--ray {address}: the cluster cannot be used: {_first_line(error)}") from None
+
+
+async def _to_the_end(work: Coroutine[Any, Any, Any]) -> None:
+    """Wait for work that goes on when this task is cancelled."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def _folder() -> str:

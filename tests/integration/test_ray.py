@@ -130,10 +130,10 @@ async def test_a_run_on_a_cluster_survives_the_loss_of_a_node(server: StandIn, t
     eight, notices = Limits(concurrency=8), list[str]()
     alone = await coevol.arun(data, tmp_path / "alone", settings, eight)
     before = len(server.chats())
-    node = {"object_store_memory": 80 * 2**20}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **node})
+    node: Any = {"object_store_memory": 80 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **node})
     try:
-        nodes = [cluster.add_node(num_cpus=1, **node) for _ in range(2)]
+        other = cluster.add_node(num_cpus=1, **node)
         policy: Any = replace(QUICK, lease_seconds=4.0)
         given = {"ray": cluster.address, "notify": notices.append, "policy": policy}
         run = coevol.arun(data, tmp_path / "run", settings, eight, **given)
@@ -144,11 +144,11 @@ async def test_a_run_on_a_cluster_survives_the_loss_of_a_node(server: StandIn, t
         os.kill(stopped, signal.SIGSTOP)
         await until(lambda: task.done() or any("silent for 4 seconds" in each for each in notices), 30)
         assert not task.done() and ended({stopped}, 20)
-        cluster.remove_node(nodes[0], allow_graceful=False)
+        cluster.remove_node(other, allow_graceful=False)
         found = await task
     finally:
         ray.shutdown()
-        cluster.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]
     assert len(list(found.samples())) == len(list(alone.samples())) == 24
     assert exported(tmp_path / "run", tmp_path) == exported(tmp_path / "alone", tmp_path)
     assert recorded(tmp_path / "run") == recorded(tmp_path / "alone")

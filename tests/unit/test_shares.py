@@ -44,9 +44,9 @@ def test_replicas_have_as_many_samples_each_whatever_finishes_first() -> None:
 def test_rates_hold_for_all_parts_together_while_they_change(tokens: bool) -> None:
     async def work() -> None:
         loop, admitted = asyncio.get_running_loop(), list[float]()
-        limits = {"tpm": 60_000.0} if tokens else {"rpm": 600.0}
+        rpm, tpm = (None, 60_000.0) if tokens else (600.0, None)
         pools = [ConcurrencyPool(40) for _ in range(4)]
-        limiters = [pool.limiter(**limits) for pool in pools]
+        limiters = [pool.limiter(rpm, tpm) for pool in pools]
 
         async def calls(number: int) -> None:
             while loop.time() < 60:
