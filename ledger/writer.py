@@ -41,7 +41,7 @@ class Writer:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._entries: queue.SimpleQueue[list[_Entry] | None] = queue.SimpleQueue()
+        self._entries: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self.text_ids = TextIds(ledger.last_text_id())
         """For encoders elsewhere."""
         self._ids = iter(self.text_ids)
@@ -78,14 +78,10 @@ class Writer:
     def add(self, addition: Addition) -> asyncio.Future[None]:
         """Begin to write something to disk; the future is done when it is there, or has one of the errors of
         `add_call`."""
-        return self.add_all([addition])[0]
-
-    def add_all(self, additions: Sequence[Addition]) -> list[asyncio.Future[None]]:
-        """Begin to write several: each handover to the thread costs as much as writing a call."""
         loop = asyncio.get_running_loop()
-        entries = [_Entry(addition, loop.create_future(), loop) for addition in additions]
-        self._entries.put(entries)
-        return [entry.written for entry in entries]
+        entry = _Entry(addition, loop.create_future(), loop)
+        self._entries.put(entry)
+        return entry.written
 
     def _write(self) -> None:
         failure: LedgerError | Unwritable | None = None
@@ -101,8 +97,8 @@ class Writer:
                 batch = [self._entries.get()]
                 while not self._entries.empty():
                     batch.append(self._entries.get())
-                entries = [entry for some in batch if some is not None for entry in some]
-                more = None not in batch
+                entries = [entry for entry in batch if entry is not None]
+                more = len(entries) == len(batch)
                 if not entries:
                     continue
                 failed: dict[_Entry, Unwritable] = {}

@@ -364,8 +364,8 @@ class Fleet:
         self._engine.recalled(said.recalled)
         if any(call.output_tokens is not None for call in said.calls):
             hand.replied_at = asyncio.get_running_loop().time()
-        written_later = self._engine.writer.add_all([rows.decode(call.rows) for call in said.calls])
-        for call, written in zip(said.calls, written_later, strict=True):
+        for call in said.calls:
+            written = self._engine.writer.add(rows.decode(call.rows))
             hand.writing.add(written)
             written.add_done_callback(partial(self._written, hand, call))
         for result in said.finished:
