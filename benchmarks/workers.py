@@ -6,6 +6,7 @@ and none of its workers', is that of a whole run less that of a run of a few sam
 """
 
 import asyncio
+import gc
 import json
 import time
 from contextlib import ExitStack
@@ -25,13 +26,16 @@ from ledger.ledger import Ledger
 from ledger.writer import Writer
 from models.call import Call, CallRecord, Message
 from runners.exchange import encode, rows
+from runners.worker import GC_THRESHOLD
 
 FEW = 8
 """Samples of the run that is subtracted."""
 
 RUN = """
-import json, sys, time
+import gc, json, sys, time
 import coevol
+from runners.worker import GC_THRESHOLD
+gc.set_threshold(GC_THRESHOLD)  # as the command does
 data, folder, settings, stop, workers, concurrency = json.loads(sys.argv[1])
 limits = coevol.Limits(concurrency=concurrency)
 run = coevol.run(data, folder, coevol.Settings(**settings), limits, stop=stop, workers=workers)
@@ -77,12 +81,10 @@ def main(samples: int, numbers: str, concurrency: int, servers: int, repeat: int
             for number in map(int, numbers.split(",")):
                 rates, cpu = [], []
                 for turn in range(repeat):
-                    given = (settings, number or None, concurrency)
                     whole, few = (
-                        measured(
-                            folder, env, data, f"{way}-{number}-{turn}-{stop}", given[0], stop, *given[1:]
-                        )
+                        measured(folder, env, data, run, settings, stop, number or None, concurrency)
                         for stop in (samples, FEW)
+                        for run in [f"{way}-{number}-{turn}-{stop}"]
                     )
                     rates.append(whole.samples_a_second)
                     cpu.append(1000 * (whole.cpu - few.cpu) / (whole.calls - few.calls))
@@ -100,6 +102,7 @@ def main(samples: int, numbers: str, concurrency: int, servers: int, repeat: int
 async def _bound(path: Path, calls: int) -> tuple[float, float]:
     """Return how many calls that were encoded elsewhere are written in a second, 20 a batch and 20 batches at
     a time, and the milliseconds of CPU that one takes."""
+    gc.set_threshold(GC_THRESHOLD)
     text = "It is a sentence of some length, as replies are made of them. " * 12
     async with Writer(Ledger.create(path)) as writer:
         encoder = Encoder(iter(range(writer.text_ids.block(), 2**40)))
