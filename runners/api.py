@@ -251,7 +251,7 @@ async def _elsewhere(
 
     found = await stack.enter_async_context(ray_workers(workers, ray, plan.limits.concurrency))
     first = first_candidate(plan)
-    return partial(Fleet, keys=keys, first=first, workers=found.workers, hire=found.hire)
+    return partial(Fleet, keys=keys, first=first, number=found.workers, hire=found.hire)
 
 
 def _without_keys(notify: Callable[[str], None], keys: Keys) -> Callable[[str], None]:

@@ -27,6 +27,8 @@ from models.routing.circuit_breaker import Outage
 from models.routing.router import replica_sets
 from nodes.checks import Candidate
 from prompts.pack import Pack
+from reporting import workers
+from reporting.workers import AtWork
 from runners.engine import Engine
 from runners.exchange import (
     Delivery,
@@ -57,6 +59,9 @@ RETRY = 2.0
 DEATHS = 5
 """Workers that may die while they have a sample before it counts as the cause."""
 
+TELL = 2.0
+"""Seconds between two notes for the viewer."""
+
 ABANDONING = 10.0
 """Seconds for which workers may say what they abandoned, when they are to end at once."""
 
@@ -70,7 +75,7 @@ class Fleet:
         keys: the keys of this process.
         pack: the prompt pack.
         first: what workers try the check out on.
-        workers: how many there are to be.
+        number: how many there are to be.
         hire: get a worker; it may take its time to be there.
     """
 
@@ -82,7 +87,7 @@ class Fleet:
         keys: Keys,
         pack: Pack,
         first: Candidate | None,
-        workers: int,
+        number: int,
         hire: Callable[[], Handle],
     ) -> None:
         self._engine = engine
@@ -93,9 +98,9 @@ class Fleet:
             dict(pack.sources),
             first,
             text_ids=[],
-            connections=ceil(job.limits.concurrency / workers),
+            connections=ceil(job.limits.concurrency / number),
         )
-        self._wanted = workers
+        self._wanted = number
         self._hire = hire
         self._hands: list[Hand] = []
         self._starting: dict[int, float] = {}
@@ -174,11 +179,13 @@ class Fleet:
         self._starting = dict.fromkeys(numbers, now)
         self._posts = [asyncio.create_task(self._keep(number)) for number in numbers]
         self._placing = asyncio.create_task(self._place_later())
+        self._telling = asyncio.create_task(self._tell())
         return self
 
     async def __aexit__(self, failure: type[BaseException] | None, *_: object) -> None:
         self._ended = True
         self._placing.cancel()
+        self._telling.cancel()
         for number in self._starting:
             self._posts[number - 1].cancel()
         try:
@@ -194,6 +201,20 @@ class Fleet:
             for post in self._posts:
                 post.cancel()
             await asyncio.gather(*self._posts, return_exceptions=True)
+
+    async def _tell(self) -> None:
+        """Tell the viewer what the workers do."""
+        folder = self._engine.ledger.path.parent
+        try:
+            while True:
+                found = [
+                    AtWork(hand.name, len(hand.leases), hand.said.in_flight, hand.calls)
+                    for hand in self._hands
+                ]
+                workers.write(folder, found)
+                await asyncio.sleep(TELL)
+        finally:
+            workers.remove(folder)
 
     # Workers, from their hiring to their end
 
@@ -388,6 +409,7 @@ class Fleet:
         match written.exception():
             case None:
                 self._engine.called(call.input_tokens, call.output_tokens)
+                hand.calls += 1
                 hand.say().acknowledged.append(call.number)
             case Unwritable() as error:
                 hand.say().unwritable.append((call.number, str(error)))

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from graph.settings import FREE_ON_RESUME
 from ledger.ledger import Ledger
 from models.keys import Keys
-from reporting import manifest
+from reporting import manifest, workers
 from reporting.cost import nothing_spent
 from reporting.manifest import (
     LaterLimit,
@@ -29,7 +29,7 @@ from samples.reader import Checked, DataSet
 
 _LEDGER = ("ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm", "ledger.sqlite-journal")
 _NEW_MANIFEST = f"{manifest.FILE}.new"
-_OURS = (manifest.FILE, _NEW_MANIFEST, "lock", *_LEDGER)
+_OURS = (manifest.FILE, _NEW_MANIFEST, "lock", *_LEDGER, workers.FILE, f"{workers.FILE}.new")
 """The files of a run, all that the folder of a new one may hold."""
 
 

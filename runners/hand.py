@@ -92,6 +92,8 @@ class Hand:
     claims: dict[int, Reservation | asyncio.Task[None]] = field(default_factory=dict)
     replied_at: float = -inf
     """When it last said that a model replied, in the loop's time."""
+    calls: int = 0
+    """That it made and are on disk."""
     _nudging: asyncio.TimerHandle | None = None
 
     def say(self) -> Delivery:

@@ -21,6 +21,7 @@ import coevol
 from coevol import Limits, RunStopped
 from models.errors.kinds import ABANDONED
 from models.settings import KEY_NAMES
+from reporting import workers
 from reporting.recorded_run import RecordedRun
 from runners.exchange import Identity, program
 from standin import StandIn
@@ -227,7 +228,8 @@ async def test_calls_in_flight_are_those_of_all_workers(
 ) -> None:
     data = write(tmp_path / "data.json", records(9))
     task = asyncio.create_task(coevol.arun(data, "run", settings_for(server, max_rounds=2), SIX, workers=3))
-    await until(lambda: len(server.chats()) > 30)
+    await until(lambda: len(server.chats()) > 30 and workers.read(Path("run")))
+    assert "worker 1 on " in workers.line(workers.read(Path("run")))
     hired.at_work[0].kill()  # its places go to others
     await task
     ends = [(chat.finished, -1) for chat in server.chats() if chat.finished]
@@ -236,6 +238,7 @@ async def test_calls_in_flight_are_those_of_all_workers(
     for _, change in moments:
         in_flight += change
         most = max(most, in_flight)
+    assert not workers.read(Path("run"))
     assert 4 <= most <= 6 + 2  # what the dead worker had may still be there
 
 
