@@ -315,7 +315,7 @@ class Fleet:
             return
         lately = asyncio.get_running_loop().time() - seconds
         others = [other for other in self._hands if other is not hand and not other.said.unreachable]
-        if self._starting or any(each.replied_at > lately or each.said.in_flight for each in others):
+        if self._starting or any(each.replied_at > lately or each.leases for each in others):
             raise CutOff("cannot reach a model that others can")
 
     async def _lose(self, hand: Hand, why: WorkerLost) -> None:

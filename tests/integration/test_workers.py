@@ -199,7 +199,7 @@ async def test_a_worker_without_a_way_to_the_model_gives_its_samples_back(
 ) -> None:
     data = write(tmp_path / "data.json", records(10))
     settings, notices = settings_for(server, max_rounds=2), list[str]()
-    policy = replace(QUICK, lease_seconds=2.0, first_wait=1.0)
+    policy = replace(QUICK, first_wait=1.0)
     hired.elsewhere = {1: settings_for(server).model_copy(update={"base_url": ("http://127.0.0.1:9/v1",)})}
     run = await coevol.arun(data, "run", settings, SIX, workers=2, notify=notices.append, policy=policy)
     assert any("cannot reach a model that others can" in notice for notice in notices)
