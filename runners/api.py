@@ -199,7 +199,7 @@ async def execute(
     notify = _without_keys(notify, keys)
     async with AsyncExitStack() as stack:
         checks = await stack.enter_async_context(working_checks(plan))
-        workplaces = await _elsewhere(stack, plan, keys, workers, ray) if remote else None
+        workplaces = await _elsewhere(stack, plan, keys, workers, ray, notify) if remote else None
         stack.enter_context(locked(folder))
         pack = stack.enter_context(held_pack(plan.settings.prompts))
         ledger = prepare(folder, manifest, keys)
@@ -242,13 +242,19 @@ async def execute(
 
 
 async def _elsewhere(
-    stack: AsyncExitStack, plan: Plan, keys: Keys, workers: int | None, ray: str | None
+    stack: AsyncExitStack,
+    plan: Plan,
+    keys: Keys,
+    workers: int | None,
+    ray: str | None,
+    notify: Callable[[str], None],
 ) -> Callable[..., Workplace]:
     """Return what makes the place where other processes work on the samples."""
     # Ray takes a while to load.
     from runners.fleet import Fleet
     from runners.ray_workers import ray_workers
 
+    notify("starting Ray on this machine" if ray is None else f"joining the Ray cluster ({ray})")
     found = await stack.enter_async_context(ray_workers(workers, ray, plan.limits.concurrency))
     first = first_candidate(plan)
     return partial(Fleet, keys=keys, first=first, number=found.workers, hire=found.hire)

@@ -370,7 +370,7 @@ class Fleet:
         said = hand.said_next()
         places = divide(self._job.limits.concurrency, self._loads())[self._hands.index(hand)]
         free = self._job.limits.concurrency - sum(each.places for each in self._hands)
-        said.places = min(places, hand.places + free)
+        said.places = max(0, min(places, hand.places + free))
         hand.places = max(hand.places, said.places)
         if not hand.said.spare_text_ids:
             said.text_ids.append(self._engine.writer.text_ids.block())
