@@ -39,9 +39,10 @@ gc.set_threshold(GC_THRESHOLD)  # as the command does
 data, folder, settings, stop, workers, concurrency = json.loads(sys.argv[1])
 limits = coevol.Limits(concurrency=concurrency)
 run = coevol.run(data, folder, coevol.Settings(**settings), limits, stop=stop, workers=workers)
+cpu = time.process_time()
 calls = list(run.calls())
 began, ended = min(row["started"] for row in calls), max(row["finished"] for row in run.samples())
-print(json.dumps([time.process_time(), len(calls), stop / (ended - began)]))
+print(json.dumps([cpu, len(calls), stop / (ended - began)]))
 """
 
 
