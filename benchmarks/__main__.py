@@ -14,7 +14,7 @@ import click
 
 from benchmarks.program import ROOT
 
-NAMES = ("endpoint_use", "cpu", "job", "depth", "prefixes", "million", "pages", "ledger")
+NAMES = ("endpoint_use", "cpu", "job", "depth", "prefixes", "million", "pages", "ledger", "workers")
 LONG = ("memory", "coverage")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Table, insert, select
 from benchmarks.endpoint import Endpoint
 from benchmarks.program import coevol
 from benchmarks.records import records
+from ledger.encoding import STATEMENTS
 from ledger.ledger import Ledger
 from ledger.tables import calls, results, samples, texts
 from ledger.texts import TextStore
@@ -41,14 +42,14 @@ def finished_run(folder: Path, data: Path, done: int, calls_each: int = 0) -> Pa
         connection.exec_driver_sql("PRAGMA cache_size = -500000")
         connection.exec_driver_sql("PRAGMA synchronous = OFF")
         connection.rollback()
-        store = TextStore(ledger.last_text_id())
+        store = TextStore(count(ledger.last_text_id() + 1))
         rows = _rows(store, min(done, BLOCK), first)
         number = count(len(of_first) + 1)
         while some := list(islice(rows, 10_000)):
             with connection.begin():
                 connection.execute(insert(samples), [sample for sample, _ in some])
                 connection.execute(insert(results), [result for _, result in some])
-                connection.execute(insert(texts), store.new_rows)
+                connection.exec_driver_sql(STATEMENTS["texts"], store.new_rows)
                 if calls_each:
                     made = _calls(of_first, some, calls_each)
                     connection.execute(insert(calls), [call | {"number": next(number)} for call in made])

@@ -24,7 +24,7 @@ from ledger.ledger import Ledger, Result
 from ledger.writer import Writer
 from models.call import Call, CallRecord
 from prompts.method import MODES
-from runners.engine import evolve_sample
+from runners.worker import evolve_sample
 from samples.reader import open_data
 from samples.sample import Sample
 from samples.tokens import estimate_tokens

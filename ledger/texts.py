@@ -11,6 +11,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain, count
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -23,6 +24,9 @@ SHORT = 48
 REMEMBERED = 2000
 """Texts of no sample that are remembered; a prompt pack has a few dozen."""
 
+BLOCK = 2**20
+"""Ids of texts that are given out together: a worker takes minutes to use them up."""
+
 _MARK = "\x01"
 _REFERENCE = re.compile(r"\x01[0-9]+")
 # A reference as a JSON string. A quote within a string has a backslash before it, a field name a colon after
@@ -30,13 +34,28 @@ _REFERENCE = re.compile(r"\x01[0-9]+")
 _JSON_REFERENCE = re.compile(r'(?<!\\)"\\u0001([0-9]+)"(?!:)')
 
 
-class TextStore:
-    """Replaces long strings by references."""
+class TextIds:
+    """The ids of texts to come. Processes that encode for one ledger each take blocks of their own."""
 
     def __init__(self, last_id: int) -> None:
-        self.new_rows: list[dict[str, Any]] = []
-        """Rows of `texts` that are not in the database yet."""
-        self._last_id = last_id
+        self._blocks = count(last_id + 1, BLOCK)
+
+    def block(self) -> int:
+        """Take `BLOCK` ids; return the first. Threads may do so at a time."""
+        return next(self._blocks)
+
+    def __iter__(self) -> Iterator[int]:
+        """Take one id after another, for as long as they are wanted."""
+        return chain.from_iterable(range(first, first + BLOCK) for first in self._blocks)
+
+
+class TextStore:
+    """Replaces long strings by references, with these ids."""
+
+    def __init__(self, ids: Iterator[int]) -> None:
+        self.new_rows: list[tuple[int, str | None, str]] = []
+        """Rows of `texts` that are not in the database yet: id, sample, text."""
+        self._ids = ids
         self._of_samples: dict[str, dict[str, int]] = {}
         self._of_all: OrderedDict[str, int] = OrderedDict()
 
@@ -83,9 +102,8 @@ class TextStore:
         if found is None:
             if not _is_unicode(text):
                 return text
-            self._last_id += 1
-            found = known[text] = self._last_id
-            self.new_rows.append({"id": found, "sample": sample, "text": text})
+            found = known[text] = next(self._ids)
+            self.new_rows.append((found, sample, text))
         if sample is None:
             self._of_all.move_to_end(text)
             if len(self._of_all) > REMEMBERED:

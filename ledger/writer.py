@@ -7,36 +7,27 @@ the transaction is on disk, so nothing that was reported done is lost if the pro
 import asyncio
 import queue
 import threading
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from sqlalchemy import Connection, Insert, insert
+from sqlalchemy import Connection
 
+from ledger.encoding import STATEMENTS, Encoder, Row, TableName, Value
 from ledger.ledger import Ledger, LedgerError, Result, Unwritable, ledger_errors
-from ledger.tables import calls, results, samples, texts
-from ledger.texts import TextStore, json_text
+from ledger.texts import TextIds
 from models.call import CallRecord
 from samples.sample import Sample
 
-_ADD_CALL = insert(calls)
-_ADD_SAMPLE = insert(samples).prefix_with("OR IGNORE")
-_ADD_RESULT = insert(results).prefix_with("OR REPLACE")
-_ADD_TEXT = insert(texts)
-
-_CALL_FIELDS = ("sample", "mode", "exchange", "round", "step", "asked", "shortened_to")
-_RECORD_FIELDS = (
-    *("request", "model", "finish_reason", "input_tokens", "output_tokens", "cached_tokens"),
-    *("started", "latency", "attempts", "failure_kind", "failure", "code", "service_tier"),
-)
+Addition = CallRecord | tuple[Sample, Result] | Sequence[Row]
+"""A call, a result, or rows that were encoded elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Entry:
-    addition: CallRecord | tuple[Sample, Result]
+    addition: Addition
     written: asyncio.Future[None]
     loop: asyncio.AbstractEventLoop
 
@@ -51,7 +42,10 @@ class Writer:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._entries: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
-        self._texts = TextStore(ledger.last_text_id())
+        self.text_ids = TextIds(ledger.last_text_id())
+        """For encoders elsewhere."""
+        self._ids = iter(self.text_ids)
+        self._encoder = Encoder(self._ids)
         self._file: tuple[int, int] | None = None
         self._thread = threading.Thread(target=self._write, name="ledger writer")
 
@@ -70,7 +64,7 @@ class Writer:
             Unwritable: this one cannot be written.
             LedgerError: nothing can be written.
         """
-        await self._add(record)
+        await self.add(record)
 
     async def add_result(self, sample: Sample, result: Result) -> None:
         """Write a sample's result to disk with its record, replacing an earlier result in the same mode.
@@ -79,13 +73,15 @@ class Writer:
             Unwritable: this one cannot be written.
             LedgerError: nothing can be written.
         """
-        await self._add((sample, result))
+        await self.add((sample, result))
 
-    async def _add(self, addition: CallRecord | tuple[Sample, Result]) -> None:
+    def add(self, addition: Addition) -> asyncio.Future[None]:
+        """Begin to write something to disk; the future is done when it is there, or has one of the errors of
+        `add_call`."""
         loop = asyncio.get_running_loop()
         entry = _Entry(addition, loop.create_future(), loop)
         self._entries.put(entry)
-        await entry.written
+        return entry.written
 
     def _write(self) -> None:
         failure: LedgerError | Unwritable | None = None
@@ -106,7 +102,7 @@ class Writer:
                 if not entries:
                     continue
                 failed: dict[_Entry, Unwritable] = {}
-                failure = failure or self._commit(connection, entries)
+                failure = failure or self._commit(connection, [entry.addition for entry in entries])
                 if isinstance(failure, Unwritable):
                     failure = self._commit_singly(connection, entries, failed)
                 entries[0].loop.call_soon_threadsafe(_settle, entries, failure, failed)
@@ -117,16 +113,26 @@ class Writer:
         """Write entries of which some cannot be written; note which ones `failed`."""
         for entry in entries:
             # What was stored with an entry that failed is gone.
-            self._texts = TextStore(self._ledger.last_text_id())
-            failure = self._commit(connection, [entry])
+            self._encoder = Encoder(self._ids)
+            failure = self._commit_texts(connection, entry) or self._commit(connection, [entry.addition])
             if isinstance(failure, Unwritable):
                 failed[entry] = failure
             elif failure:
                 return failure
-        self._texts = TextStore(self._ledger.last_text_id())
+        self._encoder = Encoder(self._ids)
         return None
 
-    def _commit(self, connection: Connection, entries: list[_Entry]) -> LedgerError | Unwritable | None:
+    def _commit_texts(self, connection: Connection, entry: _Entry) -> LedgerError | Unwritable | None:
+        """Write the texts of rows that were encoded elsewhere: other rows from there may refer to them."""
+        if not isinstance(entry.addition, list):
+            return None
+        found = [row for row in entry.addition if row[0] == "texts"]
+        entry.addition[:] = [row for row in entry.addition if row[0] != "texts"]
+        return self._commit(connection, [found])
+
+    def _commit(
+        self, connection: Connection, additions: Sequence[Addition]
+    ) -> LedgerError | Unwritable | None:
         try:
             if _file(self._ledger.path) != self._file:
                 # SQLite would keep writing to a file that can no longer be found.
@@ -134,46 +140,28 @@ class Writer:
                     f"the ledger {self._ledger.path} was moved or deleted while the run wrote to it: "
                     "put it back, and the same command resumes the run"
                 )
-            rows: dict[Insert, list[dict[str, Any]]] = defaultdict(list)
-            for entry in entries:
-                for statement, row in self._rows(entry.addition):
-                    rows[statement].append(row)
-            rows[_ADD_TEXT], self._texts.new_rows = self._texts.new_rows, []
+            rows: dict[TableName, list[tuple[Value, ...]]] = {table: [] for table in STATEMENTS}
+            for addition in additions:
+                for table, values in self._rows(addition):
+                    rows[table].append(values)
             with ledger_errors(self._ledger.path), connection.begin():
-                for statement, some in rows.items():
+                for table, some in rows.items():
                     if some:
-                        connection.execute(statement, some)
+                        connection.exec_driver_sql(STATEMENTS[table], some)
         except LedgerError as error:
             return error
         except Exception as error:
             # Whatever it is, the tasks that wait for these entries must receive it.
-            return Unwritable(f"it cannot be recorded: {_one_line(error)}")
+            return Unwritable(f"it cannot be recorded: {one_line(error)}")
         return None
 
-    def _rows(self, addition: CallRecord | tuple[Sample, Result]) -> list[tuple[Insert, dict[str, Any]]]:
-        if isinstance(addition, CallRecord):
-            return [(_ADD_CALL, self._call_row(addition))]
-        sample, result = addition
-        put = self._texts.put
-        record = {
-            "position": sample.position,
-            "id": sample.id,
-            "format": sample.read_as,
-            "record": json_text(put(sample.read, sample.id)),
-        }
-        # `asdict` would copy every text of the outcome.
-        row = {field.name: getattr(result, field.name) for field in fields(result)}
-        row |= {"position": sample.position, "outcome": json_text(put(result.outcome, sample.id))}
-        self._texts.forget(sample.id)
-        return [(_ADD_SAMPLE, record), (_ADD_RESULT, row)]
-
-    def _call_row(self, record: CallRecord) -> dict[str, Any]:
-        call = record.call
-        row = {name: getattr(call, name) for name in _CALL_FIELDS}
-        row |= {name: getattr(record, name) for name in _RECORD_FIELDS}
-        messages, put = self._texts.put_prompt(record.messages, call.parts, call.sample), self._texts.put
-        row |= {"messages": json_text(messages), "reply": put(record.reply, call.sample)}
-        return row | {"thoughts": put(record.thoughts, call.sample) if record.thoughts else None}
+    def _rows(self, addition: Addition) -> Sequence[Row]:
+        match addition:
+            case CallRecord():
+                return self._encoder.call(addition)
+            case Sample() as sample, Result() as result:
+                return self._encoder.result(sample, result)
+        return addition
 
 
 def _file(path: Path) -> tuple[int, int] | None:
@@ -195,7 +183,7 @@ def _settle(entries: list[_Entry], failure: LedgerError | None, failed: Mapping[
             entry.written.set_result(None)
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """Return an error without the statement and the values that SQLAlchemy adds."""
     cause = getattr(error, "orig", None) or error
     return f"{type(cause).__name__}: {' '.join(str(cause).split())[:200]}"

@@ -9,7 +9,7 @@ It does not know graphs, what an agent is for, or where records are kept.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from hashlib import blake2b
@@ -33,7 +33,7 @@ from models.errors.kinds import (
     finish_key,
 )
 from models.keys import Keys
-from models.limits.budget import Budget, Reservation, Usage, longest_reply
+from models.limits.budget import Reservation, Spending, Usage, longest_reply
 from models.limits.rate_limiter import WaitReason
 from models.policy import GatewayPolicy
 from models.providers.http_client import http_client
@@ -94,7 +94,7 @@ class Gateway:
         *,
         record: Callable[[CallRecord], Awaitable[None]],
         recall: Recall,
-        budget: Budget | None = None,
+        budget: Spending | None = None,
         policy: GatewayPolicy | None = None,
         retrying_failed: bool = False,
         notify: Callable[[str], None] = lambda _: None,
@@ -122,6 +122,8 @@ class Gateway:
         self._refused: RunStopped | None = None
         self._stopped: RunStopped | None = None
         self._stopping = asyncio.Event()
+        self.stopped_in_outage = False
+        """Whether it stopped by itself, since nothing could be reached or nothing answered."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -137,7 +139,21 @@ class Gateway:
     @property
     def in_flight(self) -> int:
         """Calls that a model is working on."""
-        return self._router.pool.concurrency - self._router.pool.free
+        return self._router.pool.in_flight
+
+    @property
+    def places_held(self) -> int:
+        """Places in flight that are here, or still taken of those that were."""
+        return max(self._router.pool.concurrency, self._router.pool.in_flight)
+
+    def resize(self, places: int) -> None:
+        """Set how many of the run's places in flight are here, and with them the part of all its limits."""
+        self._router.pool.resize(places)
+
+    @property
+    def unreachable_since(self) -> float | None:
+        """Since when a role's model could not be reached anywhere, in the loop's time; None if it could."""
+        return self._router.unreachable_since
 
     def waiting(self) -> list[WaitReason]:
         """Return the calls that wait for more than a place in flight, and why."""
@@ -159,9 +175,9 @@ class Gateway:
             return self._refused
         return RunStopped(refused_alike(*found).describe(self._keys.redact))
 
-    def at_work(self, sample: str) -> AbstractContextManager[None]:
-        """Keep all calls of a sample to a model at the same replica."""
-        return self._router.at_work(sample)
+    def at_work(self, sample: str, homes: Sequence[int] = ()) -> AbstractContextManager[None]:
+        """Keep all calls of a sample to a model at the same replica; see `Router.at_work`."""
+        return self._router.at_work(sample, homes)
 
     def stop(self, reason: RunStopped) -> None:
         """Start no further call: those in flight finish and are recorded, all others raise `reason`."""
@@ -260,7 +276,7 @@ class Gateway:
             self._budget.settle(reservation, attempt.usage if attempt else Usage(0, 0, 0))
 
     async def _reserve(
-        self, budget: Budget, call: Call, client: RoleClient, state: RetryState
+        self, budget: Spending, call: Call, client: RoleClient, state: RetryState
     ) -> Reservation:
         try:
             most = longest_reply(self._settings, call.role)
@@ -416,6 +432,7 @@ class Gateway:
             minutes = (asyncio.get_running_loop().time() - since) / 60
             advice = f"No call had a reply for {minutes:.0f} minutes. The same command resumes the run."
             failure = replace(failure, advice=advice)
+        self.stopped_in_outage |= self._stopped is None
         self.stop(RunStopped(failure.describe(self._keys.redact, state.attempts)))
 
     def _request_hash(self, call: Call) -> str:

@@ -100,6 +100,21 @@ class Keys:
         in_environment = {name: value for name, value in os.environ.items() if value.strip()}
         return cls({**in_file, **in_environment}, settings)
 
+    @classmethod
+    def given(cls, values: Mapping[str, str], settings: ModelSettings) -> "Keys":
+        """Return the keys that another process needs for these settings (`needed`); what else is secret is
+        this process's."""
+        names = {name for names in KEY_NAMES.values() for name in names.split(" and ")}
+        names |= {_of_role(name, role) for name in names for role in (*ROLES, *PANEL)}
+        own = {name: value for name, value in os.environ.items() if name not in names}
+        return cls({**own, **values}, settings)
+
+    def needed(self, settings: ModelSettings) -> dict[str, str]:
+        """Return the variables with keys that the models of these settings need, and no others."""
+        used = (self.variable(settings.endpoint(role), role) for role in settings.roles)
+        names = {name for variable in used if variable for name in variable.split(" and ")}
+        return {name: self._values[name] for name in sorted(names)}
+
     def variable(self, endpoint: Endpoint, role: Role) -> str | None:
         """Return the variable with a role's key, or the two with its parts; None where none is set."""
         names = KEY_NAMES.get(endpoint.provider, "")

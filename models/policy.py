@@ -32,4 +32,7 @@ class GatewayPolicy:
     context_poll_interval: float = 30.0
     """Time until a server that did not report its context length is asked again: it may have been
     starting."""
+    lease_seconds: float = 30.0
+    """How long a worker of a run with several may be silent before its samples go to others. It makes no call
+    after four fifths of that. Reading a large prompt takes less than a second."""
     rate: RatePolicy = field(default_factory=RatePolicy)

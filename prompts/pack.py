@@ -83,6 +83,8 @@ class Pack:
     """The templates that show the reference, where the record has one."""
     first_lines: Mapping[str, FirstLine]
     """The first line that each template of a judge asks for."""
+    sources: Mapping[str, str] = field(repr=False)
+    """Its files as they were read, by name."""
     _templates: Mapping[str, Template] = field(repr=False)
 
     def require(self, templates: Iterable[str]) -> None:
@@ -177,7 +179,7 @@ def load_pack(name_or_folder: str, modes: Iterable[str] = ()) -> Pack:
     known = _loaded.get(folder)
     if known is None or known[0] != state:
         # Concurrent first calls may both load, with the same result.
-        known = _loaded[folder] = (state, _load(folder))
+        known = _loaded[folder] = (state, pack_of(read_files(folder), folder))
     chosen = [MODES[mode] for mode in modes]
     known[1].require(name for mode in chosen for step in mode.steps for name in mode.templates(step))
     return known[1]
@@ -195,11 +197,13 @@ async def current_pack(name_or_folder: str) -> Pack:
 
 
 @contextmanager
-def held_pack(name_or_folder: str) -> Iterator[None]:
-    """Make nodes use the pack as it is now until the context ends, so that edits do not affect a run."""
-    token = _held.set((name_or_folder, load_pack(name_or_folder)))
+def held_pack(name_or_folder: str, pack: Pack | None = None) -> Iterator[Pack]:
+    """Make nodes use the pack as it is now until the context ends, so that edits do not affect a run; or use
+    this pack in its place, which came from elsewhere."""
+    pack = pack or load_pack(name_or_folder)
+    token = _held.set((name_or_folder, pack))
     try:
-        yield
+        yield pack
     finally:
         _held.reset(token)
 
@@ -213,8 +217,13 @@ _held: ContextVar[tuple[str, Pack] | None] = ContextVar("held", default=None)
 _loaded: dict[Path, tuple[State, Pack]] = {}
 
 
-def _load(folder: Path) -> Pack:
-    sources = read_files(folder)
+def pack_of(files: Mapping[str, str], folder: Path) -> Pack:
+    """Return the pack that these files are; `folder` is what messages name.
+
+    Raises:
+        PackError: it cannot be used.
+    """
+    sources = dict(files)
     environment = Sandbox(folder, sources)
     first_lines = {name: _first_line(environment, name) for name in FIRST_LINES if name + ENDING in sources}
     reminders = {f"{name}_again{ENDING}": _reminder(name, line) for name, line in first_lines.items()}
@@ -236,7 +245,7 @@ def _load(folder: Path) -> Pack:
         _check_variables(environment, name)
     compiled = {name: _compiled(environment, name) for name in names}
     digests = (_digest(without_references), _digest(said))
-    pack = Pack(folder.name, folder, *digests, own, frozenset(), first_lines, compiled)
+    pack = Pack(folder.name, folder, *digests, own, frozenset(), first_lines, files, compiled)
     showing = [name for name in names if _try(pack, name)]
     return replace(pack, shows_reference=frozenset(showing))
 

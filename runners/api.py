@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,11 @@ from models.token_counter import asking_server
 from models.tracing import start_tracing
 from prompts.pack import held_pack
 from reporting.manifest import Manifest, read_manifest, reply_limits
-from runners.checking import working_checks
+from runners.checking import first_candidate, working_checks
 from runners.engine import Engine, Tally
 from runners.folder import locked, prepare
 from runners.plan import Plan, make_plan
+from runners.worker import Workplace
 from samples.bounds import MAX_RECORD_MB
 from samples.fields import plural
 from samples.printable import printable
@@ -50,6 +52,8 @@ def run(
     stop: int | None = None,
     retry_failed: bool = False,
     shared: bool = False,
+    workers: int | None = None,
+    ray: str | None = None,
     notify: Callable[[str], None] = lambda _: None,
 ) -> "RecordedRun":
     """Improve the responses of a data set, as `coevol evolve` does, and return the record of the run.
@@ -79,6 +83,9 @@ def run(
         stop: the record to stop before.
         retry_failed: work again on samples that failed before.
         shared: let others use the folder, as the umask says; a run is otherwise its owner's alone.
+        workers: work in so many processes, on a Ray of this run's own on this machine.
+        ray: work on the Ray cluster at this address (HOST:PORT, or auto), with so many workers, or as many as
+            fit.
         notify: receives what a user should know, such as parameters that a provider does not take.
 
     Raises:
@@ -96,7 +103,7 @@ def run(
     except RuntimeError:
         with _printable_errors():
             planned = _planned(data, folder, settings, limits, notify, given)
-            execute_in_own_loop(*planned, notify=notify, shared=shared)
+            execute_in_own_loop(*planned, notify=notify, shared=shared, workers=workers, ray=ray)
         return load_run(folder)
     raise RuntimeError("an event loop is running, as in a notebook: use `await coevol.arun(…)`")
 
@@ -118,6 +125,8 @@ async def arun(
     stop: int | None = None,
     retry_failed: bool = False,
     shared: bool = False,
+    workers: int | None = None,
+    ray: str | None = None,
     notify: Callable[[str], None] = lambda _: None,
     policy: GatewayPolicy | None = None,
 ) -> "RecordedRun":
@@ -131,7 +140,7 @@ async def arun(
     notify = _printable(notify)
     with _printable_errors():
         planned = _planned(data, folder, settings, limits, notify, given)
-        await execute(*planned, notify=notify, policy=policy, shared=shared)
+        await execute(*planned, notify=notify, policy=policy, shared=shared, workers=workers, ray=ray)
     return load_run(folder)
 
 
@@ -188,24 +197,36 @@ async def execute(
     signals: Sequence[signal.Signals] = (),
     shared: bool = False,
     engine_of: Callable[..., Engine] = Engine,
+    workers: int | None = None,
+    ray: str | None = None,
 ) -> None:
     """Carry out a plan in the folder of a run. `watch` is entered while the engine works; `signals` stop it.
-    `engine_of` creates the engine.
+    `engine_of` creates the engine; `shared`, `workers` and `ray` are those of `run`.
 
     Raises:
         As `run`.
     """
-    keys = plan.load_keys()
+    remote = workers is not None or ray is not None
+    keys = plan.load_keys(0 if remote else plan.limits.concurrency)
     notify = _without_keys(notify, keys)
-    tally = Tally(samples=plan.expected(manifest["data"]["records"]), modes=plan.modes)
     async with AsyncExitStack() as stack:
         checks = await stack.enter_async_context(working_checks(plan))
+        workplaces = await _elsewhere(stack, plan, keys, workers, ray, notify) if remote else None
         stack.enter_context(locked(folder, shared=shared))
-        stack.enter_context(held_pack(plan.settings.prompts))
+        pack = stack.enter_context(held_pack(plan.settings.prompts))
         ledger = prepare(folder, manifest, keys, shared=shared)
         began_with = reply_limits(read_manifest(folder))[0]
+        tally = Tally(samples=plan.expected(manifest["data"]["records"]), modes=plan.modes)
         engine = engine_of(
-            plan, ledger, keys, tally, checks, notify=notify, began_with=began_with, policy=policy
+            plan,
+            ledger,
+            keys,
+            tally,
+            checks,
+            notify=notify,
+            began_with=began_with,
+            policy=policy,
+            workplace=workplaces and partial(workplaces, pack=pack),
         )
         main, interrupted = asyncio.current_task(), False
 
@@ -231,6 +252,25 @@ async def execute(
             raise RunStopped(str(error)) from None
         finally:
             end_tracing()
+
+
+async def _elsewhere(
+    stack: AsyncExitStack,
+    plan: Plan,
+    keys: Keys,
+    workers: int | None,
+    ray: str | None,
+    notify: Callable[[str], None],
+) -> Callable[..., Workplace]:
+    """Return what makes the place where other processes work on the samples."""
+    # Ray takes a while to load.
+    from runners.fleet import Fleet
+    from runners.ray_workers import ray_workers
+
+    notify("starting Ray on this machine" if ray is None else f"joining the Ray cluster ({ray})")
+    found = await stack.enter_async_context(ray_workers(workers, ray, plan.limits.concurrency))
+    first = first_candidate(plan)
+    return partial(Fleet, keys=keys, first=first, number=found.workers, hire=found.hire)
 
 
 def _without_keys(notify: Callable[[str], None], keys: Keys) -> Callable[[str], None]:

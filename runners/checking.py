@@ -17,7 +17,7 @@ async def working_checks(plan: Plan) -> AsyncIterator[Checks]:
     """
     with Checks() as checks:
         if check := plan.settings.check:
-            await checks.try_out(check, _first(plan) if is_command(check) else None)
+            await checks.try_out(check, first_candidate(plan))
         yield checks
 
 
@@ -28,8 +28,10 @@ def of_record(candidate: Candidate, sample: Sample, number: int) -> Candidate:
     return candidate._replace(record={**sample.read, **own, "original": exchange.response})
 
 
-def _first(plan: Plan) -> Candidate | None:
-    """Return the first response that a command is asked about; None if there is none."""
+def first_candidate(plan: Plan) -> Candidate | None:
+    """Return the first response that the command of a check is asked about; None if there is none."""
+    if not (plan.settings.check and is_command(plan.settings.check)):
+        return None
     for sample in plan.data.samples(plan.start, plan.stop):
         for number, exchange in enumerate(sample.exchanges):
             if not exchange.fixed and (exchange.references or not plan.data.reference):

@@ -18,16 +18,13 @@ from runners.options import (
     mode_option,
     settings_from,
     settings_options,
+    workers_options,
 )
 from runners.terminal import drop, say
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
     from nodes.settings import VerdictForm
-
-GC_THRESHOLD = 10_000
-"""New objects after which Python collects garbage. Its default of 700 takes a sixth of the CPU and finds next
-to nothing: reference counting frees what a call leaves behind."""
 
 
 EXAMPLES = (
@@ -59,6 +56,7 @@ EXAMPLES = (
 )
 @click.option("--stop", type=click.IntRange(min=0), metavar="NUMBER", help="The record to stop before.")
 @limits_options
+@workers_options
 @click.option(
     "--dry-run",
     is_flag=True,
@@ -86,6 +84,8 @@ def evolve(
     dry_run: bool,
     retry_failed: bool,
     shared: bool,
+    workers: int | None,
+    ray: str | None,
     **given: Any,
 ) -> int:
     """Improve the responses of a data set.
@@ -102,6 +102,7 @@ def evolve(
     from runners.api import execute_in_own_loop
     from runners.plan import make_plan
     from runners.progress import Progress
+    from runners.worker import GC_THRESHOLD
 
     plan = make_plan(
         data,
@@ -137,7 +138,9 @@ def evolve(
         return 0
     gc.set_threshold(GC_THRESHOLD)
     try:
-        execute_in_own_loop(plan, run, manifest, notify=_notify, watch=Progress, shared=shared)
+        execute_in_own_loop(
+            plan, run, manifest, notify=_notify, watch=Progress, shared=shared, workers=workers, ray=ray
+        )
     except RunStopped:
         from reporting.failures import failures
 

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from graph.settings import FREE_ON_RESUME, WHAT_IT_COSTS
 from ledger.ledger import Ledger
 from models.keys import Keys
-from reporting import manifest
+from reporting import manifest, workers
 from reporting.cost import nothing_spent
 from reporting.manifest import (
     LaterLimit,
@@ -35,7 +35,7 @@ from samples.reader import Checked, DataSet
 
 _LEDGER = (LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", f"{LEDGER}-journal")
 _NEW_MANIFEST = f"{manifest.FILE}.new"
-_OURS = (manifest.FILE, _NEW_MANIFEST, LOCK, *_LEDGER)
+_OURS = (manifest.FILE, _NEW_MANIFEST, LOCK, *_LEDGER, workers.FILE, f"{workers.FILE}.new")
 """The files of a run, all that the folder of a new one may hold."""
 
 

@@ -24,8 +24,8 @@ from models.settings import Endpoint, Limits
 from prompts.method import MODES
 from reporting.cost import amount, spent, unpriced
 from reporting.labels import NO_PRICE, is_best_of
-from runners.engine import evolve_sample
 from runners.plan import Plan
+from runners.worker import evolve_sample
 from samples.sample import Sample
 from samples.tokens import estimate_tokens
 

@@ -94,6 +94,26 @@ def limits_options(command: Command) -> Command:
     return _with(_field_options(Limits), command)
 
 
+def workers_options(command: Command) -> Command:
+    """Add the options that say which processes work on the samples."""
+    return _with(
+        [
+            click.option(
+                "--workers",
+                type=click.IntRange(min=1),
+                metavar="NUMBER",
+                help="Work in so many processes, on Ray. Default: in this one; with --ray, as many as fit.",
+            ),
+            click.option(
+                "--ray",
+                metavar="ADDRESS|auto",
+                help="The Ray cluster to work on, HOST:PORT. Default with --workers: a Ray on this machine.",
+            ),
+        ],
+        command,
+    )
+
+
 def data_options(command: Command) -> Command:
     """Add the options that say how the records of a data set are read."""
     return _with(

@@ -68,13 +68,6 @@ class Plan:
     elsewhere: Amount = NOTHING
     """What other runs have spent that share the budget."""
 
-    def settings_of(self, position: int) -> Settings:
-        """Return the settings of a sample."""
-        depth = self.depths.get(position)
-        if depth is None:
-            return self.settings
-        return self.settings.model_copy(update={"max_rounds": depth, "drafts": depth})
-
     def modes_of(self, position: int) -> Sequence[str]:
         """Return the modes in which a sample is worked on."""
         return self.modes
@@ -164,20 +157,17 @@ class Plan:
         last = records if self.stop is None else min(self.stop, records)
         return max(0, last - self.start) * len(self.modes)
 
-    def load_keys(self) -> Keys:
-        """Return the keys, and make sure that the first calls have everything they need.
+    def load_keys(self, connections: int) -> Keys:
+        """Return the keys, and make sure that the first calls, so many at a time, have everything they need.
 
         Raises:
             MissingKey, MissingExtra, ProxyUnusable, UsageError: something is missing; the message says what
                 to do.
         """
-        check_proxies()
-        if any(self.settings.endpoint(role).provider != "rehearsal" for role in self.settings.roles):
-            _allow_connections(self.limits.concurrency)
         keys = Keys.load(self.settings)
         for role in self.settings.roles:
             keys.of(self.settings.endpoint(role), role)
-            require_libraries(self.settings.endpoint(role).provider)
+        require_to_run(self.settings, connections)
         return keys
 
 
@@ -260,6 +250,20 @@ def make_plan(
     opened = open_data(data, format, max_record_size=max_record_size, **how)
     opened.thoughts = settings.thoughts
     return Plan(opened, chosen, settings, limits, start, stop, retry_failed)
+
+
+def require_to_run(settings: Settings, connections: int) -> None:
+    """Make sure that this process has what so many calls at a time need, besides keys.
+
+    Raises:
+        MissingExtra, ProxyUnusable, UsageError: something is missing; the message says what to do.
+    """
+    check_proxies()
+    endpoints = [settings.endpoint(role) for role in settings.roles]
+    if any(endpoint.provider != "rehearsal" for endpoint in endpoints):
+        _allow_connections(connections)
+    for endpoint in endpoints:
+        require_libraries(endpoint.provider)
 
 
 def _allow_connections(concurrency: int) -> None:

@@ -83,13 +83,19 @@ class Progress:
 
     def _line(self) -> str:
         engine = self._engine
-        return printable(line(self._tally, engine.in_flight, engine.waiting(), engine.outages()))
+        return printable(
+            line(self._tally, engine.in_flight, engine.waiting(), engine.outages(), engine.loads())
+        )
 
 
 def line(
-    tally: Tally, in_flight: int, waiting: Sequence[WaitReason] = (), outages: Sequence[Outage] = ()
+    tally: Tally,
+    in_flight: int,
+    waiting: Sequence[WaitReason] = (),
+    outages: Sequence[Outage] = (),
+    loads: Sequence[int] | None = None,
 ) -> str:
-    """Describe the run so far on one line."""
+    """Describe the run so far on one line. `loads` are the samples that each worker has."""
     seconds = time.monotonic() - tally.began
     finished = tally.earlier + tally.finished
     modes = [MODES[mode] for mode in tally.modes if mode in MODES]  # not the pairs of a trial
@@ -103,6 +109,8 @@ def line(
         parts.append(f"{plural(tally.rewritten, 'response')} rewritten")
     if tally.skipped:
         parts.append(f"{tally.skipped:,} skipped")
+    if loads is not None:
+        parts.append(_workers(loads))
     parts += [
         f"{tally.failed:,} failed",
         f"{plural(tally.calls, 'call')}, {in_flight} in flight",
@@ -116,6 +124,13 @@ def line(
     if not tally.finished or left <= 0:
         parts.append(f"{duration(seconds)}")
     return " · ".join(parts)
+
+
+def _workers(loads: Sequence[int]) -> str:
+    if not loads:
+        return "no worker yet"
+    at_work = f"{min(loads)} to {max(loads)}" if min(loads) < max(loads) else f"{max(loads)}"
+    return f"{len(loads)} worker{'s' * (len(loads) > 1)} with {at_work} samples each"
 
 
 def _reason(held: WaitReason) -> str:

@@ -34,6 +34,7 @@ from prompts.method import STEPS
 from reporting.labels import shorten
 from runners.engine import Engine
 from runners.plan import Plan
+from runners.worker import Worker
 from samples.printable import printable
 from samples.sample import Sample
 from trials.pairs import Pairs, pairs_of
@@ -74,8 +75,12 @@ def referee_roles(settings: Any) -> tuple[list[Role], list[Role]]:
     return [role for role in settings.roles if role not in reward], reward
 
 
-class RefereeEngine(Engine):
+class RefereeWorker(Worker):
     """Takes the responses of a trial to its referees."""
+
+    def __init__(self, plan: RefereePlan, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self._plan = plan
 
     async def _outcome(self, sample: Sample, mode: str) -> list[ExchangeResult]:
         try:
@@ -87,12 +92,11 @@ class RefereeEngine(Engine):
             return [failed_exchange(0, sample.exchanges[0].response, failed)]
 
     async def _of_exchanges(self, sample: Sample, mode: str) -> list[ExchangeResult]:
-        plan = cast(RefereePlan, self._plan)
-        settings = cast(RefereeSettings, plan.settings)
+        settings = cast(RefereeSettings, self._plan.settings)
         arm, is_pair, rival = mode.partition(SIDES)
         chat, reward = referee_roles(settings)
         done = []
-        for number, responses in plan.responses.get(sample.position, {}).items():
+        for number, responses in self._plan.responses.get(sample.position, {}).items():
             if not is_pair:
                 done.append(await self._scored(sample, arm, number, responses[arm], reward))
             elif responses[arm] == responses[rival]:
@@ -157,6 +161,14 @@ class RefereeEngine(Engine):
                 failures.append(failure)
         result = _result(number, response, response, "scored")
         return _with_failure(cast(ExchangeResult, {**result, "scores": scores}), failures)
+
+
+class RefereeEngine(Engine):
+    """Works through the responses of a trial."""
+
+    def worker(self, *given: Any, **more: Any) -> Worker:
+        """Create what works on samples in this process."""
+        return RefereeWorker(cast(RefereePlan, self._plan), *given, **more)
 
     def _no_verdicts(self, rounds: int, reply: str) -> str:
         shown = shorten(" ".join(printable(reply[:1000]).split()) or "nothing")

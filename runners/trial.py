@@ -14,7 +14,6 @@ from rich.text import Text
 from reporting.failures import failures
 from reporting.trial_manifest import ARMS, TARGET
 from runners.console import Output
-from runners.evolve import GC_THRESHOLD
 from runners.options import PATH, data_options, limits_options, settings_from, settings_options
 from runners.progress import Progress
 from runners.terminal import say, say_json
@@ -138,6 +137,8 @@ def trial(
         say(line, err=not dry_run)
     if dry_run:
         return 0
+    from runners.worker import GC_THRESHOLD
+
     gc.set_threshold(GC_THRESHOLD)
     trial_in_own_loop(plan, folder, made, notify=lambda notice: say(notice, err=True), watch=Progress)
     from reporting.recorded_trial import RecordedTrial  # with Arrow, which no refusal needs

@@ -121,7 +121,8 @@ def _nothing_spent(record: TrialRecord) -> bool:
 
 def load_keys(plan: TrialPlan) -> tuple[Keys, Keys]:
     """Return the keys of the arms and of the referees. Raises as `runners.plan.Plan.load_keys`."""
-    return plan.run.load_keys(), replace(plan.run, settings=plan.referees).load_keys()
+    connections = plan.run.limits.concurrency
+    return plan.run.load_keys(connections), replace(plan.run, settings=plan.referees).load_keys(connections)
 
 
 def trial_in_own_loop(plan: TrialPlan, folder: Path, made: TrialManifest, **more: Any) -> None:

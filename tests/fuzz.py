@@ -4,6 +4,7 @@
 """
 
 import gzip
+import itertools
 import json
 import math
 import tempfile
@@ -124,7 +125,7 @@ def read_data(content: bytes, ending: str, skip_bad: bool) -> None:
         with suppress(DataError):
             data = open_data(path, skip_bad=skip_bad)
             count = data.check().count
-            texts = TextStore(0)
+            texts = TextStore(itertools.count(1))
             samples = list(data.samples())
             for sample in samples:
                 json_text(texts.put(sample.read, sample.id)).encode()

@@ -67,13 +67,13 @@ def call(number: int = 0, *, purpose: Purpose = "speech") -> Call:
     return Call(f"s{number}", "edit", 0, 1, "editor", "editor", messages, purpose)
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Return once the condition holds, which it must within ten seconds."""
-    for _ in range(1000):
+async def until(condition: Callable[[], object], seconds: int = 10) -> None:
+    """Return once the condition holds, which it must within these seconds."""
+    for _ in range(100 * seconds):
         if condition():
             return
         await asyncio.sleep(0.01)
-    raise AssertionError("the condition does not hold after ten seconds")
+    raise AssertionError(f"the condition does not hold after {seconds} seconds")
 
 
 class Client:

@@ -7,7 +7,7 @@ from html import escape
 
 from nicegui import ui
 
-from reporting import chart_data, charts, headline, html_tables, labels
+from reporting import chart_data, charts, headline, html_tables, labels, workers
 from reporting.charts import Chart
 from reporting.headline import Metric, progress, records
 from reporting.run import is_at_work, seconds_left
@@ -100,6 +100,8 @@ def _progress(run: RunPages, snapshot: Snapshot) -> None:
             ui.space()
             at = time.strftime("%H:%M:%S", time.localtime(snapshot.counted))
             ui.label(f"counted at {at}").classes("faint small")
+        if at_work := workers.read(run.folder):
+            ui.label(workers.line(at_work)).classes("faint small workers")
         ui.linear_progress(share, show_value=False, size="6px").props(
             'rounded instant-feedback aria-label="results so far"'
         )

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from models.call import Message
 from models.errors.exceptions import RunStopped
@@ -109,6 +109,31 @@ class Reservation:
     worst: Amount = NOTHING
 
 
+class Spending(Protocol):
+    """What a gateway needs of a budget."""
+
+    async def reserve(
+        self, endpoint: Endpoint, messages: Sequence[Message], most: int, tier: str | None = None
+    ) -> Reservation:
+        """Wait until a call fits, and set its worst case aside; `most` is the limit of its reply, `tier` the
+        service tier that it asks for.
+
+        Every reservation must be settled.
+
+        Raises:
+            RunStopped: it does not fit, and no call is in flight that could leave something.
+        """
+        ...
+
+    def settle(self, reservation: Reservation, usage: Usage | None) -> None:
+        """Replace a worst case by what the call took; None where that is unknown."""
+        ...
+
+    def waiting(self) -> list[WaitReason]:
+        """Return the calls that wait for what is set aside for others."""
+        ...
+
+
 class Budget:
     """The money or the tokens of a run. Belongs to one event loop.
 
@@ -134,15 +159,11 @@ class Budget:
     async def reserve(
         self, endpoint: Endpoint, messages: Sequence[Message], most: int, tier: str | None = None
     ) -> Reservation:
-        """Wait until a call fits, and set its worst case aside; `most` is the limit of its reply, `tier` the
-        service tier that it asks for.
+        """Do what `Spending` says."""
+        return await self.claim(Reservation(endpoint, prompt_tokens(messages), most, tier))
 
-        Every reservation must be settled.
-
-        Raises:
-            RunStopped: it does not fit, and no call is in flight that could leave something.
-        """
-        reservation = Reservation(endpoint, prompt_tokens(messages), most, tier)
+    async def claim(self, reservation: Reservation) -> Reservation:
+        """Wait until a call fits, as `reserve` does."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append((waiter, reservation))
         self._advance()

@@ -78,12 +78,27 @@ class WaitReason:
 
 
 class ConcurrencyPool:
-    """The places in flight of a whole run, shared by its rate limiters. Belongs to one event loop."""
+    """The places in flight of a whole run, or of a part of it, shared by its rate limiters. Belongs to one
+    event loop."""
 
     def __init__(self, concurrency: int) -> None:
         self.concurrency = concurrency
         self.free = concurrency
+        """Below 0 after `resize`, until calls have ended."""
+        self._of_run = concurrency
         self._limiters: list[RateLimiter] = []
+
+    @property
+    def in_flight(self) -> int:
+        """Places that are taken."""
+        return self.concurrency - self.free
+
+    def resize(self, places: int) -> None:
+        """Set how many places of the run's are here; all limits on rates are the same part of the run's."""
+        self.free += places - self.concurrency
+        self.concurrency = places
+        for limiter in self._limiters:
+            limiter.resize(places / self._of_run)
 
     def limiter(
         self, rpm: float | None = None, tpm: float | None = None, policy: RatePolicy | None = None
@@ -97,7 +112,7 @@ class ConcurrencyPool:
         """Free a place: the limiters that wait for one take turns."""
         self.free += 1
         for _ in range(len(self._limiters)):
-            if not self.free:
+            if self.free <= 0:
                 break
             limiter = self._limiters.pop(0)
             self._limiters.append(limiter)
@@ -121,6 +136,8 @@ class RateLimiter:
         self._requests = _Pacer(policy, rpm / 60 if rpm else inf)
         self._tokens = _Pacer(policy, tpm / 60 if tpm else inf)
         self._rpm, self._tpm = rpm, tpm
+        self.part = 1.0
+        """Of the run's limits, the part that is kept here."""
         self._paused_until = -inf
         self._holding: _AdaptiveLimit | None = None
         self._reason = ""
@@ -176,6 +193,18 @@ class RateLimiter:
         self._pool.release()
         self.advance()
 
+    def resize(self, part: float) -> None:
+        """Set which part of the run's limits is kept here; with none, nothing is admitted."""
+        if part:
+            now, times = asyncio.get_running_loop().time(), part / self.part
+            for pacer in (self._requests, self._tokens):
+                pacer.speed_up(times, now)
+            for learned in (self._rate, self._window):
+                learned.scale(times)
+            self._queue_cap = max(1.0, self._queue_cap * times)
+            self.part = part
+        self.advance()
+
     @property
     def is_held_by_queue(self) -> bool:
         """Whether calls wait because of `cap_in_flight`."""
@@ -209,14 +238,14 @@ class RateLimiter:
         if self._holding:
             quiet = (now - self._refused.last) / self._policy.cooldown_seconds
             doublings = min(self._policy.max_growth_doublings, max(0.0, quiet - 1))
-            self._holding.grow((now - self._advanced_at) * 2**doublings)
+            self._holding.grow((now - self._advanced_at) * 2**doublings, self.part)
         self._advanced_at, self._holding, self._reason, self._until = now, None, "", None
         while self._queue:
             waiter, tokens = self._queue[0]
             if waiter.done():  # its task was cancelled
                 self._queue.popleft()
                 continue
-            if not self._pool.free:
+            if self._pool.free <= 0:
                 return
             if self._paused_until > now:
                 self._hold("throttled", self._paused_until)
@@ -321,11 +350,15 @@ class _AdaptiveLimit:
         self._refused_at = min(now_at, self.level)
         self.level = max(least, self._refused_at * left)
 
-    def grow(self, seconds: float) -> None:
+    def scale(self, times: float) -> None:
+        if self.lowered:
+            self.level, self._refused_at = min(self._most, self.level * times), self._refused_at * times
+
+    def grow(self, seconds: float, part: float) -> None:
         if self.lowered:
             policy = self._policy
             distance = max(0.0, self._refused_at - self.level)
-            growth = max(policy.min_growth, policy.growth_share * self.level)
+            growth = max(part * policy.min_growth, policy.growth_share * self.level)
             growth += policy.recovery_share * distance
             self.level = min(self._most, self.level + seconds * growth)
 
@@ -371,6 +404,11 @@ class _Pacer:
         self.rate = rate
         self.free_at = -inf
         self._slack = policy.timer_slack_seconds
+
+    def speed_up(self, times: float, now: float) -> None:
+        self.rate *= times
+        if self.free_at > now:
+            self.free_at = now + (self.free_at - now) / times
 
     def take(self, now: float, amount: float) -> None:
         if self.rate < inf:

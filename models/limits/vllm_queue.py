@@ -137,7 +137,7 @@ class VllmQueueControl:
 
     def _adjust(self, running: float, waiting: float) -> None:
         self._queues.append(waiting)
-        in_flight, short = self._limiter.in_flight, max(MIN_QUEUE, QUEUE_SHARE * running)
+        in_flight, short = self._limiter.in_flight, max(MIN_QUEUE, QUEUE_SHARE * running) * self._limiter.part
         ours = min(1.0, in_flight / max(running + waiting, 1.0))
         standing = min(self._queues) if len(self._queues) == STANDING_POLLS else 0.0
         if ours * standing > short:

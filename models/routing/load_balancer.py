@@ -30,6 +30,7 @@ class LoadBalancer:
 
     def __init__(self, replicas: Sequence[EndpointState]) -> None:
         self._replicas = list(replicas)  # the one that was given a sample last is last
+        self._numbered = tuple(replicas)
         self._samples: dict[EndpointState, set[str]] = {replica: set() for replica in replicas}
         self._homes: dict[str, EndpointState] = {}
         self._places: dict[str, EndpointState] = {}
@@ -85,6 +86,11 @@ class LoadBalancer:
             place = self._least_loaded()
         self._move(sample, place)
         return place
+
+    def settle(self, sample: str, number: int) -> None:
+        """Say where a sample is at home: several processes share these servers, and one counts for all."""
+        if len(self._replicas) > 1:
+            self._homes.setdefault(sample, self._numbered[number])
 
     def release(self, sample: str) -> None:
         """Forget a finished sample."""

@@ -1,7 +1,7 @@
 """Who is asked for a role: its model at each address where it is served."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from json import dumps
 
@@ -59,6 +59,11 @@ def role_client(
     )
 
 
+def replica_sets(settings: ModelSettings) -> list[tuple[Endpoint, ...]]:
+    """Return where the models of a run are served, each model once."""
+    return list(dict.fromkeys(tuple(map(located, settings.replicas(role))) for role in settings.roles))
+
+
 class Router:
     """The endpoints of a run. Belongs to one event loop.
 
@@ -110,8 +115,11 @@ class Router:
         return next(iter(self._clients[role].values()))
 
     @contextmanager
-    def at_work(self, sample: str) -> Iterator[None]:
-        """Keep all calls of a sample to a model at the same replica."""
+    def at_work(self, sample: str, homes: Sequence[int] = ()) -> Iterator[None]:
+        """Keep all calls of a sample to a model at the same replica: the one that `homes` says of each of
+        `replica_sets`, otherwise the one with the fewest samples."""
+        for balancer, home in zip(dict.fromkeys(self._balancers.values()), homes, strict=False):
+            balancer.settle(sample, home)
         self._at_work[sample] += 1
         try:
             yield
@@ -130,6 +138,12 @@ class Router:
         """Return the replicas that are down while others are up."""
         found = (outage for balancer in self._balancers.values() for outage in balancer.outages())
         return list(dict.fromkeys(found))
+
+    @property
+    def unreachable_since(self) -> float | None:
+        """Since when some model could not be reached at any of its addresses; None where all could."""
+        found = (balancer.unreachable_since for balancer in self._balancers.values())
+        return min((since for since in found if since is not None), default=None)
 
     def suspects(self) -> set[str]:
         """Return the samples that were refused where this need not be their own doing."""

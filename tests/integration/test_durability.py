@@ -26,7 +26,7 @@ from models.gateway import Gateway
 from models.keys import Keys
 from models.settings import Limits
 from prompts.method import MODES
-from runners.engine import evolve_sample
+from runners.worker import evolve_sample
 from samples.reader import open_data
 from standin import StandIn
 from tests import program

@@ -1,0 +1,439 @@
+"""A run's workers in other processes: what each has, what it is to be told, and what becomes of it.
+
+The run alone owns the ledger. A worker leases samples, and sends each finished call; when that is on disk it
+is told so, and uses the reply. A worker that dies, or is silent for the time of a lease, is not listened to
+any more: its samples go to others with the calls on record for them, and another worker takes its place. So
+only calls that were in flight there are made again.
+
+What workers are, and where, is not known here: whoever makes a `Fleet` hires them.
+"""
+
+import asyncio
+import pickle
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from math import ceil
+from typing import Self
+
+from ledger.ledger import LedgerError, Unwritable
+from models.errors.exceptions import CallFailed, RunStopped
+from models.errors.kinds import INTERNAL_ERROR
+from models.keys import Keys
+from models.limits.budget import Reservation, Usage
+from models.limits.rate_limiter import WaitReason
+from models.routing.circuit_breaker import Outage
+from models.routing.router import replica_sets
+from nodes.checks import Candidate
+from prompts.pack import Pack
+from reporting import workers
+from reporting.workers import AtWork
+from runners.engine import Engine
+from runners.exchange import (
+    Delivery,
+    Lease,
+    Orders,
+    Report,
+    SentCall,
+    SentClaim,
+    encode,
+    program,
+    reports,
+    rows,
+)
+from runners.hand import CutOff, Hand, Handle, Leased, WorkerLost, WorkersUnusable
+from runners.shares import Homes, choose, divide
+from runners.worker import Finished, Job, Replies, failed_result, unwritable
+from samples.sample import Sample
+
+JOINING = 30.0
+"""Seconds for which a worker that is starting counts as one that will be there."""
+
+STARTS = 3
+"""Times in a row that a worker may fail to start before it is given up."""
+
+RETRY = 2.0
+"""Seconds before a worker that could not be started is tried again."""
+
+DEATHS = 5
+"""Workers that may die while they have a sample before it counts as the cause."""
+
+TELL = 2.0
+"""Seconds between two notes for the viewer."""
+
+ABANDONING = 10.0
+"""Seconds for which workers may say what they abandoned, when they are to end at once."""
+
+
+class Fleet:
+    """The workers of a run, as its `Workplace`. Belongs to one event loop.
+
+    Args:
+        engine: the run's.
+        job: what to do.
+        keys: the keys of this process.
+        pack: the prompt pack.
+        first: what workers try the check out on.
+        number: how many there are to be.
+        hire: get a worker; it may take its time to be there.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        job: Job,
+        *,
+        keys: Keys,
+        pack: Pack,
+        first: Candidate | None,
+        number: int,
+        hire: Callable[[], Handle],
+    ) -> None:
+        self._engine = engine
+        self._job = job
+        self._orders = Orders(
+            job,
+            keys.needed(job.settings),
+            dict(pack.sources),
+            first,
+            text_ids=[],
+            connections=ceil(job.limits.concurrency / number),
+        )
+        self._wanted = number
+        self._hire = hire
+        self._hands: list[Hand] = []
+        self._starting: dict[int, float] = {}
+        self._posts: list[asyncio.Task[None]] = []
+        self._unplaced: deque[Leased] = deque()
+        self._numbers = count(1)
+        self._homes = Homes([len(replicas) for replicas in replica_sets(job.settings)])
+        self._notices: set[str] = set()
+        self._refused: str | None = None
+        self._stopped: RunStopped | None = None
+        self._ended = False
+
+    # As a workplace
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that a model is working on."""
+        return sum(hand.said.in_flight for hand in self._hands)
+
+    def waiting(self) -> list[WaitReason]:
+        """Do what `Workplace` says."""
+        found: dict[str, WaitReason] = {}
+        for reason in (reason for hand in self._hands for reason in hand.said.waiting):
+            before = found.get(reason.reason, reason)
+            calls = reason.calls + (before.calls if before is not reason else 0)
+            until = max((at for at in (before.until, reason.until) if at is not None), default=None)
+            found[reason.reason] = WaitReason(calls, reason.reason, until)
+        budget = self._engine.budget
+        return [*found.values(), *(budget.waiting() if budget else [])]
+
+    def outages(self) -> list[Outage]:
+        """Do what `Workplace` says; of each replica, since when the first worker saw it."""
+        found = sorted((out for hand in self._hands for out in hand.said.outages), key=lambda out: out.since)
+        return list({out.name: out for out in reversed(found)}.values())
+
+    def suspects(self) -> set[str]:
+        """Do what `Workplace` says."""
+        found = {sample for hand in self._hands for sample in hand.said.suspects}
+        return {sample.decode(errors="surrogatepass") for sample in found}
+
+    def refused(self) -> RunStopped | None:
+        """Do what `Workplace` says."""
+        return RunStopped(self._refused) if self._refused else None
+
+    def loads(self) -> list[int] | None:
+        """Return how many samples each worker has that is there; None when they are to end."""
+        return None if self._ended else self._loads()
+
+    def _loads(self) -> list[int]:
+        return [len(hand.leases) for hand in self._hands]
+
+    def stop(self, reason: RunStopped) -> None:
+        """Do what `Workplace` says."""
+        self._stopped = self._stopped or reason
+        for leased in self._unplaced:
+            leased.fail(self._stopped)
+        self._unplaced.clear()
+        for hand in self._hands:
+            hand.say().stop = str(reason)
+
+    async def evolve(self, sample: Sample, mode: str, recorded: Replies) -> Finished:
+        """Do what `Workplace` says."""
+        if self._stopped:
+            raise self._stopped
+        finished: asyncio.Future[Finished] = asyncio.get_running_loop().create_future()
+        leased = Leased(next(self._numbers), sample, mode, recorded, self._homes.take(), finished)
+        self._unplaced.append(leased)
+        self._place()
+        try:
+            return await finished
+        finally:
+            self._homes.leave(leased.homes)
+
+    async def __aenter__(self) -> Self:
+        numbers, now = range(1, self._wanted + 1), asyncio.get_running_loop().time()
+        self._starting = dict.fromkeys(numbers, now)
+        self._posts = [asyncio.create_task(self._keep(number)) for number in numbers]
+        self._placing = asyncio.create_task(self._place_later())
+        self._telling = asyncio.create_task(self._tell())
+        return self
+
+    async def __aexit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        self._ended = True
+        self._placing.cancel()
+        self._telling.cancel()
+        for number in self._starting:
+            self._posts[number - 1].cancel()
+        try:
+            if not failure:
+                for hand in self._hands:
+                    hand.say().ending = "finish"
+                await asyncio.wait(self._posts)
+        finally:
+            if left := [post for post in self._posts if not post.done()]:
+                for hand in self._hands:
+                    hand.say().ending = "abandon"
+                await asyncio.wait(left, timeout=ABANDONING)
+            for post in self._posts:
+                post.cancel()
+            await asyncio.gather(*self._posts, return_exceptions=True)
+
+    async def _tell(self) -> None:
+        """Tell the viewer what the workers do."""
+        folder = self._engine.ledger.path.parent
+        try:
+            while True:
+                found = [
+                    AtWork(hand.name, len(hand.leases), hand.said.in_flight, hand.calls)
+                    for hand in self._hands
+                ]
+                workers.write(folder, found)
+                await asyncio.sleep(TELL)
+        finally:
+            workers.remove(folder)
+
+    # Workers, from their hiring to their end
+
+    async def _keep(self, number: int) -> None:
+        """Keep a worker at work: where one is lost, hire another."""
+        failed = 0
+        while not (self._ended or self._stopped):
+            handle, hand = self._hire(), None
+            self._starting[number] = asyncio.get_running_loop().time()
+            try:
+                hand = await self._begin(number, handle)
+                del self._starting[number]
+                failed = 0
+                self._place()
+                await self._serve(hand)
+                return
+            except WorkersUnusable as error:
+                self._give_up(number, str(error))
+                return
+            except WorkerLost as lost:
+                if hand:
+                    await self._lose(hand, lost)
+                    if isinstance(lost, CutOff):  # the next one is likely to have the same place
+                        await asyncio.sleep(self._job.policy.lease_seconds)
+                    continue
+                failed += 1
+                if failed == STARTS:
+                    self._give_up(number, f"worker {number} cannot be started: {lost}")
+                    return
+                await asyncio.sleep(RETRY)
+            except Exception as error:
+                self._engine.stop(RunStopped(f"an internal error: {type(error).__name__}: {error}"))
+                raise
+            finally:
+                self._starting.pop(number, None)
+                handle.dismiss()
+                if hand:
+                    hand.quiet()
+                if hand in self._hands:
+                    self._hands.remove(hand)
+                    for leased in hand.leases.values():
+                        leased.fail(self._stopped or RunStopped("it was interrupted"))
+
+    async def _begin(self, number: int, handle: Handle) -> Hand:
+        who = await handle.identity()
+        name = f"worker {number} on {who.node}"
+        version, sources = program()
+        if who.version != version:
+            raise WorkersUnusable(
+                f"{name} has coevol {who.version} and this is {version}: install the same version there"
+            )
+        if who.sources != sources:
+            raise WorkersUnusable(f"{name} has other files of coevol {version}: install the same there")
+        ids = [self._engine.writer.text_ids.block() for _ in range(2)]
+        if why := await handle.begin(self._orders._replace(text_ids=ids)):
+            raise WorkersUnusable(f"{name} cannot work on this run: {why}")
+        hand = Hand(name, handle)
+        self._hands.append(hand)
+        if self._stopped:
+            hand.to_say.stop = str(self._stopped)
+        return hand
+
+    def _give_up(self, number: int, why: str) -> None:
+        del self._starting[number]
+        if self._hands or self._starting:
+            self._engine.notify(f"{why}. The run goes on without it")
+        else:
+            self._engine.stop(WorkersUnusable(why))
+
+    async def _serve(self, hand: Hand) -> None:
+        """Talk to a worker until it has ended."""
+        seconds = self._job.policy.lease_seconds
+        while True:
+            try:
+                async with asyncio.timeout(seconds):
+                    report = reports.decode(await hand.handle.exchange(encode(self._saying_to(hand))))
+            except TimeoutError:
+                raise WorkerLost(f"has been silent for {seconds:g} seconds") from None
+            self._require_contact(hand, report)
+            self._take(hand, report)
+            if report.ended and not self._ended:
+                raise WorkerLost("ended by itself")
+            if report.ended:
+                self._refused = self._refused or report.refused
+                return
+            if hand.writing:
+                # A slow disk must not make a lease run out.
+                await asyncio.wait(hand.writing, timeout=seconds / 4)
+
+    def _require_contact(self, hand: Hand, report: Report) -> None:
+        """Make sure that a worker that cannot reach a model is not the only one.
+
+        Raises:
+            CutOff: it is: others have replies.
+        """
+        seconds = self._job.policy.lease_seconds
+        if not (report.stopped_in_outage or report.unreachable > seconds) or self._stopped:
+            return
+        lately = asyncio.get_running_loop().time() - seconds
+        others = [other for other in self._hands if other is not hand and not other.said.unreachable]
+        if self._starting or any(each.replied_at > lately or each.leases for each in others):
+            raise CutOff("cannot reach a model that others can")
+
+    async def _lose(self, hand: Hand, why: WorkerLost) -> None:
+        hand.handle.dismiss()
+        self._hands.remove(hand)
+        for number in list(hand.claims):
+            self._settle(hand, number, None)
+        if hand.writing:
+            await asyncio.wait(hand.writing)  # so that it is on record
+        if not self._ended:
+            self._engine.notify(
+                f"{hand.name} {why}: its {len(hand.leases)} samples go to others with the calls on record, "
+                f"and {hand.said.in_flight} calls that were in flight are made again"
+            )
+        for leased in hand.leases.values():
+            leased.deaths += not isinstance(why, CutOff)
+            if self._stopped:
+                leased.fail(self._stopped)
+            elif leased.deaths == DEATHS:
+                error = CallFailed(INTERNAL_ERROR.key, f"{DEATHS} workers died while they had this sample")
+                leased.finish(Finished(failed_result(leased.sample, leased.mode, error)))
+            else:
+                leased.number = next(self._numbers)
+                leased.recorded = self._engine.ledger.replies(leased.sample.id, leased.mode)
+                self._unplaced.appendleft(leased)
+        hand.leases.clear()
+        self._place()
+
+    # Samples
+
+    async def _place_later(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            self._place()  # without those that are long in coming
+
+    def _place(self) -> None:
+        """Give the samples that wait to workers."""
+        now = asyncio.get_running_loop().time()
+        joining = sum(now < since + JOINING for since in self._starting.values())
+        most = ceil(self._job.limits.concurrency / max(1, len(self._hands) + joining))
+        while self._unplaced and (number := choose(self._loads(), most)) is not None:
+            hand, leased = self._hands[number], self._unplaced.popleft()
+            hand.leases[leased.number] = leased
+            sample = pickle.dumps(leased.sample, protocol=pickle.HIGHEST_PROTOCOL)
+            lease = Lease(leased.number, sample, leased.mode, [*leased.recorded.items()], leased.homes)
+            leased.recorded = {}
+            hand.say().leases.append(lease)
+
+    # What is said
+
+    def _saying_to(self, hand: Hand) -> Delivery:
+        said = hand.said_next()
+        places = divide(self._job.limits.concurrency, self._loads())[self._hands.index(hand)]
+        free = self._job.limits.concurrency - sum(each.places for each in self._hands)
+        said.places = max(0, min(places, hand.places + free))
+        hand.places = max(hand.places, said.places)
+        if not hand.said.spare_text_ids:
+            said.text_ids.append(self._engine.writer.text_ids.block())
+        return said
+
+    def _take(self, hand: Hand, said: Report) -> None:
+        hand.said, hand.places = said, said.places_held
+        for notice in said.notices:
+            if notice not in self._notices:
+                self._notices.add(notice)
+                self._engine.notify(notice)
+        self._engine.recalled(said.recalled)
+        if any(call.output_tokens is not None for call in said.calls):
+            hand.replied_at = asyncio.get_running_loop().time()
+        for call in said.calls:
+            written = self._engine.writer.add(rows.decode(call.rows))
+            hand.writing.add(written)
+            written.add_done_callback(partial(self._written, hand, call))
+        for result in said.finished:
+            if leased := hand.leases.pop(result.lease, None):
+                leased.finish(Finished(result.result, result.counted, rows.decode(result.rows)))
+        for number, why in said.unwritable:
+            if leased := hand.leases.pop(number, None):
+                failed = unwritable(leased.sample, leased.mode, Unwritable(why))
+                leased.finish(Finished(failed))
+        for number, why in said.stopped:
+            if leased := hand.leases.pop(number, None):
+                leased.fail(RunStopped(why if self._stopped else f"{hand.name}: {why}"))
+        for number, usage in said.settled:
+            self._settle(hand, number, Usage(*usage) if usage else None)
+        for claim in said.claims:
+            hand.claims[claim.number] = asyncio.create_task(self._claim(hand, claim))
+
+    def _written(self, hand: Hand, call: SentCall, written: asyncio.Future[None]) -> None:
+        hand.writing.discard(written)
+        match written.exception():
+            case None:
+                self._engine.called(call.input_tokens, call.output_tokens)
+                hand.calls += 1
+                hand.say().acknowledged.append(call.number)
+            case Unwritable() as error:
+                hand.say().unwritable.append((call.number, str(error)))
+            case LedgerError() as error:
+                self._engine.stop(error)
+                hand.say().broken = str(error)
+            case error:
+                raise error
+
+    async def _claim(self, hand: Hand, claim: SentClaim) -> None:
+        budget = self._engine.budget
+        if budget is None:
+            return
+        wanted = Reservation(claim.endpoint, claim.prompt, claim.most, claim.tier)
+        try:
+            hand.claims[claim.number] = await budget.claim(wanted)
+        except RunStopped as reason:
+            self._engine.stop(reason)
+            return
+        hand.say().granted.append(claim.number)
+
+    def _settle(self, hand: Hand, number: int, usage: Usage | None) -> None:
+        budget, claimed = self._engine.budget, hand.claims.pop(number, None)
+        if isinstance(claimed, asyncio.Task):
+            claimed.cancel()
+        elif claimed and budget:
+            budget.settle(claimed, usage)

@@ -1,0 +1,116 @@
+"""A worker of a run as the run sees it: the way to it, what it has, and what it is told next."""
+
+import asyncio
+from dataclasses import dataclass, field
+from math import inf
+from typing import Protocol
+
+from models.errors.exceptions import RunStopped
+from models.limits.budget import Reservation
+from runners.exchange import Delivery, Identity, Orders, Report
+from runners.worker import Finished, Replies
+from samples.sample import Sample
+
+NUDGE = 0.03
+"""Seconds after which a worker is made to listen. One with something to say ends the exchange before."""
+
+
+class WorkerLost(Exception):
+    """A worker is gone. The message says how, as in "worker 2 on node died"."""
+
+
+class CutOff(WorkerLost):
+    """A worker cannot reach what others can."""
+
+
+class WorkersUnusable(RunStopped):
+    """No worker can work on this run. The message says why."""
+
+
+class Handle(Protocol):
+    """A way to one worker. Everything raises `WorkerLost` when it is gone."""
+
+    async def identity(self) -> Identity:
+        """Wait until it is there; see `RemoteWorker`."""
+        ...
+
+    async def begin(self, orders: Orders) -> str | None:
+        """See `RemoteWorker`."""
+        ...
+
+    async def exchange(self, delivery: bytes) -> bytes:
+        """See `RemoteWorker`."""
+        ...
+
+    def nudge(self) -> None:
+        """See `RemoteWorker`."""
+        ...
+
+    def dismiss(self) -> None:
+        """End it at once."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Leased:
+    """A sample that a worker has, or is to get."""
+
+    number: int
+    sample: Sample
+    mode: str
+    recorded: Replies
+    homes: list[int]
+    finished: asyncio.Future[Finished]
+    deaths: int = 0
+    """Of workers that had it."""
+
+    def finish(self, finished: Finished) -> None:
+        """Let the run have its result."""
+        if not self.finished.done():
+            self.finished.set_result(finished)
+
+    def fail(self, reason: RunStopped) -> None:
+        """Let the run know that it has none."""
+        if not self.finished.done():
+            self.finished.set_exception(reason)
+
+
+@dataclass(slots=True, eq=False)
+class Hand:
+    """A worker at work."""
+
+    name: str
+    handle: Handle
+    to_say: Delivery = field(default_factory=Delivery)
+    said: Report = field(default_factory=Report)
+    """Its last report."""
+    leases: dict[int, Leased] = field(default_factory=dict)
+    places: int = 0
+    """Places in flight that it has, or may still hold."""
+    writing: set[asyncio.Future[None]] = field(default_factory=set)
+    """What it sent and is not on disk yet."""
+    claims: dict[int, Reservation | asyncio.Task[None]] = field(default_factory=dict)
+    replied_at: float = -inf
+    """When it last said that a model replied, in the loop's time."""
+    calls: int = 0
+    """That it made and are on disk."""
+    _nudging: asyncio.TimerHandle | None = None
+
+    def say(self) -> Delivery:
+        """Return what it is told next, to add to it. It hears it soon, whether it has something to say or
+        not."""
+        if self._nudging is None:
+            self._nudging = asyncio.get_running_loop().call_later(NUDGE, self.handle.nudge)
+        return self.to_say
+
+    def said_next(self) -> Delivery:
+        """Return what it is told now."""
+        self.quiet()
+        said, self.to_say = self.to_say, Delivery()
+        return said
+
+    def quiet(self) -> None:
+        """Let it be."""
+        if self._nudging:
+            self._nudging.cancel()
+        self._nudging = None

@@ -1,0 +1,192 @@
+"""Workers on Ray: a Ray of our own on this machine, or the cluster that is there.
+
+Workers are plain actors. They are neither detached nor restarted by Ray: they end with this process, and
+`runners.fleet` hires others, each with orders of its own. What an actor is created with stays in Ray's
+tables, so keys are not part of that.
+"""
+
+import asyncio
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any, NamedTuple
+
+from models.errors.exceptions import MissingExtra
+from runners.exchange import Identity, Orders
+from runners.hand import Handle, WorkerLost
+from runners.plan import UsageError
+from runners.remote_worker import RemoteWorker
+from runners.shares import FEWEST
+
+AUTO = "auto"
+
+OBJECT_STORE = 80 * 2**20
+"""Bytes for messages of more than 100 KB, which pass through shared memory; Ray takes no less than 75 MB."""
+
+CONNECT = 5.0
+"""Seconds in which the address of a cluster must answer."""
+
+JOIN = 30.0
+"""Seconds in which a cluster must take this process as its driver."""
+
+
+class RayWorkers(NamedTuple):
+    """Workers that can be had."""
+
+    workers: int
+    hire: Callable[[], Handle]
+
+
+@asynccontextmanager
+async def ray_workers(
+    workers: int | None, address: str | None, concurrency: int
+) -> AsyncIterator[RayWorkers]:
+    """Provide so many workers, or as many as fit: on this machine, or on the cluster at an address.
+
+    Raises:
+        MissingExtra: Ray is not installed.
+        UsageError: there is no such cluster, or it cannot be used.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise MissingExtra("--workers" if workers else "--ray", "ray", "ray") from None
+    if workers is not None and workers > concurrency:
+        raise UsageError(
+            f"--workers {workers} needs as many calls in flight, and --concurrency is {concurrency}: "
+            "give fewer workers, or more calls"
+        )
+    temporary, is_ours = None, not ray.is_initialized()
+    try:
+        if address is not None:
+            await asyncio.to_thread(_require_cluster, address)
+            if is_ours:
+                await _connect(ray, address)
+        elif is_ours:
+            temporary = _folder()
+            await _start(ray, workers or 1, temporary)
+        if workers is None:
+            fit = int(ray.available_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
+            workers = max(1, min(fit, concurrency // FEWEST))
+        actor = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD")(
+            RemoteWorker
+        )
+        yield RayWorkers(workers, lambda: _Actor(ray, actor.remote()))
+    finally:
+        if is_ours:
+            await asyncio.to_thread(ray.shutdown)
+        if temporary:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "CRITICAL"}
+
+
+async def _start(ray: Any, workers: int, folder: str) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    own: dict[str, Any] = {
+        "num_cpus": workers,
+        "object_store_memory": OBJECT_STORE,
+        "include_dashboard": False,
+    }
+    try:
+        # In a thread, where Ray leaves signals alone; half a start cannot be undone.
+        await _to_the_end(asyncio.to_thread(ray.init, "local", _temp_dir=folder, **own, **QUIET))
+    except Exception as error:
+        raise UsageError(f"Ray cannot be started on this machine: {_first_line(error)}") from None
+
+
+async def _connect(ray: Any, address: str) -> None:
+    try:
+        await asyncio.wait_for(asyncio.to_thread(ray.init, address, **QUIET), JOIN)
+    except TimeoutError:
+        raise UsageError(f"--ray {address}: it did not take this process within {JOIN:g} seconds") from None
+    except Exception as error:
+        raise UsageError(f"--ray {address}: the cluster cannot be used: {_first_line(error)}") from None
+
+
+async def _to_the_end(work: Coroutine[Any, Any, Any]) -> None:
+    """Wait for work that goes on when this task is cancelled."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+def _folder() -> str:
+    """Create a folder for Ray, whose sockets are 70 characters below it and may have 107 in all."""
+    usual = tempfile.gettempdir()
+    return tempfile.mkdtemp(prefix="coevol-", dir=usual if len(usual) < 20 else "/tmp")  # noqa: S108
+
+
+def _require_cluster(address: str) -> None:
+    """Make sure that something listens there: Ray itself would try for minutes."""
+    if address == AUTO:
+        return
+    host, colon, port = address.rpartition(":")
+    if "://" in address or not colon or not port.isdigit():
+        raise UsageError(f"--ray {address}: give HOST:PORT as `ray start` printed it, or auto")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(
+            f"--ray {address}: no cluster answers there ({error}); `ray start --head` starts one"
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+class _Actor:
+    """A worker on Ray, as a `Handle`."""
+
+    def __init__(self, ray: Any, actor: Any) -> None:
+        self._ray = ray
+        self._actor = actor
+
+    async def identity(self) -> Identity:
+        """Do what `Handle` says."""
+        return Identity(*await self._result(self._actor.identity.remote()))
+
+    async def begin(self, orders: Orders) -> str | None:
+        """Do what `Handle` says."""
+        why: str | None = await self._result(self._actor.begin.remote(orders))
+        return why
+
+    async def exchange(self, delivery: bytes) -> bytes:
+        """Do what `Handle` says."""
+        report: bytes = await self._result(self._actor.exchange.remote(delivery))
+        return report
+
+    def nudge(self) -> None:
+        """Do what `Handle` says."""
+        self._actor.nudge.remote()
+
+    def dismiss(self) -> None:
+        """Do what `Handle` says."""
+        with suppress(Exception):  # it may be gone, or Ray may
+            self._ray.kill(self._actor)
+
+    async def _result(self, reference: Any) -> Any:
+        exceptions = self._ray.exceptions
+        try:
+            return await reference
+        except exceptions.RayTaskError as error:
+            raise WorkerLost(f"failed: {type(error.cause).__name__}: {error.cause}") from None
+        except exceptions.NodeDiedError:
+            raise WorkerLost("is gone with its node") from None
+        except exceptions.ActorUnschedulableError as error:
+            raise WorkerLost(f"has no place: {_first_line(error)}") from None
+        except exceptions.RayActorError as error:
+            if "ModuleNotFoundError" in str(error) or "No module named" in str(error):
+                raise WorkerLost("found no coevol on its machine: install the same version there") from None
+            raise WorkerLost("died") from None
+        except exceptions.RayError as error:
+            raise WorkerLost(f"cannot be reached: {_first_line(error)}") from None

@@ -1,0 +1,154 @@
+"""Workers on Ray itself: killed, stopped, without their node, without their run."""
+
+import asyncio
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+import pytest
+
+import coevol
+from coevol import Limits
+from standin import StandIn
+from tests.conftest import look
+from tests.disturbed import exported, recorded, slow_server, undisturbed, wait_for_calls, write_data
+from tests.gateways import QUICK, until
+from tests.program import start
+
+ray = pytest.importorskip("ray")
+if not Path("/proc/self/stat").exists():
+    pytest.skip("processes are found in /proc", allow_module_level=True)
+
+
+STARTING = 120
+"""Seconds that Ray may take to start; on a machine with nothing else to do it takes six."""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    with slow_server(monkeypatch) as server:
+        yield server
+
+
+def processes() -> dict[int, tuple[int, str]]:
+    """Return all processes that are not at their end: their parents and names."""
+    found = {}
+    for each in Path("/proc").iterdir():
+        if each.name.isdigit():
+            with suppress(OSError):
+                name, _, rest = (each / "stat").read_text().partition("(")[2].rpartition(")")
+                state, parent, *_ = rest.split()
+                if state not in "ZX":
+                    found[int(each.name)] = (int(parent), name)
+    return found
+
+
+def below(parent: int) -> set[int]:
+    """Return the processes that a process started, and those that they did."""
+    known, found = processes(), {parent}
+    while more := {pid for pid, (above, _) in known.items() if above in found} - found:
+        found |= more
+    return found - {parent}
+
+
+def workers(pids: set[int]) -> list[int]:
+    """Return those of some processes that are workers of a run."""
+    return [pid for pid in pids if processes().get(pid, (0, ""))[1].startswith("ray::RemoteWork")]
+
+
+def ended(pids: set[int], seconds: float) -> bool:
+    """Whether all of these processes end within some seconds."""
+    until = time.monotonic() + seconds
+    while left := pids & processes().keys():
+        if time.monotonic() > until:
+            return not left
+        time.sleep(0.1)
+    return True
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Provide a folder with a short name, as Ray's sockets need it."""
+    folder = tempfile.mkdtemp(dir="/tmp")
+    try:
+        yield Path(folder)
+    finally:
+        rmtree(folder, ignore_errors=True)
+
+
+def test_a_run_on_this_machine_survives_its_workers_and_itself(server: StandIn, tmp_path: Path) -> None:
+    data = write_data(tmp_path, 24)
+    expected, asked = undisturbed(server, data, tmp_path)
+    at = ("--model", "openai:gpt-4o-mini", "--base-url", server.base_url("openai"), "--concurrency", 8)
+    command, before = ("evolve", data, "-o", "run", *at), len(server.chats())
+    with temporary_folder() as temporary:
+        env = server.environment() | {"TMPDIR": str(temporary)}
+        run = start(*command, "--workers", 2, cwd=tmp_path, env=env)
+        wait_for_calls(server, before + 40, run)
+        children = below(run.pid)
+        os.kill(workers(children)[0], signal.SIGKILL)
+        wait_for_calls(server, before + 80, run)
+        children |= below(run.pid)
+        run.kill()
+        _, err = run.communicate()
+        assert "died: its" in err and "Traceback" not in err, err
+        assert ended(set(workers(children)), 20)
+        for pid in children & processes().keys():  # Ray's own agents take a minute
+            os.kill(pid, signal.SIGKILL)
+    with temporary_folder() as temporary:
+        env = server.environment() | {"TMPDIR": str(temporary)}
+        before_second = len(server.chats())
+        run = start(*command, "--workers", 2, cwd=tmp_path, env=env)
+        wait_for_calls(server, before_second + 20, run)
+        children = below(run.pid)
+        for pid in (run.pid, *children):  # as Ctrl-C at a terminal
+            if os.getpgid(pid) == os.getpgid(run.pid):
+                os.kill(pid, signal.SIGINT)
+        _, err = run.communicate(timeout=60)
+        assert run.returncode == 3 and "interrupted; the same command resumes the run" in err, err
+        assert "Traceback" not in err
+        assert ended(children, 20) and not list(temporary.iterdir())
+        for name, value in server.environment().items():
+            assert value not in err, name
+    look(*command, cwd=tmp_path)
+    assert exported(tmp_path / "run", tmp_path) == expected
+    assert recorded(tmp_path / "run") == asked.total()
+
+
+async def test_a_run_on_a_cluster_survives_the_loss_of_a_node(server: StandIn, tmp_path: Path) -> None:
+    from ray.cluster_utils import Cluster
+
+    data = write_data(tmp_path, 24)
+    settings = coevol.Settings(model="openai:gpt-4o-mini", base_url=server.base_url("openai"))
+    eight, notices = Limits(concurrency=8), list[str]()
+    alone = await coevol.arun(data, tmp_path / "alone", settings, eight)
+    before = len(server.chats())
+    node: Any = {"object_store_memory": 80 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **node})
+    try:
+        other = cluster.add_node(num_cpus=1, **node)
+        policy: Any = replace(QUICK, lease_seconds=4.0)
+        given = {"ray": cluster.address, "notify": notices.append, "policy": policy}
+        run = coevol.arun(data, tmp_path / "run", settings, eight, **given)
+        task = asyncio.create_task(run)
+        await until(lambda: task.done() or len(server.chats()) > before + 40, STARTING)
+        assert not task.done(), notices
+        (stopped, *_) = workers(set(processes()))
+        os.kill(stopped, signal.SIGSTOP)
+        await until(lambda: task.done() or any("silent for 4 seconds" in each for each in notices), 30)
+        assert not task.done() and ended({stopped}, 20)
+        cluster.remove_node(other, allow_graceful=False)
+        found = await task
+    finally:
+        ray.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]
+    assert len(list(found.samples())) == len(list(alone.samples())) == 24
+    assert exported(tmp_path / "run", tmp_path) == exported(tmp_path / "alone", tmp_path)
+    assert recorded(tmp_path / "run") == recorded(tmp_path / "alone")

@@ -1,0 +1,290 @@
+"""A run with several workers is the same run: whatever becomes of them, nothing is lost or paid for twice.
+
+The workers are threads here (`tests.workers`); `test_ray.py` has them on Ray.
+"""
+
+import asyncio
+import random
+import sqlite3
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from shutil import copytree, rmtree
+from typing import Any
+
+import pytest
+
+import coevol
+from coevol import Limits, RunStopped
+from models.errors.kinds import ABANDONED
+from models.settings import KEY_NAMES
+from reporting import workers
+from reporting.recorded_run import RecordedRun
+from runners.exchange import Identity, program
+from standin import StandIn
+from tests.conftest import look
+from tests.disturbed import exported, recorded
+from tests.gateways import QUICK, until
+from tests.program import ROOT, records, write
+from tests.workers import Hired, hired
+
+__all__ = ["hired"]
+
+SIX = Limits(concurrency=6)
+
+
+@pytest.fixture(autouse=True)
+def work_in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in KEY_NAMES.values():
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    with StandIn(latency=0.03) as server:
+        monkeypatch.setenv("OPENAI_API_KEY", server.key("openai"))
+        yield server
+
+
+def settings_for(server: StandIn, **more: Any) -> coevol.Settings:
+    return coevol.Settings(model="openai:gpt-4o-mini", base_url=server.base_url("openai"), **more)
+
+
+def paid_twice(server: StandIn, since: int = 0) -> int:
+    """Return how many requests repeat an earlier one."""
+    counted = Counter(chat.digest for chat in server.chats()[since:])
+    return counted.total() - len(counted)
+
+
+def alike(run: RecordedRun, other: RecordedRun) -> bool:
+    """Whether two runs came to the same, by the same calls."""
+
+    def of(run: RecordedRun) -> Any:
+        results = [
+            {name: value for name, value in row.items() if name != "finished"}
+            for rows in (run.samples(), run.exchanges(), run.rounds())
+            for row in rows
+        ]
+        return results, Counter(row["request"] for row in run.calls())
+
+    return bool(of(run) == of(other))
+
+
+# --- the same run
+
+
+async def test_a_run_goes_on_with_more_workers_and_back(hired: Hired, tmp_path: Path) -> None:
+    odd = {"instruction": "Say \ud83d.", "output": "Half \udc00 a pair.", "n": 2**70}
+    data = write(tmp_path / "data.json", [*records(8), odd])
+    settings = coevol.Settings(max_rounds=2)
+    await coevol.arun(data, "run", settings, SIX, stop=2)
+    await coevol.arun(data, "run", settings, SIX, stop=6, workers=3)
+    assert len(hired) == 3
+    await coevol.arun(data, "run", settings, SIX, stop=7)
+    run = await coevol.arun(data, "run", settings, SIX, workers=2)
+    assert alike(run, await coevol.arun(data, "alone", settings, SIX))
+    assert exported(Path("run"), tmp_path) == exported(Path("alone"), tmp_path)
+    assert recorded(Path("run")) == recorded(Path("alone"))
+    with closing(sqlite3.connect("run/ledger.sqlite")) as ledger:
+        dangling = "SELECT count(*) FROM calls WHERE instr(reply, char(1)) = 1 AND NOT EXISTS "
+        dangling += "(SELECT 1 FROM texts WHERE id = CAST(substr(reply, 2) AS INTEGER))"
+        assert ledger.execute(dangling).fetchone() == (0,)
+
+
+async def test_workers_get_what_they_need_and_no_more(
+    hired: Hired, server: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_not_for_workers_0123456789")
+    monkeypatch.setenv("ZHIPUAI_API_KEY", "not-for-workers-either.0123456789")
+    pack = copytree(ROOT / "prompts" / "classic", tmp_path / "pack")
+    hired.before = lambda: rmtree(pack, ignore_errors=True)  # where they are, there is none
+    data = write(tmp_path / "data.json", records(3))
+    await coevol.arun(data, "run", settings_for(server, max_rounds=1, prompts="pack"), SIX, workers=2)
+    orders = hired[0].orders
+    assert orders and orders.keys == {"OPENAI_API_KEY": server.key("openai")}
+    assert server.key("openai") not in repr(orders)
+    copytree(ROOT / "prompts" / "classic", pack)
+    alone = await coevol.arun(data, "alone", settings_for(server, max_rounds=1, prompts="pack"))
+    assert alike(coevol.load_run("run"), alone)
+
+
+async def test_a_worker_of_another_version_is_refused_by_name(hired: Hired, tmp_path: Path) -> None:
+    version, sources = program()
+    notices: list[str] = []
+    hired.identities = [Identity("0.0.9", sources, "old", 1)]
+    data = write(tmp_path / "data.json", records(2))
+    rehearsed = coevol.Settings(max_rounds=1)
+    await coevol.arun(data, "run", rehearsed, SIX, workers=2, notify=notices.append)
+    found = next(notice for notice in notices if "0.0.9" in notice)
+    assert found.startswith("worker 1 on old has coevol 0.0.9") and "goes on without it" in found
+    hired.identities = [Identity(version, "other", f"node{n}", n) for n in range(2)]
+    with pytest.raises(RunStopped, match=r"worker \d on node\d has other files of coevol"):
+        await coevol.arun(data, "none", rehearsed, SIX, workers=2)
+    assert not list(coevol.load_run("none").calls())
+
+
+async def test_wrong_settings_stop_all_workers(hired: Hired, server: StandIn, tmp_path: Path) -> None:
+    server.order("invalid_key")
+    data = write(tmp_path / "data.json", records(6))
+    with pytest.raises(RunStopped, match=r"(?s)worker \d on .*: .* 401 .*OPENAI_API_KEY"):
+        await coevol.arun(data, "run", settings_for(server), SIX, workers=2)
+    server.order()
+    run = await coevol.arun(data, "run", settings_for(server, max_rounds=1), SIX, workers=2)
+    assert {row["status"] for row in run.samples()} == {"done"}
+
+
+async def test_a_ledger_that_is_lost_stops_all_workers(hired: Hired, server: StandIn, tmp_path: Path) -> None:
+    data = write(tmp_path / "data.json", records(12))
+    run = asyncio.create_task(coevol.arun(data, "run", settings_for(server), SIX, workers=2))
+    await until(lambda: len(server.chats()) > 20)
+    await asyncio.to_thread(Path("run/ledger.sqlite").rename, "elsewhere.sqlite")
+    with pytest.raises(RunStopped, match="was moved or deleted while the run wrote to it"):
+        await run
+
+
+# --- faults
+
+
+async def test_workers_that_die_lose_only_calls_in_flight(
+    hired: Hired, server: StandIn, tmp_path: Path
+) -> None:
+    data = write(tmp_path / "data.json", records(16))
+    settings = settings_for(server, max_rounds=2)
+    alone = await coevol.arun(data, "alone", settings, SIX)
+    before, notices = len(server.chats()), list[str]()
+    task = asyncio.create_task(coevol.arun(data, "run", settings, SIX, workers=2, notify=notices.append))
+    chance, killed = random.Random(5), 0
+    while killed < 3:
+        await until(lambda: task.done() or hired.at_work)
+        await asyncio.sleep(chance.random() * 0.3)
+        if hired.at_work and not task.done():
+            chance.choice(hired.at_work).kill()
+            killed += 1
+    run = await task
+    assert alike(run, alone)
+    assert exported(Path("run"), tmp_path) == exported(Path("alone"), tmp_path)
+    assert recorded(Path("run")) == recorded(Path("alone"))
+    assert paid_twice(server, before) <= killed * 6  # what may be in flight at one of them
+    assert [notice for notice in notices if "died: its" in notice and "go to others" in notice]
+
+
+async def test_a_worker_that_comes_back_late_is_not_listened_to(
+    hired: Hired, server: StandIn, tmp_path: Path
+) -> None:
+    data = write(tmp_path / "data.json", records(12))
+    settings, notices = settings_for(server, max_rounds=2), list[str]()
+    policy = replace(QUICK, lease_seconds=1.0)
+    run = coevol.arun(data, "run", settings, SIX, workers=2, notify=notices.append, policy=policy)
+    task = asyncio.create_task(run)
+    await until(lambda: len(server.chats()) > 20 and len(hired.at_work) == 2)
+    late = hired.at_work[0]
+    late.stop()
+    await until(lambda: late.is_gone)
+    asked = len(server.chats())
+    late.go_on()
+    found = await task
+    assert late.left
+    assert any("has been silent for 1 seconds" in notice for notice in notices)
+    assert len(hired) > 2 and asked < len(server.chats())
+    assert alike(found, await coevol.arun(data, "alone", settings, SIX))
+    assert recorded(Path("run")) == recorded(Path("alone"))
+
+
+async def test_a_worker_without_a_way_to_the_model_gives_its_samples_back(
+    hired: Hired, server: StandIn, tmp_path: Path
+) -> None:
+    data = write(tmp_path / "data.json", records(10))
+    settings, notices = settings_for(server, max_rounds=2), list[str]()
+    policy = replace(QUICK, first_wait=1.0)
+    hired.elsewhere = {1: settings_for(server).model_copy(update={"base_url": ("http://127.0.0.1:9/v1",)})}
+    run = await coevol.arun(data, "run", settings, SIX, workers=2, notify=notices.append, policy=policy)
+    assert any("cannot reach a model that others can" in notice for notice in notices)
+    assert {row["status"] for row in run.samples()} == {"done"}
+    assert paid_twice(server) == 0
+
+
+async def test_a_cancelled_run_records_what_it_abandons(
+    hired: Hired, server: StandIn, tmp_path: Path
+) -> None:
+    data = write(tmp_path / "data.json", records(6))
+    server.order("hang")
+    task = asyncio.create_task(coevol.arun(data, "run", settings_for(server), SIX, workers=2))
+    await until(lambda: len(server.chats()) >= 6)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert {row["failure_kind"] for row in coevol.load_run("run").calls()} == {ABANDONED.key}
+
+
+# --- limits
+
+
+async def test_calls_in_flight_are_those_of_all_workers(
+    hired: Hired, server: StandIn, tmp_path: Path
+) -> None:
+    data = write(tmp_path / "data.json", records(9))
+    task = asyncio.create_task(coevol.arun(data, "run", settings_for(server, max_rounds=2), SIX, workers=3))
+    await until(lambda: len(server.chats()) > 30 and workers.read(Path("run")))
+    assert "worker 1 on " in workers.line(workers.read(Path("run")))
+    hired.at_work[0].kill()  # its places go to others
+    await task
+    ends = [(chat.finished, -1) for chat in server.chats() if chat.finished]
+    moments = sorted([*ends, *((chat.arrived, 1) for chat in server.chats())])
+    in_flight, most = 0, 0
+    for _, change in moments:
+        in_flight += change
+        most = max(most, in_flight)
+    assert not workers.read(Path("run"))
+    assert 4 <= most <= 6 + 2  # what the dead worker had may still be there
+
+
+async def test_each_sample_is_at_one_replica_and_replicas_have_as_many(
+    hired: Hired, server: StandIn, tmp_path: Path
+) -> None:
+    data = write(tmp_path / "data.json", records(8))
+    with StandIn(latency=0.03) as other:
+        urls = (server.base_url("openai"), other.base_url("openai"))
+        settings = coevol.Settings(model="openai:gpt-4o-mini", base_url=urls, max_rounds=1)
+        await coevol.arun(data, "run", settings, Limits(concurrency=8), workers=3)
+        at = [
+            {number for number in range(8) if any(f"number {number}." in str(chat.body) for chat in chats)}
+            for chats in (server.chats(), other.chats())
+        ]
+    assert not at[0] & at[1] and len(at[0]) == len(at[1]) == 4
+
+
+async def test_a_budget_is_that_of_all_workers(hired: Hired, server: StandIn, tmp_path: Path) -> None:
+    data = write(tmp_path / "data.json", records(10))
+    settings = settings_for(server, max_tokens=100, max_rounds=1)
+    few = Limits(concurrency=6, budget_tokens=20_000)
+    with pytest.raises(RunStopped, match=r"the budget \(--budget-tokens 20000\) allows no further call"):
+        await coevol.arun(data, "run", settings, few, workers=3)
+    spent = sum(row["input_tokens"] + row["output_tokens"] for row in coevol.load_run("run").calls())
+    assert 15_000 < spent <= 20_000
+    more = Limits(concurrency=6, budget_tokens=2_000_000)
+    run = await coevol.arun(data, "run", settings, more, workers=2)
+    assert len(list(run.samples())) == 10 and paid_twice(server) == 0
+
+
+# --- the command
+
+
+def test_what_is_missing_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write(tmp_path / "data.json", records(1))
+    for address, why in (
+        ("127.0.0.1:1", "no cluster answers there"),
+        ("nowhere", "give HOST:PORT"),
+        ("ray://127.0.0.1:10001", "give HOST:PORT"),
+    ):
+        said = look("evolve", data, "-o", "run", "--ray", address, cwd=tmp_path, status=2).stderr
+        assert said.splitlines()[-1].startswith(f"coevol: --ray {address}: {why}")
+    said = look("evolve", data, "-o", "run", "--workers", 65, cwd=tmp_path, status=2).stderr
+    assert "--workers 65 needs as many calls in flight, and --concurrency is 64" in said
+    monkeypatch.setitem(sys.modules, "ray", None)
+    said = look("evolve", data, "-o", "run", "--workers", 2, cwd=tmp_path, status=2).stderr
+    assert said.splitlines()[-1].startswith("coevol: --workers needs ray, which is not installed: run `pip")
+    assert not Path("run").exists()
