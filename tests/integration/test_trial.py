@@ -379,6 +379,7 @@ def test_a_referee_whose_calls_fail_takes_no_other_with_it(
                     f"referee_2={server.base_url('ernie')}",
                 ),
                 "extra_bodies": (),
+                "prices": (),
             },
             ("glm:glm-4.6", more[1]),
         )
