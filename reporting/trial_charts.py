@@ -107,8 +107,8 @@ def forest(snapshot: TrialSnapshot) -> str:
             yield f'<line x1="0" x2="{WIDTH}" y1="{y + 6:g}" y2="{y + 6:g}"/>' if arm != [*found][-1] else ""
 
     axis = [
-        f'<line x1="{x(tick / 100):g}" x2="{x(tick / 100):g}" y1="{top}" y2="{bottom + 4}"'
-        f"{' class=middle' if tick == 50 else ''}/>{label(x(tick / 100), bottom + 18, str(tick))}"
+        _grid(tick, x(tick / 100), top, x(tick / 100), bottom + 4)
+        + label(x(tick / 100), bottom + 18, str(tick))
         for tick in TICKS
     ]
     title = f"Win rate against {baseline}, in %, with 95 % intervals"
@@ -152,12 +152,10 @@ def _scatter(snapshot: TrialSnapshot, at: Mapping[str, float], of: str, form: Ca
     def place(arm: str, share: float) -> tuple[float, float]:
         return left + at[arm] / steps[-1] * (right - left), bottom - share * (bottom - top)
 
-    parts = [
-        f'<line x1="{left}" x2="{right}" y1="{y:g}" y2="{y:g}"{" class=middle" if tick == 50 else ""}/>'
-        f"{label(left - 6, y + 4, str(tick), 'end')}"
-        for tick in TICKS
-        if (y := bottom - tick / 100 * (bottom - top)) or True
-    ]
+    parts = []
+    for tick in TICKS:
+        y = bottom - tick / 100 * (bottom - top)
+        parts += [_grid(tick, left, y, right, y), label(left - 6, y + 4, str(tick), "end")]
     every = 1 if len(steps) <= 6 else 2
     parts += [
         label(left + step / steps[-1] * (right - left), bottom + 18, form(step)) for step in steps[::every]
@@ -219,6 +217,11 @@ def _interval(
         f'<path class="interval" stroke="{shown.color}" d="{line}"/>'
         f'<path d="{shown.mark}" transform="translate({x:.1f} {y:.1f})"/></g>'
     )
+
+
+def _grid(tick: int, x1: float, y1: float, x2: float, y2: float) -> str:
+    style = "middle" if tick == 50 else "grid"
+    return f'<line class="{style}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
 
 
 def _legend(used: Iterable[str]) -> str:

@@ -11,13 +11,13 @@ from ledger.ledger import Result
 from models.limits.budget import Amount
 from reporting.labels import shorten
 from reporting.manifest import RunError
-from reporting.recorded_trial import RecordedTrial
 from reporting.trial import ARM_RUNS, LEDGER, PEOPLE, REFEREES, TrialCost, TrialSample, compared_responses
 from trials.blind import Comparison
 from trials.judgments import UNCHANGED, Judgment
 from trials.pairs import pairs_of
 
 if TYPE_CHECKING:
+    from reporting.recorded_trial import RecordedTrial
     from trials.report import Report
 
 OUTCOMES = {"won": "won", "tie": "tie", "lost": "lost"}
@@ -64,7 +64,7 @@ class JudgedSample:
 class TrialSnapshot:
     """A trial at a moment."""
 
-    trial: RecordedTrial
+    trial: "RecordedTrial"
     samples: Sequence[JudgedSample]
     lengths: Mapping[str, float]
     """By arm: the mean length of the compared responses, in characters."""
@@ -73,6 +73,8 @@ class TrialSnapshot:
     """Why there is no report yet."""
     sentences: Sequence[str]
     notes: Sequence[str]
+    best: str | None
+    """The mode to go on with; None if none is better than the baseline."""
     costs: Mapping[str, TrialCost]
     failed: Mapping[str, int]
     spent: Amount
@@ -89,40 +91,46 @@ class TrialSnapshot:
         return sum(kind in sample.disagreements for sample in self.samples)
 
 
-def trial_snapshot(trial: RecordedTrial) -> TrialSnapshot:
+def trial_snapshot(trial: "RecordedTrial") -> TrialSnapshot:
     """Return a trial as it is now. Takes seconds the first time.
 
     Raises:
         LedgerError: a ledger cannot be read.
     """
     samples, lengths = _read(trial)
-    report, missing, sentences, notes = None, "", [], list[str]()
+    report, missing, best, sentences, notes = None, "", None, list[str](), [*_rehearsed(trial)]
     try:
-        report, sentences, notes = trial.report(), trial.sentences(), [*trial.notes(), *_rehearsed(trial)]
+        report, sentences, best = trial.report(), trial.sentences(), trial.best()
+        notes = [*trial.notes(), *notes]
     except RunError as error:
         missing = str(error)
     return TrialSnapshot(
-        trial, samples, lengths, report, missing, sentences, notes, trial.costs(), trial.failed(),
+        trial, samples, lengths, report, missing, sentences, notes, best, trial.costs(), trial.failed(),
         trial.spent(), time.time(),
     )  # fmt: skip
 
 
-def trial_state(trial: RecordedTrial) -> object:
+def judged_samples(trial: "RecordedTrial") -> list[JudgedSample]:
+    """Return the samples that all arms have finished. Raises as `trial_snapshot`."""
+    return _read(trial)[0]
+
+
+def trial_state(trial: "RecordedTrial") -> object:
     """Return a value that changes whenever something is added to a trial."""
     return (arms_state(trial), _written(trial, f"{REFEREES}/{LEDGER}"), _written(trial, PEOPLE))
 
 
-def arms_state(trial: RecordedTrial) -> object:
+def arms_state(trial: "RecordedTrial") -> object:
     """Return a value that changes whenever something is added to an arm."""
     return [_written(trial, f"{ARM_RUNS}/{arm}/{LEDGER}") for arm in trial.arms[1:]]
 
 
-def _written(trial: RecordedTrial, name: str) -> list[tuple[int, int]]:
+def _written(trial: "RecordedTrial", name: str) -> list[tuple[int, int]]:
     files = [trial.folder / name, trial.folder / f"{name}-wal"]
     return [(file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.exists()]
 
 
-def comparisons(trial: RecordedTrial) -> list[Comparison]:
+def comparisons(trial: "RecordedTrial") -> list[Comparison]:
     """Return the comparisons of a trial whose two responses differ, which a person can decide on."""
     return [
         (each.sample.id, exchange, arm, rival)
@@ -133,12 +141,12 @@ def comparisons(trial: RecordedTrial) -> list[Comparison]:
     ]
 
 
-def pairs_in(trial: RecordedTrial, position: int) -> list[tuple[str, str]]:
+def pairs_in(trial: "RecordedTrial", position: int) -> list[tuple[str, str]]:
     """Return which arms are compared in the sample at a position of the trial."""
     return pairs_of(trial.arms, trial.manifest["pairs"], position)  # type: ignore[arg-type]
 
 
-def find_sample(trial: RecordedTrial, sample_id: str) -> TrialSample | None:
+def find_sample(trial: "RecordedTrial", sample_id: str) -> TrialSample | None:
     """Return a sample by its id; None if there is none that all arms have finished."""
     results: dict[str, Result] = {}
     sample = None
@@ -156,7 +164,7 @@ def find_sample(trial: RecordedTrial, sample_id: str) -> TrialSample | None:
     )
 
 
-def _read(trial: RecordedTrial) -> tuple[list[JudgedSample], dict[str, float]]:
+def _read(trial: "RecordedTrial") -> tuple[list[JudgedSample], dict[str, float]]:
     said: dict[str, list[Judgment]] = defaultdict(list)
     for judgment in trial.judgments():
         said[judgment.sample].append(judgment)
@@ -216,7 +224,7 @@ def _disagreements(judgments: Iterable[Judgment], scores: Mapping[str, float]) -
             yield "people"
 
 
-def _rehearsed(trial: RecordedTrial) -> Iterator[str]:
+def _rehearsed(trial: "RecordedTrial") -> Iterator[str]:
     for model in trial.referees:
         if model.startswith("rehearsal:"):
             yield f"{model} draws its verdicts by a rule: they prove nothing."

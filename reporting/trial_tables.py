@@ -11,6 +11,7 @@ from reporting.summary import what_made
 from reporting.trial_charts import in_percent
 from reporting.trial_manifest import TARGET
 from reporting.trial_snapshot import DISAGREEMENTS, JudgedSample, TrialSnapshot
+from reporting.trial_verdicts import Verdict
 
 if TYPE_CHECKING:
     from trials.report import Report
@@ -81,7 +82,7 @@ def refusals(report: "Report") -> list[str]:
             if reason := getattr(figure, "reason", ""):
                 found.setdefault((what, reason), []).append(each.arm)
     if reason := getattr(report.strengths, "reason", ""):
-        found["Bradley–Terry strength", reason] = ["any"]
+        found["Bradley–Terry strength", reason] = ["any arm"]
     return [f"No {what} of {', '.join(which)}: {why}." for (what, why), which in found.items()]
 
 
@@ -153,6 +154,16 @@ def samples(found: Sequence[JudgedSample], arms: Sequence[str], link: Callable[[
     head = ["Id", "Request", *arms[1:], "Disagreement"]
     cells = "".join(f"<th scope=col>{escape(name)}</th>" for name in head)
     return f'<table class="data judged"><thead><tr>{cells}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+
+
+def verdicts(found: Sequence[Verdict]) -> str:
+    """Return what referees and people said of a pair."""
+    rows = [
+        f"<tr><th scope=row class=words>{escape(each.referee)}</th><td>{escape(each.first or '–')}</td>"
+        f"<td>{escape(each.said)}</td></tr>"
+        for each in found
+    ]
+    return _table(["Referee", "Shown first", "Verdict"], rows, texts=3)
 
 
 def disagreements(sample: JudgedSample) -> str:

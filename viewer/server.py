@@ -18,12 +18,13 @@ from nicegui import ui
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from viewer import compare, graph, overview, sample, samples
+from viewer import compare, graph, overview, sample, samples, trial_pages
 from viewer import compared_sample as pair
 from viewer.background_refresh import snapshots
 from viewer.comparison_links import Sides
 from viewer.frame import MATH_FONT, missing_page
 from viewer.run import RunPages
+from viewer.trial_frame import TrialPages
 
 ADDRESS = "127.0.0.1"
 
@@ -40,8 +41,10 @@ _HEADERS = {
 }
 
 
-def serve(runs: Sequence[RunPages], port: int, *, browser: bool, notify: Callable[[str], None]) -> None:
-    """Serve the pages over one run, or over two that are compared, until the process is interrupted.
+def serve(
+    shown: Sequence[RunPages] | TrialPages, port: int, *, browser: bool, notify: Callable[[str], None]
+) -> None:
+    """Serve the pages of one run, of two that are compared, or of a trial, until the process is interrupted.
 
     `port` 0 takes a free one. `notify` receives the address once the server can be
     reached.
@@ -51,15 +54,29 @@ def serve(runs: Sequence[RunPages], port: int, *, browser: bool, notify: Callabl
     """
     with socket.create_server((ADDRESS, port)) as listening:
         url = f"http://{ADDRESS}:{listening.getsockname()[1]}/"
-        names = " and ".join(run.name for run in runs)
+        names = shown.name if isinstance(shown, TrialPages) else " and ".join(run.name for run in shown)
         notify(f"{names}: {url} (Ctrl+C ends it)")
         if browser:
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
-        config = uvicorn.Config(_application(runs), log_level="warning", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(_application(shown), log_level="warning", timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[listening])
 
 
-def _application(runs: Sequence[RunPages]) -> ASGIApp:
+def _application(shown: Sequence[RunPages] | TrialPages) -> ASGIApp:
+    if isinstance(shown, TrialPages):
+        trial_pages.add(shown, _add_pages)
+        pages.exception_handler(404)(lambda request, _: trial_pages.missing(request, shown))
+    else:
+        _add_pages(shown)
+        pages.exception_handler(404)(lambda request, _: missing_page(request, shown))
+    pages.add_static_file(local_file=_MATH_FONT, url_path=MATH_FONT)
+    app = FastAPI(openapi_url=None)
+    ui.run_with(app, title="coevol", favicon="🌱", dark=None, show_welcome_message=False)
+    return _Guard(app)
+
+
+def _add_pages(runs: Sequence[RunPages]) -> None:
+    """Add the pages of one run, or of two that are compared."""
     refreshes = {run.prefix: snapshots(run) for run in runs}
     for run in runs:
         overview.add(run, refreshes[run.prefix])
@@ -70,11 +87,6 @@ def _application(runs: Sequence[RunPages]) -> ASGIApp:
         sides = Sides(runs)
         compare.add(sides, refreshes)
         pair.add(sides)
-    pages.add_static_file(local_file=_MATH_FONT, url_path=MATH_FONT)
-    pages.exception_handler(404)(lambda request, _: missing_page(request, runs))
-    app = FastAPI(openapi_url=None)
-    ui.run_with(app, title="coevol", favicon="🌱", dark=None, show_welcome_message=False)
-    return _Guard(app)
 
 
 class _Guard:
