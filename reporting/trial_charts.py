@@ -146,7 +146,7 @@ def _scatter(snapshot: TrialSnapshot, at: Mapping[str, float], of: str, form: Ca
     won = {arm: figures["won"] for arm, figures in rates(snapshot).items() if "won" in figures and arm in at}
     if not won or baseline not in at:
         return ""
-    left, right, top, bottom = 44.0, WIDTH - 16.0, 26.0, 214.0
+    left, right, top, bottom = 44.0, WIDTH - 24.0, 26.0, 214.0
     steps = scale(at.values(), whole=False)
 
     def place(arm: str, share: float) -> tuple[float, float]:
@@ -192,7 +192,7 @@ def _names(points: Mapping[str, tuple[float, float]], right: float) -> Iterator[
         for up in (0, -14, 14, -28, 28, -42, 42):
             boxes.append((x + 9, y + up - 7, x + 9 + width, y + up + 7))
             boxes.append((x - 9 - width, y + up - 7, x - 9, y + up + 7))
-        inside = [box for box in boxes if box[0] >= 0 and box[2] <= right + 14]
+        inside = [box for box in boxes if box[0] >= 0 and box[2] <= right + 22]
         free = (box for box in inside if not any(_overlap(box, other) for other in taken))
         box = next(free, (inside or boxes)[0])
         taken.append(box)

@@ -211,6 +211,7 @@ def show(done: RecordedTrial) -> None:
         output.text(f"To go on with it: coevol evolve {data} -o RUN --mode {best}")
     else:
         output.text("No arm is better than the original responses beyond noise.")
+    output.text(f"To see it, and to judge yourself, blind: coevol view {done.folder}")
 
 
 def _cost(value: float | None, unit: str) -> str:

@@ -60,15 +60,16 @@ def _overview(pages: TrialPages, snapshot: TrialSnapshot) -> None:
         ui.label(f"No figures yet: {snapshot.missing}").classes("faint missing")
     if snapshot.notes:
         _notes(snapshot.notes)
-    if forest := trial_charts.forest(snapshot):
-        _chart(forest, "Each arm against the original responses", "forest")
     with ui.element("div").classes("two"):
-        for chart, title in (
-            (trial_charts.cost_chart(snapshot), "Cost against win rate"),
-            (trial_charts.length_chart(snapshot), "Length against win rate"),
-        ):
-            if chart:
-                _chart(chart, title, "scatter")
+        if forest := trial_charts.forest(snapshot):
+            _chart(forest, "Each arm against the original responses", "forest")
+        with ui.column().classes("w-full gap-3"):
+            for chart, title in (
+                (trial_charts.cost_chart(snapshot), "Cost against win rate"),
+                (trial_charts.length_chart(snapshot), "Length against win rate"),
+            ):
+                if chart:
+                    _chart(chart, title, "scatter")
     if snapshot.report:
         _table("Arms", trial_tables.arms(snapshot, _samples_link), "arms")
         if refused := trial_tables.refusals(snapshot.report):
