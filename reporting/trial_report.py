@@ -10,8 +10,17 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from reporting import html_text, labels, trial_charts, trial_tables
-from reporting.html_report import MAX_CALL_CHARS, MAX_CHARS, MAX_EXCHANGES, POLICY, STYLES
-from reporting.html_report import cut, plain, rendered, request
+from reporting.html_report import (
+    MAX_CALL_CHARS,
+    MAX_CHARS,
+    MAX_EXCHANGES,
+    POLICY,
+    STYLES,
+    cut,
+    plain,
+    rendered,
+    request,
+)
 from reporting.trial import TrialSample
 from reporting.trial_snapshot import DISAGREEING, DISAGREEMENTS, JudgedSample, TrialSnapshot, find_sample
 from reporting.trial_verdicts import Verdict, compared

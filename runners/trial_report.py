@@ -12,8 +12,8 @@ from reporting.trial_snapshot import JudgedSample, trial_snapshot
 def trial_report_parts(
     folder: Path, file: Path, ids: Sequence[str], number: int
 ) -> tuple[Iterator[str], int]:
-    """Return the parts of the report of a trial, and how many samples it shows: those with these ids, and some
-    others.
+    """Return the parts of the report of a trial, and how many samples it shows: those with these ids, and
+    so many others.
 
     Raises:
         RunError: the file is one of the trial's own, or a sample is not one that all arms have finished.
@@ -22,7 +22,7 @@ def trial_report_parts(
     trial = RecordedTrial(folder)
     data = Path(trial.manifest["run"]["data"]["path"])
     if file.exists() and (
-        folder.resolve() in file.resolve().parents or data.exists() and file.samefile(data)
+        folder.resolve() in file.resolve().parents or (data.exists() and file.samefile(data))
     ):
         raise RunError(f"{file} belongs to the trial or is its data; choose another file")
     snapshot = trial_snapshot(trial)
