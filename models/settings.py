@@ -136,7 +136,12 @@ def shown_address(base_url: str) -> str:
 
 def secrets_in_addresses(settings: "ModelSettings") -> Iterator[str]:
     """Yield what may be a key in the addresses of the settings' models."""
-    for url in {url for role in settings.roles for _, _, url in settings.replicas(role) if url}:
+    for url in {
+        url
+        for role in (*settings.roles, *settings.role_models)
+        for _, _, url in settings.replicas(role)
+        if url
+    }:
         base, _, query = url.partition("?")
         yield from filter(looks_secret, base.split("/")[3:])
         for field in query.split("&"):

@@ -14,6 +14,9 @@ from trials.judgments import TrialError
 from trials.libraries import require_libraries
 from trials.size import detectable_difference
 
+LITTLE_AGREEMENT = 0.4
+"""Krippendorff's alpha below which referees hardly agree more than by chance."""
+
 if TYPE_CHECKING:
     from trials.report import Report
 
@@ -97,6 +100,20 @@ class RecordedTrial(TrialRecord):
                 lines.append(
                     f"Whether {referee['model']} is of the family of a model that took part is unknown."
                 )
+        for referee_result in found.referees:
+            orders: Any = referee_result.orders
+            first = getattr(orders, "first_preferred", None)
+            if first and not first.low <= 0.5 <= first.high:
+                where = "first" if first.value > 0.5 else "second"
+                share = max(first.value, 1 - first.value)
+                lines.append(
+                    f"{referee_result.referee} preferred what it was shown {where} in {100 * share:.0f} % of "
+                    "its verdicts; both orders count, so that cancels out."
+                )
+        if isinstance(found.agreement, float) and found.agreement < LITTLE_AGREEMENT:
+            lines.append(
+                f"The referees agree little with each other (alpha {found.agreement:.2f}; 1 is full)."
+            )
         failed = {arm: number for arm, number in self.failed().items() if number}
         if failed:
             each = ", ".join(f"{number} of {arm}" for arm, number in failed.items())

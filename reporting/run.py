@@ -5,7 +5,9 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from ledger.ledger import Ledger, Result
+from prompts.method import MODES
 from reporting.manifest import Manifest, RunError, read_manifest
+from reporting.trial_manifest import FILE as TRIAL
 from samples.sample import Sample
 
 
@@ -69,8 +71,12 @@ def open_run(folder: Path) -> Run:
     Raises:
         LedgerError, RunError: the folder is not a run, or cannot be read.
     """
-    ledger = Ledger.open(folder / "ledger.sqlite")
-    return Run(folder, folder.resolve().name, ledger, read_manifest(folder))
+    if (folder / TRIAL).is_file():
+        raise RunError(f"{folder} is a trial, not a run; each arm is one, in {folder / 'arms'}")
+    ledger, manifest = Ledger.open(folder / "ledger.sqlite"), read_manifest(folder)
+    if any(mode not in MODES for mode in manifest["modes"]):
+        raise RunError(f"{folder} is what the referees of a trial said: open the trial, {folder.parent}")
+    return Run(folder, folder.resolve().name, ledger, manifest)
 
 
 _IDS_SEARCHED = 10_000

@@ -5,6 +5,7 @@ referees (`referees`), and people's decisions (`people.jsonl`). Everything is co
 """
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -215,6 +216,7 @@ class TrialRecord:
         with (self.folder / PEOPLE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(decision.as_dict()) + "\n")
             file.flush()
+            os.fsync(file.fileno())
         return decision
 
     # --- costs
@@ -240,7 +242,7 @@ class TrialRecord:
         costs = self.costs()
         target = costs[TARGET].total if TARGET in costs else 0.0
         if not target:
-            why = f"{TARGET} is no arm of this trial" if TARGET not in self.arms else f"{TARGET} has no cost"
+            why = f"{TARGET} is no arm of this trial" if TARGET not in self.arms else "no tokens were counted"
             return {arm: why for arm in self.arms if arm in MATCHED}
         return {
             arm: self._why_unmatched(arm, cost.total / target)

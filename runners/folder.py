@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from importlib.metadata import version
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from graph.settings import FREE_ON_RESUME, Settings
+from graph.settings import FREE_ON_RESUME
 from ledger.ledger import Ledger
 from models.keys import Keys
 from reporting import manifest
@@ -94,8 +94,8 @@ def prepare(folder: Path, wanted: Manifest, keys: Keys) -> Ledger:
     return ledger
 
 
-def deepen(folder: Path, settings: Settings) -> None:
-    """Let the run in a folder, if there is one, go on with as many rounds or drafts as these settings say.
+def renew(folder: Path, change: Callable[[Manifest], Manifest]) -> None:
+    """Let the run in a folder, if there is one, go on with another manifest: as a part of a trial.
 
     Raises:
         RunError: its manifest is damaged, or cannot be written.
@@ -103,10 +103,10 @@ def deepen(folder: Path, settings: Settings) -> None:
     if not (folder / manifest.FILE).is_file():
         return
     made = read_manifest(folder)
-    for name in ("max_rounds", "drafts"):
-        made["settings"][name] = getattr(settings, name)
+    if (changed := change(deepcopy(made))) == made:
+        return
     try:
-        _write(folder, made)
+        _write(folder, changed)
     except OSError as error:
         raise RunError(f"{folder} cannot hold a run: {error.strerror}") from None
 

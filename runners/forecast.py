@@ -131,7 +131,7 @@ def lines(found: Forecast, plan: Plan) -> Iterator[str]:
         yield f"Spent    {found.spent.tokens:,} tokens{_spent_dollars(found)}, not included above"
     if found.recorded.calls:
         yield f"Recorded {found.recorded.calls:,.0f} calls for samples that were started, not included above"
-    yield from (f"{option}: {verdict}" for option, verdict in _budgets(found, plan.limits))
+    yield from (f"{option}: {verdict}" for option, verdict in budgets(found, plan.limits))
     yield ""
     yield "Assumptions behind least and most:"
     some = f"{found.simulated:,} of {found.samples:,} samples, ± {found.error:.0%} for that"
@@ -176,7 +176,8 @@ def _spent_dollars(found: Forecast) -> str:
     return f", {money(found.spent.dollars)}" if found.spent.dollars else ""
 
 
-def _budgets(found: Forecast, limits: Limits) -> Iterator[tuple[str, str]]:
+def budgets(found: Forecast, limits: Limits) -> Iterator[tuple[str, str]]:
+    """Yield each limit of the budget, and whether it is enough."""
     tokens = [share.input_tokens + share.output_tokens for share in (found.least, found.most)]
     dollars = [share.dollars for share in (found.least, found.most)]
     bounds = (

@@ -91,7 +91,7 @@ class RefereeEngine(Engine):
         arm, is_pair, rival = mode.partition(SIDES)
         chat, reward = referee_roles(settings)
         done = []
-        for number, responses in plan.responses[sample.position].items():
+        for number, responses in plan.responses.get(sample.position, {}).items():
             if not is_pair:
                 done.append(await self._scored(sample, arm, number, responses[arm], reward))
             elif responses[arm] == responses[rival]:

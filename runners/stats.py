@@ -69,8 +69,28 @@ def _print_comparison(a: Path, b: Path, compared: Mapping[str, Any]) -> None:
         output.table(table)
         counts = ", ".join(f"{kinds[kind]:,} {name}" for kind, name in PAIR_FILTERS.items() if kind != "all")
         output.text(f"\n{kinds['all']:,} samples in both: {counts}")
+        if shares := compared["paired"][mode]:
+            output.text(_shares(shares))
+        if kinds["alone_a"] or kinds["alone_b"]:
+            output.text(
+                f"The numbers above are of all samples of a run: {kinds['alone_a']:,} are in A alone, "
+                f"{kinds['alone_b']:,} in B alone."
+            )
     if not compared["samples"]:
         output.text("\nThey have no mode in common: run `coevol stats` on each, or `coevol view` on both.")
+
+
+def _shares(shares: Mapping[str, Any]) -> str:
+    from trials.sentences import settled_by  # with libraries that take a while to load
+
+    by = shares["difference"]
+    limits = " to ".join(f"{100 * by[limit]:+.0f}" for limit in ("low", "high"))
+    is_noise = shares["p"] >= 0.05 or by["low"] <= 0 <= by["high"]
+    noise = f", within noise: {settled_by(shares['samples_needed'], shares['samples'])}" if is_noise else ""
+    return (
+        f"Of these, A has a new response in {shares['a']:.0%} and B in {shares['b']:.0%}, a difference of "
+        f"{100 * by['value']:+.0f} points [{limits}]{noise}."
+    )
 
 
 def _print_summary(run: Path, report: Mapping[str, Any]) -> None:

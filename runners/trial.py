@@ -4,7 +4,7 @@ import asyncio
 import gc
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from langsmith import tracing_context
@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from reporting.failures import failures
-from reporting.recorded_trial import RecordedTrial
 from reporting.trial_manifest import ARMS, TARGET
 from runners.console import Output
 from runners.evolve import GC_THRESHOLD
@@ -24,6 +23,9 @@ from runners.trial_plan import MIN_SAMPLES, SAMPLES, make_trial_plan
 from runners.trial_run import load_keys, prepare, trial_in_own_loop
 from samples.printable import printable
 from trials.pairs import PAIRS
+
+if TYPE_CHECKING:
+    from reporting.recorded_trial import RecordedTrial
 
 
 @click.command()
@@ -138,6 +140,8 @@ def trial(
         return 0
     gc.set_threshold(GC_THRESHOLD)
     trial_in_own_loop(plan, folder, made, notify=lambda notice: say(notice, err=True), watch=Progress)
+    from reporting.recorded_trial import RecordedTrial  # with Arrow, which no refusal needs
+
     done = RecordedTrial(folder)
     failed = list(_failures(done))
     for notice in failed:
@@ -149,7 +153,7 @@ def trial(
     return 1 if failed else 0
 
 
-def _failures(done: RecordedTrial) -> Iterator[str]:
+def _failures(done: "RecordedTrial") -> Iterator[str]:
     for arm in done.arms[1:]:
         ledger = done.ledger_of(arm)
         if ledger and (failed := failures(ledger)):
@@ -159,7 +163,7 @@ def _failures(done: RecordedTrial) -> Iterator[str]:
         yield f"referees: {failed}"
 
 
-def show(done: RecordedTrial) -> None:
+def show(done: "RecordedTrial") -> None:
     """Print the table of a trial, what it says in words, and the commands to go on with."""
     from trials.sentences import interval, percent
 

@@ -13,7 +13,7 @@ from reporting.cost import unpriced
 from reporting.labels import NO_PRICE, plural
 from reporting.trial import TrialRecord
 from reporting.trial_manifest import MATCHED, TARGET, TrialManifest, is_trial
-from runners.forecast import SHORT_REPLY, SIMULATED, Share, forecast
+from runners.forecast import SHORT_REPLY, SIMULATED, Forecast, Share, budgets, forecast
 from runners.referees import ORDERS, judged_view, referee_roles, scored_messages
 from runners.trial_plan import TrialPlan
 from samples.sample import Sample
@@ -145,6 +145,8 @@ def trial_lines(found: TrialForecast, plan: TrialPlan, made: TrialManifest) -> I
     yield f"Tokens   {_range(total, 'input_tokens')} of prompts"
     yield f"         {_range(total, 'output_tokens')} of replies"
     yield f"Dollars  {_dollars(found)}"
+    whole = Forecast(least=total[0], most=total[1])
+    yield from (f"{option}: {verdict}" for option, verdict in budgets(whole, plan.run.limits))
     if found.spent.tokens:
         dollars = f", {money(found.spent.dollars)}" if found.spent.dollars else ""
         yield f"Spent    {found.spent.tokens:,} tokens{dollars}, of what is above"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from graph.settings import RefereeSettings, Settings
+from models.providers.parameters import notices
 from models.settings import REFEREES, Limits, located
 from prompts.method import MODES
 from reporting.cost import unpriced
@@ -105,12 +106,14 @@ class TrialPlan:
         """Return the drawn records in the folder of a trial as a data set."""
         whole = self.run.data
         source = replace(find_source(folder / DATA), max_bytes=whole.source.max_bytes)
-        how = {"thoughts": whole.thoughts, "reference": whole.reference, "ids": ids}
-        return DataSet(source, whole.format, whole.skip_bad, **how)
+        drawn = DataSet(source, whole.format, whole.skip_bad, thoughts=whole.thoughts, ids=ids)
+        drawn.reference = whole.reference
+        return drawn
 
     def notices(self) -> list[str]:
         """Return what a user should know before the trial."""
-        lines = self.run.notices()
+        theirs = notices(self.referees)
+        lines = list(dict.fromkeys([*self.run.notices(), *theirs]))
         for referee in self.facts_of_referees():
             if related := referee["related"]:
                 lines.append(

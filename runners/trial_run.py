@@ -4,7 +4,7 @@ Whatever it decides on the way follows from what the ledgers hold, so the same c
 goes on where it stopped and comes to the same figures.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -30,13 +30,13 @@ from reporting.trial_manifest import (
     write_trial_manifest,
 )
 from runners.api import execute, in_own_loop
-from runners.folder import deepen, locked
+from runners.folder import locked, renew
 from runners.plan import Plan
 from runners.referees import SIDES, RefereeEngine, RefereePlan, ask_each, referee_roles
 from runners.trial_plan import TrialPlan
-from samples.files import write_records
+from samples.files import UNFINISHED, write_records
 from trials.matching import Depth, deeper
-from trials.pairs import all_pairs
+from trials.pairs import PAIRS, all_pairs
 
 _OURS = {FILE, DATA, ARM_RUNS, REFEREES, PEOPLE, "lock"}
 """All that the folder of a trial holds."""
@@ -52,20 +52,21 @@ def prepare(plan: TrialPlan, folder: Path) -> TrialManifest:
         DataError, PackError, UsageError: as `runners.plan.Plan.check_data` and `TrialPlan.draw`.
     """
     wanted = plan.run.check_data(folder)
-    others = [path.name for path in folder.iterdir() if path.name not in _OURS] if folder.is_dir() else []
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    others = [name for name in names if name not in _OURS and not name.endswith(UNFINISHED)]
     if others and not is_trial(folder):
         raise RunError(f"{folder} is not a trial (found {others[0]}); choose another folder")
     made = read_trial_manifest(folder) if is_trial(folder) else None
-    facts = plan.facts_of_referees()
     if made:
         different = list(_differences(made, wanted, plan))
         if not different:
-            return {**made, "referees": facts}
+            return _grown(made, plan)
         if not _nothing_spent(TrialRecord(folder)):
             raise RunError(
                 f"{folder} holds a trial that was made differently:\n"
                 + "\n".join(f"  {name}: {there} there, {here} here" for name, there, here in different)
-                + "\nUse another folder for this trial, or the same settings and data as before."
+                + "\nUse another folder for this trial, or the same settings and data as before. More "
+                "samples, pairs and referees can be added."
             )
     drawn = plan.draw()
     return TrialManifest(
@@ -75,10 +76,21 @@ def prepare(plan: TrialPlan, folder: Path) -> TrialManifest:
         ids=drawn.ids,
         seed=plan.seed,
         pairs=plan.pairs,
-        referees=facts,
+        referees=plan.facts_of_referees(),
         referee_settings=plan.referees.model_dump(mode="json"),
         depths={},
     )
+
+
+def _grown(made: TrialManifest, plan: TrialPlan) -> TrialManifest:
+    """Return the manifest with what the plan has in addition: samples, pairs, referees."""
+    grown = {**made, "pairs": plan.pairs, "referees": plan.facts_of_referees()}
+    if plan.asked > made["asked"]:
+        drawn = plan.draw()  # which begins with those that were drawn before
+        grown |= {"asked": plan.asked, "positions": drawn.positions, "ids": drawn.ids}
+    if len(plan.referees.roles) > len(made["referees"]):
+        grown |= {"referee_settings": plan.referees.model_dump(mode="json")}
+    return cast(TrialManifest, grown)
 
 
 def _differences(made: TrialManifest, wanted: Manifest, plan: TrialPlan) -> Iterator[tuple[str, str, str]]:
@@ -86,15 +98,18 @@ def _differences(made: TrialManifest, wanted: Manifest, plan: TrialPlan) -> Iter
         if name not in FREE_ON_RESUME:
             yield ("arms" if name == "modes" else name), there, here
     yield from _of_referees(made, wanted, plan)
-    for name, before, now in (("samples", made["asked"], plan.asked), ("pairs", made["pairs"], plan.pairs)):
-        if before != now:
-            yield name, str(before), str(now)
+    if plan.asked < made["asked"]:
+        yield "samples", str(made["asked"]), str(plan.asked)
+    if made["pairs"] not in PAIRS[: PAIRS.index(plan.pairs) + 1]:  # each has those before it
+        yield "pairs", made["pairs"], plan.pairs
 
 
 def _of_referees(made: TrialManifest, wanted: Manifest, plan: TrialPlan) -> Iterator[tuple[str, str, str]]:
     one: Any = {**made["run"], "settings": made["referee_settings"], "salt": made.get("referee_salt")}
-    other: Any = {**wanted, "settings": plan.referees.model_dump(mode="json")}
-    for name, there, here in differences(one, other):
+    now = plan.referees.model_dump(mode="json")
+    for name in ("role_models", "role_extra_body"):  # without those that are new
+        now[name] = {role: now[name][role] for role in now[name] if role in one["settings"]["role_models"]}
+    for name, there, here in differences(one, cast(Manifest, {**wanted, "settings": now})):
         if name in ("role_models", "role_extra_body"):
             yield {"role_models": "referees"}.get(name, f"{name} of the referees"), there, here
 
@@ -157,35 +172,37 @@ class TrialRun:
             arms = self._plan.run.modes
             for arm in sorted(arms, key=lambda arm: (arm != TARGET, arms.index(arm))):
                 await self._arm(arm)
-            await self._judge()
+            await self._judge(keys[1])
 
     def _begin(self, keys: Sequence[Keys]) -> None:
-        if is_trial(self._folder):
-            if _nothing_spent(record := TrialRecord(self._folder)):
-                pass  # its manifest may be another one
-            elif (record.folder / DATA).is_file():
-                return
-        # In this order, so that a manifest implies the records.
-        drawn = self._plan.draw()
-        write_records(self._folder / DATA, drawn.records)
-        self._made["positions"], self._made["ids"] = drawn.positions, drawn.ids
-        masked = without_keys(self._made["run"], keys[0])
-        unsalted = {name: value for name, value in masked.items() if name != "salt"}
-        theirs = without_keys(
-            cast(Manifest, {**unsalted, "settings": self._made["referee_settings"]}), keys[1]
-        )
-        self._made = {**self._made, "run": masked, "referee_settings": theirs["settings"]}
+        """Write what the folder holds before anything is spent, and what was added since."""
+        before = read_trial_manifest(self._folder) if is_trial(self._folder) else None
+        is_new = before is None or _nothing_spent(TrialRecord(self._folder))
+        if before == self._made and (self._folder / DATA).is_file():
+            return
+        if is_new or before is None or before["positions"] != self._made["positions"]:
+            # In this order, so that a manifest implies the records.
+            write_records(self._folder / DATA, self._plan.draw().records)
+        run = without_keys(self._made["run"], keys[0]) if is_new else self._made["run"]
+        theirs = self._without_keys(keys[1])
+        self._made = {**self._made, "run": run, "referee_settings": theirs["settings"]}
         if salt := theirs.get("salt"):
             self._made["referee_salt"] = salt
         write_trial_manifest(self._folder, self._made)
 
+    def _without_keys(self, keys: Keys) -> Manifest:
+        """Return a manifest with the settings of the referees as they are recorded."""
+        run = {name: value for name, value in self._made["run"].items() if name != "salt"}
+        settings = self._plan.referees.model_dump(mode="json")
+        return without_keys(cast(Manifest, {**run, "settings": settings}), keys)
+
     # --- arms
 
     async def _arm(self, arm: str) -> None:
-        if arm not in MATCHED or TARGET not in self._plan.arms:
+        target = sum(self._by_round(TARGET).values()) if TARGET in self._plan.arms else 0.0
+        if arm not in MATCHED or not target:
             await self._run_arm(arm, None)
             return
-        target = sum(self._by_round(TARGET).values())
         facts = self._made["depths"].get(arm) or DepthFacts(rounds=1, more=0)
         depth: Depth | None = Depth(facts["rounds"], facts["more"])
         while depth:
@@ -204,7 +221,9 @@ class TrialRun:
         depths: dict[int, int] = {}
         again: frozenset[int] = frozenset()
         if depth:
-            self._note(arm, DepthFacts(rounds=depth.rounds, more=depth.more))
+            facts = self._made["depths"].get(arm)
+            if not facts or (facts["rounds"], facts["more"]) != (depth.rounds, depth.more):
+                self._note(arm, DepthFacts(rounds=depth.rounds, more=depth.more))
             settings = settings.model_copy(update={MATCHED[arm]: depth.most})
             depths = {position: depth.of(position) for position in range(len(self._made["positions"]))}
             again = frozenset(
@@ -212,7 +231,6 @@ class TrialRun:
                 for position, result in self._results(arm)
                 if result.status == "done" and _goes_on(result, arm, depths[position])
             )
-            deepen(folder, settings)
         plan = replace(
             whole,
             data=self._plan.data_in(self._folder, self._made["ids"]),
@@ -227,7 +245,15 @@ class TrialRun:
         number = plural(len(again) or len(self._made["positions"]), "sample")
         up_to = f", up to {plural(depth.most, 'draft' if arm == 'best-of-n' else 'round')}" if depth else ""
         self._notify(f"arm {arm}: {number}{up_to}")
-        await execute(plan, folder, plan.check_data(folder), **self._more)
+        manifest = plan.check_data(folder)
+
+        def deeper_or_larger(made: Manifest) -> Manifest:
+            for name in MATCHED.values():
+                made["settings"][name] = getattr(settings, name)
+            return {**made, "data": manifest["data"]}
+
+        renew(folder, deeper_or_larger)
+        await execute(plan, folder, manifest, **self._more)
 
     def _is_done(self, plan: Plan, folder: Path) -> bool:
         if not (folder / LEDGER).is_file() or not Ledger.exists(folder / LEDGER):
@@ -276,13 +302,26 @@ class TrialRun:
             responses=responses,
         )
 
-    async def _judge(self) -> None:
+    def _without_a_referee(self, record: TrialRecord) -> Iterator[int]:
+        """Yield the positions of samples that were judged before some referee was added."""
+        settings = self._plan.referees
+        chat, reward = (
+            {settings.endpoint(role).model for role in roles} for roles in referee_roles(settings)
+        )
+        ledger = record.referee_ledger()
+        for sample, by_mode in ledger.samples() if ledger else ():
+            if any(_lacks(result, chat, reward) for result in by_mode.values()):
+                yield sample.position
+
+    async def _judge(self, keys: Keys) -> None:
         folder = self._folder / REFEREES
         record = TrialRecord(self._folder)
         responses = {each.position: each.responses for each in record.samples()}
         plan = self._referee_plan(responses, self._spent_outside(folder))
-        plan = replace(plan, data=self._plan.data_in(self._folder, self._made["ids"]))
-        if self._is_done(plan, folder):
+        lacking = frozenset(self._without_a_referee(record))
+        data = self._plan.data_in(self._folder, self._made["ids"])
+        plan = replace(plan, data=data, again=lacking)
+        if not lacking and self._is_done(plan, folder):
             return
         names = ", ".join(referee["model"] for referee in self._made["referees"])
         self._notify(f"referees: {names}")
@@ -290,7 +329,27 @@ class TrialRun:
         # The judge's templates, which every mode with a judge has.
         manifest = new_manifest(plan.data, checked, plan.settings, ["best-of-n"])
         manifest["modes"] = list(plan.modes)
+
+        def with_more(made: Manifest) -> Manifest:
+            recorded = without_keys(manifest, keys)
+            same = made["settings"]["role_models"] == manifest["settings"]["role_models"]
+            settings = made["settings"] if same else recorded["settings"]
+            salt = {} if same or "salt" not in recorded else {"salt": recorded["salt"]}
+            more = {"data": manifest["data"], "modes": manifest["modes"], "settings": settings, **salt}
+            return cast(Manifest, {**made, **more})
+
+        renew(folder, with_more)
         await execute(plan, folder, manifest, engine_of=RefereeEngine, **self._more)
+
+
+def _lacks(result: Result, chat: Collection[str], reward: Collection[str]) -> bool:
+    """Whether a referee has not been asked about some exchange."""
+    for done in result.outcome:
+        if "scores" in done and not done["scores"].keys() >= set(reward):
+            return True
+        if done["rounds"] and not done["rounds"][0]["forward"]["panel"].keys() >= set(chat):
+            return True
+    return False
 
 
 def _goes_on(result: Result, arm: str, limit: int) -> bool:

@@ -27,6 +27,7 @@ from samples.json_files import (
 from samples.sample import DataError
 
 __all__ = [
+    "UNFINISHED",
     "Layout",
     "find_layout",
     "layout_to_write",
@@ -48,6 +49,9 @@ _BY_ENDING: dict[str, Layout] = {".csv": "CSV", ".tsv": "TSV", ".CSV": "CSV", ".
 _ARROW = (b"\xff\xff\xff\xff", b"ARROW1")
 _UTF8_BOM = b"\xef\xbb\xbf"
 _SNIFFED_BYTES = 64 * 1024
+
+UNFINISHED = ".unfinished"
+"""How the name of a file ends that is not written as a whole yet; one is left where a program is killed."""
 
 
 def find_layout(path: Path) -> Layout:
@@ -196,7 +200,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         DataError: the file cannot be written, or the block raised OSError or DataError.
     """
     target = path.resolve()
-    unfinished = target.with_name(f".{uuid4().hex}.unfinished")
+    unfinished = target.with_name(f".{uuid4().hex}{UNFINISHED}")
     try:
         if target.is_dir():
             raise DataError("it is a folder")

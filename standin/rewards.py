@@ -26,7 +26,7 @@ _NO_TEMPLATE = (
 def answer(incoming: Incoming) -> Answer:
     """Answer a request for a classification or a score."""
     body = incoming.json()
-    model = body.get("model")
+    model = str(body.get("model"))
     if model not in LABELS:
         raise Refused("unknown_model")
     if incoming.path == "/classify":
@@ -39,12 +39,12 @@ def answer(incoming: Incoming) -> Answer:
 def _classify(body: Mapping[str, Any], labels: int) -> Answer:
     if "messages" in body:
         messages = read_messages(body, ("system", "user", "assistant"))
-        text, tokens = messages[-1]["content"], count_prompt_tokens(messages)
-    elif isinstance(text := body.get("input"), str):
-        tokens = count_prompt_tokens([{"role": "user", "content": text}])
+    elif isinstance(body.get("input"), str):
+        messages = [{"role": "user", "content": body["input"]}]
     else:
         raise Refused("bad_request", "Field required", param="input")
-    logits = [len(text.split()) / 10, *[0.0] * (labels - 1)]
+    tokens = count_prompt_tokens(messages)
+    logits = [len(messages[-1]["content"].split()) / 10, *[0.0] * (labels - 1)]
     data = [{"index": 0, "label": "LABEL_0", "probs": _activated(logits, body), "num_classes": labels}]
     return _answer(body, data, tokens)
 

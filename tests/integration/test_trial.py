@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import coevol
+from ledger.ledger import Ledger
 from models.settings import Limits
 from reporting.recorded_trial import RecordedTrial
 from reporting.trial_manifest import is_trial
@@ -149,9 +150,9 @@ def test_a_killed_trial_repeats_no_finished_call(phase: str, small: Finished, tm
         again = look(*words(server, *SMALL), cwd=tmp_path, env=server.environment())
         assert len(server.chats()) == asked and again.stdout == small.done.stdout
         other = look(
-            *words(server, *SMALL, "--pairs", "all"), cwd=tmp_path, env=server.environment(), status=2
+            *words(server, *SMALL, "--pairs", "baseline"), cwd=tmp_path, env=server.environment(), status=2
         )
-        assert "pairs: balanced there, all here" in other.stderr
+        assert "pairs: balanced there, baseline here" in other.stderr
     assert table(tmp_path / "trial") == table(small.folder)
 
 
@@ -163,13 +164,34 @@ def test_a_trial_shares_one_budget(server: StandIn, tmp_path: Path) -> None:
     assert 15_000 < spent <= 30_000
     look(*command, "--budget-tokens", 1_000_000, cwd=tmp_path)
     before = RecordedTrial(Path("trial")).spent().tokens
-    digests = Counter(chat.digest for chat in server.chats() if chat.role != "other")
-    assert set(digests.values()) == {1}
+    folders = ("arms/edit", "arms/evolve", "referees")
+    calls = sum(Ledger.open(Path("trial") / name / "ledger.sqlite").last_call() for name in folders)
+    # And twice the question whether the referee can be asked, which has the role `other`.
+    assert len(server.chats()) == calls + 2
     # What the arms have spent counts for the referees too.
     Path("trial/referees/ledger.sqlite").unlink()
     Path("trial/referees/run.json").unlink()
     again = look(*command, "--budget-tokens", before // 2, cwd=tmp_path, status=3)
     assert f"--budget-tokens {before // 2}" in again.stderr
+
+
+def test_a_trial_can_be_continued_with_more(server: StandIn, tmp_path: Path) -> None:
+    arms = ("--arms", "edit,evolve")
+    look(*words(server, *arms, "--samples", 10, "--pairs", "baseline"), cwd=tmp_path)
+    first = RecordedTrial(Path("trial"))
+    more = ("--referee", "ernie:ernie-4.5-turbo-128k", "--base-url", f"referee_2={server.base_url('ernie')}")
+    larger = (*arms, "--samples", 14, "--pairs", "all", *more)
+    look(*words(server, *larger), cwd=tmp_path)
+    trial = RecordedTrial(Path("trial"))
+    assert trial.manifest["ids"][:10] == first.manifest["ids"] and len(trial.manifest["ids"]) == 14
+    folders = ("arms/edit", "arms/evolve", "referees")
+    calls = sum(Ledger.open(Path("trial") / name / "ledger.sqlite").last_call() for name in folders)
+    assert len(server.chats()) == calls + 1  # and the question whether the referee can be asked
+    look(*words(server, *larger, folder="fresh"), cwd=tmp_path)
+    assert table(Path("fresh")) == table(Path("trial"))
+    refused = look(*words(server, *arms, "--samples", 10, *more), cwd=tmp_path, status=2).stderr
+    assert "samples: 14 there, 10 here" in refused and "pairs: all there, balanced here" in refused
+    assert "referees" in look(*words(server, *arms, "--samples", 14), cwd=tmp_path, status=2).stderr
 
 
 def test_exchanges_of_a_conversation_are_judged_in_their_original_context(
@@ -396,6 +418,11 @@ def test_decisions_of_people_count_at_once(small: Finished, tmp_path: Path) -> N
     for person, first, second in (("", "edit", "original"), ("Anna", "edit", "edit"), ("Anna", "edit", "x")):
         with pytest.raises(coevol.RunError):
             trial.decide(person, sample, 0, first, second, "edit")
+
+
+def test_a_trial_is_no_run(small: Finished) -> None:
+    assert "is a trial" in look("stats", small.folder, cwd=DATA, status=2).stderr
+    assert "referees" in look("show", small.folder / "referees", "0", cwd=DATA, status=2).stderr
 
 
 def test_a_folder_that_is_no_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: StandIn) -> None:

@@ -2,12 +2,17 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
+from trials.bootstrap import Bootstrap
 from trials.families import families, is_related
+from trials.judgments import TrialError
 from trials.matching import CLOSE, Depth, deeper
+from trials.paired import paired_shares
 from trials.pairs import all_pairs, pairs_of
 from trials.style import features_of
+from trials.win_rates import sign_test
 
 ARMS = ("original", "edit", "advise", "refine", "best-of-n", "evolve")
 
@@ -59,7 +64,7 @@ def test_a_balanced_part_of_the_pairs_has_all_of_them_equally_often(arms: tuple[
 def test_the_later_arm_comes_first_in_a_pair() -> None:
     for which in ("baseline", "balanced", "all"):
         for position in range(20):
-            for arm, rival in pairs_of(ARMS, which, position):  # type: ignore[arg-type]
+            for arm, rival in pairs_of(ARMS, which, position):
                 assert ARMS.index(arm) > ARMS.index(rival)
     assert pairs_of(ARMS, "baseline", 3) == [(arm, "original") for arm in ARMS[1:]]
     assert len(pairs_of(ARMS, "all", 3)) == 15
@@ -110,3 +115,19 @@ def test_style_is_counted_by_length() -> None:
     assert counts == [1, 3, 1]
     assert features_of("").length == 0
     assert features_of("**" * 200_000).bold == 0  # in no time
+
+
+def test_shares_of_two_runs_are_compared_on_the_samples_of_both() -> None:
+    found = paired_shares(30, 10, 25, 35, Bootstrap(1))
+    assert (found.samples, found.a, found.b) == (100, 0.4, 0.55)
+    each = np.array([-1.0] * 10 + [1.0] * 25 + [0.0] * 65)
+    one_by_one = Bootstrap(2).mean(each, -1, 1)
+    assert found.difference.value == pytest.approx(one_by_one.value) == 0.15
+    assert found.difference.low == pytest.approx(one_by_one.low, abs=0.02)
+    assert found.difference.high == pytest.approx(one_by_one.high, abs=0.02)
+    assert found.p == sign_test(25, 10)
+    assert paired_shares(400_000, 1000, 2000, 597_000, Bootstrap()).difference.low > 0
+    alike = paired_shares(10, 0, 0, 10, Bootstrap())
+    assert alike.difference.low < 0 < alike.difference.high and alike.samples_needed is None
+    with pytest.raises(TrialError, match="two samples"):
+        paired_shares(1, 0, 0, 0, Bootstrap())
