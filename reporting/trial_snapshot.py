@@ -12,6 +12,7 @@ from models.limits.budget import Amount
 from reporting.labels import shorten
 from reporting.manifest import RunError
 from reporting.trial import ARM_RUNS, LEDGER, PEOPLE, REFEREES, TrialCost, TrialSample, compared_responses
+from reporting.trial_manifest import FILE
 from trials.blind import Comparison
 from trials.judgments import UNCHANGED, Judgment
 from trials.pairs import pairs_of
@@ -98,7 +99,7 @@ def trial_snapshot(trial: "RecordedTrial") -> TrialSnapshot:
         LedgerError: a ledger cannot be read.
     """
     samples, lengths = _read(trial)
-    report, missing, best, sentences, notes = None, "", None, list[str](), [*_rehearsed(trial)]
+    report, missing, best, sentences, notes = None, "", None, list[str](), [*rehearsed(trial)]
     try:
         report, sentences, best = trial.report(), trial.sentences(), trial.best()
         notes = [*trial.notes(), *notes]
@@ -121,8 +122,13 @@ def trial_state(trial: "RecordedTrial") -> object:
 
 
 def arms_state(trial: "RecordedTrial") -> object:
-    """Return a value that changes whenever something is added to an arm."""
-    return [_written(trial, f"{ARM_RUNS}/{arm}/{LEDGER}") for arm in trial.arms[1:]]
+    """Return a value that changes whenever something is added to an arm, or the trial is continued."""
+    return [made_at(trial)] + [_written(trial, f"{ARM_RUNS}/{arm}/{LEDGER}") for arm in trial.arms[1:]]
+
+
+def made_at(trial: "RecordedTrial") -> object:
+    """Return a value that changes whenever the trial's manifest does."""
+    return _written(trial, FILE)
 
 
 def _written(trial: "RecordedTrial", name: str) -> list[tuple[int, int]]:
@@ -224,7 +230,8 @@ def _disagreements(judgments: Iterable[Judgment], scores: Mapping[str, float]) -
             yield "people"
 
 
-def _rehearsed(trial: "RecordedTrial") -> Iterator[str]:
+def rehearsed(trial: "RecordedTrial") -> Iterator[str]:
+    """Yield what should be known of referees that are no models."""
     for model in trial.referees:
         if model.startswith("rehearsal:"):
             yield f"{model} draws its verdicts by a rule: they prove nothing."

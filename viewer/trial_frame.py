@@ -15,6 +15,7 @@ from reporting.trial_snapshot import (
     arms_state,
     comparisons,
     judged_samples,
+    made_at,
     trial_snapshot,
     trial_state,
 )
@@ -52,16 +53,16 @@ class TrialPages:
     """A trial and what its pages remember."""
 
     def __init__(self, trial: "RecordedTrial") -> None:
-        self.trial = trial
+        self._trial, self._made = trial, made_at(trial)
         self.name = trial.folder.resolve().name
         self.snapshots: BackgroundRefresh[TrialSnapshot] = BackgroundRefresh(
-            lambda: trial_state(trial), lambda: trial_snapshot(trial)
+            lambda: trial_state(self.trial), lambda: trial_snapshot(self.trial)
         )
         self.samples: BackgroundRefresh[Sequence[JudgedSample]] = BackgroundRefresh(
-            lambda: trial_state(trial), lambda: judged_samples(trial)
+            lambda: trial_state(self.trial), lambda: judged_samples(self.trial)
         )
         self.comparisons: BackgroundRefresh[Sequence[Comparison]] = BackgroundRefresh(
-            lambda: arms_state(trial), lambda: comparisons(trial)
+            lambda: arms_state(self.trial), lambda: comparisons(self.trial)
         )
         self.person = ""
         """The last name that a reviewer gave."""
@@ -69,6 +70,13 @@ class TrialPages:
         """By person, what was decided since the pages are open, the last at the end."""
         self.arms: dict[str, RunPages] = {}
         """The arms whose own pages there are."""
+
+    @property
+    def trial(self) -> "RecordedTrial":
+        """The trial as its manifest says by now: it may be continued with more samples."""
+        if (made := made_at(self._trial)) != self._made:
+            self._trial, self._made = type(self._trial)(self._trial.folder), made
+        return self._trial
 
 
 @contextmanager

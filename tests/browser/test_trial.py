@@ -21,16 +21,16 @@ PERSON = "<b>Ann</b>"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trial of two arms over 12 samples, with odd ids and texts."""
+    """A trial of two arms over 10 samples, with odd ids and texts."""
     folder = tmp_path_factory.mktemp("trials")
     records = [
         {"id": IDS[n] if n < len(IDS) else f"n{n}", **record}
-        for n, record in enumerate(json.loads(ENGLISH.read_text(encoding="utf-8"))[:12])
+        for n, record in enumerate(json.loads(ENGLISH.read_text(encoding="utf-8"))[:10])
     ]
     records[0] |= {"instruction": HOSTILE, "output": HOSTILE}
     (folder / "data.json").write_text(json.dumps(records), encoding="utf-8")
-    words = ("--referee", "rehearsal:outside", "--referee", "rehearsal:other", "--samples", 12)
-    arms = ("--arms", "edit,evolve", "--pairs", "all", "--max-rounds", 2)
+    words = ("--referee", "rehearsal:outside", "--referee", "rehearsal:other", "--samples", 10)
+    arms = ("--arms", "edit,advise", "--pairs", "all")
     done = look("trial", "data.json", "-o", "trial", *words, *arms, cwd=folder)
     assert "coevol view trial" in done.stdout.splitlines()[-1]
     return folder / "trial"
@@ -55,15 +55,16 @@ def test_disagreements_are_a_click_away_and_each_sample_has_a_page(
     browser.until(lambda: browser.all(".judged"))
     assert {row[0] for row in browser.rows(".judged")[1:]} == {*trial.manifest["ids"]}
     filters = dict(text.split(": ") for text in browser.texts(".filters a"))
-    browser.click(".filters a", [*filters].index("arms disagree"))
-    browser.until(lambda: len(browser.rows(".judged")) == int(filters["arms disagree"]) + 1)
+    kind = max([*filters][1:], key=lambda name: int(filters[name]))
+    browser.click(".filters a", [*filters].index(kind))
+    browser.until(lambda: len(browser.rows(".judged")) == int(filters[kind]) + 1)
     first, second = (row[0] for row in browser.rows(".judged")[1:3])
     browser.click(".judged a")
     browser.until(lambda: browser.texts(".sample-id") == [first])
     browser.press("j")
     browser.until(lambda: browser.texts(".sample-id") == [second])
     pairs = browser.texts(".pair > .font-semibold")
-    assert pairs == ["edit against original", "evolve against original", "evolve against edit"]
+    assert pairs == ["edit against original", "advise against original", "advise against edit"]
     browser.click(".words-of-referees .q-item")
     assert "drawn from the texts by a rule" in browser.one(".bubble .text").text
     browser.click(".debates a", 1)
@@ -72,7 +73,7 @@ def test_disagreements_are_a_click_away_and_each_sample_has_a_page(
 
 
 def test_texts_and_names_of_strangers_have_no_effect(browser: Browser, pages: str) -> None:
-    for page in ("/samples", "/sample/?position=0", f"/judge?as={PERSON}&at=1"):
+    for page in ("/samples", "/sample/?position=0", "/judge?as=<i>Bob</i>&at=1"):
         browser.open(pages + page)
         browser.until(lambda: browser.all(".judged, .pair, .verdict-bar"))
         assert_harmless(browser, pages)
@@ -172,9 +173,9 @@ def test_people_judge_blind_with_the_keyboard(browser: Browser, trial: RecordedT
 def test_the_report_of_a_trial_is_one_file_without_script(trial: RecordedTrial, tmp_path: Path) -> None:
     look("report", trial.folder, "-o", "report.html", "--sample", IDS[0], "--samples", 3, cwd=tmp_path)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "default-src 'none'" in text
-    assert not re.search(r"<(script|img|iframe|object|link)\b|\son\w+=\"", text)
+    assert not re.search(r"<(script|img|iframe|object|link)\b|<[^>]*\son\w+=", text)
     shown = html.unescape(text)
+    assert "default-src 'none'" in shown
     assert all(line in shown for line in (*trial.sentences(), *trial.notes()))
     assert html.escape(IDS[0]) in text
     assert text.count('<section class="sample"') == 4
