@@ -106,11 +106,12 @@ def _ask_name(pages: TrialPages) -> None:
     ui.html("<h2>Judge, blind</h2>", sanitize=False)
     ui.label(_INTRODUCTION).classes("said")
     with ui.row().classes("items-center gap-3"):
-        name = ui.input("Your name", value=pages.person).props(
-            f"outlined dense autofocus maxlength={MAX_NAME}"
-        )
+        name = ui.input("Your name").props(f"outlined dense autofocus maxlength={MAX_NAME}")
         name.classes("person").on("keydown.enter", begin)
         ui.button("Begin", on_click=begin).props("no-caps").classes("begin")
+        if pages.person:
+            again = address(JUDGE, {"as": pages.person})
+            ui.link(f"go on as {pages.person}", again).props("dir=auto").classes("again")
 
 
 def _progress(work: Work) -> None:

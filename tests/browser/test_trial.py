@@ -65,8 +65,10 @@ def test_disagreements_are_a_click_away_and_each_sample_has_a_page(
     browser.until(lambda: browser.texts(".sample-id") == [second])
     pairs = browser.texts(".pair > .font-semibold")
     assert pairs == ["edit against original", "advise against original", "advise against edit"]
+    browser.until(lambda: browser.all(".side-by-side .text"))
     browser.click(".words-of-referees .q-item")
-    assert "drawn from the texts by a rule" in browser.one(".bubble .text").text
+    browser.until(lambda: browser.all(".bubble .text"))
+    assert "drawn from the texts by a rule" in "".join(browser.texts(".bubble .text"))
     browser.click(".debates a", 1)
     browser.until(lambda: browser.texts(".bar a")[0] == "← trial")
     assert browser.texts(".sample-id") == [second]
