@@ -197,7 +197,7 @@ class _Decide:
         """Withdraw the decision on this comparison or, if there is none, the last one, and show it."""
         last = self._pages.decided.get(self._work.person, [])
         shown = self._shown if self._at in self._work.decided else last[-1] if last else None
-        if shown not in self._work.order:
+        if shown is None or shown not in self._work.order:
             ui.notify("There is nothing to take back")
         elif await self._write(shown, None):
             if shown in last:
