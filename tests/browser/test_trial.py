@@ -19,10 +19,10 @@ IDS = ("<img src=x onerror=window.hacked=1>", "a/b?c#d", "..", "7")
 PERSON = "<b>Ann</b>"
 SOURCE = """
 const page = document.documentElement.cloneNode(true);
-page.querySelectorAll(".text").forEach(text => text.remove());
-return page.outerHTML.toLowerCase();
+page.querySelectorAll(".text, style").forEach(each => each.remove());
+return page.outerHTML;
 """
-"""All of a page but the texts of the data, which may have any word."""
+"""All of a page but the texts of the data, which may have any word; its script has them too, as JSON."""
 
 
 @pytest.fixture(scope="module")
