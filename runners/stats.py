@@ -88,7 +88,7 @@ def _shares(shares: Mapping[str, Any]) -> str:
     is_noise = shares["p"] >= 0.05 or by["low"] <= 0 <= by["high"]
     noise = f", within noise: {settled_by(shares['samples_needed'], shares['samples'])}" if is_noise else ""
     return (
-        f"Of these, A has a new response in {shares['a']:.0%} and B in {shares['b']:.0%}, a difference of "
+        f"Of these, A has a new response in {100 * shares['a']:.0f} % and B in {100 * shares['b']:.0f} %: "
         f"{100 * by['value']:+.0f} points [{limits}]{noise}."
     )
 

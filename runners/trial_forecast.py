@@ -132,7 +132,8 @@ def trial_lines(found: TrialForecast, plan: TrialPlan, made: TrialManifest) -> I
     yield f"Samples  {number:,}{drawn}, drawn with seed {plan.seed}"
     least, total = detectable_difference(number, TIES), found.total
     rates = f"a win rate of {50 + 100 * least:.0f} % or more, or {50 - 100 * least:.0f} % or less"
-    yield f"Shows    {rates}, in 4 of 5 trials; nearer to 50 % mostly nothing ({TIES:.0%} ties assumed)"
+    ties = f"{100 * TIES:.0f} % ties assumed"
+    yield f"Shows    {rates}, in 4 of 5 trials; nearer to 50 % mostly nothing ({ties})"
     for arm, shares in found.arms.items():
         matched = f", matched to the cost of {TARGET}" if arm in MATCHED and TARGET in found.arms else ""
         yield f"{arm:<10} {_range(shares, 'calls')} calls{matched}"

@@ -176,7 +176,7 @@ def test_a_trial_shares_one_budget(server: StandIn, tmp_path: Path) -> None:
 
 
 def test_a_trial_can_be_continued_with_more(server: StandIn, tmp_path: Path) -> None:
-    arms = ("--arms", "edit,evolve")
+    arms = ("--arms", "edit,advise")
     look(*words(server, *arms, "--samples", 10, "--pairs", "baseline"), cwd=tmp_path)
     first = RecordedTrial(Path("trial"))
     more = ("--referee", "ernie:ernie-4.5-turbo-128k", "--base-url", f"referee_2={server.base_url('ernie')}")
@@ -184,7 +184,7 @@ def test_a_trial_can_be_continued_with_more(server: StandIn, tmp_path: Path) -> 
     look(*words(server, *larger), cwd=tmp_path)
     trial = RecordedTrial(Path("trial"))
     assert trial.manifest["ids"][:10] == first.manifest["ids"] and len(trial.manifest["ids"]) == 14
-    folders = ("arms/edit", "arms/evolve", "referees")
+    folders = ("arms/edit", "arms/advise", "referees")
     calls = sum(Ledger.open(Path("trial") / name / "ledger.sqlite").last_call() for name in folders)
     assert len(server.chats()) == calls + 1  # and the question whether the referee can be asked
     look(*words(server, *larger, folder="fresh"), cwd=tmp_path)
@@ -209,7 +209,7 @@ def test_exchanges_of_a_conversation_are_judged_in_their_original_context(
         for n in range(12)
     ]
     data = write(tmp_path / "talks.json", talks)
-    look(*words(server, "--samples", 12, "--arms", "edit,evolve", data=data), cwd=tmp_path)
+    look(*words(server, "--samples", 12, "--arms", "original,edit", data=data), cwd=tmp_path)
     trial = RecordedTrial(Path("trial"))
     assert {(row["sample"][:5], row["exchange"]) for row in trial.comparisons()} == {
         ("talk-", 0),
@@ -246,7 +246,7 @@ def test_records_of_any_layout_are_drawn_as_they_are(server: StandIn, tmp_path: 
     data = tmp_path / "data.csv"
     data.write_text("\n".join(["key,ask,reply", *rows]) + "\n")
     columns = ("--columns", "request=ask,response=reply,id=key")
-    look(*words(server, *columns, "--samples", 10, "--arms", "edit,evolve", data=data), cwd=tmp_path)
+    look(*words(server, *columns, "--samples", 10, "--arms", "original,edit", data=data), cwd=tmp_path)
     trial = RecordedTrial(Path("trial"))
     assert {row["sample"] for row in trial.responses()} == set(trial.manifest["ids"])
     assert all(row["instruction"] == f"Ask {row['sample'][1:]}, please" for row in trial.responses())
@@ -314,7 +314,7 @@ def test_a_referee_that_cannot_be_asked_is_found_before_arms_are_paid_for(
 def test_a_related_referee_is_taken_if_allowed_and_told(server: StandIn, tmp_path: Path) -> None:
     command = ["trial", ALPACA, "-o", "trial", "--model", "openai:gpt-4o-mini", "--samples", 10]
     command += ["--base-url", server.base_url("openai"), "--referee", "openai:gpt-4.1-mini"]
-    command += ["--base-url", f"referee={server.base_url('openai')}", "--arms", "edit,evolve"]
+    command += ["--base-url", f"referee={server.base_url('openai')}", "--arms", "original,edit"]
     assert "--allow-related" in look(*command, cwd=tmp_path, status=2).stderr
     done = look(*command, "--allow-related", cwd=tmp_path)
     assert "is of the family of openai:gpt-4o-mini" in done.stdout
@@ -325,14 +325,14 @@ def test_a_related_referee_is_taken_if_allowed_and_told(server: StandIn, tmp_pat
 
 def test_a_reward_model_scores_each_response_once(server: StandIn, tmp_path: Path) -> None:
     reward = ("--referee", "reward:standin-rewards", "--base-url", f"referee_2={server.base_url('vllm')}")
-    command = words(server, *reward, "--samples", 10, "--arms", "edit,evolve", "--verdict", "score")
+    command = words(server, *reward, "--samples", 10, "--arms", "original,edit", "--verdict", "score")
     look(*command, cwd=tmp_path)
     asked = [request for request in server.requests if request.path.endswith("/classify")]
     bodies = [json.loads(request.raw) for request in asked]
     assert all(
         body["use_activation"] is False and body["messages"][-1]["role"] == "assistant" for body in bodies
     )
-    assert len(asked) == 3 * 10 + 1
+    assert len(asked) == 2 * 10 + 1
     trial = RecordedTrial(Path("trial"))
     texts = {(row["sample"], row["arm"]): row["response"] for row in trial.responses()}
     seen = 0
@@ -349,7 +349,7 @@ def test_a_reward_model_scores_each_response_once(server: StandIn, tmp_path: Pat
 
 def test_a_reward_model_without_a_chat_template_scores_pairs(server: StandIn, tmp_path: Path) -> None:
     command = ["trial", ALPACA, "-o", "trial", "--model", "openai:gpt-4o-mini", "--samples", 10]
-    command += ["--base-url", server.base_url("openai"), "--arms", "original,evolve"]
+    command += ["--base-url", server.base_url("openai"), "--arms", "original,edit"]
     command += ["--referee", "reward:standin-scores", "--base-url", f"referee={server.base_url('vllm')}"]
     look(*command, cwd=tmp_path)
     scored = [json.loads(request.raw) for request in server.requests if request.path.endswith("/score")]
@@ -382,7 +382,7 @@ def test_a_referee_whose_calls_fail_takes_no_other_with_it(
             },
             ("glm:glm-4.6", more[1]),
         )
-        plan = make_trial_plan(ALPACA, settings, limits, arms=["edit", "evolve"], samples=12)
+        plan = make_trial_plan(ALPACA, settings, limits, arms=["original", "edit"], samples=12)
         folder = Path("trial")
         made = prepare(plan, folder)
         asyncio.run(TrialRun(plan, folder, made, notify=lambda _: None, policy=QUICK).run())
