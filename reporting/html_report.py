@@ -54,7 +54,7 @@ def html_report(run: Run, snapshot: Snapshot, chosen: Mapping[int, str], notice:
     }
     yield from _TEMPLATE.generate(
         policy=POLICY,
-        styles=_STYLES,
+        styles=STYLES,
         run=run,
         facts=snapshot.summary["run"],
         as_of=labels.minute(snapshot.counted),
@@ -130,8 +130,8 @@ def _sample(run: Run, found: tuple[Sample, dict[str, Result]], why: str) -> dict
             (result.mode if len(run.modes) > 1 else "", html_tags.sample_outcome(result))
             for result in results
         ],
-        "record": _plain(labels.record_text(sample.record), MAX_CHARS) if skipped else "",
-        "system": _plain(sample.system, MAX_CHARS) if sample.system and shown else "",
+        "record": plain(labels.record_text(sample.record), MAX_CHARS) if skipped else "",
+        "system": plain(sample.system, MAX_CHARS) if sample.system and shown else "",
         "exchanges": (_exchange(run, sample, number, results, calls, decided) for number in shown),
         "left_out": f"Not shown: {plural(left_out, 'more exchange')} of this conversation."
         if left_out
@@ -160,7 +160,7 @@ def _exchange(
     several = len(sample.exchanges) > 1
     return {
         "title": f"Exchange {number + 1} of {len(sample.exchanges)}" if several else "",
-        "request": _request(exchange),
+        "request": request(exchange),
         "outcomes": [
             _outcome(run, exchange, number, result, calls)
             | _decided(result, number, decided.get((sample.position, result.mode), {}).get(number))
@@ -169,11 +169,12 @@ def _exchange(
     }
 
 
-def _request(exchange: Exchange) -> str:
-    request = _rendered(exchange.instruction, MAX_CHARS)
+def request(exchange: Exchange) -> str:
+    """Return the request of an exchange with its input."""
+    html = rendered(exchange.instruction, MAX_CHARS)
     if exchange.input:
-        request += '<div class="faint small">Input</div>' + _rendered(exchange.input, MAX_CHARS)
-    return request
+        html += '<div class="faint small">Input</div>' + rendered(exchange.input, MAX_CHARS)
+    return html
 
 
 def _decided(result: Result, number: int, decision: Decision | None) -> dict[str, Any]:
@@ -185,7 +186,7 @@ def _decided(result: Result, number: int, decision: Decision | None) -> dict[str
     wanted = html_text.marked(done["response"][:MAX_CHARS], decision.response[:MAX_CHARS])[1] if own else ""
     return {
         "decision": html_tags.decision(decision),
-        "wanted": _cut(wanted, decision.response, MAX_CHARS) if own else "",
+        "wanted": cut(wanted, decision.response, MAX_CHARS) if own else "",
         "note": decision.note,
     }
 
@@ -199,7 +200,7 @@ def _outcome(
         "brief": "",
         "ending": "not worked on",
         "failure": "",
-        "old": _plain(exchange.response, MAX_CHARS),
+        "old": plain(exchange.response, MAX_CHARS),
         "new": "",
         "rounds": [],
     }
@@ -209,13 +210,13 @@ def _outcome(
     old, new = exchange.response, done["response"]
     if new != old:
         left, right = html_text.marked(old[:MAX_CHARS], new[:MAX_CHARS])
-        outcome |= {"old": _cut(left, old, MAX_CHARS), "new": _cut(right, new, MAX_CHARS)}
+        outcome |= {"old": cut(left, old, MAX_CHARS), "new": cut(right, new, MAX_CHARS)}
     rounds = {each["round"]: each for each in done["rounds"]}
     debate = transcript((call for call in calls if call["mode"] == result.mode), done, result.mode)
     return outcome | {
         "brief": labels.exchange_outcome(done),
         "ending": f"ended: {labels.ENDINGS.get(done['ending'], done['ending'])}",
-        "failure": _plain(_without_address(labels.failure_line(failure)), MAX_CHARS) if failure else "",
+        "failure": plain(_without_address(labels.failure_line(failure)), MAX_CHARS) if failure else "",
         "rounds": [
             {
                 "number": round_,
@@ -247,8 +248,8 @@ def _call(call: CallRow, outcome: Mapping[str, Any] | None, why_not: str) -> dic
     step = call["step"]
     judged = outcome is not None and STEPS[step].purpose == "verdict" and not why_not
     failure = labels.reason(call["failure_kind"], call["failure"])
-    texts = [_plain(_without_address(failure), MAX_CALL_CHARS)] if failure else []
-    texts += [_rendered(call["reply"], MAX_CALL_CHARS)] if call["reply"] else []
+    texts = [plain(_without_address(failure), MAX_CALL_CHARS)] if failure else []
+    texts += [rendered(call["reply"], MAX_CALL_CHARS)] if call["reply"] else []
     return {
         "role": STEPS[step].role,
         "name": labels.speaker(call, outcome),
@@ -259,26 +260,28 @@ def _call(call: CallRow, outcome: Mapping[str, Any] | None, why_not: str) -> dic
     }
 
 
-def _rendered(text: str, limit: int) -> str:
-    return _cut(html_text.rendered(text[:limit]), text, limit, "text")
+def rendered(text: str, limit: int) -> str:
+    """Return the first characters of a text, as Markdown, with a note about the rest."""
+    return cut(html_text.rendered(text[:limit]), text, limit, "text")
 
 
-def _plain(text: str, limit: int) -> str:
-    return _cut(html_text.plain(text[:limit]), text, limit)
+def plain(text: str, limit: int) -> str:
+    """Return the first characters of a text as they are, with a note about the rest."""
+    return cut(html_text.plain(text[:limit]), text, limit)
 
 
-def _cut(html: str, text: str, limit: int, style: str = "text plain") -> str:
+def cut(html: str, text: str, limit: int, style: str = "text plain") -> str:
     """Return the HTML of a text's first `limit` characters, with a note about the rest."""
     more = len(text) - limit
     note = f'<p class="faint small">… and {plural(more, "more character")}</p>' if more > 0 else ""
     return f'<div class="{style}" dir="auto">{html}</div>{note}'
 
 
-_STYLES = "\n".join(
+STYLES = "\n".join(
     [
         *(
             files("reporting").joinpath(name).read_text(encoding="utf-8")
-            for name in ("style.css", "html_report.css")
+            for name in ("style.css", "html_report.css", "trial.css")
         ),
         *(f".{role} {{ --role: {color}; }}" for role, color in ROLE_COLORS.items()),
         html_text.code_styles("friendly", ".text pre"),

@@ -45,19 +45,9 @@ def summary(run: Run, modes: list[str] | None = None) -> dict[str, Any]:
 
 def summarize(manifest: Manifest, found: Statistics) -> dict[str, Any]:
     """Summarize a run from its statistics."""
-    models = endpoints(manifest)
     bill = _Bill(manifest, found)
     return {
-        "run": {
-            "created": manifest["created"],
-            "data": {name: value for name, value in manifest["data"].items() if name != "types"},
-            "modes": manifest["modes"],
-            "models": {role: endpoint.model for role, endpoint in models.items()},
-            "prompts": manifest["prompts"],
-            "settings": shown_settings(manifest),
-            "versions": manifest["versions"],
-            "later": manifest.get("later", []),
-        },
+        "run": what_made(manifest),
         "samples": {
             "records": manifest["data"]["records"],
             "finished": found.samples,
@@ -82,6 +72,20 @@ def summarize(manifest: Manifest, found: Statistics) -> dict[str, Any]:
             },
             **({"by_tier": tiers} if (tiers := bill.by_tier()) else {}),
         },
+    }
+
+
+def what_made(manifest: Manifest) -> dict[str, Any]:
+    """Return what made a run, for those who see it."""
+    return {
+        "created": manifest["created"],
+        "data": {name: value for name, value in manifest["data"].items() if name != "types"},
+        "modes": manifest["modes"],
+        "models": {role: endpoint.model for role, endpoint in endpoints(manifest).items()},
+        "prompts": manifest["prompts"],
+        "settings": shown_settings(manifest),
+        "versions": manifest["versions"],
+        "later": manifest.get("later", []),
     }
 
 

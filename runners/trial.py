@@ -13,6 +13,7 @@ from rich.text import Text
 
 from reporting.failures import failures
 from reporting.trial_manifest import ARMS, TARGET
+from reporting.trial_snapshot import rehearsed
 from runners.console import Output
 from runners.options import PATH, data_options, limits_options, settings_from, settings_options
 from runners.progress import Progress
@@ -207,15 +208,15 @@ def show(done: "RecordedTrial") -> None:
     output.text("")
     for line in (*done.sentences(), *done.notes()):
         output.text(line)
-    for referee in done.manifest["referees"]:
-        if referee["model"].startswith("rehearsal:"):
-            output.text(f"{referee['model']} draws its verdicts by a rule: they prove nothing.")
+    for line in rehearsed(done):
+        output.text(line)
     output.text("")
     data = done.manifest["run"]["data"]["path"]
     if best := done.best():
         output.text(f"To go on with it: coevol evolve {data} -o RUN --mode {best}")
     else:
         output.text("No arm is better than the original responses beyond noise.")
+    output.text(f"To see it, and to judge yourself, blind: coevol view {done.folder}")
 
 
 def _cost(value: float | None, unit: str) -> str:

@@ -3,16 +3,22 @@
 import time
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from models.errors.exceptions import MissingExtra
 from reporting.comparison_table import open_both
 from reporting.manifest import FILE as MANIFEST
+from reporting.manifest import RunError
 from reporting.run import Run, is_run, open_run
+from reporting.trial_manifest import is_trial
 from runners.folder import may_begin
 from runners.options import PATH
 from runners.terminal import say
+
+if TYPE_CHECKING:
+    from reporting.recorded_trial import RecordedTrial
 
 WAIT = 0.5
 """Seconds between two looks whether a run has begun."""
@@ -36,7 +42,8 @@ def view(run: Path, other_run: Path | None, port: int, browser: bool) -> int:
     """View a run in the browser: overview, samples, debates.
 
     Where RUN is a folder of runs, all of them are listed, to open one or to compare two. Where nothing is in
-    RUN yet, it waits for the run to begin.
+    RUN yet, it waits for the run to begin. Where RUN is a trial, its
+    result is shown, with a page to judge on, blind.
 
     With OTHER_RUN over the same data, also compare the two, and the samples whose responses differ. A run of
     several modes has its modes compared.
@@ -44,19 +51,21 @@ def view(run: Path, other_run: Path | None, port: int, browser: bool) -> int:
     The pages are served to this machine only, until Ctrl+C. They need no internet, and `coevol evolve` may be
     working on the run meanwhile.
     """
+    trial = _trial(run, other_run)
     try:
-        opened = [*open_both(run, other_run)] if other_run else _opened(run)
+        opened = [] if trial else [*open_both(run, other_run)] if other_run else _opened(run)
     except KeyboardInterrupt:
         return 0  # while waiting
     try:
         from viewer.run import run_pages
         from viewer.runs import RunsFolder
         from viewer.server import serve
+        from viewer.trial_frame import TrialPages
     except ModuleNotFoundError as error:
         raise MissingExtra("`coevol view`", error.name, "view") from None
     from runners.selection import selected_records
 
-    shown = run_pages(opened) if opened else RunsFolder(run)
+    shown = TrialPages(trial) if trial else run_pages(opened) if opened else RunsFolder(run)
     try:
         serve(shown, port, browser=browser, notify=say, records=selected_records)
     except OSError as error:
@@ -64,6 +73,17 @@ def view(run: Path, other_run: Path | None, port: int, browser: bool) -> int:
     except KeyboardInterrupt:
         pass  # the way to end it
     return 0
+
+
+def _trial(folder: Path, other: Path | None) -> "RecordedTrial | None":
+    """Return the trial in a folder; None for a run."""
+    if other and (is_trial(folder) or is_trial(other)):
+        raise RunError("a trial is viewed by itself; its arms are runs, to be compared as all: TRIAL/arms/…")
+    if not is_trial(folder):
+        return None
+    from reporting.recorded_trial import RecordedTrial  # which loads what a run's pages do without
+
+    return RecordedTrial(folder)
 
 
 def _opened(folder: Path) -> list[Run]:

@@ -36,23 +36,33 @@ def frame(run: RunPages | None, current: str) -> Iterator[None]:
 
     Without a run it is the list of runs.
     """
+    with page(lambda: _links(run, current), KEYS):
+        yield
+
+
+@contextmanager
+def page(links: Callable[[], None], meanings: Mapping[str, str]) -> Iterator[None]:
+    """Show a page with these links in its bar, and what its keys mean."""
     ui.add_css(_STYLES)
     ui.colors(primary="#14589c")
-    keys({"?": _show_keys})
+    show_keys = partial(_show_keys, meanings)
+    keys({"?": show_keys})
     with ui.header(wrap=False).classes("bar items-center"):
         ui.label("coevol").classes("brand")
-        if run is None or run.base:
-            ui.link("Runs", RUNS).classes("" if run else "here")
-        if run:
-            _links(run, current)
-        else:
-            ui.space()
-        ui.button("?", on_click=_show_keys).props('flat dense aria-label="Keys"').classes("show-keys")
+        links()
+        ui.button("?", on_click=show_keys).props('flat dense aria-label="Keys"').classes("show-keys")
     with ui.column().classes("page"):
         yield
 
 
-def _links(run: RunPages, current: str) -> None:
+def _links(run: RunPages | None, current: str) -> None:
+    if run is None or run.base:
+        ui.link("Runs", RUNS).classes("" if run else "here")
+    if run is None:
+        ui.space()
+        return
+    if run.trial:
+        ui.link(f"← {run.trial}", "/")
     for path, name in PAGES.items():
         ui.link(name, run.address(path)).classes("here" if path == current else "")
     if run.is_compared:
@@ -122,10 +132,10 @@ KEYS = {
 """What keys do; all but the first on the page of a sample."""
 
 
-def _show_keys() -> None:
+def _show_keys(meanings: Mapping[str, str]) -> None:
     with ui.dialog(value=True).props("aria-label=Keys") as dialog, ui.card().classes("keys"):
         ui.label("Keys").classes("text-lg font-semibold")
-        rows = "".join(f"<tr><td><kbd>{key}</kbd></td><td>{what}</td></tr>" for key, what in KEYS.items())
+        rows = "".join(f"<tr><td><kbd>{key}</kbd></td><td>{what}</td></tr>" for key, what in meanings.items())
         ui.html(f"<table class=data>{rows}</table>", sanitize=False)
         ui.label("They do nothing while a field has the focus.").classes("faint small")
         ui.button("Close", on_click=dialog.close).props("flat dense no-caps autofocus").classes("self-end")
@@ -281,7 +291,10 @@ def tile(value: str, name: str, hint: str = "") -> None:
 _STYLES = "\n".join(
     [
         f'@font-face {{ font-family: "Formulas"; src: url("{MATH_FONT}"); }}',
-        files("reporting").joinpath("style.css").read_text(encoding="utf-8"),
+        *(
+            files("reporting").joinpath(name).read_text(encoding="utf-8")
+            for name in ("style.css", "trial.css")
+        ),
         *(f".{role} {{ --role: {color}; }}" for role, color in ROLE_COLORS.items()),
         html_text.code_styles("friendly", ".text pre"),
         html_text.code_styles("monokai", ".body--dark .text pre"),

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 from ledger.ledger import SampleResults
 from ledger.text_scan import TextScan
 from reporting.run import Run
+from reporting.trial_snapshot import JudgedSample
 from samples.sample import Sample
 
 MAX_DIGITS = 15
@@ -56,6 +57,8 @@ class RunPages(Run):
     review: Review = field(default_factory=Review)
     base: str = ""
     """Where the pages begin that were opened together: empty where there is no list of runs."""
+    trial: str = ""
+    """The name of the trial that it is an arm of."""
 
     @property
     def is_compared(self) -> bool:
@@ -100,7 +103,7 @@ MAX_ID = 500
 """Characters of an id, escaped, in an address; some programs cut longer addresses."""
 
 
-def sample_path(sample: Sample) -> tuple[str, dict[str, object]]:
+def sample_path(sample: Sample | JudgedSample) -> tuple[str, dict[str, object]]:
     """Return the path of a sample's page, by its id, and what the address needs in addition.
 
     Ids that addresses cannot have are left out for the position: browsers take dots for a folder.

@@ -21,7 +21,7 @@ from nicegui import ui
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from viewer import compare, graph, overview, runs, sample, samples
+from viewer import compare, graph, overview, runs, sample, samples, trial_pages
 from viewer import compared_sample as pair
 from viewer.access import Access, opener, refusal
 from viewer.background_refresh import snapshots
@@ -29,6 +29,7 @@ from viewer.comparison_links import Sides
 from viewer.frame import MATH_FONT, missing_page
 from viewer.run import RunPages
 from viewer.runs import OpenedRuns, RunsFolder
+from viewer.trial_frame import TrialPages
 
 ADDRESS = "127.0.0.1"
 
@@ -51,15 +52,15 @@ _HEADERS = {
 
 
 def serve(
-    shown: Sequence[RunPages] | RunsFolder,
+    shown: Sequence[RunPages] | RunsFolder | TrialPages,
     port: int,
     *,
     browser: bool,
     notify: Callable[[str], None],
     records: samples.Records,
 ) -> None:
-    """Serve the pages of one run, of two that are compared, or of a folder of runs, until the process is
-    interrupted.
+    """Serve the pages of one run, of two that are compared, of a folder of runs, or of a trial, until the
+    process is interrupted.
 
     `port` 0 takes a free one; `records` writes what is exported. `notify` receives the link once the server
     can be reached.
@@ -70,8 +71,7 @@ def serve(
     access = Access()
     with socket.create_server((ADDRESS, port)) as listening, ExitStack() as until_end:
         link = access.link(f"http://{ADDRESS}:{listening.getsockname()[1]}/")
-        names = [str(shown.path)] if isinstance(shown, RunsFolder) else [run.name for run in shown]
-        notify(f"{' and '.join(names)}: {link} (Ctrl+C ends it)")
+        notify(f"{_name(shown)}: {link} (Ctrl+C ends it)")
         if browser:
             opened = until_end.enter_context(opener(link))
             threading.Thread(target=webbrowser.open, args=(opened,), daemon=True).start()
@@ -80,7 +80,15 @@ def serve(
         uvicorn.Server(config).run(sockets=[listening])
 
 
-def _application(shown: Sequence[RunPages] | RunsFolder, records: samples.Records, access: Access) -> ASGIApp:
+def _name(shown: Sequence[RunPages] | RunsFolder | TrialPages) -> str:
+    if isinstance(shown, RunsFolder):
+        return str(shown.path)
+    return shown.name if isinstance(shown, TrialPages) else " and ".join(run.name for run in shown)
+
+
+def _application(
+    shown: Sequence[RunPages] | RunsFolder | TrialPages, records: samples.Records, access: Access
+) -> ASGIApp:
     if isinstance(shown, RunsFolder):
         runs.add(shown)
         opened = OpenedRuns(shown, lambda some: _add_pages(some, records))
@@ -89,6 +97,9 @@ def _application(shown: Sequence[RunPages] | RunsFolder, records: samples.Record
             return await opened.missing(request)
 
         pages.exception_handler(404)(missing)
+    elif isinstance(shown, TrialPages):
+        trial_pages.add(shown, lambda some: _add_pages(some, records))
+        pages.exception_handler(404)(lambda request, _: trial_pages.missing(request, shown))
     else:
         _add_pages(shown, records)
         pages.exception_handler(404)(lambda request, _: missing_page(request, shown))

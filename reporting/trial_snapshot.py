@@ -1,0 +1,237 @@
+"""What pages and reports of a trial show: its figures, and what was said of each sample."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from ledger.ledger import Result
+from models.limits.budget import Amount
+from reporting.labels import shorten
+from reporting.manifest import RunError
+from reporting.trial import ARM_RUNS, LEDGER, PEOPLE, REFEREES, TrialCost, TrialSample, compared_responses
+from reporting.trial_manifest import FILE
+from trials.blind import Comparison
+from trials.judgments import UNCHANGED, Judgment
+from trials.pairs import pairs_of
+
+if TYPE_CHECKING:
+    from reporting.recorded_trial import RecordedTrial
+    from trials.report import Report
+
+OUTCOMES = {"won": "won", "tie": "tie", "lost": "lost"}
+"""What an arm's score against the baseline says."""
+
+DISAGREEMENTS = {
+    "arms": "arms disagree",
+    "referees": "referees disagree",
+    "orders": "orders contradict",
+    "people": "people and referees disagree",
+}
+"""Labels of what may make a sample worth a look."""
+
+DISAGREEING = {
+    "arms": "one arm won against the original response and another lost",
+    "referees": "two referees prefer different responses",
+    "orders": "a referee prefers another response when the order is reversed",
+    "people": "a person and the referees prefer different responses",
+}
+"""What each of `DISAGREEMENTS` means."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedSample:
+    """A sample that all arms have finished, and what was said of it."""
+
+    position: int
+    """In the trial."""
+    id: str
+    request: str
+    """The beginning of its first request."""
+    scores: Mapping[str, float]
+    """By arm, against the baseline, from 0 to 1; those that were judged or are unchanged."""
+    disagreements: frozenset[str]
+    """Those of `DISAGREEMENTS`."""
+
+    def outcome(self, arm: str) -> str:
+        """Return one of `OUTCOMES`; empty if the arm was not judged here."""
+        score = self.scores.get(arm)
+        return "" if score is None else "won" if score > 0.5 else "lost" if score < 0.5 else "tie"
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSnapshot:
+    """A trial at a moment."""
+
+    trial: "RecordedTrial"
+    samples: Sequence[JudgedSample]
+    lengths: Mapping[str, float]
+    """By arm: the mean length of the compared responses, in characters."""
+    report: "Report | None"
+    missing: str
+    """Why there is no report yet."""
+    sentences: Sequence[str]
+    notes: Sequence[str]
+    best: str | None
+    """The mode to go on with; None if none is better than the baseline."""
+    costs: Mapping[str, TrialCost]
+    failed: Mapping[str, int]
+    spent: Amount
+    counted: float
+    """Unix time."""
+
+    @property
+    def drawn(self) -> int:
+        """How many samples the trial has."""
+        return len(self.trial.manifest["positions"])
+
+    def disagreeing(self, kind: str) -> int:
+        """Return how many samples have a disagreement of this kind."""
+        return sum(kind in sample.disagreements for sample in self.samples)
+
+
+def trial_snapshot(trial: "RecordedTrial") -> TrialSnapshot:
+    """Return a trial as it is now. Takes seconds the first time.
+
+    Raises:
+        LedgerError: a ledger cannot be read.
+    """
+    samples, lengths = _read(trial)
+    report, missing, best, sentences, notes = None, "", None, list[str](), [*rehearsed(trial)]
+    try:
+        report, sentences, best = trial.report(), trial.sentences(), trial.best()
+        notes = [*trial.notes(), *notes]
+    except RunError as error:
+        missing = str(error)
+    return TrialSnapshot(
+        trial, samples, lengths, report, missing, sentences, notes, best, trial.costs(), trial.failed(),
+        trial.spent(), time.time(),
+    )  # fmt: skip
+
+
+def judged_samples(trial: "RecordedTrial") -> list[JudgedSample]:
+    """Return the samples that all arms have finished. Raises as `trial_snapshot`."""
+    return _read(trial)[0]
+
+
+def trial_state(trial: "RecordedTrial") -> object:
+    """Return a value that changes whenever something is added to a trial."""
+    return (arms_state(trial), _written(trial, f"{REFEREES}/{LEDGER}"), _written(trial, PEOPLE))
+
+
+def arms_state(trial: "RecordedTrial") -> object:
+    """Return a value that changes whenever something is added to an arm, or the trial is continued."""
+    return [made_at(trial)] + [_written(trial, f"{ARM_RUNS}/{arm}/{LEDGER}") for arm in trial.arms[1:]]
+
+
+def made_at(trial: "RecordedTrial") -> object:
+    """Return a value that changes whenever the trial's manifest does."""
+    return _written(trial, FILE)
+
+
+def _written(trial: "RecordedTrial", name: str) -> list[tuple[int, int]]:
+    files = [trial.folder / name, trial.folder / f"{name}-wal"]
+    return [(file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.exists()]
+
+
+def comparisons(trial: "RecordedTrial") -> list[Comparison]:
+    """Return the comparisons of a trial whose two responses differ, which a person can decide on."""
+    return [
+        (each.sample.id, exchange, arm, rival)
+        for each in trial.samples()
+        for exchange, responses in each.responses.items()
+        for arm, rival in pairs_in(trial, each.position)
+        if responses[arm] != responses[rival]
+    ]
+
+
+def pairs_in(trial: "RecordedTrial", position: int) -> list[tuple[str, str]]:
+    """Return which arms are compared in the sample at a position of the trial."""
+    return pairs_of(trial.arms, trial.manifest["pairs"], position)  # type: ignore[arg-type]
+
+
+def find_sample(trial: "RecordedTrial", sample_id: str) -> TrialSample | None:
+    """Return a sample by its id; None if there is none that all arms have finished."""
+    results: dict[str, Result] = {}
+    sample = None
+    for arm in trial.arms[1:]:
+        ledger = trial.ledger_of(arm)
+        found = ledger.sample(sample_id) if ledger else None
+        if found is None or arm not in found[1]:
+            return None
+        sample, results[arm] = found[0], found[1][arm]
+    if sample is None:
+        return None
+    source = trial.manifest["positions"][sample.position]
+    return TrialSample(
+        sample, sample.position, source, compared_responses(sample, results, trial.arms), results
+    )
+
+
+def _read(trial: "RecordedTrial") -> tuple[list[JudgedSample], dict[str, float]]:
+    said: dict[str, list[Judgment]] = defaultdict(list)
+    for judgment in trial.judgments():
+        said[judgment.sample].append(judgment)
+    with_models = any(not each.person and each.referee != UNCHANGED for all in said.values() for each in all)
+    samples, lengths = [], defaultdict[str, list[int]](list)
+    for each in trial.samples():
+        for responses in each.responses.values():
+            for arm, response in responses.items():
+                lengths[arm].append(len(response))
+        first = each.sample.exchanges[0] if each.sample.exchanges else None
+        request = f"{first.instruction[:1000]} {first.input[:1000]}" if first else ""
+        judged = said[each.sample.id]
+        scores = _scores(judged, trial.arms[0], people=not with_models)
+        samples.append(
+            JudgedSample(
+                each.position,
+                each.sample.id,
+                shorten(" ".join(request.split())),
+                scores,
+                frozenset(_disagreements(judged, scores)),
+            )
+        )
+    return samples, {arm: fmean(each) for arm, each in lengths.items()}
+
+
+def _votes(judgments: Iterable[Judgment]) -> dict[tuple[int, str, str], dict[tuple[str, bool], list[float]]]:
+    """Return the readable outcomes by exchange, arm and rival, and by referee and whether it is a person."""
+    found: dict[tuple[int, str, str], dict[tuple[str, bool], list[float]]] = defaultdict(dict)
+    for each in judgments:
+        if each.outcome is not None:
+            votes = found[each.exchange, each.arm_a, each.arm_b]
+            votes.setdefault((each.referee, each.person), []).append(each.outcome)
+    return found
+
+
+def _scores(judgments: Iterable[Judgment], baseline: str, *, people: bool) -> dict[str, float]:
+    by_arm: dict[str, list[float]] = defaultdict(list)
+    for (_, arm, rival), votes in _votes(judgments).items():
+        panel = [fmean(outcomes) for (_, person), outcomes in votes.items() if people or not person]
+        if rival == baseline and panel:
+            by_arm[arm].append(fmean(panel))
+    # Sums of thirds must meet one half exactly.
+    return {arm: round(fmean(each), 12) for arm, each in by_arm.items()}
+
+
+def _disagreements(judgments: Iterable[Judgment], scores: Mapping[str, float]) -> Iterator[str]:
+    if min(scores.values(), default=0.5) < 0.5 < max(scores.values(), default=0.5):
+        yield "arms"
+    for votes in _votes(judgments).values():
+        models = [fmean(outcomes) for (_, person), outcomes in votes.items() if not person]
+        people = [fmean(outcomes) for (_, person), outcomes in votes.items() if person]
+        if models and min(models) < 0.5 < max(models):
+            yield "referees"
+        if any({0.0, 1.0} <= {*outcomes} for outcomes in votes.values()):
+            yield "orders"
+        if models and any((one - 0.5) * (round(fmean(models), 12) - 0.5) < 0 for one in people):
+            yield "people"
+
+
+def rehearsed(trial: "RecordedTrial") -> Iterator[str]:
+    """Yield what should be known of referees that are no models."""
+    for model in trial.referees:
+        if model.startswith("rehearsal:"):
+            yield f"{model} draws its verdicts by a rule: they prove nothing."
