@@ -26,7 +26,8 @@ The rules, each with what stops it:
 - **A code fence around the whole**, without a language or tagged as text or markdown. Stopped by another
   fence inside, by code-like lines, by a request that mentions code or data, and by a fence in the current
   response.
-
+- **A JSON object around the whole** (`{"response": "…"}`), fenced or not, with one text under a name for a
+  response. Stopped by a request that mentions code or data, and by a current response that begins so.
 - **The request, or the current response, under a label** ("Request: … Response: …"), or a question as the
   first line, if it is there word for word and the current response does not begin so.
 - **"Assistant:" or "Final answer:" at the beginning.** Stopped by a request for a dialog, a role or an
@@ -38,6 +39,7 @@ The rules, each with what stops it:
 Not covered: chatter in other languages, and remarks that an answer may end with ("I hope this helps!").
 """
 
+import json
 import re
 from collections.abc import Callable
 
@@ -402,6 +404,29 @@ def _without_code_fence(text: str, request: str, response: str) -> str:
     return text if _ANY_FENCE.search(inner) or _LIKE_CODE.search(inner) else inner
 
 
+# --- a JSON object around the whole
+
+_JSON = re.compile(r"(?:```(?:json)?[ \t]*\n)?(?P<object>\{.*\})(?:\n```)?", re.DOTALL | re.IGNORECASE)
+_RESPONSE_NAME = re.compile(
+    r"(?:(?:revised|improved|new|final|better|rewritten)[ _-]?)?(?:response|answer|reply|output|text|content|result)"
+    r"|(?:修改后的|改进后的|新的?)?(?:回答|回复|答复|答案)",
+    re.IGNORECASE,
+)
+
+
+def _without_json(text: str, request: str, response: str) -> str:
+    found = _JSON.fullmatch(text)
+    if not found or _ASKS_FOR_CODE.search(request) or response.lstrip()[:1] in ("{", "["):
+        return text
+    try:
+        held = json.loads(found["object"], strict=False)
+    except (ValueError, RecursionError):
+        return text
+    (name, inner), *others = held.items() or [("", None)]
+    is_response = isinstance(inner, str) and inner.strip() and _RESPONSE_NAME.fullmatch(name)
+    return inner if is_response and not others else text
+
+
 _RULES: tuple[_Rule, ...] = (
     _without_frame,
     _without_heading,
@@ -409,6 +434,7 @@ _RULES: tuple[_Rule, ...] = (
     _without_echo,
     _without_speaker,
     _without_praise,
+    _without_json,
     _without_code_fence,
     _without_rules,
     _without_quotes,

@@ -1,5 +1,6 @@
 """Cleaning drafts: what is removed and, more important, what stays."""
 
+import json
 import re
 
 import pytest
@@ -201,6 +202,19 @@ def test_a_question_above_its_answer_is_removed() -> None:
     kept = f"{question}\n\n{ANSWER}"
     assert clean_draft(kept, question, f"{question}\n{RESPONSE}") == kept
     assert clean_draft(kept, "Why is the sky blue? Ask it and answer it.", RESPONSE) == kept
+
+
+def test_a_json_object_around_the_answer_is_removed() -> None:
+    for name in ("response", "revised_response", "Answer", "回答"):
+        whole = json.dumps({name: ANSWER}, ensure_ascii=False, indent=2)
+        for draft in (whole, f"```json\n{whole}\n```"):
+            assert clean_draft(draft, REQUEST, RESPONSE) == ANSWER
+    whole = json.dumps({"response": ANSWER})
+    assert clean_draft(whole, "Write it as JSON.", RESPONSE) == whole
+    assert clean_draft(whole, REQUEST, '{"response": "The Rhine."}') == whole
+    for other in ({"response": ANSWER, "score": 9}, {"river": ANSWER}, {"response": [ANSWER]}, {}):
+        assert clean_draft(json.dumps(other), REQUEST, RESPONSE) == json.dumps(other)
+    assert clean_draft('{"a":' * 5000 + "1" + "}" * 5000, REQUEST, RESPONSE).startswith('{"a"')
 
 
 def test_praise_that_belongs_to_the_answer_stays() -> None:
