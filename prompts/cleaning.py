@@ -408,7 +408,8 @@ def _without_code_fence(text: str, request: str, response: str) -> str:
 
 _JSON = re.compile(r"(?:```(?:json)?[ \t]*\n)?(?P<object>\{.*\})(?:\n```)?", re.DOTALL | re.IGNORECASE)
 _RESPONSE_NAME = re.compile(
-    r"(?:(?:revised|improved|new|final|better|rewritten)[ _-]?)?(?:response|answer|reply|output|text|content|result)"
+    r"(?:(?:revised|improved|new|final|better|rewritten)[ _-]?)?"
+    r"(?:response|answer|reply|output|text|content|result)"
     r"|(?:修改后的|改进后的|新的?)?(?:回答|回复|答复|答案)",
     re.IGNORECASE,
 )
