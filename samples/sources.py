@@ -21,8 +21,32 @@ from samples.sample import DataError
 
 STDIN = "-"
 
-_ENDINGS = {".json", ".jsonl", ".ndjson", ".parquet", ".csv", ".tsv", ".arrow"}
+_ENDINGS = {".json", ".jsonl", ".ndjson", ".parquet", ".csv", ".tsv", ".arrow", ".feather"}
 _COMPRESSED = {".gz", ".zst", ".bz2"}
+_OTHER_ENDINGS = {
+    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers"), "save it as CSV"),
+    **dict.fromkeys((".zip", ".7z", ".rar", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tzst"), "unpack it"),
+    **dict.fromkeys((".xz", ".lzma", ".lz4", ".br", ".sz", ".snappy", ".z", ".lz"), "decompress it"),
+    **dict.fromkeys(
+        (
+            *(".db", ".sqlite", ".sqlite3", ".duckdb", ".pkl", ".pickle", ".npy", ".npz", ".h5", ".hdf5"),
+            *(
+                ".avro",
+                ".orc",
+                ".tfrecord",
+                ".tfrecords",
+                ".msgpack",
+                ".mdb",
+                ".lmdb",
+                ".dta",
+                ".sav",
+                ".rds",
+            ),
+        ),
+        "write its records as JSON lines",
+    ),
+}
+"""Other files that hold data, and what to do with them."""
 _NOT_DATA_ENDINGS = (".contaminated.jsonl", ".unreadable.jsonl")  # what `coevol export` writes next to data
 _NOT_DATA = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "run.json"}
 
@@ -131,6 +155,10 @@ def find_source(name: str | Path) -> Source:
         if "*" in str(path) and not path.exists():
             return _source(str(path), _matching(path))
         if not path.exists() and path.parent.is_dir() and (files := _by_split(path.parent).get(path.name)):
+            unread = _unread(path.parent.rglob("*"), path.parent)
+            _refuse_unread(
+                path, [file for file in unread if _split(file.relative_to(path.parent)) == path.name]
+            )
             return _source(str(path), _sorted(files))
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
@@ -165,6 +193,7 @@ def _in_folder(path: Path) -> list[Path]:
         if not all(isinstance(file, str) for file in files):
             raise DataError(f"{index} does not name the files of a saved data set")
         return [path / Path(file).name for file in files]
+    _refuse_unread(path, _unread(path.rglob("*"), path))
     by_split = _by_split(path)
     if {_SPLITS.get(str(name).lower()) for name in by_split} - {None} != {"train"} or len(by_split) > 2:
         _one_split(path, by_split)  # files of no split next to those of `train` are for training too
@@ -178,6 +207,8 @@ def _matching(pattern: Path) -> list[Path]:
     first = next(number for number, part in enumerate(pattern.parts) if "*" in part)
     base, rest = Path(*pattern.parts[:first]), Path(*pattern.parts[first:])
     is_deep = "**" in rest.parts
+    if not rest.suffix:
+        _refuse_unread(pattern, _unread(base.glob(str(rest)), base))
     return _sorted(
         [
             file
@@ -188,6 +219,35 @@ def _matching(pattern: Path) -> list[Path]:
             and not _is_hidden(inside if is_deep else inside.parent)
         ]
     )
+
+
+def _unread(files: Iterable[Path], base: Path) -> list[Path]:
+    """Return those of the files below a folder that hold data, as their endings say, that is not read."""
+    return _sorted(
+        [
+            file
+            for file in files
+            if file.suffix.lower() in _OTHER_ENDINGS.keys() | _COMPRESSED
+            and _what_to_do(file)
+            and not _is_hidden(file.relative_to(base))
+            and not file.name.startswith("~$")  # a spreadsheet that is open
+            and file.is_file()
+        ]
+    )
+
+
+def _what_to_do(file: Path) -> str:
+    return _OTHER_ENDINGS.get(file.suffix.lower()) or _OTHER_ENDINGS.get(_ending(file), "")
+
+
+def _refuse_unread(path: Path, files: list[Path]) -> None:
+    """Refuse a folder with data that would be left out without a word."""
+    if files:
+        more = f" and {plural(len(files) - 1, 'more file')}" if len(files) > 1 else ""
+        raise DataError(
+            f"{path} has {files[0]}{more} of data that coevol does not read: {_what_to_do(files[0])}, move "
+            "it away, or name the files to read, also by a pattern such as *.jsonl"
+        )
 
 
 def _is_hidden(file: Path) -> bool:

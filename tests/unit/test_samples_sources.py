@@ -129,6 +129,20 @@ def test_a_file_next_to_its_copy_is_refused(tmp_path: Path) -> None:
     assert read(open_data(f"{tmp_path}/*.jsonl.gz")) == RECORDS
 
 
+@pytest.mark.parametrize("name", ["b.XLSX", "b.zip", "c.jsonl.xz", "in/b.tar.gz", "b.sqlite", "b.csv.lz4"])
+def test_data_that_would_be_left_out_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    write_records(tmp_path / "a.jsonl", RECORDS)
+    for other in ("README.md", "LICENSE", "image.png", "notes.txt", "~$b.xlsx", ".b.xlsx"):
+        (tmp_path / other).write_text("none")
+    assert read(open_data(tmp_path)) == RECORDS
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"PK")
+    for place in (tmp_path, tmp_path / "**" / "*"):
+        with pytest.raises(DataError, match=f"has .*{name} of data that coevol does not read: "):
+            open_data(place)
+    assert read(open_data(tmp_path / "*.jsonl")) == RECORDS
+
+
 def test_a_folder_without_data_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("none")
     (tmp_path / "empty.jsonl").touch()
