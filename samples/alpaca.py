@@ -23,7 +23,8 @@ from samples.fields import (
 from samples.reply import may_have_thoughts, read_response
 from samples.sample import DataError, Exchange
 from samples.thoughts import HAS_THOUGHTS, Thoughts, thoughts_beside, with_thoughts
-from samples.turns import Turn
+from samples.tool_calls import calls_function
+from samples.turns import TEXT_CALL, Turn
 
 
 def check(record: dict[str, Any]) -> None:
@@ -82,8 +83,10 @@ def parse(record: dict[str, Any], thoughts: Thoughts) -> Parsed:
             skip = HAS_THOUGHTS
     if skip is not None:
         return Parsed(system, (), skip, thinking=bool(found))
-    exchange = Exchange(instruction, input_text, output, thoughts=found)
-    return Parsed(system, (exchange,), None, (("output",),), bool(found))
+    # Earlier versions worked on such responses; their results need the place.
+    skip = TEXT_CALL if calls_function(output) else None
+    exchange = Exchange(instruction, input_text, output, skip is not None, thoughts=found)
+    return Parsed(system, (exchange,), skip, (("output",),), bool(found))
 
 
 def write_turns(turns: Sequence[Turn]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from samples.preferences import transcript
 from samples.reply import may_have_thoughts, read_response
 from samples.sample import DataError, Exchange
 from samples.thoughts import HAS_THOUGHTS, Thoughts, thought_part, thoughts_beside
+from samples.tool_calls import calls_function, gives_result
 
 # Role names found in published data sets.
 _ROLES = {
@@ -60,6 +61,8 @@ MARKED = "all responses are marked as not to be learned from"
 TWO_RESPONSES = "two responses in a row"
 LATE_SYSTEM = "a system turn after the first turn"
 TOOL_CALL = "a tool call"
+TEXT_CALL = "a function call written as text"
+TEXT_RESULT = "the result of a function call written as text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +266,7 @@ def parsed(turns: Sequence[Turn], thoughts: Thoughts) -> Parsed:
     no text, several responses, or a mark that it is not to be learned from. So do all that follow media or a
     late system turn, which nobody who works on a text can see. A response before the first request is left
     alone. If no exchange can be worked on, the record is skipped, for the first reason. Exchanges of a
-    skipped record are only given where parts of its responses are marked.
+    skipped record are only given where parts of its responses are marked, or call functions in their text.
     """
     walk = _Walk(thoughts)
     for turn in turns:
@@ -279,9 +282,12 @@ def parsed(turns: Sequence[Turn], thoughts: Thoughts) -> Parsed:
             skip = MARKED
     elif not is_encodable(walk.system) or not all(_are_encodable(exchange) for exchange in exchanges):
         skip = NOT_TEXT
-    if skip and not (skip == MARKED and any(map(_is_marked_in_part, turns))):
+    worked_on_before = skip in (TEXT_CALL, TEXT_RESULT) or (
+        skip == MARKED and any(map(_is_marked_in_part, turns))
+    )
+    if skip and not worked_on_before:
         return Parsed(walk.system, (), skip, thinking=walk.thinking)
-    # Earlier versions worked on responses of which a part is marked; their results need the places of these.
+    # Earlier versions worked on such responses; their results need the places of these.
     return Parsed(walk.system, exchanges, skip, tuple(walk.answers), walk.thinking)
 
 
@@ -300,6 +306,7 @@ class _Walk:
         self._responses: list[Turn] = []
         self._obstacle: str | None = None  # of the present exchange
         self._lasting: str | None = None  # of all that follow
+        self._called = False  # a function, in the text of the response before
 
     def take(self, turn: Turn) -> None:
         if turn.role == "system":
@@ -315,11 +322,17 @@ class _Walk:
             self.close()
         self._object_to(turn.obstacle)
         if turn.role == "user":
+            if self._called and gives_result(turn.text or ""):
+                self._object_to(TEXT_RESULT)
+            self._called = False
             self._requests.append(turn)
             if turn.obstacle and any(kind in turn.obstacle for kind in _MEDIA):
                 self._lasting = self._lasting or turn.obstacle
         elif turn.role == "assistant" and self._requests:
             self._responses.append(turn)
+            if calls_function(turn.text or ""):
+                self._called = True
+                self._object_to(TEXT_CALL)
             if len(self._responses) > 1:
                 self._object_to(TWO_RESPONSES)
         elif turn.role == "assistant":
