@@ -340,3 +340,41 @@ def test_a_ranking_whose_new_side_lost_its_thoughts_has_none_on_the_other() -> N
     sample = make_sample(0, "0", record, "preference chosen")
     new = with_responses(sample, ["Four."], neighbors=Neighbors("drop"))
     assert new == record | {"output": ["Four.", "5"]}
+
+
+OLD = "It is four, of course."
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("solution", OLD),
+        ("response", f" {OLD}\n"),
+        ("old_output", OLD),
+        ("x", [OLD]),
+        ("turn", {"role": "assistant", "content": OLD}),
+    ],
+)
+def test_the_old_response_does_not_stay_beside_the_new_one_under_any_name(name: str, value: Any) -> None:
+    record = {
+        "problem": REQUEST,
+        name: value,
+        "messages": [{"role": "user", "content": REQUEST}, {"role": "assistant", "content": OLD}],
+    }
+    found = Neighbors()
+    new = with_responses(make_sample(0, "0", record, "messages"), ["4"], neighbors=found)
+    assert list(new) == ["problem", f"original_{name}", "messages"]
+    assert new[f"original_{name}"] == value
+    assert found.renamed == {name: 1}
+    told = with_responses(
+        make_sample(0, "0", record, "messages"), ["4"], neighbors=Neighbors(not_stale=[name])
+    )
+    assert told[name] == value
+    assert with_responses(make_sample(0, "0", record, "messages"), [OLD]) == record
+
+
+def test_what_equals_the_old_response_by_chance_stays() -> None:
+    record = alpaca(output="four", kind="four", ground_truth="four")
+    assert with_responses(make_sample(0, "0", record, "alpaca"), ["4"]) == record | {"output": "4"}
+    record = {"instruction": OLD, "input": "", "output": OLD, "solution": OLD}
+    assert with_responses(make_sample(0, "0", record, "alpaca"), ["4"]) == record | {"output": "4"}
