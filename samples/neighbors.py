@@ -2,8 +2,8 @@
 
 A score, a label or a token count of the old response would be false next to the new one, so such a field is
 renamed: `score` becomes `original_score`. So is what holds the old response again, whatever its name. What
-repeats the whole conversation, as `text` does in some Alpaca data, is dropped, and thoughts are treated as the run or the user has it (`samples.thoughts`). Where the
-response is the old one, all fields are as they were.
+repeats the whole conversation, as `text` does in some Alpaca data, is dropped, and thoughts are treated as
+the run or the user has it (`samples.thoughts`). Where the response is the old one, all fields are as they were.
 
 Which fields these are goes by the words of their names, whatever the style: `responseScore`, `score_gpt4`,
 `num_tokens_output`. A word of the request or of a reference (`prompt_tokens`, `reference_score`) leaves a
@@ -247,11 +247,10 @@ def _holds(name: str, value: Any, olds: Collection[str]) -> bool:
     named = words_of(name)
     # A word alone may be a class or an answer known to be right.
     is_named = not _RESPONSE.isdisjoint(named) or not _TEXTS.isdisjoint(named)
-    if (
-        named[:1] in (("original",), ("coevol",))
-        or not _REFERENCE.isdisjoint(named)
-        or "_".join(named) in _NOT
-    ):
+    is_reference = not _REFERENCE.isdisjoint(named) or "_".join(named) in _NOT
+    # From what is asked about, an answer may be copied.
+    is_asked = not is_named and not _OTHERS.isdisjoint(named)
+    if is_reference or is_asked or named[:1] in (("original",), ("coevol",)):
         return False
     return any(
         text in olds and (is_named or len(text.split()) > 1 or len(text) >= _SHORT)
