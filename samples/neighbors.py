@@ -3,7 +3,8 @@
 A score, a label or a token count of the old response would be false next to the new one, so such a field is
 renamed: `score` becomes `original_score`. So is what holds the old response again, whatever its name. What
 repeats the whole conversation, as `text` does in some Alpaca data, is dropped, and thoughts are treated as
-the run or the user has it (`samples.thoughts`). Where the response is the old one, all fields are as they were.
+the run or the user has it (`samples.thoughts`). Where the response is the old one, all fields are as they
+were.
 
 Which fields these are goes by the words of their names, whatever the style: `responseScore`, `score_gpt4`,
 `num_tokens_output`. A word of the request or of a reference (`prompt_tokens`, `reference_score`) leaves a
