@@ -6,6 +6,7 @@ are read as the list that they stand for, and written back in the same way.
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -56,6 +57,9 @@ _PAIRS = (
 """Names of request and response where one object holds both."""
 
 _MEDIA = ("image", "video", "audio")
+
+_OF_PYTHON = re.compile(r"\s{0,9}\[\s{0,9}\{\s{0,9}'|\s{0,9}\{\s{0,9}'\w{1,20}': \s{0,9}(?:\[|array)")
+"""What a column of lists becomes where pandas writes CSV."""
 
 MARKED = "all responses are marked as not to be learned from"
 TWO_RESPONSES = "two responses in a row"
@@ -174,7 +178,12 @@ def turns_in(value: Any, field: str) -> list[Turn]:
     """
     unpacked = unpack(value)
     if unpacked is None:
-        raise DataError(f'expected a list of turns in "{field}", found {json_type(value)}')
+        found = json_type(value)
+        if isinstance(value, str) and _OF_PYTHON.match(value):
+            found = (
+                "a list as Python prints it: save it with json.dumps, or the data as JSON lines or Parquet"
+            )
+        raise DataError(f'expected a list of turns in "{field}", found {found}')
     turns: list[Turn] = []
     of_texts = all(isinstance(item, str) for item in unpacked[0])
     for index, item in enumerate(unpacked[0]):

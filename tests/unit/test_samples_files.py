@@ -218,7 +218,7 @@ def test_what_is_no_record_can_be_kept_as_it_was(tmp_path: Path, ending: str, co
     assert other.read_bytes() == content
 
 
-EXPECTED = "expected a JSON array of records, JSON lines, or Parquet"
+EXPECTED = "expected a JSON array of records, JSON lines, Parquet, or a table (CSV or TSV)"
 ONE_PER_LINE = "expected one JSON object per line"
 
 

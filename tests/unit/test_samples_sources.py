@@ -347,3 +347,70 @@ def test_parquet_shards_are_streamed(tmp_path: Path) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 10_000_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "instruction,input,output,,\r\nq,,a,,\r\n,,,,\r\nr,,b\r\n",
+        "instruction,input,output\r\nq,,a,,\r\n,,\r\nr,,b\r\n",
+        "instruction,,input,output,\r\nq,,,a,\r\n,,,,\r\nr,,,b,\r\n",
+        'sep=;\r\ninstruction;input;output\r\n"q";;a\r\n;;\r\nr;;b\r\n',
+        '"sep=|"\ninstruction|input|output\nq||a\n||\nr||b\n',
+        'instruction, input, output\nq, , a\n, , \n"r", , "b"\n',
+        "instruction ;input; output\nq;;a\n;;\nr;;b\n",
+    ],
+)
+def test_tables_as_spreadsheets_write_them_are_read(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.csv").write_bytes(text.encode())
+    expected = [("q", "a"), ("", ""), ("r", "b")]
+    assert read(open_data(tmp_path / "a.csv")) == [
+        {"instruction": asked, "input": "", "output": answered} for asked, answered in expected
+    ]
+
+
+def test_a_value_without_a_name_and_a_line_after_sep_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("instruction,output,,\nq,a,,x\n")
+    with pytest.raises(DataError, match=r"line 2 \(record 1\): found a value in a column without a name"):
+        open_data(tmp_path / "a.csv").check()
+    (tmp_path / "a.csv").write_text("sep=;\ninstruction;output\nq;a\nq\n")
+    with pytest.raises(DataError, match=r"line 4 \(record 2\): expected 2 fields"):
+        open_data(tmp_path / "a.csv").check()
+
+
+@pytest.mark.parametrize(
+    "text", ["question,answer\nq,a\n", "question\tanswer\nq\ta\n", "sep=;\nquestion;answer\nq;a\n"]
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_tables_are_read_from_standard_input_and_text_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, encoding: str
+) -> None:
+    (tmp_path / "a.txt").write_bytes(text.encode(encoding))
+    assert read(open_data(tmp_path / "a.txt")) == [{"question": "q", "answer": "a"}]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode(encoding))))
+    assert read(open_data("-")) == [{"question": "q", "answer": "a"}]
+
+
+@pytest.mark.parametrize("text", ["Some prose, and\nmore.\n", "question\nanswer\n"])
+def test_text_that_is_no_table_is_refused_with_what_is_read(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.txt").write_text(text)
+    with pytest.raises(DataError, match=r"a\.txt, line 1: expected .*CSV or TSV"):
+        open_data(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "answer", "named"),
+    [("gbk", "这是它。", "GB18030"), ("cp1252", "C'est l'été à Nîmes.", "CP1252")],
+)
+def test_a_table_in_another_encoding_is_refused_with_its_likely_name(
+    tmp_path: Path, encoding: str, answer: str, named: str
+) -> None:
+    (tmp_path / "a.csv").write_bytes(f"question,answer\nq,a\nq,{answer}\n".encode(encoding))
+    with pytest.raises(DataError, match=rf"a\.csv, line 3: expected UTF-8, .*iconv -f {named}"):
+        open_data(tmp_path / "a.csv").check()
+
+
+def test_lists_as_python_prints_them_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("conversations,x\n\"[{'from': 'human', 'value': 'q'}]\",1\n")
+    with pytest.raises(DataError, match=r'in "conversations", found a list as Python prints it: save'):
+        open_data(tmp_path / "a.csv").check()
