@@ -19,6 +19,7 @@ from samples.fields import (
     media_reason,
     optional_input,
     optional_text,
+    response_text,
 )
 from samples.reply import may_have_thoughts, read_response
 from samples.sample import DataError, Exchange
@@ -35,7 +36,7 @@ def check(record: dict[str, Any]) -> None:
         )
     optional_text(record, "instruction")
     optional_input(record, "input")
-    optional_text(record, "output")
+    response_text(record, "output")
     optional_text(record, "system")
 
 
@@ -62,7 +63,7 @@ def parse(record: dict[str, Any], thoughts: Thoughts) -> Parsed:
     check(record)
     instruction = optional_text(record, "instruction")
     input_text = optional_input(record, "input")
-    output = optional_text(record, "output")
+    output = response_text(record, "output")
     system = optional_text(record, "system")
     if not instruction.strip():
         # Some records hold the whole request in `input`.

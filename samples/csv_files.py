@@ -27,9 +27,10 @@ def read_rows(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield each record with the number of the line on which it starts, from 1.
 
-    The first row, or the one after a line such as `sep=;`, has the names of the fields. If it has no `delimiter`, the fields are separated by what it
-    has instead: a semicolon, a tab or a bar. Raises DataError naming the file, line and record; with
-    `keep_bad`, a row with another number of fields is yielded as `samples.fields.unreadable` instead.
+    The first row, or the one after a line such as `sep=;`, has the names of the fields. If it has no
+    `delimiter`, the fields are separated by what it has instead: a semicolon, a tab or a bar. Raises
+    DataError naming the file, line and record; with `keep_bad`, a row with another number of fields is
+    yielded as `samples.fields.unreadable` instead.
     """
     csv.field_size_limit(max_bytes + 1)  # `_Lines` is stricter
     with open_binary(path) as binary, io.TextIOWrapper(binary, "utf-8-sig", newline="") as file:

@@ -133,6 +133,18 @@ def optional_text(record: Mapping[str, Any], name: str) -> str:
     raise DataError(f'expected a string in "{name}", found {json_type(value)}')
 
 
+def response_text(record: Mapping[str, Any], name: str) -> str:
+    """Return the text of a response, as `optional_text` does; that of a number is how JSON writes it."""
+    value = record.get(name)
+    return number_text(value) or optional_text(record, name)
+
+
+def number_text(value: object) -> str:
+    """Return how JSON writes a number; empty if the value is none."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and not is_missing(value)
+    return str(value) if is_number else ""
+
+
 def optional_input(record: Mapping[str, Any], name: str) -> str:
     """Return the second part of a request; empty where it is missing or a placeholder.
 

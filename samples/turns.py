@@ -24,6 +24,7 @@ from samples.fields import (
     is_missing,
     join_distinct,
     json_type,
+    number_text,
 )
 from samples.message_parts import text_in
 from samples.preferences import transcript
@@ -219,6 +220,8 @@ def turn_of(turn: Any, path: Place, index: int = 0) -> Turn:
     if content_field not in turn:
         raise DataError(f'turn {index + 1}: expected "{content_field}", found {field_names(turn)}')
     content = turn[content_field]
+    if role == "assistant":
+        content = number_text(content) or content
     text, missing = _content(content, content_field, index)
     read = Turn(role, name, text, obstacle or missing, path, is_marked(turn), source=turn)
     if role != "assistant" or (len(turn) < 3 and isinstance(content, str)):

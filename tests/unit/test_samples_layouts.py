@@ -1,6 +1,7 @@
 """Layouts of trainers and well-known data sets: read as such, and written back as they were."""
 
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def opened(folder: Path, records: list[Any], **how: Any) -> DataSet:
         ),
         # A list is meant, whatever is next to it.
         ({"prompt": "q", "prompt_id": "1", "messages": [USER, ANSWER]}, "messages", ONE),
-        ({"problem": "q", "solution": "a", "messages": [USER, ANSWER]}, "messages", ONE),
+        ({"problem": "q", "solution": "z", "messages": [USER, ANSWER]}, "messages", ONE),
         ({"prompt": "q", "completion": "a", "data": "2024"}, "prompt-completion", ONE),
     ],
 )
@@ -626,3 +627,62 @@ def test_turns_under_another_name_and_sides_without_a_request_are_refused_with_w
 def test_a_label_that_is_the_reference_is_not_asked_about(tmp_path: Path) -> None:
     record = {"question": "Is it so?", "answer": "Yes.", "label": "true"}
     assert opened(tmp_path, [record], reference="label").format == "question-answer"
+
+
+@pytest.mark.parametrize(
+    ("content", "form"),
+    [
+        ({"instruction": ["q", "r"], "output": ["a", "b"]}, "a table by columns, each a list"),
+        (
+            {"instruction": {"0": "q"}, "output": {"0": "a"}},
+            "a table by columns, as pandas writes it by itself",
+        ),
+        ({"columns": ["instruction", "output"], "index": [0], "data": [["q", "a"]]}, 'orient="split"'),
+        (
+            {"features": [{"name": "output"}], "rows": [{"row_idx": 0, "row": {"instruction": "q"}}]},
+            "an answer of the Hub's viewer: write the objects",
+        ),
+    ],
+)
+def test_a_table_in_one_object_is_named_with_what_would_do(
+    tmp_path: Path, content: dict[str, Any], form: str
+) -> None:
+    for indent in (None, 2):
+        (tmp_path / "a.json").write_text(json.dumps(content, indent=indent))
+        for format in ("auto", "alpaca"):
+            with pytest.raises(DataError, match=re.escape(form)) as error:
+                open_data(tmp_path / "a.json", format).check()
+            assert "--skip-bad" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ({"Question": "q", "Answer": "a"}, "records of request=Question, response=Answer"),
+        ({"Instruction": "q", "Input": "", "OUTPUT": "a", "ID": "x"}, "records of request=Instruction, resp"),
+        ({"query": "q", "answer": "a", "lang": "en"}, "query-answer records"),
+        ({"instruction": "q", "input": "", "output": "a", "messages": "x"}, "alpaca records"),
+    ],
+)
+def test_names_in_another_case_and_junk_under_a_known_name_are_read(
+    tmp_path: Path, record: dict[str, Any], said: str
+) -> None:
+    data = opened(tmp_path, [record])
+    data.check()
+    assert data.describe().startswith(said)
+    (sample,) = data.samples()
+    assert [(each.instruction, each.response) for each in sample.exchanges] == [("q", "a")]
+    new = with_responses(sample, ["new"])
+    assert "new" in new.values() and list(new) == list(record)
+
+
+def test_a_number_as_a_response_is_its_text(tmp_path: Path) -> None:
+    for record in (
+        {"question": "q", "answer": 4},
+        {"instruction": "q", "input": "", "output": 4},
+        {"messages": [USER, {"role": "assistant", "content": 4}]},
+    ):
+        (sample,) = opened(tmp_path, [record]).samples()
+        assert sample.exchanges[0].response == "4"
+        assert with_responses(sample, ["4"]) == record
+        assert "five" in str(with_responses(sample, ["five"]))
