@@ -76,10 +76,11 @@ def parse(record: dict[str, Any], thoughts: Thoughts) -> Parsed:
         skip = skip or NO_RESPONSE
     if not all(map(is_encodable, (instruction, input_text, output, system))):
         skip = skip or NOT_TEXT
-    found = ""
+    found, ended = "", False
     if thoughts != "text" and skip is None:
         apart = read_response(output, (instruction, input_text, system))
         output, found = apart.text, join_distinct((apart.thoughts, thoughts_beside(record, PARTS)))
+        ended = bool(apart.after) and not found
         if found and thoughts == "skip":
             skip = HAS_THOUGHTS
     if skip is not None:
@@ -87,7 +88,7 @@ def parse(record: dict[str, Any], thoughts: Thoughts) -> Parsed:
     # Earlier versions worked on such responses; their results need the place.
     skip = TEXT_CALL if calls_function(output) else None
     exchange = Exchange(instruction, input_text, output, skip is not None, thoughts=found)
-    return Parsed(system, (exchange,), skip, (("output",),), bool(found))
+    return Parsed(system, (exchange,), skip, (("output",),), bool(found), ended)
 
 
 def write_turns(turns: Sequence[Turn]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class Parsed:
     skip: str | None  # why the method cannot work on the record
     responses: tuple[Place, ...] = ()  # where those of the exchanges are
     thinking: int = 0  # responses with thoughts, whether they are worked on or not
+    ended: bool = False  # whether marks of a turn's end were taken off a response
 
 
 _RAW, _WHY = "__unreadable__", "__because__"

@@ -25,6 +25,7 @@ from samples.preferences import (
     is_of_side,
     is_ranked,
     label_of,
+    lacks_side,
     other_of,
     rejected_field,
     side_fields,
@@ -90,6 +91,8 @@ _MEANT_BY = {
     "alpaca-system-prompt": ("system_prompt", ("alpaca",)),
 }
 _LABELS = ("label", "kto_tag")
+EMPTY_SIDE = "an empty {} side"
+"""Why preference records are skipped that no trainer could use."""
 _PREFERENCE, _KTO, _COLUMNS = "preference", "kto", "columns"
 
 
@@ -224,6 +227,8 @@ def base_of(layout: str) -> str:
 def own_reason(record: Mapping[str, Any], layout: str) -> str | None:
     """Return why a record is not worked on in its layout whatever its turns are; None if it may be."""
     kind, _, rest = layout.partition(" ")
+    if kind == _PREFERENCE and lacks_side(record, other_of(rest)):
+        return EMPTY_SIDE.format(other_of(rest))
     if kind != _KTO:
         return None
     side = rest.partition(" ")[0]

@@ -686,3 +686,31 @@ def test_a_number_as_a_response_is_its_text(tmp_path: Path) -> None:
         assert sample.exchanges[0].response == "4"
         assert with_responses(sample, ["4"]) == record
         assert "five" in str(with_responses(sample, ["five"]))
+
+
+@pytest.mark.parametrize(
+    ("mark", "is_marked"),
+    [
+        *(({"masked": True}, True), ({"train_on_turn": False}, True), ({"is_masked": "true"}, True)),
+        *(({"loss_mask": 0}, True), ({"ignore": True}, True), ({"no_loss": True}, True)),
+        *(({"should_train": "false"}, True), ({"exclude_from_training": True}, True)),
+        *(({"masked": False}, False), ({"train_on_turn": True}, False), ({"loss_mask": 1}, False)),
+        *(({"mask": "a"}, False), ({"message": 0}, False), ({"turn": 0}, False), ({"is_safe": False}, False)),
+    ],
+)
+def test_marks_of_other_names_are_heeded(mark: dict[str, Any], is_marked: bool) -> None:
+    record = {"messages": [USER, ANSWER | mark]}
+    sample = make_sample(0, "0", record, "messages")
+    assert (sample.skip is not None) == is_marked
+    assert "new" in str(with_responses(sample, ["new"]))  # of an earlier version
+    if is_marked:
+        assert sft_record(sample, ["a"], "axolotl", marks=True)["messages"][-1].get("train") is False
+
+
+@pytest.mark.parametrize("other", [None, "", " ", [], [{"role": "assistant", "content": ""}]])
+def test_a_preference_record_with_an_empty_other_side_is_skipped(tmp_path: Path, other: Any) -> None:
+    whole = {"prompt": "p", "chosen": "good", "rejected": "bad"}
+    data = opened(tmp_path, [whole, whole | {"rejected": other}], improve="chosen")
+    first, second = data.samples()
+    assert (first.skip, second.skip) == (None, "an empty rejected side")
+    assert with_responses(second, ["good"]) == second.read

@@ -378,3 +378,32 @@ def test_what_equals_the_old_response_by_chance_stays() -> None:
     assert with_responses(make_sample(0, "0", record, "alpaca"), ["4"]) == record | {"output": "4"}
     record = {"instruction": OLD, "input": "", "output": OLD, "solution": OLD}
     assert with_responses(make_sample(0, "0", record, "alpaca"), ["4"]) == record | {"output": "4"}
+
+
+@pytest.mark.parametrize(
+    "mark", ["<|im_end|>", " <|endoftext|>\n", "</s>", "<|eot_id|>", "<|im_end|>\n<|endoftext|>"]
+)
+@pytest.mark.parametrize("thoughts", ["skip", "keep", "drop"])
+def test_marks_of_the_end_are_shown_to_nobody_and_stay_at_the_end(mark: str, thoughts: Thoughts) -> None:
+    text = f"The sky is blue.{mark}"
+    for record, form in (
+        (alpaca(output=text), "alpaca"),
+        (
+            {"messages": [{"role": "user", "content": REQUEST}, {"role": "assistant", "content": text}]},
+            "messages",
+        ),
+    ):
+        sample = make_sample(0, "0", record, form, thoughts)
+        assert sample.skip is None
+        assert sample.exchanges[0].response == "The sky is blue."
+        assert mark not in str(sample.record)
+        assert with_responses(sample, ["The sky is blue."], neighbors=Neighbors(thoughts)) == record
+        new = str(with_responses(sample, ["Red."], neighbors=Neighbors(thoughts)))
+        assert repr(f"Red.{mark}") in new
+        # Runs of earlier versions took them for a part of the response.
+        assert make_sample(0, "0", record, form, "text").exchanges[0].response == text
+
+
+def test_a_mark_that_the_request_is_about_stays() -> None:
+    record = {"instruction": "Which token is <|im_end|>?", "input": "", "output": "The last one: <|im_end|>"}
+    assert make_sample(0, "0", record, "alpaca").exchanges[0].response == record["output"]
