@@ -48,13 +48,20 @@ _OTHERS = words("""
     original reference references gold golden ground truth expected
 """)
 _REFERENCE = words("reference references gold golden ground truth expected")
+_DERIVED = words("""
+    translated translation summary edited edit rewritten corrected parsed cleaned formatted tokenized nchars
+    zh en de fr es it pt ru ja ko ar hi old previous version by author date created cost
+""")
+"""Words for another form of a response, or for where it is from, together with one of `_RESPONSE`."""
 _NAMES = words("""
     model model_name model_id generator generated_by engine teacher teacher_model llm finish_reason
     finish_reasons stop_reason usage latency distilabel_metadata distilabel_meta generation_kwargs
     generation_config sampling_params input_ids attention_mask token_ids output_ids position_ids
     special_tokens_mask loss_mask train_detail assistant_masks completion_mask generation generations
     completion completions prediction predictions
-    candidates responses outputs kto_tag instruction_following is_safe is_valid is_preferred is_accepted
+    created_by written_by produced_by annotated_by nchars num_chars latency_ms human_edited citations
+    is_reasoning_complete sha md checksum content_hash text_hash candidates responses outputs kto_tag
+    instruction_following is_safe is_valid is_preferred is_accepted
 """)
 _NOT = {"correct_answer", "correct_answers", "correct_option", "correct_response", "reward_model"}
 """References that are named with words of the above."""
@@ -215,7 +222,9 @@ def _kind(name: str) -> str:
         not found.isdisjoint(("count", "counts")) and not found.isdisjoint(_COUNTED)
     )
     speaks = counts or not found.isdisjoint(_METRICS)
-    return "stale" if speaks or (of_response and not found.isdisjoint(_OF_RESPONSE | _LABELS)) else ""
+    return (
+        "stale" if speaks or (of_response and not found.isdisjoint(_OF_RESPONSE | _DERIVED | _LABELS)) else ""
+    )
 
 
 def _is_meta(name: str) -> bool:

@@ -49,7 +49,7 @@ def side_fields(record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def lacks_side(record: Mapping[str, Any], side: Side) -> bool:
-    """Return whether a preference record has nothing in its field for one side, and something for the other."""
+    """Return whether a preference record has nothing on one side, and something on the other."""
     other = other_of(side)
     for chosen in _CHOSEN:
         mine, theirs = chosen.replace("chosen", side), chosen.replace("chosen", other)

@@ -318,7 +318,8 @@ def parsed(turns: Sequence[Turn], thoughts: Thoughts) -> Parsed:
     no text, several responses, or a mark that it is not to be learned from. So do all that follow media or a
     late system turn, which nobody who works on a text can see. A response before the first request is left
     alone. If no exchange can be worked on, the record is skipped, for the first reason. Exchanges of a
-    skipped record are only given where earlier versions worked on it: marks on parts or of other names, or responses that call functions in their text.
+    skipped record are only given where earlier versions worked on it: marks on parts or of other names, or
+    responses that call functions in their text.
     """
     walk = _Walk(thoughts)
     for turn in turns:

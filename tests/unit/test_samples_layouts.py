@@ -522,7 +522,8 @@ def records(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
         field, format = ("data", kind) if kind == "ultrachat" else ("conversations", "sharegpt")
         return {field: [text for pair in pairs for text in pair]} | extras, format
     if kind == "preference":
-        side, worse = draw(st.sampled_from(["chosen", "rejected"])), draw(texts)
+        side = draw(st.sampled_from(["chosen", "rejected"]))
+        answer, worse = draw(samples_records.REQUESTS), draw(samples_records.REQUESTS)
         turns = [{"role": "user", "content": last}, {"role": "assistant", "content": answer}]
         talk = [f"\n\nHuman: {last.strip()}\n\nAssistant: {text.strip() or 'x'}" for text in (answer, worse)]
         preference: dict[str, Any] = draw(

@@ -38,7 +38,6 @@ ABOUT_TAGS = [
     "Use `<think>`, then `</think>`.",
     "```xml\n<think>\nhm\n</think>\n```\nSuch is the form.",
     "Write it like this:\n</think>\nand go on.",
-    "Four.<|im_end|>",
 ]
 
 
@@ -197,6 +196,12 @@ STALE: dict[str, Any] = {
         "labels": 1,
         "kto_tag": False,
         "judge_verdict": "A",
+        "created_by": "m",
+        "response_translated": "Vier.",
+        "output_zh": "四",
+        "summary_of_output": "4",
+        "sha256": "0",
+        "is_reasoning_complete": [True],
         "generation_token_counts": [3],
         "raw_output": ANSWER,
         "feedback": "Good.",
@@ -226,6 +231,9 @@ OTHERS: dict[str, Any] = {
         "tags": ["a"],
         "metadata": {"a": 1, "topic": "x"},
         "correct_answer": "4",
+        "expected_output_zh": "四",
+        "answer_type": "number",
+        "created": "2024",
         "split": "a",
     },
     **{
