@@ -222,9 +222,9 @@ def _kind(name: str) -> str:
         not found.isdisjoint(("count", "counts")) and not found.isdisjoint(_COUNTED)
     )
     speaks = counts or not found.isdisjoint(_METRICS)
-    return (
-        "stale" if speaks or (of_response and not found.isdisjoint(_OF_RESPONSE | _DERIVED | _LABELS)) else ""
-    )
+    # A reference in another form is still one.
+    about = _OF_RESPONSE | _LABELS | (_DERIVED if _REFERENCE.isdisjoint(found) else frozenset())
+    return "stale" if speaks or (of_response and not found.isdisjoint(about)) else ""
 
 
 def _is_meta(name: str) -> bool:

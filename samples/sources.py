@@ -7,13 +7,14 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from samples.fields import plural
+from samples.fields import brief, plural
 from samples.files import Layout, find_layout, locate, records
 from samples.hub import PREFIX, hub_files
 from samples.json_files import MAX_RECORD_BYTES
@@ -58,6 +59,9 @@ _SPLITS = {
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
 }
 """What names of splits mean, as words of the names of files and folders."""
+_CONFIGURATION = re.compile(r"^\s{0,8}- config_name:[ \t]{1,8}[\"']?([^\s\"']{1,100})", re.MULTILINE)
+"""A configuration in the front matter of the Hub's cards."""
+_LONGEST_FRONT = 100_000
 _WORD = re.compile(r"[^-._ 0-9]+")
 
 _CHUNK_BYTES = 1024 * 1024
@@ -198,6 +202,7 @@ def _in_folder(path: Path) -> list[Path]:
     if {_SPLITS.get(str(name).lower()) for name in by_split} - {None} != {"train"} or len(by_split) > 2:
         _one_split(path, by_split)  # files of no split next to those of `train` are for training too
     files = _sorted([file for files in by_split.values() for file in files])
+    _one_configuration(path, files)
     _refuse_copies(path, files)
     return files
 
@@ -277,6 +282,38 @@ def _one_split(path: Path, splits: Iterable[str | None]) -> None:
         raise DataError(
             f"{path} has the {have} {', '.join(named)}{others}: name one, such as {path}/{named[0]}, or all "
             f"by a pattern, {path}/**/*"
+        )
+
+
+def _one_configuration(path: Path, files: list[Path]) -> None:
+    """Refuse several data sets in one folder: by its card, or in folders with the same files of splits."""
+    with suppress(OSError, ValueError), (path / "README.md").open(encoding="utf-8") as card:
+        before, mark, front = card.read(_LONGEST_FRONT).partition("---\n")
+        names = (
+            list(dict.fromkeys(_CONFIGURATION.findall(front.partition("\n---")[0])))
+            if mark and not before
+            else []
+        )
+        if len(names) > 1 and len(files) > 1:
+            raise _Several(path, names, f", as {card.name} says")
+    folders: dict[Path, list[str]] = {}
+    for file in files:
+        first, *rest = file.relative_to(path).parts
+        if rest and _split(inside := Path(*rest)):
+            folders.setdefault(inside, []).append(first)
+    if several := next((names for names in folders.values() if len(names) > 1), None):
+        raise _Several(path, several)
+
+
+class _Several(DataError):
+    """A folder has several configurations."""
+
+    def __init__(self, path: Path, names: list[str], why: str = "") -> None:
+        first = path / names[0] if (path / names[0]).is_dir() else path / "NAME-*"
+        shown = ", ".join(map(brief, names[:8])) + ", …" * (len(names) > 8)
+        super().__init__(
+            f"{path} has the configurations {shown}{why}: name the files of one, such as {first}, or all by "
+            f"a pattern, {path}/**/*"
         )
 
 

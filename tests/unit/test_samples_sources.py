@@ -414,3 +414,26 @@ def test_lists_as_python_prints_them_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("conversations,x\n\"[{'from': 'human', 'value': 'q'}]\",1\n")
     with pytest.raises(DataError, match=r'in "conversations", found a list as Python prints it: save'):
         open_data(tmp_path / "a.csv").check()
+
+
+def test_configurations_are_not_mixed(tmp_path: Path) -> None:
+    for name in ("en", "zh"):
+        write_records(tmp_path / name / "train-00000-of-00001.jsonl", RECORDS)
+    with pytest.raises(
+        DataError, match=r"has the configurations en, zh: name the files of one, such as .*/en,"
+    ):
+        open_data(tmp_path)
+    assert read(open_data(tmp_path / "en")) == RECORDS
+    assert read(open_data(tmp_path / "**" / "*")) == RECORDS * 2
+
+
+def test_a_card_with_configurations_is_heeded(tmp_path: Path) -> None:
+    write_records(tmp_path / "easy.jsonl", RECORDS)
+    write_records(tmp_path / "hard.jsonl", RECORDS)
+    assert read(open_data(tmp_path)) == RECORDS * 2
+    names = "- config_name: easy\n  data_files: easy.jsonl\n- config_name: 'hard'\n"
+    card = f"---\nlicense: mit\nconfigs:\n{names}---\n# A"
+    (tmp_path / "README.md").write_text(card)
+    with pytest.raises(DataError, match=r"has the configurations easy, hard, as .*README\.md says: name"):
+        open_data(tmp_path)
+    assert read(open_data(tmp_path / "easy.jsonl")) == RECORDS
