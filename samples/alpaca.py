@@ -19,11 +19,13 @@ from samples.fields import (
     media_reason,
     optional_input,
     optional_text,
+    response_text,
 )
 from samples.reply import may_have_thoughts, read_response
 from samples.sample import DataError, Exchange
 from samples.thoughts import HAS_THOUGHTS, Thoughts, thoughts_beside, with_thoughts
-from samples.turns import Turn
+from samples.tool_calls import calls_function
+from samples.turns import TEXT_CALL, Turn
 
 
 def check(record: dict[str, Any]) -> None:
@@ -34,7 +36,7 @@ def check(record: dict[str, Any]) -> None:
         )
     optional_text(record, "instruction")
     optional_input(record, "input")
-    optional_text(record, "output")
+    response_text(record, "output")
     optional_text(record, "system")
 
 
@@ -61,7 +63,7 @@ def parse(record: dict[str, Any], thoughts: Thoughts) -> Parsed:
     check(record)
     instruction = optional_text(record, "instruction")
     input_text = optional_input(record, "input")
-    output = optional_text(record, "output")
+    output = response_text(record, "output")
     system = optional_text(record, "system")
     if not instruction.strip():
         # Some records hold the whole request in `input`.
@@ -74,16 +76,19 @@ def parse(record: dict[str, Any], thoughts: Thoughts) -> Parsed:
         skip = skip or NO_RESPONSE
     if not all(map(is_encodable, (instruction, input_text, output, system))):
         skip = skip or NOT_TEXT
-    found = ""
+    found, ended = "", False
     if thoughts != "text" and skip is None:
         apart = read_response(output, (instruction, input_text, system))
         output, found = apart.text, join_distinct((apart.thoughts, thoughts_beside(record, PARTS)))
+        ended = bool(apart.after) and not found
         if found and thoughts == "skip":
             skip = HAS_THOUGHTS
     if skip is not None:
         return Parsed(system, (), skip, thinking=bool(found))
-    exchange = Exchange(instruction, input_text, output, thoughts=found)
-    return Parsed(system, (exchange,), None, (("output",),), bool(found))
+    # Earlier versions worked on such responses; their results need the place.
+    skip = TEXT_CALL if calls_function(output) else None
+    exchange = Exchange(instruction, input_text, output, skip is not None, thoughts=found)
+    return Parsed(system, (exchange,), skip, (("output",),), bool(found), ended)
 
 
 def write_turns(turns: Sequence[Turn]) -> dict[str, Any]:

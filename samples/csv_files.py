@@ -4,6 +4,8 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,6 +16,9 @@ from samples.json_files import MAX_RECORD_BYTES, to_json
 from samples.sample import DataError
 
 _SEPARATORS = (",", ";", "\t", "|")
+_TOLD = re.compile(r'"?sep=([,;\t|])"?\s*', re.IGNORECASE)
+"""The first line by which spreadsheets are told what separates the fields."""
+_COLUMN = re.compile(r"[^\W\d][\w .:/()-]{0,59}")
 _QUOTED = re.compile(r'"[^"]*"')
 
 
@@ -22,21 +27,28 @@ def read_rows(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield each record with the number of the line on which it starts, from 1.
 
-    The first row has the names of the fields. If it has no `delimiter`, the fields are separated by what it
-    has instead: a semicolon, a tab or a bar. Raises DataError naming the file, line and record; with
-    `keep_bad`, a row with another number of fields is yielded as `samples.fields.unreadable` instead.
+    The first row, or the one after a line such as `sep=;`, has the names of the fields. If it has no
+    `delimiter`, the fields are separated by what it has instead: a semicolon, a tab or a bar. Raises
+    DataError naming the file, line and record; with `keep_bad`, a row with another number of fields is
+    yielded as `samples.fields.unreadable` instead.
     """
     csv.field_size_limit(max_bytes + 1)  # `_Lines` is stricter
     with open_binary(path) as binary, io.TextIOWrapper(binary, "utf-8-sig", newline="") as file:
         lines = _Lines(file, max_bytes)
         record_number, line = 0, 1
         try:
-            rows = csv.reader(lines, delimiter=_separator(lines.first(), delimiter), strict=True)
-            names = next(rows, [])
-            if len(set(names)) < len(names):
-                raise DataError(f"{path}, line 1: expected unique column names, found {names}")
+            separator, before = _separator(lines.first(), delimiter), 0
+            if told := _TOLD.fullmatch(lines.first()):
+                separator, before = told[1], 1
+                lines.drop_first()
+            is_spaced = bool(re.search(rf"\S{re.escape(separator)} +\S", lines.first()))
+            rows = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=is_spaced)
+            names = [name.strip() for name in next(rows, [])]
+            named = [name for name in names if name]
+            if len(set(named)) < len(named):
+                raise DataError(f"{path}, line {before + 1}: expected unique column names, found {names}")
             while True:
-                line = rows.line_num + 1
+                line = rows.line_num + before + 1
                 lines.read = 0
                 row = next(rows, None)
                 if row is None:
@@ -44,20 +56,79 @@ def read_rows(
                 if not row:
                     continue
                 record_number += 1
-                if len(row) == len(names):
-                    yield line, dict(zip(names, row, strict=True))
+                record, why = _record(names, row)
+                if record is not None:
+                    yield line, record
                     continue
-                why = f"expected {plural(len(names), 'field')}, as in the first line, found {len(row)}"
                 if not keep_bad:
                     raise DataError(f"{path}, line {line} (record {record_number}): {why}")
                 yield line, unreadable(to_json(row), why)
         except _TooLarge:
             where = f"{path}, line {line} (record {record_number + 1})"
             raise DataError(f"{where}: {too_large(max_bytes)}") from None
-        except (csv.Error, UnicodeDecodeError) as error:
-            is_text = not isinstance(error, UnicodeDecodeError)
-            what = f"{error}" if is_text else f"expected UTF-8, save the file as that: {error}"
-            raise DataError(f"{path}, line {line} (record {record_number + 1}): {what}") from error
+        except csv.Error as error:
+            raise DataError(f"{path}, line {line} (record {record_number + 1}): {error}") from error
+        except UnicodeDecodeError:
+            raise DataError(_not_utf8(path, max_bytes)) from None
+
+
+def _record(names: list[str], row: list[str]) -> tuple[dict[str, Any] | None, str]:
+    """Return the record of a row; or None, and why it is none.
+
+    Spreadsheets write empty columns without a name; these are left out. A single one may have values, such
+    as the numbers of rows that pandas writes.
+    """
+    while len(row) > len(names) and not row[-1]:
+        row = row[:-1]
+    least = len(names)
+    while least and not names[least - 1]:
+        least -= 1
+    if not least <= len(row) <= len(names):
+        return None, f"expected {plural(len(names), 'field')}, as in the first line, found {len(row)}"
+    filled = [*row, *[""] * (len(names) - len(row))]
+    is_several = names.count("") > 1
+    if is_several and any(value for name, value in zip(names, filled, strict=True) if not name):
+        return None, "found a value in a column without a name; name it in the first line"
+    is_left_out = is_several or (names[-1:] == [""] and not filled[-1])
+    return {name: value for name, value in zip(names, filled, strict=True) if name or not is_left_out}, ""
+
+
+def looks_like_table(text: str) -> bool:
+    """Return whether a text that is named as nothing begins with the names of columns and a row of them."""
+    lines = text.splitlines(keepends=True)
+    if lines and _TOLD.fullmatch(lines[0]):
+        return True
+    separator = _separator(lines[0], ",") if lines else ","
+    try:
+        rows = list(islice(csv.reader(lines, delimiter=separator), 2))
+    except csv.Error:
+        return False
+    if len(rows) < 2 or len(rows[0]) < 2:
+        return False
+    names = [name.strip() for name in rows[0]]
+    is_one = len(set(names)) == len(names) and all(_COLUMN.fullmatch(name) for name in names if name)
+    return is_one and len(rows[1]) == len(names)
+
+
+def _not_utf8(path: Path, max_bytes: int) -> str:
+    """Say where the first byte is that is not UTF-8, and what the file may be."""
+    with open_binary(path) as file:
+        number = 0
+        for number, line in enumerate(iter(partial(file.readline, max_bytes), b""), 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                try:
+                    line.decode("gb2312")
+                    is_likely = "GBK (of Chinese spreadsheets)", "GB18030"
+                except UnicodeDecodeError:
+                    is_likely = "Windows-1252 (of Western spreadsheets)", "CP1252"
+                return (
+                    f"{path}, line {number}: expected UTF-8, found byte 0x{line[error.start]:02x}; it may be "
+                    f'{is_likely[0]}: save it as "CSV UTF-8", or convert it with '
+                    f"iconv -f {is_likely[1]} -t UTF-8"
+                )
+    return f"{path}, line {number}: expected UTF-8"
 
 
 def _separator(line: str, expected: str) -> str:
@@ -83,8 +154,12 @@ class _Lines:
 
     def first(self) -> str:
         """Return the first line, which is read again."""
-        self._first = self._file.readline(self._max_bytes + 1)
+        self._first = self._first or self._file.readline(self._max_bytes + 1)
         return self._first
+
+    def drop_first(self) -> None:
+        """Leave the first line out."""
+        self._first = ""
 
     def __iter__(self) -> Iterator[str]:
         while line := self._first or self._file.readline(self._max_bytes + 1):

@@ -1,5 +1,6 @@
 """Detect the format of a data set from its first records, or say what a user has to choose or do."""
 
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from samples.fields import brief, field_names
@@ -8,6 +9,7 @@ from samples.layouts import (
     COLUMNS,
     LISTS,
     candidates,
+    columns_layout,
     columns_of,
     has_ranking,
     preference_layout,
@@ -60,6 +62,8 @@ _CHOOSE = "choose {what} with --improve chosen or --improve rejected"
 
 def find_format(record: dict[str, Any], given: str, improve: Side | None, reference: str | None) -> Found:
     """Return the format of a record, as `samples.reader.open_data` was given it."""
+    if form := _form_of_table(record):
+        return Found(None, form)
     found = [given] if given != "auto" else _candidates(record, reference)
     only = found[0] if len(found) == 1 else None
     several = several_responses(record) if given == "auto" else []
@@ -95,6 +99,39 @@ def find_format(record: dict[str, Any], given: str, improve: Side | None, refere
     return Found(only)
 
 
+def _form_of_table(record: dict[str, Any]) -> str:
+    """Say what a file is that is one object with a table of records; empty if the record is none."""
+    would_do = 'write its records one a line, in pandas by to_json(FILE, orient="records", lines=True)'
+    values = list(record.values())
+    rows = record.get("rows")
+    if isinstance(rows, list) and rows and isinstance(rows[0], dict) and isinstance(rows[0].get("row"), dict):
+        return 'an answer of the Hub\'s viewer: write the objects in "row" of its "rows" one a line'
+    data = record.get("data")
+    if isinstance(record.get("columns"), list) and isinstance(data, list) and data and type(data[0]) is list:
+        return f'a table as pandas writes it with orient="split": {would_do}'
+    if len(values) < 2 or len({type(value) for value in values}) > 1 or not values[0]:
+        return ""
+    first = values[0]
+    if isinstance(first, dict):
+        if all(name.isdecimal() for name in first) and all(each.keys() == first.keys() for each in values):
+            return f"a table by columns, as pandas writes it by itself: {would_do}"
+    elif isinstance(first, list) and len({len(each) for each in values}) == 1:
+        texts = [each for each in values if all(isinstance(item, str) for item in each)]
+        if len(texts) > 1 and not any(isinstance(item, dict | list) for each in values for item in each):
+            return f"a table by columns, each a list: {would_do}"
+    return ""
+
+
+def _in_other_case(record: dict[str, Any]) -> list[str]:
+    """Return the layout of a record whose names are those of a known one but for their case."""
+    named = {name.strip().lower(): name for name in record}
+    found = candidates({lower: record[name] for lower, name in named.items()})
+    if len(named) < len(record) or len(found) != 1 or found[0] not in COLUMNS:
+        return []
+    parts = asdict(COLUMNS[found[0]])
+    return [columns_layout({part: named[name] for part, name in parts.items() if name in named})]
+
+
 def _response_of(layout: str) -> str:
     return COLUMNS[layout].response if layout in COLUMNS else LISTS.get(layout, "")
 
@@ -118,7 +155,7 @@ def question_about(record: dict[str, Any], layout: str, reference: str | None) -
 
 
 def _candidates(record: dict[str, Any], reference: str | None) -> list[str]:
-    found = candidates(record)
+    found = candidates(record) or _in_other_case(record)
     if reference not in record:
         return found
     columns = columns_of(found[0], record) if len(found) == 1 else None

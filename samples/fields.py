@@ -32,6 +32,7 @@ class Parsed:
     skip: str | None  # why the method cannot work on the record
     responses: tuple[Place, ...] = ()  # where those of the exchanges are
     thinking: int = 0  # responses with thoughts, whether they are worked on or not
+    ended: bool = False  # whether marks of a turn's end were taken off a response
 
 
 _RAW, _WHY = "__unreadable__", "__because__"
@@ -131,6 +132,18 @@ def optional_text(record: Mapping[str, Any], name: str) -> str:
     if is_missing(value):
         return ""
     raise DataError(f'expected a string in "{name}", found {json_type(value)}')
+
+
+def response_text(record: Mapping[str, Any], name: str) -> str:
+    """Return the text of a response, as `optional_text` does; that of a number is how JSON writes it."""
+    value = record.get(name)
+    return number_text(value) or optional_text(record, name)
+
+
+def number_text(value: object) -> str:
+    """Return how JSON writes a number; empty if the value is none."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and not is_missing(value)
+    return str(value) if is_number else ""
 
 
 def optional_input(record: Mapping[str, Any], name: str) -> str:

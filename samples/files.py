@@ -1,7 +1,7 @@
 """Read files of records (JSON arrays, JSON lines, Parquet, Arrow, CSV) and write the first three of them.
 
 Files are streamed, so memory does not grow with the number of records. The layout of a file is detected from
-its content when reading, except CSV, and from its extension when writing.
+its content when reading, except CSV in files that are named so, and from its extension when writing.
 """
 
 import os
@@ -84,7 +84,7 @@ def find_layout(path: Path) -> Layout:
         if codec:
             raise DataError(f"{path} is compressed with {codec}; decompress it first")
         return "Parquet" if beginning.startswith(b"PAR1") else "Arrow"
-    expected = "expected a JSON array of records, JSON lines, or Parquet"
+    expected = "expected a JSON array of records, JSON lines, Parquet, or a table (CSV or TSV)"
     if beginning.startswith(b"version https://git-lfs"):
         raise DataError(f"{path} only says where Git LFS has the data; get it with git lfs pull")
     if beginning.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in beginning[:4]:
@@ -95,6 +95,9 @@ def find_layout(path: Path) -> Layout:
     by_ending = next((_BY_ENDING[suffix] for suffix in path.suffixes[-2:] if suffix in _BY_ENDING), None)
     if by_ending and text:
         return by_ending
+    is_named = path.suffix.lower() not in (".txt", ".tab", "")  # as what it is meant to be
+    if not is_named and text[:1] not in (b"[", b"{", b"") and _is_table(text):
+        return "CSV"
     match text[:1]:
         case b"[":
             return "JSON array"
@@ -105,6 +108,12 @@ def find_layout(path: Path) -> Layout:
         case _:
             line = beginning.count(b"\n", 0, len(beginning) - len(text)) + 1
             raise DataError(f"{path}, line {line}: {expected}, found {ascii(text[:20])[1:]}")
+
+
+def _is_table(text: bytes) -> bool:
+    from samples.csv_files import looks_like_table
+
+    return looks_like_table(text.decode(errors="replace"))
 
 
 def _is_one_object(text: bytes) -> bool:

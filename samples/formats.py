@@ -74,7 +74,10 @@ def parse_record(record: dict[str, Any], format: str, thoughts: Thoughts = "keep
     if format == "alpaca" and (not record.get("history") or is_missing(record["history"])):
         return alpaca.parse(record, thoughts)
     found = parsed(layouts.read_turns(record, format), thoughts)
-    skip = layouts.own_reason(record, format) or media_reason(record) or found.skip
+    own = layouts.own_reason(record, format)
+    if own and format.startswith("preference") and not found.skip:
+        return replace(found, skip=own)  # earlier versions worked on it; their results need the exchanges
+    skip = own or media_reason(record) or found.skip
     return found if skip == found.skip else Parsed(found.system, (), skip, thinking=found.thinking)
 
 
@@ -93,7 +96,7 @@ def make_sample(
     found = parse_record(record, format, thoughts)
     if reference and not found.skip:
         found = with_references(found, record, reference)
-    as_read = found.skip is not None or not found.thinking or thoughts == "text"
+    as_read = found.skip is not None or not (found.thinking or found.ended) or thoughts == "text"
     if (
         as_read
         and len(found.exchanges) < (2 if format == "alpaca" else math.inf)

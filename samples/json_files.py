@@ -100,6 +100,8 @@ def read_lines(
             except (ValueError, RecursionError) as error:
                 message = _explain_line(error, line, line_number, end_offset)
             else:
+                if type(record) is dict and text[end:].strip() == ",":  # as lines of an array have it
+                    end = len(text)
                 if end != len(text):
                     message = f"{_ONE_PER_LINE}, found {text[end : end + 20]!a} after it"
                 elif type(record) is not dict:
@@ -151,6 +153,8 @@ def read_array(
         while True:
             text.record_number += 1
             is_object, why = text.peek() == "{", None
+            if text.peek() == "]":
+                text.fail('expected another record after the comma, found "]": take that comma out')
             if not is_object and not (keep_bad and text.peek() in _FIRST_OF_VALUE):
                 text.fail(f"expected an object, found {text.describe_next()}")
             while True:
@@ -192,6 +196,11 @@ def read_array(
             # Either the array ends here, or the rest is not in memory yet.
             text.skip_blank()
             if not is_array:
+                if text.peek() == "{":
+                    text.fail(
+                        "expected one object or an array, found another object after the first: write one a "
+                        "line (as jq -c . does), or all in an array"
+                    )
                 text.expect_end()
                 return
             if text.peek() == "]":

@@ -10,7 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from samples.fields import field_names, is_missing, join_distinct, optional_input, optional_text
+from samples.fields import (
+    field_names,
+    is_missing,
+    join_distinct,
+    optional_input,
+    optional_text,
+    response_text,
+)
 from samples.preferences import (
     REJECTED,
     SIDES,
@@ -18,6 +25,7 @@ from samples.preferences import (
     is_of_side,
     is_ranked,
     label_of,
+    lacks_side,
     other_of,
     rejected_field,
     side_fields,
@@ -66,6 +74,7 @@ COLUMNS: dict[str, Columns] = {
     "prompt-response": Columns("prompt", "response", "", "system", "history"),
     "query-response": Columns("query", "response", "", "system", "history"),
     "question-answer": Columns("question", "answer", "", "system", "history"),
+    "query-answer": Columns("query", "answer", "", "system", "history"),
     "problem-solution": Columns("problem", "solution"),
     "firefly": Columns("input", "target"),
     "input-output": Columns("input", "output", "", "system", "history"),
@@ -82,6 +91,8 @@ _MEANT_BY = {
     "alpaca-system-prompt": ("system_prompt", ("alpaca",)),
 }
 _LABELS = ("label", "kto_tag")
+EMPTY_SIDE = "an empty {} side"
+"""Why preference records are skipped that no trainer could use."""
 _PREFERENCE, _KTO, _COLUMNS = "preference", "kto", "columns"
 
 
@@ -149,6 +160,8 @@ def candidates(record: Mapping[str, Any]) -> list[str]:
     found = _fitting(names)
     if len(found) > 1:
         found = _fitting({name for name in names if not is_missing(record[name])}) or found
+    if len(found) > 1:
+        found = [name for name in found if name not in LISTS or unpack(record.get(LISTS[name]))] or found
     return found
 
 
@@ -177,6 +190,8 @@ def _fitting(names: set[str]) -> list[str]:
         found = [name for name in found if COLUMNS[name].request == "instruction"] or ["alpaca"]
         if "output" in names:
             found = [name for name in found if COLUMNS[name].response == "output"]
+    if len(found) > 1:
+        found = [name for name in found if name != "query-answer"]  # which was read as another one before
     for name, (needed, instead) in _MEANT_BY.items():
         if name in found:
             unmeant = instead if needed in names else (name,)
@@ -212,6 +227,8 @@ def base_of(layout: str) -> str:
 def own_reason(record: Mapping[str, Any], layout: str) -> str | None:
     """Return why a record is not worked on in its layout whatever its turns are; None if it may be."""
     kind, _, rest = layout.partition(" ")
+    if kind == _PREFERENCE and lacks_side(record, other_of(rest)):
+        return EMPTY_SIDE.format(other_of(rest))
     if kind != _KTO:
         return None
     side = rest.partition(" ")[0]
@@ -364,7 +381,7 @@ def _response(record: Mapping[str, Any], columns: Columns, side: str) -> list[Tu
     if side and is_ranked(value):
         place = (field, SIDES.index(side))
         return [Turn("assistant", "assistant", value[place[1]], None, place)]
-    return [Turn("assistant", "assistant", optional_text(record, field), None, (field,))]
+    return [Turn("assistant", "assistant", response_text(record, field), None, (field,))]
 
 
 def _system(record: Mapping[str, Any], field: str) -> list[Turn]:

@@ -1,9 +1,10 @@
 """Fields next to a response that speak of it: what becomes of them where the response is a new one.
 
 A score, a label or a token count of the old response would be false next to the new one, so such a field is
-renamed: `score` becomes `original_score`. What repeats the whole conversation, as `text` does in some Alpaca
-data, is dropped, and thoughts are treated as the run or the user has it (`samples.thoughts`). Where the
-response is the old one, all fields are as they were.
+renamed: `score` becomes `original_score`. So is what holds the old response again, whatever its name. What
+repeats the whole conversation, as `text` does in some Alpaca data, is dropped, and thoughts are treated as
+the run or the user has it (`samples.thoughts`). Where the response is the old one, all fields are as they
+were.
 
 Which fields these are goes by the words of their names, whatever the style: `responseScore`, `score_gpt4`,
 `num_tokens_output`. A word of the request or of a reference (`prompt_tokens`, `reference_score`) leaves a
@@ -18,6 +19,7 @@ from json import dumps
 from typing import Any
 
 from samples.fields import LONGEST_NAME, is_missing, words, words_of
+from samples.preferences import is_of_side, other_of
 from samples.thoughts import Thoughts, is_thought_field, thought_fields
 
 ORIGINAL = "original_"
@@ -45,13 +47,21 @@ _OTHERS = words("""
     context system seed persona document passage topic category difficulty source dataset max min
     original reference references gold golden ground truth expected
 """)
+_REFERENCE = words("reference references gold golden ground truth expected")
+_DERIVED = words("""
+    translated translation summary edited edit rewritten corrected parsed cleaned formatted tokenized nchars
+    zh en de fr es it pt ru ja ko ar hi old previous version by author date created cost
+""")
+"""Words for another form of a response, or for where it is from, together with one of `_RESPONSE`."""
 _NAMES = words("""
     model model_name model_id generator generated_by engine teacher teacher_model llm finish_reason
     finish_reasons stop_reason usage latency distilabel_metadata distilabel_meta generation_kwargs
     generation_config sampling_params input_ids attention_mask token_ids output_ids position_ids
     special_tokens_mask loss_mask train_detail assistant_masks completion_mask generation generations
     completion completions prediction predictions
-    candidates responses outputs kto_tag instruction_following is_safe is_valid is_preferred is_accepted
+    created_by written_by produced_by annotated_by nchars num_chars latency_ms human_edited citations
+    is_reasoning_complete sha md checksum content_hash text_hash candidates responses outputs kto_tag
+    instruction_following is_safe is_valid is_preferred is_accepted
 """)
 _NOT = {"correct_answer", "correct_answers", "correct_option", "correct_response", "reward_model"}
 """References that are named with words of the above."""
@@ -110,7 +120,7 @@ class Neighbors:
             for name, value in turn.items()
             if isinstance(value, str) and old and value.strip() == old.strip()
         ]
-        return self._treated(turn, known, repeating, thinks=True)
+        return self._treated(turn, known, repeating, {old.strip()}, thinks=True)
 
     def of_record(
         self,
@@ -131,13 +141,15 @@ class Neighbors:
             side: which side of a preference record they are.
         """
         repeating = [name for name in record if name not in known and _repeats(name, record[name], replaced)]
-        return self._treated(record, known, repeating, thinks=last, side=side)
+        olds = {old.strip() for request, old in replaced if old.strip() != request.strip()}
+        return self._treated(record, known, repeating, olds, thinks=last, side=side)
 
     def _treated(
         self,
         fields: dict[str, Any],
         known: Collection[str],
         repeating: Collection[str],
+        olds: Collection[str],
         *,
         thinks: bool,
         side: str = "",
@@ -153,17 +165,22 @@ class Neighbors:
             elif name in thoughts and self.thoughts != "text" and depth == _META_DEPTH:
                 self.dropped[name] += 1
             elif name in self.stale or name in thoughts or speaks_of_response(name, value, side):
-                self.renamed[name] += 1
-                # Of several, the oldest is the original.
-                if _is_empty(fields.get(f"{ORIGINAL}{name}")):
-                    treated[f"{ORIGINAL}{name}"] = value
+                self._rename(name, value, fields, treated)
             elif name in repeating:
                 self.dropped[name] += 1
             elif isinstance(value, dict) and depth and _is_meta(name):
-                treated[name] = self._treated(value, (), (), thinks=thinks, side=side, depth=depth - 1)
+                treated[name] = self._treated(value, (), (), olds, thinks=thinks, side=side, depth=depth - 1)
+            elif not (side and is_of_side(name, other_of(side))) and _holds(name, value, olds):
+                self._rename(name, value, fields, treated)
             else:
                 treated[name] = value
         return treated
+
+    def _rename(self, name: str, value: Any, fields: dict[str, Any], treated: dict[str, Any]) -> None:
+        self.renamed[name] += 1
+        # Of several, the oldest is the original.
+        if _is_empty(fields.get(f"{ORIGINAL}{name}")):
+            treated[f"{ORIGINAL}{name}"] = value
 
 
 def speaks_of_response(name: str, value: Any, side: str = "") -> bool:
@@ -205,7 +222,9 @@ def _kind(name: str) -> str:
         not found.isdisjoint(("count", "counts")) and not found.isdisjoint(_COUNTED)
     )
     speaks = counts or not found.isdisjoint(_METRICS)
-    return "stale" if speaks or (of_response and not found.isdisjoint(_OF_RESPONSE | _LABELS)) else ""
+    # A reference in another form is still one.
+    about = _OF_RESPONSE | _LABELS | (_DERIVED if _REFERENCE.isdisjoint(found) else frozenset())
+    return "stale" if speaks or (of_response and not found.isdisjoint(about)) else ""
 
 
 def _is_meta(name: str) -> bool:
@@ -231,6 +250,22 @@ def _repeats(name: str, value: Any, replaced: Sequence[tuple[str, str]]) -> bool
         if response and (is_text or both) and has(response):
             return True
     return False
+
+
+def _holds(name: str, value: Any, olds: Collection[str]) -> bool:
+    """Whether a field is an old response, or has one as a whole text in it."""
+    named = words_of(name)
+    # A word alone may be a class or an answer known to be right.
+    is_named = not _RESPONSE.isdisjoint(named) or not _TEXTS.isdisjoint(named)
+    is_reference = not _REFERENCE.isdisjoint(named) or "_".join(named) in _NOT
+    # From what is asked about, an answer may be copied.
+    is_asked = not is_named and not _OTHERS.isdisjoint(named)
+    if is_reference or is_asked or named[:1] in (("original",), ("coevol",)):
+        return False
+    return any(
+        text in olds and (is_named or len(text.split()) > 1 or len(text) >= _SHORT)
+        for text in map(str.strip, _texts(value))
+    )
 
 
 def _texts(value: Any, depth: int = _DEEPEST) -> Iterator[str]:

@@ -48,6 +48,26 @@ def side_fields(record: Mapping[str, Any]) -> dict[str, str]:
     return {}
 
 
+def lacks_side(record: Mapping[str, Any], side: Side) -> bool:
+    """Return whether a preference record has nothing on one side, and something on the other."""
+    other = other_of(side)
+    for chosen in _CHOSEN:
+        mine, theirs = chosen.replace("chosen", side), chosen.replace("chosen", other)
+        if mine in record and theirs in record:
+            return _is_blank(record[mine]) and not _is_blank(record[theirs])
+    found = [record[name] for name in REJECTED if name in record]
+    return side == "rejected" and bool(found) and all(map(_is_blank, found))
+
+
+def _is_blank(value: Any) -> bool:
+    """Return whether a response, or the last turn of a conversation, says nothing."""
+    if isinstance(value, list | tuple) and value:
+        value = value[-1]
+    if isinstance(value, dict) and value:
+        value = next((value[name] for name in ("content", "value") if name in value), value)
+    return is_missing(value) or (isinstance(value, str) and not value.strip()) or value in ([], {})
+
+
 def names_sides(record: Mapping[str, Any]) -> bool:
     """Return whether a record has fields for both sides, with or without values."""
     return any(name in record and name.replace("chosen", "rejected") in record for name in _CHOSEN)

@@ -119,14 +119,29 @@ def read_response(text: str, parts: Sequence[str] = ()) -> Response:
 
     What may be a tag that the response is about stays: one that begins a sentence, or ends a thought that was
     never opened and is not at the end of a line, as templates write it. Where there are no tags of thoughts
-    the whole text is the response, marks and white space too.
+    the whole text is the response, white space and marks too, except those of a turn's end.
     """
     if may_have_thoughts(text):
         reply, (start, end) = _read(text, [], parts, parts, is_given=True)
         tags = (mark for mark in reply.marks if OPENING.fullmatch(mark) or ANY_CLOSING.fullmatch(mark))
         if reply.thoughts or any(tags):
             return Response(text[:start], text[start:end], text[end:], reply.thoughts)
-    return Response("", text, "", "")
+    said = without_end_marks(text, parts)
+    return Response("", said, text[len(said) :], "")
+
+
+def may_end_with_mark(text: str) -> bool:
+    """Return whether a look for marks of a turn's end is worth the time."""
+    return text[-LONGEST_MARK:].rstrip()[-1:] in (">", "]")
+
+
+def without_end_marks(text: str, parts: Sequence[str] = ()) -> str:
+    """Return a response without the marks of a turn's end that templates write behind it.
+
+    Those that `parts`, its request and system prompt, speak of stay, and so does a text of marks alone.
+    """
+    end = _before_end_marks(text, parts, []) if may_end_with_mark(text) else len(text)
+    return (text[:end].rstrip() or text) if end < len(text) else text
 
 
 def may_have_thoughts(text: str) -> bool:

@@ -7,13 +7,14 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from samples.fields import plural
+from samples.fields import brief, plural
 from samples.files import Layout, find_layout, locate, records
 from samples.hub import PREFIX, hub_files
 from samples.json_files import MAX_RECORD_BYTES
@@ -21,8 +22,32 @@ from samples.sample import DataError
 
 STDIN = "-"
 
-_ENDINGS = {".json", ".jsonl", ".ndjson", ".parquet", ".csv", ".tsv", ".arrow"}
+_ENDINGS = {".json", ".jsonl", ".ndjson", ".parquet", ".csv", ".tsv", ".arrow", ".feather"}
 _COMPRESSED = {".gz", ".zst", ".bz2"}
+_OTHER_ENDINGS = {
+    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers"), "save it as CSV"),
+    **dict.fromkeys((".zip", ".7z", ".rar", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tzst"), "unpack it"),
+    **dict.fromkeys((".xz", ".lzma", ".lz4", ".br", ".sz", ".snappy", ".z", ".lz"), "decompress it"),
+    **dict.fromkeys(
+        (
+            *(".db", ".sqlite", ".sqlite3", ".duckdb", ".pkl", ".pickle", ".npy", ".npz", ".h5", ".hdf5"),
+            *(
+                ".avro",
+                ".orc",
+                ".tfrecord",
+                ".tfrecords",
+                ".msgpack",
+                ".mdb",
+                ".lmdb",
+                ".dta",
+                ".sav",
+                ".rds",
+            ),
+        ),
+        "write its records as JSON lines",
+    ),
+}
+"""Other files that hold data, and what to do with them."""
 _NOT_DATA_ENDINGS = (".contaminated.jsonl", ".unreadable.jsonl")  # what `coevol export` writes next to data
 _NOT_DATA = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "run.json"}
 
@@ -34,6 +59,9 @@ _SPLITS = {
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
 }
 """What names of splits mean, as words of the names of files and folders."""
+_CONFIGURATION = re.compile(r"^\s{0,8}- config_name:[ \t]{1,8}[\"']?([^\s\"']{1,100})", re.MULTILINE)
+"""A configuration in the front matter of the Hub's cards."""
+_LONGEST_FRONT = 100_000
 _WORD = re.compile(r"[^-._ 0-9]+")
 
 _CHUNK_BYTES = 1024 * 1024
@@ -131,6 +159,10 @@ def find_source(name: str | Path) -> Source:
         if "*" in str(path) and not path.exists():
             return _source(str(path), _matching(path))
         if not path.exists() and path.parent.is_dir() and (files := _by_split(path.parent).get(path.name)):
+            unread = _unread(path.parent.rglob("*"), path.parent)
+            _refuse_unread(
+                path, [file for file in unread if _split(file.relative_to(path.parent)) == path.name]
+            )
             return _source(str(path), _sorted(files))
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
@@ -165,10 +197,12 @@ def _in_folder(path: Path) -> list[Path]:
         if not all(isinstance(file, str) for file in files):
             raise DataError(f"{index} does not name the files of a saved data set")
         return [path / Path(file).name for file in files]
+    _refuse_unread(path, _unread(path.rglob("*"), path))
     by_split = _by_split(path)
     if {_SPLITS.get(str(name).lower()) for name in by_split} - {None} != {"train"} or len(by_split) > 2:
         _one_split(path, by_split)  # files of no split next to those of `train` are for training too
     files = _sorted([file for files in by_split.values() for file in files])
+    _one_configuration(path, files)
     _refuse_copies(path, files)
     return files
 
@@ -178,6 +212,8 @@ def _matching(pattern: Path) -> list[Path]:
     first = next(number for number, part in enumerate(pattern.parts) if "*" in part)
     base, rest = Path(*pattern.parts[:first]), Path(*pattern.parts[first:])
     is_deep = "**" in rest.parts
+    if not rest.suffix:
+        _refuse_unread(pattern, _unread(base.glob(str(rest)), base))
     return _sorted(
         [
             file
@@ -188,6 +224,35 @@ def _matching(pattern: Path) -> list[Path]:
             and not _is_hidden(inside if is_deep else inside.parent)
         ]
     )
+
+
+def _unread(files: Iterable[Path], base: Path) -> list[Path]:
+    """Return those of the files below a folder that hold data, as their endings say, that is not read."""
+    return _sorted(
+        [
+            file
+            for file in files
+            if file.suffix.lower() in _OTHER_ENDINGS.keys() | _COMPRESSED
+            and _what_to_do(file)
+            and not _is_hidden(file.relative_to(base))
+            and not file.name.startswith("~$")  # a spreadsheet that is open
+            and file.is_file()
+        ]
+    )
+
+
+def _what_to_do(file: Path) -> str:
+    return _OTHER_ENDINGS.get(file.suffix.lower()) or _OTHER_ENDINGS.get(_ending(file), "")
+
+
+def _refuse_unread(path: Path, files: list[Path]) -> None:
+    """Refuse a folder with data that would be left out without a word."""
+    if files:
+        more = f" and {plural(len(files) - 1, 'more file')}" if len(files) > 1 else ""
+        raise DataError(
+            f"{path} has {files[0]}{more} of data that coevol does not read: {_what_to_do(files[0])}, move "
+            "it away, or name the files to read, also by a pattern such as *.jsonl"
+        )
 
 
 def _is_hidden(file: Path) -> bool:
@@ -217,6 +282,38 @@ def _one_split(path: Path, splits: Iterable[str | None]) -> None:
         raise DataError(
             f"{path} has the {have} {', '.join(named)}{others}: name one, such as {path}/{named[0]}, or all "
             f"by a pattern, {path}/**/*"
+        )
+
+
+def _one_configuration(path: Path, files: list[Path]) -> None:
+    """Refuse several data sets in one folder: by its card, or in folders with the same files of splits."""
+    with suppress(OSError, ValueError), (path / "README.md").open(encoding="utf-8") as card:
+        before, mark, front = card.read(_LONGEST_FRONT).partition("---\n")
+        names = (
+            list(dict.fromkeys(_CONFIGURATION.findall(front.partition("\n---")[0])))
+            if mark and not before
+            else []
+        )
+        if len(names) > 1 and len(files) > 1:
+            raise _Several(path, names, f", as {card.name} says")
+    folders: dict[Path, list[str]] = {}
+    for file in files:
+        first, *rest = file.relative_to(path).parts
+        if rest and _split(inside := Path(*rest)):
+            folders.setdefault(inside, []).append(first)
+    if several := next((names for names in folders.values() if len(names) > 1), None):
+        raise _Several(path, several)
+
+
+class _Several(DataError):
+    """A folder has several configurations."""
+
+    def __init__(self, path: Path, names: list[str], why: str = "") -> None:
+        first = path / names[0] if (path / names[0]).is_dir() else path / "NAME-*"
+        shown = ", ".join(map(brief, names[:8])) + ", …" * (len(names) > 8)
+        super().__init__(
+            f"{path} has the configurations {shown}{why}: name the files of one, such as {first}, or all by "
+            f"a pattern, {path}/**/*"
         )
 
 

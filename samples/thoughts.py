@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from samples.fields import LONGEST_NAME, join_distinct, words, words_of
 from samples.message_parts import THOUGHT_FIELDS, is_thought, text_in
-from samples.reply import read_response
+from samples.reply import read_response, without_end_marks
 
 Thoughts = Literal["skip", "drop", "keep", "text"]
 THOUGHTS: tuple[Thoughts, ...] = get_args(Thoughts)
@@ -95,7 +95,8 @@ def rewritten(content: Any, response: str, parts: Sequence[str], thoughts: Thoug
     """Return the content of a turn with a new response, in the shape of the old content.
 
     That is a text, or a list with one text part after those with thoughts. `parts` are the request and the
-    system prompt. Tags around no thoughts stay in any case.
+    system prompt. Tags around no thoughts and marks
+    of a turn's end stay in any case.
     """
     texts = [text for part in content if (text := _text_of(part))] if isinstance(content, list) else [content]
     old = "\n".join(text for text in texts if isinstance(text, str))
@@ -103,6 +104,8 @@ def rewritten(content: Any, response: str, parts: Sequence[str], thoughts: Thoug
         before, _, after, said = read_response(old, parts)
         if thoughts == "keep" or not said:
             response = before + response + after
+        else:
+            response += old[len(without_end_marks(old, parts)) :]
     if not isinstance(content, list):
         return response
     kept = [part for part in content if thought_part(part) and thoughts == "keep"]

@@ -6,12 +6,15 @@ are read as the list that they stand for, and written back in the same way.
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from samples.bounds import load_json
 from samples.fields import (
+    LONGEST_NAME,
     NO_REQUEST,
     NO_RESPONSE,
     NOT_TEXT,
@@ -23,12 +26,16 @@ from samples.fields import (
     is_missing,
     join_distinct,
     json_type,
+    number_text,
+    words,
+    words_of,
 )
 from samples.message_parts import text_in
 from samples.preferences import transcript
-from samples.reply import may_have_thoughts, read_response
+from samples.reply import may_end_with_mark, may_have_thoughts, read_response
 from samples.sample import DataError, Exchange
 from samples.thoughts import HAS_THOUGHTS, Thoughts, thought_part, thoughts_beside
+from samples.tool_calls import calls_function, gives_result
 
 # Role names found in published data sets.
 _ROLES = {
@@ -44,6 +51,11 @@ _ROLE_OF = {name: role for role, names in _ROLES.items() for name in names}
 _MARKS = ("weight", "loss_weight", "loss_scale", "loss", "train", "training", "trainable")
 """Fields that say whether a turn is learned from: OpenAI's, LLaMA-Factory's, ms-swift's, Axolotl's."""
 
+_SAYS_TRAIN = words("train training trainable trained loss weight learn learnable learned supervised")
+_SAYS_NOT = words("mask masked ignore ignored exclude excluded skip no not without")
+_AROUND = words("on turn message is should do for compute calculate use in scale this to be from mask of")
+"""Words of other names of such fields, as in `train_on_turn` and `is_masked`."""
+
 _WEIGHTS = ("loss_weight", "weight", "loss_scale")
 """Those that may be any number."""
 
@@ -56,10 +68,15 @@ _PAIRS = (
 
 _MEDIA = ("image", "video", "audio")
 
+_OF_PYTHON = re.compile(r"\s{0,9}\[\s{0,9}\{\s{0,9}'|\s{0,9}\{\s{0,9}'\w{1,20}': \s{0,9}(?:\[|array)")
+"""What a column of lists becomes where pandas writes CSV."""
+
 MARKED = "all responses are marked as not to be learned from"
 TWO_RESPONSES = "two responses in a row"
 LATE_SYSTEM = "a system turn after the first turn"
 TOOL_CALL = "a tool call"
+TEXT_CALL = "a function call written as text"
+TEXT_RESULT = "the result of a function call written as text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +188,12 @@ def turns_in(value: Any, field: str) -> list[Turn]:
     """
     unpacked = unpack(value)
     if unpacked is None:
-        raise DataError(f'expected a list of turns in "{field}", found {json_type(value)}')
+        found = json_type(value)
+        if isinstance(value, str) and _OF_PYTHON.match(value):
+            found = (
+                "a list as Python prints it: save it with json.dumps, or the data as JSON lines or Parquet"
+            )
+        raise DataError(f'expected a list of turns in "{field}", found {found}')
     turns: list[Turn] = []
     of_texts = all(isinstance(item, str) for item in unpacked[0])
     for index, item in enumerate(unpacked[0]):
@@ -207,6 +229,8 @@ def turn_of(turn: Any, path: Place, index: int = 0) -> Turn:
     if content_field not in turn:
         raise DataError(f'turn {index + 1}: expected "{content_field}", found {field_names(turn)}')
     content = turn[content_field]
+    if role == "assistant":
+        content = number_text(content) or content
     text, missing = _content(content, content_field, index)
     read = Turn(role, name, text, obstacle or missing, path, is_marked(turn), source=turn)
     if role != "assistant" or (len(turn) < 3 and isinstance(content, str)):
@@ -236,7 +260,37 @@ def is_marked(turn: Mapping[str, Any]) -> bool:
 
 
 def _has_mark(fields: Mapping[str, Any]) -> bool:
+    return _has_known_mark(fields) or any(_is_other_mark(name, value) for name, value in fields.items())
+
+
+def _has_known_mark(fields: Mapping[str, Any]) -> bool:
     return any(name in fields and _is_zero(fields[name]) for name in _MARKS)
+
+
+def _is_other_mark(name: str, value: Any) -> bool:
+    if not isinstance(value, bool | int | float) and str(value).strip().lower() not in (
+        "true",
+        "false",
+        "0",
+        "1",
+    ):
+        return False
+    kind = _kind_of_mark(name) if len(name) <= LONGEST_NAME else None
+    if kind == "not":  # a number may be anything
+        return value is True or str(value).strip().lower() == "true"
+    return kind == "train" and _is_zero(value)
+
+
+@lru_cache(1024)
+def _kind_of_mark(name: str) -> str | None:
+    """Return whether a field of this name says that a turn is learned from ("train"), or is not ("not")."""
+    named = set(words_of(name))
+    if not named or not named <= _SAYS_TRAIN | _SAYS_NOT | _AROUND:
+        return None
+    trains, denies = bool(named & _SAYS_TRAIN), bool(named & _SAYS_NOT)
+    if trains and named & _SAYS_NOT <= {"mask"}:  # a mask of the loss is 0 where nothing is learned
+        return "train"
+    return "not" if denies else None
 
 
 def _has_masked_detail(turn: Mapping[str, Any]) -> bool:
@@ -251,8 +305,9 @@ def _text_parts(turn: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [part for part in parts if isinstance(part, dict) and not thought_part(part)]
 
 
-def _is_marked_in_part(turn: Turn) -> bool:
-    return turn.source is not None and any(map(_has_mark, _text_parts(turn.source)))
+def _was_worked_on(turn: Turn) -> bool:
+    """Return whether a turn has only marks that earlier versions did not know."""
+    return turn.source is not None and is_marked(turn.source) and not _has_known_mark(turn.source)
 
 
 def parsed(turns: Sequence[Turn], thoughts: Thoughts) -> Parsed:
@@ -263,7 +318,8 @@ def parsed(turns: Sequence[Turn], thoughts: Thoughts) -> Parsed:
     no text, several responses, or a mark that it is not to be learned from. So do all that follow media or a
     late system turn, which nobody who works on a text can see. A response before the first request is left
     alone. If no exchange can be worked on, the record is skipped, for the first reason. Exchanges of a
-    skipped record are only given where parts of its responses are marked.
+    skipped record are only given where earlier versions worked on it: marks on parts or of other names, or
+    responses that call functions in their text.
     """
     walk = _Walk(thoughts)
     for turn in turns:
@@ -279,10 +335,13 @@ def parsed(turns: Sequence[Turn], thoughts: Thoughts) -> Parsed:
             skip = MARKED
     elif not is_encodable(walk.system) or not all(_are_encodable(exchange) for exchange in exchanges):
         skip = NOT_TEXT
-    if skip and not (skip == MARKED and any(map(_is_marked_in_part, turns))):
+    worked_on_before = skip in (TEXT_CALL, TEXT_RESULT) or (
+        skip == MARKED and any(map(_was_worked_on, turns))
+    )
+    if skip and not worked_on_before:
         return Parsed(walk.system, (), skip, thinking=walk.thinking)
-    # Earlier versions worked on responses of which a part is marked; their results need the places of these.
-    return Parsed(walk.system, exchanges, skip, tuple(walk.answers), walk.thinking)
+    # Earlier versions worked on such responses; their results need the places of these.
+    return Parsed(walk.system, exchanges, skip, tuple(walk.answers), walk.thinking, walk.ended)
 
 
 class _Walk:
@@ -294,12 +353,14 @@ class _Walk:
         self.exchanges: list[Exchange] = []
         self.answers: list[Place] = []
         self.thinking = 0  # responses with thoughts, or with a part for them that has no text
+        self.ended = False  # with a mark that was taken off
         self.reason: str | None = None  # the first one why an exchange cannot be worked on
         self._began = False
         self._requests: list[Turn] = []
         self._responses: list[Turn] = []
         self._obstacle: str | None = None  # of the present exchange
         self._lasting: str | None = None  # of all that follow
+        self._called = False  # a function, in the text of the response before
 
     def take(self, turn: Turn) -> None:
         if turn.role == "system":
@@ -315,11 +376,17 @@ class _Walk:
             self.close()
         self._object_to(turn.obstacle)
         if turn.role == "user":
+            if self._called and gives_result(turn.text or ""):
+                self._object_to(TEXT_RESULT)
+            self._called = False
             self._requests.append(turn)
             if turn.obstacle and any(kind in turn.obstacle for kind in _MEDIA):
                 self._lasting = self._lasting or turn.obstacle
         elif turn.role == "assistant" and self._requests:
             self._responses.append(turn)
+            if calls_function(turn.text or ""):
+                self._called = True
+                self._object_to(TEXT_CALL)
             if len(self._responses) > 1:
                 self._object_to(TWO_RESPONSES)
         elif turn.role == "assistant":
@@ -335,10 +402,12 @@ class _Walk:
             second = self._requests[-1].input
             texts, thoughts = [turn.text or "" for turn in self._responses], ""
             if self._thoughts != "text" and any(
-                turn.thoughts or may_have_thoughts(turn.text or "") for turn in self._responses
+                turn.thoughts or may_have_thoughts(turn.text or "") or may_end_with_mark(turn.text or "")
+                for turn in self._responses
             ):
                 found = [read_response(text, (request, second, self.system)) for text in texts]
                 texts = [each.text for each in found]
+                self.ended = self.ended or any(each.after for each in found)
                 thoughts = join_distinct(
                     [*(each.thoughts for each in found), *(turn.thoughts for turn in self._responses)]
                 )

@@ -13,10 +13,10 @@ from tests.conftest import look
 ODD = (
     b'{"id": "a", "instruction": "Say one.", "output": "1."}\n'
     b'{"id": "a", "instruction": "Say two.", "output": "2."}\n'
-    b'{"id": "b", "instruction": "Say three.", "output": 3}\n'
+    b'{"id": "b", "instruction": "Say three.", "output": [3]}\n'
     b'{"cut off \xe4\n'
     b"[1, 2]\n"
-    b'{"id": "c", "instruction": "Say four.", "output": 4}\n'
+    b'{"id": "c", "instruction": "Say four.", "output": [4]}\n'
 )
 SURE = ("--rehearsal-wins", 1, "--max-rounds", 1)
 
@@ -31,7 +31,7 @@ def test_bad_records_are_passed_over_and_kept(tmp_path: Path) -> None:
     assert "0 calls" in ended.stderr
     facts = json.loads(look("stats", "run", "--json", cwd=tmp_path).stdout)["samples"]
     assert (facts["finished"], facts["skipped"]) == (6, 4)
-    assert facts["skipped_by_reason"]['expected a string in "output", found a number'] == 2
+    assert facts["skipped_by_reason"]['expected a string in "output", found a list'] == 2
     look("export", "run", "-o", "out.jsonl", cwd=tmp_path)
     lines = (tmp_path / "out.jsonl").read_bytes().splitlines()
     assert lines[2:] == ODD.splitlines()[2:]

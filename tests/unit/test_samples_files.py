@@ -218,7 +218,7 @@ def test_what_is_no_record_can_be_kept_as_it_was(tmp_path: Path, ending: str, co
     assert other.read_bytes() == content
 
 
-EXPECTED = "expected a JSON array of records, JSON lines, or Parquet"
+EXPECTED = "expected a JSON array of records, JSON lines, Parquet, or a table (CSV or TSV)"
 ONE_PER_LINE = "expected one JSON object per line"
 
 
@@ -281,7 +281,7 @@ ONE_PER_LINE = "expected one JSON object per line"
         (b"[{}, 12]", ", line 1 (record 2): expected an object, found a number"),
         (b"[[{}]]", ", line 1 (record 1): expected an object, found a list"),
         (b"[{}, null]", ", line 1 (record 2): expected an object, found 'null]'"),
-        (b"[{},\n]", ", line 2 (record 2): expected an object, found ']'"),
+        (b"[{},\n]", ", line 2 (record 2): expected another record after the comma"),
         (b"[{} {}]", ", line 1 (record 1): expected a comma or ] after this record, found another object"),
         (b"[", ", line 1 (record 1): expected an object, found the end of the file"),
         (
@@ -566,3 +566,15 @@ def test_a_parquet_file_is_split_at_row_groups(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == shards
     assert [shard.name for shard in shards] == [f"train-{number:05}-of-00003.parquet" for number in range(3)]
     assert [record for shard in shards for record in records(shard, "Parquet")] == written
+
+
+def test_lines_of_an_array_are_read_and_other_commas_and_objects_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"a": 1},\n{"a": 2},\n{"a": 3}\n')
+    assert read(path) == [{"a": 1}, {"a": 2}, {"a": 3}]
+    path.write_text('[\n{"a": 1},\n{"a": 2},\n]')
+    with pytest.raises(DataError, match=r'line 4 \(record 3\): .*found "\]": take that comma out'):
+        read(path)
+    path.write_text('{\n "a": 1\n}\n{\n "a": 2\n}\n')
+    with pytest.raises(DataError, match=r"line 4 .*found another object after the first: write one a line"):
+        read(path)

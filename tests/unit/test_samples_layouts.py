@@ -1,6 +1,7 @@
 """Layouts of trainers and well-known data sets: read as such, and written back as they were."""
 
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def opened(folder: Path, records: list[Any], **how: Any) -> DataSet:
         ),
         # A list is meant, whatever is next to it.
         ({"prompt": "q", "prompt_id": "1", "messages": [USER, ANSWER]}, "messages", ONE),
-        ({"problem": "q", "solution": "a", "messages": [USER, ANSWER]}, "messages", ONE),
+        ({"problem": "q", "solution": "z", "messages": [USER, ANSWER]}, "messages", ONE),
         ({"prompt": "q", "completion": "a", "data": "2024"}, "prompt-completion", ONE),
     ],
 )
@@ -521,7 +522,8 @@ def records(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
         field, format = ("data", kind) if kind == "ultrachat" else ("conversations", "sharegpt")
         return {field: [text for pair in pairs for text in pair]} | extras, format
     if kind == "preference":
-        side, worse = draw(st.sampled_from(["chosen", "rejected"])), draw(texts)
+        side = draw(st.sampled_from(["chosen", "rejected"]))
+        answer, worse = draw(samples_records.REQUESTS), draw(samples_records.REQUESTS)
         turns = [{"role": "user", "content": last}, {"role": "assistant", "content": answer}]
         talk = [f"\n\nHuman: {last.strip()}\n\nAssistant: {text.strip() or 'x'}" for text in (answer, worse)]
         preference: dict[str, Any] = draw(
@@ -626,3 +628,90 @@ def test_turns_under_another_name_and_sides_without_a_request_are_refused_with_w
 def test_a_label_that_is_the_reference_is_not_asked_about(tmp_path: Path) -> None:
     record = {"question": "Is it so?", "answer": "Yes.", "label": "true"}
     assert opened(tmp_path, [record], reference="label").format == "question-answer"
+
+
+@pytest.mark.parametrize(
+    ("content", "form"),
+    [
+        ({"instruction": ["q", "r"], "output": ["a", "b"]}, "a table by columns, each a list"),
+        (
+            {"instruction": {"0": "q"}, "output": {"0": "a"}},
+            "a table by columns, as pandas writes it by itself",
+        ),
+        ({"columns": ["instruction", "output"], "index": [0], "data": [["q", "a"]]}, 'orient="split"'),
+        (
+            {"features": [{"name": "output"}], "rows": [{"row_idx": 0, "row": {"instruction": "q"}}]},
+            "an answer of the Hub's viewer: write the objects",
+        ),
+    ],
+)
+def test_a_table_in_one_object_is_named_with_what_would_do(
+    tmp_path: Path, content: dict[str, Any], form: str
+) -> None:
+    for indent in (None, 2):
+        (tmp_path / "a.json").write_text(json.dumps(content, indent=indent))
+        for format in ("auto", "alpaca"):
+            with pytest.raises(DataError, match=re.escape(form)) as error:
+                open_data(tmp_path / "a.json", format).check()
+            assert "--skip-bad" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ({"Question": "q", "Answer": "a"}, "records of request=Question, response=Answer"),
+        ({"Instruction": "q", "Input": "", "OUTPUT": "a", "ID": "x"}, "records of request=Instruction, resp"),
+        ({"query": "q", "answer": "a", "lang": "en"}, "query-answer records"),
+        ({"instruction": "q", "input": "", "output": "a", "messages": "x"}, "alpaca records"),
+    ],
+)
+def test_names_in_another_case_and_junk_under_a_known_name_are_read(
+    tmp_path: Path, record: dict[str, Any], said: str
+) -> None:
+    data = opened(tmp_path, [record])
+    data.check()
+    assert data.describe().startswith(said)
+    (sample,) = data.samples()
+    assert [(each.instruction, each.response) for each in sample.exchanges] == [("q", "a")]
+    new = with_responses(sample, ["new"])
+    assert "new" in new.values() and list(new) == list(record)
+
+
+def test_a_number_as_a_response_is_its_text(tmp_path: Path) -> None:
+    for record in (
+        {"question": "q", "answer": 4},
+        {"instruction": "q", "input": "", "output": 4},
+        {"messages": [USER, {"role": "assistant", "content": 4}]},
+    ):
+        (sample,) = opened(tmp_path, [record]).samples()
+        assert sample.exchanges[0].response == "4"
+        assert with_responses(sample, ["4"]) == record
+        assert "five" in str(with_responses(sample, ["five"]))
+
+
+@pytest.mark.parametrize(
+    ("mark", "is_marked"),
+    [
+        *(({"masked": True}, True), ({"train_on_turn": False}, True), ({"is_masked": "true"}, True)),
+        *(({"loss_mask": 0}, True), ({"ignore": True}, True), ({"no_loss": True}, True)),
+        *(({"should_train": "false"}, True), ({"exclude_from_training": True}, True)),
+        *(({"masked": False}, False), ({"train_on_turn": True}, False), ({"loss_mask": 1}, False)),
+        *(({"mask": "a"}, False), ({"message": 0}, False), ({"turn": 0}, False), ({"is_safe": False}, False)),
+    ],
+)
+def test_marks_of_other_names_are_heeded(mark: dict[str, Any], is_marked: bool) -> None:
+    record = {"messages": [USER, ANSWER | mark]}
+    sample = make_sample(0, "0", record, "messages")
+    assert (sample.skip is not None) == is_marked
+    assert "new" in str(with_responses(sample, ["new"]))  # of an earlier version
+    if is_marked:
+        assert sft_record(sample, ["a"], "axolotl", marks=True)["messages"][-1].get("train") is False
+
+
+@pytest.mark.parametrize("other", [None, "", " ", [], [{"role": "assistant", "content": ""}]])
+def test_a_preference_record_with_an_empty_other_side_is_skipped(tmp_path: Path, other: Any) -> None:
+    whole = {"prompt": "p", "chosen": "good", "rejected": "bad"}
+    data = opened(tmp_path, [whole, whole | {"rejected": other}], improve="chosen")
+    first, second = data.samples()
+    assert (first.skip, second.skip) == (None, "an empty rejected side")
+    assert with_responses(second, ["good"]) == second.read

@@ -133,10 +133,10 @@ def test_ids_that_repeat_are_told_apart_by_their_position(
 
 ODD: list[dict[str, Any]] = [
     ALPACA,
-    ALPACA | {"output": 42},
+    ALPACA | {"output": [42]},
     ALPACA | {"output": True},
     {"instruction": "q"},
-    ALPACA | {"output": 43, "id": 1.5},
+    ALPACA | {"output": [43], "id": 1.5},
     ALPACA | {"id": "last"},
 ]
 
@@ -147,14 +147,14 @@ def test_records_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
     with pytest.raises(DataError) as raised:
         open_data(path).check()
     assert str(raised.value) == (
-        f'{path}, line 2 (record 2): expected a string in "output", found a number; '
+        f'{path}, line 2 (record 2): expected a string in "output", found a list; '
         "4 more records cannot be read; --skip-bad passes over such records"
     )
     data = open_data(path, skip_bad=True)
     assert data.check().count == 7
     assert data.notices() == [
         "5 of 7 records cannot be read and stay as they are:",
-        '  2: expected a string in "output", found a number (record 2, 5)',
+        '  2: expected a string in "output", found a list (record 2, 5)',
         '  1: expected a string in "output", found true (record 3)',
         '  1: expected an Alpaca record with "instruction" and "output", found the fields instruction '
         "(record 4)",

@@ -129,6 +129,20 @@ def test_a_file_next_to_its_copy_is_refused(tmp_path: Path) -> None:
     assert read(open_data(f"{tmp_path}/*.jsonl.gz")) == RECORDS
 
 
+@pytest.mark.parametrize("name", ["b.XLSX", "b.zip", "c.jsonl.xz", "in/b.tar.gz", "b.sqlite", "b.csv.lz4"])
+def test_data_that_would_be_left_out_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    write_records(tmp_path / "a.jsonl", RECORDS)
+    for other in ("README.md", "LICENSE", "image.png", "notes.txt", "~$b.xlsx", ".b.xlsx"):
+        (tmp_path / other).write_text("none")
+    assert read(open_data(tmp_path)) == RECORDS
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"PK")
+    for place in (tmp_path, tmp_path / "**" / "*"):
+        with pytest.raises(DataError, match=f"has .*{name} of data that coevol does not read: "):
+            open_data(place)
+    assert read(open_data(tmp_path / "*.jsonl")) == RECORDS
+
+
 def test_a_folder_without_data_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("none")
     (tmp_path / "empty.jsonl").touch()
@@ -333,3 +347,93 @@ def test_parquet_shards_are_streamed(tmp_path: Path) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 10_000_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "instruction,input,output,,\r\nq,,a,,\r\n,,,,\r\nr,,b\r\n",
+        "instruction,input,output\r\nq,,a,,\r\n,,\r\nr,,b\r\n",
+        "instruction,,input,output,\r\nq,,,a,\r\n,,,,\r\nr,,,b,\r\n",
+        'sep=;\r\ninstruction;input;output\r\n"q";;a\r\n;;\r\nr;;b\r\n',
+        '"sep=|"\ninstruction|input|output\nq||a\n||\nr||b\n',
+        'instruction, input, output\nq, , a\n, , \n"r", , "b"\n',
+        "instruction ;input; output\nq;;a\n;;\nr;;b\n",
+    ],
+)
+def test_tables_as_spreadsheets_write_them_are_read(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.csv").write_bytes(text.encode())
+    expected = [("q", "a"), ("", ""), ("r", "b")]
+    assert read(open_data(tmp_path / "a.csv")) == [
+        {"instruction": asked, "input": "", "output": answered} for asked, answered in expected
+    ]
+
+
+def test_a_value_without_a_name_and_a_line_after_sep_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("instruction,output,,\nq,a,,x\n")
+    with pytest.raises(DataError, match=r"line 2 \(record 1\): found a value in a column without a name"):
+        open_data(tmp_path / "a.csv").check()
+    (tmp_path / "a.csv").write_text("sep=;\ninstruction;output\nq;a\nq\n")
+    with pytest.raises(DataError, match=r"line 4 \(record 2\): expected 2 fields"):
+        open_data(tmp_path / "a.csv").check()
+
+
+@pytest.mark.parametrize(
+    "text", ["question,answer\nq,a\n", "question\tanswer\nq\ta\n", "sep=;\nquestion;answer\nq;a\n"]
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_tables_are_read_from_standard_input_and_text_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, encoding: str
+) -> None:
+    (tmp_path / "a.txt").write_bytes(text.encode(encoding))
+    assert read(open_data(tmp_path / "a.txt")) == [{"question": "q", "answer": "a"}]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode(encoding))))
+    assert read(open_data("-")) == [{"question": "q", "answer": "a"}]
+
+
+@pytest.mark.parametrize("text", ["Some prose, and\nmore.\n", "question\nanswer\n"])
+def test_text_that_is_no_table_is_refused_with_what_is_read(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.txt").write_text(text)
+    with pytest.raises(DataError, match=r"a\.txt, line 1: expected .*CSV or TSV"):
+        open_data(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "answer", "named"),
+    [("gbk", "这是它。", "GB18030"), ("cp1252", "C'est l'été à Nîmes.", "CP1252")],
+)
+def test_a_table_in_another_encoding_is_refused_with_its_likely_name(
+    tmp_path: Path, encoding: str, answer: str, named: str
+) -> None:
+    (tmp_path / "a.csv").write_bytes(f"question,answer\nq,a\nq,{answer}\n".encode(encoding))
+    with pytest.raises(DataError, match=rf"a\.csv, line 3: expected UTF-8, .*iconv -f {named}"):
+        open_data(tmp_path / "a.csv").check()
+
+
+def test_lists_as_python_prints_them_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("conversations,x\n\"[{'from': 'human', 'value': 'q'}]\",1\n")
+    with pytest.raises(DataError, match=r'in "conversations", found a list as Python prints it: save'):
+        open_data(tmp_path / "a.csv").check()
+
+
+def test_configurations_are_not_mixed(tmp_path: Path) -> None:
+    for name in ("en", "zh"):
+        write_records(tmp_path / name / "train-00000-of-00001.jsonl", RECORDS)
+    with pytest.raises(
+        DataError, match=r"has the configurations en, zh: name the files of one, such as .*/en,"
+    ):
+        open_data(tmp_path)
+    assert read(open_data(tmp_path / "en")) == RECORDS
+    assert read(open_data(tmp_path / "**" / "*")) == RECORDS * 2
+
+
+def test_a_card_with_configurations_is_heeded(tmp_path: Path) -> None:
+    write_records(tmp_path / "easy.jsonl", RECORDS)
+    write_records(tmp_path / "hard.jsonl", RECORDS)
+    assert read(open_data(tmp_path)) == RECORDS * 2
+    names = "- config_name: easy\n  data_files: easy.jsonl\n- config_name: 'hard'\n"
+    card = f"---\nlicense: mit\nconfigs:\n{names}---\n# A"
+    (tmp_path / "README.md").write_text(card)
+    with pytest.raises(DataError, match=r"has the configurations easy, hard, as .*README\.md says: name"):
+        open_data(tmp_path)
+    assert read(open_data(tmp_path / "easy.jsonl")) == RECORDS

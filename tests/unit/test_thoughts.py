@@ -38,7 +38,6 @@ ABOUT_TAGS = [
     "Use `<think>`, then `</think>`.",
     "```xml\n<think>\nhm\n</think>\n```\nSuch is the form.",
     "Write it like this:\n</think>\nand go on.",
-    "Four.<|im_end|>",
 ]
 
 
@@ -197,6 +196,12 @@ STALE: dict[str, Any] = {
         "labels": 1,
         "kto_tag": False,
         "judge_verdict": "A",
+        "created_by": "m",
+        "response_translated": "Vier.",
+        "output_zh": "四",
+        "summary_of_output": "4",
+        "sha256": "0",
+        "is_reasoning_complete": [True],
         "generation_token_counts": [3],
         "raw_output": ANSWER,
         "feedback": "Good.",
@@ -226,6 +231,9 @@ OTHERS: dict[str, Any] = {
         "tags": ["a"],
         "metadata": {"a": 1, "topic": "x"},
         "correct_answer": "4",
+        "expected_output_zh": "四",
+        "answer_type": "number",
+        "created": "2024",
         "split": "a",
     },
     **{
@@ -340,3 +348,70 @@ def test_a_ranking_whose_new_side_lost_its_thoughts_has_none_on_the_other() -> N
     sample = make_sample(0, "0", record, "preference chosen")
     new = with_responses(sample, ["Four."], neighbors=Neighbors("drop"))
     assert new == record | {"output": ["Four.", "5"]}
+
+
+OLD = "It is four, of course."
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("solution", OLD),
+        ("response", f" {OLD}\n"),
+        ("old_output", OLD),
+        ("x", [OLD]),
+        ("turn", {"role": "assistant", "content": OLD}),
+    ],
+)
+def test_the_old_response_does_not_stay_beside_the_new_one_under_any_name(name: str, value: Any) -> None:
+    record = {
+        "problem": REQUEST,
+        name: value,
+        "messages": [{"role": "user", "content": REQUEST}, {"role": "assistant", "content": OLD}],
+    }
+    found = Neighbors()
+    new = with_responses(make_sample(0, "0", record, "messages"), ["4"], neighbors=found)
+    assert list(new) == ["problem", f"original_{name}", "messages"]
+    assert new[f"original_{name}"] == value
+    assert found.renamed == {name: 1}
+    told = with_responses(
+        make_sample(0, "0", record, "messages"), ["4"], neighbors=Neighbors(not_stale=[name])
+    )
+    assert told[name] == value
+    assert with_responses(make_sample(0, "0", record, "messages"), [OLD]) == record
+
+
+def test_what_equals_the_old_response_by_chance_stays() -> None:
+    record = alpaca(output="four", kind="four", ground_truth="four")
+    assert with_responses(make_sample(0, "0", record, "alpaca"), ["4"]) == record | {"output": "4"}
+    record = {"instruction": OLD, "input": "", "output": OLD, "solution": OLD}
+    assert with_responses(make_sample(0, "0", record, "alpaca"), ["4"]) == record | {"output": "4"}
+
+
+@pytest.mark.parametrize(
+    "mark", ["<|im_end|>", " <|endoftext|>\n", "</s>", "<|eot_id|>", "<|im_end|>\n<|endoftext|>"]
+)
+@pytest.mark.parametrize("thoughts", ["skip", "keep", "drop"])
+def test_marks_of_the_end_are_shown_to_nobody_and_stay_at_the_end(mark: str, thoughts: Thoughts) -> None:
+    text = f"The sky is blue.{mark}"
+    for record, form in (
+        (alpaca(output=text), "alpaca"),
+        (
+            {"messages": [{"role": "user", "content": REQUEST}, {"role": "assistant", "content": text}]},
+            "messages",
+        ),
+    ):
+        sample = make_sample(0, "0", record, form, thoughts)
+        assert sample.skip is None
+        assert sample.exchanges[0].response == "The sky is blue."
+        assert mark not in str(sample.record)
+        assert with_responses(sample, ["The sky is blue."], neighbors=Neighbors(thoughts)) == record
+        new = str(with_responses(sample, ["Red."], neighbors=Neighbors(thoughts)))
+        assert repr(f"Red.{mark}") in new
+        # Runs of earlier versions took them for a part of the response.
+        assert make_sample(0, "0", record, form, "text").exchanges[0].response == text
+
+
+def test_a_mark_that_the_request_is_about_stays() -> None:
+    record = {"instruction": "Which token is <|im_end|>?", "input": "", "output": "The last one: <|im_end|>"}
+    assert make_sample(0, "0", record, "alpaca").exchanges[0].response == record["output"]
