@@ -236,6 +236,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     try:
         if target.is_dir():
             raise DataError("it is a folder")
+        if target.parent.is_file():
+            raise DataError(f"{path.parent} is a file")
         target.parent.mkdir(parents=True, exist_ok=True)
         # Next to the ledger of a run a file is for whom that is for; elsewhere the umask decides.
         ledger = target.with_name("ledger.sqlite")

@@ -522,9 +522,10 @@ def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
         write_records(tmp_path / "data.csv", [])
 
 
-def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be written: No such file or directory"):
-        write_records(tmp_path / "nowhere" / "data.json", [])
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    write_records(tmp_path / "new" / "folder" / "data.json", [])
+    with pytest.raises(DataError, match=r"cannot be written: .*data\.json is a file"):
+        write_records(tmp_path / "new" / "folder" / "data.json" / "data.json", [])
     (tmp_path / "folder.json").mkdir()
     with pytest.raises(DataError, match="cannot be written: it is a folder"):
         write_records(tmp_path / "folder.json", [])
