@@ -12,10 +12,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import click
@@ -57,14 +58,14 @@ def main(samples: int, repeat: int, run: Path | None) -> None:
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         run = run or finished_run(folder, write_lines(folder / "data.jsonl", samples), samples, 1)
-        with _viewing(run) as address:
-            pages = _pages(samples)
-            _seconds(address, pages[FLOOR])  # warm up the server
-            first = _seconds(address, pages["overview"])
+        with _viewing(run) as link:
+            pages, site = _pages(samples), _entered(link)
+            _seconds(site, pages[FLOOR])  # warm up the server
+            first = _seconds(site, pages["overview"])
             times: dict[str, list[float]] = {name: [] for name in pages}
             for _ in range(repeat):
                 for name, path in pages.items():
-                    times[name].append(_seconds(address, path))
+                    times[name].append(_seconds(site, path))
     floor = median(times[FLOOR])
     show(
         f"Pages of a run with {samples:,} samples, median of {repeat}",
@@ -76,32 +77,43 @@ def main(samples: int, repeat: int, run: Path | None) -> None:
 
 @contextmanager
 def _viewing(run: Path) -> Iterator[str]:
-    """Serve the pages of a run while the context lasts; yield their address."""
+    """Serve the pages of a run while the context lasts; yield the link to them."""
     command = [sys.executable, *COEVOL, "view", str(run), "--no-browser"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         try:
             line = server.stdout.readline() if server.stdout else ""
-            yield next(urlsplit(part).netloc for part in line.split() if part.startswith("http"))
+            yield next(part for part in line.split() if part.startswith("http"))
         finally:
             server.terminate()
 
 
-def _seconds(address: str, path: str) -> float:
+class _Site(NamedTuple):
+    address: str
+    headers: dict[str, str]
+
+
+def _entered(link: str) -> _Site:
+    """Enter by a link, as a browser does, which keeps the cookie."""
+    parts = urlsplit(link)
+    with closing(http.client.HTTPConnection(parts.netloc, timeout=60)) as connection:
+        connection.request("GET", f"{parts.path}?{parts.query}")
+        cookie = connection.getresponse().headers["set-cookie"]
+    return _Site(parts.netloc, {"Cookie": cookie.partition(";")[0]})
+
+
+def _seconds(site: _Site, path: str) -> float:
     """Measure the time until a page is complete, which may take the overview several requests."""
     began = time.perf_counter()
-    while b"Counting" in _content(address, path):
+    while b"Counting" in _content(site, path):
         pass
     return time.perf_counter() - began
 
 
-def _content(address: str, path: str) -> bytes:
-    connection = http.client.HTTPConnection(address, timeout=60)
-    try:
-        connection.request("GET", path)
+def _content(site: _Site, path: str) -> bytes:
+    with closing(http.client.HTTPConnection(site.address, timeout=60)) as connection:
+        connection.request("GET", path, headers=site.headers)
         answer = connection.getresponse()
         content = answer.read()
-    finally:
-        connection.close()
     if answer.status not in (200, 404):  # the latter without content
         raise RuntimeError(f"{path}: status {answer.status}")
     return content
