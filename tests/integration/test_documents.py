@@ -33,6 +33,9 @@ ELSEWHERE = {
     "coevol export runs/demo -o sets/clean.jsonl --decontaminate gsm8k_test.jsonl "
     '--decontaminate "mmlu/*.parquet"': "tests/integration/test_export.py",
     "coevol publish runs/demo my-name/better --license cc-by-4.0": "tests/integration/test_publish.py",
+    "coevol evolve data.json -o runs/wide --ray auto --workers 4 --model vllm:Qwen/Qwen3-8B "
+    "--base-url http://one:8000/v1 --base-url http://two:8000/v1 "
+    "--concurrency 512": "tests/integration/test_ray.py",
     "coevol view runs/demo": "tests/browser/test_viewer.py",
     "coevol view runs/first runs/mixed": "tests/browser/test_compare.py",
 }
