@@ -187,7 +187,7 @@ def test_a_traceback_and_a_log_show_no_key(
         raise RuntimeError(f"it failed with {' '.join(SECRETS)}")
 
     write(tmp_path / "data.json", RECORDS)
-    monkeypatch.setattr("runners.evolve.execute_in_own_loop", broken)
+    monkeypatch.setattr("runners.api.execute_in_own_loop", broken)
     ended = look(*words(server), cwd=tmp_path, env=ENVIRONMENT, status=1).stderr
     assert "Traceback" in ended and "it failed with [OPENAI_API_KEY]" in ended
     assert not leaks(ended)

@@ -65,7 +65,7 @@ def test_a_run_goes_on_in_another_tier_and_at_other_prices(tmp_path: Path) -> No
         shown = look(
             *RUN[:4], "--mode", "edit", "--stop", 5, *at(server), *FLEX, *PRICE, cwd=tmp_path, env=KEY
         )
-        assert " 1 calls" in shown.stderr.splitlines()[-1]
+        assert " 1 call," in shown.stderr
     after = calls(tmp_path)
     assert [call["request"] for call in after[:4]] == [call["request"] for call in before]
     assert [call["service_tier"] for call in after] == ["default"] * 4 + ["flex"]

@@ -431,7 +431,7 @@ async def test_errors_are_explained(client: LangGraphClient) -> None:
         ("evolve", {}, {}, "no `instruction`"),
         ("evolve", SHAREGPT, {}, "use the graph `conversation`"),
         ("evolve", {"instruction": " ", "output": "Seven."}, {}, "request"),
-        ("edit", {"instruction": "Name it.", "output": 7}, {}, '"output"'),
+        ("edit", {"instruction": "Name it.", "output": {"a": 7}}, {}, '"output"'),
         ("conversation", ALPACA, {}, "use the graph `evolve`"),
         ("conversation", {}, {}, "conversations"),
         ("conversation", {"conversations": []}, {}, "an empty conversation"),
