@@ -19,7 +19,7 @@ _SLASHES = "/᜵⁁⁄∕╱⟋⧸Ⳇ〳ノ㇓丿／𝈺"
 _DASHES = "-˗‐‑‒–—―⁃−➖ー"
 
 _MAYBE = re.compile(
-    rf"(?:[{_ANGLES}]|&(?:amp;)*(?:lt|#x?[0-9a-f]*))[^\w{_ANGLES}&]*[{_SLASHES}&\u115f\u1160\u3164\uffa0]",
+    rf"(?:[{_ANGLES}]|&(?:amp;)*(?:lt|#x?[0-9a-f]*))[^\w{_ANGLES}&]*[{_SLASHES}&\u115f\u1160\u3164\uffa0\u2800]",
     re.IGNORECASE,
 )
 """What every closing tag begins with."""
@@ -51,7 +51,6 @@ _LOOK_ALIKES = {
     "x": "хχ×ᕁꓫⲭ",
     "y": "уγүყᎩꓬⲩυ",
     "z": "ζᏃꓜⲍ",
-    "_": "ˍ \t\n",
     "-": _DASHES,
 }
 """What looks like a letter and is another one, in the form that `_skeleton` leaves. Styled letters and those
@@ -91,19 +90,26 @@ def _closings(tag: str, text: str) -> set[int]:
 
 @lru_cache(100)
 def _closing(tag: str) -> re.Pattern[str]:
-    gap = r"[\s\x00-\x1f\x7f]*"
-    name = gap.join(f"[{re.escape(letter + _LOOK_ALIKES.get(letter.lower(), ''))}]" for letter in tag)
-    dash = f"[{re.escape(_DASHES)}]"
+    blank = r"\s\x00-\x1f\x7f"
+    gap = f"[{blank}]*"
+    # Blanks stand for an underscore, too. Nothing that repeats may begin as what it follows ends: then a long
+    # run of blanks takes quadratic time.
+    parts = (
+        gap.join(f"[{re.escape(letter + _LOOK_ALIKES.get(letter.lower(), ''))}]" for letter in part)
+        for part in tag.split("_")
+    )
+    name = f"[{blank}_ˍ]+".join(parts)
+    dash = f"[{re.escape(_DASHES)}_ˍ]"
     # A slash may be escaped, as in JSON.
-    begins = rf"[{_ANGLES}][\s\x00-\x1f\x7f\\]*[{_SLASHES}]{gap}"
-    number = rf"(?:(?P<gap>{gap})(?:{dash}{gap})?(?P<number>\d+))?(?![\w-])"
+    begins = rf"[{_ANGLES}][\s\x00-\x1f\x7f\\]*(?:[{_SLASHES}]{gap})+"
+    number = rf"(?:(?P<gap>{gap})(?:{dash}{gap})*(?P<number>\d+))?(?![\w-])"
     return re.compile(begins + name + number, re.IGNORECASE)
 
 
 def _skeleton(text: str) -> str:
     """Return a text as it looks: entities decoded, letters without style and marks, in lower case, and
     nothing that is invisible."""
-    for _ in range(2):  # `&amp;lt;` too
+    for _ in range(5):  # `&amp;lt;` too
         if "&" in text:
             text = html.unescape(text)
     if text.isascii():
@@ -126,8 +132,8 @@ class _Shapes(dict[int, int | None]):
         return _shape(code)
 
 
-_INVISIBLE = frozenset("\u115f\u1160\u3164\uffa0")
-"""Letters that are not seen: fillers of Hangul."""
+_INVISIBLE = frozenset("\u115f\u1160\u3164\uffa0\u2800")
+"""What is not seen although Unicode says otherwise: fillers of Hangul, Braille without a dot."""
 
 
 @lru_cache(10_000)
