@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from json import dumps
+from re import fullmatch
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -17,7 +18,16 @@ from pydantic import (
     model_validator,
 )
 
-from models.secret_fields import is_secret_name, looks_secret, masked, secrets_in, without_secrets
+from models.secret_fields import (
+    is_harmless_part,
+    is_key_like,
+    is_secret_name,
+    looks_secret,
+    masked,
+    masked_command,
+    secrets_in,
+    without_secrets,
+)
 
 Role = Literal[
     "positive", "critical", "advisor", "editor", "judge", "judge_2", "judge_3", "judge_4", "judge_5",
@@ -135,15 +145,33 @@ _PUBLIC = frozenset({"api-version", "api_version", "version"})
 
 def shown_address(base_url: str) -> str:
     """Return a base URL for users and records. A query may hold a key, so only a version is left in it, and
-    of a path what does not look like one."""
+    of a path the words and short names that addresses have."""
+    base_url, hash_sign, _ = base_url.partition("#")
     base, sign, query = base_url.partition("?")
     scheme, there, rest = base.partition("://")
     host, *parts = (rest if there else base).split("/")
     host = f"…@{host.rpartition('@')[2]}" if "@" in host else host
+    if not there and is_key_like(host):
+        host = "…"
+    name, colon, port = host.rpartition(":")
+    if colon and not host.endswith("]") and not fullmatch("[0-9]{0,5}", port):
+        host = f"{name}:…"
     base = scheme + there if there else ""
-    base += "/".join([host, *("…" if looks_secret(part) else part for part in parts)])
-    fields = (field.partition("=") for field in query.split("&"))
-    return base + sign + "&".join(f"{n}={v if n.lower() in _PUBLIC else '…'}" for n, _, v in fields if sign)
+    befores = ["", *parts]
+    shown = (
+        part if is_harmless_part(part, before) else "…" for before, part in zip(befores, parts, strict=False)
+    )
+    base += "/".join([host, *shown])
+    fields = (_shown_field(field) for field in query.split("&") if sign)
+    return base + sign + "&".join(fields) + (f"{hash_sign}…" if hash_sign else "")
+
+
+def _shown_field(field: str) -> str:
+    name, sign, value = field.partition("=")
+    if not sign or not fullmatch(r"[A-Za-z][\w.-]{0,40}", name) or is_key_like(name):
+        return "…"
+    is_public = name.lower() in _PUBLIC and fullmatch(r"[\w.-]{1,24}", value) and not is_key_like(value)
+    return f"{name}={value if is_public else '…'}"
 
 
 def secrets_in_addresses(settings: "ModelSettings") -> Iterator[str]:
@@ -154,8 +182,13 @@ def secrets_in_addresses(settings: "ModelSettings") -> Iterator[str]:
         for each in settings.replicas(role)
         if each.base_url
     }:
+        url, _, fragment = url.partition("#")
         base, _, query = url.partition("?")
-        yield from filter(looks_secret, base.split("/")[3:])
+        for part in (*base.split("/")[3:], fragment):
+            # Not all that is masked: the name of a model is in replies and messages too.
+            if part and (is_key_like(part) or "%" in part):
+                yield part
+                yield unquote(part)
         for field in query.split("&"):
             name, _, value = field.partition("=")
             may_be_key = is_secret_name(name) or looks_secret(value) or len(value) > 12
@@ -393,6 +426,8 @@ class ModelSettings(BaseModel):
                 value = self.model_dump(mode="json")[name]
             elif name in ("extra_body", "role_extra_body"):
                 value = masked(value, set(secrets_in(value)))
+            elif name == "check" and isinstance(value, str):
+                value = masked_command(value)
             yield name, value
 
     def replicas(self, role: Role) -> tuple[Endpoint, ...]:

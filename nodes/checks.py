@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol, Self, TypeVar
 
 from models.errors.exceptions import MissingExtra, RunStopped
+from models.secret_fields import masked_command
 from nodes.answers import agrees, final_answer, right_answer
 
 SECONDS, CPU_SECONDS = 20, 20
@@ -78,7 +79,8 @@ class Check(Protocol):
 
 async def no_checks(check: str, candidate: Candidate) -> Outcome | None:
     """Stand for the checks of a graph whose settings have none."""
-    raise RuntimeError(f"this graph was built without checks, and its settings ask for {check!r}")
+    shown = masked_command(check)
+    raise RuntimeError(f"this graph was built without checks, and its settings ask for {shown!r}")
 
 
 class CheckUnusable(RunStopped):
@@ -170,9 +172,9 @@ class Checks:
             outcome = await self._in_thread(lambda: self._command(check, first))
             if outcome.agrees is None:
                 raise CheckUnusable(
-                    f"--check {check}: no result for record {first.record['id']} with its own response: "
-                    f"{outcome.remark}. A command ends with status 0 where the response agrees, and with 1 "
-                    "where it does not"
+                    f"--check {masked_command(check)}: no result for record {first.record['id']} with "
+                    f"its own response: {outcome.remark}. A command ends with status 0 where the response "
+                    "agrees, and with 1 where it does not"
                 )
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
@@ -319,12 +321,14 @@ def _resolved(check: str) -> list[str]:
     try:
         program, *arguments = shlex.split(check) or [""]
     except ValueError as error:
-        raise CheckUnusable(f"--check {check}: not exact or math, nor a command ({error})") from None
+        shown = masked_command(check)
+        raise CheckUnusable(f"--check {shown}: not exact or math, nor a command ({error})") from None
     found = shutil.which(program)
     if found is None:
         is_file = _absolute(program) != program
         why = "is a file: begin with its interpreter, such as python" if is_file else "is not found"
-        raise CheckUnusable(f"--check {check}: not exact or math, and the command {program!r} {why}")
+        shown = masked_command(check)
+        raise CheckUnusable(f"--check {shown}: not exact or math, and the command {program!r} {why}")
     return [str(Path(found).absolute()), *map(_absolute, arguments)]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from jinja2 import (
     BaseLoader,
@@ -22,7 +22,7 @@ from jinja2 import (
     pass_context,
 )
 from jinja2.exceptions import SecurityError, TemplateNotFound, TemplateSyntaxError
-from jinja2.filters import do_indent
+from jinja2.filters import do_center, do_indent, do_round, do_title, ignore_case, sync_do_map
 from jinja2.parser import Parser
 from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -38,9 +38,16 @@ beyond that so many for each character it is given. The built-in packs take 20,0
 MAX_DEPTH, MAX_BLOCKS = 60, 15
 """Levels of expressions and blocks in a template, and of blocks alone; Python compiles 20 loops."""
 
+MAX_COPIES, MAX_PACK_COPIES = 30_000, 100_000
+"""The names in a file times its blocks, includes and imports, and the sum of this over a pack: Jinja copies
+the names for each of these while it compiles. The files of the built-in packs have 60 at most."""
+
 _MAX_TAG = 50
 _FENCE_STEPS = 2000  # of compiling what a new tag is looked for with
 _ITEM_STEPS = 16  # of an item of a list, which takes memory of its own
+_FREE_NAMES = 50  # in scope of an include or import, which copies them all
+_MAX_PARTS = 10  # of a dotted attribute
+_MAX_PRECISION = 20
 _MAX_NESTING = 20
 _MAX_INT = 2**63
 
@@ -51,10 +58,17 @@ _COUNTED: tuple[Any, ...] = (int, *_CONTAINERS)
 _FILTERS = frozenset(
     (
         *("capitalize", "count", "d", "default", "e", "escape", "first", "int", "last", "length", "lower"),
-        *("map", "reject", "reverse", "select", "string", "trim", "truncate", "upper"),
+        *("reject", "reverse", "select", "string", "trim", "truncate", "upper"),
     )
 )
 """Jinja's filters that make nothing larger; `_OWN` has others."""
+_TEXTS = frozenset(
+    (
+        *("capitalize", "center", "e", "escape", "indent", "lower", "replace", "string", "title", "tojson"),
+        *("trim", "truncate", "upper", "wordcount"),
+    )
+)
+"""Filters that make a text of what they are given."""
 _TESTS = frozenset(
     (
         *("boolean", "defined", "even", "false", "float", "integer", "iterable", "mapping", "none", "number"),
@@ -131,8 +145,12 @@ def _spend(steps: int) -> None:
     _budget.get().spend(steps)
 
 
-def _pay(value: object) -> None:
-    """Pay for going through a value, however often its parts are repeated in it."""
+def _pay(value: object, shown: bool = False) -> None:
+    """Pay for going through a value, however often its parts are repeated in it.
+
+    Raises:
+        TemplateRuntimeError: it is `shown`, and a part of it has no text of its own.
+    """
     if isinstance(value, str):
         _spend(len(value))
         return
@@ -152,10 +170,20 @@ def _pay(value: object) -> None:
                     inner += each
                 if isinstance(each, dict):
                     inner += each.values()
+            elif shown and not isinstance(each, _WITH_TEXT):
+                raise TemplateRuntimeError(_no_text(each))
         if not inner:
             return
         level = inner
     raise TooMuchWork(f"lists are nested more than {_MAX_NESTING} levels deep")
+
+
+class _Context(Context):
+    """The variables of a template, which it pays for: each include or import copies all names in scope."""
+
+    def __init__(self, environment: Environment, parent: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        _spend(max(len(parent) - _FREE_NAMES, 0))
+        super().__init__(environment, parent, *args, **kwargs)
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
@@ -164,6 +192,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     Names of templates are those of `sources`; `folder` is where they are, for messages.
     """
 
+    context_class = _Context
     intercepted_binops = frozenset(("+", "-", "*", "/", "//", "%", "**"))
 
     def __init__(self, folder: Path, sources: Mapping[str, str]) -> None:
@@ -179,9 +208,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
         )
         self.folder, self.sources = folder, sources
         self._trees: dict[str, nodes.Template] = {}
+        self._copies = 0
         # Also because prompts must not be random: recorded calls are found by their text.
-        self.filters = {name: _paid(self.filters[name]) for name in _FILTERS}
-        self.filters |= {name: _paid(filter) for name, filter in _OWN.items()} | _INSERTED
+        self.filters = {name: _paid(self.filters[name], name in _TEXTS) for name in _FILTERS}
+        self.filters |= {name: _paid(filter, name in _TEXTS) for name, filter in _OWN.items()} | _INSERTED
         self.tests = {name: self.tests[name] for name in _TESTS}
         self.globals = {
             "range": self.globals["range"],
@@ -205,10 +235,15 @@ class Sandbox(ImmutableSandboxedEnvironment):
                 raise
             except Exception as error:  # among them RecursionError, and ValueError of long numbers
                 line = parser.stream.current.lineno if parser else 1
-                what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+                nested = isinstance(error, RecursionError)
+                what = "nested too deeply" if nested else _in_our_words(error) or str(error)
                 raise TemplateSyntaxError(what, line, name, path) from None
             for complaint, node in _unusable(tree, self.filters, self.tests):
                 raise TemplateSyntaxError(complaint, node.lineno, name, path)
+            self._copies += len(_all_names(tree)) * sum(map(_copies, tree.find_all(nodes.Stmt)))
+            if self._copies > MAX_PACK_COPIES:
+                what = "the pack has too many blocks and includes in files with many names"
+                raise TemplateSyntaxError(what, 1, name, path)
             self._trees[name] = tree
         return self._trees[name]
 
@@ -227,6 +262,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """Calculate `left operator right`."""
         if operator == "+" and isinstance(left, str | list | tuple):
             _pay([left, right])
+        elif operator == "%" and isinstance(left, str):
+            raise TemplateRuntimeError("% is only for numbers here: put texts together with ~")
         elif operator == "*" and isinstance(left, str) and isinstance(right, int):
             _spend(len(left) * max(right, 0))
         elif not all(isinstance(each, int | float) for each in (left, right)):
@@ -268,6 +305,41 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return False
         return super().is_safe_attribute(obj, attr, value)
 
+    def unsafe_undefined(self, obj: Any, attribute: str) -> Undefined:
+        """Return what refuses an attribute, and says what to write instead."""
+        kind = type(obj).__name__
+        if attribute in self.filters:
+            instead = f": write `|{attribute}(…)`"
+        elif isinstance(obj, str) and attribute.startswith("format"):
+            instead = ": put texts together with ~"
+        else:
+            known = next((methods for each, methods in _METHODS.items() if isinstance(obj, each)), ())
+            instead = f". There are {', '.join(sorted(known))}" if known else ""
+        what = f"templates cannot use {attribute!r} of {kind!r}{instead}"
+        return self.undefined(what, name=attribute, obj=obj, exc=SecurityError)
+
+    def handle_exception(self, source: str | None = None) -> NoReturn:
+        """Raise what a rendering has raised, in words that help the author of a template."""
+        try:
+            super().handle_exception(source)
+        except Exception as error:
+            if what := _in_our_words(error):
+                # The traceback names the line.
+                raise TemplateRuntimeError(what).with_traceback(error.__traceback__) from None
+            raise
+
+
+def _in_our_words(error: Exception) -> str | None:
+    """Return what an error of Python means in a template, where its own words do not say it."""
+    match error:
+        case RecursionError():
+            return "it includes or calls itself, or too many others in each other"
+        case OverflowError() if not str(error).startswith("Range too big"):
+            return "a number is too large"
+        case ValueError() if "set_int_max_str_digits" in str(error):
+            return "a number has too many digits"
+    return None
+
 
 class _Loader(BaseLoader):
     def load(self, environment: Environment, name: str, globals: Any = None, *_: object) -> Template:
@@ -275,7 +347,8 @@ class _Loader(BaseLoader):
         if name not in environment.sources:
             raise TemplateNotFound(name)
         path = str(environment.folder / name)
-        tree = _Paid().visit(environment.tree(name))
+        tree = environment.tree(name)
+        tree = _Paid(len(_all_names(tree))).visit(tree)
         tree.set_environment(environment)
         try:
             with paying(_NONE):  # nothing is calculated before it is rendered
@@ -284,7 +357,8 @@ class _Loader(BaseLoader):
             raise
         except Exception as error:
             # Of Python, which compiles what Jinja made of the template: the line is another one.
-            what = error.msg if isinstance(error, SyntaxError) else f"{type(error).__name__}: {error}"
+            named = error.msg if isinstance(error, SyntaxError) else f"{type(error).__name__}: {error}"
+            what = _in_our_words(error) or named
             raise TemplateSyntaxError(f"it cannot be compiled: {what}", 1, name, path) from None
         return Template.from_code(environment, code, globals or {})
 
@@ -294,9 +368,15 @@ def _unusable(
 ) -> Iterator[tuple[str, nodes.Node]]:
     """Yield what templates of a pack may not have, with its node, the first one first."""
     waiting: list[tuple[nodes.Node, int, int]] = [(tree, 0, 0)]
+    names, copies = set[str](), 1
     while waiting:
         node, depth, blocks = waiting.pop()
         blocks += isinstance(node, nodes.Stmt)
+        names.update(_names(node))
+        copies += _copies(node)
+        if len(names) * copies > MAX_COPIES:
+            what = f"{len(names)} names and {copies} blocks and includes up to here are too many for a file"
+            yield f"{what}: put a part into another one", node
         if depth > MAX_DEPTH or blocks > MAX_BLOCKS:
             yield f"nested more than {MAX_DEPTH if depth > MAX_DEPTH else MAX_BLOCKS} levels deep", node
         match node:
@@ -317,6 +397,30 @@ def _unusable(
         waiting += [(child, depth + 1, blocks) for child in reversed([*node.iter_child_nodes()])]
 
 
+_COPYING_NOTHING = (nodes.Output, nodes.Assign, nodes.ExprStmt)
+
+
+def _copies(node: nodes.Node) -> bool:
+    """Return whether Jinja copies the names in scope to compile a node."""
+    return isinstance(node, nodes.Stmt) and not isinstance(node, _COPYING_NOTHING)
+
+
+def _all_names(tree: nodes.Template) -> set[str]:
+    return {name for node in tree.find_all(nodes.Node) for name in _names(node)}
+
+
+def _names(node: nodes.Node) -> Collection[str]:
+    """Return the names that a node itself has, bound or not."""
+    match node:
+        case nodes.Name() | nodes.NSRef() | nodes.Macro():
+            return (node.name,)
+        case nodes.Import():
+            return (node.target,)
+        case nodes.FromImport():
+            return [each if isinstance(each, str) else each[1] for each in node.names]
+    return ()
+
+
 def _no_such(kind: str, name: str, known: Collection[str]) -> str:
     listed = ", ".join(sorted(each for each in known if not each.endswith(" ")))
     return f"No {kind} named {name!r}. There are {listed}"
@@ -326,8 +430,19 @@ class _Paid(NodeTransformer):
     """Makes a template pay for what it repeats and copies: loops by the number of items, bodies by their
     size."""
 
+    def __init__(self, names: int) -> None:
+        self.copied = max(names - _FREE_NAMES, 0)
+
+    def _size(self, node: nodes.Node) -> int:
+        size = 1
+        if isinstance(node, nodes.Include | nodes.Import | nodes.FromImport):
+            size += self.copied  # each goes through all names, also those that are not set yet
+        if isinstance(node, nodes.FromImport):
+            size += len(node.names)  # which are no nodes
+        return size
+
     def generic_visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> nodes.Node:
-        size = sum(1 for _ in node.find_all(nodes.Node)) + 1 if isinstance(node, _REPEATED) else 0
+        size = sum(map(self._size, node.find_all(nodes.Node))) + 1 if isinstance(node, _REPEATED) else 0
         super().generic_visit(node, *args, **kwargs)
         match node:
             case nodes.For():
@@ -362,7 +477,7 @@ def _spend_filter(_: Context, steps: int) -> str:
 def _looped(items: Any, size: int) -> Any:
     """Pay for a loop over items whose body has this size."""
     if not hasattr(items, "__len__"):  # what `map` and `select` return
-        items = [*_counted(items, size)]
+        items = [*_counted(items, max(size, 1))]
     else:
         _spend(len(items) * max(size, 1))
     return items
@@ -370,7 +485,7 @@ def _looped(items: Any, size: int) -> Any:
 
 def _counted(items: Iterable[Any], size: int) -> Iterator[Any]:
     for item in items:
-        _spend(max(size, 1))
+        _spend(size)
         yield item
 
 
@@ -398,24 +513,28 @@ class _Namespace(Namespace):
         return "<namespace>"
 
 
-_PLAIN = (str, int, float, *_CONTAINERS, Iterator, Undefined, type(None))
+_WITH_TEXT = (str, int, float, *_CONTAINERS, Undefined, type(None))
 
 
-def _plain(value: Any) -> Any:
-    """Return a value. Raises TemplateRuntimeError for a macro, a module or the like, which is no text."""
-    if not isinstance(value, _PLAIN):
-        raise TemplateRuntimeError(f"a {type(value).__name__} is no text")
-    _pay(value)
+def _plain(value: Any, shown: bool = False) -> Any:
+    """Return a value. Raises TemplateRuntimeError for a macro, a module or the like, which is no text, and
+    for one inside of what is `shown`."""
+    if not isinstance(value, _WITH_TEXT) and (shown or not isinstance(value, Iterator)):
+        raise TemplateRuntimeError(_no_text(value))
+    _pay(value, shown)
     return value
+
+
+def _no_text(value: Any) -> str:
+    # Their texts would hold an address in memory, another one in each run.
+    if isinstance(value, Iterator):
+        return "this is no text: join its parts"
+    return f"a {type(value).__name__.strip('_').lower()} is no text"
 
 
 def _shown(value: Any) -> str:
     """Return a value as a template shows it."""
-    if type(value) is str:
-        return value
-    if isinstance(value, Iterator):  # its text would hold an address in memory
-        raise TemplateRuntimeError("this is no text: join its parts")
-    return str(_plain(value))
+    return value if type(value) is str else str(_plain(value, shown=True))
 
 
 def _fence(tag: str, text: str) -> str:
@@ -426,14 +545,14 @@ def _fence(tag: str, text: str) -> str:
     return fence(tag, text)
 
 
-def _paid(filter: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a filter that pays for what it is given."""
+def _paid(filter: Callable[..., Any], shows: bool) -> Callable[..., Any]:
+    """Return a filter that pays for what it is given, and where it shows that, takes only what has a text."""
     # Some filters are given the context first.
     first = int(hasattr(filter, "jinja_pass_arg"))
 
     def called(*args: Any, **kwargs: Any) -> Any:
         for value in (*args[first:], *kwargs.values()):
-            _plain(value)
+            _plain(value, shows)
         return filter(*args, **kwargs)
 
     if first:
@@ -463,6 +582,56 @@ def _listed(items: Iterable[Any]) -> list[Any]:
     return [*_counted(items, _ITEM_STEPS)]
 
 
+@pass_context
+def _map(context: Context, items: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
+    parts = str(kwargs.get("attribute", "")).count(".") + 1
+    if parts > _MAX_PARTS:
+        raise TemplateRuntimeError(f"an attribute has at most {_MAX_PARTS} parts")
+    # Parts after the first one are paid for by each item.
+    return _counted(sync_do_map(context, items, *args, **kwargs), parts - 1)
+
+
+def _numbers(items: Iterable[Any]) -> list[int | float]:
+    numbers = _listed(items)
+    if not all(isinstance(each, int | float) for each in numbers):
+        raise TemplateRuntimeError("this is only for numbers")
+    return numbers
+
+
+def _sum(items: Iterable[Any], start: int | float = 0) -> int | float:
+    total = sum(_numbers([start, *_listed(items)]))
+    if isinstance(total, int) and abs(total) >= _MAX_INT:
+        raise TooMuchWork("the number is too large")
+    return total
+
+
+def _round(value: Any, precision: int = 0, method: Any = "common") -> float:
+    _numbers([value])
+    if abs(precision) > _MAX_PRECISION:  # powers of 10 are made of it
+        raise TemplateRuntimeError(f"numbers are rounded to at most {_MAX_PRECISION} digits")
+    return do_round(value, precision, method)
+
+
+def _sort(items: Iterable[Any], reverse: bool = False, case_sensitive: bool = False) -> list[Any]:
+    found = _listed(items)
+    for _ in range(len(found).bit_length()):  # so often is each item compared
+        _pay(found)
+    return sorted(found, key=None if case_sensitive else ignore_case, reverse=reverse)
+
+
+def _unique(items: Iterable[Any], case_sensitive: bool = False) -> list[Any]:
+    found: dict[Any, Any] = {}
+    for item in _listed(items):
+        _pay(item)
+        found.setdefault(item if case_sensitive else ignore_case(item), item)
+    return list(found.values())
+
+
+def _center(value: Any, width: int = 80) -> str:
+    _spend(max(width, 0))
+    return do_center(str(value), width)
+
+
 def _wordcount(value: Any) -> int:
     text = str(value)
     _spend(_ITEM_STEPS // 2 * len(text))
@@ -470,10 +639,17 @@ def _wordcount(value: Any) -> int:
 
 
 _OWN: Mapping[str, Callable[..., Any]] = {
+    "center": _center,
     "indent": _indent,
     "join": _join,
     "list": _listed,
+    "map": _map,
     "replace": _replace,
+    "round": _round,
+    "sort": _sort,
+    "sum": _sum,
+    "title": do_title,
+    "unique": _unique,
     "tojson": lambda value: htmlsafe_json_dumps(value, sort_keys=True),
     "wordcount": _wordcount,
 }

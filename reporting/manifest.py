@@ -13,7 +13,16 @@ from typing_extensions import TypedDict
 
 from graph.settings import BEFORE, WHERE_NOT_WHAT, Settings
 from models.keys import Keys
-from models.secret_fields import masked, masked_like, salted_mask, secrets_in, without_hashes
+from models.secret_fields import (
+    command_without_hashes,
+    masked,
+    masked_command,
+    masked_command_like,
+    masked_like,
+    salted_mask,
+    secrets_in,
+    without_hashes,
+)
 from models.settings import Endpoint, ModelSettings, Role, shown_address
 from samples.reader import Checked, DataSet
 
@@ -150,8 +159,11 @@ def without_keys(manifest: Manifest, keys: Keys) -> Manifest:
     settings |= {name: masked(settings[name], found, mask) for name in _BODIES}
     for name in _ADDRESSES:
         settings[name] = masked(settings[name], set(_texts(settings[name])), keys.redact_address)
+    check = settings.get("check")
+    if isinstance(check, str):
+        settings["check"] = masked_command(check, mask)
     recorded: Manifest = {**manifest, "settings": settings}
-    if found:
+    if found or settings.get("check") != check:
         recorded["salt"] = salt
     return recorded
 
@@ -165,6 +177,8 @@ def shown_settings(manifest: Manifest) -> dict[str, Any]:
     for name in _ADDRESSES:
         if name in settings:
             settings[name] = masked(settings[name], set(_texts(settings[name])), shown_address)
+    if isinstance(check := settings.get("check"), str):
+        settings["check"] = command_without_hashes(masked_command(check))
     return settings
 
 
@@ -234,6 +248,9 @@ def differences(one: Manifest, other: Manifest) -> Iterator[tuple[str, str, str]
                 # Hashes of a salt for this comparison, so that two keys look like two.
                 mask = salted_mask(secrets.token_hex(8))
                 there, here = (masked(each, set(secrets_in(each)), mask) for each in (there, here))
+            elif name == "check":
+                mask = salted_mask(secrets.token_hex(8))
+                there, here = (masked_command(each, mask) if each else each for each in (there, here))
             yield name, _brief(there), _brief(here)
     for key in _IDENTIFYING:
         if one["data"][key] != other["data"][key]:
@@ -267,6 +284,16 @@ def _comparable(one: Manifest, other: Manifest) -> list[dict[str, Any]]:
         elif salts[1]:
             there = masked_like(here, there, salted_mask(salts[1]))
         both[0][name], both[1][name] = there, here
+    there, here = (settings["check"] for settings in both)
+    if isinstance(there, str) and isinstance(here, str):
+        if salts[0] and salts[1]:
+            if salts[0] != salts[1]:
+                there, here = command_without_hashes(there), command_without_hashes(here)
+        elif salts[0]:
+            here = masked_command_like(there, here, salted_mask(salts[0]))
+        elif salts[1]:
+            there = masked_command_like(here, there, salted_mask(salts[1]))
+        both[0]["check"], both[1]["check"] = there, here
     return both
 
 

@@ -30,6 +30,7 @@ from reporting.trial_manifest import (
     referee_settings_of,
     settings_of,
 )
+from samples.files import file_mode
 from samples.sample import Sample
 from trials.judgments import UNCHANGED, Features, Judgment, Unit
 from trials.pairs import pairs_of
@@ -213,7 +214,9 @@ class TrialRecord:
         outcome = None if better is None else 0.5 if not better else float(better == a)
         order = "forward" if first == a else "reversed"
         decision = Decision(person.strip(), sample, exchange, a, b, order, outcome, time.time())
-        with (self.folder / PEOPLE).open("a", encoding="utf-8") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        descriptor = os.open(self.folder / PEOPLE, flags, file_mode(self.folder))
+        with open(descriptor, "a", encoding="utf-8") as file:  # noqa: PTH123
             file.write(json.dumps(decision.as_dict()) + "\n")
             file.flush()
             os.fsync(file.fileno())

@@ -94,7 +94,8 @@ async def _start(ray: Any, workers: int, folder: str) -> None:
     }
     try:
         # In a thread, where Ray leaves signals alone; half a start cannot be undone.
-        await _to_the_end(asyncio.to_thread(ray.init, "local", _temp_dir=folder, **own, **QUIET))
+        # Ray opens its folder to everyone, so it is one in ours.
+        await _to_the_end(asyncio.to_thread(ray.init, "local", _temp_dir=f"{folder}/r", **own, **QUIET))
     except Exception as error:
         raise UsageError(f"Ray cannot be started on this machine: {_first_line(error)}") from None
 
@@ -119,7 +120,7 @@ async def _to_the_end(work: Coroutine[Any, Any, Any]) -> None:
 
 
 def _folder() -> str:
-    """Create a folder for Ray, whose sockets are 70 characters below it and may have 107 in all."""
+    """Create a folder for Ray, whose sockets are 72 characters below it and may have 107 in all."""
     usual = tempfile.gettempdir()
     return tempfile.mkdtemp(prefix="coevol-", dir=usual if len(usual) < 20 else "/tmp")  # noqa: S108
 

@@ -182,6 +182,8 @@ class TrialRun:
         if before == self._made and (self._folder / DATA).is_file():
             return
         if is_new or before is None or before["positions"] != self._made["positions"]:
+            # Made here, or it would have the mode of any folder on the way to another.
+            (self._folder / ARM_RUNS).mkdir(0o700, exist_ok=True)
             # In this order, so that a manifest implies the records.
             write_records(self._folder / DATA, self._plan.draw().records)
         run = without_keys(self._made["run"], keys[0]) if is_new else self._made["run"]

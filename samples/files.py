@@ -222,6 +222,13 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode(errors="backslashreplace"))
 
 
+def file_mode(folder: Path) -> int:
+    """Return the mode of a new file in a folder: next to the ledger of a run, or the lock of a trial, it is
+    for whom that is for; elsewhere the umask decides."""
+    own = (folder / name for name in ("ledger.sqlite", "lock"))
+    return next((file.stat().st_mode & 0o666 for file in own if file.is_file()), 0o666)
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file that replaces `path` when the block ends without an error.
@@ -239,10 +246,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         if target.parent.is_file():
             raise DataError(f"{path.parent} is a file")
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Next to the ledger of a run a file is for whom that is for; elsewhere the umask decides.
-        ledger = target.with_name("ledger.sqlite")
-        mode = ledger.stat().st_mode & 0o666 if ledger.is_file() else 0o666
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, file_mode(target.parent))
         with open(descriptor, "wb") as file:  # noqa: PTH123
             yield file
             file.flush()

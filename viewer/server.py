@@ -12,7 +12,8 @@ import threading
 import webbrowser
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -33,7 +34,16 @@ from viewer.trial_frame import TrialPages
 
 ADDRESS = "127.0.0.1"
 
-_MATH_FONT = str(files("ziamath").joinpath("fonts", "STIXTwoMath-Regular.ttf"))
+
+def _math_font() -> str:
+    """Find the font without importing its package, which loads its own typesetter."""
+    found = find_spec("ziamath")
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError("No module named 'ziamath'", name="ziamath")
+    return str(Path(found.origin).parent / "fonts" / "STIXTwoMath-Regular.ttf")
+
+
+_MATH_FONT = _math_font()
 """STIX Two Math; nothing else of that package is used."""
 
 _POLICY = (

@@ -34,6 +34,9 @@ def faults(browser: Browser) -> list[Any]:
     """Return the serious faults of the page as it is, and those of its colors in the other scheme."""
     driver: Any = browser.driver
     browser.script(AXE)
+    browser.script(
+        f"document.head.append(Object.assign(document.createElement('style'), {{textContent: '{STILL}'}}))"
+    )
     found: list[Any] = []
     for scheme, options in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
         shown_in(browser, scheme)
@@ -42,6 +45,9 @@ def faults(browser: Browser) -> list[Any]:
     shown_in(browser, "light")
     return found
 
+
+STILL = "*, *::before, *::after {transition: none !important; animation: none !important}"
+"""While something fades in, its colors are others."""
 
 IS_DARK = "return document.body.classList.contains('body--dark')"
 

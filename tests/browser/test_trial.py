@@ -5,13 +5,13 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
 from reporting.recorded_trial import RecordedTrial
 from tests.browser.conftest import ENGLISH, assert_harmless
-from tests.chromium import Browser, viewing
+from tests.chromium import Browser, entered, viewing
 from tests.conftest import HOSTILE, look
 from trials.blind import shuffled
 
@@ -50,7 +50,7 @@ def trial(folder: Path) -> RecordedTrial:
 @pytest.fixture(scope="module")
 def pages(folder: Path) -> Iterator[str]:
     with viewing(folder) as url:
-        urlopen(f"{url}/").close()  # which begins to compute the figures
+        urlopen(Request(f"{url}/", headers=entered(url))).close()  # which begins to compute the figures
         yield url
 
 

@@ -141,6 +141,26 @@ def test_a_run_that_recorded_its_keys_goes_on_and_shows_none(server: Anywhere, t
     assert not leaks((tmp_path / "out.html").read_text())
 
 
+def test_a_key_of_a_check_is_hashed(server: Anywhere, tmp_path: Path) -> None:
+    write(tmp_path / "data.json", [{**each, "answer": "x"} for each in RECORDS])
+    given = [*words(server), "--reference", "answer", "--check", "true --token hidden-word"]
+    look(*given, cwd=tmp_path, env=ENVIRONMENT, status=1)
+    file = tmp_path / "run" / "run.json"
+    assert "hidden-word" not in file.read_text()
+    assert "hidden-word" not in look("stats", "run", "--json", cwd=tmp_path).stdout
+    asked = len(server.asked)
+    look(*given, cwd=tmp_path, env=ENVIRONMENT, status=1)
+    other = [*given[:-1], "true --token another-word"]
+    refused = look(*other, cwd=tmp_path, env=ENVIRONMENT, status=2).stderr
+    assert "made differently" in refused and "check: " in refused and "-word" not in refused
+    # An earlier version recorded it.
+    manifest = json.loads(file.read_text())
+    manifest["settings"]["check"] = given[-1]
+    file.write_text(json.dumps(manifest))
+    look(*given, cwd=tmp_path, env=ENVIRONMENT, status=1)
+    assert len(server.asked) == asked
+
+
 @pytest.mark.parametrize(
     "given",
     [

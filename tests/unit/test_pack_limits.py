@@ -32,12 +32,12 @@ WORK = {
     "{% for i in range(1000000000) %}" + END: "Range too big",
     '{{ "a" * 1000000000 }}': TOO_MUCH,
     "{{ [1] * 1000000000 }}": r"\* is only for numbers",
-    '{{ "x"|center(1000000000) }}': "No filter named 'center'",
+    '{{ "x"|center(1000000000) }}': TOO_MUCH,
     '{{ "x"|indent(1000000000) }}': TOO_MUCH,
-    '{{ "x".ljust(1000000000) }}': "'ljust' of 'str' object is unsafe",
-    '{{ "{:>999999999}".format(1) }}': "'format' of 'str' object is unsafe",
+    '{{ "x".ljust(1000000000) }}': "cannot use 'ljust' of 'str'",
+    '{{ "{:>999999999}".format(1) }}': "cannot use 'format' of 'str': put texts together with ~",
     '{{ "%999999999d" % 1 }}': "% is only for numbers",
-    "{{ (1).to_bytes(1000000000) }}": "'to_bytes' of 'int' object is unsafe",
+    "{{ (1).to_bytes(1000000000) }}": "cannot use 'to_bytes' of 'int'",
     '{% set x = "aaaa" %}' + "{% set x = x ~ x %}" * 60: TOO_MUCH,
     '{% set x = "aaaa" %}' + "{% set x = x + x %}" * 60: TOO_MUCH,
     '{% set x = "aaaa" %}' + "{% set x = [x, x]|join %}" * 60: TOO_MUCH,
@@ -50,13 +50,13 @@ WORK = {
     f"{PAIRS}{{{{ [namespace(x=x)] }}}}": TOO_MUCH,
     f"{PAIRS}{{{{ x|tojson }}}}": TOO_MUCH,
     f"{PAIRS}{{{{ x is lower }}}}": "No test named 'lower'",
-    "{{ {1: 1}.items().mapping }}": "'mapping' of 'dict_items' object is unsafe",
+    "{{ {1: 1}.items().mapping }}": "cannot use 'mapping' of 'dict_items'",
     f"{PAIRS}{{{{ {{1: x}}.items()|string }}}}": TOO_MUCH,
-    "{% macro a() %}{{ a() }}{{ a() }}{% endmacro %}{{ a() }}": "maximum recursion depth",
+    "{% macro a() %}{{ a() }}{{ a() }}{% endmacro %}{{ a() }}": "it includes or calls itself",
     "{% for i in [1, 2] recursive %}{{ loop([1, 2]) }}" + END: "templates have no recursive loops",
-    "{% block a %}{{ self.a() }}{{ self.a() }}{% endblock %}": "maximum recursion depth",
-    "{% include '_editor.jinja' %}": "maximum recursion depth",
-    "{% import '_editor.jinja' as a %}": "maximum recursion depth",
+    "{% block a %}{{ self.a() }}{{ self.a() }}{% endblock %}": "it includes or calls itself",
+    "{% include '_editor.jinja' %}": "it includes or calls itself",
+    "{% import '_editor.jinja' as a %}": "it includes or calls itself",
     '{% set x = "a" * 90000 %}' + LOOP + '{% if "b" in x %}{% endif %}' + END: TOO_MUCH,
     '{% set n = namespace(x=[]) %}{% set x = "a" * 90000 %}' + LOOP + "{% set n.x = [n.x, x[i:]] %}" + END: (
         TOO_MUCH
@@ -64,7 +64,28 @@ WORK = {
     '{{ fence("a" * 60000, "</a") }}': "the tag of a fence has at most",
     LOOP + '{{ fence("t" ~ i, "</t") }}' + END: TOO_MUCH,
     "{{ fence }}": "a function is no text",
+    "{{ instruction.split()|map('upper')|string }}": "this is no text: join its parts",
+    "{{ [instruction.split()|map('upper')] }}": "this is no text: join its parts",
+    "{{ [(instruction.strip, 1)] }}": "a builtin_function_or_method is no text",
+    "{{ 'x' ~ {'a': fence} }}": "a function is no text",
+    "{{ [[fence]]|join }}": "a function is no text",
+    "{{ [fence]|truncate(9) }}": "a function is no text",
+    "{{ [instruction.strip]|replace('a', 'b') }}": "a builtin_function_or_method is no text",
+    "{% for y in ('a' * 1500)|list|map(attribute='0" + ".0" * 29_000 + "') %}" + END: "at most 10 parts",
+    LOOP + "{% from '_record.jinja' import " + ",".join(f"a{i}" for i in range(9000)) + " %}" + END: TOO_MUCH,
+    "".join(f"{{% set a{i}=1 %}}" for i in range(3500)) + LOOP + "{% include '_record.jinja' %}" + END: (
+        TOO_MUCH
+    ),
+    "{{ 2.5|round(-1000000000) }}": "rounded to at most",
+    "{{ [9000000000000000000, 9000000000000000000]|sum }}": "the number is too large",
+    f"{PAIRS}{{{{ [x, x]|unique }}}}": TOO_MUCH,
+    f"{PAIRS}{{{{ [x, x]|sort }}}}": TOO_MUCH,
+    "{% for i in range(9999999999999999999999) %}" + END: "a number is too large",
+    "{{ ', '.join(['a']) }}": r"cannot use 'join' of 'str': write `\|join\(…\)`",
+    "{{ instruction.replace('a', 'b') }}": r"write `\|replace\(…\)`",
+    "{{ '%s words' % 3 }}": "put texts together with ~",
 }
+SETS = "".join(f"{{% set a{i}=1 %}}" for i in range(1500))
 DEEP = {
     "{{ " + "(" * 20_000 + " }}": "nested too deeply",
     "{{ " + "not " * 15_000 + "1 }}": "nested too deeply",
@@ -73,7 +94,9 @@ DEEP = {
     "{{ 1" + "|trim" * 9_000 + " }}": "nested more than",
     "{% if 1 %}" * 30 + "{% endif %}" * 30: "nested more than",
     "{% if 1 %}" + "{% elif 1 %}" * 4_000 + "{% endif %}": "more than 60 elif",
-    "{{ " + "9" * 5_000 + " }}": "Exceeds the limit",
+    SETS + "{% include '_record.jinja' %}" * 1000: "blocks and includes up to here are too many",
+    SETS + "{% if a1 %}{% endif %}" * 1500: "blocks and includes up to here are too many",
+    "{{ " + "9" * 5_000 + " }}": "a number has too many digits",
 }
 
 
@@ -145,6 +168,36 @@ def test_what_texts_need_is_there(folder: Path) -> None:
     assert message["content"] == (
         'one two \n\nthreeRS\n1/2 one two\n2/2 three\n3 ----- on… 1, 2\na\n  b 7 {"a": "\\u00e9\\u003c"} X\n%'
     ).replace(" on…", "  on…")
+
+
+def test_filters_of_numbers_and_lists(folder: Path) -> None:
+    source = (
+        "{% call user_message() %}{{ request }}{{ response }}{{ suggestions }}\n"
+        "{{ [3, 1, 2]|sort|join }} {{ ['b', 'A']|sort(reverse=true)|join }} {{ 2.345|round(1) }} "
+        "{{ ['b', 'B', 'a']|unique|join }} {{ [1, 2]|sum }} {{ 'one two'|title }} [{{ 'a'|center(3) }}] "
+        "{{ [{'k': {'n': 5}}]|map(attribute='k.n')|join }}{% endcall %}"
+    )
+    (folder / "editor.jinja").write_text(source, encoding="utf-8")
+    values = RECORD | {"response": "R", "suggestions": "S"}
+    (message,) = load_pack(str(folder)).render("editor", instruction="I", **values)
+    assert message["content"] == "IRS\n123 bA 2.3 ba 3 One Two [ a ] 5"
+
+
+def test_names_and_includes_of_all_files_are_bounded(folder: Path) -> None:
+    sets = "".join(f"{{% set a{i}=1 %}}" for i in range(170))
+    for number in range(4):
+        (folder / f"_{number}.jinja").write_text(sets + "{% if a1 %}{% endif %}" * 170)
+    begin_editor(folder, "".join(f"{{% include '_{number}.jinja' %}}" for number in range(4)))
+    with pytest.raises(PackError, match="too many blocks and includes in files with many names"):
+        load_pack(str(folder))
+
+
+def test_names_that_are_not_set_are_paid_for_at_an_include(folder: Path) -> None:
+    unset = "{% if not request %}" + "".join(f"{{% set a{i}=1 %}}" for i in range(3000)) + "{% endif %}"
+    (folder / "_empty.jinja").write_text("")
+    begin_editor(folder, unset + "{% for i in range(500) %}{% include '_empty.jinja' %}{% endfor %}")
+    with pytest.raises(PackError, match=TOO_MUCH):
+        load_pack(str(folder))
 
 
 PIECES = st.sampled_from(
