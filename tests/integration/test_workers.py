@@ -226,7 +226,7 @@ async def test_a_cancelled_run_records_what_it_abandons(
 async def test_calls_in_flight_are_those_of_all_workers(
     hired: Hired, server: StandIn, tmp_path: Path
 ) -> None:
-    data = write(tmp_path / "data.json", records(9))
+    data = write(tmp_path / "data.json", records(40))
     task = asyncio.create_task(coevol.arun(data, "run", settings_for(server, max_rounds=2), SIX, workers=3))
     await until(lambda: len(server.chats()) > 30 and workers.read(Path("run")))
     assert "worker 1 on " in workers.line(workers.read(Path("run")))
