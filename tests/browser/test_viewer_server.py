@@ -159,5 +159,5 @@ def test_pages_load_nothing_from_elsewhere_and_cannot_be_framed(port: int, cooki
 def test_what_cannot_be_served_is_reported(alpaca: Path, port: int) -> None:
     taken = coevol("view", alpaca, "--no-browser", "--port", port, cwd=alpaca.parent, status=2)
     assert f"--port {port} cannot be used: Address already in use" in taken.stderr
-    missing = look("view", DATA, "--no-browser", cwd=alpaca.parent, status=2)
+    missing = look("view", DATA / "alpaca_en_40.json", "--no-browser", cwd=alpaca.parent, status=2)
     assert "is not a run" in missing.stderr
