@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -276,25 +276,28 @@ def _comparable(one: Manifest, other: Manifest) -> list[dict[str, Any]]:
     salts = [manifest.get("salt") for manifest in (one, other)]
     for name in _BODIES:
         there, here = (settings[name] for settings in both)
-        if salts[0] and salts[1]:
-            if salts[0] != salts[1]:
-                there, here = without_hashes(there), without_hashes(here)
-        elif salts[0]:
-            here = masked_like(there, here, salted_mask(salts[0]))
-        elif salts[1]:
-            there = masked_like(here, there, salted_mask(salts[1]))
-        both[0][name], both[1][name] = there, here
+        both[0][name], both[1][name] = _alike(there, here, salts, without_hashes, masked_like)
     there, here = (settings["check"] for settings in both)
     if isinstance(there, str) and isinstance(here, str):
-        if salts[0] and salts[1]:
-            if salts[0] != salts[1]:
-                there, here = command_without_hashes(there), command_without_hashes(here)
-        elif salts[0]:
-            here = masked_command_like(there, here, salted_mask(salts[0]))
-        elif salts[1]:
-            there = masked_command_like(here, there, salted_mask(salts[1]))
+        there, here = _alike(there, here, salts, command_without_hashes, masked_command_like)
         both[0]["check"], both[1]["check"] = there, here
     return both
+
+
+def _alike(
+    there: Any,
+    here: Any,
+    salts: Sequence[str | None],
+    unhashed: Callable[[Any], Any],
+    like: Callable[[Any, Any, Callable[[str], str]], Any],
+) -> tuple[Any, Any]:
+    """Return a setting of two runs, each with its salt, so that the same keys are equal."""
+    salt, other = salts
+    if salt and other:
+        return (there, here) if salt == other else (unhashed(there), unhashed(here))
+    if salt:
+        return there, like(there, here, salted_mask(salt))
+    return (like(here, there, salted_mask(other)) if other else there), here
 
 
 _IDENTIFYING: tuple[Literal["sha256", "format"], ...] = ("sha256", "format")

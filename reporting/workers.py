@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from samples.fields import plural
+
 FILE = "workers.json"
 
 FRESH = 10.0
@@ -57,4 +59,4 @@ def read(folder: Path) -> list[AtWork]:
 def line(workers: Sequence[AtWork]) -> str:
     """Describe the workers on one line."""
     each = (f"{found.name} has {found.samples} samples, {found.in_flight} in flight" for found in workers)
-    return f"{len(workers)} worker{'s' * (len(workers) != 1)}: {'; '.join(each)}"
+    return f"{plural(len(workers), 'worker')}: {'; '.join(each)}"

@@ -130,7 +130,7 @@ def _workers(loads: Sequence[int]) -> str:
     if not loads:
         return "no worker yet"
     at_work = f"{min(loads)} to {max(loads)}" if min(loads) < max(loads) else f"{max(loads)}"
-    return f"{len(loads)} worker{'s' * (len(loads) > 1)} with {at_work} samples each"
+    return f"{plural(len(loads), 'worker')} with {at_work} samples each"
 
 
 def _reason(held: WaitReason) -> str:
