@@ -177,7 +177,7 @@ async def test_a_worker_that_comes_back_late_is_not_listened_to(
 ) -> None:
     data = write(tmp_path / "data.json", records(12))
     settings, notices = settings_for(server, max_rounds=2), list[str]()
-    policy = replace(QUICK, lease_seconds=1.0)
+    policy = replace(QUICK, lease_seconds=3.0)
     run = coevol.arun(data, "run", settings, SIX, workers=2, notify=notices.append, policy=policy)
     task = asyncio.create_task(run)
     await until(lambda: len(server.chats()) > 20 and len(hired.at_work) == 2)
@@ -188,7 +188,7 @@ async def test_a_worker_that_comes_back_late_is_not_listened_to(
     late.go_on()
     found = await task
     assert late.left
-    assert any("has been silent for 1 seconds" in notice for notice in notices)
+    assert any("has been silent for 3 seconds" in notice for notice in notices)
     assert len(hired) > 2 and asked < len(server.chats())
     assert alike(found, await coevol.arun(data, "alone", settings, SIX))
     assert recorded(Path("run")) == recorded(Path("alone"))
