@@ -27,7 +27,8 @@ from jinja2.meta import find_referenced_templates, find_undeclared_variables
 from models.call import Message, MessageRole
 from prompts.method import DEBATE, MODES, OWN_TEMPLATES, TEMPLATES, Contributions
 from prompts.pack_files import ENDING, PackError, State, find_files, read_files
-from prompts.sandbox import Sandbox, budget_for, paying
+from prompts.sandbox.budget import budget_for, paying
+from prompts.sandbox.environment import Sandbox
 
 __all__ = ["PackError"]
 

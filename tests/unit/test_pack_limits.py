@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from prompts.pack import PackError, load_pack
 from prompts.pack_files import MAX_FILE_KB, MAX_FILES, MAX_PACK_KB
-from prompts.sandbox import BASE
+from prompts.sandbox.budget import BASE
 
 EDITOR = (
     '{{% call user_message() %}}{}{{{{ fence("request", request) ~ response ~ suggestions }}}}{{% endcall %}}'
