@@ -20,6 +20,7 @@ from urllib.parse import quote, quote_plus, unquote, urlsplit
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
+from models.addresses import is_local
 from models.errors.exceptions import RunStopped
 from models.settings import (
     KEY_NAMES,
@@ -30,7 +31,6 @@ from models.settings import (
     ModelSettings,
     Provider,
     Role,
-    is_local,
     secrets_in_addresses,
     secrets_in_bodies,
 )

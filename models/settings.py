@@ -1,32 +1,27 @@
 """Which chat models play the roles, how they are asked, and how much is asked of them."""
 
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_address
 from json import dumps
-from re import fullmatch
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 from urllib.parse import unquote, unquote_plus, urlsplit
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    PlainSerializer,
     field_validator,
     model_validator,
 )
 
+from models.addresses import PUBLIC_FIELDS, Addresses, address, shown_address
 from models.secret_fields import (
-    is_harmless_part,
     is_key_like,
     is_secret_name,
     looks_secret,
     masked,
     masked_command,
     secrets_in,
-    without_secrets,
 )
 
 Role = Literal[
@@ -65,9 +60,6 @@ AUTO, ESTIMATE = "auto", "estimate"
 
 FLEX_TIMEOUT = 900.0
 """Seconds that an attempt may take in the tier `flex`, unless the settings say otherwise: OpenAI's advice."""
-
-CALLS_PATH = "/chat/completions"
-"""Where calls go, below a base URL."""
 
 KEY_NAMES: dict[Provider, str] = {
     "openai": "OPENAI_API_KEY",
@@ -128,52 +120,6 @@ def located(endpoint: Endpoint) -> Endpoint:
     return endpoint._replace(base_url=endpoint.base_url or BASE_URLS.get(endpoint.provider))
 
 
-def address(base_url: str, path: str) -> str:
-    """Return the address of a path below a base URL, whose query stays at the end."""
-    base, sign, query = base_url.partition("?")
-    return base.rstrip("/") + path + sign + query
-
-
-def server_address(base_url: str, path: str) -> str:
-    """Return the address of a path of the server itself, next to its API in `/v1`."""
-    base, sign, query = base_url.partition("?")
-    return base.rstrip("/").removesuffix("/v1") + path + sign + query
-
-
-_PUBLIC = frozenset({"api-version", "api_version", "version"})
-
-
-def shown_address(base_url: str) -> str:
-    """Return a base URL for users and records. A query may hold a key, so only a version is left in it, and
-    of a path the words and short names that addresses have."""
-    base_url, hash_sign, _ = base_url.partition("#")
-    base, sign, query = base_url.partition("?")
-    scheme, there, rest = base.partition("://")
-    host, *parts = (rest if there else base).split("/")
-    host = f"…@{host.rpartition('@')[2]}" if "@" in host else host
-    if not there and is_key_like(host):
-        host = "…"
-    name, colon, port = host.rpartition(":")
-    if colon and not host.endswith("]") and not fullmatch("[0-9]{0,5}", port):
-        host = f"{name}:…"
-    base = scheme + there if there else ""
-    befores = ["", *parts]
-    shown = (
-        part if is_harmless_part(part, before) else "…" for before, part in zip(befores, parts, strict=False)
-    )
-    base += "/".join([host, *shown])
-    fields = (_shown_field(field) for field in query.split("&") if sign)
-    return base + sign + "&".join(fields) + (f"{hash_sign}…" if hash_sign else "")
-
-
-def _shown_field(field: str) -> str:
-    name, sign, value = field.partition("=")
-    if not sign or not fullmatch(r"[A-Za-z][\w.-]{0,40}", name) or is_key_like(name):
-        return "…"
-    is_public = name.lower() in _PUBLIC and fullmatch(r"[\w.-]{1,24}", value) and not is_key_like(value)
-    return f"{name}={value if is_public else '…'}"
-
-
 def secrets_in_addresses(settings: "ModelSettings") -> Iterator[str]:
     """Yield what may be a key in the addresses of the settings' models."""
     for url in {
@@ -192,7 +138,7 @@ def secrets_in_addresses(settings: "ModelSettings") -> Iterator[str]:
         for field in query.split("&"):
             name, _, value = field.partition("=")
             may_be_key = is_secret_name(name) or looks_secret(value) or len(value) > 12
-            if value and may_be_key and name.lower() not in _PUBLIC:
+            if value and may_be_key and name.lower() not in PUBLIC_FIELDS:
                 yield value
                 yield unquote_plus(value)
 
@@ -202,45 +148,6 @@ def secrets_in_bodies(settings: "ModelSettings") -> Iterator[str]:
     yield from secrets_in(settings.extra_body)
     for role in settings.role_extra_body:
         yield from secrets_in(settings.role_extra_body[role])
-
-
-_PRIVATE = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
-
-
-def is_local(base_url: str | None) -> bool:
-    """Whether an address is on this machine or in a private network, as far as it shows."""
-    host = urlsplit(base_url or "").hostname or ""
-    try:
-        return not ip_address(host.partition("%")[0]).is_global
-    except ValueError:
-        # A name without a domain, and domains that no public name has.
-        return bool(host) and f".{host}".endswith(_PRIVATE) if "." in host else bool(host)
-
-
-def _addresses(given: object) -> tuple[str, ...]:
-    if given is None or given == "":
-        return ()
-    urls = [given] if isinstance(given, str) else given
-    if not isinstance(urls, list | tuple) or not all(isinstance(url, str) for url in urls):
-        raise ValueError(f"{without_secrets(repr(given))} is neither an address nor a list of addresses")
-    addresses = tuple(map(_http_address, urls))
-    for url in addresses:
-        if addresses.count(url) > 1:
-            raise ValueError(f"{shown_address(url)} is given twice: each is a server of its own")
-    return addresses
-
-
-def _written(urls: tuple[str, ...]) -> str | list[str] | None:
-    shown = list(dict.fromkeys(map(shown_address, urls)))
-    return shown if len(shown) > 1 else shown[0] if shown else None
-
-
-Addresses = Annotated[
-    tuple[str, ...],
-    BeforeValidator(_addresses, json_schema_input_type=str | list[str] | None),
-    PlainSerializer(_written, return_type=str | list[str] | None),
-]
-"""Where a model is served: one base URL or several, written as a string or a list."""
 
 
 _RESERVED = frozenset({"messages", "model", "n", "stream"})
@@ -460,33 +367,6 @@ class ModelSettings(BaseModel):
     def further(self, role: Role) -> dict[str, Any]:
         """Return the further fields of a role's requests."""
         return {**self.extra_body, **self.role_extra_body.get(role, {})}
-
-
-def _http_address(url: str) -> str:
-    scheme, there, rest = url.partition("://")
-    if "@" in (rest if there else url).partition("?")[0].partition("/")[0]:
-        # Not shown: it would be recorded and appear in messages.
-        raise ValueError(
-            "an address with a user name or a password in it cannot be used: "
-            "put the provider's key into its variable"
-        )
-    if scheme not in ("http", "https") or not there:
-        raise ValueError(f"{shown_address(url)!r} is not an address: it starts with http:// or https://")
-    try:
-        at = urlsplit(url)
-        usable = bool(at.hostname) and at.port != 0 and url.isprintable() and " " not in url
-    except ValueError:  # a bracket that is not closed, a port that is no number
-        usable = False
-    if not usable:
-        raise ValueError(f"{shown_address(url)!r} is not an address: write http://HOST:PORT/PATH")
-    url = address(url, "")
-    base, sign, query = url.partition("?")
-    if base.endswith(CALLS_PATH):
-        right = base.removesuffix(CALLS_PATH) + sign + query
-        raise ValueError(
-            f"{shown_address(url)} is where calls go, not the base URL: write {shown_address(right)}"
-        )
-    return url
 
 
 class Limits(BaseModel):

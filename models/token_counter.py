@@ -14,10 +14,11 @@ from typing import Any
 
 import httpx2
 
+from models.addresses import server_address
 from models.errors.exceptions import MissingExtra
 from models.keys import Keys
 from models.providers.http_client import NO_RESPONSE, http_client, json_in
-from models.settings import AUTO, ESTIMATE, Endpoint, ModelSettings, located, server_address
+from models.settings import AUTO, ESTIMATE, Endpoint, ModelSettings, located
 
 COUNT_TIMEOUT = 10.0
 """Seconds to wait for a server's count."""

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from graph.settings import BEFORE, WHERE_NOT_WHAT, Settings
+from models.addresses import shown_address
 from models.keys import Keys
 from models.secret_fields import (
     command_without_hashes,
@@ -23,7 +24,7 @@ from models.secret_fields import (
     secrets_in,
     without_hashes,
 )
-from models.settings import Endpoint, ModelSettings, Role, shown_address
+from models.settings import Endpoint, ModelSettings, Role
 from samples.reader import Checked, DataSet
 
 FILE = "run.json"

@@ -18,9 +18,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from graph.settings import Settings
+from models.addresses import shown_address
 from models.keys import Keys, MissingKey
 from models.secret_fields import without_secrets
-from models.settings import PANEL, REFEREES, ROLES, Limits, shown_address, split_model
+from models.settings import PANEL, REFEREES, ROLES, Limits, split_model
 from prompts.method import MODES
 from runners.terminal import hide
 from samples.bounds import MAX_RECORD_MB

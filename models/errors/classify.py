@@ -19,6 +19,7 @@ import openai
 from langchain_core.exceptions import ContextOverflowError
 from langchain_core.messages import AIMessage
 
+from models.addresses import CALLS_PATH, address, shown_address
 from models.call import Call
 from models.errors.exceptions import BadResponse, UnsendableRequest
 from models.errors.kinds import (
@@ -54,7 +55,7 @@ from models.errors.kinds import (
     finish_key,
 )
 from models.errors.parameters import parameter_advice, refused_fields
-from models.settings import CALLS_PATH, KEY_NAMES, Endpoint, Role, address, shown_address
+from models.settings import KEY_NAMES, Endpoint, Role
 from samples.bounds import nested_too_deeply
 from samples.reply import is_blank
 

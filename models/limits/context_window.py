@@ -13,12 +13,13 @@ from typing import Any
 
 import httpx2
 
+from models.addresses import address, server_address
 from models.call import Call, Message
 from models.errors.kinds import TOO_LONG, Failure
 from models.limits.shortening import MIN_CHARS, shorten_longest
 from models.providers.http_client import NO_RESPONSE, json_in
 from models.providers.reply_forms import FormServer
-from models.settings import Endpoint, ModelSettings, address, server_address
+from models.settings import Endpoint, ModelSettings
 from samples.tokens import estimate_tokens
 
 QUERY_TIMEOUT = 10.0

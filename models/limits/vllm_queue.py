@@ -33,9 +33,10 @@ from math import inf, isfinite
 
 import httpx2
 
+from models.addresses import server_address
 from models.limits.rate_limiter import RateLimiter
 from models.providers.http_client import NO_RESPONSE
-from models.settings import Endpoint, server_address
+from models.settings import Endpoint
 
 POLL_TIMEOUT = 5.0
 """Seconds to wait for the page."""

@@ -31,11 +31,12 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatResult
 from pydantic import Field, SecretStr
 
+from models.addresses import CALLS_PATH, address
 from models.errors.exceptions import BadResponse, MissingExtra, UnsendableRequest
 from models.providers.http_client import LEAST_BYTES
 from models.providers.openai_chat import read_response
 from models.providers.parameters import parameters
-from models.settings import CALLS_PATH, Endpoint, ModelSettings, Provider, Role, address
+from models.settings import Endpoint, ModelSettings, Provider, Role
 from samples.bounds import MB, load_json
 
 NEEDS: dict[Provider, tuple[str, ...]] = {

@@ -27,11 +27,11 @@ from openai._constants import RAW_RESPONSE_HEADER
 from openai._types import RequestOptions
 from pydantic import PrivateAttr
 
+from models.addresses import CALLS_PATH
 from models.call import Call, Message
 from models.errors.exceptions import BadResponse, UnsendableRequest
 from models.providers.dialect import Dialect
 from models.providers.streams import StreamCut, read_body, read_stream
-from models.settings import CALLS_PATH
 from models.tracing import call_config
 from samples.message_parts import message_parts
 

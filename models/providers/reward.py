@@ -22,9 +22,10 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_openai.chat_models.base import _convert_message_to_dict
 from pydantic import Field, PrivateAttr, SecretStr
 
+from models.addresses import server_address
 from models.errors.exceptions import BadResponse
 from models.providers.http_client import json_in
-from models.settings import Endpoint, server_address
+from models.settings import Endpoint
 
 _NO_ROUTE = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
 

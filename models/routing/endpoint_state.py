@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+from models.addresses import shown_address
 from models.limits.context_window import ContextWindow
 from models.limits.rate_limiter import RateLimiter, WaitReason
 from models.limits.vllm_queue import VllmQueueControl
 from models.providers.dialect import Dialect
 from models.routing.circuit_breaker import CircuitBreaker, Outage
 from models.routing.refusal_check import RefusalCheck
-from models.settings import Endpoint, shown_address
+from models.settings import Endpoint
 
 
 class EndpointState:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from models.settings import ModelSettings, address, server_address, split_model
+from models.addresses import address, server_address
+from models.settings import ModelSettings, split_model
 from tests.conftest import look
 
 

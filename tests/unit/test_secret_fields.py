@@ -2,6 +2,7 @@
 
 import pytest
 
+from models.addresses import shown_address
 from models.secret_fields import (
     is_secret_name,
     masked_command,
@@ -10,7 +11,7 @@ from models.secret_fields import (
     secrets_in,
     without_secrets,
 )
-from models.settings import ModelSettings, secrets_in_addresses, shown_address
+from models.settings import ModelSettings, secrets_in_addresses
 
 UUID = "550e8400-e29b-41d4-a716-446655440000"
 
