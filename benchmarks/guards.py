@@ -32,9 +32,9 @@ Case = tuple[str, str, str, str]
 def guards(files: tuple[Path, ...], prompts: str) -> None:
     """Count the good responses in FILES that a guard refuses."""
     cases = [case for file in files for case in _cases(file)]
-    told = instructions_of(load_pack(prompts), AgentSettings(prompts=prompts), MODES["evolve"])
+    instructions = instructions_of(load_pack(prompts), AgentSettings(prompts=prompts), MODES["evolve"])
     drafts, refused = Counter(kind for kind, *_ in cases), Counter[tuple[str, str]]()
-    found, seconds = asyncio.run(_guard(cases, told))
+    found, seconds = asyncio.run(_guard(cases, instructions))
     for (kind, draft, request, _), guard in zip(cases, found, strict=True):
         if guard:
             refused[guard, kind] += 1
@@ -44,11 +44,13 @@ def guards(files: tuple[Path, ...], prompts: str) -> None:
         click.echo(f"{guard}, {kind}: {number} of {drafts[kind]:,}")
 
 
-async def _guard(cases: list[Case], told: Instructions) -> tuple[list[str | None], float]:
+async def _guard(cases: list[Case], instructions: Instructions) -> tuple[list[str | None], float]:
     """Return the guard that refuses each case, and the seconds of CPU for all, loading left out."""
     await is_other_language("Der Fluss ist lang. " * 9, "A long river. " * 9, "")
     began = time.process_time()
-    found = [await refused_by(draft, request, response, told) for _, draft, request, response in cases]
+    found = [
+        await refused_by(draft, request, response, instructions) for _, draft, request, response in cases
+    ]
     return [*found], time.process_time() - began
 
 

@@ -139,7 +139,7 @@ def _join(graph: Any, sources: list[str], target: str) -> None:
     """Let a node follow all of these, which end in the same superstep, so that it runs once.
 
     An edge from a list of nodes would do the same; but LangGraph's server loses it from a thread's history,
-    and nobody could go on from there.
+    and there would be no way to continue from there.
     """
     for source in sources:
         graph.add_edge(source, target)

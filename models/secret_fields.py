@@ -1,4 +1,4 @@
-"""Which values of settings are secrets, told by their names and shapes, and how they are shown and recorded.
+"""Which values of settings are secrets, by their names and shapes, and how they are shown and recorded.
 
 People put keys where a server wants them: into a field of the request or into the address. Such a value is
 replaced by `…`; in a run's manifest also by a salted hash, so that another value is seen as another.

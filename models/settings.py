@@ -275,7 +275,7 @@ class ModelSettings(BaseModel):
             raise ValueError(f"judge: a panel has 1 to {len(PANEL)} judges, not {len(models)}")
         panel = dict(zip(PANEL, models, strict=False))
         if twice := sorted(panel.keys() & (given.keys() - {"judge"})):
-            raise ValueError(f"{twice[0]} is in the list of judges, and given once more")
+            raise ValueError(f"{twice[0]} is in the list of judges twice")
         return given | panel
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
 """Counts the tokens of a text as a model does: with a tokenizer that is given, or by asking its server.
 
 vLLM, llama.cpp and others that follow them count at `/tokenize`, next to their API. Where nothing can count,
-callers estimate (`samples.tokens`), and the user is told once.
+callers estimate (`samples.tokens`), and the user sees one notice.
 """
 
 import asyncio

@@ -22,7 +22,7 @@ MAX_SHOWN = 200
 """Characters of a message that are shown."""
 
 MAX_REASONS = 1000
-"""Reasons that are told apart. A run has few; what differs after so many counts as others."""
+"""Reasons that are counted separately. A run has few; what differs after so many counts as others."""
 
 NOTABLE_SHARE = 0.1
 """Share of judged rounds without a verdict, or of exchanges without a draft, from which it is reported."""

@@ -65,7 +65,7 @@ class TrialSample:
     responses: Mapping[int, Mapping[str, str]]
     """By exchange that some arm worked on, and by arm; the original among them."""
     results: Mapping[str, Result]
-    """By arm: where its debates are told. The run is `TrialRecord.arm_folder`."""
+    """By arm: the address of its debates. The run is `TrialRecord.arm_folder`."""
 
 
 class TrialRecord:
@@ -120,7 +120,7 @@ class TrialRecord:
     # --- judgments
 
     def judgments(self) -> list[Judgment]:
-        """Return what referees and people said, and what nobody had to judge since it is unchanged.
+        """Return what referees and people said, and what needed no judgment since it is unchanged.
 
         Of each exchange that some arm worked on, those pairs are compared that the trial has for its sample.
         """

@@ -125,7 +125,7 @@ def trust(report: "Report") -> list[str]:
     if isinstance(report.agreement, float):
         lines.append(f"Agreement of all: Krippendorff's alpha {report.agreement:.2f} (1 is full, 0 chance).")
     else:
-        lines.append(f"Agreement of all cannot be told: {report.agreement.reason}.")
+        lines.append(f"Agreement of all cannot be computed: {report.agreement.reason}.")
     corrected: Any = report.corrected
     if hasattr(corrected, "rates"):
         by_arm = ", ".join(f"{arm} {in_percent(rate)}" for arm, rate in corrected.rates.items())

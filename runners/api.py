@@ -77,7 +77,7 @@ def run(
             also input, system, history and id.
         improve: which response of preference records to work on: chosen or rejected.
         skip_bad: pass over records that cannot be read, and leave them as they are.
-        reference: the field of an answer known to be right, which the judge is shown and nobody else.
+        reference: the field of an answer known to be right, which only the judge is shown.
         max_record_size: the largest record that is read, in MB.
         start: the first record to work on, counted from 0.
         stop: the record to stop before.

@@ -180,7 +180,7 @@ def _report(ledger: "Ledger", verdict: "VerdictForm") -> int:
 
 
 def _say_next(run: Path, *, rehearsed: bool) -> None:
-    """Say what to do next, looking first; and once more what a rehearsal is, since that scrolled away."""
+    """Say what to do next, looking first; and again what a rehearsal is, since that scrolled away."""
     if rehearsed:
         from models.providers.rehearsal import NOTICE
 

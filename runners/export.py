@@ -619,7 +619,7 @@ def _fields(counts: Counter[str]) -> str:
 def apart(sample: Sample, result: Result) -> Result:
     """Return the result with original responses as they are read today, without thoughts.
 
-    A run may have taken thoughts for a part of the response, as all did before they were told apart.
+    A run may have taken thoughts for a part of the response, as all did before they were separated.
     """
     outcome: list[dict[str, Any]] = []
     for done in result.outcome:

@@ -142,7 +142,7 @@ def data_options(command: Command) -> Command:
                 "--reference",
                 metavar="FIELD",
                 help="The field of an answer known to be right, of the record or of a response's turn, which "
-                "the judge is shown and nobody else.",
+                "only the judge is shown.",
             ),
             click.option(
                 "--skip-bad",

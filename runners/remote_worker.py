@@ -5,7 +5,7 @@ them. What it does goes to the run, in batches of what gathered in a moment, and
 has said that the call is on disk. It writes no file.
 
 A worker that has not heard from its run for a while ends itself (`GatewayPolicy.lease_seconds`): its samples
-are another's by then, and nobody listens to it any more. Nothing here knows what carries the messages.
+are another's by then, and it is not listened to any more. Nothing here knows what carries the messages.
 """
 
 import asyncio

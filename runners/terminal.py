@@ -118,7 +118,7 @@ def say(text: str, *, err: bool = False, nl: bool = True) -> None:
 
 
 def confirmed(question: str) -> bool:
-    """Ask the user a question to be answered by yes or no. Raises `click.Abort` where nobody answers."""
+    """Ask the user a question to be answered by yes or no. Raises `click.Abort` if there is no answer."""
     return click.confirm(printable(question), err=True)
 
 

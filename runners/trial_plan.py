@@ -124,7 +124,7 @@ class TrialPlan:
             elif referee["unknown"]:
                 lines.append(
                     f"{referee['model']}: whether it is of the family of a writer or judge of this trial "
-                    "cannot be told from the names"
+                    "cannot be known from the names"
                 )
         return lines
 

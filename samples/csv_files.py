@@ -16,8 +16,8 @@ from samples.json_files import MAX_RECORD_BYTES, to_json
 from samples.sample import DataError
 
 _SEPARATORS = (",", ";", "\t", "|")
-_TOLD = re.compile(r'"?sep=([,;\t|])"?\s*', re.IGNORECASE)
-"""The first line by which spreadsheets are told what separates the fields."""
+_SEPARATOR = re.compile(r'"?sep=([,;\t|])"?\s*', re.IGNORECASE)
+"""The first line that tells spreadsheets what separates the fields."""
 _COLUMN = re.compile(r"[^\W\d][\w .:/()-]{0,59}")
 _QUOTED = re.compile(r'"[^"]*"')
 
@@ -38,8 +38,8 @@ def read_rows(
         record_number, line = 0, 1
         try:
             separator, before = _separator(lines.first(), delimiter), 0
-            if told := _TOLD.fullmatch(lines.first()):
-                separator, before = told[1], 1
+            if head := _SEPARATOR.fullmatch(lines.first()):
+                separator, before = head[1], 1
                 lines.drop_first()
             is_spaced = bool(re.search(rf"\S{re.escape(separator)} +\S", lines.first()))
             rows = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=is_spaced)
@@ -96,7 +96,7 @@ def _record(names: list[str], row: list[str]) -> tuple[dict[str, Any] | None, st
 def looks_like_table(text: str) -> bool:
     """Return whether a text that is named as nothing begins with the names of columns and a row of them."""
     lines = text.splitlines(keepends=True)
-    if lines and _TOLD.fullmatch(lines[0]):
+    if lines and _SEPARATOR.fullmatch(lines[0]):
         return True
     separator = _separator(lines[0], ",") if lines else ","
     try:

@@ -245,10 +245,10 @@ def read_turns(record: Mapping[str, Any], layout: str) -> list[Turn]:
         DataError: a field is missing or has the wrong type.
     """
     turns = _turns(record, layout)
-    if beside := thoughts_beside(record, parts_of(layout, record)):
+    if around := thoughts_beside(record, parts_of(layout, record)):
         last = next((n for n in reversed(range(len(turns))) if turns[n].role == "assistant"), None)
         if last is not None:
-            thoughts = join_distinct((turns[last].thoughts, beside))
+            thoughts = join_distinct((turns[last].thoughts, around))
             turns[last] = replace(turns[last], thoughts=thoughts)
     return turns
 

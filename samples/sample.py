@@ -24,7 +24,7 @@ class Exchange:
     """The second part of an Alpaca request; often empty, and always empty in conversations."""
     response: str
     fixed: bool = False
-    """Whether the response stays as it is: later exchanges see it, and nobody works on it."""
+    """Whether the response stays as it is: later exchanges see it, and no agent works on it."""
     thoughts: str = ""
     """The thoughts of the response, which are not in it; see `samples.thoughts`."""
     references: tuple[str, ...] = field(default=(), repr=False)

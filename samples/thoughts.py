@@ -3,7 +3,7 @@
 Agents see the response without them. What becomes of them is one of `THOUGHTS`: `skip` leaves a response that
 has thoughts as it is; `drop` and `keep` say whether a new response has the old thoughts before it, which may
 argue for what it no longer says. `text` takes thoughts in the text for a part of the response, as runs did
-before they were told apart. A response that is not changed keeps its thoughts in any case.
+before they were separated. A response that is not changed keeps its thoughts in any case.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

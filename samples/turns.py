@@ -89,7 +89,7 @@ class Turn:
     """The role as the record has it."""
     text: str | None
     obstacle: str | None
-    """Why nobody can work on an exchange with this turn; the turn then has no text, or not only text."""
+    """Why an exchange cannot be worked on with this turn; the turn then has no text, or not only text."""
     path: Place
     """Where in the record the text is."""
     fixed: bool = False
@@ -316,7 +316,7 @@ def parsed(turns: Sequence[Turn], thoughts: Thoughts) -> Parsed:
     Responses are without their thoughts; with `thoughts` "skip" those that had some stay as they are.
     Requests in a row are one request. An exchange stays as it is (`fixed`) if it has turns of tools, media or
     no text, several responses, or a mark that it is not to be learned from. So do all that follow media or a
-    late system turn, which nobody who works on a text can see. A response before the first request is left
+    late system turn, which no agent can see. A response before the first request is left
     alone. If no exchange can be worked on, the record is skipped, for the first reason. Exchanges of a
     skipped record are only given where earlier versions worked on it: marks on parts or of other names, or
     responses that call functions in their text.

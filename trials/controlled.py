@@ -48,7 +48,7 @@ def length_controlled(comparisons: Comparisons, bootstrap: Bootstrap) -> Control
     """Return the win rate at equal length.
 
     Raises:
-        TrialError: it cannot be told; the message says why.
+        TrialError: it cannot be determined; the message says why.
     """
     lengths = _known(comparisons)[:, :, 0]
     difference = lengths[:, 0] - lengths[:, 1]
@@ -66,7 +66,7 @@ def style_controlled(comparisons: Comparisons, bootstrap: Bootstrap) -> Controll
     """Return the win rate at equal length and equal densities of headers, lists and bold.
 
     Raises:
-        TrialError: it cannot be told; the message says why.
+        TrialError: it cannot be determined; the message says why.
     """
     features = _known(comparisons)
     total = features.sum(axis=1)
@@ -102,7 +102,7 @@ def _controlled(
     varies = weight * chance * (1 - chance) * features.any(axis=1)
     information = design.T @ (varies[:, None] * design) + np.diag(penalty)
     if np.linalg.inv(information)[0, 0] * varies.sum() > MAX_INFLATION:
-        raise TrialError(f"the arms differ in {' and '.join(names)} too regularly to be told apart from it")
+        raise TrialError(f"the arms differ in {' and '.join(names)} too regularly to be separated from it")
 
     def thetas(times: FloatArray) -> FloatArray:
         totals = times[:, sample] * weight
@@ -136,7 +136,7 @@ def _check(comparisons: Comparisons, features: FloatArray, names: list[str]) -> 
             if count < MIN_SIDE:
                 raise TrialError(
                     f"{comparisons.arm} has {missing[name]} responses than {comparisons.rival} in all but "
-                    f"{count} of {samples} samples, so preference and {name} cannot be told apart"
+                    f"{count} of {samples} samples, so preference and {name} cannot be separated"
                 )
 
 

@@ -83,7 +83,7 @@ def agreement(trial: Trial) -> float:
         raise TrialError("no two referees judged the same comparison")
     table = np.array([[by_referee.get(referee, np.nan) for by_referee in shared] for referee in referees])
     if len(np.unique(table[~np.isnan(table)])) < 2:
-        raise TrialError("all votes are the same, so agreement cannot be told from chance")
+        raise TrialError("all votes are the same, so agreement cannot be distinguished from chance")
     return float(krippendorff.alpha(reliability_data=table, level_of_measurement="ordinal"))
 
 

@@ -117,7 +117,7 @@ def _doubts(report: Report, reference: ArmResult) -> list[str]:
         ("equal length and style", "style", reference.style_controlled),
     ):
         if isinstance(found, Refused):
-            return [f"Whether that is more than {what} cannot be told: {found.reason}."]
+            return [f"Whether that is more than {what} cannot be determined: {found.reason}."]
         if found.rate.low <= 0.5:
             won = f"{percent(found.rate.value)} {interval(found.rate)}"
             return [f"At {equal} {reference.arm} won {won}, so its lead may come from {what} alone."]

@@ -162,7 +162,7 @@ AT_STARTUP: dict[FailureKind, FailureKind] = {
 settings."""
 
 ASKED_AGAIN = frozenset(kind.key for kind in (EMPTY, CONTROL_TOKENS))
-"""The kinds of a reply that ended by itself and holds nothing usable: its step is asked once more."""
+"""The kinds of a reply that ended by itself and holds nothing usable: its step is asked again."""
 
 UNUSABLE_REPLY = ASKED_AGAIN | {TRUNCATED.key}
 """The kinds of a call that was answered, with nothing in the reply that can be used."""

@@ -1,4 +1,4 @@
-"""The guard `instructions`, first part: a draft that holds what the prompt told, or speaks of its role."""
+"""The guard `instructions`, first part: a draft with words of the prompt, or that speaks of its role."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,7 +29,7 @@ class Instructions(NamedTuple):
 
 
 def instructions_of(pack: Pack, settings: AgentSettings, mode: Mode) -> Instructions:
-    """Return what the agents of a mode are told besides the record and each other's texts.
+    """Return the instructions that the agents of a mode get besides the record and each other's texts.
 
     A pack may choose its words by what there is: with and without an input and a system prompt.
     """
@@ -240,7 +240,7 @@ _ABOUT_PROMPTS = re.compile(r"\bprompts?\b|\bsystem message|提示词", re.IGNOR
 
 
 def repeats_instructions(draft: str, request: str, response: str, instructions: Instructions) -> bool:
-    """Whether a draft repeats what the agents are told, or speaks of its role, and neither request nor
+    """Whether a draft repeats the agents' instructions, or speaks of its role, and neither request nor
     current response does."""
     # Who writes about prompts may use some of their phrases.
     times = 2 if _ABOUT_PROMPTS.search(request) else 1
@@ -268,27 +268,27 @@ def _talks(text: str, talk: re.Pattern[str]) -> bool:
     return False
 
 
-def _quotes(draft: str, request: str, response: str, told: Instructions, times: int) -> bool:
+def _quotes(draft: str, request: str, response: str, instructions: Instructions, times: int) -> bool:
     """Whether a draft has a run of `times` the usual length in common with the instructions."""
     most, most_han = times * RUN, times * HAN_RUN
     words, known = _words(draft), None
     for at in range(0, len(words) - _STEP + 1, RUN - _STEP + 1):
-        if " ".join(words[at : at + _STEP]) not in told.starts:
+        if " ".join(words[at : at + _STEP]) not in instructions.starts:
             continue
         for run in _runs(words[max(0, at - most + _STEP) : at + most], most):
-            if f" {run} " in told.words:
+            if f" {run} " in instructions.words:
                 known = known or [f" {' '.join(_words(text))} " for text in (request, response)]
                 if not any(f" {run} " in text for text in known):
                     return True
-    if draft.isascii() or not told.han:
+    if draft.isascii() or not instructions.han:
         return False
     han, known = _han(draft), None
     for at in range(0, len(han) - _HAN_STEP + 1, HAN_RUN - _HAN_STEP + 1):
-        if han[at : at + _HAN_STEP] not in told.starts:
+        if han[at : at + _HAN_STEP] not in instructions.starts:
             continue
         for begin in range(max(0, at - most_han + _HAN_STEP), min(at, len(han) - most_han) + 1):
             run = han[begin : begin + most_han]
-            if run in told.han:
+            if run in instructions.han:
                 known = known or [_han(text) for text in (request, response)]
                 if not any(run in text for text in known):
                     return True

@@ -1,4 +1,4 @@
-"""Which language a draft is in, as far as it can be told: nothing here guesses.
+"""Which language a draft is in, as far as that is certain: nothing here guesses.
 
 The script decides first (Chinese characters where Latin letters are called for, say); among languages of one
 script a detector that needs no network does, py3langid. It is loaded when the first draft needs it, which
@@ -146,7 +146,7 @@ async def _is_other(draft: str, others: Iterable[str]) -> bool:
     language, sure = _language(detector, draft)
     if sure < SURE:
         return False
-    # One that cannot be told apart from the draft's, or at all, is no evidence.
+    # A language that cannot be distinguished from the draft's, or cannot be detected, is no evidence.
     known = [_language(detector, other) for other in others if _letters(other) >= MIN_LETTERS]
     return bool(known) and all(is_sure >= SURE and name != language for name, is_sure in known)
 

@@ -43,7 +43,7 @@ def guards(mode: Mode, check: Check = no_checks) -> Node[RefusedView]:
         return refuse(state, "check_failed" if outcome.agrees is None else "disagrees", outcome.remark)
 
     async def refusal_of(state: RefusedView, settings: AgentSettings) -> Guard | None:
-        told = instructions_of(await current_pack(settings.prompts), settings, mode)
+        instructions = instructions_of(await current_pack(settings.prompts), settings, mode)
         # Conversations are worked on in graph/, whose settings have the template.
         template = getattr(settings, "conversation_template", "")
         system, request = own_text(request_values(state)["request"], template)
@@ -51,7 +51,7 @@ def guards(mode: Mode, check: Check = no_checks) -> Node[RefusedView]:
             state["draft"],
             request,
             state["response"],
-            told,
+            instructions,
             f"{state['system']}\n{system}".strip(),
             state.get("suggestions", ""),
         )

@@ -118,7 +118,7 @@ def test_against_the_baseline(result: ArmResult, expected: Sequence[str]) -> Non
         (arm("evolve", style=Controlled(Estimate(0.55, 0.48, 0.61), {})),
          "At equal length and style evolve won 55 % [48, 61], so its lead may come from style alone."),
         (arm("evolve", length=Refused("all but 3 are longer")),
-         "Whether that is more than length cannot be told: all but 3 are longer."),
+         "Whether that is more than length cannot be determined: all but 3 are longer."),
     ],
 )  # fmt: skip
 def test_a_lead_that_may_be_length_or_style(result: ArmResult, doubt: str) -> None:
@@ -131,5 +131,6 @@ def test_a_trial_is_put_into_words() -> None:
     assert sentences(report) == [
         "evolve won 75 % [67, 82] of 120 samples against original, ties counted as halves, "
         "so it is better on this data.",
-        "Whether that is more than length cannot be told: length and style of some responses are not known.",
+        "Whether that is more than length cannot be determined: length and style of some responses are not "
+        "known.",
     ]
