@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from samples.bounds import MAX_DEPTH, TOO_DEEP, too_large, unfolds_too_far
 from samples.json_files import MAX_RECORD_BYTES
+from samples.parquet_footer import chunk_sizes
 from samples.parquet_types import arranged, read_schema, typed, with_metadata
 from samples.sample import DataError
 
@@ -95,13 +96,14 @@ def split_file(path: Path, most_bytes: int) -> list[Path]:
 def _parquet_batches(path: Path) -> Iterator[tuple[Any, Any]]:
     """Yield batches with the schema to convert them to."""
     with pq.ParquetFile(path) as file:
-        columns, schema, metadata = file.schema_arrow.names, file.schema_arrow, file.metadata
+        columns, schema = file.schema_arrow.names, file.schema_arrow
         if len(set(columns)) < len(columns):
             raise DataError(f"{path}: expected unique column names, found {columns}")
         _refuse_deep(path, schema)
-        if why := unfolds_too_far(path.stat().st_size, sum(map(sum, _chunk_sizes(metadata)))):
+        sizes = chunk_sizes(path)
+        if why := unfolds_too_far(path.stat().st_size, sum(map(sum, sizes))):
             raise DataError(f"{path}: {why}")
-        largest = [max(sizes) for sizes in zip(*_chunk_sizes(metadata), strict=True)]
+        largest = [max(of_column) for of_column in zip(*sizes, strict=True)]
         # One text, stored once, may be that of every row: texts stay in their dictionaries until it is known
         # how much they unfold to.
         texts = [
@@ -112,14 +114,6 @@ def _parquet_batches(path: Path) -> Iterator[tuple[Any, Any]]:
     with pq.ParquetFile(path, read_dictionary=texts) as file:
         for batch in file.iter_batches(batch_size=_BATCH_ROWS):
             yield batch, schema
-
-
-def _chunk_sizes(metadata: Any) -> Iterator[list[int]]:
-    """Yield for each row group how many bytes the file says that each of its column chunks holds."""
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        chunks = (group.column(column) for column in range(metadata.num_columns))
-        yield [max(chunk.total_uncompressed_size, chunk.num_values) for chunk in chunks]
 
 
 def _refuse_deep(path: Path, schema: Any) -> None:
