@@ -31,7 +31,7 @@ from runners.terminal import say
 from runners.trainer_files import check_companions, write_companions
 from runners.unreadable import Unreadable, is_readable
 from samples.fields import brief, plural, raw_text
-from samples.files import layout_to_write, write_records
+from samples.files import layout_to_write, with_part, write_records
 from samples.formats import (
     FORMATS,
     recorded_sample,
@@ -123,8 +123,8 @@ def content_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @click.argument("run", type=PATH)
 @output_option(
-    "Where to write: .json, .jsonl or .parquet. A run of several modes gives a file for each, such as "
-    "FILE.edit.json."
+    "Where to write: .json, .jsonl, .csv, .tsv (these also with .gz or .zst) or .parquet. A run of several "
+    "modes gives a file for each, such as FILE.edit.json."
 )
 @click.option(
     "--to",
@@ -180,7 +180,7 @@ def export(
         raise RunError(f"--pairs needs --to {' or '.join(DPO_TRAINERS)}")
     if form == "openai" and (content.with_provenance or content.mark_contaminated):
         raise RunError("openai takes no other fields: leave out --with-provenance and --mark-contaminated")
-    targets = {chosen: file.with_suffix(f".{chosen}{file.suffix}") for chosen in modes}
+    targets = {chosen: with_part(file, chosen) for chosen in modes}
     if len(modes) == 1:
         targets[modes[0]] = file
     for target in targets.values():
@@ -277,8 +277,9 @@ class Selection:
         work = self.export(mode, form, wanted, marks=marks)
         is_for_trainer = form in SFT_TRAINERS or form in DPO_TRAINERS
         types = None if is_for_trainer else made["data"].get("types")
-        if layout_to_write(target) == "Parquet" and not is_for_trainer and not self.only_readable:
-            work.unreadable = Unreadable(typed=types is not None)
+        layout = layout_to_write(target)
+        if layout in ("Parquet", "CSV", "TSV") and not is_for_trainer and not self.only_readable:
+            work.unreadable = Unreadable(typed=layout == "Parquet" and types is not None)
         with ExitStack() as undo:
             if work.screen:
                 undo.callback(work.screen.close)
@@ -288,7 +289,7 @@ class Selection:
             first = next(stream, None)
             if first is None:
                 raise NothingToWrite(f"nothing to write to {target}: {work.summary(made['data']['records'])}")
-            if work.provenance and layout_to_write(target) == "Parquet":
+            if work.provenance and layout == "Parquet":
                 types = with_types(types)
             write_records(target, chain([first], stream), types)
             undo.pop_all()

@@ -1,18 +1,23 @@
-"""Read records from CSV and TSV files: one a row, all fields as text."""
+"""Read and write records as CSV and TSV: one a row, all fields as text.
+
+What is no text is written as JSON: numbers, and lists and objects, which `samples.turns` reads as what they
+are where it expects turns. Null and an empty text are both an empty field, and read as an empty text.
+"""
 
 import csv
 import io
 import re
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO, cast
 
 from samples.bounds import too_large
 from samples.compressed import open_binary
 from samples.fields import plural, unreadable
-from samples.json_files import MAX_RECORD_BYTES, to_json
+from samples.json_files import MAX_RECORD_BYTES, read_json, to_json, write_lines
 from samples.sample import DataError
 
 _SEPARATORS = (",", ";", "\t", "|")
@@ -41,7 +46,7 @@ def read_rows(
             if told := _TOLD.fullmatch(lines.first()):
                 separator, before = told[1], 1
                 lines.drop_first()
-            is_spaced = bool(re.search(rf"\S{re.escape(separator)} +\S", lines.first()))
+            is_spaced = bool(re.search(rf"\S{re.escape(separator)} +\S", _QUOTED.sub("x", lines.first())))
             rows = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=is_spaced)
             names = [name.strip() for name in next(rows, [])]
             named = [name for name in names if name]
@@ -70,6 +75,46 @@ def read_rows(
             raise DataError(f"{path}, line {line} (record {record_number + 1}): {error}") from error
         except UnicodeDecodeError:
             raise DataError(_not_utf8(path, max_bytes)) from None
+
+
+def write_rows(file: BinaryIO, records: Iterable[dict[str, Any]], delimiter: str) -> None:
+    """Write records as a table with a column for every field of any record, in UTF-8.
+
+    Columns are only known after the last record, so records are first written to a temporary file. Raises
+    DataError if a text cannot be written.
+    """
+    names: dict[str, None] = {}
+
+    def named() -> Iterator[dict[str, Any]]:
+        for record in records:
+            names.update(dict.fromkeys(record))
+            yield record
+
+    with tempfile.TemporaryFile() as spool:
+        write_lines(cast(BinaryIO, spool), named())
+        spool.seek(0)
+        text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
+        rows = csv.writer(text, delimiter=delimiter)
+        # A name must not look like several, whatever separates them.
+        is_plain = not any(each in name for name in names for each in (*_SEPARATORS, '"'))
+        header = rows if is_plain else csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_ALL)
+        try:
+            header.writerow(names)
+            for line in spool:
+                record = read_json(line.decode())
+                rows.writerow([_cell(record.get(name)) for name in names])
+        except UnicodeEncodeError:
+            raise DataError(
+                "a field has an unpaired surrogate, which a table cannot store; write JSON lines (.jsonl) instead"
+            ) from None
+        finally:
+            text.detach()
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if value is None else to_json(value)
 
 
 def _record(names: list[str], row: list[str]) -> tuple[dict[str, Any] | None, str]:

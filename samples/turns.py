@@ -142,9 +142,12 @@ def unpack(value: Any) -> tuple[list[Any], Callable[[list[Any]], Any]] | None:
             return list(value), lambda items: items
         case str() if value.lstrip()[:1] in ("[", "{"):
             try:
-                inner = unpack(load_json(value))
+                loaded = load_json(value)
+                inner = unpack(loaded)
             except (ValueError, RecursionError):
                 return None
+            if inner is None and _is_turn(loaded):
+                inner = [loaded], lambda items: items[0]
             if inner is None:
                 return None
             items, close = inner
@@ -156,6 +159,19 @@ def unpack(value: Any) -> tuple[list[Any], Callable[[list[Any]], Any]] | None:
             return rows, _as_columns
         case _:
             return None
+
+
+def is_one_turn(value: Any) -> bool:
+    """Return whether a value is a text that is one turn as JSON."""
+    unpacked = unpack(value) if isinstance(value, str) and value.lstrip()[:1] == "{" else None
+    return unpacked is not None and len(unpacked[0]) == 1
+
+
+def _is_turn(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    role, content = names_of(value)
+    return isinstance(value.get(role), str) and bool(role_of(value[role])) and content in value
 
 
 def _as_columns(items: list[Any]) -> dict[str, list[Any]]:

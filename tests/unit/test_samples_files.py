@@ -518,8 +518,8 @@ def test_values_that_cannot_be_written_are_refused() -> None:
 
 
 def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"a name that ends in \.json, \.jsonl, \.parquet$"):
-        write_records(tmp_path / "data.csv", [])
+    with pytest.raises(DataError, match=r"a name that ends in \.json, \.jsonl, \.csv, \.tsv, \.parquet, or"):
+        write_records(tmp_path / "data.txt", [])
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
@@ -531,7 +531,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         write_records(tmp_path / "folder.json", [])
 
 
-@pytest.mark.parametrize("ending", [".json", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("ending", [".json", ".jsonl.gz", ".jsonl.zst", ".parquet"])
 def test_a_failed_export_leaves_the_older_file(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"data{ending}"
     write_records(path, [{"a": 1}])
