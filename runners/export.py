@@ -291,7 +291,7 @@ class Selection:
                 raise NothingToWrite(f"nothing to write to {target}: {work.summary(made['data']['records'])}")
             if work.provenance and layout == "Parquet":
                 types = with_types(types)
-            write_records(target, chain([first], stream), types)
+            write_records(target, chain([first], stream), types, made["data"].get("dialect"))
             undo.pop_all()
         return work
 

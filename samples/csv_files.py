@@ -4,6 +4,7 @@ What is no text is written as JSON: numbers, and lists and objects, which `sampl
 are where it expects turns. Null and an empty text are both an empty field, and read as an empty text.
 """
 
+import codecs
 import csv
 import io
 import re
@@ -12,7 +13,9 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO, cast
+from typing import Any, BinaryIO, Literal, TextIO, cast, get_args
+
+from typing_extensions import TypedDict
 
 from samples.bounds import too_large
 from samples.compressed import open_binary
@@ -20,11 +23,33 @@ from samples.fields import plural, unreadable
 from samples.json_files import MAX_RECORD_BYTES, read_json, to_json, write_lines
 from samples.sample import DataError
 
-_SEPARATORS = (",", ";", "\t", "|")
+Separator = Literal[",", ";", "\t", "|"]
+_SEPARATORS: tuple[Separator, ...] = get_args(Separator)
 _TOLD = re.compile(r'"?sep=([,;\t|])"?\s*', re.IGNORECASE)
 """The first line by which spreadsheets are told what separates the fields."""
+_LONGEST_HEADER = 65_536
 _COLUMN = re.compile(r"[^\W\d][\w .:/()-]{0,59}")
 _QUOTED = re.compile(r'"[^"]*"')
+
+
+class Dialect(TypedDict):
+    """How a table is written."""
+
+    separator: Separator
+    mark: bool
+    """Whether it begins with the mark of UTF-8, by which spreadsheets know it."""
+
+
+def dialect_of(path: Path, delimiter: str) -> Dialect:
+    """Return how the table in a file is written that was read with this `delimiter`."""
+    with open_binary(path) as file:
+        beginning = file.read(_LONGEST_HEADER)
+    first = beginning.removeprefix(codecs.BOM_UTF8).decode(errors="replace").partition("\n")[0]
+    told = _TOLD.fullmatch(first)
+    return Dialect(
+        separator=cast(Separator, told[1] if told else _separator(first, delimiter)),
+        mark=beginning.startswith(codecs.BOM_UTF8),
+    )
 
 
 def read_rows(
@@ -77,7 +102,7 @@ def read_rows(
             raise DataError(_not_utf8(path, max_bytes)) from None
 
 
-def write_rows(file: BinaryIO, records: Iterable[dict[str, Any]], delimiter: str) -> None:
+def write_rows(file: BinaryIO, records: Iterable[dict[str, Any]], dialect: Dialect) -> None:
     """Write records as a table with a column for every field of any record, in UTF-8.
 
     Columns are only known after the last record, so records are first written to a temporary file. Raises
@@ -93,7 +118,9 @@ def write_rows(file: BinaryIO, records: Iterable[dict[str, Any]], delimiter: str
     with tempfile.TemporaryFile() as spool:
         write_lines(cast(BinaryIO, spool), named())
         spool.seek(0)
-        text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
+        encoding = "utf-8-sig" if dialect["mark"] else "utf-8"
+        text = io.TextIOWrapper(file, encoding, newline="", write_through=True)
+        delimiter = dialect["separator"]
         rows = csv.writer(text, delimiter=delimiter)
         # A name must not look like several, whatever separates them.
         is_plain = not any(each in name for name in names for each in (*_SEPARATORS, '"'))
@@ -105,7 +132,8 @@ def write_rows(file: BinaryIO, records: Iterable[dict[str, Any]], delimiter: str
                 rows.writerow([_cell(record.get(name)) for name in names])
         except UnicodeEncodeError:
             raise DataError(
-                "a field has an unpaired surrogate, which a table cannot store; write JSON lines (.jsonl) instead"
+                "a field has an unpaired surrogate, which a table cannot store; write JSON lines "
+                "(.jsonl) instead"
             ) from None
         finally:
             text.detach()

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
 from uuid import uuid4
 
 from samples.array_files import array_records
@@ -27,6 +27,9 @@ from samples.json_files import (
     write_lines,
 )
 from samples.sample import DataError
+
+if TYPE_CHECKING:
+    from samples.csv_files import Dialect
 
 __all__ = [
     "UNFINISHED",
@@ -222,10 +225,16 @@ def _endings(path: Path) -> tuple[str, str]:
     return path.suffix, ""
 
 
-def write_records(path: Path, records: Iterable[dict[str, Any]], types: str | None = None) -> None:
+def write_records(
+    path: Path,
+    records: Iterable[dict[str, Any]],
+    types: str | None = None,
+    dialect: "Dialect | None" = None,
+) -> None:
     """Write records to a file, as its extension says (`layout_to_write`).
 
-    Parquet columns have the recorded `types` of the data (`DataSet.types`), others are inferred.
+    Parquet columns have the recorded `types` of the data (`DataSet.types`), others are inferred. CSV is
+    written in the `dialect` of the data (`DataSet.dialect`).
 
     The file appears, or replaces an older one, only once it is complete. Raises DataError if the extension is
     unknown, the folder is missing or not writable, or a record cannot be written.
@@ -236,7 +245,8 @@ def write_records(path: Path, records: Iterable[dict[str, Any]], types: str | No
             case "CSV" | "TSV":
                 from samples import csv_files
 
-                csv_files.write_rows(file, records, "," if layout == "CSV" else "\t")
+                default = csv_files.Dialect(separator="," if layout == "CSV" else "\t", mark=False)
+                csv_files.write_rows(file, records, (layout == "CSV" and dialect) or default)
             case "JSON array":
                 write_array(file, records)
             case "JSON lines":

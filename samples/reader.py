@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from samples.bounds import MAX_RECORD_MB, MB, TOO_DEEP
 from samples.detection import NO_FORMAT, find_format, question_about, records_inside
@@ -26,6 +26,9 @@ from samples.references import fields_of_turn, has_reference, refuse_part, with_
 from samples.sample import DataError, Sample
 from samples.sources import Shard, Source, find_source, stamp_of
 from samples.thoughts import WHAT_BECOMES, Thoughts
+
+if TYPE_CHECKING:
+    from samples.csv_files import Dialect
 
 SKIP_BAD = "--skip-bad passes over such records"
 
@@ -154,6 +157,15 @@ class DataSet:
         from samples.parquet_types import recorded_schema  # pyarrow is slow to load
 
         return recorded_schema((shard.path, shard.layout == "Arrow") for shard in self.source.shards)
+
+    def dialect(self) -> "Dialect | None":
+        """Return how CSV is written, for exports; None if the data is anything else."""
+        shard = self.source.shards[0]
+        if shard.layout != "CSV":
+            return None
+        from samples.csv_files import dialect_of
+
+        return dialect_of(shard.path, ",")
 
     def resume(self, format: str | None) -> None:
         """Take the format that a run in progress has for these records; None if there is no such run."""

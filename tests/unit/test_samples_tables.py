@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from samples.csv_files import dialect_of
 from samples.files import find_layout, read_records, with_part, write_records
 from samples.formats import make_sample, with_responses
 from samples.reader import open_data
@@ -52,6 +53,17 @@ def test_a_table_is_one_to_pythons_own_reader(tmp_path: Path) -> None:
     write_records(tmp_path / "data.csv", [{"a": "1,\n2", "b": "é"}])
     with (tmp_path / "data.csv").open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file)) == [["a", "b"], ["1,\n2", "é"]]
+
+
+def test_a_table_is_written_as_the_data_was(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    for text in ("\ufeffinstruction;output\r\nq, r;a\r\n", 'a,"b;c"\r\n1,2\r\n', "sep=|\na|b\n1|2\n"):
+        path.write_bytes(text.encode())
+        dialect = dialect_of(path, ",")
+        write_records(tmp_path / "again.csv", read(path), None, dialect)
+        expected = text.removeprefix("sep=|\n").replace("\r\n", "\n").replace("\n", "\r\n")
+        assert (tmp_path / "again.csv").read_bytes().decode().replace('"', "") == expected.replace('"', "")
+        assert read(tmp_path / "again.csv") == read(path)
 
 
 def test_what_tables_cannot_hold_is_refused(tmp_path: Path) -> None:
