@@ -1,7 +1,7 @@
 """`coevol export RUN -o FILE`: the data set with the responses of a run."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import wraps
@@ -291,7 +291,7 @@ class Selection:
                 raise NothingToWrite(f"nothing to write to {target}: {work.summary(made['data']['records'])}")
             if work.provenance and layout == "Parquet":
                 types = with_types(types)
-            write_records(target, chain([first], stream), types, made["data"].get("dialect"))
+            work.as_text = write_records(target, chain([first], stream), types, made["data"].get("dialect"))
             undo.pop_all()
         return work
 
@@ -347,6 +347,8 @@ class Export:
     only_readable: bool
     unreadable: Unreadable | None = None
     """Where records go that the file cannot hold."""
+    as_text: Sequence[str] = ()
+    """Fields that the file has as texts since Parquet has no type for all of their values."""
     samples: Iterable[SampleResults] | None = None
     """The samples with their results; None for all that are finished."""
     example: dict[str, Any] | None = None
@@ -584,6 +586,10 @@ class Export:
         if count["rejected"]:
             parts.append(f"{plural(count['rejected'], 'response')} of the rejected side")
         parts += self._neighbors()
+        if self.as_text:
+            fields = ", ".join(printable(brief(name)) for name in self.as_text[:_MOST_FIELDS])
+            more = ", …" if len(self.as_text) > _MOST_FIELDS else ""
+            parts.append(f"as text, since their values have no type in common: {fields}{more}")
         if self.screen:
             parts.append(self.screen.describe())
         if earlier := count["of an earlier run"]:

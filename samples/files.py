@@ -230,11 +230,12 @@ def write_records(
     records: Iterable[dict[str, Any]],
     types: str | None = None,
     dialect: "Dialect | None" = None,
-) -> None:
+) -> list[str]:
     """Write records to a file, as its extension says (`layout_to_write`).
 
     Parquet columns have the recorded `types` of the data (`DataSet.types`), others are inferred. CSV is
-    written in the `dialect` of the data (`DataSet.dialect`).
+    written in the `dialect` of the data (`DataSet.dialect`). Returns the fields that Parquet has as texts,
+    since their values have no type in common.
 
     The file appears, or replaces an older one, only once it is complete. Raises DataError if the extension is
     unknown, the folder is missing or not writable, or a record cannot be written.
@@ -254,7 +255,8 @@ def write_records(
             case "Parquet":
                 from samples.parquet_files import write_rows
 
-                write_rows(file, records, types)
+                return write_rows(file, records, types)
+    return []
 
 
 def write_text(path: Path, text: str) -> None:
