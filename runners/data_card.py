@@ -94,8 +94,8 @@ _LOADERS = {
 """The loaders of `datasets`, and what they have to be given."""
 
 
-def usage(file: Path, to: Form) -> str:
-    """Describe how to give the file to the trainer, as Markdown."""
+def usage(file: Path, to: Form, entry: str) -> str:
+    """Describe how to give the file to the trainer, as Markdown. LLaMA-Factory knows it as `entry`."""
     loader, how = _LOADERS[layout_to_write(file)]
     name = json.dumps(file.name, ensure_ascii=False)
     load = f'load_dataset("{loader}", data_files={name}, split="train"{how})'
@@ -114,7 +114,7 @@ def usage(file: Path, to: Form) -> str:
                 "`dataset_info.json` next to the file has its entry:\n\n```yaml\n"
                 f"stage: {stage}\n"
                 "dataset_dir: .  # the folder of the file\n"
-                f"dataset: {json.dumps(file.stem)}\n```"
+                f"dataset: {json.dumps(entry)}\n```"
             )
         case "axolotl":
             return f"{code(axolotl_path(file).name)} has the lines for the configuration."

@@ -82,7 +82,7 @@ def _merged(kind: Any, value: Any) -> Any:
 
 
 def _name(kind: Any) -> str:
-    return {list: "a list", dict: "an object"}.get(type(kind), str(kind))
+    return "a list" if type(kind) is list else "an object" if type(kind) is dict else str(kind)
 
 
 def _has_empty_object(kind: Any) -> bool:

@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from samples.bounds import MAX_RECORD_MB, MB, TOO_DEEP
+from samples.bounds import MAX_RECORD_MB, MB, TOO_DEEP, TWICE
 from samples.common_types import EVERY, LOOKED_AT, CommonTypes
 from samples.detection import NO_FORMAT, find_format, question_about, records_inside
 from samples.fields import brief, field_names, is_missing, json_type, plural, why_unreadable
@@ -257,7 +257,7 @@ class DataSet:
                 reason = why_unreadable(record) or str(error)
             if reason is None:
                 yield sample
-            elif self.skip_bad or TOO_DEEP in reason:  # a run that began without this bound resumes
+            elif self.skip_bad or TOO_DEEP in reason or TWICE in reason:  # runs begun without these resume
                 yield unreadable_sample(position, sample_id, record, self.format, _kind(reason))
             else:
                 raise self._error(position, f"{reason}; {SKIP_BAD}")

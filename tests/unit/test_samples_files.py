@@ -261,8 +261,8 @@ ONE_PER_LINE = "expected one JSON object per line"
         (b'{"a": 1}\nnull\n', ", line 2 (record 2): expected an object, found null"),
         (b'{"a": 1}, {}\n', f", line 1 (record 1): {ONE_PER_LINE}, found ', {{}}' after it"),
         (
-            b'{"a": 1e999}\n',
-            f", line 1 (record 1): invalid JSON: the number 1e999 is too large; {ONE_PER_LINE}",
+            b'{"a": 1}\n{"a": {"b": 1, "b": 2}}\n',
+            ', line 2 (record 2): "b" is a name with two values in one object; keep one of them',
         ),
         (
             b'{"a": 1}\n{"a": "\xe4"}\n',
@@ -307,7 +307,6 @@ ONE_PER_LINE = "expected one JSON object per line"
             ", line 1: expected UTF-8, found byte 0xe4 at file offset 8",
         ),
         (b"[" + b'{"a":' * 100_000, ", line 1 (record 1): the record is nested more than 40 levels deep"),
-        (b'[{"a": ' + b"9" * 5000 + b"}]", ", line 1 (record 1): invalid JSON: Exceeds the limit"),
         # Parquet
         (b"PAR1 and nothing more", ": broken Parquet file (at the beginning): "),
     ],

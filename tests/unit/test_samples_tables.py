@@ -98,7 +98,7 @@ def test_a_record_of_any_layout_is_the_same_in_a_table(
     record, layout = found
     assume(layout == "ultrachat" or not isinstance(record.get("output"), list))  # which is two responses
     side = layout.split()[1] if layout.startswith("preference") else None
-    how = {"improve": side} if side else {"format": layout}
+    how: dict[str, Any] = {"improve": side} if side else {"format": layout}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"data{ending}")
 
