@@ -10,6 +10,8 @@ from threading import Thread
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
+from huggingface_hub import DatasetCard
+
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -143,6 +145,8 @@ class Hub:
                 "private": self.private,
                 "gated": False,
             }
+            if "README.md" in self.files:
+                facts["cardData"] = DatasetCard(self.files["README.md"].decode()).data.to_dict()
             return _json(request, facts | {"tags": [], "downloads": 0, "likes": 0, "disabled": False})
         if path.startswith(f"{api}/tree/"):
             folder = path.removeprefix(f"{api}/tree/").partition("/")[2]
