@@ -39,12 +39,11 @@ def write_companions(
     `run` is the object of `stats --json`.
     """
     path = card_path(file)
-    is_registered = to in ("llamafactory", "llamafactory-dpo")
-    known = _llamafactory_entries(file) if is_registered else {}
+    known = _llamafactory_entries(file) if to in ("llamafactory", "llamafactory-dpo") else {}
     name = _llamafactory_name(file, known)
     write_text(path, card(file, to, mode, contents, run, usage(file, to, name)))
     notes = [f"{path}: its data card"]
-    if is_registered:
+    if to in ("llamafactory", "llamafactory-dpo"):
         known[name] = llamafactory_entry(file.name, to)
         index = file.with_name("dataset_info.json")
         write_text(index, json.dumps(known, indent=2, ensure_ascii=False) + "\n")

@@ -70,7 +70,8 @@ def hub_files(name: str) -> HubFiles:
             info = huggingface_hub.HfApi().dataset_info(found["repo"], revision=revision)
             if not (info.card_data and info.card_data.get("configs")):
                 others = [each.rfilename for each in info.siblings or []]
-        places = [huggingface_hub.HfFileSystem().resolve_path(url) for url in by_split[split]]
+        remote: Any = huggingface_hub.HfFileSystem()
+        places = [remote.resolve_path(url) for url in by_split[split]]
         files = [_download(huggingface_hub, place) for place in places]
         return HubFiles(files, [place.path_in_repo for place in places], others, found["split"] or "")
     except DataError:

@@ -388,7 +388,11 @@ def _response(record: Mapping[str, Any], columns: Columns, side: str) -> list[Tu
 
 
 def _system(record: Mapping[str, Any], field: str) -> list[Turn]:
-    text = optional_text(record, field) if field else ""
+    value = record.get(field) if field else None
+    if isinstance(value, list) and value and all(isinstance(each, dict) and "text" in each for each in value):
+        text = join_distinct(optional_text(each, "text") for each in value)  # parts, as of a turn
+    else:
+        text = optional_text(record, field) if field else ""
     return [Turn("system", "system", text, None, (field,))] if text else []
 
 

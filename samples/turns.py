@@ -68,6 +68,9 @@ _PAIRS = (
 
 _MEDIA = ("image", "video", "audio")
 
+_OTHER_PARTS = frozenset(("image", "video", "audio", "document", "toolUse", "toolResult"))
+"""The names of parts in place of a type."""
+
 _OF_PYTHON = re.compile(r"\s{0,9}\[\s{0,9}\{\s{0,9}'|\s{0,9}\{\s{0,9}'\w{1,20}': \s{0,9}(?:\[|array)")
 """What a column of lists becomes where pandas writes CSV."""
 
@@ -469,6 +472,10 @@ def _content(content: Any, field: str, index: int) -> tuple[str | None, str | No
         match part:
             case str(text) | {"type": "text", "text": str(text)} | {"type": "text", "value": str(text)}:
                 texts.append(text)
+            case {"text": str(text)} if "type" not in part:  # as Amazon Bedrock has them
+                texts.append(text)
+            case dict() if len(part) == 1 and (known := _OTHER_PARTS.intersection(part)):
+                return None, f"a non-text part ({min(known)})"
             case {"type": str(other)} if other != "text":
                 return None, f"a non-text part ({brief(other)})"
             case _:

@@ -10,7 +10,7 @@ from threading import Thread
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
-from huggingface_hub import DatasetCard
+import yaml
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
@@ -146,7 +146,7 @@ class Hub:
                 "gated": False,
             }
             if "README.md" in self.files:
-                facts["cardData"] = DatasetCard(self.files["README.md"].decode()).data.to_dict()
+                facts["cardData"] = yaml.safe_load(self.files["README.md"].decode().split("---\n")[1])
             return _json(request, facts | {"tags": [], "downloads": 0, "likes": 0, "disabled": False})
         if path.startswith(f"{api}/tree/"):
             folder = path.removeprefix(f"{api}/tree/").partition("/")[2]
