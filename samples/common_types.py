@@ -46,7 +46,11 @@ class CommonTypes:
     def found(self) -> dict[str, str]:
         """Return the fields without a type, and what was found in them."""
         empty = {name: "an empty object" for name, kind in self._kinds.items() if _has_empty_object(kind)}
-        ids = {self._id_field: "a number and a string"} if {int, str} <= self.id_types else {}
+        ids = (
+            {self._id_field: "a number and a string"}
+            if str in self.id_types and self.id_types & {int, float}
+            else {}
+        )
         return {**ids, **empty, **self._mixed}
 
 

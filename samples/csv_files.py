@@ -27,6 +27,10 @@ Separator = Literal[",", ";", "\t", "|"]
 _SEPARATORS: tuple[Separator, ...] = get_args(Separator)
 _TOLD = re.compile(r'"?sep=([,;\t|])"?\s*', re.IGNORECASE)
 """The first line by which spreadsheets are told what separates the fields."""
+_DOUBLED = (
+    "in a field in quotes a quote is written twice (in Spark with the option escape), or save JSON lines"
+)
+"""What to do about a quote where none may be."""
 _LONGEST_HEADER = 65_536
 _COLUMN = re.compile(r"[^\W\d][\w .:/()-]{0,59}")
 _QUOTED = re.compile(r'"[^"]*"')
@@ -44,7 +48,8 @@ def dialect_of(path: Path, delimiter: str) -> Dialect:
     """Return how the table in a file is written that was read with this `delimiter`."""
     with open_binary(path) as file:
         beginning = file.read(_LONGEST_HEADER)
-    first = beginning.removeprefix(codecs.BOM_UTF8).decode(errors="replace").partition("\n")[0]
+    text = beginning.removeprefix(codecs.BOM_UTF8).decode(errors="replace").lstrip(" \r\n")
+    first = text.partition("\n")[0]
     told = _TOLD.fullmatch(first)
     return Dialect(
         separator=cast(Separator, told[1] if told else _separator(first, delimiter)),
@@ -67,9 +72,14 @@ def read_rows(
         lines = _Lines(file, max_bytes)
         record_number, line = 0, 1
         try:
-            separator, before = _separator(lines.first(), delimiter), 0
+            before = 0
+            while lines.first() and not lines.first().strip(" \r\n"):
+                before += 1
+                lines.drop_first()
+            separator = _separator(lines.first(), delimiter)
             if told := _TOLD.fullmatch(lines.first()):
-                separator, before = told[1], 1
+                separator = told[1]
+                before += 1
                 lines.drop_first()
             is_spaced = bool(re.search(rf"\S{re.escape(separator)} +\S", _QUOTED.sub("x", lines.first())))
             rows = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=is_spaced)
@@ -97,7 +107,9 @@ def read_rows(
             where = f"{path}, line {line} (record {record_number + 1})"
             raise DataError(f"{where}: {too_large(max_bytes)}") from None
         except csv.Error as error:
-            raise DataError(f"{path}, line {line} (record {record_number + 1}): {error}") from error
+            raise DataError(
+                f"{path}, line {line} (record {record_number + 1}): {error}; {_DOUBLED}"
+            ) from error
         except UnicodeDecodeError:
             raise DataError(_not_utf8(path, max_bytes)) from None
 

@@ -398,6 +398,8 @@ def _explain(error: ValueError | RecursionError) -> str:
             return f"the record is {TOO_DEEP}"
         case json.JSONDecodeError():
             near = error.doc[error.pos : error.pos + 20]
+            if near.startswith("'"):
+                return f"invalid JSON: found {near!a}, as Python prints it; write it with json.dumps"
             return f"invalid JSON: {error.msg}" + (f" near {near!a}" if near else "")
         case _:
             return f"invalid JSON: {str(error).partition(';')[0]}"

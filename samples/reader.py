@@ -411,8 +411,8 @@ def _own_id(record: dict[str, Any], name: str) -> tuple[str | None, str | None]:
     if type(value) is str and value != "":
         # Consumers of ids need valid UTF-8, so an unpaired surrogate is escaped.
         return (value if value.isascii() else value.encode(errors="backslashreplace").decode()), None
-    if type(value) is int:
-        return str(value), None
+    if type(value) is int or (type(value) is float and value.is_integer()):  # as pandas has it next to none
+        return str(int(value)), None
     if value == "" or is_missing(value):
         return None, None
     return None, f'expected a string or an integer in "{name}", found {json_type(value)}'

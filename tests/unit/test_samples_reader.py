@@ -354,3 +354,18 @@ def test_one_odd_id_among_many_is_named(tmp_path: Path) -> None:
     data = open_data(tmp_path / "data.jsonl")
     data.check()
     assert data.notices()[0].endswith("id (a number and a string)")
+
+
+def test_whole_numbers_with_a_point_are_ids(tmp_path: Path) -> None:
+    ids = [1.0, 2.0, None, "x"]
+    write_records(tmp_path / "data.jsonl", [{"instruction": "q", "output": "a", "id": each} for each in ids])
+    data = open_data(tmp_path / "data.jsonl")
+    data.check()
+    assert [sample.id for sample in data.samples()] == ["1", "2", "2#2", "x"]
+    assert data.notices()[0].endswith("id (a number and a string)")
+
+
+def test_records_as_python_prints_them_are_named(tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_text("{'instruction': 'q', 'output': 'a'}\n")
+    with pytest.raises(DataError, match=r"as Python prints it; write it with json\.dumps"):
+        open_data(tmp_path / "data.jsonl")

@@ -126,3 +126,23 @@ def test_one_turn_is_read_from_a_table(tmp_path: Path) -> None:
     changed = with_responses(sample, ["new"])
     assert changed["chosen"] == '{"role": "assistant", "content": "new", "original_score": 1}'
     assert changed["rejected"] == '{"role": "assistant", "content": "b", "score": 1}'
+
+
+def test_blank_lines_before_the_names_are_passed_over(tmp_path: Path) -> None:
+    for text in ("\n\r\ninstruction;output\n\nq;a\n", " \nsep=;\ninstruction;output\nq;a\n"):
+        (tmp_path / "data.csv").write_bytes(text.encode())
+        assert read(tmp_path / "data.csv") == [{"instruction": "q", "output": "a"}]
+        assert dialect_of(tmp_path / "data.csv", ",") == {"separator": ";", "mark": False}
+        (tmp_path / "data.csv").write_bytes((text + "r\n").encode())
+        with pytest.raises(
+            DataError, match=rf"line {text.count(chr(10)) + 1} \(record 2\): expected 2 fields"
+        ):
+            read(tmp_path / "data.csv")
+
+
+def test_a_quote_that_is_written_once_is_refused_with_what_would_do(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text('instruction,output\n"say \\"it\\" now",a\n')
+    with pytest.raises(
+        DataError, match=r"line 2 \(record 1\): .*; in a field in quotes a quote is written twice"
+    ):
+        read(tmp_path / "data.csv")
