@@ -25,6 +25,7 @@ from models.secret_fields import (
     without_hashes,
 )
 from models.settings import Endpoint, ModelSettings, Role
+from samples.csv_files import Dialect
 from samples.reader import Checked, DataSet
 
 FILE = "run.json"
@@ -49,6 +50,8 @@ class DataFacts(TypedDict):
     """How many responses have thoughts."""
     types: NotRequired[str | None]
     """The schema of Parquet and Arrow data, see `samples.parquet_types`."""
+    dialect: NotRequired[Dialect]
+    """How the data is written that is CSV, see `samples.csv_files`."""
     reference: NotRequired[str]
     """The field of the right answers."""
 
@@ -135,6 +138,8 @@ def new_manifest(data: DataSet, checked: Checked, settings: Settings, modes: Seq
         thinking=checked.thinking,
         types=data.types(),
     )
+    if dialect := data.dialect():
+        facts["dialect"] = dialect
     if data.reference:
         facts["reference"] = data.reference
     return Manifest(

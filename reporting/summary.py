@@ -79,7 +79,7 @@ def what_made(manifest: Manifest) -> dict[str, Any]:
     """Return what made a run, for those who see it."""
     return {
         "created": manifest["created"],
-        "data": {name: value for name, value in manifest["data"].items() if name != "types"},
+        "data": {name: value for name, value in manifest["data"].items() if name not in ("types", "dialect")},
         "modes": manifest["modes"],
         "models": {role: endpoint.model for role, endpoint in endpoints(manifest).items()},
         "prompts": manifest["prompts"],

@@ -85,10 +85,20 @@ def card(file: Path, to: Form, mode: str, contents: Contents, run: Mapping[str, 
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def usage(file: Path, to: Form) -> str:
-    """Describe how to give the file to the trainer, as Markdown."""
-    loader = "parquet" if layout_to_write(file) == "Parquet" else "json"
-    load = f'load_dataset("{loader}", data_files={json.dumps(file.name, ensure_ascii=False)}, split="train")'
+_LOADERS = {
+    **dict.fromkeys(("JSON array", "JSON lines"), ("json", "")),
+    "Parquet": ("parquet", ""),
+    "CSV": ("csv", ", keep_default_na=False"),  # a text may be NA
+    "TSV": ("csv", ', sep="\t", keep_default_na=False'),
+}
+"""The loaders of `datasets`, and what they have to be given."""
+
+
+def usage(file: Path, to: Form, entry: str) -> str:
+    """Describe how to give the file to the trainer, as Markdown. LLaMA-Factory knows it as `entry`."""
+    loader, how = _LOADERS[layout_to_write(file)]
+    name = json.dumps(file.name, ensure_ascii=False)
+    load = f'load_dataset("{loader}", data_files={name}, split="train"{how})'
     match to:
         case "trl-sft":
             return (
@@ -104,7 +114,7 @@ def usage(file: Path, to: Form) -> str:
                 "`dataset_info.json` next to the file has its entry:\n\n```yaml\n"
                 f"stage: {stage}\n"
                 "dataset_dir: .  # the folder of the file\n"
-                f"dataset: {json.dumps(file.stem)}\n```"
+                f"dataset: {json.dumps(entry)}\n```"
             )
         case "axolotl":
             return f"{code(axolotl_path(file).name)} has the lines for the configuration."

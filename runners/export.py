@@ -1,7 +1,7 @@
 """`coevol export RUN -o FILE`: the data set with the responses of a run."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import wraps
@@ -31,7 +31,7 @@ from runners.terminal import say
 from runners.trainer_files import check_companions, write_companions
 from runners.unreadable import Unreadable, is_readable
 from samples.fields import brief, plural, raw_text
-from samples.files import layout_to_write, write_records
+from samples.files import layout_to_write, with_part, write_records
 from samples.formats import (
     FORMATS,
     recorded_sample,
@@ -123,8 +123,8 @@ def content_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @click.argument("run", type=PATH)
 @output_option(
-    "Where to write: .json, .jsonl or .parquet. A run of several modes gives a file for each, such as "
-    "FILE.edit.json."
+    "Where to write: .json, .jsonl, .csv, .tsv (these also with .gz or .zst) or .parquet. A run of several "
+    "modes gives a file for each, such as FILE.edit.json."
 )
 @click.option(
     "--to",
@@ -180,7 +180,7 @@ def export(
         raise RunError(f"--pairs needs --to {' or '.join(DPO_TRAINERS)}")
     if form == "openai" and (content.with_provenance or content.mark_contaminated):
         raise RunError("openai takes no other fields: leave out --with-provenance and --mark-contaminated")
-    targets = {chosen: file.with_suffix(f".{chosen}{file.suffix}") for chosen in modes}
+    targets = {chosen: with_part(file, chosen) for chosen in modes}
     if len(modes) == 1:
         targets[modes[0]] = file
     for target in targets.values():
@@ -277,8 +277,9 @@ class Selection:
         work = self.export(mode, form, wanted, marks=marks)
         is_for_trainer = form in SFT_TRAINERS or form in DPO_TRAINERS
         types = None if is_for_trainer else made["data"].get("types")
-        if layout_to_write(target) == "Parquet" and not is_for_trainer and not self.only_readable:
-            work.unreadable = Unreadable(typed=types is not None)
+        layout = layout_to_write(target)
+        if layout in ("Parquet", "CSV", "TSV") and not is_for_trainer and not self.only_readable:
+            work.unreadable = Unreadable(typed=layout == "Parquet" and types is not None)
         with ExitStack() as undo:
             if work.screen:
                 undo.callback(work.screen.close)
@@ -288,9 +289,9 @@ class Selection:
             first = next(stream, None)
             if first is None:
                 raise NothingToWrite(f"nothing to write to {target}: {work.summary(made['data']['records'])}")
-            if work.provenance and layout_to_write(target) == "Parquet":
+            if work.provenance and layout == "Parquet":
                 types = with_types(types)
-            write_records(target, chain([first], stream), types)
+            work.as_text = write_records(target, chain([first], stream), types, made["data"].get("dialect"))
             undo.pop_all()
         return work
 
@@ -346,6 +347,8 @@ class Export:
     only_readable: bool
     unreadable: Unreadable | None = None
     """Where records go that the file cannot hold."""
+    as_text: Sequence[str] = ()
+    """Fields that the file has as texts since Parquet has no type for all of their values."""
     samples: Iterable[SampleResults] | None = None
     """The samples with their results; None for all that are finished."""
     example: dict[str, Any] | None = None
@@ -583,6 +586,10 @@ class Export:
         if count["rejected"]:
             parts.append(f"{plural(count['rejected'], 'response')} of the rejected side")
         parts += self._neighbors()
+        if self.as_text:
+            fields = ", ".join(printable(brief(name)) for name in self.as_text[:_MOST_FIELDS])
+            more = ", …" if len(self.as_text) > _MOST_FIELDS else ""
+            parts.append(f"as text, since their values have no type in common: {fields}{more}")
         if self.screen:
             parts.append(self.screen.describe())
         if earlier := count["of an earlier run"]:

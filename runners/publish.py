@@ -248,7 +248,7 @@ def _configurations(
             except DataError as error:
                 message = str(error).replace(str(file), name)
                 raise RunError(
-                    message.replace(USE_JSON_LINES, "leave it out, or make its values alike")
+                    message.replace(USE_JSON_LINES, "mend the data, or leave the field out")
                 ) from None
             contents = work.contents(records)
             say(f"{name}: {contents.summary}", err=True)

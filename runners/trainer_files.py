@@ -39,14 +39,15 @@ def write_companions(
     `run` is the object of `stats --json`.
     """
     path = card_path(file)
-    write_text(path, card(file, to, mode, contents, run, usage(file, to)))
+    known = _llamafactory_entries(file) if to in ("llamafactory", "llamafactory-dpo") else {}
+    name = _llamafactory_name(file, known)
+    write_text(path, card(file, to, mode, contents, run, usage(file, to, name)))
     notes = [f"{path}: its data card"]
     if to in ("llamafactory", "llamafactory-dpo"):
-        known = _llamafactory_entries(file)
-        known[file.stem] = llamafactory_entry(file.name, to)
+        known[name] = llamafactory_entry(file.name, to)
         index = file.with_name("dataset_info.json")
         write_text(index, json.dumps(known, indent=2, ensure_ascii=False) + "\n")
-        notes.append(f"{index}: its entry, under the name {file.stem}")
+        notes.append(f"{index}: its entry, under the name {name}")
     if to == "axolotl":
         lines = axolotl_lines(file)
         write_text(axolotl_path(file), f"{_AXOLOTL_MARK} The path is as seen from where it ran.\n{lines}")
@@ -63,7 +64,16 @@ def _llamafactory_entries(file: Path) -> dict[str, Any]:
         raise RunError(f"{index} cannot take an entry: {error}") from None
     if not isinstance(known, dict):
         raise RunError(f"{index} cannot take an entry: expected a JSON object")
-    other = known.get(file.stem)
-    if other is not None and (not isinstance(other, dict) or other.get("file_name") != file.name):
-        raise RunError(f"{index} has another data set named {file.stem}; choose another file name")
+    _llamafactory_name(file, known)
     return known
+
+
+def _llamafactory_name(file: Path, known: Mapping[str, Any]) -> str:
+    """Return the name of a file's entry: that of the file, with its ending where another file has it."""
+    names = (file.stem, f"{file.stem}_{file.suffix[1:]}")
+    for name in names:
+        other = known.get(name)
+        if other is None or (isinstance(other, dict) and other.get("file_name") == file.name):
+            return name
+    index = file.with_name("dataset_info.json")
+    raise RunError(f"{index} has other data sets named {' and '.join(names)}; choose another file name")

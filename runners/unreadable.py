@@ -1,4 +1,4 @@
-"""Keeps records that cannot be read next to a Parquet file: its columns have no place for them."""
+"""Keeps records that cannot be read next to a file of Parquet or a table: columns have no place for them."""
 
 import tempfile
 from pathlib import Path

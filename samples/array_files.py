@@ -13,9 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from samples.bounds import nested_too_deeply
+from samples.bounds import count_names
 from samples.compressed import open_binary
-from samples.json_files import DECODE_ERRORS, MAX_RECORD_BYTES, decode, read_array
+from samples.json_files import DECODE_ERRORS, MAX_RECORD_BYTES, decode, may_repeat, read_array
 
 _CHUNK_BYTES = 256 * 1024
 
@@ -81,5 +81,9 @@ def _decode_records(text: bytes) -> list[dict[str, Any]]:
         found = decode(text)
     except DECODE_ERRORS:
         return []
-    usable = all(type(record) is dict and not nested_too_deeply(record) for record in found)
-    return found if usable else []
+    names = 0
+    for record in found:
+        if type(record) is not dict or (more := count_names(record)) < 0:
+            return []
+        names += more
+    return [] if may_repeat(text, names) else found

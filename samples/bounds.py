@@ -14,6 +14,9 @@ takes the fewest (50 of lists); LangGraph and orjson take 254, Python's recursio
 
 TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 
+TWICE = "is a name with two values in one object; keep one of them"
+"""Why a record is none that readers would read differently."""
+
 MAX_RECORD_MB = 16
 """The default of `--max-record-size`. A record takes up to 30 times as much memory as its text."""
 
@@ -25,15 +28,24 @@ theirs."""
 
 
 def nested_too_deeply(value: Any) -> bool:
-    """Return whether a JSON value has more than `MAX_DEPTH` levels. It is not walked recursively."""
-    level = [value]
+    """Return whether a JSON value has more than `MAX_DEPTH` levels."""
+    return count_names(value) < 0
+
+
+def count_names(value: Any) -> int:
+    """Return how many names the objects in a JSON value have, each counted where it occurs; -1 if the value
+    is nested too deeply. It is not walked recursively."""
+    level, count = [value], 0
     for _ in range(MAX_DEPTH + 1):
         # Most values are texts.
         containers = [each for each in level if type(each) is dict or type(each) is list]
         if not containers:
-            return False
+            return count
+        for each in containers:
+            if type(each) is dict:
+                count += len(each)
         level = [inner for each in containers for inner in (each.values() if type(each) is dict else each)]
-    return True
+    return -1
 
 
 def load_json(text: str) -> Any:

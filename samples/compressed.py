@@ -1,7 +1,10 @@
-"""Open files whether they are compressed or not, and whether they are in UTF-8 or UTF-16."""
+"""Open files whether they are compressed or not and in UTF-8 or UTF-16, and compress what is written."""
 
 import codecs
+import gzip
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -38,6 +41,21 @@ def open_binary(path: Path) -> BinaryIO:
     return _in_utf8(io.BufferedReader(_Unfolding(stream, path.stat().st_size), _BUFFER_BYTES))
 
 
+@contextmanager
+def compressing(file: BinaryIO, ending: str) -> Iterator[BinaryIO]:
+    """Give what compresses to a file as its `ending` says: .gz or .zst; the file itself for any other."""
+    if ending == ".gz":
+        with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as compressed:
+            yield cast(BinaryIO, compressed)
+    elif ending == ".zst":
+        import pyarrow as pa  # slow to load (0.1 s)
+
+        with pa.CompressedOutputStream(pa.PythonFile(_Kept(file), mode="w"), "zstd") as compressed:
+            yield compressed
+    else:
+        yield file
+
+
 def _in_utf8(file: io.BufferedReader) -> BinaryIO:
     """Return the file, or one that reads it as UTF-8 if it begins with the mark of UTF-16."""
     if file.peek(4)[:4].startswith(_UTF16) and not file.peek(4)[:4].startswith(_OTHERS):
@@ -72,6 +90,19 @@ class _Transcoded(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
+
+
+class _Kept(io.RawIOBase):
+    """A file that is still open when this is closed."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        return self._file.write(data)
 
 
 class _Unfolding(io.RawIOBase):

@@ -1,25 +1,60 @@
-"""Read records from CSV and TSV files: one a row, all fields as text."""
+"""Read and write records as CSV and TSV: one a row, all fields as text.
 
+What is no text is written as JSON: numbers, and lists and objects, which `samples.turns` reads as what they
+are where it expects turns. Null and an empty text are both an empty field, and read as an empty text.
+"""
+
+import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, Literal, TextIO, cast, get_args
+
+from typing_extensions import TypedDict
 
 from samples.bounds import too_large
 from samples.compressed import open_binary
 from samples.fields import plural, unreadable
-from samples.json_files import MAX_RECORD_BYTES, to_json
+from samples.json_files import MAX_RECORD_BYTES, read_json, to_json, write_lines
 from samples.sample import DataError
 
-_SEPARATORS = (",", ";", "\t", "|")
+Separator = Literal[",", ";", "\t", "|"]
+_SEPARATORS: tuple[Separator, ...] = get_args(Separator)
 _SEPARATOR = re.compile(r'"?sep=([,;\t|])"?\s*', re.IGNORECASE)
 """The first line that tells spreadsheets what separates the fields."""
+_DOUBLED = (
+    "in a field in quotes a quote is written twice (in Spark with the option escape), or save JSON lines"
+)
+"""What to do about a quote where none may be."""
+_LONGEST_HEADER = 65_536
 _COLUMN = re.compile(r"[^\W\d][\w .:/()-]{0,59}")
 _QUOTED = re.compile(r'"[^"]*"')
+
+
+class Dialect(TypedDict):
+    """How a table is written."""
+
+    separator: Separator
+    mark: bool
+    """Whether it begins with the mark of UTF-8, by which spreadsheets know it."""
+
+
+def dialect_of(path: Path, delimiter: str) -> Dialect:
+    """Return how the table in a file is written that was read with this `delimiter`."""
+    with open_binary(path) as file:
+        beginning = file.read(_LONGEST_HEADER)
+    text = beginning.removeprefix(codecs.BOM_UTF8).decode(errors="replace").lstrip(" \r\n")
+    first = text.partition("\n")[0]
+    told = _SEPARATOR.fullmatch(first)
+    return Dialect(
+        separator=cast(Separator, head[1] if told else _separator(first, delimiter)),
+        mark=beginning.startswith(codecs.BOM_UTF8),
+    )
 
 
 def read_rows(
@@ -37,11 +72,16 @@ def read_rows(
         lines = _Lines(file, max_bytes)
         record_number, line = 0, 1
         try:
-            separator, before = _separator(lines.first(), delimiter), 0
-            if head := _SEPARATOR.fullmatch(lines.first()):
-                separator, before = head[1], 1
+            before = 0
+            while lines.first() and not lines.first().strip(" \r\n"):
+                before += 1
                 lines.drop_first()
-            is_spaced = bool(re.search(rf"\S{re.escape(separator)} +\S", lines.first()))
+            separator = _separator(lines.first(), delimiter)
+            if head := _SEPARATOR.fullmatch(lines.first()):
+                separator = head[1]
+                before += 1
+                lines.drop_first()
+            is_spaced = bool(re.search(rf"\S{re.escape(separator)} +\S", _QUOTED.sub("x", lines.first())))
             rows = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=is_spaced)
             names = [name.strip() for name in next(rows, [])]
             named = [name for name in names if name]
@@ -67,9 +107,54 @@ def read_rows(
             where = f"{path}, line {line} (record {record_number + 1})"
             raise DataError(f"{where}: {too_large(max_bytes)}") from None
         except csv.Error as error:
-            raise DataError(f"{path}, line {line} (record {record_number + 1}): {error}") from error
+            raise DataError(
+                f"{path}, line {line} (record {record_number + 1}): {error}; {_DOUBLED}"
+            ) from error
         except UnicodeDecodeError:
             raise DataError(_not_utf8(path, max_bytes)) from None
+
+
+def write_rows(file: BinaryIO, records: Iterable[dict[str, Any]], dialect: Dialect) -> None:
+    """Write records as a table with a column for every field of any record, in UTF-8.
+
+    Columns are only known after the last record, so records are first written to a temporary file. Raises
+    DataError if a text cannot be written.
+    """
+    names: dict[str, None] = {}
+
+    def named() -> Iterator[dict[str, Any]]:
+        for record in records:
+            names.update(dict.fromkeys(record))
+            yield record
+
+    with tempfile.TemporaryFile() as spool:
+        write_lines(cast(BinaryIO, spool), named())
+        spool.seek(0)
+        encoding = "utf-8-sig" if dialect["mark"] else "utf-8"
+        text = io.TextIOWrapper(file, encoding, newline="", write_through=True)
+        delimiter = dialect["separator"]
+        rows = csv.writer(text, delimiter=delimiter)
+        # A name must not look like several, whatever separates them.
+        is_plain = not any(each in name for name in names for each in (*_SEPARATORS, '"'))
+        header = rows if is_plain else csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_ALL)
+        try:
+            header.writerow(names)
+            for line in spool:
+                record = read_json(line.decode())
+                rows.writerow([_cell(record.get(name)) for name in names])
+        except UnicodeEncodeError:
+            raise DataError(
+                "a field has an unpaired surrogate, which a table cannot store; write JSON lines "
+                "(.jsonl) instead"
+            ) from None
+        finally:
+            text.detach()
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if value is None else to_json(value)
 
 
 def _record(names: list[str], row: list[str]) -> tuple[dict[str, Any] | None, str]:

@@ -1,5 +1,6 @@
 """Detect the format of a data set from its first records, or say what a user has to choose or do."""
 
+import re
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -24,6 +25,12 @@ from samples.preferences import (
     side_fields,
     what_would_do,
 )
+
+_MARK_OF_ROLE = re.compile(
+    r"<\|im_start\|>|<\|user\|>|<start_of_turn>|\[INST\]|### ?(?:Human|User|Instruction)\b"
+)
+_LOOKED_AT = 5000
+"""Characters of a text in which marks of a chat template are looked for."""
 
 
 def records_inside(record: dict[str, Any]) -> str:
@@ -90,10 +97,18 @@ def find_format(record: dict[str, Any], given: str, improve: Side | None, refere
         return Found(
             None,
             f"{NO_FORMAT}; found {field_names(record)}: "
-            + (f'rename "{brief(turns)}", which has turns, to messages; or ' if turns else "")
+            + (
+                f'rename "{brief(turns)}", which has turns, to messages; or '
+                if turns
+                else _of_template(record)
+            )
             + "name the fields with --columns request=…,response=…, or the format with "
             f"--format ({', '.join(READ_FORMATS)})",
         )
+    if given == "auto" and improve is None and _has_system_prompt(record, only):
+        columns = {**asdict(COLUMNS[only]), "system": "system_prompt"}
+        layout = columns_layout({part: name for part, name in columns.items() if name})
+        return Found(layout, question_about(record, only, reference), only)
     if given == "auto" and improve is None:
         return Found(only, question_about(record, only, reference), only)
     return Found(only)
@@ -119,6 +134,22 @@ def _form_of_table(record: dict[str, Any]) -> str:
         texts = [each for each in values if all(isinstance(item, str) for item in each)]
         if len(texts) > 1 and not any(isinstance(item, dict | list) for each in values for item in each):
             return f"a table by columns, each a list: {would_do}"
+    return ""
+
+
+def _has_system_prompt(record: dict[str, Any], layout: str) -> bool:
+    """Return whether the system prompt of a record is in a field that its layout does not name."""
+    is_unnamed = "system_prompt" in record and "system" not in record
+    return is_unnamed and layout in COLUMNS and COLUMNS[layout].system == "system" and layout != "alpaca"
+
+
+def _of_template(record: dict[str, Any]) -> str:
+    """Say which field has whole conversations as one text; empty if none has."""
+    for name, value in record.items():
+        if isinstance(value, str) and _MARK_OF_ROLE.search(value, 0, _LOOKED_AT):
+            return (
+                f'"{brief(name)}" has whole conversations as one text: write them as turns in messages; or '
+            )
     return ""
 
 

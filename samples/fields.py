@@ -165,7 +165,7 @@ def media_reason(record: Mapping[str, Any]) -> str | None:
     if MEDIA_FIELDS.isdisjoint(record):
         return None
     for name, value in record.items():
-        if name in MEDIA_FIELDS and value and not is_missing(value):
+        if name in MEDIA_FIELDS and value and value != "[]" and not is_missing(value):  # a list in a table
             return f'non-text content in "{name}"'
     return None
 

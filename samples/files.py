@@ -1,4 +1,4 @@
-"""Read files of records (JSON arrays, JSON lines, Parquet, Arrow, CSV) and write the first three of them.
+"""Read files of records (JSON arrays, JSON lines, Parquet, Arrow, CSV), and write all but Arrow.
 
 Files are streamed, so memory does not grow with the number of records. The layout of a file is detected from
 its content when reading, except CSV in files that are named so, and from its extension when writing.
@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
 from uuid import uuid4
 
 from samples.array_files import array_records
-from samples.compressed import codec_of, open_binary
+from samples.compressed import codec_of, compressing, open_binary
 from samples.fields import plural
 from samples.json_files import (
     LONGEST_WRAPPER,
@@ -28,16 +28,21 @@ from samples.json_files import (
 )
 from samples.sample import DataError
 
+if TYPE_CHECKING:
+    from samples.csv_files import Dialect
+
 __all__ = [
     "UNFINISHED",
     "Layout",
     "find_layout",
+    "is_compressed",
     "layout_to_write",
     "locate",
     "read_json",
     "read_records",
     "records",
     "to_json",
+    "with_part",
     "write_records",
     "write_text",
 ]
@@ -46,7 +51,10 @@ Layout = Literal["JSON array", "JSON lines", "Parquet", "Arrow", "CSV", "TSV"]
 
 Read = TypeVar("Read")
 
-_LAYOUTS: dict[str, Layout] = {".json": "JSON array", ".jsonl": "JSON lines", ".parquet": "Parquet"}
+_LAYOUTS: dict[str, Layout] = {
+    **{".json": "JSON array", ".jsonl": "JSON lines", ".csv": "CSV", ".tsv": "TSV", ".parquet": "Parquet"}
+}
+_COMPRESSED = (".gz", ".zst")
 _BY_ENDING: dict[str, Layout] = {".csv": "CSV", ".tsv": "TSV", ".CSV": "CSV", ".TSV": "TSV"}
 _ARROW = (b"\xff\xff\xff\xff", b"ARROW1")
 _UTF8_BOM = b"\xef\xbb\xbf"
@@ -189,23 +197,57 @@ def locate(path: Path, layout: Layout, position: int, max_bytes: int = MAX_RECOR
 
 def layout_to_write(path: Path) -> Layout:
     """Return the layout for a path's extension. Raises DataError if the extension is unknown."""
-    layout = _LAYOUTS.get(path.suffix.lower())
-    if layout is None:
-        raise DataError(f"{path}: expected a name that ends in {', '.join(_LAYOUTS)}")
+    first, second = _endings(path)
+    layout = _LAYOUTS.get(first.lower())
+    if layout is None or (second and layout == "Parquet"):
+        raise DataError(
+            f"{path}: expected a name that ends in {', '.join(_LAYOUTS)}, or in {' or '.join(_COMPRESSED)} "
+            "after one of these but the last"
+        )
     return layout
 
 
-def write_records(path: Path, records: Iterable[dict[str, Any]], types: str | None = None) -> None:
-    """Write records to a file, as JSON array, JSON lines or Parquet depending on its extension.
+def is_compressed(path: Path) -> bool:
+    """Return whether a file is compressed when it is written."""
+    return bool(_endings(path)[1])
 
-    Parquet columns have the recorded `types` of the data (`DataSet.types`), others are inferred.
+
+def with_part(path: Path, part: str) -> Path:
+    """Return the path with a part of the name before its ending, as in data.PART.jsonl.gz."""
+    ending = "".join(_endings(path))
+    return path.with_name(f"{path.name.removesuffix(ending)}.{part}{ending}")
+
+
+def _endings(path: Path) -> tuple[str, str]:
+    """Return the ending of a name that says the layout, and the one behind it that says the compression."""
+    if path.suffix.lower() in _COMPRESSED:
+        return Path(path.stem).suffix, path.suffix
+    return path.suffix, ""
+
+
+def write_records(
+    path: Path,
+    records: Iterable[dict[str, Any]],
+    types: str | None = None,
+    dialect: "Dialect | None" = None,
+) -> list[str]:
+    """Write records to a file, as its extension says (`layout_to_write`).
+
+    Parquet columns have the recorded `types` of the data (`DataSet.types`), others are inferred. CSV is
+    written in the `dialect` of the data (`DataSet.dialect`). Returns the fields that Parquet has as texts,
+    since their values have no type in common.
 
     The file appears, or replaces an older one, only once it is complete. Raises DataError if the extension is
     unknown, the folder is missing or not writable, or a record cannot be written.
     """
     layout = layout_to_write(path)
-    with whole_file(path) as file:
+    with whole_file(path) as whole, compressing(whole, _endings(path)[1].lower()) as file:
         match layout:
+            case "CSV" | "TSV":
+                from samples import csv_files
+
+                default = csv_files.Dialect(separator="," if layout == "CSV" else "\t", mark=False)
+                csv_files.write_rows(file, records, (layout == "CSV" and dialect) or default)
             case "JSON array":
                 write_array(file, records)
             case "JSON lines":
@@ -213,7 +255,8 @@ def write_records(path: Path, records: Iterable[dict[str, Any]], types: str | No
             case "Parquet":
                 from samples.parquet_files import write_rows
 
-                write_rows(file, records, types)
+                return write_rows(file, records, types)
+    return []
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,9 +2,10 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from samples.fields import brief
 from samples.sample import DataError
 
 PREFIX = "hf://"
@@ -15,7 +16,20 @@ _NAME = re.compile(
 )
 
 
-def hub_files(name: str) -> list[Path]:
+class HubFiles(NamedTuple):
+    """The files of a data set on the Hub."""
+
+    files: list[Path]
+    """Those to read, after their download."""
+    names: list[str]
+    """Their names in the data set."""
+    others: list[str]
+    """All that it has, where its card does not say which ones are data."""
+    split: str
+    """The split that was named; empty if none was."""
+
+
+def hub_files(name: str) -> HubFiles:
     """Download the files of `hf://datasets/OWNER/NAME[@REVISION][/[CONFIGURATION/]SPLIT]`.
 
     Which files those are is up to `datasets`, and where they are kept and which token is sent is up to
@@ -37,12 +51,29 @@ def hub_files(name: str) -> list[Path]:
     disable_progress_bars()
     revision = unquote(found["revision"]) if found["revision"] else None
     try:
-        builder = datasets.load_dataset_builder(found["repo"], found["config"], revision=revision)
-        by_split: dict[str, list[str]] = {
-            str(k): list(v) for k, v in (builder.config.data_files or {}).items()
-        }
-        split = _split(name, by_split, found["split"])
-        return [_download(huggingface_hub, url) for url in by_split[split]]
+        config, wanted = found["config"], found["split"]
+        configs = [] if config else datasets.get_dataset_config_names(found["repo"], revision=revision)
+        if len(configs) > 1:
+            if wanted in configs:
+                config, wanted = wanted, None
+            elif not datasets.get_dataset_default_config_name(found["repo"], revision=revision):
+                base = name if wanted is None else name.removesuffix(f"/{wanted}")
+                shown = ", ".join(map(brief, configs[:8])) + ", …" * (len(configs) > 8)
+                raise DataError(
+                    f"{name} has the configurations {shown}: name one, such as {base}/{configs[0]}"
+                )
+        builder = datasets.load_dataset_builder(found["repo"], config, revision=revision)
+        by_split = {str(k): list(v) for k, v in (builder.config.data_files or {}).items()}
+        split = _split(name, by_split, wanted)
+        others: list[str] = []
+        if not huggingface_hub.constants.HF_HUB_OFFLINE:
+            info = huggingface_hub.HfApi().dataset_info(found["repo"], revision=revision)
+            if not (info.card_data and info.card_data.get("configs")):
+                others = [each.rfilename for each in info.siblings or []]
+        remote: Any = huggingface_hub.HfFileSystem()
+        places = [remote.resolve_path(url) for url in by_split[split]]
+        files = [_download(huggingface_hub, place) for place in places]
+        return HubFiles(files, [place.path_in_repo for place in places], others, found["split"] or "")
     except DataError:
         raise
     except Exception as error:  # of many libraries: HTTP, file system, YAML of the card
@@ -64,8 +95,7 @@ def _split(name: str, by_split: dict[str, list[str]], wanted: str | None) -> str
     raise DataError(f"{name} has the splits {', '.join(by_split)}: name one, such as {base}/{first}")
 
 
-def _download(hub: Any, url: str) -> Path:
-    place = hub.HfFileSystem().resolve_path(url)
+def _download(hub: Any, place: Any) -> Path:
     return Path(
         hub.hf_hub_download(
             place.repo_id, place.path_in_repo, repo_type=place.repo_type, revision=place.revision

@@ -1,8 +1,9 @@
 """Read and write records as streams of JSON: an array, or one object per line (JSON lines).
 
-Strings (even with unpaired surrogates), integers of any size and the order of fields are kept exactly. The
-spelling of a number is not (`1.50` becomes 1.5), nor is the first of two fields with the same name. NaN and
-infinities, which Python's own encoder writes, are read as null.
+Strings (even with unpaired surrogates), integers of up to 4,300 digits and the order of fields are kept
+exactly. The spelling of a number is not (`1.50` becomes 1.5). NaN and infinities, which Python's own encoder
+writes, are read as null, and so are numbers beyond those that Python has. An object with two values under one
+name is no record, since readers differ in which one they keep.
 """
 
 import codecs
@@ -21,9 +22,9 @@ from uuid import UUID
 
 import msgspec
 
-from samples.bounds import MAX_RECORD_MB, MB, TOO_DEEP, nested_too_deeply, too_large
+from samples.bounds import MAX_RECORD_MB, MB, TOO_DEEP, TWICE, count_names, nested_too_deeply, too_large
 from samples.compressed import open_binary
-from samples.fields import json_type, raw_text, unreadable
+from samples.fields import brief, json_type, raw_text, unreadable
 from samples.sample import DataError
 
 MAX_RECORD_BYTES = MAX_RECORD_MB * MB
@@ -88,7 +89,11 @@ def read_lines(
                 record = decode(line)
             except DECODE_ERRORS:
                 record = None
-            if type(record) is dict and not nested_too_deeply(record):
+            if (
+                type(record) is dict
+                and (names := count_names(record)) >= 0
+                and (line.count(b'":') == names or not repeated_name(line, names))
+            ):
                 yield line_number, record
                 record_number += 1
                 continue
@@ -108,6 +113,8 @@ def read_lines(
                     message = f"expected an object, found {json_type(record)}"
                 elif nested_too_deeply(record):
                     message = f"the record is {TOO_DEEP}"
+                elif name := repeated_name(line, count_names(record)):
+                    message = f'"{brief(name)}" {TWICE}'
                 else:
                     yield line_number, record
                     record_number += 1
@@ -180,6 +187,8 @@ def read_array(
                 text.fail(too_large(max_bytes))
             if nested_too_deeply(record):
                 why = f"the record is {TOO_DEEP}"
+            elif name := repeated_name(text.buffer[text.position : end], count_names(record)):
+                why = f'"{brief(name)}" {TWICE}'
             elif not is_object:
                 why = why or f"expected an object, found {json_type(record)}"
             if why is not None:
@@ -317,14 +326,66 @@ def _replace_non_finite(value: Any) -> Any:
             return value
 
 
-def _parse_float(digits: str) -> float:
+def _parse_float(digits: str) -> float | None:
     number = float(digits)
-    if math.isinf(number):
-        raise ValueError(f"the number {digits[:40]} is too large")
-    return number
+    return None if math.isinf(number) else number
 
 
-_DECODER = json.JSONDecoder(parse_float=_parse_float, parse_constant=lambda name: None)
+def _parse_int(digits: str) -> int | None:
+    try:
+        return int(digits)
+    except ValueError:  # Python's limit on digits
+        return None
+
+
+_NUMBERS: dict[str, Any] = {
+    "parse_float": _parse_float,
+    "parse_int": _parse_int,
+    "parse_constant": lambda name: None,
+}
+_DECODER = json.JSONDecoder(**_NUMBERS)
+
+
+class _Repeated(Exception):
+    """An object has two values under one name."""
+
+
+def may_repeat(text: bytes, names: int) -> bool:
+    """Return whether a JSON text may have a name twice in one object, of which so many `names` are left."""
+    # A name is followed by a colon; in texts, a quote before a colon is written with a backslash.
+    colons = text.count(b'":')
+    if colons < names:
+        colons += text.count(b'" :') - text.count(b'\\" :')
+    return colons > names and colons - text.count(b'\\":') > names
+
+
+def repeated_name(text: str | bytes, names: int | None = None) -> str:
+    """Return a name with two values in one object of a JSON text that can be decoded; empty if there is none.
+
+    The same value twice does no harm. With `names`, the text is only decoded if it `may_repeat` one.
+    """
+    if names is not None and not may_repeat(text if isinstance(text, bytes) else _utf8(text), names):
+        return ""
+    if isinstance(text, bytes):
+        text = text.decode(errors="replace").strip(_BLANK).removeprefix("\ufeff")
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            for name, value in pairs:
+                if found[name] != value:
+                    raise _Repeated(name)
+        return found
+
+    try:
+        json.JSONDecoder(**_NUMBERS, object_pairs_hook=unique).raw_decode(text)
+    except _Repeated as error:
+        return str(error) or '""'
+    except (ValueError, RecursionError):
+        pass
+    return ""
+
+
 _COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_to_string)
 _INDENTED = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_to_string, indent=1)
 _ONE_PER_LINE = "expected one JSON object per line"
@@ -337,6 +398,8 @@ def _explain(error: ValueError | RecursionError) -> str:
             return f"the record is {TOO_DEEP}"
         case json.JSONDecodeError():
             near = error.doc[error.pos : error.pos + 20]
+            if near.startswith("'"):
+                return f"invalid JSON: found {near!a}, as Python prints it; write it with json.dumps"
             return f"invalid JSON: {error.msg}" + (f" near {near!a}" if near else "")
         case _:
             return f"invalid JSON: {str(error).partition(';')[0]}"

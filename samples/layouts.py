@@ -33,7 +33,7 @@ from samples.preferences import (
 )
 from samples.sample import DataError
 from samples.thoughts import thoughts_beside
-from samples.turns import Turn, names_of, role_of, turn_of, turns_in, unpack
+from samples.turns import Turn, is_one_turn, names_of, role_of, turn_of, turns_in, unpack
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,10 @@ def candidates(record: Mapping[str, Any]) -> list[str]:
     names = {name for name in record if name not in others}
     found = _fitting(names)
     if len(found) > 1:
-        found = _fitting({name for name in names if not is_missing(record[name])}) or found
+        # In a table null is an empty text.
+        found = (
+            _fitting({name for name in names if not is_missing(record[name]) and record[name] != ""}) or found
+        )
     if len(found) > 1:
         found = [name for name in found if name not in LISTS or unpack(record.get(LISTS[name]))] or found
     return found
@@ -385,7 +388,11 @@ def _response(record: Mapping[str, Any], columns: Columns, side: str) -> list[Tu
 
 
 def _system(record: Mapping[str, Any], field: str) -> list[Turn]:
-    text = optional_text(record, field) if field else ""
+    value = record.get(field) if field else None
+    if isinstance(value, list) and value and all(isinstance(each, dict) and "text" in each for each in value):
+        text = join_distinct(optional_text(each, "text") for each in value)  # parts, as of a turn
+    else:
+        text = optional_text(record, field) if field else ""
     return [Turn("system", "system", text, None, (field,))] if text else []
 
 
@@ -416,7 +423,7 @@ def _list_or_turn(value: Any, field: str, side: str = "") -> list[Turn] | None:
     if isinstance(value, dict) and isinstance(value.get(names_of(value)[0]), str):
         return [turn_of(value, (field,))]
     unpacked = unpack(value)
-    if unpacked is None or not unpacked[0]:
+    if unpacked is None or not unpacked[0] or (not side and is_one_turn(value)):
         return None
     names = [item.get(names_of(item)[0]) if isinstance(item, dict) else None for item in unpacked[0]]
     if side and field in LISTS.values() and None in names:

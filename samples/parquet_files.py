@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from samples.bounds import MAX_DEPTH, TOO_DEEP, too_large, unfolds_too_far
-from samples.json_files import MAX_RECORD_BYTES
+from samples.json_files import MAX_RECORD_BYTES, to_json
+from samples.parquet_footer import chunk_sizes
 from samples.parquet_types import arranged, read_schema, typed, with_metadata
 from samples.sample import DataError
 
@@ -95,13 +96,14 @@ def split_file(path: Path, most_bytes: int) -> list[Path]:
 def _parquet_batches(path: Path) -> Iterator[tuple[Any, Any]]:
     """Yield batches with the schema to convert them to."""
     with pq.ParquetFile(path) as file:
-        columns, schema, metadata = file.schema_arrow.names, file.schema_arrow, file.metadata
+        columns, schema = file.schema_arrow.names, file.schema_arrow
         if len(set(columns)) < len(columns):
             raise DataError(f"{path}: expected unique column names, found {columns}")
         _refuse_deep(path, schema)
-        if why := unfolds_too_far(path.stat().st_size, sum(map(sum, _chunk_sizes(metadata)))):
+        sizes = chunk_sizes(path)
+        if why := unfolds_too_far(path.stat().st_size, sum(map(sum, sizes))):
             raise DataError(f"{path}: {why}")
-        largest = [max(sizes) for sizes in zip(*_chunk_sizes(metadata), strict=True)]
+        largest = [max(of_column) for of_column in zip(*sizes, strict=True)]
         # One text, stored once, may be that of every row: texts stay in their dictionaries until it is known
         # how much they unfold to.
         texts = [
@@ -112,14 +114,6 @@ def _parquet_batches(path: Path) -> Iterator[tuple[Any, Any]]:
     with pq.ParquetFile(path, read_dictionary=texts) as file:
         for batch in file.iter_batches(batch_size=_BATCH_ROWS):
             yield batch, schema
-
-
-def _chunk_sizes(metadata: Any) -> Iterator[list[int]]:
-    """Yield for each row group how many bytes the file says that each of its column chunks holds."""
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        chunks = (group.column(column) for column in range(metadata.num_columns))
-        yield [max(chunk.total_uncompressed_size, chunk.num_values) for chunk in chunks]
 
 
 def _refuse_deep(path: Path, schema: Any) -> None:
@@ -188,38 +182,58 @@ def _arrow_batches(path: Path) -> Iterator[tuple[Any, Any]]:
                 yield batch.slice(start, _BATCH_ROWS), batch.schema
 
 
-def write_rows(file: BinaryIO, records: Iterable[dict[str, Any]], types: str | None = None) -> None:
+def write_rows(file: BinaryIO, records: Iterable[dict[str, Any]], types: str | None = None) -> list[str]:
     """Write records as Parquet, with a column for every field of any record.
 
-    Columns have the types that they had where these were recorded (`types`, of `samples.parquet_types`).
+    Columns have the types that they had where these were recorded (`types`, of `samples.parquet_types`). A
+    field whose values have no type in common, or none that Parquet has, is a column of texts: texts as they
+    are, other values as JSON. Returns the names of such fields.
 
     A column's type is only known after the last record, so batches are first written to a temporary file,
-    each with its own types. Raises DataError if the values of a field have no common type.
+    each with its own types. Raises DataError if a text cannot be written.
     """
     try:
-        _write_in_two_passes(file, records, read_schema(types) if types else None)
+        return _write_in_two_passes(file, records, read_schema(types) if types else None)
     except pa.ArrowException as error:
         raise DataError(f"Parquet cannot store the data ({error}); {USE_JSON_LINES}") from error
 
 
-def _write_in_two_passes(file: BinaryIO, records: Iterable[dict[str, Any]], types: Any) -> None:
+class _NoType(Exception):
+    """A field has values that do not fit one type."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+def _write_in_two_passes(file: BinaryIO, records: Iterable[dict[str, Any]], types: Any) -> list[str]:
+    as_text: dict[str, None] = {}
     with tempfile.TemporaryFile() as spool:
         schema = pa.schema([])
         remaining = iter(records)
         batches = 0
         while batch := list(islice(remaining, _BATCH_ROWS)):
-            table = _infer_table(batch, types)
-            schema = _widen(schema, table.schema)
+            table = _infer_table(batch, types, as_text)
+            schema = _widen(schema, table.schema, as_text)
             with pa.ipc.new_stream(spool, table.schema) as stream:
                 stream.write_table(table)
             batches += 1
-        spool.seek(0)
-        if types is not None:
-            schema = with_metadata(arranged(schema, types), types)
-        with _writer(file, schema) as writer:
-            for _ in range(batches):
-                with pa.ipc.open_stream(spool) as stream:
-                    writer.write_table(_cast(stream.read_all(), schema))
+        while True:
+            fields = [field.with_type(pa.string()) if field.name in as_text else field for field in schema]
+            final = pa.schema(fields)
+            if types is not None:
+                final = with_metadata(arranged(final, types), types)
+            spool.seek(0)
+            try:
+                with _writer(file, final) as writer:
+                    for _ in range(batches):
+                        with pa.ipc.open_stream(spool) as stream:
+                            writer.write_table(_cast(stream.read_all(), final, as_text))
+                return list(as_text)
+            except _NoType as error:
+                as_text[error.name] = None
+                file.seek(0)
+                file.truncate()
 
 
 def _records(path: Path, batch: Any, rows_before: int) -> list[dict[str, Any]]:
@@ -238,13 +252,21 @@ def _records(path: Path, batch: Any, rows_before: int) -> list[dict[str, Any]]:
     return records
 
 
-def _infer_table(batch: list[dict[str, Any]], types: Any) -> Any:
-    """Convert the batch to a table, with column types of the schema `types` or inferred from the values."""
+def _infer_table(batch: list[dict[str, Any]], types: Any, as_text: dict[str, None]) -> Any:
+    """Convert the batch to a table, with column types of the schema `types` or inferred from the values.
+
+    Fields without a type are added to `as_text`.
+    """
     columns = {}
     for name in dict.fromkeys(name for record in batch for name in record):
         values = [record.get(name) for record in batch]
-        column = None if types is None else typed(name, values, types)
-        columns[name] = _column(name, values) if column is None else column
+        column = None if types is None or name in as_text else typed(name, values, types)
+        if column is None and name not in as_text:
+            try:
+                column = _column(name, values)
+            except _NoType:
+                as_text[name] = None
+        columns[name] = _texts(name, values) if column is None else column
     return pa.table(columns)
 
 
@@ -258,24 +280,30 @@ def _column(name: str, values: list[Any], type: Any = None) -> Any:
     except (pa.ArrowException, OverflowError, RecursionError) as error:
         if isinstance(error, OverflowError) and type is None and _are_unsigned(values):
             return pa.array(values, pa.uint64())
-        raise DataError(_no_common_type(name, error)) from error
+        raise _NoType(name) from error
+
+
+def _texts(name: str, values: list[Any]) -> Any:
+    """Return values as a column of texts: texts as they are, other values as JSON."""
+    texts = (value if value is None or isinstance(value, str) else to_json(value) for value in values)
+    return _column(name, list(texts), pa.string())
 
 
 def _are_unsigned(values: list[Any]) -> bool:
     return all(value is None or (type(value) is int and 0 <= value < 2**64) for value in values)
 
 
-def _widen(schema: Any, other: Any) -> Any:
-    """Extend the schema so that it can hold the data of the other one too."""
+def _widen(schema: Any, other: Any, as_text: dict[str, None]) -> Any:
+    """Extend the schema so that it can hold the data of the other one too, but for fields `as_text`."""
     for field in other:
         try:
             schema = pa.unify_schemas([schema, pa.schema([field])], promote_options="permissive")
-        except pa.ArrowException as error:
-            raise DataError(_no_common_type(field.name, error)) from error
+        except pa.ArrowException:
+            as_text[field.name] = None
     return schema
 
 
-def _cast(table: Any, schema: Any) -> Any:
+def _cast(table: Any, schema: Any, as_text: dict[str, None]) -> Any:
     """Convert the table to the columns and types of the schema, with nulls for missing columns."""
     columns = []
     for field in schema:
@@ -283,6 +311,8 @@ def _cast(table: Any, schema: Any) -> Any:
             columns.append(pa.nulls(table.num_rows, field.type))
         elif table.schema.field(field.name).type == field.type:
             columns.append(table[field.name])
+        elif field.name in as_text:
+            columns.append(_texts(field.name, table[field.name].to_pylist()))
         else:
             columns.append(_column(field.name, table[field.name].to_pylist(), field.type))
     return pa.table(columns, schema=schema)
@@ -292,12 +322,6 @@ def _writer(file: BinaryIO, schema: Any) -> Any:
     for field in schema:
         try:
             pq.ParquetWriter(pa.BufferOutputStream(), pa.schema([field])).close()
-        except pa.ArrowException as error:
-            raise DataError(
-                f'the field "{field.name}" cannot be written as Parquet ({error}); {USE_JSON_LINES}'
-            ) from error
+        except pa.ArrowException:
+            raise _NoType(field.name) from None
     return pq.ParquetWriter(file, schema, compression="zstd")
-
-
-def _no_common_type(name: str, error: Exception) -> str:
-    return f'the field "{name}" has values that do not fit one Parquet type ({error}); {USE_JSON_LINES}'

@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from samples.bounds import MAX_RECORD_MB, MB, TOO_DEEP
+from samples.bounds import MAX_RECORD_MB, MB, TOO_DEEP, TWICE
+from samples.common_types import EVERY, LOOKED_AT, CommonTypes
 from samples.detection import NO_FORMAT, find_format, question_about, records_inside
-from samples.fields import field_names, is_missing, json_type, plural, why_unreadable
+from samples.fields import brief, field_names, is_missing, json_type, plural, why_unreadable
 from samples.formats import READ_FORMATS, check_record, make_sample, parse_record, unreadable_sample
 from samples.layouts import (
     columns_layout,
@@ -27,6 +28,9 @@ from samples.sample import DataError, Sample
 from samples.sources import Shard, Source, find_source, stamp_of
 from samples.thoughts import WHAT_BECOMES, Thoughts
 
+if TYPE_CHECKING:
+    from samples.csv_files import Dialect
+
 SKIP_BAD = "--skip-bad passes over such records"
 
 _LOOKED_AT = 1000
@@ -37,6 +41,9 @@ _ASKED_ABOUT = 100
 
 _REASONS, _EXAMPLES = 5, 3
 """How many reasons, and records of each, are shown of records that cannot be read."""
+
+_MOST_FIELDS = 8
+"""Fields that are named in a line."""
 
 _MOST_REASONS = 1000
 """Different reasons that are counted apart."""
@@ -80,6 +87,8 @@ class _Found:
     """How many records that are worked on have no reference."""
     no_reference: str = ""
     """What the first of them has; and nothing once one with a reference was found."""
+    types: CommonTypes | None = None
+    """The types of the fields; None if the files have types of their own."""
     numbered: frozenset[int] = frozenset()
     """The hashes of ids that look as if a position had been appended."""
 
@@ -155,6 +164,15 @@ class DataSet:
 
         return recorded_schema((shard.path, shard.layout == "Arrow") for shard in self.source.shards)
 
+    def dialect(self) -> "Dialect | None":
+        """Return how CSV is written, for exports; None if the data is anything else."""
+        shard = self.source.shards[0]
+        if shard.layout != "CSV":
+            return None
+        from samples.csv_files import dialect_of
+
+        return dialect_of(shard.path, ",")
+
     def resume(self, format: str | None) -> None:
         """Take the format that a run in progress has for these records; None if there is no such run."""
         if format and (format == self.format_before or (self.is_detected and format in READ_FORMATS)):
@@ -202,6 +220,12 @@ class DataSet:
                 lines.append(f"  {count:,}: {reason} (record {examples}{', …' * (count > _EXAMPLES)})")
             if len(found.unreadable) > _REASONS:
                 lines.append(f"  and others, for {plural(len(found.unreadable) - _REASONS, 'other reason')}")
+        if found.types and (mixed := found.types.found()):
+            shown = ", ".join(f"{brief(name)} ({what})" for name, what in list(mixed.items())[:_MOST_FIELDS])
+            lines.append(
+                "text in Parquet, and so on the Hub, since their values have no type in common: "
+                f"{shown}{', …' * (len(mixed) > _MOST_FIELDS)}"
+            )
         if found.without_reference:
             lines.append(
                 f'records without a reference in "{self.reference}": {found.without_reference:,} of '
@@ -233,7 +257,7 @@ class DataSet:
                 reason = why_unreadable(record) or str(error)
             if reason is None:
                 yield sample
-            elif self.skip_bad or TOO_DEEP in reason:  # a run that began without this bound resumes
+            elif self.skip_bad or TOO_DEEP in reason or TWICE in reason:  # runs begun without these resume
                 yield unreadable_sample(position, sample_id, record, self.format, _kind(reason))
             else:
                 raise self._error(position, f"{reason}; {SKIP_BAD}")
@@ -251,6 +275,9 @@ class DataSet:
     def _look(self, *, check: bool = True) -> _Found:
         """Compare the ids of all records, and `check` the records."""
         found, name = _Found(), self._id_field
+        if check and any(shard.layout.startswith("JSON") for shard in self.source.shards):
+            found.types = CommonTypes(name)
+        types, id_types = found.types, found.types.id_types if found.types else set()
         # Hashes take 8 bytes each; a million ids would take 100 MB. None are needed until a record has an id
         # of its own, since positions are unique.
         hashes = array("q")
@@ -263,6 +290,10 @@ class DataSet:
             except DataError as error:
                 objection = why_unreadable(record) or str(error)
             else:
+                if types is not None:
+                    id_types.add(type(record.get(name)))
+                    if position < LOOKED_AT or not position % EVERY:
+                        types.look(record)
                 if check and self.reference:
                     found.look_for_reference(record, self.format, self.reference)
             if objection is not None:
@@ -380,8 +411,8 @@ def _own_id(record: dict[str, Any], name: str) -> tuple[str | None, str | None]:
     if type(value) is str and value != "":
         # Consumers of ids need valid UTF-8, so an unpaired surrogate is escaped.
         return (value if value.isascii() else value.encode(errors="backslashreplace").decode()), None
-    if type(value) is int:
-        return str(value), None
+    if type(value) is int or (type(value) is float and value.is_integer()):  # as pandas has it next to none
+        return str(int(value)), None
     if value == "" or is_missing(value):
         return None, None
     return None, f'expected a string or an integer in "{name}", found {json_type(value)}'

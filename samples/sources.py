@@ -7,16 +7,16 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+from samples.cards import CARD, configurations, files_of
 from samples.fields import brief, plural
 from samples.files import Layout, find_layout, locate, records
-from samples.hub import PREFIX, hub_files
+from samples.hub import PREFIX, HubFiles, hub_files
 from samples.json_files import MAX_RECORD_BYTES
 from samples.sample import DataError
 
@@ -59,9 +59,6 @@ _SPLITS = {
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
 }
 """What names of splits mean, as words of the names of files and folders."""
-_CONFIGURATION = re.compile(r"^\s{0,8}- config_name:[ \t]{1,8}[\"']?([^\s\"']{1,100})", re.MULTILINE)
-"""A configuration in the front matter of the Hub's cards."""
-_LONGEST_FRONT = 100_000
 _WORD = re.compile(r"[^-._ 0-9]+")
 
 _CHUNK_BYTES = 1024 * 1024
@@ -140,7 +137,8 @@ def find_source(name: str | Path) -> Source:
     """Find the files of a data set.
 
     `name` is a file, a folder of files (one data set, by name), a folder that `datasets` saved, a folder and
-    one of its splits (`data/train`, whatever the files are named), a pattern such as `data/train-*.parquet`
+    one of its splits (`data/train`, whatever the files are named) or configurations (`data/NAME[/SPLIT]`, as
+    its card has them), a pattern such as `data/train-*.parquet`
     or `data/*/*.jsonl`, `hf://…` (see `samples.hub`), a named pipe, or `-` for standard input. What comes
     from a pipe is copied to a temporary file, since data is read twice. Raises DataError if there is none, or
     it has several splits.
@@ -148,7 +146,9 @@ def find_source(name: str | Path) -> Source:
     if str(name) == STDIN:
         return _spooled("-", sys.stdin.buffer)
     if str(name).startswith(PREFIX):
-        return _source(str(name), hub_files(str(name)))
+        found = hub_files(str(name))
+        _refuse_unread_on_hub(str(name), found)
+        return _source(str(name), found.files)
     path = Path(name)
     try:
         if path.is_fifo():
@@ -164,6 +164,8 @@ def find_source(name: str | Path) -> Source:
                 path, [file for file in unread if _split(file.relative_to(path.parent)) == path.name]
             )
             return _source(str(path), _sorted(files))
+        if not path.exists() and (files := _of_configuration(path)):
+            return _source(str(path), files)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     return Source(str(path), (Shard(path, find_layout(path), stamp_of(path)),))
@@ -199,6 +201,8 @@ def _in_folder(path: Path) -> list[Path]:
         return [path / Path(file).name for file in files]
     _refuse_unread(path, _unread(path.rglob("*"), path))
     by_split = _by_split(path)
+    if len(names := list(configurations(path))) > 1 and sum(map(len, by_split.values())) > 1:
+        raise _Several(path, names, f", as {CARD} says")
     if {_SPLITS.get(str(name).lower()) for name in by_split} - {None} != {"train"} or len(by_split) > 2:
         _one_split(path, by_split)  # files of no split next to those of `train` are for training too
     files = _sorted([file for files in by_split.values() for file in files])
@@ -228,16 +232,16 @@ def _matching(pattern: Path) -> list[Path]:
 
 def _unread(files: Iterable[Path], base: Path) -> list[Path]:
     """Return those of the files below a folder that hold data, as their endings say, that is not read."""
-    return _sorted(
-        [
-            file
-            for file in files
-            if file.suffix.lower() in _OTHER_ENDINGS.keys() | _COMPRESSED
-            and _what_to_do(file)
-            and not _is_hidden(file.relative_to(base))
-            and not file.name.startswith("~$")  # a spreadsheet that is open
-            and file.is_file()
-        ]
+    return _sorted([file for file in files if _is_unread(file.relative_to(base)) and file.is_file()])
+
+
+def _is_unread(file: Path) -> bool:
+    """Return whether a file in a folder holds data, as its ending says, that is not read."""
+    return (
+        file.suffix.lower() in _OTHER_ENDINGS.keys() | _COMPRESSED
+        and bool(_what_to_do(file))
+        and not _is_hidden(file)
+        and not file.name.startswith("~$")  # a spreadsheet that is open
     )
 
 
@@ -245,14 +249,29 @@ def _what_to_do(file: Path) -> str:
     return _OTHER_ENDINGS.get(file.suffix.lower()) or _OTHER_ENDINGS.get(_ending(file), "")
 
 
-def _refuse_unread(path: Path, files: list[Path]) -> None:
-    """Refuse a folder with data that would be left out without a word."""
+def _refuse_unread(
+    path: Path | str,
+    files: list[Path],
+    instead: str = "move it away, or name the files to read, also by a pattern such as *.jsonl",
+) -> None:
+    """Refuse a folder with data that would be left out without a word; say what a user can do `instead`."""
     if files:
         more = f" and {plural(len(files) - 1, 'more file')}" if len(files) > 1 else ""
         raise DataError(
-            f"{path} has {files[0]}{more} of data that coevol does not read: {_what_to_do(files[0])}, move "
-            "it away, or name the files to read, also by a pattern such as *.jsonl"
+            f"{path} has {files[0]}{more} of data that coevol does not read: {_what_to_do(files[0])}, or "
+            f"{instead}"
         )
+
+
+def _refuse_unread_on_hub(name: str, found: HubFiles) -> None:
+    """Refuse a data set on the Hub as `_refuse_unread` does a folder."""
+    is_meant = [*found.names, *(each for each in found.others if _split(Path(each)) == found.split)]
+    unread = _sorted([file for file in map(Path, is_meant) if _is_unread(file)])
+    instead = "download the data set, and name the files to read"
+    if not unread and not found.split:
+        unread = _sorted([file for file in map(Path, found.others) if _is_unread(file)])
+        instead = f"name a split, such as {name}/train"
+    _refuse_unread(name, unread, instead)
 
 
 def _is_hidden(file: Path) -> bool:
@@ -274,6 +293,22 @@ def _is_data(file: Path) -> bool:
     )
 
 
+def _of_configuration(path: Path) -> list[Path]:
+    """Return the files of a folder's configuration, or of a split of one, as its card has them."""
+    for folder, name, split in (
+        (path.parent, path.name, None),
+        (path.parent.parent, path.parent.name, path.name),
+    ):
+        if found := files_of(folder, configurations(folder).get(name, {})):
+            if split is None:
+                _one_split(path, found)
+            elif split not in found:
+                have = f"{path.parent} has the splits {', '.join(map(brief, found))}"
+                raise DataError(f"{have}: name one, such as {path.parent / next(iter(found))}")
+            return found[split or next(iter(found))]
+    return []
+
+
 def _one_split(path: Path, splits: Iterable[str | None]) -> None:
     if len(found := list(splits)) > 1:
         named = sorted(filter(None, found), key=lambda name: ("train" not in name.lower(), name))
@@ -286,16 +321,7 @@ def _one_split(path: Path, splits: Iterable[str | None]) -> None:
 
 
 def _one_configuration(path: Path, files: list[Path]) -> None:
-    """Refuse several data sets in one folder: by its card, or in folders with the same files of splits."""
-    with suppress(OSError, ValueError), (path / "README.md").open(encoding="utf-8") as card:
-        before, mark, front = card.read(_LONGEST_FRONT).partition("---\n")
-        names = (
-            list(dict.fromkeys(_CONFIGURATION.findall(front.partition("\n---")[0])))
-            if mark and not before
-            else []
-        )
-        if len(names) > 1 and len(files) > 1:
-            raise _Several(path, names, f", as {card.name} says")
+    """Refuse several data sets in one folder: folders in it with the same files of splits."""
     folders: dict[Path, list[str]] = {}
     for file in files:
         first, *rest = file.relative_to(path).parts
@@ -309,11 +335,10 @@ class _Several(DataError):
     """A folder has several configurations."""
 
     def __init__(self, path: Path, names: list[str], why: str = "") -> None:
-        first = path / names[0] if (path / names[0]).is_dir() else path / "NAME-*"
         shown = ", ".join(map(brief, names[:8])) + ", …" * (len(names) > 8)
         super().__init__(
-            f"{path} has the configurations {shown}{why}: name the files of one, such as {first}, or all by "
-            f"a pattern, {path}/**/*"
+            f"{path} has the configurations {shown}{why}: name one, such as {path / names[0]}, or all by a "
+            f"pattern, {path}/**/*"
         )
 
 

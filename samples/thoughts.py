@@ -6,6 +6,7 @@ argue for what it no longer says. `text` takes thoughts in the text for a part o
 before they were separated. A response that is not changed keeps its thoughts in any case.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, get_args
@@ -36,6 +37,7 @@ _AROUND = words("""
     inner complex long model raw full generated response answer output completion generation assistant
     solution reply deepseek qwen qwq claude gemini glm kimi llama mistral o r v gpt
 """)
+_CLOSING = re.compile(r"<\|end_of_(\w{1,30})\|>")
 _SETTINGS = words("""
     on off auto low medium high none true false yes no enabled disabled null n/a
 """)
@@ -105,7 +107,11 @@ def rewritten(content: Any, response: str, parts: Sequence[str], thoughts: Thoug
         if thoughts == "keep" or not said:
             response = before + response + after
         else:
-            response += old[len(without_end_marks(old, parts)) :]
+            after = old[len(without_end_marks(old, parts)) :]
+            # A mark that closes what one before the response opened goes with that.
+            response += _CLOSING.sub(
+                lambda mark: "" if f"<|begin_of_{mark[1]}|>" in before else mark[0], after
+            )
     if not isinstance(content, list):
         return response
     kept = [part for part in content if thought_part(part) and thoughts == "keep"]

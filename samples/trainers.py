@@ -29,7 +29,7 @@ from typing import Any, Literal, get_args
 
 from samples.bounds import load_json
 from samples.fields import join_distinct
-from samples.files import Layout, layout_to_write
+from samples.files import Layout, is_compressed, layout_to_write
 from samples.formats import parse_record, turns_with_responses
 from samples.neighbors import Neighbors
 from samples.reply import without_marks
@@ -67,6 +67,8 @@ class Pair:
 def check_layout(path: Path, to: SftTrainer | DpoTrainer) -> Layout:
     """Return the layout for a path's extension. Raises DataError if the trainer does not support it."""
     layout = layout_to_write(path)
+    if layout in ("CSV", "TSV") or is_compressed(path):
+        raise DataError(f"{path}: {to} takes no tables, and files as they are: write .jsonl or .parquet")
     if to == "openai" and layout != "JSON lines":
         raise DataError(f"{path}: openai takes JSON lines: give the file a name that ends in .jsonl")
     return layout

@@ -68,6 +68,9 @@ _PAIRS = (
 
 _MEDIA = ("image", "video", "audio")
 
+_OTHER_PARTS = frozenset(("image", "video", "audio", "document", "toolUse", "toolResult"))
+"""The names of parts in place of a type."""
+
 _OF_PYTHON = re.compile(r"\s{0,9}\[\s{0,9}\{\s{0,9}'|\s{0,9}\{\s{0,9}'\w{1,20}': \s{0,9}(?:\[|array)")
 """What a column of lists becomes where pandas writes CSV."""
 
@@ -142,9 +145,12 @@ def unpack(value: Any) -> tuple[list[Any], Callable[[list[Any]], Any]] | None:
             return list(value), lambda items: items
         case str() if value.lstrip()[:1] in ("[", "{"):
             try:
-                inner = unpack(load_json(value))
+                loaded = load_json(value)
+                inner = unpack(loaded)
             except (ValueError, RecursionError):
                 return None
+            if inner is None and _is_turn(loaded):
+                inner = [loaded], lambda items: items[0]
             if inner is None:
                 return None
             items, close = inner
@@ -156,6 +162,19 @@ def unpack(value: Any) -> tuple[list[Any], Callable[[list[Any]], Any]] | None:
             return rows, _as_columns
         case _:
             return None
+
+
+def is_one_turn(value: Any) -> bool:
+    """Return whether a value is a text that is one turn as JSON."""
+    unpacked = unpack(value) if isinstance(value, str) and value.lstrip()[:1] == "{" else None
+    return unpacked is not None and len(unpacked[0]) == 1
+
+
+def _is_turn(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    role, content = names_of(value)
+    return isinstance(value.get(role), str) and bool(role_of(value[role])) and content in value
 
 
 def _as_columns(items: list[Any]) -> dict[str, list[Any]]:
@@ -453,6 +472,10 @@ def _content(content: Any, field: str, index: int) -> tuple[str | None, str | No
         match part:
             case str(text) | {"type": "text", "text": str(text)} | {"type": "text", "value": str(text)}:
                 texts.append(text)
+            case {"text": str(text)} if "type" not in part:  # as Amazon Bedrock has them
+                texts.append(text)
+            case dict() if len(part) == 1 and (known := _OTHER_PARTS.intersection(part)):
+                return None, f"a non-text part ({min(known)})"
             case {"type": str(other)} if other != "text":
                 return None, f"a non-text part ({brief(other)})"
             case _:

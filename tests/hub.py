@@ -10,6 +10,8 @@ from threading import Thread
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
+import yaml
+
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -143,6 +145,8 @@ class Hub:
                 "private": self.private,
                 "gated": False,
             }
+            if "README.md" in self.files:
+                facts["cardData"] = yaml.safe_load(self.files["README.md"].decode().split("---\n")[1])
             return _json(request, facts | {"tags": [], "downloads": 0, "likes": 0, "disabled": False})
         if path.startswith(f"{api}/tree/"):
             folder = path.removeprefix(f"{api}/tree/").partition("/")[2]

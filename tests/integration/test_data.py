@@ -129,3 +129,28 @@ def test_an_export_with_several_exchanges_is_read_again(tmp_path: Path) -> None:
     assert before["history"][0][0] == after["history"][0][0] == "Text 0."
     assert before["history"][0][1] != after["history"][0][1]
     assert before["output"] != after["output"]
+
+
+def test_a_table_comes_back_as_it_was_written_and_is_read_again(tmp_path: Path) -> None:
+    rows = '"Say ""one""; now.";"[1, 2]";1.\r\nSay two.;;"2.\r\n=2"\r\nbroken;row\r\n'
+    (tmp_path / "data.csv").write_bytes(f"\ufeffinstruction;notes;output\r\n{rows}".encode())
+    look("evolve", "data.csv", "-o", "run", "--skip-bad", *SURE, cwd=tmp_path)
+    look("export", "run", "-o", "sets/out.csv", cwd=tmp_path)
+    added = " [rehearsed 1×: a model would have revised this]"
+    new = rows.replace("1.\r\nSay", f"1.{added}\r\nSay").replace('=2"', f'=2{added}"')
+    expected = f"\ufeffinstruction;notes;output\r\n{new}".replace('"[1, 2]"', "[1, 2]").encode()
+    assert (tmp_path / "sets/out.csv").read_bytes() == expected.replace(b"broken;row\r\n", b"")
+    kept = (tmp_path / "sets/out.csv.unreadable.jsonl").read_text("utf-8")
+    assert kept == '["broken", "row"]\n'
+    assert 'data_files: "out.csv"' in (tmp_path / "sets/README.md").read_text("utf-8")
+    look("evolve", "sets/out.csv", "-o", "again", *SURE, cwd=tmp_path)
+    look("export", "again", "-o", "turns.csv.gz", "--to", "messages", cwd=tmp_path)
+    assert (
+        "messages records in a CSV file"
+        in look("evolve", "turns.csv.gz", "-o", "turns", *SURE, cwd=tmp_path).stderr
+    )
+    look("export", "turns", "-o", "turns.jsonl", cwd=tmp_path)
+    lines = (tmp_path / "turns.jsonl").read_text("utf-8").splitlines()
+    turns = [json.loads(json.loads(line)["messages"]) for line in lines]
+    assert [each[0]["content"] for each in turns] == ['Say "one"; now.', "Say two."]
+    assert all("rehearsed" in each[1]["content"] for each in turns)

@@ -119,7 +119,7 @@ def test_a_run_in_progress_exports_what_is_finished(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (("nothing-here", "-o", "out.json"), "nothing-here is not a run"),
-        (("RUN", "-o", "out.txt"), "expected a name that ends in .json, .jsonl, .parquet"),
+        (("RUN", "-o", "out.txt"), "expected a name that ends in .json, .jsonl, .csv, .tsv, .parquet"),
         (("RUN", "-o", "out.json", "--mode", "debate"), "its modes: edit, evolve"),
         (("RUN", "-o", "out.jsonl", "--to", "openai", "--with-provenance"), "openai takes no other fields"),
         (("RUN", "-o", "out.json", "--mark-contaminated"), "--mark-contaminated needs --decontaminate FILE"),

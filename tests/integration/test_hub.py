@@ -64,3 +64,29 @@ def test_what_cannot_be_read_is_named_in_one_line(hub: Hub, tmp_path: Path, name
     assert message in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
     assert TOKEN not in ended.stderr
+
+
+def test_what_would_be_left_out_is_refused_and_configurations_are_named(tmp_path: Path) -> None:
+    lines = "".join(json.dumps(record) + "\n" for record in RECORDS).encode()
+    files = {"a.jsonl": lines, "b.xlsx": b"PK", "more/c.XLS": b"PK", "LICENSE": b"MIT"}
+    card = (
+        b"---\nconfigs:\n- config_name: first\n  data_files: a.jsonl\n- config_name: other\n"
+        b"  data_files:\n  - {split: test, path: d.jsonl}\n---\n"
+    )
+    env = {"HF_HOME": str(tmp_path / "home")}
+    name = "hf://datasets/owner/name"
+    with Hub("owner/name", files) as hub:
+        env["HF_ENDPOINT"] = hub.endpoint
+        ended = coevol("evolve", name, "-o", "run", "--dry-run", cwd=tmp_path, env=env, status=2)
+        assert ended.stderr == (
+            f"coevol: {name} has b.xlsx and 1 more file of data that coevol does not read: save it as CSV, "
+            f"or name a split, such as {name}/train\n"
+        )
+        coevol("evolve", f"{name}/train", "-o", "run", "--dry-run", cwd=tmp_path, env=env)
+        hub.files |= {"README.md": card, "d.jsonl": lines}
+        env["HF_HOME"] = str(tmp_path / "other home")
+        for chosen in ("first", "other/test"):
+            ended = coevol("evolve", f"{name}/{chosen}", "-o", "run", "--dry-run", cwd=tmp_path, env=env)
+            assert "alpaca records in JSON lines" in ended.stderr
+        ended = coevol("evolve", name, "-o", "run", "--dry-run", cwd=tmp_path, env=env, status=2)
+        assert f"has the configurations first, other: name one, such as {name}/first" in ended.stderr

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 from huggingface_hub import DatasetCard
 
@@ -259,17 +260,18 @@ def test_benchmarks_are_kept_out(run: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_a_field_that_parquet_cannot_hold_is_named(tmp_path: Path) -> None:
-    data = [record | {"extra": extra} for record, extra in zip(RECORDS, ("text", {"a": 1}), strict=False)]
+def test_a_field_without_a_type_in_common_is_published_as_text(tmp_path: Path) -> None:
+    extras = ("text", {"a": 1})
+    data = [record | {"extra": extra} for record, extra in zip(RECORDS, extras, strict=False)]
     (tmp_path / "data.json").write_text(json.dumps(data), encoding="utf-8")
-    look("evolve", "data.json", "-o", "run", "--mode", "edit", cwd=tmp_path)
+    ended = look("evolve", "data.json", "-o", "run", "--mode", "edit", cwd=tmp_path)
+    line = "text in Parquet, and so on the Hub, since their values have no type in common: extra"
+    assert f"{line} (a string and an object)" in ended.stderr
     words = ("publish", "run", "owner/name", "--license", "mit", "--dry-run", "out")
-    last = look(*words, cwd=tmp_path, status=2).stderr.splitlines()[-1]
-    assert last.startswith(
-        'coevol: default cannot be written: the field "extra" has values that do not fit one'
-    )
-    assert last.endswith("; leave it out, or make its values alike")
-    assert not (tmp_path / "out").exists()
+    assert "as text, since their values have no type in common: extra" in look(*words, cwd=tmp_path).stderr
+    (file,) = (tmp_path / "out/data").iterdir()
+    assert pyarrow.parquet.read_table(file)["extra"].to_pylist() == ["text", '{"a": 1}']
+    assert "have no type in common: extra" in (tmp_path / "out/README.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

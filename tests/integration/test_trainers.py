@@ -129,6 +129,12 @@ def test_llamafactory_finds_the_file_in_its_list(modes_run: Path, tmp_path: Path
         assert known[name]["formatting"] == "sharegpt"
         found = load(tmp_path / known[name]["file_name"])
         assert set(known[name]["columns"].values()) <= set(found.column_names)
+    look("export", modes_run, "-o", "dpo.jsonl", "--to", "llamafactory-dpo", cwd=tmp_path)
+    names = {
+        k: v.get("file_name") for k, v in json.loads((tmp_path / "dataset_info.json").read_text()).items()
+    }
+    assert (names["dpo"], names["dpo_jsonl"]) == ("dpo.parquet", "dpo.jsonl")
+    assert 'dataset: "dpo_jsonl"' in (tmp_path / "dpo.jsonl-README.md").read_text("utf-8")
     assert known["dpo"]["ranking"] is True
     assert found.features["chosen"] == found.features["rejected"] == TURN
     assert [[turn["from"] for turn in record["conversations"]] for record in found] == [["human"]] * len(
@@ -232,8 +238,8 @@ def test_what_cannot_be_trained_on_is_left_out(tmp_path: Path) -> None:
         (("a.jsonl", "--to", "llamafactory-dpo"), {"dataset_info.json": "["}, "cannot take an entry"),
         (
             ("a.jsonl", "--to", "llamafactory-dpo"),
-            {"dataset_info.json": '{"a": {"file_name": "b"}}'},
-            "has another data set named a; choose another file name",
+            {"dataset_info.json": '{"a": {"file_name": "b"}, "a_jsonl": {"file_name": "c"}}'},
+            "has other data sets named a and a_jsonl; choose another file name",
         ),
         (
             ("a.jsonl", "--to", "axolotl", "--mode", "edit"),

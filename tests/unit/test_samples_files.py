@@ -261,8 +261,8 @@ ONE_PER_LINE = "expected one JSON object per line"
         (b'{"a": 1}\nnull\n', ", line 2 (record 2): expected an object, found null"),
         (b'{"a": 1}, {}\n', f", line 1 (record 1): {ONE_PER_LINE}, found ', {{}}' after it"),
         (
-            b'{"a": 1e999}\n',
-            f", line 1 (record 1): invalid JSON: the number 1e999 is too large; {ONE_PER_LINE}",
+            b'{"a": 1}\n{"a": {"b": 1, "b": 2}}\n',
+            ', line 2 (record 2): "b" is a name with two values in one object; keep one of them',
         ),
         (
             b'{"a": 1}\n{"a": "\xe4"}\n',
@@ -307,7 +307,6 @@ ONE_PER_LINE = "expected one JSON object per line"
             ", line 1: expected UTF-8, found byte 0xe4 at file offset 8",
         ),
         (b"[" + b'{"a":' * 100_000, ", line 1 (record 1): the record is nested more than 40 levels deep"),
-        (b'[{"a": ' + b"9" * 5000 + b"}]", ", line 1 (record 1): invalid JSON: Exceeds the limit"),
         # Parquet
         (b"PAR1 and nothing more", ": broken Parquet file (at the beginning): "),
     ],
@@ -421,11 +420,16 @@ def test_parquet_takes_records_that_differ(tmp_path: Path) -> None:
         [{"odd": [{}]}],
     ],
 )
-def test_parquet_names_the_field_it_cannot_hold(tmp_path: Path, records: list[dict[str, Any]]) -> None:
+def test_parquet_has_as_text_what_has_no_type_in_common(
+    tmp_path: Path, records: list[dict[str, Any]]
+) -> None:
     path = tmp_path / "data.parquet"
-    with pytest.raises(DataError, match=r'the field "odd" .*write JSON lines \(\.jsonl\) instead'):
-        write_records(path, records)
-    assert list(tmp_path.iterdir()) == []
+    assert write_records(path, records) == ["odd"]
+    texts = [row["odd"] for row in read(path)]
+    values = [record["odd"] for record in records]
+    assert texts == [value if isinstance(value, str) else to_json(value) for value in values]
+    if "ok" in records[0]:
+        assert [row["ok"] for row in read(path)] == [1, None]
 
 
 def test_parquet_refuses_what_is_nested_too_deeply(tmp_path: Path) -> None:
@@ -518,8 +522,8 @@ def test_values_that_cannot_be_written_are_refused() -> None:
 
 
 def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"a name that ends in \.json, \.jsonl, \.parquet$"):
-        write_records(tmp_path / "data.csv", [])
+    with pytest.raises(DataError, match=r"a name that ends in \.json, \.jsonl, \.csv, \.tsv, \.parquet, or"):
+        write_records(tmp_path / "data.txt", [])
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
@@ -531,7 +535,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         write_records(tmp_path / "folder.json", [])
 
 
-@pytest.mark.parametrize("ending", [".json", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("ending", [".json", ".jsonl.gz", ".jsonl.zst", ".parquet"])
 def test_a_failed_export_leaves_the_older_file(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"data{ending}"
     write_records(path, [{"a": 1}])

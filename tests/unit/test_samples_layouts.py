@@ -715,3 +715,79 @@ def test_a_preference_record_with_an_empty_other_side_is_skipped(tmp_path: Path,
     first, second = data.samples()
     assert (first.skip, second.skip) == (None, "an empty rejected side")
     assert with_responses(second, ["good"]) == second.read
+
+
+@pytest.mark.parametrize(
+    ("record", "system"),
+    [
+        ({"input": "q", "output": "a", "system_prompt": "s"}, "s"),
+        ({"prompt": "q", "response": "a", "system_prompt": None}, ""),
+        ({"question": "q", "answer": "a", "system_prompt": "s", "score": 1}, "s"),
+        ({"system": [{"type": "text", "text": "s"}], "messages": [USER, ANSWER]}, "s"),
+        (
+            {
+                "system": [{"text": "s"}],
+                "messages": [
+                    {"role": r, "content": [{"text": t}]} for r, t in (("user", "q"), ("assistant", "a"))
+                ],
+            },
+            "s",
+        ),
+    ],
+)
+def test_system_prompts_are_found_where_providers_and_data_sets_have_them(
+    tmp_path: Path, record: dict[str, Any], system: str
+) -> None:
+    data = opened(tmp_path, [record])
+    (sample,) = data.samples()
+    assert (sample.exchanges, sample.system) == (ONE, system)
+    new = with_responses(sample, ["new"])
+    assert make_sample(0, "0", new, data.format).exchanges == (Exchange("q", "", "new"),)
+    turned = with_responses(sample, ["new"], "sharegpt")
+    assert turned["conversations"][0]["value"] == (system or "q")
+    assert not {"system", "system_prompt"} & turned.keys()
+
+
+def test_a_run_that_read_no_system_prompt_resumes_without(tmp_path: Path) -> None:
+    data = opened(tmp_path, [{"input": "q", "output": "a", "system_prompt": "s"}])
+    data.resume("input-output")
+    (sample,) = data.samples()
+    assert (data.format, sample.system) == ("input-output", "")
+
+
+def test_parts_of_media_and_whole_conversations_in_a_text_are_named(tmp_path: Path) -> None:
+    image = {"role": "user", "content": [{"image": {"format": "png"}}]}
+    (sample,) = opened(tmp_path, [{"messages": [image, ANSWER]}]).samples()
+    assert sample.skip == "a non-text part (image)"
+    for text in (
+        "<|im_start|>user\nq<|im_end|>",
+        "### Human: q### Assistant: a",
+        "<s>[INST] q [/INST] a</s>",
+    ):
+        with pytest.raises(
+            DataError, match=r'"text" has whole conversations as one text: write them as turns'
+        ):
+            opened(tmp_path, [{"text": text}])
+
+
+@pytest.mark.parametrize(
+    ("thoughts", "expected"),
+    [
+        ("drop", "new<|im_end|>"),
+        (
+            "keep",
+            "<|begin_of_thought|>hm<|end_of_thought|>\n\n<|begin_of_solution|>new<|end_of_solution|><|im_end|>",
+        ),
+    ],
+)
+def test_marks_of_a_solution_stay_or_go_together(tmp_path: Path, thoughts: Any, expected: str) -> None:
+    old = (
+        expected.replace("new", "a")
+        if thoughts == "keep"
+        else (
+            "<|begin_of_thought|>hm<|end_of_thought|>\n\n<|begin_of_solution|>a<|end_of_solution|><|im_end|>"
+        )
+    )
+    sample = make_sample(0, "0", {"instruction": "q", "output": old}, "alpaca", thoughts)
+    assert sample.exchanges[0].response == "a"
+    assert with_responses(sample, ["new"], None, Neighbors(thoughts))["output"] == expected

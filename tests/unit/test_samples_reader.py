@@ -123,7 +123,7 @@ def test_ids_that_repeat_are_told_apart_by_their_position(
     data = open_data(written(tmp_path, [{"id": id, **ALPACA} for id in ids]))
     checked = data.check()
     assert [sample.id for sample in data.samples()] == expected
-    (notice,) = data.notices()
+    notice = data.notices()[-1]
     assert notice.startswith(f"ids that repeat: {sum('#' in id for id in expected) - ('a#1' in ids)};")
     # A resumed run does not check the records again.
     again = open_data(data.path)
@@ -314,3 +314,58 @@ def test_a_data_set_is_read_and_written_back(
     again = open_data(path)
     assert again.check().count == count
     assert [sample.record for sample in again.samples()] == json.loads(source.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("values", "what"),
+    [
+        ([1, "a"], "a number and a string"),
+        (["a", [1]], "a string and a list"),
+        ([[{"b": 1}], [{"b": {}}]], "a number and an object"),
+        ([True, 1], "true or false and a number"),
+        ([2**70], "a large integer"),
+        ([{}, None], "an empty object"),
+        ([1, 2.5, None], None),
+        ([2**63, None], None),
+        ([{}, {"a": 1}, {"b": "c"}], None),
+        ([[], [1], [None]], None),
+    ],
+)
+def test_fields_without_a_type_in_common_are_named_as_exports_write_them(
+    tmp_path: Path, values: list[Any], what: str | None
+) -> None:
+    records = [{"instruction": "q", "output": "a", "odd": value} for value in values]
+    write_records(tmp_path / "data.json", records)
+    data = open_data(tmp_path / "data.json")
+    data.check()
+    expected = [
+        f"text in Parquet, and so on the Hub, since their values have no type in common: odd ({what})"
+    ]
+    assert data.notices() == (expected if what else [])
+    assert write_records(tmp_path / "data.parquet", records) == (["odd"] if what else [])
+    data = open_data(tmp_path / "data.parquet")
+    data.check()
+    assert data.notices() == []
+
+
+def test_one_odd_id_among_many_is_named(tmp_path: Path) -> None:
+    ids = [*range(3000), "x"]
+    write_records(tmp_path / "data.jsonl", [{"instruction": "q", "output": "a", "id": each} for each in ids])
+    data = open_data(tmp_path / "data.jsonl")
+    data.check()
+    assert data.notices()[0].endswith("id (a number and a string)")
+
+
+def test_whole_numbers_with_a_point_are_ids(tmp_path: Path) -> None:
+    ids = [1.0, 2.0, None, "x"]
+    write_records(tmp_path / "data.jsonl", [{"instruction": "q", "output": "a", "id": each} for each in ids])
+    data = open_data(tmp_path / "data.jsonl")
+    data.check()
+    assert [sample.id for sample in data.samples()] == ["1", "2", "2#2", "x"]
+    assert data.notices()[0].endswith("id (a number and a string)")
+
+
+def test_records_as_python_prints_them_are_named(tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_text("{'instruction': 'q', 'output': 'a'}\n")
+    with pytest.raises(DataError, match=r"as Python prints it; write it with json\.dumps"):
+        open_data(tmp_path / "data.jsonl")

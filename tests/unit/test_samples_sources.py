@@ -419,21 +419,52 @@ def test_lists_as_python_prints_them_are_named(tmp_path: Path) -> None:
 def test_configurations_are_not_mixed(tmp_path: Path) -> None:
     for name in ("en", "zh"):
         write_records(tmp_path / name / "train-00000-of-00001.jsonl", RECORDS)
-    with pytest.raises(
-        DataError, match=r"has the configurations en, zh: name the files of one, such as .*/en,"
-    ):
+    with pytest.raises(DataError, match=r"has the configurations en, zh: name one, such as .*/en,"):
         open_data(tmp_path)
     assert read(open_data(tmp_path / "en")) == RECORDS
     assert read(open_data(tmp_path / "**" / "*")) == RECORDS * 2
 
 
 def test_a_card_with_configurations_is_heeded(tmp_path: Path) -> None:
-    write_records(tmp_path / "easy.jsonl", RECORDS)
-    write_records(tmp_path / "hard.jsonl", RECORDS)
-    assert read(open_data(tmp_path)) == RECORDS * 2
-    names = "- config_name: easy\n  data_files: easy.jsonl\n- config_name: 'hard'\n"
-    card = f"---\nlicense: mit\nconfigs:\n{names}---\n# A"
+    for number, name in enumerate(("easy.jsonl", "hard/a.jsonl", "hard/b.jsonl", "hard/test.jsonl")):
+        write_records(tmp_path / name, [RECORDS[0] | {"output": str(number)}])
+    card = """---
+license: mit
+configs:
+- config_name: easy
+  data_files: easy.jsonl
+- config_name: 'all of it'
+  data_files:
+  - split: train
+    path: ["hard/[ab].jsonl", ./easy.jsonl]
+  - {split: test, path: hard/test*}
+- config_name: 2
+  data_dir: hard
+- config_name: away
+  data_files: [../*.jsonl, /etc/passwd, nothing.jsonl]
+---
+# A"""
     (tmp_path / "README.md").write_text(card)
-    with pytest.raises(DataError, match=r"has the configurations easy, hard, as .*README\.md says: name"):
+    names = "easy, all of it, 2, away"
+    with pytest.raises(
+        DataError, match=rf"configurations {names}, as README\.md says: name one, such as .*/easy,"
+    ):
         open_data(tmp_path)
-    assert read(open_data(tmp_path / "easy.jsonl")) == RECORDS
+    found = {"easy": "0", "all of it/train": "120", "all of it/test": "3", "2": "123", "2/train": "123"}
+    for name, outputs in found.items():
+        assert "".join(record["output"] for record in read(open_data(tmp_path / name))) == outputs
+    with pytest.raises(DataError, match=r"has the splits train, test: name one, such as .*/all of it/train"):
+        open_data(tmp_path / "all of it")
+    with pytest.raises(DataError, match=r"/2 has the splits train: name one, such as .*/2/train"):
+        open_data(tmp_path / "2" / "dev")
+    for name in ("away", "other", "easy.json"):
+        with pytest.raises(DataError, match="does not exist"):
+            open_data(tmp_path / name)
+    for broken in (
+        card.replace("easy\n", ": [\n"),
+        "---\nconfigs: config_name\n---\n",
+        card.replace("-", ""),
+    ):
+        (tmp_path / "README.md").write_text(broken)
+        with pytest.raises(DataError, match=r"has the splits? "):
+            open_data(tmp_path)
