@@ -10,7 +10,8 @@ A draft that `guards` refuses ends the exchange at once; of several drafts from 
 a round, whatever becomes of it. With `lazy_judge` the judgments follow one another,
 and the second is left out where the first decides.
 
-The other modes are parts of it (`prompts.method.MODES`); without a judge, `guards` is the last node. The order, and what each agent sees, are the
+The other modes are parts of it (`prompts.method.MODES`); without a judge, `guards` is the last
+node. The order, and what each agent sees, are the
 method's (arXiv 2406.07054).
 
 All nodes and edges are coroutines: LangGraph hands plain functions to a thread each time.
@@ -245,7 +246,7 @@ def _routed(node: Node[RefusedView]) -> Node[RefusedView]:
 
 
 def _then(node: Node[RefusedView], following: Node[ExchangeState]) -> Node[ExchangeState]:
-    """Make one node of two: each takes LangGraph a quarter of a millisecond, with one call a sample a tenth of
+    """Make one node of two: each takes LangGraph a quarter of a millisecond, in mode `edit` a tenth of
     what the sample costs."""
 
     async def both(state: ExchangeState, *, runtime: Runtime[Any]) -> dict[str, Any]:

@@ -44,6 +44,7 @@ SERVICE_TIER = "service_tier"
 _TIERS = frozenset({"default", "flex", "priority", "scale", "fast", "ultrafast"})
 """The service tiers that OpenAI's replies name."""
 
+
 class ChatCompletions(ChatOpenAI):
     """ChatOpenAI that posts its requests as they are and reads replies from their JSON or their stream."""
 
