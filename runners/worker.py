@@ -38,10 +38,6 @@ from runners.checking import of_record
 from samples.sample import Sample
 from samples.tokens import estimate_tokens
 
-GC_THRESHOLD = 10_000
-"""New objects after which Python collects garbage. Its default of 700 takes a sixth of the CPU and finds next
-to nothing: reference counting frees what a call leaves behind."""
-
 Replies = Mapping[tuple[int, int, str, int, str], RecordedReply]
 """The calls on record for a sample in a mode, as `ledger.Ledger.replies` returns them."""
 
