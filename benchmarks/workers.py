@@ -25,8 +25,8 @@ from ledger.encoding import Encoder
 from ledger.ledger import Ledger
 from ledger.writer import Writer
 from models.call import Call, CallRecord, Message
+from runners import GC_THRESHOLD
 from runners.exchange import encode, rows
-from runners.worker import GC_THRESHOLD
 
 FEW = 8
 """Samples of the run that is subtracted."""
@@ -34,7 +34,7 @@ FEW = 8
 RUN = """
 import gc, json, sys, time
 import coevol
-from runners.worker import GC_THRESHOLD
+from runners import GC_THRESHOLD
 gc.set_threshold(GC_THRESHOLD)  # as the command does
 data, folder, settings, stop, workers, concurrency = json.loads(sys.argv[1])
 limits = coevol.Limits(concurrency=concurrency)

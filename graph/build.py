@@ -10,7 +10,8 @@ A draft that `guards` refuses ends the exchange at once; of several drafts from 
 a round, whatever becomes of it. With `lazy_judge` the judgments follow one another,
 and the second is left out where the first decides.
 
-The other modes are parts of it (`prompts.method.MODES`). The order, and what each agent sees, are the
+The other modes are parts of it (`prompts.method.MODES`); without a judge, `guards` is the last
+node. The order, and what each agent sees, are the
 method's (arXiv 2406.07054).
 
 All nodes and edges are coroutines: LangGraph hands plain functions to a thread each time.
@@ -113,10 +114,11 @@ def exchange_graph(mode: Mode, speak: Speak, check: Check = no_checks) -> Exchan
 
     graph.add_node("editor", editor(mode, ask))
     _join(graph, last, "editor")
-    graph.add_node("guards", _routed(guards(mode, check)))
     graph.add_edge("editor", "guards")
+    guard, last_of_all = guards(mode, check), finish(mode, check)
 
     if mode.is_judged:
+        graph.add_node("guards", _routed(guard))
         graph.add_node("judge_forward", judge("forward", ask))
         graph.add_node("judge_reversed", judge("reversed", ask))
         graph.add_node("decide", _deciding(keep_best if mode.is_best_of else decide))
@@ -127,11 +129,11 @@ def exchange_graph(mode: Mode, speak: Speak, check: Check = no_checks) -> Exchan
         graph.add_edge("judge_reversed", "decide")
         again = after_draft if mode.is_best_of else _after_decision(first)
         graph.add_conditional_edges("decide", again, [*first, "finish"])
+        graph.add_node("finish", last_of_all)
+        graph.add_edge("finish", END)
     else:
-        graph.add_edge("guards", "finish")
-
-    graph.add_node("finish", finish(mode, check))
-    graph.add_edge("finish", END)
+        graph.add_node("guards", _then(guard, last_of_all))
+        graph.add_edge("guards", END)
     return graph.compile(name=mode.name)
 
 
@@ -241,6 +243,17 @@ def _routed(node: Node[RefusedView]) -> Node[RefusedView]:
         return {**await node(state, runtime=runtime), "routing": _routing(runtime.context)}
 
     return routed
+
+
+def _then(node: Node[RefusedView], following: Node[ExchangeState]) -> Node[ExchangeState]:
+    """Make one node of two: each takes LangGraph a quarter of a millisecond, in mode `edit` a tenth of
+    what the sample costs."""
+
+    async def both(state: ExchangeState, *, runtime: Runtime[Any]) -> dict[str, Any]:
+        update = await node(cast(RefusedView, state), runtime=runtime)
+        return update | await following(cast(ExchangeState, {**state, **update}), runtime=runtime)
+
+    return both
 
 
 def _deciding(decision: Callable[[DecisionView], dict[str, Any]]) -> Any:

@@ -4,6 +4,7 @@ Exit status: 0 all done; 1 done, but some samples failed (they keep their respon
 unusable input, nothing was started; 3 stopped early, and the same command resumes the run.
 """
 
+import gc
 import sys
 from errno import EAGAIN, EBADF, EDQUOT, EFBIG, EIO, ENOSPC
 from importlib import import_module
@@ -11,6 +12,7 @@ from importlib import import_module
 import click
 from click.shell_completion import CompletionItem
 
+from runners import GC_THRESHOLD
 from runners.terminal import drop, flush, guard, open_standard_streams, say, say_error, say_traceback
 
 COMMANDS = {
@@ -71,6 +73,7 @@ def coevol() -> None:
 
 def main() -> None:
     """Run a command and end the process with its exit status."""
+    gc.set_threshold(GC_THRESHOLD)
     open_standard_streams()
     guard()
     try:

@@ -1,7 +1,6 @@
 """`coevol evolve DATA -o RUN`: improves the responses of a data set."""
 
 import asyncio
-import gc
 import shlex
 from contextlib import suppress
 from pathlib import Path
@@ -102,7 +101,6 @@ def evolve(
     from runners.api import execute_in_own_loop
     from runners.plan import make_plan
     from runners.progress import Progress
-    from runners.worker import GC_THRESHOLD
 
     plan = make_plan(
         data,
@@ -136,7 +134,6 @@ def evolve(
         for line in lines(expected, plan):
             say(line)
         return 0
-    gc.set_threshold(GC_THRESHOLD)
     try:
         execute_in_own_loop(
             plan, run, manifest, notify=_notify, watch=Progress, shared=shared, workers=workers, ray=ray

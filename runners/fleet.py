@@ -44,7 +44,7 @@ from runners.exchange import (
 )
 from runners.hand import CutOff, Hand, Handle, Leased, WorkerLost, WorkersUnusable
 from runners.shares import Homes, choose, divide
-from runners.worker import Finished, Job, Replies, failed_result, unwritable
+from runners.worker import Finished, Job, Replies, at_work, failed_result, unwritable
 from samples.sample import Sample
 
 JOINING = 30.0
@@ -355,7 +355,7 @@ class Fleet:
         """Give the samples that wait to workers."""
         now = asyncio.get_running_loop().time()
         joining = sum(now < since + JOINING for since in self._starting.values())
-        most = ceil(self._job.limits.concurrency / max(1, len(self._hands) + joining))
+        most = ceil(at_work(self._job.limits.concurrency) / max(1, len(self._hands) + joining))
         while self._unplaced and (number := choose(self._loads(), most)) is not None:
             hand, leased = self._hands[number], self._unplaced.popleft()
             hand.leases[leased.number] = leased

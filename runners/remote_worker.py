@@ -38,6 +38,7 @@ from models.tracing import start_tracing
 from nodes.checks import Checks
 from prompts.pack import PackError, held_pack, pack_of
 from reporting.manifest import RunError
+from runners import GC_THRESHOLD
 from runners.exchange import (
     Delivery,
     Identity,
@@ -52,7 +53,7 @@ from runners.exchange import (
     program,
 )
 from runners.plan import require_to_run
-from runners.worker import GC_THRESHOLD, Finished, Worker
+from runners.worker import Finished, Worker
 from samples.sample import Sample
 
 GATHER = 0.02

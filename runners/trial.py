@@ -1,7 +1,6 @@
 """`coevol trial DATA -o TRIAL`: says whether debate beats simpler ways on this data at equal cost."""
 
 import asyncio
-import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,9 +137,6 @@ def trial(
         say(line, err=not dry_run)
     if dry_run:
         return 0
-    from runners.worker import GC_THRESHOLD
-
-    gc.set_threshold(GC_THRESHOLD)
     trial_in_own_loop(plan, folder, made, notify=lambda notice: say(notice, err=True), watch=Progress)
     from reporting.recorded_trial import RecordedTrial  # with Arrow, which no refusal needs
 

@@ -38,9 +38,16 @@ from runners.checking import of_record
 from samples.sample import Sample
 from samples.tokens import estimate_tokens
 
-GC_THRESHOLD = 10_000
-"""New objects after which Python collects garbage. Its default of 700 takes a sixth of the CPU and finds next
-to nothing: reference counting frees what a call leaves behind."""
+
+def at_work(concurrency: int) -> int:
+    """Return on how many samples to work with so many calls in flight.
+
+    With twice as many there is a call to send whenever a place is free: a sample waits for its replies, and
+    while hundreds that came at once are read. What it saves of few calls is less than what more unfinished
+    samples cost.
+    """
+    return concurrency if concurrency < 16 else 2 * concurrency
+
 
 Replies = Mapping[tuple[int, int, str, int, str], RecordedReply]
 """The calls on record for a sample in a mode, as `ledger.Ledger.replies` returns them."""

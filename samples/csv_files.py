@@ -50,9 +50,9 @@ def dialect_of(path: Path, delimiter: str) -> Dialect:
         beginning = file.read(_LONGEST_HEADER)
     text = beginning.removeprefix(codecs.BOM_UTF8).decode(errors="replace").lstrip(" \r\n")
     first = text.partition("\n")[0]
-    told = _SEPARATOR.fullmatch(first)
+    head = _SEPARATOR.fullmatch(first)
     return Dialect(
-        separator=cast(Separator, head[1] if told else _separator(first, delimiter)),
+        separator=cast(Separator, head[1] if head else _separator(first, delimiter)),
         mark=beginning.startswith(codecs.BOM_UTF8),
     )
 

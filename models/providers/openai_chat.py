@@ -2,8 +2,8 @@
 
 LangChain's `ainvoke` collects what a tracer wants to know, and the SDK's `create` inspects every parameter
 and builds a typed object of the reply, which ChatOpenAI turns back into a dict. Together that is nearly half
-of a call's CPU time. What remains is ChatOpenAI's own reading of messages and replies, the SDK's request, and
-the errors of both.
+of a call's CPU time; what the SDK does with its options for each request is another sixth. What remains is
+ChatOpenAI's own reading of messages and replies, the SDK's address and headers, and the errors of both.
 
 An error says where it arose: what fails while a request is built is `UnsendableRequest`, what fails while a
 reply is read is `BadResponse`.
@@ -11,7 +11,7 @@ reply is read is `BadResponse`.
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import openai
@@ -23,8 +23,8 @@ from langchain_core.outputs import ChatResult
 from langchain_core.runnables import ensure_config
 from langchain_openai import ChatOpenAI
 from langchain_openai.chat_models.base import _handle_openai_api_error, _handle_openai_bad_request
-from openai._constants import RAW_RESPONSE_HEADER
-from openai._types import RequestOptions
+from openai._models import FinalRequestOptions
+from openai._utils._json import openapi_dumps
 from pydantic import PrivateAttr
 
 from models.addresses import CALLS_PATH
@@ -44,14 +44,13 @@ SERVICE_TIER = "service_tier"
 _TIERS = frozenset({"default", "flex", "priority", "scale", "fast", "ultrafast"})
 """The service tiers that OpenAI's replies name."""
 
-_UNREAD = RequestOptions(headers={RAW_RESPONSE_HEADER: "stream"})
-"""Asks the SDK for the response before its body has been read."""
-
 
 class ChatCompletions(ChatOpenAI):
     """ChatOpenAI that posts its requests as they are and reads replies from their JSON or their stream."""
 
     _dialect: Dialect = PrivateAttr(default_factory=Dialect)
+    _built: httpx2.Request | None = PrivateAttr(default=None)
+    """The SDK's request to this endpoint, without a body."""
 
     def speak(self, dialect: Dialect) -> None:
         """Send requests in this form, which may change with what the endpoint refuses."""
@@ -68,10 +67,7 @@ class ChatCompletions(ChatOpenAI):
             payload = self._get_request_payload(messages, stop=stop, **kwargs)
             extra_body = payload.pop("extra_body", None) or {}
             body = self._dialect.apply({**payload, **extra_body})
-            options = _UNREAD if body.get("stream") else RequestOptions()
-            response = await self.root_async_client.post(
-                CALLS_PATH, body=body, cast_to=httpx2.Response, options=options
-            )
+            response = await self._post(body, unread=bool(body.get("stream")))
         except openai.BadRequestError as error:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about forms, which are left out then
@@ -93,6 +89,34 @@ class ChatCompletions(ChatOpenAI):
         except BadResponse as error:
             error.request = response.request
             raise
+
+    async def _post(self, body: Mapping[str, Any], *, unread: bool) -> httpx2.Response:
+        """Post a body as the SDK does, and return the response, before its own body is read if `unread`."""
+        sdk, client = self.root_async_client, cast(httpx2.AsyncClient, self.http_async_client)
+        if self._built is None:
+            options = FinalRequestOptions.construct(method="post", url=CALLS_PATH)
+            self._built = cast(httpx2.Request, sdk._build_request(options))
+            del self._built.headers["content-length"]
+        like = self._built
+        request = httpx2.Request(
+            like.method,
+            like.url,
+            headers=like.headers,
+            cookies=client.cookies,
+            content=openapi_dumps(body),
+            extensions=like.extensions,
+        )
+        try:
+            response = await client.send(request, stream=unread)
+            if not response.is_success:
+                await response.aread()
+        except httpx2.TimeoutException as error:
+            raise openai.APITimeoutError(request=request) from error
+        except httpx2.RequestError as error:
+            raise openai.APIConnectionError(request=request) from error
+        if not response.is_success:
+            raise sdk._make_status_error_from_response(response)
+        return response
 
 
 def read_response(

@@ -246,8 +246,10 @@ def repeats_instructions(draft: str, request: str, response: str, instructions: 
     times = 2 if _ABOUT_PROMPTS.search(request) else 1
     if _quotes(draft, request, response, instructions, times):
         return True
+    signs = _signs(draft)
     if any(
-        _talks(draft, talk) and not (other.search(request) or _talks(response, talk)) for talk, other in _TALK
+        _talks(signs, talk) and not (other.search(request) or _talks(_signs(response), talk))
+        for talk, other in _TALK
     ):
         return True
     return _talks_of_itself(draft) and not OTHER_RESPONSES.search(request) and not _talks_of_itself(response)
@@ -257,15 +259,19 @@ _WINDOW, _MOST = 100, 300
 """Characters around a sign that are read, and how many signs at most."""
 
 
-def _talks(text: str, talk: re.Pattern[str]) -> bool:
-    low, read = text.lower(), 0
+def _signs(text: str) -> list[tuple[str, int, int]]:
+    """Return a text with the beginning and the end of what is to be read around each sign in it."""
+    low, found = text.lower(), list[tuple[str, int, int]]()
     for sign in _SIGNS_OF_ROLE:
         at = low.find(sign)
-        while at >= 0 and read < _MOST:
-            if talk.search(low, max(0, at - _WINDOW), at + _WINDOW):
-                return True
-            read, at = read + 1, low.find(sign, at + _WINDOW // 2)
-    return False
+        while at >= 0 and len(found) < _MOST:
+            found.append((low, max(0, at - _WINDOW), at + _WINDOW))
+            at = low.find(sign, at + _WINDOW // 2)
+    return found
+
+
+def _talks(signs: list[tuple[str, int, int]], talk: re.Pattern[str]) -> bool:
+    return any(talk.search(*sign) for sign in signs)
 
 
 def _quotes(draft: str, request: str, response: str, instructions: Instructions, times: int) -> bool:

@@ -96,15 +96,19 @@ async def is_other_language(draft: str, request: str, response: str, system: str
         others.append(instructed)
     if not called_for:
         return False
-    named = _NAMED.search(request) or _NAMED.search(system)
     if script not in called_for:
-        return not named
+        return not _names_one(request, system)
     if letters[script] < MIN_LETTERS_OF_SURE or script not in ("Latin", "Cyrillic", "Arabic"):
         return False
     words = _words(sample)
-    if any(_shared(words, other) for other in others) or named:
+    if any(_shared(words, other) for other in others) or _names_one(request, system):
         return False
     return await _is_other(sample, others)
+
+
+def _names_one(request: str, system: str) -> bool:
+    """Whether a language is named, or a translation asked for."""
+    return bool(_NAMED.search(request) or _NAMED.search(system))
 
 
 def languages(texts: Iterable[str], least: float = 0.05) -> list[str]:

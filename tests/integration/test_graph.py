@@ -93,14 +93,15 @@ def walk(
             "visits": len({(c["sample"], c["exchange"], c["round"]) for c in some}),
         }
     rounds = sum(len(exchange["rounds"]) for exchange in exchanges)
-    edges = {("decide", "finish"): len(exchanges), ("finish", "__end__"): len(exchanges)}
     if mode == "evolve":
-        edges |= {
+        edges = {
+            ("decide", "finish"): len(exchanges),
+            ("finish", "__end__"): len(exchanges),
             ("judge_forward", "decide"): rounds,
             ("decide", "positive_opening"): rounds - len(exchanges),
         }
     else:
-        edges = {("__start__", "begin"): len(exchanges), ("guards", "finish"): len(exchanges)}
+        edges = {("__start__", "begin"): len(exchanges), ("guards", "__end__"): len(exchanges)}
     return steps, edges
 
 

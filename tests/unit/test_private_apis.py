@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from models.providers.chat_models import chat_model
 from models.providers.langchain_community import _glm_class, _quietly, _wenxin_class, _wenxin_config
-from models.providers.openai_chat import _UNREAD, ChatCompletions
+from models.providers.openai_chat import ChatCompletions
 from models.settings import Endpoint, ModelSettings
 
 URL = "http://server.test/v1"
@@ -35,6 +35,7 @@ COMPLETION: dict[str, Any] = {
 }
 
 ASK = "adapt models.providers.openai_chat.ChatCompletions._agenerate"
+POST = "adapt models.providers.openai_chat.ChatCompletions._post"
 READ = "adapt models.providers.openai_chat.read_response"
 ASK_MODEL = "adapt models.providers.openai_chat.ask_model"
 CREATE = "adapt the end of models.providers.chat_models.chat_model"
@@ -75,20 +76,25 @@ def test_the_request_payload() -> None:
     )
 
 
-async def test_the_sdk_posts_a_body_and_returns_the_raw_response() -> None:
+async def test_a_request_is_the_one_that_the_sdk_would_send() -> None:
     sent: list[httpx2.Request] = []
 
     def handle(request: httpx2.Request) -> httpx2.Response:
         sent.append(request)
         return httpx2.Response(200, json=COMPLETION, headers={"x-own": "1"})
 
-    response = await openai_model(handle).root_async_client.post(
+    model = openai_model(handle)
+    for _ in range(2):
+        response = await model._post({"model": "m", "top_k": 3}, unread=False)
+        assert (response.json(), response.headers["x-own"]) == (COMPLETION, "1")
+    await model.root_async_client.post(
         "/chat/completions", body={"model": "m", "top_k": 3}, cast_to=httpx2.Response
     )
-    assert isinstance(response, httpx2.Response), f"cast_to no longer gives the raw response: {ASK}"
-    assert (response.json(), response.headers["x-own"]) == (COMPLETION, "1"), (
-        f"the SDK changes responses: {READ}"
-    )
+    ours, again, theirs = sent
+    assert (ours.url, ours.headers, ours.content, ours.extensions) == (
+        theirs.url, theirs.headers, theirs.content, theirs.extensions
+    ), f"the SDK sends another request than it builds: {POST}"  # fmt: skip
+    assert again.headers == ours.headers
     assert str(sent[0].url) == f"{URL}/chat/completions", f"the SDK builds other addresses: {ASK}"
     assert sent[0].content.replace(b" ", b"") == b'{"model":"m","top_k":3}', (
         f"the SDK no longer sends the body as it is: {ASK}"
@@ -96,15 +102,21 @@ async def test_the_sdk_posts_a_body_and_returns_the_raw_response() -> None:
     assert sent[0].headers["authorization"] == "Bearer sk-test", f"the SDK no longer sends the key: {CREATE}"
 
 
-async def test_the_sdk_returns_a_response_that_is_not_read_yet() -> None:
+async def test_the_sdk_makes_an_error_of_a_response() -> None:
+    model = openai_model(lambda _: httpx2.Response(429, json={"error": {"message": "slow"}}))
+    with pytest.raises(openai.RateLimitError) as raised:
+        await model._post({}, unread=True)
+    assert raised.value.body == {"message": "slow"}, f"the SDK makes other errors: {POST}"
+
+
+async def test_a_response_is_returned_that_is_not_read_yet() -> None:
     class Endless(httpx2.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:
             yield b"data: 1\n\n"
-            raise AssertionError("the SDK reads the body before it returns the response: adapt _UNREAD")
+            raise AssertionError("the body is read before the response is returned")
 
-    response = await openai_model(lambda _: httpx2.Response(200, stream=Endless())).root_async_client.post(
-        "/chat/completions", body={}, cast_to=httpx2.Response, options=_UNREAD
-    )
+    model = openai_model(lambda _: httpx2.Response(200, stream=Endless()))
+    response = await model._post({}, unread=True)
     assert not response.is_stream_consumed
     await response.aclose()
 

@@ -3,6 +3,7 @@
 import gzip
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from samples import bounds
+from samples.parquet_files import read_batches
 from samples.reader import open_data
 from samples.sample import DataError
 
@@ -82,6 +84,24 @@ def test_a_text_stored_once_is_refused_where_it_unfolds(
     pq.write_table(pa.table({"messages": messages}), path, compression="zstd")
     with pytest.raises(DataError, match=r"row \d+: it unfolds to more than 200 times its size"):
         open_data(path).check()
+
+
+@pytest.mark.parametrize(("long", "most_mb"), [(1_000, 30), (200_000, 60)])
+def test_a_text_stored_once_among_many_others_does_not_fill_the_memory(
+    tmp_path: Path, long: int, most_mb: int
+) -> None:
+    """The column is read as it is where its longest repeated text allows it."""
+    path = tmp_path / "data.parquet"
+    random = Random(1)
+    texts = ["x" * long] * 1000 + [random.randbytes(1000).hex() for _ in range(3000)]
+    pq.write_table(pa.table({"instruction": ["a"] * 4000, "output": texts}), path, compression="zstd")
+    held, read = [], []
+    before = pa.total_allocated_bytes()
+    for rows in read_batches(path, max_bytes=4_000_000):
+        held.append(pa.total_allocated_bytes() - before)
+        read += [row["output"] for row in rows]
+    assert read == texts
+    assert max(held) < most_mb * bounds.MB
 
 
 @pytest.mark.parametrize("content", [b"\n", json.dumps(SMALL).encode() + b"\n", b" "])
