@@ -43,6 +43,8 @@ class Filter:
     """Whether some verdicts contradict each other."""
     grew: bool = False
     decided: DecisionFilter | Literal[""] = ""
+    reviewer: str = ""
+    """Whose decisions `decided` is about, or who has decided on some exchange; empty for those that count."""
     old_length: str = ""
     """A range of tokens of the old responses, as in "64-127" or "4096-"."""
     new_length: str = ""
@@ -328,8 +330,8 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
             yield _plain(results.c[tokens]) >= int(least)
             if most:
                 yield _plain(results.c[tokens]) <= int(most)
-    if wanted.decided:
-        yield condition(wanted.decided)
+    if wanted.decided or wanted.reviewer:
+        yield condition(wanted.decided, wanted.reviewer)
 
 
 def _has_accepted(rounds: int) -> ColumnElement[bool]:
