@@ -81,6 +81,8 @@ DECISIONS: Mapping[DecisionKind, str] = {
 }
 """What users decide."""
 
+NAMELESS = "someone without a name"
+
 OUTDATED = "on an earlier result"
 LATER = "another reviewer decided later"
 

@@ -163,9 +163,10 @@ def request_excerpt(sample: Sample) -> str:
 
 
 def decision_tags(decided: Mapping[int, Decision]) -> str:
-    """Return what a user decided on the exchanges of a result."""
+    """Return what was decided on the exchanges of a result."""
     kinds = Counter[DecisionFilter](each.kind if each.stands else "outdated" for each in decided.values())
+    disputed = any(each.disputed for each in decided.values())
     return "".join(
         f' <span class="tag user {kind}">✓ {DECISION_FILTERS[kind]}{f" {number}×" * (number > 1)}</span>'
         for kind, number in kinds.items()
-    )
+    ) + (f' <span class="tag bad">{DECISION_FILTERS["disputed"]}</span>' if disputed else "")
