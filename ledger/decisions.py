@@ -210,7 +210,7 @@ def of_reviewer(by: Mapping[int, Sequence[Decision]], reviewer: str) -> dict[int
 def load_history(ledger: Ledger, place: tuple[int, str, int] | None = None) -> list[Change]:
     """Return all that was decided and withdrawn, from the first to the last: everywhere, or on an
     exchange, given by position, mode and number."""
-    here = true()
+    here: ColumnElement[bool] = true()
     if place:
         columns = (decision_history.c[name] for name in ("position", "mode", "exchange"))
         here = and_(*(column == value for column, value in zip(columns, place, strict=True)))

@@ -236,7 +236,7 @@ class RecordedRun:
             yield _decision_row(ids[each.position], each.mode, each.exchange, each)
 
     def _ids(self, positions: Collection[int]) -> dict[int, str]:
-        remaining, found = iter(positions), {}
+        remaining, found = iter(positions), dict[int, str]()
         while some := list(islice(remaining, BATCH)):
             found |= {sample.position: sample.id for sample, _ in self._ledger.samples_at(some)}
         return found
