@@ -14,6 +14,9 @@ from samples.sample import Sample
 MAX_DIGITS = 15
 """Digits of a number in an address; the database takes numbers of 64 bits."""
 
+MAX_TEXT = 1000
+"""Characters of a text that is searched for."""
+
 MAX_SCANS = 20
 """Texts that were searched for and are remembered; each has up to `ledger.text_scan.COMMON` ids."""
 

@@ -27,7 +27,7 @@ from viewer.frame import choice, frame, page_links
 from viewer.results_table import COLUMNS, SHOWN, Column, decision_tags
 from viewer.results_table import table as results_table
 from viewer.reviewer import reviewer_in, this_reviewer
-from viewer.run import RunPages, number_in, sample_path
+from viewer.run import MAX_TEXT, RunPages, number_in, sample_path
 from viewer.search import first_hits, search_field, search_results
 
 SIZE = 50
@@ -37,9 +37,6 @@ _LENGTH = re.compile(r"[0-9]{1,9}-[0-9]{0,9}")
 
 REFRESH = 3.0
 """Seconds between two checks for new results."""
-
-MAX_TEXT = 1000
-"""Characters of a text that is searched for."""
 
 
 Records = Callable[[Run, str, Iterator[ResultRow], bool], Iterator[str]]
