@@ -112,5 +112,7 @@ def of_mode(mode: str, found: ModeStatistics) -> list[Metric]:
         disputed = {"mode": mode, "decided": "disputed"}
         metrics.append(Metric(f"{reviewing.agreement:.0%}", REVIEWERS_AGREE, hint, samples=disputed))
         if reviewing.alpha is not None:
-            metrics.append(Metric(f"{reviewing.alpha:.2f}", REVIEWERS_ALPHA, hint, samples=disputed))
+            metrics.append(
+                Metric(f"{reviewing.alpha:.2f}".replace("-", "−"), REVIEWERS_ALPHA, hint, samples=disputed)
+            )
     return metrics

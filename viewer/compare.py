@@ -91,8 +91,9 @@ def _legend(view: ComparisonQuery) -> None:
     with ui.row().classes("items-center gap-3"):
         ui.link("← overview", view.link("", kind=None, order=None, down=None, text=None)).classes("faint")
         for letter, side in (("a", view.a), ("b", view.b)):
-            ui.label(letter.upper()).classes(f"side {letter}")
-            ui.label(side.name)
+            with ui.row(wrap=False).classes("items-center gap-3"):
+                ui.label(letter.upper()).classes(f"side {letter}")
+                ui.label(side.name)
 
 
 def _overview(view: ComparisonQuery, compared: Comparison, one: Snapshot, other: Snapshot) -> None:

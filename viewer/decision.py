@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -266,10 +267,9 @@ class Panel:
         self._panel.clear()
         with self._panel:
             with ui.row().classes("decision-bar items-center gap-2"):
-                ui.label("Your decision").classes("faint small")
+                name = _button(self._reviewer or "Your decision", self._ask_name, "reviewer")
+                name.props("icon=person dir=auto").tooltip("decide under another name")
                 ui.html(self._tags(), sanitize=False)
-                name = _button(self._reviewer or "your name", self._ask_name, "reviewer")
-                name.props('icon=person dir=auto aria-label="Who reviews"')
                 self._note_field()
                 self._note.on("blur", self._save_note)
                 _button("Accept (a)", self.accept, "accept")
@@ -287,7 +287,7 @@ class Panel:
                 )
                 self._going_on.props("dense").classes("small goes-on")
             if decision and (decision.kind in ("chosen", "edited") or not decision.stands):
-                result = Column("The result", self._done["response"], "judged")
+                result = Column("The result", self._done["response"], "result")
                 wanted = Column("The response you want", decision.response, "wanted")
                 with ui.column().classes("panel"):
                     diff_view(
@@ -297,8 +297,10 @@ class Panel:
                 history(self._changes, self._done["response"], self.choose)
 
     def _tags(self) -> str:
-        tags = html_tags.decision(self._decision) if self._decision else '<span class="tag">none yet</span>'
-        if not self._decision and any(each.disputed for each in self._reviews):
+        tags = '<span class="tag">none yet</span>'
+        if self._decision:
+            tags = html_tags.decision(replace(self._decision, reviewer=""))
+        elif any(each.disputed for each in self._reviews):
             tags += f' <span class="tag bad">{REVIEWERS_DISAGREE}</span>'
         draft = self._draft()
         return tags + (

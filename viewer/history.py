@@ -60,6 +60,6 @@ def _show(change: Change, response: str) -> None:
     with dialog, ui.card().classes("w-full").style("max-width: 1100px"):
         wanted = Column(f"What {change.reviewer or labels.NAMELESS} wanted", change.response, "wanted")
         marking = {"Differences": lambda both: html_text.marked(*both, fold=True)}
-        diff_view([Column("The result", response, "judged"), wanted], marking)
+        diff_view([Column("The result", response, "result"), wanted], marking)
         ui.button("Close", on_click=dialog.close).props("flat dense no-caps autofocus").classes("self-end")
     dialog.on("hide", dialog.delete)
