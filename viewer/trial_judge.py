@@ -105,7 +105,9 @@ def _ask_name(pages: TrialPages) -> None:
     ui.html("<h2>Judge, blind</h2>", sanitize=False)
     ui.label(_INTRODUCTION).classes("said")
     with ui.row().classes("items-center gap-3"):
-        name = ui.input("Your name", value=this_reviewer()).props(f"outlined dense autofocus maxlength={MAX_NAME}")
+        name = ui.input("Your name", value=this_reviewer()).props(
+            f"outlined dense autofocus maxlength={MAX_NAME}"
+        )
         name.classes("person").on("keydown.enter", begin)
         ui.button("Begin", on_click=begin).props("no-caps").classes("begin")
         if pages.person:

@@ -88,7 +88,7 @@ async def test_what_is_found_early_is_known_before_the_scan_has_ended(
     ledger = await run(tmp_path)
     scan = TextScan(ledger, "sentence")
     search = browse.search(ledger, Filter(text="sentence"), "position", down=True, scan=scan)
-    early = []
+    early: list[int] = []
     while not early:
         assert not search.find(100)
         assert not scan.ended
