@@ -24,6 +24,7 @@ from ledger.decisions import (
 )
 from ledger.ledger import Ledger, Result
 from tests.conftest import look
+from tests.program import DATA
 
 MINE, YOURS = "What one of us would say.", "What the other would say."
 
@@ -175,3 +176,18 @@ def test_decisions_of_a_program_of_the_version_before_are_a_nameless_reviewers(l
     with closing(sqlite3.connect(ledger.path)) as earlier, earlier:
         earlier.execute("DELETE FROM decisions")
     assert [each.reviewer for each in load_reviews(ledger)[first, "evolve"][0]] == ["Ann"]
+
+
+def test_decisions_of_an_older_ledger_are_a_nameless_reviewers(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as older:
+        older.execute("PRAGMA journal_mode = WAL")
+        older.executescript((DATA / "run_7" / "ledger.sql").read_text(encoding="utf-8"))
+        older.execute(
+            "INSERT INTO decisions SELECT position, mode, exchange, 'edited', '\"Mine.\"', response, "
+            "'\"why\"', 5.0 FROM responses LIMIT 1"
+        )
+        older.commit()
+    (by_exchange,) = load_reviews(Ledger.open(tmp_path / "ledger.sqlite")).values()
+    ((decision,),) = by_exchange.values()
+    assert (decision.reviewer, decision.response, decision.note) == ("", "Mine.", "why")
+    assert (decision.decided, decision.stands, decision.counts) == (5.0, True, True)
