@@ -6,6 +6,7 @@ search (`search`) is the exception: it reads all samples, or those that `ledger.
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Literal, get_args
 
 from sqlalchemy import Column, ColumnElement, Select, exists, func, literal_column, select, text, tuple_
@@ -43,6 +44,8 @@ class Filter:
     """Whether some verdicts contradict each other."""
     grew: bool = False
     decided: DecisionFilter | Literal[""] = ""
+    reviewer: str = ""
+    """Whose decisions `decided` is about, or who has decided on some exchange; empty for those that count."""
     old_length: str = ""
     """A range of tokens of the old responses, as in "64-127" or "4096-"."""
     new_length: str = ""
@@ -172,9 +175,17 @@ def search(
         query = select(func.count()).select_from(results).where(*_conditions(wanted), *before)
         return int(ledger.scalar(query) or 0) + 1
 
+    def among(ids: Collection[str]) -> list[ResultRow]:
+        """Return the hits among these samples; the table is not read for its order."""
+        given = func.json_each(to_json([*ids])).table_valued("value")
+        some = select(samples.c.position).where(samples.c.id.in_(select(given.c.value)))
+        keys = select(results.c.position, results.c.mode).where(results.c.position.in_(some))
+        found = _load(ledger, _keys(ledger, keys.where(*_conditions(wanted)).order_by(results.c.position)))
+        return [row for row in found if is_wanted(row)]
+
     if scan is None:
         return Search(lambda last: after(last.key if last else None, None), is_wanted, begin)
-    return _ScannedSearch(scan, after, is_wanted, position, begin)
+    return _ScannedSearch(scan, after, among, is_wanted, position, begin)
 
 
 class _ScannedSearch(Search[ResultRow]):
@@ -183,6 +194,7 @@ class _ScannedSearch(Search[ResultRow]):
     Args:
         scan: the scan.
         after: returns the part after a result, or the first part, of all samples or of those with these ids.
+        among: returns the hits among the samples with these ids.
         is_wanted: whether a result is a hit.
         position_after: returns the position after a result, or after the last one.
         position: the position of the first result.
@@ -192,6 +204,7 @@ class _ScannedSearch(Search[ResultRow]):
         self,
         scan: TextScan,
         after: Callable[[ResultKey | None, Collection[str] | None], list[ResultRow]],
+        among: Callable[[Collection[str]], list[ResultRow]],
         is_wanted: Callable[[ResultRow], bool],
         position_after: Callable[[ResultKey | None], int],
         position: int,
@@ -199,6 +212,9 @@ class _ScannedSearch(Search[ResultRow]):
         self._scan = scan
         self._ids: Collection[str] | None = None
         self._position_after = position_after
+        self._among = among
+        self._looked_at: set[str] = set()
+        self._early: list[ResultRow] = []
         super().__init__(lambda last: after(last.key if last else None, self._ids), is_wanted, position)
 
     def find(self, limit: int, patience: float = 0.0) -> list[ResultRow]:
@@ -213,6 +229,15 @@ class _ScannedSearch(Search[ResultRow]):
         if self._ids is not None and (self.ended or found):
             self.position = self._position_after(None if self.ended else found[-1].key)
         return found
+
+    def early(self, limit: int) -> list[ResultRow]:
+        """Return hits among what the scan has found so far, which need not be the first in order."""
+        # A frozen copy: another page may be advancing the same scan.
+        new = [*islice(frozenset(self._scan.ids) - self._looked_at, limit)]
+        if new and len(self._early) < limit:
+            self._looked_at.update(new)
+            self._early += self._among(new)
+        return self._early[:limit]
 
 
 def has_orders(done: Mapping[str, Any], wanted: str) -> bool:
@@ -328,8 +353,8 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
             yield _plain(results.c[tokens]) >= int(least)
             if most:
                 yield _plain(results.c[tokens]) <= int(most)
-    if wanted.decided:
-        yield condition(wanted.decided)
+    if wanted.decided or wanted.reviewer:
+        yield condition(wanted.decided, wanted.reviewer)
 
 
 def _has_accepted(rounds: int) -> ColumnElement[bool]:

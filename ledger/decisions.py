@@ -1,25 +1,28 @@
-"""Users' decisions on results: at most one for each exchange and mode.
+"""Users' decisions on results: of each reviewer at most one for each exchange and mode.
 
 A decision is the response that the user wants; its kind says where that text comes from. It applies to the
 result that the user saw: if the sample is worked on again with another result, the decision is kept but is
-outdated, until the result is the same again or the user decides again.
+outdated, until the result is the same again or the user decides again. Of several reviewers' decisions on an
+exchange the latest counts, of those that are not outdated.
 
-The viewer writes decisions from its own process while the run's writer is at work. Each is one statement in a
-transaction of its own, so that they block each other for milliseconds only.
+A decision is a row that is added to a history and never changed, so nobody overwrites another's. The viewer
+writes it from its own process while the run's writer is at work: one statement in a transaction of its own,
+so that they block each other for milliseconds only.
 """
 
 import json
 import time
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from sqlalchemy import ColumnElement, and_, delete, func, literal_column, select, text, true, tuple_
+from sqlalchemy import ColumnElement, and_, func, insert, literal_column, select, text, true
 
 from ledger.ledger import Ledger, LedgerError, Result, ledger_errors
-from ledger.tables import decided, decisions, results
+from ledger.tables import decided, decision_history, results, reviewed
 from ledger.texts import json_text
+from samples.fields import as_text
 
 DecisionKind = Literal["accepted", "rejected", "chosen", "edited"]
 KINDS: tuple[DecisionKind, ...] = get_args(DecisionKind)
@@ -31,10 +34,13 @@ DECIDED_BY_JUDGE = ("max_rounds", "not_accepted", "all_drafts")
 OVERRULED: tuple[DecisionKind, ...] = ("rejected", "chosen")
 """The decisions that contradict the judge."""
 
-DecisionFilter = Literal["all", "some", DecisionKind, "disagree", "outdated"]
-FILTERS: tuple[DecisionFilter, ...] = ("all", "some", *KINDS, "disagree", "outdated")
+DecisionFilter = Literal["all", "some", DecisionKind, "disagree", "disputed", "outdated"]
+FILTERS: tuple[DecisionFilter, ...] = ("all", "some", *KINDS, "disagree", "disputed", "outdated")
 """Filters of results: all exchanges are decided; some are undecided; some exchange has a decision of this
-kind; in some exchange user and judge disagree; a decision is outdated."""
+kind; in some exchange user and judge disagree, or two reviewers; a decision is outdated."""
+
+MAX_NAME = 100
+"""Characters of a reviewer's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +56,45 @@ class Decision:
     """Unix time."""
     stands: bool
     """Whether the result is still the one that was decided on."""
+    reviewer: str = ""
+    """A name, or empty."""
+    counts: bool = True
+    """Whether it is the one that counts, of several reviewers' on the exchange."""
+    disputed: bool = False
+    """Whether reviewers want different texts there, outdated decisions left out."""
 
 
 Decisions = Mapping[tuple[int, str], Mapping[int, Decision]]
 """Decisions by position and mode, and by exchange."""
+
+Reviews = Mapping[tuple[int, str], Mapping[int, Sequence[Decision]]]
+"""The same of all reviewers, the one that counts first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An entry of the history: a decision, or that it was withdrawn."""
+
+    position: int
+    mode: str
+    exchange: int
+    reviewer: str
+    kind: DecisionKind | Literal["withdrawn"]
+    response: str
+    """The text that the user wants; empty if it was withdrawn."""
+    note: str
+    decided: float
+    """Unix time."""
+
+
+def reviewer_name(given: str) -> str:
+    """Return a name as it is stored: on one line, without what cannot be seen, and cut."""
+    shown = "".join(each if each.isprintable() or each in _JOINERS else " " for each in as_text(given))
+    return " ".join(shown.split())[:MAX_NAME].strip()
+
+
+_JOINERS = "\u200c\u200d"
+"""They are not printable, but a part of names in several scripts."""
 
 
 def decision_kind(done: Mapping[str, Any], response: str, drafts: Collection[str] = ()) -> DecisionKind:
@@ -76,8 +117,10 @@ def decide(
     response: str,
     note: str = "",
     drafts: Collection[str] = (),
+    reviewer: str = "",
 ) -> Decision:
-    """Record a user's decision on an exchange of the result that the user saw, replacing an earlier one.
+    """Record a reviewer's decision on an exchange of the result that the reviewer saw, in place of an earlier
+    one of the same reviewer.
 
     For `drafts` see `decision_kind`.
 
@@ -85,12 +128,14 @@ def decide(
         LedgerError: the ledger holds another result by now, or cannot be written.
     """
     done = next(done for done in result.outcome if done["exchange"] == exchange)
-    decision = Decision(decision_kind(done, response, drafts), response, note, time.time(), stands=True)
+    kind, name = decision_kind(done, response, drafts), reviewer_name(reviewer)
+    decision = Decision(kind, response, note, time.time(), stands=True, reviewer=name)
     row = {
         "position": position,
         "mode": result.mode,
         "exchange": exchange,
-        "decision": decision.kind,
+        "reviewer": name,
+        "decision": kind,
         "response": json_text(response),
         "note": json_text(note),
         "decided": decision.decided,
@@ -104,47 +149,91 @@ def decide(
 
 # The result that was seen is copied from the ledger, provided that it is still the one that was shown.
 _DECIDE = """
-    INSERT OR REPLACE INTO decisions (position, mode, exchange, decision, response, seen, note, decided)
-    SELECT position, mode, exchange, :decision, :response, response, :note, :decided FROM responses
+    INSERT INTO decision_history
+        (position, mode, exchange, reviewer, decision, response, seen, note, decided)
+    SELECT position, mode, exchange, :reviewer, :decision, :response, response, :note, :decided FROM responses
     WHERE position = :position AND mode = :mode AND exchange = :exchange AND finished = :finished
 """
 
 
-def delete_decision(ledger: Ledger, position: int, mode: str, exchange: int) -> None:
-    """Delete the decision on an exchange.
+def delete_decision(ledger: Ledger, position: int, mode: str, exchange: int, reviewer: str = "") -> None:
+    """Withdraw a reviewer's decision on an exchange; the history keeps it.
 
     Raises:
         LedgerError: the ledger cannot be written.
     """
-    key = tuple_(decisions.c.position, decisions.c.mode, decisions.c.exchange)
+    change = Change(position, mode, exchange, reviewer_name(reviewer), "withdrawn", "", "", time.time())
+    row = {name: getattr(change, name) for name in ("position", "mode", "exchange", "reviewer", "decided")}
+    empty = {"response": json_text(""), "seen": "", "note": json_text("")}
     with ledger_errors(ledger.path), ledger.engine.begin() as connection:
-        connection.execute(delete(decisions).where(key == tuple_(position, mode, exchange)))
+        connection.execute(insert(decision_history).values(**row, **empty, decision=change.kind))
 
 
 def load_decisions(ledger: Ledger, positions: Collection[int] | None = None) -> Decisions:
-    """Return the decisions on all samples (users make them one by one, so they fit in memory), or on some."""
-    stands = (
-        select(decided.c.stands)
-        .where(*(decided.c[column.name] == column for column in decisions.primary_key))
-        .scalar_subquery()
-        .label("stands")
-    )
-    wanted = decisions.c.position.in_(positions) if positions is not None else true()
-    found: defaultdict[tuple[int, str], dict[int, Decision]] = defaultdict(dict)
-    for row in ledger.rows(select(decisions, stands).where(wanted)):
-        found[row.position, row.mode][row.exchange] = Decision(
-            kind=row.decision,
-            response=json.loads(row.response),
-            note=json.loads(row.note),
-            decided=row.decided,
-            stands=bool(row.stands),
+    """Return the decisions that count, on all samples or on some."""
+    found = load_reviews(ledger, positions).items()
+    return {key: {number: first for number, (first, *_) in of.items()} for key, of in found}
+
+
+def load_reviews(ledger: Ledger, positions: Collection[int] | None = None) -> Reviews:
+    """Return the decisions of all reviewers on all samples (people make them one by one, so they fit in
+    memory), or on some."""
+    wanted = reviewed.c.position.in_(positions) if positions is not None else true()
+    query = select(reviewed).where(wanted).order_by(reviewed.c.counts.desc(), reviewed.c.number.desc())
+    found: defaultdict[tuple[int, str], dict[int, list[Decision]]] = defaultdict(dict)
+    for row in ledger.rows(query):
+        found[row.position, row.mode].setdefault(row.exchange, []).append(
+            Decision(
+                kind=row.decision,
+                response=json.loads(row.response),
+                note=json.loads(row.note),
+                decided=row.decided,
+                stands=bool(row.stands),
+                reviewer=row.reviewer,
+                counts=bool(row.counts),
+                disputed=bool(row.disputed),
+            )
         )
     return found
 
 
+def of_reviewer(by: Mapping[int, Sequence[Decision]], reviewer: str) -> dict[int, Decision]:
+    """Return a reviewer's decisions by exchange, of those on a result; without a name those that count."""
+    return {
+        number: decision
+        for number, some in by.items()
+        for decision in some
+        if (decision.reviewer == reviewer if reviewer else decision.counts)
+    }
+
+
+def load_history(ledger: Ledger, place: tuple[int, str, int] | None = None) -> list[Change]:
+    """Return all that was decided and withdrawn, from the first to the last: everywhere, or on an
+    exchange, given by position, mode and number."""
+    here: ColumnElement[bool] = true()
+    if place:
+        columns = (decision_history.c[name] for name in ("position", "mode", "exchange"))
+        here = and_(*(column == value for column, value in zip(columns, place, strict=True)))
+    return [
+        Change(
+            **{name: getattr(row, name) for name in ("position", "mode", "exchange", "reviewer", "decided")},
+            kind=row.decision,
+            response=json.loads(row.response),
+            note=json.loads(row.note),
+        )
+        for row in ledger.rows(select(decision_history).where(here).order_by(decision_history.c.number))
+    ]
+
+
+def reviewers(ledger: Ledger) -> list[str]:
+    """Return the names of those who have decided."""
+    names = select(decision_history.c.reviewer).where(decision_history.c.reviewer != "").distinct()
+    return sorted(row[0] for row in ledger.rows(names))
+
+
 def revision(ledger: Ledger) -> object:
     """Return a value that changes with each decision."""
-    return tuple(ledger.rows(select(func.count(), func.max(decisions.c.decided)))[0])
+    return ledger.scalar(select(func.max(decision_history.c.number)))
 
 
 def matches(choice: DecisionFilter, decision: Decision | None, ending: str) -> bool:
@@ -157,6 +246,8 @@ def matches(choice: DecisionFilter, decision: Decision | None, ending: str) -> b
             return not stands
         case "outdated":
             return decision is not None and not stands
+        case "disputed":
+            return decision is not None and decision.disputed
         case "disagree":
             overruled = decision is not None and decision.kind in OVERRULED
             return stands and overruled and ending in DECIDED_BY_JUDGE
@@ -164,25 +255,27 @@ def matches(choice: DecisionFilter, decision: Decision | None, ending: str) -> b
             return stands and decision is not None and decision.kind == kind
 
 
-def condition(choice: DecisionFilter) -> ColumnElement[bool]:
-    """Return the condition of a filter on rows of `results`."""
+def condition(choice: DecisionFilter | Literal[""], reviewer: str = "") -> ColumnElement[bool]:
+    """Return the condition of a filter on rows of `results`: by the decisions that count, or by a
+    reviewer's. Without a choice, the reviewer has decided on some exchange."""
     # Row ids are several times faster than position and mode for a million results.
     result: ColumnElement[int] = literal_column("results.rowid")
-    some = select(decided.c.result)
-    whole = (
-        some.where(decided.c.stands)
-        .group_by(decided.c.result, decided.c.exchanges)
-        .having(func.count() == decided.c.exchanges)
-    )
+    of = reviewed.c if reviewer else decided.c
+    some = select(of.result).where(of.reviewer == reviewer if reviewer else true())
+    whole = some.where(of.stands).group_by(of.result, of.exchanges).having(func.count() == of.exchanges)
     match choice:
+        case "":
+            return result.in_(some)
         case "all":
             return result.in_(whole)
         case "some":
             return and_(results.c.status != "skipped", result.not_in(whole))
         case "outdated":
-            return result.in_(some.where(~decided.c.stands))
+            return result.in_(some.where(~of.stands))
+        case "disputed":
+            return result.in_(some.where(of.disputed))
         case "disagree":
-            overruled = decided.c.decision.in_(OVERRULED)
-            return result.in_(some.where(decided.c.stands, overruled, decided.c.ending.in_(DECIDED_BY_JUDGE)))
+            overruled = of.decision.in_(OVERRULED)
+            return result.in_(some.where(of.stands, overruled, of.ending.in_(DECIDED_BY_JUDGE)))
         case kind:
-            return result.in_(some.where(decided.c.stands, decided.c.decision == kind))
+            return result.in_(some.where(of.stands, of.decision == kind))

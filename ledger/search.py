@@ -54,6 +54,11 @@ class Search(Generic[Hit]):
                 break
         return found
 
+    def early(self, limit: int) -> list[Hit]:
+        """Return hits that are known before `find` can return any in order; not those of a search that reads
+        in order anyway."""
+        return []
+
 
 def searched_texts(sample: Sample, result: Result) -> Iterator[str]:
     """Yield the texts of a result that are searched: its sample's id, requests, old and new responses."""

@@ -3,12 +3,13 @@ triggers.
 
 Columns that hold JSON or a reply refer to `texts` for everything long (see `ledger.texts`). For use with
 `sqlite3 RUN/ledger.sqlite` some views resolve the texts: `prompts`, `replies` and `responses` (the result of
-each exchange). `decided` says of each decision whether it is current or the result has changed since.
+each exchange). `reviewed` has each reviewer's decision and says whether the result has changed since,
+`decided` those that count.
 """
 
 from sqlalchemy import Column, Float, Integer, MetaData, String, Table, Text, column, literal_column, table
 
-VERSION = 11
+VERSION = 12
 """The version of these tables, in SQLite's `user_version`; `ledger.upgrade` upgrades older ones."""
 
 metadata = MetaData()
@@ -87,23 +88,31 @@ UNCOUNTED = "input_tokens IS NULL OR output_tokens IS NULL"
 
 # Written by users while the run's one writer may be at work: so it holds no references to `texts`, whose ids
 # only that writer assigns.
-decisions = Table(
-    "decisions",
+decision_history = Table(
+    "decision_history",
     metadata,
-    Column("position", Integer, primary_key=True),
-    Column("mode", String, primary_key=True),
-    Column("exchange", Integer, primary_key=True),
-    Column("decision", String, nullable=False, comment="accepted, rejected, chosen or edited"),
+    Column("number", Integer, primary_key=True, comment="in the order in which they were made"),
+    Column("position", Integer, nullable=False),
+    Column("mode", String, nullable=False),
+    Column("exchange", Integer, nullable=False),
+    Column("reviewer", String, nullable=False, comment="a name, or empty"),
+    Column("decision", String, nullable=False, comment="accepted, rejected, chosen, edited or withdrawn"),
     Column("response", Text, nullable=False, comment="JSON: the response that the user wants"),
     Column("seen", Text, nullable=False, comment="the result that was decided on"),
     Column("note", Text, nullable=False, comment="JSON: why, or empty"),
     Column("decided", Float, nullable=False, comment="Unix time"),
 )
 
-decided = table(
-    "decided",
-    *map(column, ("position", "mode", "exchange", "decision", "result", "exchanges", "ending", "stands")),
+_REVIEWED = (
+    *("number", "position", "mode", "exchange", "reviewer", "decision", "response", "note", "decided"),
+    *("result", "exchanges", "ending", "stands", "counts", "disputed"),
 )
+
+reviewed = table("reviewed", *map(column, _REVIEWED))
+"""The current decision of each reviewer on each exchange, see `upgrades/to_12.sql`."""
+
+decided = table("decided", *map(column, _REVIEWED))
+"""Those of them that count: one for each exchange."""
 
 accepted_exchanges = table("accepted_exchanges", *map(column, ("mode", "accepted_rounds", "position")))
 """The results that have an exchange with so many accepted rounds, see `upgrades/to_7.sql`."""

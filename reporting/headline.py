@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from reporting.labels import AGREEMENT, CHECKING, USER_AGREES, dollars
+from reporting.labels import AGREEMENT, CHECKING, REVIEWERS_AGREE, REVIEWERS_ALPHA, USER_AGREES, dollars
 from reporting.run import Run
 from reporting.snapshot import Snapshot
 from reporting.statistics import ModeStatistics
@@ -103,4 +103,16 @@ def of_mode(mode: str, found: ModeStatistics) -> list[Metric]:
         )
         disagree = {"mode": mode, "decided": "disagree"}
         metrics.append(Metric(f"{deciding.agreement:.0%}", USER_AGREES, hint, samples=disagree))
+    if reviewing := found.reviewing:
+        hint = (
+            f"{reviewing.agreed:,} of {plural(reviewing.exchanges, 'response')} on which several of "
+            f"{reviewing.reviewers:,} reviewers decided: all want the same text. Krippendorff's alpha: 1 is "
+            "full agreement, 0 that of chance."
+        )
+        disputed = {"mode": mode, "decided": "disputed"}
+        metrics.append(Metric(f"{reviewing.agreement:.0%}", REVIEWERS_AGREE, hint, samples=disputed))
+        if reviewing.alpha is not None:
+            metrics.append(
+                Metric(f"{reviewing.alpha:.2f}".replace("-", "−"), REVIEWERS_ALPHA, hint, samples=disputed)
+            )
     return metrics

@@ -14,10 +14,13 @@ def _tag(text: str, style: str = "") -> str:
 
 
 def decision(made: Decision) -> str:
-    """Return what a user decided and when."""
+    """Return what a user decided, who and when."""
     tags = _tag(labels.DECISIONS[made.kind], "good" if made.kind == "accepted" else "")
-    tags += f' <span class="faint small">{labels.minute(made.decided)}</span>'
-    return tags if made.stands else f"{tags} {_tag(f'{labels.OUTDATED}: not followed', 'bad')}"
+    by = f"<bdi>{escape(made.reviewer)}</bdi>, " if made.reviewer else ""
+    tags += f' <span class="faint small">{by}{labels.minute(made.decided)}</span>'
+    if made.disputed:
+        tags += f" {_tag(labels.REVIEWERS_DISAGREE, 'bad')}"
+    return f"{tags} {_tag(labels.not_followed(made).strip(', '), '' if made.stands else 'bad')}".rstrip()
 
 
 def sample_outcome(result: Result) -> str:

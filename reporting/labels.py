@@ -55,6 +55,9 @@ AGREEMENT = "agreement of readable verdicts"
 """`Judging.agreement`: of the rounds in which both orders can be read, the share in which they agree."""
 
 USER_AGREES = "user and judge agree"
+REVIEWERS_AGREE = "reviewers agree"
+REVIEWERS_ALPHA = "alpha of the reviewers"
+REVIEWERS_DISAGREE = "reviewers disagree"
 """The share of results that users accepted, of those that the judge decided too."""
 
 CHECKING = {
@@ -78,13 +81,17 @@ DECISIONS: Mapping[DecisionKind, str] = {
 }
 """What users decide."""
 
+NAMELESS = "someone without a name"
+
 OUTDATED = "on an earlier result"
+LATER = "another reviewer decided later"
 
 DECISION_FILTERS: Mapping[DecisionFilter, str] = {
     "all": "decided",
     "some": "undecided",
     **{kind: DECISIONS[kind] for kind in KINDS},
     "disagree": "user and judge disagree",
+    "disputed": REVIEWERS_DISAGREE,
     "outdated": OUTDATED,
 }
 
@@ -224,7 +231,14 @@ def _points(draft: float, current: float) -> str:
 
 def decision(made: Decision) -> str:
     """Describe what a user decided and when."""
-    return f"{DECISIONS[made.kind]} ({minute(made.decided)})"
+    return f"{DECISIONS[made.kind]} ({minute(made.decided)}){not_followed(made)}"
+
+
+def not_followed(made: Decision) -> str:
+    """Say why a decision is not followed, if it is not."""
+    if made.stands and made.counts:
+        return ""
+    return f", {LATER if made.stands else OUTDATED}: not followed"
 
 
 def minute(at: float) -> str:

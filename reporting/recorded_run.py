@@ -1,6 +1,6 @@
 """A run as rows, for analysis with pandas, Polars or plain Python."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import wraps
 from itertools import islice
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from ledger.decisions import load_decisions
+from ledger.decisions import Change, Decision, load_history, load_reviews
 from ledger.ledger import BATCH, Result
 from ledger.tables import calls as calls_table
 from nodes.decision import favoured_position
@@ -68,6 +68,25 @@ _RESULT_FIELDS = {
     **{"status": str, "failure_kind": str, "reason": str, "exchanges": int, "accepted_rounds": int},
     **{"original_tokens": int, "final_tokens": int, "contradictions": int, "finished": float},
 }
+
+
+_DECISION_FIELDS = {
+    **{"sample": str, "mode": str, "exchange": int, "reviewer": str, "decision": str, "response": str},
+    **{"note": str, "decided": float},
+}
+
+
+def _decision_row(sample: str, mode: str, exchange: int, made: Decision | Change) -> dict[str, Any]:
+    return {
+        "sample": sample,
+        "mode": mode,
+        "exchange": exchange,
+        "reviewer": made.reviewer,
+        "decision": made.kind,
+        "response": as_text(made.response),
+        "note": as_text(made.note),
+        "decided": made.decided,
+    }
 
 
 class RecordedRun:
@@ -186,33 +205,41 @@ class RecordedRun:
                         "guard": done.get("guard"),
                     }
 
-    @rows_with(
-        sample=str, mode=str, exchange=int, decision=str, response=str, note=str, decided=float, stands=bool
-    )
+    @rows_with(**_DECISION_FIELDS, stands=bool, counts=bool, disputed=bool)
     def decisions(self) -> Iterator[dict[str, Any]]:
-        """Return a row for each exchange that a user decided on.
+        """Return a row for each exchange that a user decided on, and for each reviewer.
 
         `decision` is accepted (the result), rejected (the original is kept), chosen (another draft) or
-        edited, `response` the text that the user wants, `note` why, or empty; `decided` is a Unix time. Where
-        the result has changed since, `stands` is false.
+        edited, `response` the text that the user wants, `note` why, or empty; `reviewer` is a name, or empty,
+        `decided` a Unix time. Where the result has changed since, `stands` is false. `counts` is true of one
+        row for each exchange, the one that exports follow: the latest that stands. `disputed` says whether
+        reviewers want different texts there.
         """
-        decided = load_decisions(self._ledger)
-        keys = iter(sorted(decided))
-        while some := list(islice(keys, BATCH)):
-            samples = self._ledger.samples_at({position for position, _ in some})
-            ids = {sample.position: sample.id for sample, _ in samples}
-            for position, mode in some:
-                for exchange, decision in decided[position, mode].items():
-                    yield {
-                        "sample": ids[position],
-                        "mode": mode,
-                        "exchange": exchange,
-                        "decision": decision.kind,
-                        "response": as_text(decision.response),
-                        "note": as_text(decision.note),
-                        "decided": decision.decided,
-                        "stands": decision.stands,
-                    }
+        found = load_reviews(self._ledger)
+        ids = self._ids({position for position, _ in found})
+        for position, mode in sorted(found):
+            for exchange, decisions in sorted(found[position, mode].items()):
+                for each in decisions:
+                    row = _decision_row(ids[position], mode, exchange, each)
+                    yield row | {"stands": each.stands, "counts": each.counts, "disputed": each.disputed}
+
+    @rows_with(**_DECISION_FIELDS)
+    def decision_history(self) -> Iterator[dict[str, Any]]:
+        """Return a row for each decision that was ever made, in their order, also those replaced since.
+
+        Fields are those of `decisions`. Where a reviewer withdrew a decision, `decision` is withdrawn and
+        `response` empty.
+        """
+        changes = load_history(self._ledger)
+        ids = self._ids({each.position for each in changes})
+        for each in changes:
+            yield _decision_row(ids[each.position], each.mode, each.exchange, each)
+
+    def _ids(self, positions: Collection[int]) -> dict[int, str]:
+        remaining, found = iter(positions), dict[int, str]()
+        while some := list(islice(remaining, BATCH)):
+            found |= {sample.position: sample.id for sample, _ in self._ledger.samples_at(some)}
+        return found
 
     @rows_with(**_CALL_FIELDS | {"messages": _MESSAGES})
     def calls(self) -> Iterator[dict[str, Any]]:

@@ -12,11 +12,12 @@ from sqlalchemy import Connection, func, select, text
 
 from ledger.decisions import DECIDED_BY_JUDGE, KINDS
 from ledger.ledger import Ledger
-from ledger.tables import GROWTH, NOT_DONE, decided, decisions
+from ledger.tables import GROWTH, NOT_DONE, decided
 from ledger.usage import Counted
 from models.settings import ROLES, Role
 from nodes.decision import GUARDS, judges_disagree, points_by_judge
 from prompts.method import STEPS
+from reporting.reviewing import Reviewing, reviewing
 from samples.files import read_json
 
 
@@ -88,7 +89,7 @@ class Panel:
 
 @dataclass(slots=True)
 class Deciding:
-    """What users decided on the results of exchanges."""
+    """What users decided on the results of exchanges; of several reviewers' decisions the one that counts."""
 
     decided: int
     """Decisions that are current; by kind in the next four (`ledger.decisions.KINDS`)."""
@@ -147,6 +148,8 @@ class ModeStatistics:
     """None if there was no reference and nothing was checked."""
     panel: Panel | None = None
     """None where one judge decides."""
+    reviewing: Reviewing | None = None
+    """None if no two reviewers decided on the same."""
 
 
 @dataclass(slots=True)
@@ -271,6 +274,7 @@ def _mode(connection: Connection, mode: str) -> ModeStatistics:
         deciding=_deciding(connection, mode),
         checking=_checking(connection, mode),
         panel=_panel(connection, mode),
+        reviewing=reviewing(connection, mode),
     )
 
 
@@ -340,7 +344,7 @@ _JUDGED = "SELECT outcome FROM results WHERE mode = :mode"
 
 def _deciding(connection: Connection, mode: str) -> Deciding | None:
     number = func.count()
-    all_ = connection.execute(select(number).where(decisions.c.mode == mode)).scalar_one()
+    all_ = connection.execute(select(number).where(decided.c.mode == mode)).scalar_one()
     kinds: Counter[str] = Counter()
     compared: Counter[str] = Counter()
     judged = decided.c.ending.in_(DECIDED_BY_JUDGE)

@@ -92,7 +92,7 @@ def content_options(command: Callable[..., None]) -> Callable[..., None]:
             type=click.Choice(DECIDED_BY),
             default="judge",
             help="Whose decision counts where a user decided in `coevol view`: the judge's (the default), or "
-            "the user's; elsewhere it is the judge's.",
+            "the user's; elsewhere it is the judge's. Of several reviewers' decisions the latest counts.",
         ),
         click.option(
             "--with-provenance",
@@ -374,6 +374,7 @@ class Export:
             )
             self._count["by users"] += sum("decision" in done for done in result.outcome)
             self._count["outdated"] += sum(not decision.stands for decision in decisions.values())
+            self._count["disputed"] += sum(decision.disputed for decision in decisions.values())
             changed = has_new_response(result)
             if self.only_accepted and not changed:
                 self._count["not accepted"] += 1
@@ -569,6 +570,9 @@ class Export:
             parts.append(f"{count['failed']:,} with a failure, where the response is the old one")
         if count["by users"]:
             parts.append(by_user)
+        if count["disputed"]:
+            disputed = plural(count["disputed"], "exchange")
+            parts.append(f"{disputed} on which reviewers disagree, where the latest decision counts")
         if count["outdated"]:
             outdated = plural(count["outdated"], "decision")
             parts.append(f"{outdated} ignored, made on an earlier result")

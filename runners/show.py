@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from ledger.decisions import Decision, Decisions, load_decisions
+from ledger.decisions import Decision, Reviews, load_reviews
 from ledger.ledger import SKIPPED, Result
 from prompts.method import STEPS
 from prompts.pack import request_text
@@ -45,7 +45,7 @@ def show(run: Path, sample_id: str, mode: str | None, with_calls: bool) -> None:
     calls: _Calls = defaultdict(list)
     for call in opened.ledger.calls(sample_id):
         calls[call["mode"]].append(call)
-    decided = load_decisions(opened.ledger, [sample.position])
+    decided = load_reviews(opened.ledger, [sample.position])
     story = _Story(Output(), sample, calls, decided, with_calls)
     story.opening(run)
     for name in modes:
@@ -59,7 +59,7 @@ class _Story:
     _output: Output
     _sample: Sample
     _calls: _Calls
-    _decided: Decisions
+    _decided: Reviews
     _with_calls: bool
 
     def opening(self, run: Path) -> None:
@@ -88,8 +88,7 @@ class _Story:
             self._part("Request", request_text(exchange.instruction, exchange.input))
             if number in done:
                 self._exchange(mode, exchange, done[number])
-                decision = self._decided.get((self._sample.position, mode), {}).get(number)
-                if decision:
+                for decision in self._decided.get((self._sample.position, mode), {}).get(number, ()):
                     self._decision(decision, done[number])
             else:
                 self._part("Response, not worked on", exchange.response)
@@ -148,8 +147,8 @@ class _Story:
             self._output.heading(outcome[0].upper() + outcome[1:], style)
 
     def _decision(self, decision: Decision, outcome: Mapping[str, Any]) -> None:
-        outdated = "" if decision.stands else f", {labels.OUTDATED}: not followed"
-        self._output.heading(f"A user decided: {labels.decision(decision)}{outdated}", "bold magenta")
+        by = decision.reviewer or "A user"
+        self._output.heading(f"{by} decided: {labels.decision(decision)}", "bold magenta")
         if decision.note:
             self._output.text(f"Note: {decision.note}", indent=2)
         if decision.kind in ("chosen", "edited"):

@@ -17,6 +17,8 @@ from reporting.labels import (
     JUDGING,
     NO_PRICE,
     OUTDATED,
+    REVIEWERS_AGREE,
+    REVIEWERS_ALPHA,
     USER_AGREES,
     dollars,
     failure_label,
@@ -223,6 +225,11 @@ def _results(modes: Mapping[str, Any]) -> Table:
         row(f"  {USER_AGREES}", (PERCENT.text(of.get("agreement")) for of in deciding))
         if any(of["outdated"] for of in deciding):
             row(f"decided {OUTDATED}", (f"{of['outdated']:,}" for of in deciding))
+    if any(mode["reviewing"] for mode in each):
+        reviewing = [mode["reviewing"] or {"exchanges": 0} for mode in each]
+        row("decided by several reviewers", (f"{of['exchanges']:,}" for of in reviewing))
+        row(f"  {REVIEWERS_AGREE}", (PERCENT.text(of.get("agreement")) for of in reviewing))
+        row(f"  {REVIEWERS_ALPHA}", (DECIMAL.text(of.get("alpha")) for of in reviewing))
     return table
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 from selenium import webdriver
@@ -53,6 +53,16 @@ class Browser:
             options.add_argument(option)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(options, webdriver.ChromeService(str(programs[1])))
+        self.review_as("")
+
+    def review_as(self, name: str | None) -> None:
+        """Be a reviewer of this name, empty for none; None for one who has not been asked yet."""
+        cookie = {"name": "coevol_reviewer", "url": "http://127.0.0.1/"}
+        driver: Any = self.driver
+        driver.execute_cdp_cmd("Network.deleteCookies", cookie)
+        if name is not None:
+            kept = {**cookie, "value": quote(name, safe=""), "sameSite": "Strict"}
+            driver.execute_cdp_cmd("Network.setCookie", kept)
 
     def open(self, url: str) -> None:
         """Open a page and wait until it is connected to its server."""

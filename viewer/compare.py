@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from typing import Any
@@ -12,30 +12,20 @@ from nicegui import ui
 
 from reporting import charts
 from reporting.charts import Chart, Series
-from reporting.comparison import Comparison, PairSortKey, ResultPair
-from reporting.comparison_table import GROWTH, PAIR_FILTERS, rows, subtracted
-from reporting.labels import accepted as accepted_label
+from reporting.comparison import Comparison
+from reporting.comparison_table import PAIR_FILTERS, rows
 from reporting.manifest import differences
 from reporting.snapshot import Snapshot
 from reporting.statistics import ModeStatistics
 from reporting.theme import BLUE, GRAY, ORANGE
-from samples.sample import Sample
 from viewer.background_refresh import BackgroundRefresh
+from viewer.compared_table import PairsPart
 from viewer.comparison_links import ComparisonQuery, Side, Sides
-from viewer.frame import COMPARE, choice, frame, page_links, tile
+from viewer.frame import COMPARE, choice, frame, tile
 from viewer.overview import PATIENCE, REFRESH, chart
-from viewer.results_table import request_excerpt
-from viewer.samples import SIZE
-from viewer.search import first_hits, search_field, search_results
 
 WAIT = 10.0
 """Seconds that a table waits for a comparison; that of a million samples takes as long."""
-
-SORT_LABELS: dict[PairSortKey, str] = {
-    "position": "position in the data",
-    "growth": "growth, B − A",
-    "accepted": "accepted rounds, B − A",
-}
 
 
 def add(sides: Sides, snapshots: Mapping[str, BackgroundRefresh[Snapshot]]) -> None:
@@ -78,9 +68,8 @@ def add(sides: Sides, snapshots: Mapping[str, BackgroundRefresh[Snapshot]]) -> N
             if compared is None:
                 ui.label("Comparing … Reload the page in a moment.").classes("faint")
                 return
-            build = await _rows(view, compared)
-            _filters(view, compared)
-            build()
+            part = PairsPart(view, compared)
+        await part.show()
 
 
 def _choose(sides: Sides, view: ComparisonQuery) -> None:
@@ -102,8 +91,9 @@ def _legend(view: ComparisonQuery) -> None:
     with ui.row().classes("items-center gap-3"):
         ui.link("← overview", view.link("", kind=None, order=None, down=None, text=None)).classes("faint")
         for letter, side in (("a", view.a), ("b", view.b)):
-            ui.label(letter.upper()).classes(f"side {letter}")
-            ui.label(side.name)
+            with ui.row(wrap=False).classes("items-center gap-3"):
+                ui.label(letter.upper()).classes(f"side {letter}")
+                ui.label(side.name)
 
 
 def _overview(view: ComparisonQuery, compared: Comparison, one: Snapshot, other: Snapshot) -> None:
@@ -213,84 +203,3 @@ def _merged(a: Chart, b: Chart) -> Chart:
         values = dict(zip(each.categories, each.series[0].values, strict=True))
         series.append(Series([values.get(category, 0) for category in categories], color, name))
     return replace(a, categories=categories, series=series)
-
-
-def _filters(view: ComparisonQuery, compared: Comparison) -> None:
-    kinds = {kind: f"{name} ({compared.kinds[kind]:,})" for kind, name in PAIR_FILTERS.items()}
-
-    def go(**changes: object) -> None:
-        # The text in the field counts even if another filter is chosen before it is submitted.
-        ui.navigate.to(view.link(**{"text": search.value or "", **changes}))
-
-    with ui.row().classes("items-center w-full gap-3"):
-        search = search_field(view.text, go)
-        choice("Samples", kinds, view.kind, lambda kind: go(kind=kind))
-        choice("Order", SORT_LABELS, view.order, lambda order: go(order=order, down=order != "position"))
-        arrow, hint = ("south", "largest first") if view.down else ("north", "smallest first")
-        ui.button(icon=arrow, on_click=lambda: go(down=not view.down)).props(
-            f'flat dense aria-label="{hint}"'
-        ).tooltip(hint)
-
-
-async def _rows(view: ComparisonQuery, compared: Comparison) -> Callable[[], None]:
-    """Return a function that builds this page of the table."""
-    total, begin = compared.kinds[view.kind], view.begin
-    if view.text:
-        search = view.search(compared, begin=begin)
-        hits = await first_hits(search, SIZE)
-        return lambda: search_results(
-            search,
-            hits,
-            SIZE,
-            begin=begin,
-            total=total,
-            table=lambda hits: _table(view, [(hit.pair, hit.a[0]) for hit in hits]),
-            link=lambda begin: view.link(begin=begin),
-        )
-    found = await asyncio.to_thread(_page, view, compared)
-
-    def build() -> None:
-        where = f"{begin + 1:,} to {begin + len(found):,} of {total:,}" if found else "no samples"
-        ui.label(where).classes("faint small where")
-        if found:
-            ui.html(_table(view, found), sanitize=False).classes("w-full overflow-x-auto")
-        page_links(begin, begin + len(found), total, SIZE, lambda begin: view.link(begin=begin))
-
-    return build
-
-
-def _page(view: ComparisonQuery, compared: Comparison) -> list[tuple[ResultPair, Sample]]:
-    pairs = compared.page(view.kind, view.order, down=view.down, begin=view.begin, size=SIZE)
-    ledger = view.a.run.ledger
-    samples = {sample.position: sample for sample, _ in ledger.samples_at({pair.position for pair in pairs})}
-    return [(pair, samples[pair.position]) for pair in pairs if pair.position in samples]
-
-
-def _table(view: ComparisonQuery, found: Sequence[tuple[ResultPair, Sample]]) -> str:
-    head = (
-        "<tr><th>Id</th><th>Request</th><th>A</th><th>B</th><th class=number>Growth of A</th>"
-        "<th class=number>of B</th><th class=number>B − A</th><th></th></tr>"
-    )
-    return f"<table class=data>{head}{''.join(_row(view, *hit) for hit in found)}</table>"
-
-
-def _row(view: ComparisonQuery, pair: ResultPair, sample: Sample) -> str:
-    link = escape(view.pair_link(sample))
-    growth_a, growth_b, more = subtracted(pair.growth_a, pair.growth_b, GROWTH)
-    return (
-        f'<tr><td class=id><a href="{link}">{escape(sample.id)}</a></td>'
-        f'<td class=excerpt dir=auto><a href="{link}">{request_excerpt(sample)}</a></td>'
-        f"<td>{_outcome(view.a, pair.accepted_a, failed=pair.failed_a)}</td>"
-        f"<td>{_outcome(view.b, pair.accepted_b, failed=pair.failed_b)}</td>"
-        f"<td class=number>{growth_a}</td><td class=number>{growth_b}</td>"
-        f"<td class=number>{more}</td>"
-        f"<td class=faint>{'' if pair.differ else 'same text'}</td></tr>"
-    )
-
-
-def _outcome(side: Side, accepted: int, *, failed: bool) -> str:
-    """Return the outcome of a sample on a side, as an HTML tag."""
-    if failed:
-        return '<span class="tag bad">failed</span>'
-    word = accepted_label(accepted, side.mode)
-    return f'<span class="tag good">{word}</span>' if accepted else "<span class=tag>kept</span>"

@@ -15,7 +15,7 @@ from viewer.compare import WAIT
 from viewer.comparison_links import ComparisonQuery, Side, Sides
 from viewer.conversation import Chip, ModeResult, exchanges, mentioning, shown_exchange
 from viewer.diff_view import Column, diff_view
-from viewer.frame import COMPARE, frame, key_links, missing_sample, plain_text
+from viewer.frame import COMPARE, frame, key_links, mark_in_texts, missing_sample, plain_text
 from viewer.run import sample_path
 from viewer.search import neighbors, search_neighbors
 
@@ -39,6 +39,8 @@ def add(sides: Sides) -> None:
         position = named[0].position
         with frame(view.a.run, COMPARE):
             ui.page_title(f"{labels.shorten(named[0].id, 60)} compared · coevol")
+            if view.text:
+                mark_in_texts(view.text)
             show_neighbors = await _neighbors(view, compared, position)
             here = await asyncio.to_thread(_results, view.a, position)
             there = await asyncio.to_thread(_results, view.b, found.other)

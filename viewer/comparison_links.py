@@ -20,7 +20,7 @@ from reporting.snapshot import state
 from samples.sample import Sample
 from viewer.background_refresh import BackgroundRefresh
 from viewer.frame import COMPARE
-from viewer.run import RunPages, address, number_in, sample_path
+from viewer.run import MAX_TEXT, RunPages, address, number_in, sample_path
 
 CACHED = 4
 """Comparisons in memory: users switch between a few, and one of a million samples takes 100 MB."""
@@ -105,7 +105,7 @@ class ComparisonQuery:
             order=order if order in PAIR_SORT_KEYS else "position",
             down="down" in query,
             begin=number_in(query.get("begin", "")) or 0,
-            text=query.get("text", ""),
+            text=query.get("text", "")[:MAX_TEXT],
         )
 
     def link(self, page: str = "/samples", /, **changes: object) -> str:

@@ -1,19 +1,22 @@
-"""The user's decision on the result of an exchange: by buttons or keys, stored in the ledger at once."""
+"""A reviewer's decision on the result of an exchange: by buttons or keys, stored in the ledger at once."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from nicegui import ui
 
-from ledger.decisions import Decision, decide, delete_decision
+from ledger.decisions import Change, Decision, decide, delete_decision, load_history, load_reviews
 from ledger.ledger import LedgerError, Result
 from reporting import html_tags, html_text
-from reporting.labels import DECISIONS
+from reporting.labels import DECISIONS, REVIEWERS_DISAGREE
 from samples.fields import as_text
 from viewer.diff_view import Column, diff_view
 from viewer.frame import keys
+from viewer.history import history
+from viewer.reviewer import ask_name
 from viewer.run import Draft, RunPages
 
 MAX_CHARS = 100_000
@@ -24,8 +27,18 @@ messages of up to 1 MB."""
 _KEPT = "Kept as a draft until you save it, also when you leave this page; drafts end with `coevol view`."
 
 
+class Review(NamedTuple):
+    """Who reviews an exchange, and what was decided on it."""
+
+    reviewer: str | None
+    """None until the name was asked for, which the first decision does."""
+    reviews: Sequence[Decision]
+    """The decisions of all reviewers."""
+    changes: Sequence[Change]
+
+
 class Panel:
-    """The decision on one exchange of a result as shown, and what changes it.
+    """The decision of a reviewer on one exchange of a result as shown, and what changes it.
 
     Its keys are a (accept), r (reject), e (edit), z (take back) and g (go on after a decision). What is
     typed and not saved is kept as a draft.
@@ -37,7 +50,7 @@ class Panel:
         position: int,
         result: Result,
         done: Mapping[str, Any],
-        decision: Decision | None,
+        review: Review,
         drafts: Collection[str],
         next_undecided: Callable[[], Awaitable[str]],
     ) -> None:
@@ -45,10 +58,10 @@ class Panel:
         self._position = position
         self._result = result
         self._done = done
-        self._decision = decision
+        self._reviewer, self._reviews, self._changes = review
         self._drafts = drafts
         self._next_undecided = next_undecided
-        self._key = (position, result.mode, int(done["exchange"]))
+        self._place = (position, result.mode, int(done["exchange"]))
         self._area: ui.textarea | None = None
         self._writing = asyncio.Lock()
         self._panel = ui.element("div").classes("decision")
@@ -77,16 +90,46 @@ class Panel:
         """Choose this response, unless another one is being written."""
         if self._area:
             self._notify("Save or close the text you are writing first")
+        elif self._reviewer is None:
+            self._ask_name(partial(self._decide, response))
         else:
             await self._decide(response)
+
+    @property
+    def _decision(self) -> Decision | None:
+        """The reviewer's own decision."""
+        return next((each for each in self._reviews if each.reviewer == (self._reviewer or "")), None)
+
+    @property
+    def _key(self) -> tuple[str, int, str, int]:
+        return self._reviewer or "", *self._place
+
+    def _ask_name(self, then: Callable[[], Awaitable[None] | None] | None = None) -> None:
+        async def given(name: str) -> None:
+            draft = self._run.review.drafts.pop(self._key, None) if self._reviewer is None else None
+            self._reviewer = name
+            if draft:
+                self._run.review.drafts[self._key] = draft
+            with self._panel:
+                if then is None:
+                    self._show()
+                elif waiting := then():
+                    await waiting
+
+        with self._panel:
+            ask_name(self._reviewer or "", given)
 
     async def take_back(self) -> None:
         """Withdraw the decision."""
         if self._decision:
-            await self._change(delete_decision, self._result.mode, self._done["exchange"])
+            mode, exchange = self._result.mode, self._done["exchange"]
+            await self._change(delete_decision, mode, exchange, self._reviewer or "")
 
     def edit(self) -> None:
         """Open the current text, or the draft of another, for editing."""
+        if self._reviewer is None:
+            self._ask_name(self.edit)
+            return
         draft = self._draft()
         text = self._text() if draft is None or draft.text is None else draft.text
         if len(text) > MAX_CHARS:
@@ -151,10 +194,11 @@ class Panel:
         self._going_on.value = not self._going_on.value
 
     def _set_going_on(self) -> None:
-        self._run.review.goes_on = bool(self._going_on.value)
+        change = set.add if self._going_on.value else set.discard
+        change(self._run.review.going_on, self._reviewer or "")
 
     async def _go_on(self) -> None:
-        if self._run.review.goes_on:
+        if (self._reviewer or "") in self._run.review.going_on:
             with self._panel:
                 if link := await self._next_undecided():
                     ui.navigate.to(link)
@@ -190,11 +234,13 @@ class Panel:
     def _decision_change(self, response: str) -> tuple[Callable[..., Decision], *tuple[Any, ...]]:
         """Return the change that makes this the response, with the current note."""
         exchange = self._done["exchange"]
-        return decide, self._result, exchange, response, self._note.value, self._drafts
+        note = str(self._note.value or "")
+        return decide, self._result, exchange, response, note, self._drafts, self._reviewer or ""
 
     async def _saved(self, change: Callable[..., Decision | None], *what: Any) -> bool:
         try:
-            self._decision = await asyncio.to_thread(change, self._run.ledger, self._position, *what)
+            await asyncio.to_thread(change, self._run.ledger, self._position, *what)
+            await asyncio.to_thread(self._load)
         except LedgerError as error:
             self._notify(
                 f"Not saved: {error}", type="negative", multi_line=True, timeout=0, close_button="Close"
@@ -208,13 +254,21 @@ class Panel:
             )
         return True
 
+    def _load(self) -> None:
+        """Read what all reviewers have decided by now."""
+        position, mode, exchange = self._place
+        by_exchange = load_reviews(self._run.ledger, [position]).get((position, mode), {})
+        self._reviews = by_exchange.get(exchange, ())
+        self._changes = load_history(self._run.ledger, self._place)
+
     def _show(self) -> None:
         decision, draft = self._decision, self._draft()
         self._area = None
         self._panel.clear()
         with self._panel:
             with ui.row().classes("decision-bar items-center gap-2"):
-                ui.label("Your decision").classes("faint small")
+                name = _button(self._reviewer or "Your decision", self._ask_name, "reviewer")
+                name.props("icon=person dir=auto").tooltip("decide under another name")
                 ui.html(self._tags(), sanitize=False)
                 self._note_field()
                 self._note.on("blur", self._save_note)
@@ -228,20 +282,26 @@ class Panel:
                     _button("Take back (z)", self.take_back, "take-back")
                 self._going_on = ui.checkbox(
                     "then the next undecided (g)",
-                    value=self._run.review.goes_on,
+                    value=(self._reviewer or "") in self._run.review.going_on,
                     on_change=self._set_going_on,
                 )
                 self._going_on.props("dense").classes("small goes-on")
             if decision and (decision.kind in ("chosen", "edited") or not decision.stands):
-                result = Column("The result", self._done["response"], "judged")
+                result = Column("The result", self._done["response"], "result")
                 wanted = Column("The response you want", decision.response, "wanted")
                 with ui.column().classes("panel"):
                     diff_view(
                         [result, wanted], {"Differences": lambda both: html_text.marked(*both, fold=True)}
                     )
+            if self._changes:
+                history(self._changes, self._done["response"], self.choose)
 
     def _tags(self) -> str:
-        tags = html_tags.decision(self._decision) if self._decision else '<span class="tag">none yet</span>'
+        tags = '<span class="tag">none yet</span>'
+        if self._decision:
+            tags = html_tags.decision(replace(self._decision, reviewer=""))
+        elif any(each.disputed for each in self._reviews):
+            tags += f' <span class="tag bad">{REVIEWERS_DISAGREE}</span>'
         draft = self._draft()
         return tags + (
             ' <span class="tag user">draft not saved</span>' if draft and draft.text is not None else ""

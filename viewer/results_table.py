@@ -81,7 +81,7 @@ def _head(column: Column, heads: Callable[[Column], tuple[str, str]]) -> str:
 
 def _row(columns: Sequence[str], row: ResultRow, address: str, tags: str, text: str) -> str:
     link, result = escape(address), row.result
-    texts = _texts(row, text)
+    texts = shown_texts(row, text)
     excerpts = {name: excerpt(whole, text) for name, whole in texts.items() if name in columns}
     where = next((name for name, whole in texts.items() if _has(whole, text)), "") if text else ""
     if where and excerpts and not any("<mark>" in each for each in excerpts.values()):
@@ -109,7 +109,7 @@ def _row(columns: Sequence[str], row: ResultRow, address: str, tags: str, text: 
     return f"<tr>{first}{''.join(others)}</tr>"
 
 
-def _texts(row: ResultRow, text: str) -> dict[str, str]:
+def shown_texts(row: ResultRow, text: str) -> dict[str, str]:
     """Return the request and the responses of a result: those with the text, or the first that changed."""
     exchanges, outcome = row.sample.exchanges, row.result.outcome
     requests = [" ".join(filter(None, (each.instruction, each.input))) for each in exchanges]
@@ -163,9 +163,10 @@ def request_excerpt(sample: Sample) -> str:
 
 
 def decision_tags(decided: Mapping[int, Decision]) -> str:
-    """Return what a user decided on the exchanges of a result."""
+    """Return what was decided on the exchanges of a result."""
     kinds = Counter[DecisionFilter](each.kind if each.stands else "outdated" for each in decided.values())
+    disputed = any(each.disputed for each in decided.values())
     return "".join(
         f' <span class="tag user {kind}">✓ {DECISION_FILTERS[kind]}{f" {number}×" * (number > 1)}</span>'
         for kind, number in kinds.items()
-    )
+    ) + (f' <span class="tag bad">{DECISION_FILTERS["disputed"]}</span>' if disputed else "")

@@ -14,6 +14,9 @@ from samples.sample import Sample
 MAX_DIGITS = 15
 """Digits of a number in an address; the database takes numbers of 64 bits."""
 
+MAX_TEXT = 1000
+"""Characters of a text that is searched for."""
+
 MAX_SCANS = 20
 """Texts that were searched for and are remembered; each has up to `ledger.text_scan.COMMON` ids."""
 
@@ -37,12 +40,12 @@ class Draft:
 
 @dataclass(slots=True)
 class Review:
-    """What pages remember until `coevol view` ends: it serves one person."""
+    """What pages remember until `coevol view` ends."""
 
-    drafts: dict[tuple[int, str, int], Draft] = field(default_factory=dict)
-    """By position, mode and exchange."""
-    goes_on: bool = False
-    """Whether a decision leads to the next undecided result."""
+    drafts: dict[tuple[str, int, str, int], Draft] = field(default_factory=dict)
+    """By reviewer, position, mode and exchange."""
+    going_on: set[str] = field(default_factory=set)
+    """The reviewers whose decisions lead on to the next undecided result."""
     scans: OrderedDict[str, TextScan] = field(default_factory=OrderedDict)
     """The last texts that were searched for, each with what was found."""
 

@@ -12,7 +12,7 @@ from nicegui import ui
 
 from ledger import browse
 from ledger.browse import ResultKey
-from ledger.decisions import Decision, load_decisions
+from ledger.decisions import Decision, load_history, load_reviews, of_reviewer
 from ledger.ledger import Result
 from prompts.cleaning import clean_draft
 from prompts.method import STEPS
@@ -22,9 +22,10 @@ from reporting.transcript import REPEATED, CallRow, StepCalls, Transcript, trans
 from samples.sample import Exchange, Sample
 from viewer import conversation
 from viewer.conversation import Chip, ModeResult, contradicts, exchanges, matching_exchanges, shown_exchange
-from viewer.decision import Panel
+from viewer.decision import Panel, Review
 from viewer.diff_view import Column, diff_view
 from viewer.frame import frame, key_links, mark_in_texts, missing_sample, plain_text, text
+from viewer.reviewer import reviewer_in
 from viewer.run import RunPages
 from viewer.samples import SamplesQuery
 from viewer.search import neighbors, search_neighbors
@@ -56,13 +57,23 @@ def add(run: RunPages) -> None:
                 plain_text(labels.record_text(sample.record))
                 return None
             calls = await asyncio.to_thread(_calls, run, sample.id, mode)
-            decisions = await asyncio.to_thread(load_decisions, run.ledger, [sample.position])
-            decided = decisions.get((sample.position, mode), {})
+            reviews = await asyncio.to_thread(_reviews, run, (sample.position, mode))
+            decided = of_reviewer(reviews, view.wanted.reviewer)
             matching = matching_exchanges(view.wanted, sample, by_mode[mode], decided)
             number = shown_exchange(request.query_params, sample, matching)
             _exchanges(view, sample, by_mode[mode], decided, matching, number)
-            _body(view, sample, by_mode[mode], calls, decided.get(number), number)
+            place = sample.position, mode, number
+            review = Review(
+                reviewer_in(request.cookies),
+                reviews.get(number, ()),
+                await asyncio.to_thread(load_history, run.ledger, place),
+            )
+            _body(view, sample, by_mode[mode], calls, review, number)
         return None
+
+
+def _reviews(run: RunPages, key: ResultKey) -> Mapping[int, Sequence[Decision]]:
+    return load_reviews(run.ledger, [key[0]]).get(key, {})
 
 
 def _calls(run: RunPages, sample_id: str, mode: str) -> list[dict[str, Any]]:
@@ -146,7 +157,7 @@ def _body(
     sample: Sample,
     result: Result,
     calls: Sequence[CallRow],
-    decision: Decision | None,
+    review: Review,
     number: int,
 ) -> None:
     done = next((done for done in result.outcome if done["exchange"] == number), None)
@@ -161,7 +172,7 @@ def _body(
     debate = transcript(calls, done, result.mode)
     drafts = _drafts(exchange, done, debate, clean=view.run.manifest["settings"].get("clean", True))
     next_undecided = partial(_next_undecided, view, sample, result, number)
-    panel = Panel(view.run, sample.position, result, done, decision, set(drafts.values()), next_undecided)
+    panel = Panel(view.run, sample.position, result, done, review, set(drafts.values()), next_undecided)
     _responses(exchange.response, done)
     _rounds(done, debate, drafts, panel)
 
@@ -171,7 +182,7 @@ async def _next_undecided(view: SamplesQuery, sample: Sample, result: Result, nu
     empty if there is none."""
     ledger, key = view.run.ledger, (sample.position, result.mode)
     wanted = replace(view.wanted, decided="some")
-    decided = (await asyncio.to_thread(load_decisions, ledger, [sample.position])).get(key, {})
+    decided = of_reviewer(await asyncio.to_thread(_reviews, view.run, key), wanted.reviewer)
     for done in result.outcome:
         if done["exchange"] > number and not (
             done["exchange"] in decided and decided[done["exchange"]].stands

@@ -14,9 +14,10 @@ from starlette.responses import StreamingResponse
 
 from ledger import browse
 from ledger.browse import Filter, ResultRow, SortKey
-from ledger.decisions import FILTERS, Decisions, load_decisions
+from ledger.decisions import FILTERS, Decisions, load_reviews, of_reviewer, reviewer_name, reviewers
 from ledger.ledger import BATCH, Status
 from ledger.search import Search
+from reporting import labels
 from reporting.labels import DECISION_FILTERS, ENDINGS, JUDGING, failure_label
 from reporting.run import Run
 from reporting.snapshot import state
@@ -25,7 +26,8 @@ from samples.sample import Sample
 from viewer.frame import choice, frame, page_links
 from viewer.results_table import COLUMNS, SHOWN, Column, decision_tags
 from viewer.results_table import table as results_table
-from viewer.run import RunPages, number_in, sample_path
+from viewer.reviewer import reviewer_in, this_reviewer
+from viewer.run import MAX_TEXT, RunPages, number_in, sample_path
 from viewer.search import first_hits, search_field, search_results
 
 SIZE = 50
@@ -35,9 +37,6 @@ _LENGTH = re.compile(r"[0-9]{1,9}-[0-9]{0,9}")
 
 REFRESH = 3.0
 """Seconds between two checks for new results."""
-
-MAX_TEXT = 1000
-"""Characters of a text that is searched for."""
 
 
 Records = Callable[[Run, str, Iterator[ResultRow], bool], Iterator[str]]
@@ -72,6 +71,7 @@ class SamplesQuery:
                 contradict="contradict" in query,
                 grew="grew" in query,
                 decided=decided if decided in FILTERS else "",
+                reviewer=reviewer_name(query.get("reviewer", "")),
                 ending=query.get("ending", "") if query.get("ending") in ENDINGS else "",
                 orders=query.get("orders", "") if query.get("orders") in JUDGING else "",
                 **{name: given for name, given in lengths.items() if _LENGTH.fullmatch(given)},
@@ -130,15 +130,17 @@ def add(run: RunPages, records: Records) -> None:
     @ui.page(run.address("/samples"), title=f"Samples · {run.name}", response_timeout=30)
     async def samples(request: Request) -> None:
         view = SamplesQuery.read(run, request.query_params)
-        reasons, accepted = await asyncio.gather(
+        reasons, accepted, people = await asyncio.gather(
             asyncio.to_thread(browse.reasons, run.ledger),
             asyncio.to_thread(browse.accepted, run.ledger, view.wanted.mode),
+            asyncio.to_thread(reviewers, run.ledger),
         )
+        people += [name for name in (reviewer_in(request.cookies),) if name and name not in people]
         with frame(run, "/samples"):
             filters = ui.row().classes("items-center w-full filters")
             page = ResultsPart(view)
             with filters:
-                _filters(page, reasons, accepted)
+                _filters(page, reasons, accepted, people)
         await page.show()
 
     @pages.get(run.address("/selection.jsonl"))
@@ -226,7 +228,9 @@ def _menu(name: str, icon: str, opened: Callable[[], None] | None = None) -> ui.
         return ui.column().classes("p-3 gap-1")
 
 
-def _filters(page: ResultsPart, reasons: Mapping[str, int], accepted: Mapping[int, int]) -> None:
+def _filters(
+    page: ResultsPart, reasons: Mapping[str, int], accepted: Mapping[int, int], people: Sequence[str]
+) -> None:
     view = page.view
     wanted = view.wanted
 
@@ -248,6 +252,9 @@ def _filters(page: ResultsPart, reasons: Mapping[str, int], accepted: Mapping[in
     rounds.setdefault(wanted_rounds, wanted_rounds)
     choice("Accepted rounds", rounds, wanted_rounds, lambda v: go(accepted=v))
     choice("Decision", {"": "all", **DECISION_FILTERS}, wanted.decided, lambda v: go(decided=v))
+    if people:
+        names = {"": "all", **{name: labels.shorten(name, 40) for name in people}}
+        choice("Reviewer", names, wanted.reviewer, lambda v: go(reviewer=v))
     for name, label in (("contradict", "verdicts contradict"), ("grew", "grew more than 2×")):
         box = ui.checkbox(label, value=getattr(wanted, name)).props("dense").classes("small")
         box.on_value_change(lambda event, name=name: go(**{name: event.value}))
@@ -283,7 +290,8 @@ async def _rows(view: SamplesQuery) -> Callable[[], None]:
 
 
 def _decisions(view: SamplesQuery, found: Sequence[ResultRow]) -> Decisions:
-    return load_decisions(view.run.ledger, {hit.sample.position for hit in found})
+    reviews = load_reviews(view.run.ledger, {hit.sample.position for hit in found})
+    return {key: of_reviewer(by, view.wanted.reviewer) for key, by in reviews.items()}
 
 
 def _hits(view: SamplesQuery, search: Search[ResultRow], found: Sequence[ResultRow], total: int) -> None:
@@ -306,7 +314,8 @@ def _page(view: SamplesQuery, page: browse.ResultsPage, decided: Decisions, left
     with ui.row().classes("gap-3 faint small"):
         ui.label(where).classes("where")
         if page.found:
-            ui.link(f"{left:,} left undecided", view.link(decided="some")).classes("undecided")
+            by = f" by {view.wanted.reviewer}" if view.wanted.reviewer else ""
+            ui.link(f"{left:,} left undecided{by}", view.link(decided="some")).classes("undecided")
         _chart_filters(view)
     if page.found:
         table = ui.html(_table(view, page.found, decided), sanitize=False)
@@ -326,7 +335,8 @@ def _table(view: SamplesQuery, found: Sequence[ResultRow], decided: Decisions) -
 
 
 def _draft_tag(view: SamplesQuery, key: browse.ResultKey) -> str:
+    mine = (this_reviewer(), *key)
     written = any(
-        place[:2] == key and draft.text is not None for place, draft in view.run.review.drafts.items()
+        place[:3] == mine and draft.text is not None for place, draft in view.run.review.drafts.items()
     )
     return ' <span class="tag user">draft not saved</span>' if written else ""

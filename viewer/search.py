@@ -80,24 +80,37 @@ def search_results(
         if where.is_deleted:  # another text was typed meanwhile
             return
         rows.extend(hits)
-        if hits:
-            shown.set_content(table(rows))
+        if hits or search.ended:
+            shown.set_content(table(rows) if rows else "")
         update()
+
+    def sooner(hits: list[Hit]) -> None:
+        # They may be others than the first in order, which take their place.
+        if hits and not where.is_deleted:
+            shown.set_content(table(hits))
 
     if rows:
         shown.set_content(table(rows))
     update()
     if len(rows) < limit and not search.ended:
-        _continue(search, limit - len(rows), more)
+        _continue(search, limit - len(rows), more, None if rows or begin else sooner)
 
 
-def _continue(search: Search[Hit], limit: int, found: Callable[[list[Hit]], None]) -> None:
-    """Continue until `limit` hits, the end or the closing of the page; `found` receives new hits."""
+def _continue(
+    search: Search[Hit],
+    limit: int,
+    found: Callable[[list[Hit]], None],
+    early: Callable[[list[Hit]], None] | None = None,
+) -> None:
+    """Continue until `limit` hits, the end or the closing of the page; `found` receives new hits, `early`
+    before the first of them those that are known already."""
     left = limit
 
     async def find() -> None:
         nonlocal left
         hits = await asyncio.to_thread(search.find, left)
+        if early and left == limit and not hits and not search.ended:
+            early(await asyncio.to_thread(search.early, limit))
         left -= len(hits)
         if search.ended or not left:
             timer.cancel()

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from fastapi import Request
 from nicegui import ui
 
+from ledger.decisions import MAX_NAME
 from ledger.ledger import LedgerError
 from reporting.manifest import RunError
 from reporting.trial import Decision, TrialSample
@@ -20,12 +21,10 @@ from trials.blind import Shown, shuffled
 from viewer import conversation
 from viewer.conversation import ModeResult
 from viewer.frame import keys, text
+from viewer.reviewer import this_reviewer
 from viewer.run import address, number_in
 from viewer.search import neighbors
 from viewer.trial_frame import JUDGE, OVERVIEW, WAIT, TrialPages, frame
-
-MAX_NAME = 100
-"""Characters of a reviewer's name."""
 
 _INTRODUCTION = (
     "You will see a request and two responses, in random order and without a hint of where they come from. "
@@ -106,7 +105,9 @@ def _ask_name(pages: TrialPages) -> None:
     ui.html("<h2>Judge, blind</h2>", sanitize=False)
     ui.label(_INTRODUCTION).classes("said")
     with ui.row().classes("items-center gap-3"):
-        name = ui.input("Your name").props(f"outlined dense autofocus maxlength={MAX_NAME}")
+        name = ui.input("Your name", value=this_reviewer()).props(
+            f"outlined dense autofocus maxlength={MAX_NAME}"
+        )
         name.classes("person").on("keydown.enter", begin)
         ui.button("Begin", on_click=begin).props("no-caps").classes("begin")
         if pages.person:

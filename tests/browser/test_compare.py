@@ -215,13 +215,16 @@ def test_conversations_of_which_one_failed(browser: Browser, failing_pages: str)
     browser.until(lambda: browser.texts(".exchanges a.here")[0].startswith("2:"))
 
     browser.open(failing_pages + "/compare/samples?kind=all")
-    browser.type("input[aria-label='Search in requests and responses']", "VEGETABLE", Keys.ENTER)
+    # Hits are shown while one types, with the words around them, and the address follows.
+    browser.type("input[aria-label='Search in requests and responses']", "VEGETABLE")
     browser.until(lambda: "text=VEGETABLE" in browser.driver.current_url)
-    browser.until(lambda: browser.ids() == ["middle"])
+    browser.until(lambda: [mark.lower() for mark in browser.texts(".data mark")[:1]] == ["vegetable"])
+    assert browser.ids() == ["middle"]
     browser.one(".data td a").click()
     browser.until(
         lambda: browser.texts(".exchanges a.here")[0:1] == browser.texts(".exchanges a.matching")[0:1]
     )
+    browser.until(lambda: "vegetable" in [text.lower() for text in browser.texts(".text mark")])
     browser.until(lambda: browser.texts(".next-searched") == ["no next one"])
 
 

@@ -22,6 +22,7 @@ from ledger.decisions import (
     decide,
     delete_decision,
     load_decisions,
+    load_history,
     revision,
 )
 from ledger.ledger import Ledger, LedgerError, Result
@@ -93,7 +94,10 @@ def test_a_decision_is_stored_replaced_and_taken_back(run: Path) -> None:
     assert kept.decided == pytest.approx(time.time(), abs=60)
     delete_decision(opened(run), sample.position, "edit", 0)
     assert not load_decisions(opened(run))
-    assert revision(opened(run)) == before
+    history = load_history(opened(run), (sample.position, "edit", 0))
+    assert [each.kind for each in history] == ["accepted", "edited", "withdrawn"]
+    assert history[1].response == OWN
+    assert history == load_history(opened(run))
 
 
 def test_exports_follow_the_user_on_request(run: Path, decided: dict[str, tuple[DecisionKind, str]]) -> None:

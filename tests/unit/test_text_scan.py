@@ -78,3 +78,23 @@ async def test_results_with_a_common_text_are_read_in_order(
     scan.advance(0)
     assert scan.is_common
     assert found(ledger, "sentence") == [1, 2, 3, 4, 7]
+
+
+async def test_what_is_found_early_is_known_before_the_scan_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_scan, "CHUNK", 1)
+    monkeypatch.setattr(browse, "SLICE", 0.0)
+    ledger = await run(tmp_path)
+    scan = TextScan(ledger, "sentence")
+    search = browse.search(ledger, Filter(text="sentence"), "position", down=True, scan=scan)
+    early: list[int] = []
+    while not early:
+        assert not search.find(100)
+        assert not scan.ended
+        early = [hit.sample.position for hit in search.early(100)]
+    assert set(early) < {1, 2, 3, 4, 7}
+    hits = []
+    while not search.ended:
+        hits += search.find(100)
+    assert [hit.sample.position for hit in hits] == [7, 4, 3, 2, 1]
