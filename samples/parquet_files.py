@@ -106,10 +106,10 @@ def _parquet_batches(path: Path) -> Iterator[tuple[Any, Any]]:
         if len(set(columns)) < len(columns):
             raise DataError(f"{path}: expected unique column names, found {columns}")
         _refuse_deep(path, schema)
-        sizes = chunk_sizes(path)
-        if why := unfolds_too_far(path.stat().st_size, sum(map(sum, sizes))):
+        chunks = chunk_sizes(path)
+        if why := unfolds_too_far(path.stat().st_size, sum(map(sum, chunks))):
             raise DataError(f"{path}: {why}")
-        largest = [max(of_column) for of_column in zip(*sizes, strict=True)]
+        largest = [max(of_column) for of_column in zip(*chunks, strict=True)]
         # One text, stored once, may be that of every row: texts stay in their dictionaries until it is known
         # how much they unfold to.
         sizes = {
@@ -117,7 +117,8 @@ def _parquet_batches(path: Path) -> Iterator[tuple[Any, Any]]:
             for leaf, size in zip(map(file.schema.column, range(len(largest))), largest, strict=True)
             if leaf.physical_type == "BYTE_ARRAY" and size > _FEW_BYTES
         }
-    texts = [name for name in sizes if name not in _without_dictionary(path, schema, sizes)]
+    plain = _without_dictionary(path, schema, sizes)
+    texts = [name for name in sizes if name not in plain]
     with pq.ParquetFile(path, read_dictionary=texts) as file:
         # With threads it takes twice the CPU, and reading is the smaller part of what a record takes.
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
