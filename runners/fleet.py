@@ -385,10 +385,10 @@ class Fleet:
         self._engine.recalled(said.recalled)
         if any(call.output_tokens is not None for call in said.calls):
             hand.replied_at = asyncio.get_running_loop().time()
-        for call in said.calls:
-            written = self._engine.writer.add(rows.decode(call.rows))
+        if said.calls:
+            written = self._engine.writer.add_all([rows.decode(call.rows) for call in said.calls])
             hand.writing.add(written)
-            written.add_done_callback(partial(self._written, hand, call))
+            written.add_done_callback(partial(self._written, hand, said.calls))
         for result in said.finished:
             if leased := hand.leases.pop(result.lease, None):
                 leased.finish(Finished(result.result, result.counted, rows.decode(result.rows)))
@@ -404,20 +404,23 @@ class Fleet:
         for claim in said.claims:
             hand.claims[claim.number] = asyncio.create_task(self._claim(hand, claim))
 
-    def _written(self, hand: Hand, call: SentCall, written: asyncio.Future[None]) -> None:
+    def _written(
+        self, hand: Hand, calls: list[SentCall], written: asyncio.Future[dict[int, Unwritable]]
+    ) -> None:
         hand.writing.discard(written)
-        match written.exception():
-            case None:
-                self._engine.called(call.input_tokens, call.output_tokens)
-                hand.calls += 1
-                hand.say().acknowledged.append(call.number)
-            case Unwritable() as error:
-                hand.say().unwritable.append((call.number, str(error)))
-            case LedgerError() as error:
-                self._engine.stop(error)
-                hand.say().broken = str(error)
-            case error:
-                raise error
+        said = hand.say()
+        if isinstance(error := written.exception(), LedgerError):
+            self._engine.stop(error)
+            said.broken = str(error)
+            return
+        failed = written.result()
+        for number, call in enumerate(calls):
+            if why := failed.get(number):
+                said.unwritable.append((call.number, str(why)))
+                continue
+            self._engine.called(call.input_tokens, call.output_tokens)
+            said.acknowledged.append(call.number)
+        hand.calls += len(calls) - len(failed)
 
     async def _claim(self, hand: Hand, claim: SentClaim) -> None:
         budget = self._engine.budget
