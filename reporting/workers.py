@@ -77,4 +77,7 @@ def line(workers: Sequence[AtWork]) -> str:
 
 def lines(workers: Sequence[AtWork]) -> list[str]:
     """Describe each worker."""
-    return [f"{found.name} has {found.samples} samples, {found.in_flight} in flight" for found in workers]
+    return [
+        f"{found.name} has {plural(found.samples, 'sample')}, {found.in_flight} in flight"
+        for found in workers
+    ]

@@ -45,6 +45,7 @@ from runners.exchange import (
 from runners.hand import CutOff, Hand, Handle, Leased, WorkerLost, WorkersUnusable
 from runners.shares import Homes, choose, divide
 from runners.worker import Finished, Job, Replies, failed_result, unwritable
+from samples.fields import plural
 from samples.sample import Sample
 
 JOINING = 30.0
@@ -347,15 +348,20 @@ class Fleet:
     # Samples
 
     async def _place_later(self) -> None:
+        told = False
         while True:
             await asyncio.sleep(1)
             self._place()  # without those that are long in coming
+            if not told and (late := len(self._starting) - self._joining()):
+                told = True
+                self._engine.notify(
+                    f"{late} of {plural(self._wanted, 'worker')} found no free CPU so far: the "
+                    "run goes on with those that are there, and they join when there is one"
+                )
 
     def _place(self) -> None:
         """Give the samples that wait to workers."""
-        now = asyncio.get_running_loop().time()
-        joining = sum(now < since + JOINING for since in self._starting.values())
-        most = ceil(self._job.limits.concurrency / max(1, len(self._hands) + joining))
+        most = ceil(self._job.limits.concurrency / max(1, len(self._hands) + self._joining()))
         while self._unplaced and (number := choose(self._loads(), most)) is not None:
             hand, leased = self._hands[number], self._unplaced.popleft()
             hand.leases[leased.number] = leased
@@ -363,6 +369,11 @@ class Fleet:
             lease = Lease(leased.number, sample, leased.mode, [*leased.recorded.items()], leased.homes)
             leased.recorded = {}
             hand.say().leases.append(lease)
+
+    def _joining(self) -> int:
+        """Return how many workers are starting, without those that are long in coming."""
+        now = asyncio.get_running_loop().time()
+        return sum(now < since + JOINING for since in self._starting.values())
 
     # What is said
 

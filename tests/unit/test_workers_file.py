@@ -22,7 +22,7 @@ def test_it_is_as_private_as_the_ledger(mode: int, tmp_path: Path) -> None:
 def test_many_workers_fit_on_a_line() -> None:
     few = [AtWork(f"worker {n} on node1", n, 1, 0) for n in range(1, 3)]
     assert workers.line(few) == (
-        "2 workers: worker 1 on node1 has 1 samples, 1 in flight; worker 2 on node1 has 2 samples, 1 in flight"
+        "2 workers: worker 1 on node1 has 1 sample, 1 in flight; worker 2 on node1 has 2 samples, 1 in flight"
     )
     many = [AtWork(f"worker {n} on node{n % 3}", 8 + n % 2, 7, 0) for n in range(1, 21)]
     assert workers.line(many) == "20 workers on 3 nodes: 8 to 9 samples each, 140 calls in flight"
