@@ -43,7 +43,7 @@ from runners.exchange import (
     rows,
 )
 from runners.hand import CutOff, Hand, Handle, Leased, WorkerLost, WorkersUnusable
-from runners.shares import Homes, choose, divide
+from runners.shares import Homes, choose, divide, trusted
 from runners.worker import Finished, Job, Replies, failed_result, unwritable
 from samples.fields import plural
 from samples.sample import Sample
@@ -362,7 +362,12 @@ class Fleet:
     def _place(self) -> None:
         """Give the samples that wait to workers."""
         most = ceil(self._job.limits.concurrency / max(1, len(self._hands) + self._joining()))
-        while self._unplaced and (number := choose(self._loads(), most)) is not None:
+        suspects = [len(hand.said.suspects) for hand in self._hands]
+        only = None if self._job.retry_failed else trusted(self._loads(), suspects)
+        while self._unplaced:
+            loads = [load if only in (None, number) else most for number, load in enumerate(self._loads())]
+            if (number := choose(loads, most)) is None:
+                break
             hand, leased = self._hands[number], self._unplaced.popleft()
             hand.leases[leased.number] = leased
             sample = pickle.dumps(leased.sample, protocol=pickle.HIGHEST_PROTOCOL)

@@ -3,7 +3,7 @@
 # A job that ran out of time goes on where it was when it is submitted again.
 #SBATCH --job-name=coevol
 #SBATCH --nodes=4
-#SBATCH --exclusive  # the end of Ray's symmetric run ends every Ray of this user on its nodes
+#SBATCH --exclusive
 #SBATCH --ntasks-per-node=1
 #SBATCH --cpus-per-task=16
 #SBATCH --gpus-per-node=8
@@ -31,7 +31,8 @@ for node in $nodes; do
   urls+=(--base-url "http://$node:8000/v1")
 done
 
-# Ray starts on all nodes, the command runs on the first one, and Ray stops when it ends.
+# Ray starts on all nodes, the command runs on the first one, and Ray stops when it ends: every Ray of this user
+# on these nodes, which is why the job has them to itself.
 RAY_AUTH_TOKEN=$(openssl rand -hex 32)
 export RAY_AUTH_TOKEN RAY_AUTH_MODE=token
 srun --overlap --ntasks-per-node=1 \
