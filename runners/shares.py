@@ -21,9 +21,11 @@ SUSPECTS = 16
 
 
 def trusted(loads: Sequence[int], suspects: Sequence[int]) -> int | None:
-    """Return the only worker that may get samples, None where all may. `suspects` are the samples of each that
-    were refused where this need not be their own doing: where every worker with samples has some, each of
-    many workers would have as many refused as it takes one to be sure."""
+    """Return the only worker that may get samples, None where all may.
+
+    Where every worker with samples has `suspects` (samples that were refused where this need not be their own
+    doing), each of many would have as many refused as it takes one to be sure.
+    """
     replied = any(load and not few for load, few in zip(loads, suspects, strict=True))
     if replied or sum(suspects) < SUSPECTS:
         return None
