@@ -355,8 +355,8 @@ class Fleet:
             if not told and (late := len(self._starting) - self._joining()):
                 told = True
                 self._engine.notify(
-                    f"{late} of {plural(self._wanted, 'worker')} are not there yet; they may wait for a free CPU. "
-                    "The run goes on with the others"
+                    f"{late} of {plural(self._wanted, 'worker')} are not there yet; they may wait for a free "
+                    "CPU. The run goes on with the others"
                 )
 
     def _place(self) -> None:
