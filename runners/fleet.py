@@ -424,7 +424,7 @@ class Fleet:
         self, hand: Hand, calls: list[SentCall], written: asyncio.Future[dict[int, Unwritable]]
     ) -> None:
         hand.writing.discard(written)
-        said = hand.say()
+        said = hand.say() if hand in self._hands else Delivery()  # a lost one hears nothing
         if isinstance(error := written.exception(), LedgerError):
             self._engine.stop(error)
             said.broken = str(error)
