@@ -27,8 +27,8 @@ Addition = CallRecord | tuple[Sample, Result] | Sequence[Row]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Entry:
-    addition: Addition
-    written: asyncio.Future[None]
+    additions: Sequence[Addition]
+    written: asyncio.Future[dict[int, Unwritable]]
     loop: asyncio.AbstractEventLoop
 
 
@@ -75,11 +75,21 @@ class Writer:
         """
         await self.add((sample, result))
 
-    def add(self, addition: Addition) -> asyncio.Future[None]:
-        """Begin to write something to disk; the future is done when it is there, or has one of the errors of
-        `add_call`."""
+    async def add(self, addition: Addition) -> None:
+        """Write something to disk.
+
+        Raises:
+            Unwritable: this one cannot be written.
+            LedgerError: nothing can be written.
+        """
+        if failed := await self.add_all([addition]):
+            raise failed[0]
+
+    def add_all(self, additions: Sequence[Addition]) -> asyncio.Future[dict[int, Unwritable]]:
+        """Begin to write several additions to disk. When they are there the future has those that cannot be
+        written, by their index; where nothing can be written, a LedgerError."""
         loop = asyncio.get_running_loop()
-        entry = _Entry(addition, loop.create_future(), loop)
+        entry = _Entry(additions, loop.create_future(), loop)
         self._entries.put(entry)
         return entry.written
 
@@ -101,33 +111,35 @@ class Writer:
                 more = len(entries) == len(batch)
                 if not entries:
                     continue
-                failed: dict[_Entry, Unwritable] = {}
-                failure = failure or self._commit(connection, [entry.addition for entry in entries])
+                failed: dict[_Entry, dict[int, Unwritable]] = {}
+                additions = [addition for entry in entries for addition in entry.additions]
+                failure = failure or self._commit(connection, additions)
                 if isinstance(failure, Unwritable):
                     failure = self._commit_singly(connection, entries, failed)
                 entries[0].loop.call_soon_threadsafe(_settle, entries, failure, failed)
 
     def _commit_singly(
-        self, connection: Connection, entries: list[_Entry], failed: dict[_Entry, Unwritable]
+        self, connection: Connection, entries: list[_Entry], failed: dict[_Entry, dict[int, Unwritable]]
     ) -> LedgerError | None:
-        """Write entries of which some cannot be written; note which ones `failed`."""
+        """Write entries of which something cannot be written; note what `failed`."""
         for entry in entries:
-            # What was stored with an entry that failed is gone.
-            self._encoder = Encoder(self._ids)
-            failure = self._commit_texts(connection, entry) or self._commit(connection, [entry.addition])
-            if isinstance(failure, Unwritable):
-                failed[entry] = failure
-            elif failure:
-                return failure
+            for number, addition in enumerate(entry.additions):
+                # What was stored with one that failed is gone.
+                self._encoder = Encoder(self._ids)
+                failure = self._commit_texts(connection, addition) or self._commit(connection, [addition])
+                if isinstance(failure, Unwritable):
+                    failed.setdefault(entry, {})[number] = failure
+                elif failure:
+                    return failure
         self._encoder = Encoder(self._ids)
         return None
 
-    def _commit_texts(self, connection: Connection, entry: _Entry) -> LedgerError | Unwritable | None:
+    def _commit_texts(self, connection: Connection, addition: Addition) -> LedgerError | Unwritable | None:
         """Write the texts of rows that were encoded elsewhere: other rows from there may refer to them."""
-        if not isinstance(entry.addition, list):
+        if not isinstance(addition, list):
             return None
-        found = [row for row in entry.addition if row[0] == "texts"]
-        entry.addition[:] = [row for row in entry.addition if row[0] != "texts"]
+        found = [row for row in addition if row[0] == "texts"]
+        addition[:] = [row for row in addition if row[0] != "texts"]
         return self._commit(connection, [found])
 
     def _commit(
@@ -173,14 +185,16 @@ def _file(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _settle(entries: list[_Entry], failure: LedgerError | None, failed: Mapping[_Entry, Unwritable]) -> None:
+def _settle(
+    entries: list[_Entry], failure: LedgerError | None, failed: Mapping[_Entry, dict[int, Unwritable]]
+) -> None:
     for entry in entries:
         if entry.written.done():  # its task was cancelled
             continue
-        if error := failed.get(entry, failure):
-            entry.written.set_exception(error)
+        if failure:
+            entry.written.set_exception(failure)
         else:
-            entry.written.set_result(None)
+            entry.written.set_result(failed.get(entry, {}))
 
 
 def one_line(error: Exception) -> str:

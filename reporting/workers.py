@@ -1,5 +1,6 @@
 """The workers of a run in progress, for those who look at it: a file that the run writes now and then."""
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,11 +8,15 @@ from pathlib import Path
 import msgspec
 
 from samples.fields import plural
+from samples.files import file_mode
 
 FILE = "workers.json"
 
 FRESH = 10.0
 """Seconds after which a file is one that a killed run left."""
+
+NAMED = 4
+"""Workers that are described one by one on a line."""
 
 
 class AtWork(msgspec.Struct):
@@ -35,7 +40,10 @@ def write(folder: Path, workers: Sequence[AtWork]) -> None:
     """Write down what the workers do. That it cannot be written is no reason to end a run."""
     new = folder / f"{FILE}.new"
     try:
-        new.write_bytes(msgspec.json.encode(_File(time.time(), list(workers))))
+        new.unlink(missing_ok=True)  # with a mode of its own
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, file_mode(folder))
+        with open(descriptor, "wb") as file:  # noqa: PTH123
+            file.write(msgspec.json.encode(_File(time.time(), list(workers))))
         new.replace(folder / FILE)
     except OSError:
         return
@@ -57,6 +65,19 @@ def read(folder: Path) -> list[AtWork]:
 
 
 def line(workers: Sequence[AtWork]) -> str:
-    """Describe the workers on one line."""
-    each = (f"{found.name} has {found.samples} samples, {found.in_flight} in flight" for found in workers)
-    return f"{plural(len(workers), 'worker')}: {'; '.join(each)}"
+    """Describe the workers on one line: each of a few, or all together."""
+    if len(workers) <= NAMED:
+        return f"{plural(len(workers), 'worker')}: {'; '.join(lines(workers))}"
+    nodes = len({found.name.rpartition(" on ")[2] for found in workers})
+    least, most = min(found.samples for found in workers), max(found.samples for found in workers)
+    samples = f"{least} to {most}" if least < most else f"{most}"
+    in_flight = plural(sum(found.in_flight for found in workers), "call")
+    return f"{len(workers)} workers on {plural(nodes, 'node')}: {samples} samples each, {in_flight} in flight"
+
+
+def lines(workers: Sequence[AtWork]) -> list[str]:
+    """Describe each worker."""
+    return [
+        f"{found.name} has {plural(found.samples, 'sample')}, {found.in_flight} in flight"
+        for found in workers
+    ]

@@ -43,8 +43,9 @@ from runners.exchange import (
     rows,
 )
 from runners.hand import CutOff, Hand, Handle, Leased, WorkerLost, WorkersUnusable
-from runners.shares import Homes, choose, divide
+from runners.shares import Homes, choose, divide, trusted
 from runners.worker import Finished, Job, Replies, at_work, failed_result, unwritable
+from samples.fields import plural
 from samples.sample import Sample
 
 JOINING = 30.0
@@ -347,22 +348,37 @@ class Fleet:
     # Samples
 
     async def _place_later(self) -> None:
+        told = False
         while True:
             await asyncio.sleep(1)
             self._place()  # without those that are long in coming
+            if not told and (late := len(self._starting) - self._joining()):
+                told = True
+                self._engine.notify(
+                    f"{late} of {plural(self._wanted, 'worker')} are not there yet; they may wait for a free "
+                    "CPU. The run goes on with the others"
+                )
 
     def _place(self) -> None:
         """Give the samples that wait to workers."""
-        now = asyncio.get_running_loop().time()
-        joining = sum(now < since + JOINING for since in self._starting.values())
-        most = ceil(at_work(self._job.limits.concurrency) / max(1, len(self._hands) + joining))
-        while self._unplaced and (number := choose(self._loads(), most)) is not None:
+        most = ceil(at_work(self._job.limits.concurrency) / max(1, len(self._hands) + self._joining()))
+        suspects = [len(hand.said.suspects) for hand in self._hands]
+        only = None if self._job.retry_failed else trusted(self._loads(), suspects)
+        while self._unplaced:
+            loads = [load if only in (None, number) else most for number, load in enumerate(self._loads())]
+            if (number := choose(loads, most)) is None:
+                break
             hand, leased = self._hands[number], self._unplaced.popleft()
             hand.leases[leased.number] = leased
             sample = pickle.dumps(leased.sample, protocol=pickle.HIGHEST_PROTOCOL)
             lease = Lease(leased.number, sample, leased.mode, [*leased.recorded.items()], leased.homes)
             leased.recorded = {}
             hand.say().leases.append(lease)
+
+    def _joining(self) -> int:
+        """Return how many workers are starting, without those that are long in coming."""
+        now = asyncio.get_running_loop().time()
+        return sum(now < since + JOINING for since in self._starting.values())
 
     # What is said
 
@@ -385,10 +401,10 @@ class Fleet:
         self._engine.recalled(said.recalled)
         if any(call.output_tokens is not None for call in said.calls):
             hand.replied_at = asyncio.get_running_loop().time()
-        for call in said.calls:
-            written = self._engine.writer.add(rows.decode(call.rows))
+        if said.calls:
+            written = self._engine.writer.add_all([rows.decode(call.rows) for call in said.calls])
             hand.writing.add(written)
-            written.add_done_callback(partial(self._written, hand, call))
+            written.add_done_callback(partial(self._written, hand, said.calls))
         for result in said.finished:
             if leased := hand.leases.pop(result.lease, None):
                 leased.finish(Finished(result.result, result.counted, rows.decode(result.rows)))
@@ -404,20 +420,23 @@ class Fleet:
         for claim in said.claims:
             hand.claims[claim.number] = asyncio.create_task(self._claim(hand, claim))
 
-    def _written(self, hand: Hand, call: SentCall, written: asyncio.Future[None]) -> None:
+    def _written(
+        self, hand: Hand, calls: list[SentCall], written: asyncio.Future[dict[int, Unwritable]]
+    ) -> None:
         hand.writing.discard(written)
-        match written.exception():
-            case None:
-                self._engine.called(call.input_tokens, call.output_tokens)
-                hand.calls += 1
-                hand.say().acknowledged.append(call.number)
-            case Unwritable() as error:
-                hand.say().unwritable.append((call.number, str(error)))
-            case LedgerError() as error:
-                self._engine.stop(error)
-                hand.say().broken = str(error)
-            case error:
-                raise error
+        said = hand.say() if hand in self._hands else Delivery()  # a lost one hears nothing
+        if isinstance(error := written.exception(), LedgerError):
+            self._engine.stop(error)
+            said.broken = str(error)
+            return
+        failed = written.result()
+        for number, call in enumerate(calls):
+            if why := failed.get(number):
+                said.unwritable.append((call.number, str(why)))
+                continue
+            self._engine.called(call.input_tokens, call.output_tokens)
+            said.acknowledged.append(call.number)
+        hand.calls += len(calls) - len(failed)
 
     async def _claim(self, hand: Hand, claim: SentClaim) -> None:
         budget = self._engine.budget

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Protocol
 
+from ledger.ledger import Unwritable
 from models.errors.exceptions import RunStopped
 from models.limits.budget import Reservation
 from runners.exchange import Delivery, Identity, Orders, Report
@@ -87,7 +88,7 @@ class Hand:
     leases: dict[int, Leased] = field(default_factory=dict)
     places: int = 0
     """Places in flight that it has, or may still hold."""
-    writing: set[asyncio.Future[None]] = field(default_factory=set)
+    writing: set[asyncio.Future[dict[int, Unwritable]]] = field(default_factory=set)
     """What it sent and is not on disk yet."""
     claims: dict[int, Reservation | asyncio.Task[None]] = field(default_factory=dict)
     replied_at: float = -inf

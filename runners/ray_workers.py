@@ -50,6 +50,9 @@ async def ray_workers(
         MissingExtra: Ray is not installed.
         UsageError: there is no such cluster, or it cannot be used.
     """
+    if address is not None:
+        # Where a cluster refuses a token, Ray would try for 20 seconds.
+        os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "3")
     try:
         import ray
     except ImportError:
@@ -100,13 +103,24 @@ async def _start(ray: Any, workers: int, folder: str) -> None:
         raise UsageError(f"Ray cannot be started on this machine: {_first_line(error)}") from None
 
 
+_OF_TOKENS = ("InvalidAuthToken", "authentication token")
+"""What Ray says where there is no token, or another one."""
+
+
 async def _connect(ray: Any, address: str) -> None:
     try:
         await asyncio.wait_for(asyncio.to_thread(ray.init, address, **QUIET), JOIN)
     except TimeoutError:
         raise UsageError(f"--ray {address}: it did not take this process within {JOIN:g} seconds") from None
     except Exception as error:
-        raise UsageError(f"--ray {address}: the cluster cannot be used: {_first_line(error)}") from None
+        if any(sign in f"{error}{error.__cause__}" for sign in _OF_TOKENS):
+            why = (
+                "it does not take this process without its token: set RAY_AUTH_MODE=token, and "
+                "RAY_AUTH_TOKEN or ~/.ray/auth_token to that of the cluster"
+            )
+        else:
+            why = f"the cluster cannot be used: {_first_line(error)}"
+        raise UsageError(f"--ray {address}: {why}") from None
 
 
 async def _to_the_end(work: Coroutine[Any, Any, Any]) -> None:

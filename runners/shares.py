@@ -16,6 +16,22 @@ def choose(loads: Sequence[int], most: int) -> int | None:
     return min(free, key=lambda number: loads[number], default=None)
 
 
+SUSPECTS = 16
+"""Refused samples of all workers together, after which one of them finds out whether all are refused."""
+
+
+def trusted(loads: Sequence[int], suspects: Sequence[int]) -> int | None:
+    """Return the only worker that may get samples, None where all may.
+
+    Where every worker with samples has `suspects` (samples that were refused where this need not be their own
+    doing), each of many would have as many refused as it takes one to be sure.
+    """
+    replied = any(load and not few for load, few in zip(loads, suspects, strict=True))
+    if replied or sum(suspects) < SUSPECTS:
+        return None
+    return max(range(len(loads)), key=lambda number: suspects[number])
+
+
 def divide(total: int, loads: Sequence[int]) -> list[int]:
     """Divide places by load: all of them, where there is any load. With as many places as samples, a worker
     with a sample has at least one."""

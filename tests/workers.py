@@ -92,7 +92,8 @@ class ThreadWorker:
         return await self._result(self._worker.exchange(delivery))
 
     def nudge(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._worker.nudge(), self._loop)
+        if not self._gone.done():
+            asyncio.run_coroutine_threadsafe(self._worker.nudge(), self._loop)
 
     def dismiss(self) -> None:
         self.kill()

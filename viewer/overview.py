@@ -101,7 +101,9 @@ def _progress(run: RunPages, snapshot: Snapshot) -> None:
             at = time.strftime("%H:%M:%S", time.localtime(snapshot.counted))
             ui.label(f"counted at {at}").classes("faint small")
         if at_work := workers.read(run.folder):
-            ui.label(workers.line(at_work)).classes("faint small workers")
+            with ui.label(workers.line(at_work)).classes("faint small workers"):
+                if len(at_work) > workers.NAMED:
+                    ui.tooltip("\n".join(workers.lines(at_work))).classes("whitespace-pre")
         ui.linear_progress(share, show_value=False, size="6px").props(
             'rounded instant-feedback aria-label="results so far"'
         )

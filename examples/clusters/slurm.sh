@@ -3,6 +3,7 @@
 # A job that ran out of time goes on where it was when it is submitted again.
 #SBATCH --job-name=coevol
 #SBATCH --nodes=4
+#SBATCH --exclusive
 #SBATCH --ntasks-per-node=1
 #SBATCH --cpus-per-task=16
 #SBATCH --gpus-per-node=8
@@ -20,13 +21,18 @@ first=$(head -n 1 <<<"$nodes")
 # One server a node, with a replica on each of its GPUs.
 srun --overlap --ntasks-per-node=1 \
   vllm serve "$model" --data-parallel-size "$SLURM_GPUS_ON_NODE" --port 8000 &
+servers=$!
 urls=()
 for node in $nodes; do
-  until curl --silent --fail "http://$node:8000/health" >/dev/null; do sleep 5; done
+  until curl --silent --fail "http://$node:8000/health" >/dev/null; do
+    kill -0 "$servers"  # they have not ended
+    sleep 5
+  done
   urls+=(--base-url "http://$node:8000/v1")
 done
 
-# Ray starts on all nodes, the command runs on the first one, and Ray stops when it ends.
+# Ray starts on all nodes, the command runs on the first one, and Ray stops when it ends: every Ray of this user
+# on these nodes, which is why the job has them to itself.
 RAY_AUTH_TOKEN=$(openssl rand -hex 32)
 export RAY_AUTH_TOKEN RAY_AUTH_MODE=token
 srun --overlap --ntasks-per-node=1 \

@@ -17,7 +17,7 @@ SMALL = {
     "pages": ("--samples", 60, "--repeat", 1),
     "memory": ("--samples", 20),
     "ledger": ("--samples", 2, "--repeat", 1),
-    "workers": ("--samples", 10, "--workers", "0", "--servers", 1, "--repeat", 1, "--written", 50),
+    "workers": ("--samples", 10, "--workers", "0", "--servers", 1, "--nodes", 0, "--written", 50),
     "coverage": ("--trials", 2, "--resamples", 50),
 }
 

@@ -24,7 +24,7 @@ from models.settings import KEY_NAMES
 from reporting import workers
 from reporting.recorded_run import RecordedRun
 from runners.exchange import Identity, program
-from standin import StandIn
+from standin import Fault, StandIn
 from tests.conftest import look
 from tests.disturbed import exported, recorded
 from tests.gateways import QUICK, until
@@ -135,6 +135,20 @@ async def test_wrong_settings_stop_all_workers(hired: Hired, server: StandIn, tm
     server.order()
     run = await coevol.arun(data, "run", settings_for(server, max_rounds=1), SIX, workers=2)
     assert {row["status"] for row in run.samples()} == {"done"}
+
+
+async def test_what_refuses_all_stops_many_workers_as_soon_as_one(
+    hired: Hired, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write(tmp_path / "data.json", records(200))
+    with StandIn(Fault("bad_request", nth="61-", code="E77", message="Not now."), latency=0.03) as server:
+        monkeypatch.setenv("OPENAI_API_KEY", server.key("openai"))
+        settings, limits = settings_for(server, max_rounds=1), Limits(concurrency=8, max_failures=1.0)
+        with pytest.raises(RunStopped, match=r"samples in a row failed like this"):
+            await coevol.arun(data, "run", settings, limits, workers=8)
+        refused = sum(chat.status == 400 for chat in server.chats())
+        assert refused < 100  # 234 where each worker finds out by itself
+    assert {row["status"] for row in coevol.load_run("run").samples()} <= {"done"}
 
 
 async def test_a_ledger_that_is_lost_stops_all_workers(hired: Hired, server: StandIn, tmp_path: Path) -> None:

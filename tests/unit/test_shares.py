@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from models.limits.rate_limiter import ConcurrencyPool
-from runners.shares import FEWEST, Homes, choose, divide
+from runners.shares import FEWEST, SUSPECTS, Homes, choose, divide, trusted
 from tests.clock import simulate
 
 
@@ -29,6 +29,14 @@ def test_a_worker_has_enough_samples_to_tell_before_another_one_gets_any() -> No
     assert sorted(loads) == [2, FEWEST, FEWEST]
     assert choose([16, 9, 12], most=16) == 1
     assert choose([4, 4], most=4) is None and choose([], most=4) is None
+
+
+def test_where_all_may_be_refused_one_worker_finds_out() -> None:
+    assert trusted([2] * 5, [3] * 5) is None  # too few to suspect it
+    assert trusted([2] * 6, [2, 3, 2, 3, 4, 3]) == 4
+    assert trusted([2, 2, 0], [SUSPECTS, 1, 0]) == 0
+    assert trusted([2, 2], [SUSPECTS, 0]) is None  # the other one has replies
+    assert trusted([], []) is None
 
 
 def test_replicas_have_as_many_samples_each_whatever_finishes_first() -> None:

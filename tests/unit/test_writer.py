@@ -45,3 +45,12 @@ async def test_an_entry_that_cannot_be_written_fails_alone(tmp_path: Path) -> No
     assert [row["sample"] for row in ledger.all_calls()] == ["s1", "s3", "s4"]
     assert {row["messages"][0]["content"][:-2] for row in ledger.all_calls()} == {LONG}
     assert [(kept.id, kept.record) for kept, _ in ledger.samples()] == [("a", record)]
+
+
+async def test_of_several_additions_those_that_cannot_be_written_are_named(tmp_path: Path) -> None:
+    ledger = Ledger.create(tmp_path / "ledger.sqlite")
+    async with Writer(ledger) as writer:
+        failed = await writer.add_all([made(1), made(2, input_tokens=2**70), made(3)])
+        assert not await writer.add_all([made(4)])
+    assert list(failed) == [1] and "OverflowError" in str(failed[1])
+    assert [row["sample"] for row in ledger.all_calls()] == ["s1", "s3", "s4"]
