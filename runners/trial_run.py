@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from graph.settings import FREE_ON_RESUME, Settings
+from graph.settings import FREE_ON_RESUME, WHAT_IT_COSTS, Settings
 from ledger.ledger import Ledger, Result
 from models.keys import Keys
 from models.limits.budget import NOTHING, Amount
@@ -88,9 +88,15 @@ def _grown(made: TrialManifest, plan: TrialPlan) -> TrialManifest:
     if plan.asked > made["asked"]:
         drawn = plan.draw()  # which begins with those that were drawn before
         grown |= {"asked": plan.asked, "positions": drawn.positions, "ids": drawn.ids}
-    if len(plan.referees.roles) > len(made["referees"]):
-        grown |= {"referee_settings": plan.referees.model_dump(mode="json")}
-    return cast(TrialManifest, grown)
+    theirs = plan.referees.model_dump(mode="json")
+    if len(plan.referees.roles) == len(made["referees"]):
+        theirs = _at_these_costs(made["referee_settings"], plan.referees)
+    run = {**made["run"], "settings": _at_these_costs(made["run"]["settings"], plan.run.settings)}
+    return cast(TrialManifest, {**grown, "run": run, "referee_settings": theirs})
+
+
+def _at_these_costs(made: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    return {**made, **settings.model_dump(mode="json", include=set(WHAT_IT_COSTS))}
 
 
 def _differences(made: TrialManifest, wanted: Manifest, plan: TrialPlan) -> Iterator[tuple[str, str, str]]:
