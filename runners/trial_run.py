@@ -163,7 +163,8 @@ class TrialRun:
         self._made = made
         self._notify = notify
         self._policy = policy
-        self._more = {"notify": notify, "policy": policy, **more}
+        self._more = {"notify": self._notify_once, "policy": policy, **more}
+        self._told: set[str] = set()
 
     async def run(self) -> None:
         """Work until all is judged.
@@ -204,6 +205,12 @@ class TrialRun:
         run = {name: value for name, value in self._made["run"].items() if name != "salt"}
         settings = self._plan.referees.model_dump(mode="json")
         return without_keys(cast(Manifest, {**run, "settings": settings}), keys)
+
+    def _notify_once(self, notice: str) -> None:
+        """Pass on what a run of the trial has to say, unless one before it said the same."""
+        if notice not in self._told:
+            self._told.add(notice)
+            self._notify(notice)
 
     # --- arms
 
