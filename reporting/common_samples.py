@@ -85,7 +85,8 @@ def paired_sentence(shares: Mapping[str, Any]) -> str:
     limits = " to ".join(f"{100 * by[limit]:+.0f}" for limit in ("low", "high"))
     is_noise = shares["p"] >= 0.05 or by["low"] <= 0 <= by["high"]
     noise = f", within noise: {settled_by(shares['samples_needed'], shares['samples'])}" if is_noise else ""
+    both = plural(shares["samples"], "sample")
     return (
-        f"Of the {plural(shares['samples'], 'sample')} in both, A has a new response in {100 * shares['a']:.0f} % and B in {100 * shares['b']:.0f} %: "
-        f"{100 * by['value']:+.0f} points [{limits}]{noise}."
+        f"Of the {both} in both, A has a new response in {100 * shares['a']:.0f} % and B in "
+        f"{100 * shares['b']:.0f} %: {100 * by['value']:+.0f} points [{limits}]{noise}."
     )

@@ -119,8 +119,10 @@ class RecordedTrial(TrialRecord):
         if failed:
             each = ", ".join(f"{number} of {arm}" for arm, number in failed.items())
             lines.append(f"Samples that failed kept their responses, which counts as a tie: {each}.")
-        if found.unreadable:
-            lines.append(f"{found.unreadable:,} of {found.judgments:,} judgments could not be read or had.")
+        for each in found.referees:
+            if each.unreadable:
+                asked = plural(each.readable + each.unreadable, "judgment")
+                lines.append(f"{each.unreadable:,} of {asked} of {each.referee} could not be read or had.")
         return lines
 
     def failed(self) -> dict[str, int]:
