@@ -119,10 +119,10 @@ class RecordedTrial(TrialRecord):
         if failed:
             each = ", ".join(f"{number} of {arm}" for arm, number in failed.items())
             lines.append(f"Samples that failed kept their responses, which counts as a tie: {each}.")
-        for each in found.referees:
-            if each.unreadable:
-                asked = plural(each.readable + each.unreadable, "judgment")
-                lines.append(f"{each.unreadable:,} of {asked} of {each.referee} could not be read or had.")
+        for one in found.referees:
+            if one.unreadable:
+                asked = plural(one.readable + one.unreadable, "judgment")
+                lines.append(f"{one.unreadable:,} of {asked} of {one.referee} could not be read or had.")
         return lines
 
     def failed(self) -> dict[str, int]:
