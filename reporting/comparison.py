@@ -132,6 +132,12 @@ class Comparison:
             }
             """The number of pairs by filter."""
 
+    def positions(self) -> tuple[list[int], list[int]]:
+        """Return the positions of the pairs, in A's data and in B's."""
+        with self._connection() as connection:
+            rows = connection.execute(select(_pairs.c.position, _pairs.c.other)).all()
+        return [row[0] for row in rows], [row[1] for row in rows]
+
     def page(
         self, kind: PairFilter, order: PairSortKey, *, down: bool, begin: int, size: int
     ) -> list[ResultPair]:

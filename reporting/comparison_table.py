@@ -1,17 +1,15 @@
 """Compares two modes, of one run or of two: the numbers of both, and by how much they differ."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from reporting.common_samples import common_numbers
 from reporting.comparison import Comparison, PairFilter, is_comparable, mode_results
 from reporting.labels import AGREEMENT, JUDGING
 from reporting.manifest import RunError, differences
 from reporting.run import Run, open_run
 from reporting.summary import summary
-from trials.judgments import TrialError
-from trials.libraries import require_libraries
 
 Value = float | None
 
@@ -40,32 +38,30 @@ def compare(a: Run, b: Run) -> dict[str, Any]:
 
     `a` and `b` are their summaries, `differences` is how they were made differently; `samples` counts, for
     each mode that both have, the samples in both by `reporting.comparison.PairFilter`, and those in one alone
-    (`alone_a`, `alone_b`). `paired` compares, on the samples in both, how many have a new response, with a
-    95 % interval (`trials.paired.PairedShares`); None without the extra `trial` or with too few samples.
+    (`alone_a`, `alone_b`). On the samples in both, `common` has the numbers of each, as in `modes` of a
+    summary, and `paired` compares how many have a new response, with a 95 % interval
+    (`trials.paired.PairedShares`); None without the extra `trial` or with too few samples.
     """
     samples: dict[str, dict[str, int]] = {}
+    common: dict[str, dict[str, Any]] = {}
     shares: dict[str, dict[str, Any] | None] = {}
     for mode in a.modes:
         if mode in b.modes:
             compared = Comparison(mode_results(a, mode), mode_results(b, mode))
             samples[mode] = {"alone_a": compared.alone_a, "alone_b": compared.alone_b}
             samples[mode].update(compared.kinds.items())
-            shares[mode] = paired(compared.kinds)
+            numbers = common_numbers((a, mode), (b, mode), compared)
+            common[mode] = {"a": numbers.a.summary, "b": numbers.b.summary}
+            shares[mode] = numbers.paired
     different = [{"name": n, "a": one, "b": other} for n, one, other in differences(a.manifest, b.manifest)]
-    return {"a": summary(a), "b": summary(b), "differences": different, "samples": samples, "paired": shares}
-
-
-def paired(kinds: Mapping[PairFilter, int]) -> dict[str, Any] | None:
-    """Compare the shares of new responses among the samples in both."""
-    try:
-        require_libraries()
-        from trials.bootstrap import Bootstrap
-        from trials.paired import paired_shares
-
-        counts = kinds["both"], kinds["only_a"], kinds["only_b"], kinds["neither"]
-        return asdict(paired_shares(*counts, Bootstrap()))
-    except TrialError:
-        return None
+    return {
+        "a": summary(a),
+        "b": summary(b),
+        "differences": different,
+        "samples": samples,
+        "common": common,
+        "paired": shares,
+    }
 
 
 PAIR_FILTERS: dict[PairFilter, str] = {

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -232,10 +232,15 @@ def settings_to_resume(settings: Settings, made: Manifest) -> Settings:
     """
     missing = [name for name in BEFORE if name not in {*made["settings"], *settings.model_fields_set}]
     update: dict[str, Any] = {name: BEFORE[name] for name in missing}
-    update["price"] = made["settings"].get("price", {}) | settings.price
+    update["price"] = prices_to_resume(settings, made["settings"])
     if "guards" not in made["settings"] and settings.memory_window:
         update["memory_window"] = settings.memory_window + 1
     return settings.model_copy(update=update)
+
+
+def prices_to_resume(settings: Settings, made: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the prices of some settings, and those of recorded ones that they do not name."""
+    return {model: tuple(price) for model, price in made.get("price", {}).items()} | settings.price
 
 
 def differences(one: Manifest, other: Manifest) -> Iterator[tuple[str, str, str]]:

@@ -1,5 +1,6 @@
 """A trial with its statistics, as `coevol.load_trial` returns it: figures, sentences, and rows."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from reporting.manifest import RunError
 from reporting.recorded_run import rows_with
 from reporting.trial import TrialRecord
-from reporting.trial_manifest import TARGET
+from reporting.trial_manifest import MATCHED, TARGET
 from samples.fields import plural
 from trials.judgments import TrialError
 from trials.libraries import require_libraries
@@ -118,8 +119,10 @@ class RecordedTrial(TrialRecord):
         if failed:
             each = ", ".join(f"{number} of {arm}" for arm, number in failed.items())
             lines.append(f"Samples that failed kept their responses, which counts as a tie: {each}.")
-        if found.unreadable:
-            lines.append(f"{found.unreadable:,} of {found.judgments:,} judgments could not be read or had.")
+        for one in found.referees:
+            if one.unreadable:
+                asked = plural(one.readable + one.unreadable, "judgment")
+                lines.append(f"{one.unreadable:,} of {asked} of {one.referee} could not be read or had.")
         return lines
 
     def failed(self) -> dict[str, int]:
@@ -151,6 +154,15 @@ class RecordedTrial(TrialRecord):
             and max(-lead.lead.difference.low, lead.lead.difference.high) <= AS_OFTEN
         }
         return min(cheaper, key=lambda arm: cheaper[arm]) if best == found.reference and cheaper else best
+
+    def command(self, mode: str) -> str:
+        """Return the command that improves all of the data as an arm did: with its rounds or drafts."""
+        made = self.manifest
+        words = ["coevol", "evolve", made["run"]["data"]["path"], "-o", "RUN", "--mode", mode]
+        if depth := made["depths"].get(mode):
+            number = depth["rounds"] + (2 * depth["more"] >= len(made["positions"]))
+            words += [f"--{MATCHED[mode].replace('_', '-')}", str(number)]
+        return shlex.join(words)
 
     def stats(self) -> dict[str, Any]:
         """Return all of it as plain data, as `coevol trial --json` does. Raises RunError as `report`."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, func, select, text
 
 from ledger.decisions import DECIDED_BY_JUDGE, KINDS
@@ -18,7 +19,6 @@ from models.settings import ROLES, Role
 from nodes.decision import GUARDS, judges_disagree, points_by_judge
 from prompts.method import STEPS
 from reporting.reviewing import Reviewing, reviewing
-from samples.files import read_json
 
 
 @dataclass(slots=True)
@@ -321,18 +321,50 @@ def _panel(connection: Connection, mode: str) -> Panel | None:
     judges = connection.execute(text(_JUDGES), {"mode": mode}).scalar_one()
     if judges < 2:
         return None
-    panel = Panel(0, 0, {})
+    # Only points are decoded, and each combination of them, of which there are few, is looked at once.
+    rounds: Counter[tuple[Any, ...]] = Counter()
     for (outcome,) in connection.execution_options(yield_per=1000).execute(text(_JUDGED), {"mode": mode}):
-        for done in (done for exchange in read_json(outcome) for done in exchange["rounds"]):
-            said = points_by_judge(done)
-            panel.rounds += bool(said)
-            panel.disagreed += judges_disagree(done)
-            for model, points in said.items():
-                judge = panel.judges.setdefault(model, PanelJudge())
-                lead = points["draft"] - points["current"] if points else None
-                word = "unreadable" if lead is None else "neither" if not lead else _WORDS[lead > 0]
-                setattr(judge, word, getattr(judge, word) + 1)
+        for exchange in _decoder.decode(outcome):
+            rounds.update((_said(done.forward), _said(done.reversed)) for done in exchange.rounds)
+    panel = Panel(0, 0, {})
+    for orders, number in rounds.items():
+        forward, reverse = (
+            {"panel": {model: {"points": points} for model, points in each}} for each in orders
+        )
+        done: Any = {"forward": forward, "reversed": reverse}
+        said = points_by_judge(done)
+        panel.rounds += number * bool(said)
+        panel.disagreed += number * judges_disagree(done)
+        for model, points in said.items():
+            judge = panel.judges.setdefault(model, PanelJudge())
+            lead = points["draft"] - points["current"] if points else None
+            word = "unreadable" if lead is None else "neither" if not lead else _WORDS[lead > 0]
+            setattr(judge, word, getattr(judge, word) + number)
     return panel if panel.rounds else None
+
+
+class _Judge(msgspec.Struct):
+    points: tuple[float, ...] | None = None
+
+
+class _Judgment(msgspec.Struct):
+    panel: dict[str, _Judge] = {}
+
+
+class _Round(msgspec.Struct):
+    forward: _Judgment | None = None
+    reversed: _Judgment | None = None
+
+
+class _Exchange(msgspec.Struct):
+    rounds: list[_Round]
+
+
+_decoder = msgspec.json.Decoder(list[_Exchange])
+
+
+def _said(judgment: _Judgment | None) -> tuple[tuple[str, tuple[float, ...] | None], ...]:
+    return tuple((model, judge.points) for model, judge in judgment.panel.items()) if judgment else ()
 
 
 _WORDS = ("current", "draft")

@@ -287,7 +287,8 @@ def settings_from(given: Mapping[str, Any], referees: Sequence[str] = ()) -> tup
     values |= {name: given[name] for name in fields if given.get(name) is not None}
     limits = {name: values.pop(name) for name in Limits.model_fields if name in values}
     settings = _validated(Settings, values, given)
-    played = dict.fromkeys(settings.endpoint(role).model for role in settings.roles)
+    roles = (*settings.roles, *(role for role in REFEREES if role in settings.role_models))
+    played = dict.fromkeys(settings.endpoint(role).model for role in roles)
     if unused := sorted(prices.keys() - played.keys()):
         raise SettingsError(f"--price {unused[0]}: no role has this model; they have {', '.join(played)}")
     with suppress(MissingKey):  # reported where keys are needed

@@ -98,8 +98,10 @@ def line(
     """Describe the run so far on one line. `loads` are the samples that each worker has."""
     seconds = time.monotonic() - tally.began
     finished = tally.earlier + tally.finished
-    modes = [MODES[mode] for mode in tally.modes if mode in MODES]  # not the pairs of a trial
-    parts = [f"{finished:,}/{tally.samples:,} {'samples' if modes else 'comparisons'}"]
+    is_run = all(mode in MODES for mode in tally.modes)  # and not the referees of a trial
+    modes = [MODES[mode] for mode in tally.modes] if is_run else []
+    unit = "samples" if is_run else "comparisons and scores" if MODES.keys() & tally.modes else "comparisons"
+    parts = [f"{finished:,}/{tally.samples:,} {unit}"]
     left = tally.samples - finished
     if tally.finished and left > 0:
         parts.append(f"{duration(left * seconds / tally.finished)} left")

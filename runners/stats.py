@@ -8,6 +8,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from reporting.common_samples import paired_sentence
 from reporting.comparison_table import COUNT, DECIMAL, GROWTH, PAIR_FILTERS, PERCENT, compare, open_both, rows
 from reporting.labels import (
     AGREEMENT,
@@ -64,35 +65,22 @@ def _print_comparison(a: Path, b: Path, compared: Mapping[str, Any]) -> None:
         table.add_row(*(_text(each[key]) for key in ("name", "a", "b")))
     output.table(table) if table.row_count else output.text("nothing")
     for mode, kinds in compared["samples"].items():
-        output.heading(f"Mode {mode}")
+        output.heading(f"Mode {mode}, {plural(kinds['all'], 'sample')} in both")
         table = _table("", "A", "B", "B − A")
-        for row in rows(compared["a"]["modes"][mode], compared["b"]["modes"][mode]):
+        both = compared["common"][mode]
+        for row in rows(both["a"], both["b"]):
             table.add_row(*row)
         output.table(table)
         counts = ", ".join(f"{kinds[kind]:,} {name}" for kind, name in PAIR_FILTERS.items() if kind != "all")
         output.text(f"\n{plural(kinds['all'], 'sample')} in both: {counts}")
         if shares := compared["paired"][mode]:
-            output.text(_shares(shares))
+            output.text(paired_sentence(shares))
         if kinds["alone_a"] or kinds["alone_b"]:
             output.text(
-                f"The numbers above are of all samples of a run: {kinds['alone_a']:,} are in A alone, "
-                f"{kinds['alone_b']:,} in B alone."
+                f"Left out: {plural(kinds['alone_a'], 'sample')} in A alone, {kinds['alone_b']:,} in B alone."
             )
     if not compared["samples"]:
         output.text("\nThey have no mode in common: run `coevol stats` on each, or `coevol view` on both.")
-
-
-def _shares(shares: Mapping[str, Any]) -> str:
-    from trials.sentences import settled_by  # with libraries that take a while to load
-
-    by = shares["difference"]
-    limits = " to ".join(f"{100 * by[limit]:+.0f}" for limit in ("low", "high"))
-    is_noise = shares["p"] >= 0.05 or by["low"] <= 0 <= by["high"]
-    noise = f", within noise: {settled_by(shares['samples_needed'], shares['samples'])}" if is_noise else ""
-    return (
-        f"Of these, A has a new response in {100 * shares['a']:.0f} % and B in {100 * shares['b']:.0f} %: "
-        f"{100 * by['value']:+.0f} points [{limits}]{noise}."
-    )
 
 
 def _print_summary(run: Path, report: Mapping[str, Any]) -> None:

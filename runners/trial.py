@@ -122,7 +122,7 @@ def trial(
         skip_bad=skip_bad,
         max_record_size=max_record_size,
         retry_failed=retry_failed,
-    )
+    ).resuming(folder)
     say(f"{data}: {plan.run.data.describe()}", err=True)
     for notice in plan.notices():
         say(notice, err=True)
@@ -207,9 +207,8 @@ def show(done: "RecordedTrial") -> None:
     for line in rehearsed(done):
         output.text(line)
     output.text("")
-    data = done.manifest["run"]["data"]["path"]
     if best := done.best():
-        output.text(f"To go on with it: coevol evolve {data} -o RUN --mode {best}")
+        output.text(f"To go on with it, by the same models: {done.command(best)}")
     else:
         output.text("No arm is better than the original responses beyond noise.")
     output.text(f"To see it, and to judge yourself, blind: coevol view {done.folder}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from heapq import nsmallest
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from graph.settings import RefereeSettings, Settings
 from models.providers.parameters import notices
@@ -13,8 +13,9 @@ from models.settings import REFEREES, Limits, located
 from prompts.method import MODES
 from reporting.cost import unpriced
 from reporting.labels import NO_PRICE
+from reporting.manifest import RunError, prices_to_resume, settings_to_resume
 from reporting.trial import DATA
-from reporting.trial_manifest import ARMS, ORIGINAL, RefereeFacts
+from reporting.trial_manifest import ARMS, ORIGINAL, RefereeFacts, read_trial_manifest
 from runners.plan import Plan, UsageError, make_plan
 from samples.fields import plural
 from samples.reader import DataSet
@@ -57,6 +58,20 @@ class TrialPlan:
     def seed(self) -> int:
         """What the draw, the order and the statistics follow from."""
         return self.run.settings.seed or 0
+
+    def resuming(self, folder: Path) -> Self:
+        """Return the plan with the settings as the trial in a folder began with them, if there is one."""
+        try:
+            made = read_trial_manifest(folder)
+        except RunError:
+            return self
+        settings = settings_to_resume(self.run.settings, made["run"])
+        prices = prices_to_resume(self.referees, made["referee_settings"])
+        return replace(
+            self,
+            run=replace(self.run, settings=settings),
+            referees=self.referees.model_copy(update={"price": prices}),
+        )
 
     def facts_of_referees(self) -> list[RefereeFacts]:
         """Return the referees, and which models of the trial are related to them."""

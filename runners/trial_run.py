@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from graph.settings import FREE_ON_RESUME, Settings
+from graph.settings import FREE_ON_RESUME, WHAT_IT_COSTS, Settings
 from ledger.ledger import Ledger, Result
 from models.keys import Keys
 from models.limits.budget import NOTHING, Amount
@@ -88,9 +88,15 @@ def _grown(made: TrialManifest, plan: TrialPlan) -> TrialManifest:
     if plan.asked > made["asked"]:
         drawn = plan.draw()  # which begins with those that were drawn before
         grown |= {"asked": plan.asked, "positions": drawn.positions, "ids": drawn.ids}
-    if len(plan.referees.roles) > len(made["referees"]):
-        grown |= {"referee_settings": plan.referees.model_dump(mode="json")}
-    return cast(TrialManifest, grown)
+    theirs = plan.referees.model_dump(mode="json")
+    if len(plan.referees.roles) == len(made["referees"]):
+        theirs = _at_these_costs(made["referee_settings"], plan.referees)
+    run = {**made["run"], "settings": _at_these_costs(made["run"]["settings"], plan.run.settings)}
+    return cast(TrialManifest, {**grown, "run": run, "referee_settings": theirs})
+
+
+def _at_these_costs(made: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    return {**made, **settings.model_dump(mode="json", include=set(WHAT_IT_COSTS))}
 
 
 def _differences(made: TrialManifest, wanted: Manifest, plan: TrialPlan) -> Iterator[tuple[str, str, str]]:
@@ -157,7 +163,8 @@ class TrialRun:
         self._made = made
         self._notify = notify
         self._policy = policy
-        self._more = {"notify": notify, "policy": policy, **more}
+        self._more = {"notify": self._notify_once, "policy": policy, **more}
+        self._told: set[str] = set()
 
     async def run(self) -> None:
         """Work until all is judged.
@@ -198,6 +205,12 @@ class TrialRun:
         run = {name: value for name, value in self._made["run"].items() if name != "salt"}
         settings = self._plan.referees.model_dump(mode="json")
         return without_keys(cast(Manifest, {**run, "settings": settings}), keys)
+
+    def _notify_once(self, notice: str) -> None:
+        """Pass on what a run of the trial has to say, unless one before it said the same."""
+        if notice not in self._told:
+            self._told.add(notice)
+            self._notify(notice)
 
     # --- arms
 

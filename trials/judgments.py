@@ -187,6 +187,13 @@ def _check_content(trial: Trial) -> None:
         raise TrialError(f"none of the {len(trial.votes):,} verdicts could be read")
     if len({vote.sample for vote in readable}) < 2:
         raise TrialError("a trial needs at least two samples: one says nothing about the others")
+    if all(vote.referee == UNCHANGED for vote in readable):
+        unread = len(trial.votes) - len(readable)
+        raise TrialError(
+            f"none of the {unread:,} verdicts on changed responses could be read"
+            if unread
+            else "no arm changed any response, so there was nothing to judge"
+        )
     if all(vote.score == 0.5 for vote in readable):
         raise TrialError(
             f"all {len(readable):,} verdicts are ties: "

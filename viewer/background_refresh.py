@@ -35,6 +35,11 @@ class BackgroundRefresh(Generic[Data]):
         self._not_before = 0.0
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def current(self) -> Data | None:
+        """The latest data, without waiting; None where there is none yet."""
+        return self._latest
+
     async def latest(self, patience: float) -> Data | None:
         """Return the latest data, waiting at most `patience` seconds for newer; None where there is none yet.
 

@@ -1,8 +1,7 @@
 """Compares two sides: how they were made, their results, and the samples they share."""
 
-import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
 from typing import Any
@@ -12,13 +11,13 @@ from nicegui import ui
 
 from reporting import charts
 from reporting.charts import Chart, Series
+from reporting.common_samples import CommonNumbers, paired_sentence
 from reporting.comparison import Comparison
 from reporting.comparison_table import PAIR_FILTERS, rows
 from reporting.manifest import differences
-from reporting.snapshot import Snapshot
 from reporting.statistics import ModeStatistics
 from reporting.theme import BLUE, GRAY, ORANGE
-from viewer.background_refresh import BackgroundRefresh
+from samples.fields import plural
 from viewer.compared_table import PairsPart
 from viewer.comparison_links import ComparisonQuery, Side, Sides
 from viewer.frame import COMPARE, choice, frame, tile
@@ -28,8 +27,8 @@ WAIT = 10.0
 """Seconds that a table waits for a comparison; that of a million samples takes as long."""
 
 
-def add(sides: Sides, snapshots: Mapping[str, BackgroundRefresh[Snapshot]]) -> None:
-    """Add the pages, including the table of pairs. `snapshots` are those of the runs, by page prefix."""
+def add(sides: Sides) -> None:
+    """Add the pages, including the table of pairs."""
 
     @ui.page(sides.base + COMPARE, title="Compare · coevol", response_timeout=30)
     async def compare(request: Request) -> None:
@@ -38,18 +37,15 @@ def add(sides: Sides, snapshots: Mapping[str, BackgroundRefresh[Snapshot]]) -> N
         shown: list[object] = []
 
         async def refresh() -> None:
-            compared, one, other = await asyncio.gather(
-                sides.compared(a, b).latest(PATIENCE),
-                snapshots[a.run.prefix].latest(PATIENCE),
-                snapshots[b.run.prefix].latest(PATIENCE),
-            )
-            found = [compared, one, other]
-            if compared is None or one is None or other is None or found == shown:
+            compared = await sides.compared(a, b).latest(PATIENCE)
+            numbers = await sides.numbers(a, b).latest(PATIENCE) if compared else None
+            found = [compared, numbers]
+            if compared is None or numbers is None or found == shown:
                 return
             shown[:] = found
             panel.clear()
             with panel:
-                _overview(view, compared, one, other)
+                _overview(view, compared, numbers)
 
         with frame(a.run, COMPARE):
             _choose(sides, view)
@@ -96,14 +92,15 @@ def _legend(view: ComparisonQuery) -> None:
                 ui.label(side.name)
 
 
-def _overview(view: ComparisonQuery, compared: Comparison, one: Snapshot, other: Snapshot) -> None:
-    _pairs(view, compared, min(one.counted, other.counted))
+def _overview(view: ComparisonQuery, compared: Comparison, numbers: CommonNumbers) -> None:
+    _pairs(view, compared, numbers.counted)
+    if numbers.paired:
+        ui.label(paired_sentence(numbers.paired)).classes("paired")
     a, b = view.a, view.b
     with ui.element("div").classes("two"):
         with ui.column().classes("panel numbers"):
-            if compared.alone_a or compared.alone_b:
-                ui.label("All results of each side, also those without a counterpart").classes("faint small")
-            compared_rows = rows(one.summary["modes"][a.mode], other.summary["modes"][b.mode])
+            ui.label(f"The {plural(compared.kinds['all'], 'sample')} in both").classes("faint small")
+            compared_rows = rows(numbers.a.summary, numbers.b.summary)
             cells = [(row.name, row.a, row.b, row.difference) for row in compared_rows]
             ui.html(_numbers_table(("", "A", "B", "B − A"), cells), sanitize=False).classes("w-full")
         with ui.column().classes("gap-3 min-w-0"):
@@ -111,9 +108,9 @@ def _overview(view: ComparisonQuery, compared: Comparison, one: Snapshot, other:
             with ui.row().classes("gap-4 small"):
                 for letter, side in (("A", a), ("B", b)):
                     ui.link(f"all samples of {letter}", side.run.address("/samples", {"mode": side.mode}))
-    statistics = one.statistics.modes[a.mode], other.statistics.modes[b.mode]
+    statistics = numbers.a.statistics, numbers.b.statistics
     with ui.element("div").classes("three"):
-        for each in _charts(statistics, (one.lengths[a.mode], other.lengths[b.mode])):
+        for each in _charts(statistics, (numbers.a.lengths, numbers.b.lengths)):
             chart(each)
 
 
@@ -138,7 +135,7 @@ def _matched(view: ComparisonQuery, compared: Comparison) -> str:
         if number
     ]
     if alone:
-        text += f" {' and '.join(alone)} have no result on the other side."
+        text += f" {' and '.join(alone)} have no result on the other side and count nowhere here."
     return text
 
 

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from ledger.search import Search
+from reporting.common_samples import CommonNumbers, common_numbers
 from reporting.comparison import (
     PAIR_FILTERS,
     PAIR_SORT_KEYS,
@@ -58,6 +59,7 @@ class Sides:
         """Where the pages of these runs begin."""
         self._first, self._second = _defaults(runs)
         self._compared = lru_cache(CACHED)(_compared)
+        self._numbers = lru_cache(CACHED)(_numbers)
 
     def chosen(self, query: Any) -> tuple[Side, Side]:
         """Return the two sides that an address names, or else the default ones."""
@@ -67,6 +69,10 @@ class Sides:
     def compared(self, a: Side, b: Side) -> BackgroundRefresh[Comparison]:
         """Return the comparison of these two."""
         return self._compared(a, b)
+
+    def numbers(self, a: Side, b: Side) -> BackgroundRefresh[CommonNumbers | None]:
+        """Return the numbers of these two over the samples of their comparison; None before there is one."""
+        return self._numbers(a, b, self._compared(a, b))
 
 
 def _defaults(runs: Sequence[RunPages]) -> tuple[str, str]:
@@ -81,6 +87,16 @@ def _compared(a: Side, b: Side) -> BackgroundRefresh[Comparison]:
     return BackgroundRefresh(
         lambda: (state(a.run.ledger), state(b.run.ledger)), lambda: Comparison(a.results(), b.results())
     )
+
+
+def _numbers(
+    a: Side, b: Side, compared: BackgroundRefresh[Comparison]
+) -> BackgroundRefresh[CommonNumbers | None]:
+    def count() -> CommonNumbers | None:
+        found = compared.current
+        return common_numbers((a.run, a.mode), (b.run, b.mode), found) if found else None
+
+    return BackgroundRefresh(lambda: compared.current, count)
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,7 @@ def _add_pages(shown: Sequence[RunPages], records: samples.Records) -> None:
         sample.add(run)
     if shown[0].is_compared:
         sides = Sides(shown)
-        compare.add(sides, refreshes)
+        compare.add(sides)
         pair.add(sides)
 
 

@@ -144,8 +144,7 @@ def _samples(snapshot: TrialSnapshot) -> None:
     with ui.row().classes("gap-4"):
         ui.link("Judge comparisons yourself, blind", JUDGE)
         if snapshot.best:
-            data = snapshot.trial.manifest["run"]["data"]["path"]
-            ui.label(f"coevol evolve {data} -o RUN --mode {snapshot.best}").classes("faint")
+            ui.label(snapshot.trial.command(snapshot.best)).classes("faint")
 
 
 def _arms(pages: TrialPages) -> None:

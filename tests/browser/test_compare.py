@@ -68,13 +68,23 @@ def test_the_numbers_of_both_runs_are_shown_side_by_side(
         "failed in one": "0",
     }
     assert "10 of A have no result on the other side" in browser.one(".matched").text
+    # All numbers are of the samples in both, whatever else a run has.
     numbers = {cells[0].strip(): cells[1:] for cells in browser.rows(".numbers")[1:]}
-    one, two = (stats(run)["modes"]["evolve"] for run in (alpaca, other))
-    assert numbers["samples worked on"] == ["40", "30", "−10"]
-    assert numbers["judged rounds"][:2] == [str(side["judging"]["rounds"]) for side in (one, two)]
-    calls = [side["calls"]["calls"] for side in (one, two)]
+    assert numbers["samples worked on"] == ["30", "30", "="]
+    rounds = [sum(len(done["rounds"]) for pair in both for done in pair[side][1].outcome) for side in (0, 1)]
+    judged = [stats(run)["modes"]["evolve"]["judging"]["rounds"] for run in (alpaca, other)]
+    assert numbers["judged rounds"][:2] == [f"{number:,}" for number in rounds]
+    assert rounds[0] < judged[0] and rounds[1] == judged[1]
+    ids = {sample.id for (sample, _), _ in both}
+    calls = [
+        sum(call["sample"] in ids and call["mode"] == "evolve" for call in ledger(run).all_calls())
+        for run in (alpaca, other)
+    ]
     difference = f"{calls[1] - calls[0]:+,}".replace("-", "−")
     assert numbers["calls"] == [f"{calls[0]:,}", f"{calls[1]:,}", difference]
+    compared = json.loads(look("stats", alpaca, other, "--json", cwd=alpaca.parent).stdout)
+    assert [compared["common"]["evolve"][side]["calls"]["calls"] for side in "ab"] == calls
+    assert browser.texts(".paired")[0] in look("stats", alpaca, other, cwd=alpaca.parent).stdout
     made = browser.rows(".made")
     packs = next(row[1:] for row in made if row[0] == "texts of the prompts")
     assert [text.partition(" (")[0] for text in packs] == ["default", "classic"]

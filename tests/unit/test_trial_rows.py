@@ -95,6 +95,8 @@ def test_neither_the_order_of_rows_nor_which_arm_is_a_matters() -> None:
 
 LONG = Features(100)
 
+SAME = row(2, 0.5, None, referee="unchanged")
+
 
 @pytest.mark.parametrize(
     ("rows", "arms", "message"),
@@ -107,6 +109,9 @@ LONG = Features(100)
         ([row(1, 1), row(2, None)], ARMS, "at least two samples"),
         ([row(n, 0.5) for n in range(9)], ARMS, "all 9 verdicts are ties"),
         ([row(n, None) for n in range(9)], ARMS, "none of the 9 verdicts could be read"),
+        ([SAME, row(3, 0.5, None, referee="unchanged")], ARMS, "no arm changed any response"),
+        ([SAME, row(3, 0.5, None, referee="unchanged"), row(4, None)], ARMS,
+         "none of the 1 verdicts on changed responses could be read"),
         ([row(1, 1), row(2, 0.7)], ARMS, "sample 2, evolve and original: the outcome is 0.7"),
         ([row(1, 1), row(2, math.nan)], ARMS, "sample 2, evolve and original: the outcome is nan"),
         ([row(1, 1), row(1, 0)], ARMS, "evolve and original: the same order was judged twice by one"),
