@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
+from unicodedata import normalize
 
 from sqlalchemy import ColumnElement, and_, func, insert, literal_column, select, text, true
 
@@ -88,8 +89,9 @@ class Change:
 
 
 def reviewer_name(given: str) -> str:
-    """Return a name as it is stored: on one line, without what cannot be seen, and cut."""
-    shown = "".join(each if each.isprintable() or each in _JOINERS else " " for each in as_text(given))
+    """Return a name as it is stored: on one line, composed, without what cannot be seen, and cut."""
+    composed = normalize("NFC", as_text(given))
+    shown = "".join(each if each.isprintable() or each in _JOINERS else " " for each in composed)
     return " ".join(shown.split())[:MAX_NAME].strip()
 
 

@@ -70,9 +70,9 @@ def line(workers: Sequence[AtWork]) -> str:
         return f"{plural(len(workers), 'worker')}: {'; '.join(lines(workers))}"
     nodes = len({found.name.rpartition(" on ")[2] for found in workers})
     least, most = min(found.samples for found in workers), max(found.samples for found in workers)
-    samples = f"{least} to {most}" if least < most else f"{most}"
+    samples = f"{least} to {plural(most, 'sample')}" if least < most else plural(most, "sample")
     in_flight = plural(sum(found.in_flight for found in workers), "call")
-    return f"{len(workers)} workers on {plural(nodes, 'node')}: {samples} samples each, {in_flight} in flight"
+    return f"{len(workers)} workers on {plural(nodes, 'node')}: {samples} each, {in_flight} in flight"
 
 
 def lines(workers: Sequence[AtWork]) -> list[str]:

@@ -131,8 +131,9 @@ def line(
 def _workers(loads: Sequence[int]) -> str:
     if not loads:
         return "no worker yet"
-    at_work = f"{min(loads)} to {max(loads)}" if min(loads) < max(loads) else f"{max(loads)}"
-    return f"{plural(len(loads), 'worker')} with {at_work} samples each"
+    samples = plural(max(loads), "sample")
+    at_work = f"{min(loads)} to {samples}" if min(loads) < max(loads) else samples
+    return f"{plural(len(loads), 'worker')} with {at_work}{' each' * (len(loads) > 1)}"
 
 
 def _reason(held: WaitReason) -> str:

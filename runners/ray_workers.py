@@ -53,6 +53,8 @@ async def ray_workers(
     if address is not None:
         # Where a cluster refuses a token, Ray would try for 20 seconds.
         os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "3")
+    # What Ray would print of a worker that died is said here in our words.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
     try:
         import ray
     except ImportError:
