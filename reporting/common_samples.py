@@ -79,14 +79,24 @@ def paired(kinds: Mapping[Any, int]) -> dict[str, Any] | None:
 
 def paired_sentence(shares: Mapping[str, Any]) -> str:
     """Put what `paired` found into words."""
-    from trials.sentences import settled_by  # with libraries that take a while to load
+    from trials.sentences import p_value, settled_by  # with libraries that take a while to load
 
-    by = shares["difference"]
-    limits = " to ".join(f"{100 * by[limit]:+.0f}" for limit in ("low", "high"))
-    is_noise = shares["p"] >= 0.05 or by["low"] <= 0 <= by["high"]
-    noise = f", within noise: {settled_by(shares['samples_needed'], shares['samples'])}" if is_noise else ""
-    both = plural(shares["samples"], "sample")
+    both, by = plural(shares["samples"], "sample"), shares["difference"]
+    a, b = (f"{100 * shares[side]:.1f} %" for side in ("a", "b"))
+    if not shares["different"]:
+        return f"Of the {both} in both, A and B have a new response in {a}, and no sample differs in this."
+    value, low, high = (_signed(by[name]) for name in ("value", "low", "high"))
+    noise = ""
+    if shares["p"] >= 0.05 or by["low"] <= 0 <= by["high"]:
+        test = "" if by["low"] <= 0 <= by["high"] else f" by the sign test ({p_value(shares['p'])})"
+        noise = f", within noise{test}: {settled_by(shares['samples_needed'], shares['samples'])}"
     return (
-        f"Of the {both} in both, A has a new response in {100 * shares['a']:.0f} % and B in "
-        f"{100 * shares['b']:.0f} %: {100 * by['value']:+.0f} points [{limits}]{noise}."
+        f"Of the {both} in both, A has a new response in {a} and B in {b}: "
+        f"{value} points [{low} to {high}]{noise}."
     )
+
+
+def _signed(share: float) -> str:
+    """Return a difference of shares in points, as the table of both sides has it."""
+    points = round(100 * share, 1)
+    return f"{'−' if points < 0 else '+' if points else ''}{abs(points):.1f}"

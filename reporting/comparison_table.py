@@ -112,27 +112,21 @@ class Form(NamedTuple):
 
 
 def subtracted(a: float, b: float, form: Form) -> tuple[str, str, str]:
-    """Return A, B and B − A as text, the difference being that of the rounded numbers.
-
-    Rounded one by one, 6.4 and 6.6 would be 6 and 7 with a difference of 0. Such rows have one more decimal.
-    """
-    for digits in (form.digits, form.digits + 1):
-        one, other, between = (round(form.times * each, digits) for each in (a, b, b - a))
-        difference = round(other - one, digits)
-        if difference == between:
-            break
-    form = form._replace(digits=digits)
+    """Return A, B and B − A as text, the difference being that of the rounded numbers, so that it adds up."""
+    one, other = (round(form.times * each, form.digits) for each in (a, b))
+    difference = round(other - one, form.digits)
     sign = "−" if difference < 0 else "+"
-    more = f"{sign}{form.currency}{abs(difference):,.{digits}f}{form.unit_of_difference}"
+    more = f"{sign}{form.currency}{abs(difference):,.{form.digits}f}{form.unit_of_difference}"
     return form.text(a), form.text(b), more if difference else "="
 
 
 COUNT = Form(0)
-PERCENT = Form(0, " %", " points", times=100)
+PERCENT = Form(0, " %", times=100)
 DECIMAL = Form(2)
 GROWTH = Form(2, "×")
 _SECONDS = Form(2, " s", " s")
-_DOLLARS = Form(2, currency="$")
+_DOLLARS = Form(4, currency="$")
+_SHARE = Form(1, " %", " points", times=100)
 
 
 def _share(part: str, whole: str) -> Callable[[Mapping[str, Any]], Value]:
@@ -164,17 +158,17 @@ def _contradicted(mode: Mapping[str, Any]) -> Value:
 
 _NUMBERS: tuple[tuple[str, Callable[[Mapping[str, Any]], Value], Form], ...] = (
     ("samples worked on", lambda mode: mode["finished"], COUNT),
-    ("  with a new response", _share("changed", "finished"), PERCENT),
+    ("  with a new response", _share("changed", "finished"), _SHARE),
     ("  with a failure", lambda mode: mode["failed"], COUNT),
     ("exchanges worked on", lambda mode: mode["exchanges"], COUNT),
-    ("  with a new response", _share("changed_exchanges", "exchanges"), PERCENT),
+    ("  with a new response", _share("changed_exchanges", "exchanges"), _SHARE),
     ("accepted rounds of an exchange, on average", _accepted, DECIMAL),
     ("length of all responses, new to old", _length("ratio_of_averages"), GROWTH),
     ("  of the median sample", _length("median_ratio"), GROWTH),
-    ("  samples that grew more than 2×", _length("doubled"), PERCENT),
+    ("  samples that grew more than 2×", _length("doubled"), _SHARE),
     ("judged rounds", _judged("rounds"), COUNT),
-    (f"  {AGREEMENT}", _judged("agreement"), PERCENT),
-    (f"  {JUDGING['contradicted']}", _contradicted, PERCENT),
+    (f"  {AGREEMENT}", _judged("agreement"), _SHARE),
+    (f"  {JUDGING['contradicted']}", _contradicted, _SHARE),
     ("calls", _calls("calls"), COUNT),
     ("  failed", _calls("failed"), COUNT),
     ("  input tokens", _calls("input_tokens"), COUNT),

@@ -195,7 +195,7 @@ class RecordedTrial(TrialRecord):
                 "unmatched": self.unmatched(),
                 "spent": {
                     "tokens": total.tokens,
-                    "dollars": total.dollars if self.unit == "dollars" else None,
+                    "dollars": total.dollars if self.is_priced else None,
                 },
             },
             "failed": self.failed(),

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from ledger.ledger import Ledger, LedgerError, Result
 from ledger.usage import used
-from models.limits.budget import NOTHING, Amount
+from models.limits.budget import NOTHING, Amount, Usage, priced
 from models.settings import ModelSettings, split_model
 from reporting.cost import amount, spent, unpriced
 from reporting.manifest import RunError
@@ -226,8 +226,15 @@ class TrialRecord:
 
     @property
     def unit(self) -> Unit:
-        """What costs are counted in: dollars where all models of the arms have a price, else tokens."""
-        return "dollars" if is_priced(settings_of(self.manifest)) else "tokens"
+        """What costs are counted in: dollars where all models of the arms have a price that is not 0 for all
+        of them, else tokens."""
+        is_free = _is_free(settings_of(self.manifest))
+        return "dollars" if self.is_priced and not is_free else "tokens"
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether dollars say what the trial has spent, which may be on its referees alone."""
+        return is_priced(settings_of(self.manifest))
 
     def costs(self) -> dict[str, TrialCost]:
         """Return what the arms cost that have begun, by arm: the calls that their results are made from."""
@@ -245,7 +252,8 @@ class TrialRecord:
         costs = self.costs()
         target = costs[TARGET].total if TARGET in costs else 0.0
         if not target:
-            why = f"{TARGET} is no arm of this trial" if TARGET not in self.arms else "no tokens were counted"
+            is_arm = TARGET in self.arms
+            why = f"no cost of {TARGET} was counted" if is_arm else f"{TARGET} is no arm of this trial"
             return {arm: why for arm in self.arms if arm in MATCHED}
         return {
             arm: self._why_unmatched(arm, cost.total / target)
@@ -362,6 +370,12 @@ def is_priced(settings: ModelSettings) -> bool:
     """Whether dollars say what models cost: all have a price, and some are no rehearsal."""
     models = [settings.endpoint(role) for role in settings.roles]
     return not unpriced(settings) and any(split_model(each.model)[0] != "rehearsal" for each in models)
+
+
+def _is_free(settings: ModelSettings) -> bool:
+    """Whether all models have a price of 0, as those on an own server may be given."""
+    some = Usage(2000, 1000, 1000)
+    return not any(priced(settings.endpoint(role), some).dollars for role in settings.roles)
 
 
 def _ledger(folder: Path) -> Ledger | None:

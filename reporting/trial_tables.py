@@ -179,7 +179,7 @@ def what_made_trial(snapshot: TrialSnapshot, *, for_others: bool = False) -> str
     """Return what made a trial. A table `for_others` leaves out folders and addresses."""
     made = snapshot.trial.manifest
     spent = snapshot.spent
-    dollars = f", ${spent.dollars:,.4f}" if snapshot.trial.unit == "dollars" else ""
+    dollars = f", ${spent.dollars:,.4f}" if snapshot.trial.is_priced else ""
     about = {
         "samples": f"{plural(snapshot.drawn, 'sample')}, drawn with seed {made['seed']}",
         "pairs": made["pairs"],

@@ -66,6 +66,10 @@ def _print_comparison(a: Path, b: Path, compared: Mapping[str, Any]) -> None:
     output.table(table) if table.row_count else output.text("nothing")
     for mode, kinds in compared["samples"].items():
         output.heading(f"Mode {mode}, {plural(kinds['all'], 'sample')} in both")
+        if not kinds["all"]:
+            alone = f"{kinds['alone_a']:,} in A alone, {kinds['alone_b']:,} in B alone"
+            output.text(f"No sample has a result in both ({alone}), so there is nothing to compare.")
+            continue
         table = _table("", "A", "B", "B − A")
         both = compared["common"][mode]
         for row in rows(both["a"], both["b"]):
@@ -93,12 +97,13 @@ def _print_summary(run: Path, report: Mapping[str, Any]) -> None:
     output.table(_bill(report["calls"]))
     total = report["calls"]["total"]
     if total["without_usage"]:
-        output.text(f"{plural(total['without_usage'], 'call')} came back without token counts.")
+        calls = plural(total["without_usage"], "call")
+        output.text(f"{calls} came back without token counts: what that cost is unknown and in no sum.")
     if total["shortened"]:
         output.text(f"The debate was shortened to fit in {plural(total['shortened'], 'prompt')}.")
     for tier, some in report["calls"].get("by_tier", {}).items():
         output.text(f"{some['calls']:,} of {total['calls']:,} calls were served and billed as {tier}.")
-    if not total["cost_complete"]:
+    if any(map(_is_unpriced, report["calls"]["by_model"].values())):
         output.text(
             f"Unknown cost: {NO_PRICE.format(model='this model', address='the address that was called')}."
         )
@@ -254,6 +259,13 @@ def _bill(calls: Mapping[str, Any]) -> Table:
         table.add_row()
     _add_calls(table, "total", calls["total"])
     return table
+
+
+def _is_unpriced(some: Mapping[str, Any]) -> bool:
+    """Whether calls of a model have no price, rather than no token counts."""
+    if some["without_usage"]:
+        return some["cost_usd"] is None and some["calls"] > some["without_usage"]
+    return not some["cost_complete"]
 
 
 def _add_calls(table: Table, name: str, some: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from typing_extensions import TypedDict
 
 from samples.bounds import too_large
 from samples.compressed import open_binary
-from samples.fields import plural, unreadable
+from samples.fields import brief, plural, unreadable
 from samples.json_files import MAX_RECORD_BYTES, read_json, to_json, write_lines
 from samples.sample import DataError
 
@@ -118,7 +118,7 @@ def write_rows(file: BinaryIO, records: Iterable[dict[str, Any]], dialect: Diale
     """Write records as a table with a column for every field of any record, in UTF-8.
 
     Columns are only known after the last record, so records are first written to a temporary file. Raises
-    DataError if a text cannot be written.
+    DataError if a text cannot be written, or if two names are the same when the table is read.
     """
     names: dict[str, None] = {}
 
@@ -129,13 +129,22 @@ def write_rows(file: BinaryIO, records: Iterable[dict[str, Any]], dialect: Diale
 
     with tempfile.TemporaryFile() as spool:
         write_lines(cast(BinaryIO, spool), named())
+        read_as: dict[str, str] = {}
+        for name in names:
+            if (first := read_as.setdefault(name.strip(), name)) != name:
+                raise DataError(
+                    f"the fields {to_json(brief(first))} and {to_json(brief(name))} differ only by blanks, "
+                    "which the names in a table do not keep; write JSON lines (.jsonl) or Parquet instead"
+                )
         spool.seek(0)
         encoding = "utf-8-sig" if dialect["mark"] else "utf-8"
         text = io.TextIOWrapper(file, encoding, newline="", write_through=True)
         delimiter = dialect["separator"]
         rows = csv.writer(text, delimiter=delimiter)
-        # A name must not look like several, whatever separates them.
-        is_plain = not any(each in name for name in names for each in (*_SEPARATORS, '"'))
+        # A name must not look like several, whatever separates them, nor blanks like those behind separators.
+        is_plain = not any(
+            name != name.strip() or any(each in name for each in (*_SEPARATORS, '"')) for name in names
+        )
         header = rows if is_plain else csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_ALL)
         try:
             header.writerow(names)

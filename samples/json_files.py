@@ -47,6 +47,7 @@ LONGEST_WRAPPER = 1000
 """Characters among which they are looked for."""
 
 _COMMA = re.compile(r"[ \t\r\n]*,[ \t\r\n]*")
+_NAME_AND_BLANK = re.compile(rb'(?:(?<!\\)|(?<=\\\\))"[ \t\r\n]+:')
 _BRACKET_OR_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"|["\[\]{}]', re.DOTALL)
 
 decode = msgspec.json.Decoder().decode
@@ -92,7 +93,7 @@ def read_lines(
             if (
                 type(record) is dict
                 and (names := count_names(record)) >= 0
-                and (line.count(b'":') == names or not repeated_name(line, names))
+                and not repeated_name(line, names)
             ):
                 yield line_number, record
                 record_number += 1
@@ -352,11 +353,12 @@ class _Repeated(Exception):
 
 def may_repeat(text: bytes, names: int) -> bool:
     """Return whether a JSON text may have a name twice in one object, of which so many `names` are left."""
-    # A name is followed by a colon; in texts, a quote before a colon is written with a backslash.
+    # A name is followed by a colon; in texts, a quote before a colon is written with a backslash. Two of them
+    # may be the end of a name.
     colons = text.count(b'":')
-    if colons < names:
-        colons += text.count(b'" :') - text.count(b'\\" :')
-    return colons > names and colons - text.count(b'\\":') > names
+    if any(blank in text for blank in (b" :", b"\t:", b"\n:", b"\r:")):
+        colons += len(_NAME_AND_BLANK.findall(text))
+    return colons > names and colons - text.count(b'\\":') + text.count(b'\\\\":') > names
 
 
 def repeated_name(text: str | bytes, names: int | None = None) -> str:
@@ -373,7 +375,8 @@ def repeated_name(text: str | bytes, names: int | None = None) -> str:
         found = dict(pairs)
         if len(found) < len(pairs):
             for name, value in pairs:
-                if found[name] != value:
+                # Compared as JSON, since 1, 1.0 and true are equal in Python.
+                if _SORTED.encode(found[name]) != _SORTED.encode(value):
                     raise _Repeated(name)
         return found
 
@@ -388,6 +391,7 @@ def repeated_name(text: str | bytes, names: int | None = None) -> str:
 
 _COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_to_string)
 _INDENTED = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_to_string, indent=1)
+_SORTED = json.JSONEncoder(sort_keys=True)
 _ONE_PER_LINE = "expected one JSON object per line"
 
 

@@ -64,7 +64,7 @@ def read_batches(
     except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
         where = f"after row {row_number}" if row_number else "at the beginning"
         kind = "Arrow" if arrow else "Parquet"
-        raise DataError(f"{path}: broken {kind} file ({where}): {error}") from error
+        raise DataError(f"{path}: broken {kind} file ({where}): {_one_line(error)}") from error
 
 
 def split_file(path: Path, most_bytes: int) -> list[Path]:
@@ -97,6 +97,10 @@ def split_file(path: Path, most_bytes: int) -> list[Path]:
     else:
         path.rename(names[0])
     return names
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _parquet_batches(path: Path) -> Iterator[tuple[Any, Any]]:
@@ -229,7 +233,7 @@ def write_rows(file: BinaryIO, records: Iterable[dict[str, Any]], types: str | N
     try:
         return _write_in_two_passes(file, records, read_schema(types) if types else None)
     except pa.ArrowException as error:
-        raise DataError(f"Parquet cannot store the data ({error}); {USE_JSON_LINES}") from error
+        raise DataError(f"Parquet cannot store the data ({_one_line(error)}); {USE_JSON_LINES}") from error
 
 
 class _NoType(Exception):
@@ -279,9 +283,9 @@ def _records(path: Path, batch: Any, rows_before: int) -> list[dict[str, Any]]:
                 batch.slice(index, 1).to_pylist()
             except UnicodeDecodeError as cause:
                 row = f"row {rows_before + index + 1}"
-                raise DataError(f"{path}, {row}: expected UTF-8, found {cause}") from error
+                raise DataError(f"{path}, {row}: expected UTF-8, found {_one_line(cause)}") from error
             except ValueError as cause:
-                raise DataError(f"{path}, row {rows_before + index + 1}: {cause}") from error
+                raise DataError(f"{path}, row {rows_before + index + 1}: {_one_line(cause)}") from error
         raise
     return records
 

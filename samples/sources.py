@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from samples.cards import CARD, configurations, files_of
+from samples.cards import CARD, Splits, configurations, files_of
 from samples.fields import brief, plural
 from samples.files import Layout, find_layout, locate, records
 from samples.hub import PREFIX, HubFiles, hub_files
@@ -97,6 +97,8 @@ class Source:
     """The largest record that is read."""
     spooled: IO[bytes] | None = field(default=None, repr=False)
     """The temporary file with what standard input had; it is deleted with this."""
+    by_card: bool = False
+    """Whether these are the files that the card of a folder names."""
 
     @property
     def layout(self) -> str:
@@ -108,7 +110,8 @@ class Source:
 
     def describe(self) -> str:
         """Describe the files for display, such as "a JSON array"."""
-        return _IN_LAYOUT[self.shards[0].layout] if len(self.shards) == 1 else self.layout
+        found = _IN_LAYOUT[self.shards[0].layout] if len(self.shards) == 1 else self.layout
+        return f"{found}, as {CARD} says" if self.by_card else found
 
     def records(self, shard: Shard, *, keep_bad: bool) -> Iterator[dict[str, Any]]:
         """Yield the records of a shard, as `samples.files.records` does."""
@@ -155,17 +158,27 @@ def find_source(name: str | Path) -> Source:
             with path.open("rb") as file:
                 return _spooled(str(path), file)
         if path.is_dir():
+            if files := _of_only_configuration(path):
+                return _source(str(path), files, by_card=True)
             return _source(str(path), _in_folder(path))
         if "*" in str(path) and not path.exists():
             return _source(str(path), _matching(path))
-        if not path.exists() and path.parent.is_dir() and (files := _by_split(path.parent).get(path.name)):
+        if not path.exists() and (files := _of_configuration(path)):
+            return _source(str(path), files, by_card=True)
+        if (
+            not path.exists()
+            and path.parent.is_dir()
+            and (files := _by_split(path.parent).get(path.name, []))
+        ):
             unread = _unread(path.parent.rglob("*"), path.parent)
             _refuse_unread(
                 path, [file for file in unread if _split(file.relative_to(path.parent)) == path.name]
             )
+            names = list(configurations(path.parent))
+            if len(names) > 1 and len(files) > 1:
+                raise _Several(path.parent, names, f", as {CARD} says", path.name)
+            _one_configuration(path.parent, files, path.name)
             return _source(str(path), _sorted(files))
-        if not path.exists() and (files := _of_configuration(path)):
-            return _source(str(path), files)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     return Source(str(path), (Shard(path, find_layout(path), stamp_of(path)),))
@@ -180,13 +193,13 @@ def stamp_of(path: Path) -> Stamp:
     return found.st_mtime_ns, found.st_size
 
 
-def _source(name: str, files: list[Path]) -> Source:
+def _source(name: str, files: list[Path], *, by_card: bool = False) -> Source:
     """Return the source of several files, empty ones left out."""
     shards = tuple(Shard(file, find_layout(file), stamp_of(file)) for file in files if file.stat().st_size)
     if not shards:
         kinds = ", ".join(sorted(_ENDINGS))
         raise DataError(f"{name} has no data: expected files that end in {kinds}, compressed or not")
-    return Source(name, shards)
+    return Source(name, shards, by_card=by_card)
 
 
 def _in_folder(path: Path) -> list[Path]:
@@ -203,10 +216,10 @@ def _in_folder(path: Path) -> list[Path]:
     by_split = _by_split(path)
     if len(names := list(configurations(path))) > 1 and sum(map(len, by_split.values())) > 1:
         raise _Several(path, names, f", as {CARD} says")
-    if {_SPLITS.get(str(name).lower()) for name in by_split} - {None} != {"train"} or len(by_split) > 2:
-        _one_split(path, by_split)  # files of no split next to those of `train` are for training too
     files = _sorted([file for files in by_split.values() for file in files])
     _one_configuration(path, files)
+    if {_SPLITS.get(str(name).lower()) for name in by_split} - {None} != {"train"} or len(by_split) > 2:
+        _one_split(path, by_split)  # files of no split next to those of `train` are for training too
     _refuse_copies(path, files)
     return files
 
@@ -293,13 +306,57 @@ def _is_data(file: Path) -> bool:
     )
 
 
+def _of_only_configuration(path: Path) -> list[Path]:
+    """Return the files of the only configuration that a folder's card names; none if it names no files."""
+    if len(named := list(configurations(path).values())) != 1:
+        return []
+    if not (found := _only_configuration(path)):
+        _refuse_no_match(path, named[0])
+    _one_split(path, found)
+    files = _sorted(next(iter(found.values()), []))
+    _refuse_unread(path, _unread(files, path))
+    return files
+
+
+def _only_configuration(path: Path) -> dict[str, list[Path]]:
+    """Return the data files of the only configuration that a folder's card names, by split."""
+    if len(named := list(configurations(path).values())) != 1:
+        return {}
+    is_folder = any(pattern.endswith("/**/*") for patterns in named[0].values() for pattern in patterns)
+    by_split: dict[str, list[Path]] = {}
+    for split, files in files_of(path, named[0]).items():
+        known = [
+            file
+            for file in files
+            if not _is_hidden(inside := file.relative_to(path)) and (_is_data(file) or _is_unread(inside))
+        ]
+        for file in known or files:
+            # Within a folder (`data_dir`), the names of files speak of their splits.
+            name = (is_folder and _split(file.relative_to(path))) or split
+            by_split.setdefault(name, []).append(file)
+    return by_split
+
+
+def _refuse_no_match(folder: Path, splits: Splits) -> None:
+    """Refuse a configuration with patterns, none of which matches a file."""
+    if patterns := [brief(each) for of_split in splits.values() for each in of_split]:
+        shown = ", ".join(patterns[:8]) + ", …" * (len(patterns) > 8)
+        raise DataError(f"{folder}: no files match {shown}, as {CARD} says")
+
+
 def _of_configuration(path: Path) -> list[Path]:
     """Return the files of a folder's configuration, or of a split of one, as its card has them."""
+    if files := _only_configuration(path.parent).get(path.name):
+        _refuse_unread(path, _unread(files, path.parent))
+        return _sorted(files)
     for folder, name, split in (
         (path.parent, path.name, None),
         (path.parent.parent, path.parent.name, path.name),
     ):
-        if found := files_of(folder, configurations(folder).get(name, {})):
+        splits = configurations(folder).get(name, {})
+        if not (found := files_of(folder, splits)):
+            _refuse_no_match(folder, splits)
+        else:
             if split is None:
                 _one_split(path, found)
             elif split not in found:
@@ -320,25 +377,33 @@ def _one_split(path: Path, splits: Iterable[str | None]) -> None:
         )
 
 
-def _one_configuration(path: Path, files: list[Path]) -> None:
-    """Refuse several data sets in one folder: folders in it with the same files of splits."""
-    folders: dict[Path, list[str]] = {}
+def _one_configuration(path: Path, files: list[Path], split: str = "") -> None:
+    """Refuse several data sets in one folder: folders in it with the same files of splits.
+
+    `split` is the one that was named.
+    """
+    folders: dict[tuple[Path, Path], list[str]] = {}
     for file in files:
-        first, *rest = file.relative_to(path).parts
-        if rest and _split(inside := Path(*rest)):
-            folders.setdefault(inside, []).append(first)
-    if several := next((names for names in folders.values() if len(names) > 1), None):
-        raise _Several(path, several)
+        parts = file.relative_to(path).parts
+        for number, name in enumerate(parts[:-1]):
+            if name.lower() not in _SPLITS and _split(inside := Path(*parts[number + 1 :])):
+                folders.setdefault((path.joinpath(*parts[:number]), inside), []).append(name)
+    for (base, _), names in folders.items():
+        if len(names) > 1:
+            splits = sorted({str(_split(inside)) for each, inside in folders if each == base})
+            if not split and len(splits) > 1:
+                split = next((each for each in splits if "train" in each.lower()), splits[0])
+            raise _Several(base, names, split=split)
 
 
 class _Several(DataError):
     """A folder has several configurations."""
 
-    def __init__(self, path: Path, names: list[str], why: str = "") -> None:
+    def __init__(self, path: Path, names: list[str], why: str = "", split: str = "") -> None:
         shown = ", ".join(map(brief, names[:8])) + ", …" * (len(names) > 8)
         super().__init__(
-            f"{path} has the configurations {shown}{why}: name one, such as {path / names[0]}, or all by a "
-            f"pattern, {path}/**/*"
+            f"{path} has the configurations {shown}{why}: name {'both' if split else 'one'}, such as "
+            f"{path / names[0] / split}, or all by a pattern, {path}/**/*"
         )
 
 

@@ -4,6 +4,7 @@ needs it."""
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -145,8 +146,10 @@ class Hub:
                 "private": self.private,
                 "gated": False,
             }
-            if "README.md" in self.files:
-                facts["cardData"] = yaml.safe_load(self.files["README.md"].decode().split("---\n")[1])
+            # As the Hub: the front matter of the card, where it has one.
+            head = re.match(r"---\r?\n(.*?)\r?\n---", self.files.get("README.md", b"").decode(), re.DOTALL)
+            if head:
+                facts["cardData"] = yaml.safe_load(head[1])
             return _json(request, facts | {"tags": [], "downloads": 0, "likes": 0, "disabled": False})
         if path.startswith(f"{api}/tree/"):
             folder = path.removeprefix(f"{api}/tree/").partition("/")[2]

@@ -24,6 +24,8 @@ class PairedShares:
     """Of the exact sign test on the samples in which it is true of one run only, two-sided."""
     samples_needed: int | None
     """Samples that would show such a difference; None if there is none."""
+    different: int
+    """Samples in which it is true of one run only."""
 
 
 def paired_shares(both: int, only_a: int, only_b: int, neither: int, bootstrap: Bootstrap) -> PairedShares:
@@ -54,4 +56,5 @@ def paired_shares(both: int, only_a: int, only_b: int, neither: int, bootstrap: 
         found,
         sign_test(only_b, only_a),
         samples_to_settle(value, variance) if value and variance else None,
+        only_a + only_b,
     )

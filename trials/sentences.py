@@ -63,6 +63,21 @@ def settled_by(needed: int | None, samples: int) -> str:
     return f"{needed:,} samples would settle it" if needed > samples else "more samples would settle it"
 
 
+def p_value(p: float) -> str:
+    """Return a p value as in "p = 0.062"."""
+    return f"p = {p:.3f}" if p < 0.9995 else "p = 1"
+
+
+def _noise(low: float, high: float, middle: float, p_adjusted: float | None) -> str:
+    """Say "within noise", and by what where the interval alone, as it is shown, says something else."""
+    low, high = round(100 * low), round(100 * high)
+    if p_adjusted is None or low <= 100 * middle <= high:
+        return "within noise"
+    left_out = "50 %" if middle else "0"
+    test = f"the sign test, adjusted for the number of arms ({p_value(p_adjusted)})"
+    return f"within noise by {test}, though the interval leaves out {left_out}"
+
+
 def _against_baseline(report: Report, result: ArmResult) -> str:
     found = result.win_rate
     if isinstance(found, Refused):
@@ -72,7 +87,8 @@ def _against_baseline(report: Report, result: ArmResult) -> str:
         f"against {report.baseline}, ties counted as halves"
     )
     if result.verdict == "noise":
-        return f"{won}, which is within noise: {settled_by(found.samples_needed, found.samples)}."
+        noise = _noise(found.rate.low, found.rate.high, 0.5, result.p_adjusted)
+        return f"{won}, which is {noise}: {settled_by(found.samples_needed, found.samples)}."
     return f"{won}, so it is {result.verdict} on this data."
 
 
@@ -90,7 +106,7 @@ def _others(report: Report) -> list[str]:
                 f"within {signed_interval(_turned(result.lead.difference))} points{_at_cost(result)}"
             )
         else:
-            unsettled.append(_within_noise(_ahead(report, result, result.lead)))
+            unsettled.append(_unsettled(result, _ahead(report, result, result.lead)))
     return [f"{'; '.join(clauses)}." for clauses in (as_often, clear, unsettled) if clauses]
 
 
@@ -102,10 +118,11 @@ def _clear(result: LeadResult, lead: _Ahead) -> str:
     return f"{lead.arm} won more often than {lead.other}{cost}, by {by}"
 
 
-def _within_noise(lead: _Ahead) -> str:
+def _unsettled(result: LeadResult, lead: _Ahead) -> str:
     settled = settled_by(lead.found.samples_needed, lead.found.samples)
     by = f"{points(lead.by.value)} {signed_interval(lead.by)}"
-    return f"{lead.arm}'s lead over {lead.other}, {by}, is within noise: {settled}"
+    noise = _noise(lead.by.low, lead.by.high, 0, result.p_adjusted)
+    return f"{lead.arm}'s lead over {lead.other}, {by}, is {noise}: {settled}"
 
 
 def _doubts(report: Report, reference: ArmResult) -> list[str]:

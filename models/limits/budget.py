@@ -245,16 +245,13 @@ class Budget:
         spent, worst = self.spent, reservation.worst
         if self._dollars is not None and spent.dollars + worst.dollars > self._dollars:
             limit, had, next_ = f"--budget {self._dollars:g}", money(spent.dollars), money(worst.dollars)
-            more = _twice(self._dollars, spent.dollars + worst.dollars)
-            raised = f"--budget {more:.2f}" if more >= 1 else f"--budget {more:.2g}"
         else:
-            tokens = self._tokens or 0
-            limit, had, next_ = f"--budget-tokens {tokens}", f"{spent.tokens:,} tokens", f"{worst.tokens:,}"
-            raised = f"--budget-tokens {_twice(tokens, spent.tokens + worst.tokens):.0f}"
+            limit, had = f"--budget-tokens {self._tokens}", f"{spent.tokens:,} tokens"
+            next_ = f"{worst.tokens:,}"
         return RunStopped(
             f"the budget ({limit}) allows no further call: this run has spent {had}, and the next one "
             f"({reservation.endpoint.model}) may take up to {next_}. Finished work is kept; the same "
-            f"command with a larger budget resumes the run, for instance {raised}"
+            "command with a larger budget resumes the run (--dry-run estimates what it takes)"
         )
 
     @property
@@ -267,7 +264,3 @@ class Budget:
 def money(dollars: float) -> str:
     """Format an amount of US dollars with as many digits as matter."""
     return f"${dollars:,.2f}" if dollars >= 1 else f"${dollars:.4f}"
-
-
-def _twice(limit: float, needed: float) -> float:
-    return 2 * limit if 2 * limit > needed else 2 * needed

@@ -19,9 +19,10 @@ from ledger.ledger import Ledger
 from models.providers.prices import cost
 from models.settings import Endpoint
 from reporting import chart_data
-from reporting.comparison_table import GROWTH, PERCENT, Form, subtracted
+from reporting.comparison_table import GROWTH, Form, subtracted
 from samples.tokens import estimate_tokens
 from tests.conftest import look
+from tests.program import DATA
 
 NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -159,11 +160,10 @@ def test_tables_have_the_same_numbers_in_plain_text(modes_run: Path, failing_run
 @pytest.mark.parametrize(
     ("numbers", "form", "shown"),
     [
-        ((0.064, 0.066), PERCENT, ("6.4 %", "6.6 %", "+0.2 points")),
-        ((0.0649, 0.0651), PERCENT, ("6.5 %", "6.5 %", "=")),
-        ((0.0051, 0.0149), PERCENT, ("0.5 %", "1.5 %", "+1.0 points")),
-        ((0.5, 0.25), PERCENT, ("50 %", "25 %", "−25 points")),
-        ((1.004, 1.006), GROWTH, ("1.004×", "1.006×", "+0.002")),
+        ((0.064, 0.066), Form(1, " %", " points", times=100), ("6.4 %", "6.6 %", "+0.2 points")),
+        ((1.036, 1.114), GROWTH, ("1.04×", "1.11×", "+0.07")),
+        ((1.05, 1.0), GROWTH, ("1.05×", "1.00×", "−0.05")),
+        ((1.001, 1.002), GROWTH, ("1.00×", "1.00×", "=")),
         ((12, 3456), Form(0), ("12", "3,456", "+3,444")),
         ((1.5, 1.25), Form(2, currency="$"), ("$1.50", "$1.25", "−$0.25")),
     ],
@@ -206,3 +206,11 @@ def test_results_that_are_replaced_count_once(modes_run: Path, tmp_path: Path) -
         ledger.execute("DELETE FROM results WHERE mode = 'edit'")
         ledger.commit()
     assert stats(run)["modes"]["edit"]["exchanges"] == 0
+
+
+def test_runs_without_a_common_sample_are_compared_in_one_line(tmp_path: Path) -> None:
+    for name, part in (("a", ("--stop", 2)), ("b", ("--start", 2, "--stop", 5))):
+        look("evolve", DATA / "alpaca_en_40.json", "-o", name, "--mode", "edit", *part, cwd=tmp_path)
+    shown = look("stats", "a", "b", cwd=tmp_path).stdout
+    assert "No sample has a result in both (2 in A alone, 3 in B alone)" in shown
+    assert "samples worked on" not in shown

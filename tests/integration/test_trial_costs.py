@@ -61,3 +61,14 @@ def test_arms_are_matched_in_dollars_within_one_budget(server: StandIn, tmp_path
         depth = trial.manifest["depths"][mode]
         number = depth["rounds"] + (depth["more"] >= 5)
         assert trial.command(mode).endswith(f"-o RUN --mode {mode} {option} {number}")
+
+
+def test_arms_that_cost_no_dollars_are_matched_in_tokens(server: StandIn, tmp_path: Path) -> None:
+    own = ("--model", "vllm:standin", "--base-url", server.base_url("vllm"), "--price", "vllm:standin=0,0,0")
+    referee = ("--referee", "glm:glm-4.6", "--base-url", f"referee={server.base_url('glm')}")
+    command = ("trial", DATA / "alpaca_en_40.json", "-o", "t", "--samples", 10, "--arms", "best-of-n,evolve")
+    done = look(*command, *own, *referee, "--price", PRICES[2], "--budget", 5, cwd=tmp_path)
+    trial = RecordedTrial(Path("t"))
+    assert trial.unit == "tokens" and "Cost: tokens a sample" in done.stdout
+    assert not trial.unmatched() and "Not matched" not in done.stdout
+    assert trial.stats()["costs"]["spent"]["dollars"] > 0  # on the referee

@@ -82,7 +82,7 @@ async def test_calls_over_http_stop_before_the_tokens_are_used_up() -> None:
         # Calls waited for those in flight, so that only the last worst case is left over.
         assert limit - 200 < sum(counted) == budget.spent.tokens <= limit
         assert f"spent {sum(counted):,} tokens" in reason
-        assert "--budget-tokens 2000" in reason
+        assert f"--budget-tokens {limit}" in reason
 
 
 async def test_a_refused_attempt_is_free_and_a_lost_one_counts_as_its_worst_case() -> None:
@@ -152,9 +152,8 @@ def test_a_run_stops_at_its_budget_and_resumes_with_a_larger_one(
 
         # At OpenAI's own address the recorded calls have a price, which is more than this. Nothing is called.
         second = look(*words, "--budget", 0.0001, cwd=tmp_path, status=3)
-        assert "this run has spent $0.0" in second.stderr and re.search(
-            r"for instance --budget 0\.\d*[1-9]", " ".join(second.stderr.split())
-        )
+        said = " ".join(second.stderr.split())
+        assert "this run has spent $0.0" in said and said.endswith("(--dry-run estimates what it takes)")
         assert tokens_recorded(tmp_path / "run") == (calls, tokens)
 
         dry = look(*words, *there, "--dry-run", "--budget-tokens", 20_000, cwd=tmp_path)

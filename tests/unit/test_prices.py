@@ -108,3 +108,17 @@ def test_a_budget_in_dollars_needs_a_price_that_may_be_given(tmp_path: Path) -> 
         look(*RUN, *model, "--price", "vllm:standin=1,0.1,4", cwd=tmp_path)
     assert "≥" not in (shown := look("stats", "run", cwd=tmp_path).stdout)
     assert "$0.0" in shown and "Unknown cost" not in shown
+
+
+def test_a_call_without_token_counts_is_no_missing_price(tmp_path: Path) -> None:
+    records = [
+        {"instruction": f"Name {what}.", "input": "", "output": "Yes."} for what in ("fruits", "withheld")
+    ]
+    (tmp_path / "data.json").write_text(json.dumps(records))
+    with StandIn("content_filter:word=withheld") as server:
+        words = ("--mode", "edit", "--model", "vllm:standin", "--base-url", server.base_url("vllm"))
+        price = ("--price", "vllm:standin=1,0.1,4")
+        look("evolve", "data.json", "-o", "run", *words, *price, cwd=tmp_path, status=1)
+    shown = look("stats", "run", cwd=tmp_path).stdout
+    assert "≥ $0.0" in shown and "1 call came back without token counts" in shown
+    assert "no price list" not in shown

@@ -490,6 +490,21 @@ def test_a_truncated_parquet_file_is_refused(tmp_path: Path) -> None:
         read(path)
 
 
+def test_what_is_wrong_with_parquet_is_said_on_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "data.parquet"
+    pq.write_table(pa.table({"a": ["x" * 100] * 1000}), path, compression="none", use_dictionary=False)
+    whole = path.read_bytes()
+    messages = set()
+    for place in (4, 8, 12, 16, 20, 24, 28):
+        path.write_bytes(whole[:place] + b"\xff" * 4 + whole[place + 4 :])
+        try:
+            read(path)
+        except DataError as error:
+            messages.add(str(error))
+    assert messages
+    assert not any("\n" in message for message in messages)
+
+
 def test_columns_of_the_same_name_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "data.parquet"
     column = pa.array(["x"])

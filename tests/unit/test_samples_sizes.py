@@ -138,6 +138,13 @@ def test_an_arrow_file_that_claims_more_than_it_has_is_refused(tmp_path: Path) -
         ('{"a": "]"' + ', "b": {"c": 1' * 2000 + "}" * 2001, "the record is nested more than 40 levels deep"),
         ('"x", "dup": 1, "dup": 2', '"dup" is a name with two values in one object; keep one of them'),
         ('[{"a" : 1, "a" : [1]}]', '"a" is a name with two values'),
+        ('{"z":1,"z" :2}', '"z" is a name with two values'),
+        ('{"z"\t:1,"z"  :2}', '"z" is a name with two values'),
+        (r'{"z\\":1,"z\\":2}', '"z\\" is a name with two values'),
+        (r'{"z\\" :1,"z\\" :2, "": "\" : \":"}', '"z\\" is a name with two values'),
+        ('{"" :1,"" :2}', '"""" is a name with two values'),
+        ('{"a": [1], "a": [true]}', '"a" is a name with two values'),
+        ('{"a": 0, "a": false}', '"a" is a name with two values'),
     ],
 )
 def test_a_record_that_no_one_can_convert_is_refused_or_passed_over(
@@ -165,6 +172,7 @@ def test_a_record_that_no_one_can_convert_is_refused_or_passed_over(
         ("9" * 400, int("9" * 400)),
         (r'{"a": "\": \" : x", "b" : 1}', {"a": '": " : x', "b": 1}),
         ('{"a": 1, "a": 1}', {"a": 1}),
+        ('{"a": {"b": 1, "c": 2}, "a" :{"c": 2, "b": 1}}', {"a": {"c": 2, "b": 1}}),
     ],
 )
 def test_a_field_that_nobody_needs_does_not_stop_a_record(

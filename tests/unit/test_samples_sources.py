@@ -425,6 +425,57 @@ def test_configurations_are_not_mixed(tmp_path: Path) -> None:
     assert read(open_data(tmp_path / "**" / "*")) == RECORDS * 2
 
 
+@pytest.mark.parametrize("names", [("train.jsonl", "test.jsonl"), ("train/0.jsonl", "test/0.jsonl")])
+def test_a_configuration_and_a_split_are_asked_for(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for language in ("en", "zh"):
+        for name in names:
+            write_records(tmp_path / "c1" / language / name, RECORDS)
+    folder = tmp_path / "c1"
+    for asked in (tmp_path, tmp_path / "train", folder, folder / "train"):
+        with pytest.raises(
+            DataError, match=r"/c1 has the configurations en, zh: name both, such as .*/c1/en/train, or all"
+        ):
+            open_data(asked)
+    with pytest.raises(DataError, match=r"name both, such as .*/c1/en/test,"):
+        open_data(folder / "test")
+    assert read(open_data(folder / "en" / "train")) == RECORDS
+    assert read(open_data(folder / "**" / "*")) == RECORDS * 4
+    card = "---\nconfigs:\n- {config_name: a, data_files: en/*}\n- {config_name: b, data_files: zh/*}\n---\n"
+    (folder / "README.md").write_text(card)
+    with pytest.raises(DataError, match=r"a, b, as README\.md says: name both, such as .*/c1/a/train,"):
+        open_data(folder / "train")
+
+
+def test_of_a_card_with_one_configuration_its_files_are_read(tmp_path: Path) -> None:
+    write_records(tmp_path / "data/a.jsonl", RECORDS)
+    write_records(tmp_path / "data/b.jsonl", RECORDS)
+    write_records(tmp_path / "raw/train.jsonl", RECORDS)
+    (tmp_path / "old.zip").write_bytes(b"PK")
+    front = "---\nconfigs:\n- config_name: default\n  {}\n---\n"
+    card = tmp_path / "README.md"
+    for files, count in (("data_files: data/a*", 1), ("data_files: [data/*]", 2), ("data_dir: data", 2)):
+        card.write_text(front.format(files))
+        for name in ("", "default", "train", "default/train"):
+            data = open_data(tmp_path / name)
+            assert read(data) == RECORDS * count
+            assert data.describe().endswith("JSON lines, as README.md says")
+    for files in (
+        "data_files: [{split: train, path: data/a*}, {split: test, path: data/b*}]",
+        "data_dir: .",
+    ):
+        write_records(tmp_path / "data/test.jsonl", RECORDS)
+        (tmp_path / "old.zip").unlink(missing_ok=True)
+        card.write_text(front.format(files))
+        with pytest.raises(DataError, match=r"has the splits train, test: name one, such as .*/train, or"):
+            open_data(tmp_path)
+        assert read(open_data(tmp_path / "test")) == RECORDS
+    card.write_text(front.format("data_files: data/z-*"))
+    with pytest.raises(DataError, match=r": no files match data/z-\*, as README\.md says$"):
+        open_data(tmp_path)
+    with pytest.raises(DataError, match=r"does not exist"):
+        open_data(tmp_path / "typo.jsonl")
+
+
 def test_a_card_with_configurations_is_heeded(tmp_path: Path) -> None:
     for number, name in enumerate(("easy.jsonl", "hard/a.jsonl", "hard/b.jsonl", "hard/test.jsonl")):
         write_records(tmp_path / name, [RECORDS[0] | {"output": str(number)}])
@@ -457,7 +508,11 @@ configs:
         open_data(tmp_path / "all of it")
     with pytest.raises(DataError, match=r"/2 has the splits train: name one, such as .*/2/train"):
         open_data(tmp_path / "2" / "dev")
-    for name in ("away", "other", "easy.json"):
+    with pytest.raises(
+        DataError, match=r": no files match \.\./\*\.jsonl, /etc/passwd, nothing\.jsonl, as README\.md says$"
+    ):
+        open_data(tmp_path / "away")
+    for name in ("other", "easy.json"):
         with pytest.raises(DataError, match="does not exist"):
             open_data(tmp_path / name)
     for broken in (

@@ -41,6 +41,13 @@ def test_texts_come_back_as_they_were_and_other_values_as_json(tmp_path: Path, e
     ]
 
 
+@pytest.mark.parametrize("name", ["", " a", "a ", " "])
+def test_names_with_blanks_do_not_change_values(tmp_path: Path, name: str) -> None:
+    for record in ({"b": " x", name: " y"}, {name: " y", "b": " x"}, {name: " y"}):
+        write_records(tmp_path / "data.csv", [record])
+        assert read(tmp_path / "data.csv") == [{key.strip(): value for key, value in record.items()}]
+
+
 @pytest.mark.parametrize("ending", [".json.gz", ".jsonl.gz", ".json.zst", ".jsonl.zst"])
 def test_json_is_compressed_and_read_again(tmp_path: Path, ending: str) -> None:
     write_records(tmp_path / f"data{ending}", [{"a": "中"}] * 3)
@@ -70,6 +77,9 @@ def test_what_tables_cannot_hold_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     with pytest.raises(DataError, match=r"unpaired surrogate, which a table cannot store; write JSON lines"):
         write_records(path, [{"a": "\ud800"}])
+    for first, second in (("sp", " sp "), ("", " "), (" a\t", "a")):
+        with pytest.raises(DataError, match=r'the fields ".*" and ".*" differ only by blanks, .* write JSON'):
+            write_records(path, [{first: "x"}, {second: "y", "b": "z"}])
     assert list(tmp_path.iterdir()) == []
     for name in ("data.csv", "data.jsonl.gz"):
         with pytest.raises(DataError, match=r"trl-sft takes no tables, and files as they are"):

@@ -1,10 +1,12 @@
 """The parts of a trial that need no model: families, pairs, matched costs, style."""
 
+import re
 from collections import Counter
 
 import numpy as np
 import pytest
 
+from reporting.common_samples import paired, paired_sentence
 from trials.bootstrap import Bootstrap
 from trials.families import families, is_related
 from trials.judgments import TrialError
@@ -129,5 +131,21 @@ def test_shares_of_two_runs_are_compared_on_the_samples_of_both() -> None:
     assert paired_shares(400_000, 1000, 2000, 597_000, Bootstrap()).difference.low > 0
     alike = paired_shares(10, 0, 0, 10, Bootstrap())
     assert alike.difference.low < 0 < alike.difference.high and alike.samples_needed is None
+    assert (alike.different, found.different) == (0, 35)
     with pytest.raises(TrialError, match="two samples"):
         paired_shares(1, 0, 0, 0, Bootstrap())
+
+
+@pytest.mark.parametrize(
+    ("counts", "sentence"),
+    [
+        ((14, 0, 0, 6), "A and B have a new response in 70.0 %, and no sample differs in this."),
+        ((5, 400, 300, 5), r"A has .* 57.0 % and B in 43.0 %: −14.1 points \[−21.\d to −7.\d\]\."),
+        ((0, 3, 3, 14), r".*: 0.0 points \[−\d+.\d to \+\d+.\d\], within noise: 20,000 samples would not .*"),
+        ((0, 0, 5, 0), r".*: \+100.0 points .*, within noise.*: .*"),
+    ],
+)
+def test_shares_of_two_runs_are_put_into_words(counts: tuple[int, ...], sentence: str) -> None:
+    found = paired(dict(zip(("both", "only_a", "only_b", "neither"), counts, strict=True)))
+    assert found
+    assert re.fullmatch(rf"Of the {sum(counts)} samples in both, {sentence}", paired_sentence(found))

@@ -21,11 +21,12 @@ def arm(
     verdict: Verdict = "better",
     *,
     needed: int | None = 61,
+    p: float = 0.01,
     length: Controlled | Refused = FINE,
     style: Controlled | Refused = FINE,
 ) -> ArmResult:
     found = rate if isinstance(rate, Refused) else WinRate(rate, 120, 20, 60, 0.01, needed)
-    return ArmResult(name, found, 0.01, verdict, length, style, None, None)
+    return ArmResult(name, found, p, verdict, length, style, None, None)
 
 
 def ahead(
@@ -79,6 +80,9 @@ def test_an_arm_as_good_and_one_within_noise() -> None:
          "evolve's lead over edit, 9 points [0, +17], is within noise: more samples would settle it."),
         (ahead("edit", Refused("no readable verdict compares edit with original")),
          "edit cannot be compared with evolve: no readable verdict compares edit with original."),
+        (ahead("edit", Estimate(-0.09, -0.17, -0.02), needed=150),
+         "edit's lead over evolve, 9 points [+2, +17], is within noise by the sign test, adjusted for the "
+         "number of arms (p = 0.500), though the interval leaves out 0: more samples would settle it."),
     ],
 )  # fmt: skip
 def test_leads(lead: LeadResult, sentence: str) -> None:
@@ -99,6 +103,10 @@ def test_arms_that_did_alike_share_a_sentence() -> None:
         (arm("evolve", Estimate(0.53, 0.46, 0.6), "noise", needed=1090),
          ["evolve won 53 % [46, 60] of 200 samples against original, ties counted as halves, "
           "which is within noise: 1,090 samples would settle it."]),
+        (arm("evolve", Estimate(0.71, 0.54, 0.88), "noise", needed=300, p=0.0704),
+         ["evolve won 71 % [54, 88] of 200 samples against original, ties counted as halves, "
+          "which is within noise by the sign test, adjusted for the number of arms (p = 0.070), "
+          "though the interval leaves out 50 %: 300 samples would settle it."]),
         (arm("evolve", Estimate(0.4, 0.34, 0.46), "worse"),
          ["evolve won 40 % [34, 46] of 200 samples against original, ties counted as halves, "
           "so it is worse on this data."]),
