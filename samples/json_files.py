@@ -2,8 +2,8 @@
 
 Strings (even with unpaired surrogates), integers of up to 4,300 digits and the order of fields are kept
 exactly. The spelling of a number is not (`1.50` becomes 1.5). NaN and infinities, which Python's own encoder
-writes, are read as null, and so are numbers beyond those that Python has. An object with two values under one
-name is no record, since readers differ in which one they keep.
+writes, are read as null, and so are fractions and powers beyond those that Python has. An object with two
+values under one name is no record, since readers differ in which one they keep.
 """
 
 import codecs
@@ -332,16 +332,8 @@ def _parse_float(digits: str) -> float | None:
     return None if math.isinf(number) else number
 
 
-def _parse_int(digits: str) -> int | None:
-    try:
-        return int(digits)
-    except ValueError:  # Python's limit on digits
-        return None
-
-
 _NUMBERS: dict[str, Any] = {
     "parse_float": _parse_float,
-    "parse_int": _parse_int,
     "parse_constant": lambda name: None,
 }
 _DECODER = json.JSONDecoder(**_NUMBERS)

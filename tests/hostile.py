@@ -180,9 +180,11 @@ def records(count: int) -> Iterator[tuple[bool, str]]:
 
 def _hostile() -> Iterator[Callable[[int], str]]:
     def with_field(value: str, name: str = '"meta"') -> Callable[[int], str]:
-        return lambda n: (
-            f'{{"id": "h{n}", "instruction": "Say {n}.", "output": "It is {n}.", {name}: {value}}}'
-        )
+        def line(n: int) -> str:
+            fields = {'"id"': f'"h{n}"', '"instruction"': f'"Say {n}."', '"output"': f'"It is {n}."'}
+            return f"{{{', '.join(f'{key}: {each}' for key, each in (fields | {name: value}).items())}}}"
+
+        return line
 
     for depth in (MAX_DEPTH - 1, MAX_DEPTH, 500, 900, 5000, 100_000):
         yield with_field(nested(depth))
@@ -201,6 +203,9 @@ def _hostile() -> Iterator[Callable[[int], str]]:
     yield with_field('"It is \\u0000."', '"output"')
     yield from (with_field(value, '"output"') for value in (r'"\udfff"', "7", "[[1]]", nested(30), "NaN"))
     yield from (with_field(value, '"instruction"') for value in ('"' + "[" * 50_000 + '"', '{"a": 1}', '""'))
+    yield (
+        lambda n: f'{{"id": "h{n}", "instruction": "Say {n}.", "output": "It is {n}.", "output": "Or not."}}'
+    )
     yield lambda n: "[" * 1000
     yield lambda n: "null"
     yield lambda n: '"\\ud800"'
