@@ -357,6 +357,8 @@ def test_a_record_without_end_is_refused(tmp_path: Path, opening: str) -> None:
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"data{ending}"
     record = {"instruction": "x" * 1000, "output": "y" * 1000}
+    write_records(path, [record])  # which imports what it needs
+    assert len(list(read_records(path, find_layout(path)))) == 1
     tracemalloc.start()
     write_records(path, (record | {"id": str(number)} for number in range(8_000)))
     assert sum(1 for _ in read_records(path, find_layout(path))) == 8_000

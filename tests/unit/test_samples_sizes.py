@@ -168,7 +168,6 @@ def test_a_record_that_no_one_can_convert_is_refused_or_passed_over(
     [
         ("1e400", None),
         ("-1e400", None),
-        ("9" * 5000, None),
         ("9" * 400, int("9" * 400)),
         (r'{"a": "\": \" : x", "b" : 1}', {"a": '": " : x', "b": 1}),
         ('{"a": 1, "a": 1}', {"a": 1}),
