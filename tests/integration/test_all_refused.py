@@ -56,16 +56,13 @@ def test_a_server_that_begins_to_refuse_all_stops_the_run(
         # Among so many at once, these may be the first calls of a role.
         expected = "failed like this" if concurrency == 32 else "samples in a row failed like this"
         assert expected in stopped.message
-        # Calls that are sent at once may arrive in another order: a later one that has a reply shows that a
-        # refusal is the sample's own.
-        overtaking = 3 if concurrency == 32 else 0
-        assert statuses(tmp_path)["failed"] <= overtaking
+        assert statuses(tmp_path).keys() <= {"done"}
         # It stops again while this is so.
         asked = len(server.chats())
         assert run(server, tmp_path, 44, limits).error
         assert len(server.chats()) <= asked + 2 * concurrency + 16
         server.order()
-        assert not run(server, tmp_path, 44, limits, retry_failed=True).error
+        assert not run(server, tmp_path, 44, limits).error
         assert statuses(tmp_path) == {"done": 44}
         assert set(paid(server).values()) == {1}
 
