@@ -25,7 +25,7 @@ from reporting.cost import budget
 from reporting.failures import why_nothing_written
 from reporting.labels import failure_label, is_judged, shorten
 from runners.plan import Plan
-from runners.worker import Count, Finished, Job, Worker, Workplace, at_work, unwritable
+from runners.worker import Count, Finished, Job, Worker, Workplace, unwritable
 from samples.printable import printable
 from samples.sample import DataError, Sample
 
@@ -160,7 +160,7 @@ class Engine:
         work = self._work()
         async with self.writer:
             async with self._workplace, asyncio.TaskGroup() as workers:
-                for _ in range(at_work(self._plan.limits.concurrency)):
+                for _ in range(self._plan.limits.concurrency):
                     workers.create_task(self._worker(work))
             if self._held and (reason := self._workplace.refused()):
                 self.stop(reason)

@@ -44,7 +44,7 @@ from runners.exchange import (
 )
 from runners.hand import CutOff, Hand, Handle, Leased, WorkerLost, WorkersUnusable
 from runners.shares import Homes, choose, divide, trusted
-from runners.worker import Finished, Job, Replies, at_work, failed_result, unwritable
+from runners.worker import Finished, Job, Replies, failed_result, unwritable
 from samples.fields import plural
 from samples.sample import Sample
 
@@ -361,7 +361,7 @@ class Fleet:
 
     def _place(self) -> None:
         """Give the samples that wait to workers."""
-        most = ceil(at_work(self._job.limits.concurrency) / max(1, len(self._hands) + self._joining()))
+        most = ceil(self._job.limits.concurrency / max(1, len(self._hands) + self._joining()))
         suspects = [len(hand.said.suspects) for hand in self._hands]
         only = None if self._job.retry_failed else trusted(self._loads(), suspects)
         while self._unplaced:

@@ -39,16 +39,6 @@ from samples.sample import Sample
 from samples.tokens import estimate_tokens
 
 
-def at_work(concurrency: int) -> int:
-    """Return on how many samples to work with so many calls in flight.
-
-    With twice as many there is a call to send whenever a place is free: a sample waits for its replies, and
-    while hundreds that came at once are read. What it saves of few calls is less than what more unfinished
-    samples cost.
-    """
-    return concurrency if concurrency < 16 else 2 * concurrency
-
-
 Replies = Mapping[tuple[int, int, str, int, str], RecordedReply]
 """The calls on record for a sample in a mode, as `ledger.Ledger.replies` returns them."""
 
