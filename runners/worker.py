@@ -38,7 +38,6 @@ from runners.checking import of_record
 from samples.sample import Sample
 from samples.tokens import estimate_tokens
 
-
 Replies = Mapping[tuple[int, int, str, int, str], RecordedReply]
 """The calls on record for a sample in a mode, as `ledger.Ledger.replies` returns them."""
 
