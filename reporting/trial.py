@@ -19,6 +19,7 @@ from models.limits.budget import NOTHING, Amount, Usage, priced
 from models.settings import ModelSettings, split_model
 from reporting.cost import amount, spent, unpriced
 from reporting.manifest import RunError
+from reporting.run import LEDGER
 from reporting.trial_manifest import (
     MATCHED,
     ORIGINAL,
@@ -37,8 +38,6 @@ from trials.pairs import pairs_of
 from trials.style import features_of
 
 DATA, ARM_RUNS, REFEREES, PEOPLE = "data.jsonl", "arms", "referees", "people.jsonl"
-
-LEDGER = "ledger.sqlite"
 
 _LONGEST_NAME = 100
 

@@ -11,7 +11,8 @@ from ledger.ledger import Result
 from models.limits.budget import Amount
 from reporting.labels import shorten
 from reporting.manifest import RunError
-from reporting.trial import ARM_RUNS, LEDGER, PEOPLE, REFEREES, TrialCost, TrialSample, compared_responses
+from reporting.run import LEDGER
+from reporting.trial import ARM_RUNS, PEOPLE, REFEREES, TrialCost, TrialSample, compared_responses
 from reporting.trial_manifest import FILE
 from trials.blind import Comparison
 from trials.judgments import UNCHANGED, Judgment

@@ -98,6 +98,7 @@ def evolve(
     # Slow to load, and of no use to `--help` or to options that cannot be used.
     from ledger.ledger import Ledger, LedgerError
     from models.errors.exceptions import RunStopped
+    from reporting.run import LEDGER
     from runners.api import execute_in_own_loop
     from runners.plan import make_plan
     from runners.progress import Progress
@@ -143,10 +144,10 @@ def evolve(
 
         # What ended the run says the rest.
         with suppress(LedgerError):  # nothing was started
-            if failed := failures(Ledger.open(run / "ledger.sqlite")):
+            if failed := failures(Ledger.open(run / LEDGER)):
                 _notify(failed)
         raise
-    status = _report(Ledger.open(run / "ledger.sqlite"), plan.settings.verdict)
+    status = _report(Ledger.open(run / LEDGER), plan.settings.verdict)
     _say_next(run, rehearsed=plan.is_rehearsed)
     return status
 

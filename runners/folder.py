@@ -155,7 +155,7 @@ def in_progress(folder: Path, wanted: Manifest) -> Ledger | None:
         return ledger
     if (folder / manifest.FILE).exists():
         raise RunError(
-            f"{folder} has lost its ledger.sqlite, which holds all finished work: put it back, "
+            f"{folder} has lost its {LEDGER}, which holds all finished work: put it back, "
             f"or delete {manifest.FILE} to start over"
         )
     others = [p.name for p in folder.iterdir() if p.name not in _OURS] if folder.is_dir() else []
@@ -215,7 +215,7 @@ OWNER_FILE, _OWNER_FOLDER = 0o600, 0o700
 
 def _mode(folder: Path, shared: bool) -> int:
     """Return the mode of a new file of a run: that of its ledger, so far as the umask is not to decide."""
-    ledger = folder / "ledger.sqlite"
+    ledger = folder / LEDGER
     is_private = not _is_open(ledger) if ledger.exists() else not shared
     return OWNER_FILE if is_private else 0o666
 

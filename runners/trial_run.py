@@ -16,7 +16,8 @@ from models.limits.budget import NOTHING, Amount
 from models.policy import GatewayPolicy
 from reporting.cost import nothing_spent, spent
 from reporting.manifest import Manifest, RunError, differences, new_manifest, without_keys
-from reporting.trial import ARM_RUNS, DATA, LEDGER, PEOPLE, REFEREES, TrialRecord, cost_by_round
+from reporting.run import LEDGER
+from reporting.trial import ARM_RUNS, DATA, PEOPLE, REFEREES, TrialRecord, cost_by_round
 from reporting.trial_manifest import (
     FILE,
     MATCHED,

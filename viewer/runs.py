@@ -21,8 +21,8 @@ from ledger.ledger import LedgerError
 from reporting.comparison_table import open_both
 from reporting.headline import progress
 from reporting.labels import dollars
-from reporting.manifest import RunError, endpoints
-from reporting.run import is_at_work, is_run, open_run
+from reporting.manifest import FILE, RunError, endpoints
+from reporting.run import LEDGER, is_at_work, is_run, open_run
 from reporting.snapshot import Snapshot, snapshot
 from viewer.frame import RUNS, frame, missing_page, page_links
 from viewer.run import RunPages, address, number_in, run_pages
@@ -120,7 +120,7 @@ def _is_shown(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-_WRITTEN = ("run.json", "ledger.sqlite", "ledger.sqlite-wal")
+_WRITTEN = (FILE, LEDGER, f"{LEDGER}-wal")
 
 
 def _changes(folder: Path) -> object:
