@@ -12,7 +12,7 @@ from reporting.comparison import Comparison
 from reporting.run import Run
 from reporting.statistics import ModeStatistics, statistics
 from reporting.summary import summarize
-from samples.fields import plural
+from samples.fields import percent, plural
 from trials.judgments import TrialError
 from trials.libraries import require_libraries
 
@@ -82,7 +82,7 @@ def paired_sentence(shares: Mapping[str, Any]) -> str:
     from trials.sentences import p_value, settled_by  # with libraries that take a while to load
 
     both, by = plural(shares["samples"], "sample"), shares["difference"]
-    a, b = (f"{100 * shares[side]:.1f} %" for side in ("a", "b"))
+    a, b = (percent(shares[side], 1) for side in ("a", "b"))
     if not shares["different"]:
         return f"Of the {both} in both, A and B have a new response in {a}, and no sample differs in this."
     value, low, high = (_signed(by[name]) for name in ("value", "low", "high"))

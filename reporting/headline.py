@@ -7,7 +7,7 @@ from reporting.labels import AGREEMENT, CHECKING, REVIEWERS_AGREE, REVIEWERS_ALP
 from reporting.run import Run
 from reporting.snapshot import Snapshot
 from reporting.statistics import ModeStatistics
-from samples.fields import plural
+from samples.fields import percent, plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,32 +65,32 @@ def of_mode(mode: str, found: ModeStatistics) -> list[Metric]:
     lengths, judging, deciding = found.lengths, found.judging, found.deciding
     metrics = [
         Metric(
-            f"{found.changed_exchanges / found.exchanges:.0%}",
+            percent(found.changed_exchanges / found.exchanges),
             "of responses changed",
             f"{found.changed_exchanges:,} of the {found.exchanges:,} that were worked on.",
         )
     ]
     if found.exchanges != found.finished:
         hint = f"{found.changed:,} of {found.finished:,} have at least one changed response."
-        metrics.append(Metric(f"{found.changed / found.finished:.0%}", "of samples changed", hint))
+        metrics.append(Metric(percent(found.changed / found.finished), "of samples changed", hint))
     if lengths.ratio_of_averages is not None:
         growth = "New tokens over old tokens; what failed counts as unchanged."
         metrics.append(Metric(f"{lengths.ratio_of_averages:.2f}×", "length, new to old", growth))
     if lengths.doubled is not None:
         grew = {"mode": mode, "grew": 1}
-        metrics.append(Metric(f"{lengths.doubled:.0%}", "grew more than 2×", samples=grew))
+        metrics.append(Metric(percent(lengths.doubled), "grew more than 2×", samples=grew))
     if judging and judging.agreement is not None:
         hint = "Rounds in which both orders agree, of those where both can be read."
-        metrics.append(Metric(f"{judging.agreement:.0%}", AGREEMENT, hint))
+        metrics.append(Metric(percent(judging.agreement), AGREEMENT, hint))
     if panel := found.panel:
         said = "; ".join(
             f"{model}: {judge.draft:,} for the draft, {judge.current:,} for the current one, "
             f"{judge.neither:,} for neither, {judge.unreadable:,} unreadable"
             for model, judge in panel.judges.items()
         )
-        metrics.append(Metric(f"{1 - panel.disagreed / panel.rounds:.0%}", "the judges agree", said))
+        metrics.append(Metric(percent(1 - panel.disagreed / panel.rounds), "the judges agree", said))
     if (checking := found.checking) and checking.checked:
-        agree = f"{checking.final_agrees / checking.checked:.0%}"
+        agree = percent(checking.final_agrees / checking.checked)
         hint = (
             f"{checking.final_agrees:,} of {checking.checked:,} that were checked; of the original responses "
             f"{checking.original_agrees:,}."
@@ -102,7 +102,7 @@ def of_mode(mode: str, found: ModeStatistics) -> list[Metric]:
             "accepted, rejected or replaced by another draft."
         )
         disagree = {"mode": mode, "decided": "disagree"}
-        metrics.append(Metric(f"{deciding.agreement:.0%}", USER_AGREES, hint, samples=disagree))
+        metrics.append(Metric(percent(deciding.agreement), USER_AGREES, hint, samples=disagree))
     if reviewing := found.reviewing:
         hint = (
             f"{reviewing.agreed:,} of {plural(reviewing.exchanges, 'response')} on which several of "
@@ -110,7 +110,7 @@ def of_mode(mode: str, found: ModeStatistics) -> list[Metric]:
             "full agreement, 0 that of chance."
         )
         disputed = {"mode": mode, "decided": "disputed"}
-        metrics.append(Metric(f"{reviewing.agreement:.0%}", REVIEWERS_AGREE, hint, samples=disputed))
+        metrics.append(Metric(percent(reviewing.agreement), REVIEWERS_AGREE, hint, samples=disputed))
         if reviewing.alpha is not None:
             metrics.append(
                 Metric(f"{reviewing.alpha:.2f}".replace("-", "−"), REVIEWERS_ALPHA, hint, samples=disputed)

@@ -10,7 +10,7 @@ from reporting.manifest import RunError
 from reporting.recorded_run import rows_with
 from reporting.trial import TrialRecord
 from reporting.trial_manifest import MATCHED, TARGET
-from samples.fields import plural
+from samples.fields import percent, plural
 from trials.judgments import TrialError
 from trials.libraries import require_libraries
 from trials.size import detectable_difference
@@ -78,14 +78,14 @@ class RecordedTrial(TrialRecord):
             ties = rate.ties / rate.samples if hasattr(rate, "rate") else 0.3
             least = detectable_difference(found.samples, min(ties, 0.9))
             lines.append(
-                f"{plural(found.samples, 'sample')} can show a win rate of {50 + 100 * least:.0f} % or more, "
-                f"or {50 - 100 * least:.0f} % or less; what is nearer to 50 % they cannot tell from chance."
+                f"{plural(found.samples, 'sample')} can show a win rate of {percent(0.5 + least)} or more, "
+                f"or {percent(0.5 - least)} or less; what is nearer to 50 % they cannot tell from chance."
             )
         target = costs[TARGET].total if TARGET in costs else 0.0
         whose = f"{TARGET}'s" if target else "any"
         by_reason: dict[str, list[str]] = {}
         for arm, why in self.unmatched().items():
-            share = f" ({100 * costs[arm].total / target:.0f} %)" if target and arm in costs else ""
+            share = f" ({percent(costs[arm].total / target)})" if target and arm in costs else ""
             by_reason.setdefault(why, []).append(f"{arm}{share}")
         for why, arms in by_reason.items():
             lines.append(f"Not matched to {whose} cost: {', '.join(arms)}: {why}.")
@@ -108,7 +108,7 @@ class RecordedTrial(TrialRecord):
                 where = "first" if first.value > 0.5 else "second"
                 share = max(first.value, 1 - first.value)
                 lines.append(
-                    f"{referee_result.referee} preferred what it was shown {where} in {100 * share:.0f} % of "
+                    f"{referee_result.referee} preferred what it was shown {where} in {percent(share)} of "
                     "its verdicts; both orders count, so that cancels out."
                 )
         if isinstance(found.agreement, float) and found.agreement < LITTLE_AGREEMENT:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reporting.charts_svg import brief, label, scale
 from reporting.theme import BLUE, GRAY, GREEN, ORANGE, RED
 from reporting.trial_snapshot import TrialSnapshot
+from samples.fields import percent
 
 if TYPE_CHECKING:
     from trials.bootstrap import Estimate
@@ -76,7 +77,7 @@ def _share(strength: "Estimate | None") -> "Estimate | None":
 
 def in_percent(figure: "Estimate") -> str:
     """Return a share with its interval as in "57 % [51, 64]"."""
-    return f"{100 * figure.value:.0f} % [{100 * figure.low:.0f}, {100 * figure.high:.0f}]"
+    return f"{percent(figure.value)} [{100 * figure.low:.0f}, {100 * figure.high:.0f}]"
 
 
 def forest(snapshot: TrialSnapshot) -> str:

@@ -11,7 +11,7 @@ from reporting.trial_charts import in_percent
 from reporting.trial_manifest import TARGET
 from reporting.trial_snapshot import DISAGREEMENTS, JudgedSample, TrialSnapshot
 from reporting.trial_verdicts import Verdict
-from samples.fields import plural
+from samples.fields import percent, plural
 
 if TYPE_CHECKING:
     from trials.report import Report
@@ -46,9 +46,9 @@ def arms(snapshot: TrialSnapshot, link: ArmLink | None = None) -> str:
         rate: Any = each.win_rate
         known = hasattr(rate, "rate")
         counts = [("won", rate.wins), ("tie", rate.ties), ("lost", rate.losses)] if known else []
-        share = f"{100 * costs[each.arm].total / target:.0f} %" if target and each.arm in costs else "–"
+        share = percent(costs[each.arm].total / target) if target and each.arm in costs else "–"
         cells = [
-            f"{100 * rate.rate.value:.0f} %" if known else "–",
+            percent(rate.rate.value) if known else "–",
             f"[{100 * rate.rate.low:.0f}, {100 * rate.rate.high:.0f}]" if known else "–",
             " / ".join(_linked(f"{number:,}", link and link(each.arm, name)) for name, number in counts)
             or "–",

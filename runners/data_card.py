@@ -12,11 +12,12 @@ from ledger.decisions import DecisionKind
 from models.providers.rehearsal import NOTICE
 from models.settings import ModelSettings
 from nodes.decision import STOPPED
+from reporting.comparison_table import PERCENT
 from reporting.labels import AGREEMENT, CHECKING, DECISIONS, ENDINGS, JUDGING, USER_AGREES, is_judged
 from reporting.manifest import LaterLimit, RunError, is_rehearsed
 from runners.contamination import COLUMN
 from runners.provenance import COLUMNS, PREFIX, public_model, public_name
-from samples.fields import plural
+from samples.fields import percent, plural
 from samples.files import layout_to_write
 from samples.hub import PREFIX as HUB
 from samples.layouts import describe
@@ -255,11 +256,11 @@ def number_rows(run: Mapping[str, Any], mode: str) -> Iterator[tuple[str, str]]:
     )
     yield "and after", _figure(lengths["average_evolved_tokens"], ".0f")
     yield "growth of the median sample", _figure(lengths["median_ratio"], ".2f", "×")
-    yield "samples that grew more than 2×", _figure(lengths["doubled"], ".0%")
+    yield "samples that grew more than 2×", PERCENT.text(lengths["doubled"])
     if judging := numbers["judging"]:
         yield "judged rounds", f"{judging['rounds']:,}"
         yield JUDGING["accepted"], _share(judging["accepted"], judging["rounds"])
-        yield AGREEMENT, _figure(judging["agreement"], ".0%")
+        yield AGREEMENT, PERCENT.text(judging["agreement"])
         yield JUDGING["contradicted"], _share(judging["contradicted"], judging["rounds"])
     if checking := numbers["checking"]:
         yield CHECKING["with_reference"], _share(checking["with_reference"], exchanges)
@@ -269,7 +270,7 @@ def number_rows(run: Mapping[str, Any], mode: str) -> Iterator[tuple[str, str]]:
     if deciding := numbers["deciding"]:
         for kind, label in DECISIONS.items():
             yield f"by users: {label}", f"{deciding[kind]:,}"
-        yield USER_AGREES, _figure(deciding["agreement"], ".0%")
+        yield USER_AGREES, PERCENT.text(deciding["agreement"])
     yield "model calls (all modes)", f"{calls['calls']:,}"
     yield "tokens in and out", f"{calls['input_tokens']:,} and {calls['output_tokens']:,}"
 
@@ -297,7 +298,7 @@ def _line(text: str) -> str:
 
 
 def _share(number: int, of: int) -> str:
-    return f"{number:,}" + (f" ({number / of:.0%})" if of else "")
+    return f"{number:,}" + (f" ({percent(number / of)})" if of else "")
 
 
 def _figure(value: float | None, form: str, unit: str = "") -> str:

@@ -26,6 +26,7 @@ from reporting.cost import amount, spent, unpriced
 from reporting.labels import NO_PRICE, is_best_of
 from runners.plan import Plan
 from runners.worker import evolve_sample
+from samples.fields import percent
 from samples.sample import Sample
 from samples.tokens import estimate_tokens
 
@@ -170,12 +171,12 @@ def lines(found: Forecast, plan: Plan) -> Iterator[str]:
     if found.measured:
         yield f"- Likely is what the {found.measured:,} samples took that are finished."
     if found.assumed:
-        accepted = f"{LIKELY_WINS:.0%} of the drafts are accepted, " if _by_rounds(modes) else ""
+        accepted = f"{percent(LIKELY_WINS)} of the drafts are accepted, " if _by_rounds(modes) else ""
         yield (
             f"- Likely: {accepted}drafts are as long as the original responses, and other replies have "
             f"{LIKELY_REPLY} tokens, thoughts included."
         )
-    some = f"{found.simulated:,} of {found.samples:,} samples, ± {found.error:.0%} for that"
+    some = f"{found.simulated:,} of {found.samples:,} samples, ± {percent(found.error)} for that"
     drawn = "all samples" if found.simulated == found.samples else some
     yield f"- Prompts are the real ones, rendered for {drawn}; the tokens are estimated, mostly within 30 %."
     limit = f"{settings.max_tokens:,} tokens (--max-tokens)"

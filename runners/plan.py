@@ -24,7 +24,7 @@ from reporting.labels import NO_PRICE, is_best_of
 from reporting.manifest import Manifest, Part, RunError, new_manifest, read_manifest, settings_to_resume
 from runners.folder import checked_before, format_before
 from samples.bounds import MAX_RECORD_MB
-from samples.fields import plural
+from samples.fields import percent, plural
 from samples.formats import READ_FORMATS
 from samples.preferences import SIDES
 from samples.reader import DataSet, open_data
@@ -146,7 +146,7 @@ class Plan:
         if long:
             first = "" if looked < LOOKED_AT else "first "
             found.append(
-                f"{long / looked:.1%} of the {first}{looked:,} records have a response of more than "
+                f"{percent(long / looked, 1)} of the {first}{looked:,} records have a response of more than "
                 f"{self.settings.max_tokens:,} tokens, as estimated: a draft as long does not fit "
                 "(--max-tokens), and where it is cut off the response stays as it is"
             )

@@ -31,7 +31,7 @@ from reporting.summary import summary
 from runners.console import Output
 from runners.options import PATH
 from runners.terminal import say_json
-from samples.fields import plural
+from samples.fields import percent, plural
 from samples.printable import printable
 from samples.thoughts import WHAT_BECOMES
 
@@ -292,4 +292,4 @@ def _text(text: str) -> Text:
 
 
 def _share(number: int, of: int) -> str:
-    return f"{number:,}  {f'{100 * number / of:.0f} %' if of else '':>5}"
+    return f"{number:,}  {percent(number / of) if of else '':>5}"

@@ -163,7 +163,8 @@ def _failures(done: "RecordedTrial") -> Iterator[str]:
 
 def show(done: "RecordedTrial") -> None:
     """Print the table of a trial, what it says in words, and the commands to go on with."""
-    from trials.sentences import interval, percent
+    from samples.fields import percent
+    from trials.sentences import interval
 
     output = Output()
     found, unit = done.report(), done.unit

@@ -16,7 +16,7 @@ from reporting.trial_manifest import MATCHED, TARGET, TrialManifest, is_trial
 from runners.forecast import SHORT_REPLY, SIMULATED, Forecast, Share, budgets, forecast
 from runners.referees import ORDERS, judged_view, referee_roles, scored_messages
 from runners.trial_plan import TrialPlan
-from samples.fields import plural
+from samples.fields import percent, plural
 from samples.sample import Sample
 from trials.pairs import pairs_of
 from trials.size import detectable_difference
@@ -132,8 +132,8 @@ def trial_lines(found: TrialForecast, plan: TrialPlan, made: TrialManifest) -> I
     drawn = f" (of {plan.asked:,} asked for; the data has no more)" if number < plan.asked else ""
     yield f"Samples  {number:,}{drawn}, drawn with seed {plan.seed}"
     least, total = detectable_difference(number, TIES), found.total
-    rates = f"a win rate of {50 + 100 * least:.0f} % or more, or {50 - 100 * least:.0f} % or less"
-    ties = f"{100 * TIES:.0f} % ties assumed"
+    rates = f"a win rate of {percent(0.5 + least)} or more, or {percent(0.5 - least)} or less"
+    ties = f"{percent(TIES)} ties assumed"
     yield f"Shows    {rates}, in 4 of 5 trials; nearer to 50 % mostly nothing ({ties})"
     for arm, shares in found.arms.items():
         matched = f", matched to the cost of {TARGET}" if arm in MATCHED and TARGET in found.arms else ""

@@ -66,6 +66,11 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun[:-1]}ies" if ies else f"{number:,} {noun}s"
 
 
+def percent(share: float, digits: int = 0) -> str:
+    """Return a share as in "57 %"."""
+    return f"{100 * share:.{digits}f} %"
+
+
 def json_type(value: object) -> str:
     """Describe the JSON type of a value for an error message."""
     if is_missing(value):

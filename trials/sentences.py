@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from samples.fields import percent
 from trials.bootstrap import Estimate
 from trials.report import ArmResult, LeadResult, Refused, Report
 from trials.win_rates import Lead
@@ -30,11 +31,6 @@ def sentences(report: Report) -> list[str]:
         found += _others(report)
         found += _doubts(report, reference)
     return found
-
-
-def percent(share: float) -> str:
-    """Return a share as in "57 %"."""
-    return f"{100 * share:.0f} %"
 
 
 def interval(figure: Estimate) -> str:

@@ -24,6 +24,7 @@ from reporting.labels import dollars
 from reporting.manifest import FILE, RunError, endpoints
 from reporting.run import LEDGER, is_at_work, is_run, open_run
 from reporting.snapshot import Snapshot, snapshot
+from samples.fields import percent
 from viewer.frame import RUNS, frame, missing_page, page_links
 from viewer.run import RunPages, address, number_in, run_pages
 
@@ -161,7 +162,7 @@ def _row(folder: Path) -> RunRow:
 
 def _changed(numbers: Snapshot) -> str:
     modes = {mode: found for mode, found in numbers.statistics.modes.items() if found.exchanges}
-    shares = {mode: f"{found.changed_exchanges / found.exchanges:.0%}" for mode, found in modes.items()}
+    shares = {mode: percent(found.changed_exchanges / found.exchanges) for mode, found in modes.items()}
     if len(shares) > 1:
         return ", ".join(f"{mode} {share}" for mode, share in shares.items())
     return "".join(shares.values())

@@ -11,6 +11,7 @@ from ledger.decisions import decide
 from prompts.method import MODES, STEPS
 from reporting import labels
 from reporting.labels import AGREEMENT, DECISIONS, ENDINGS, JUDGING
+from samples.fields import percent
 from tests.browser.conftest import ledger
 from tests.chromium import Browser, viewing
 from tests.conftest import look
@@ -92,7 +93,7 @@ def test_shares_of_all_rounds_and_of_readable_ones_have_different_names(
     """Both orders agree in a share of all judged rounds, or of those in which both verdicts are readable."""
     judging = json.loads(look("stats", alpaca, "--json", cwd=tmp_path).stdout)["modes"]["evolve"]["judging"]
     of_all, of_readable = judging["agreed"] / judging["rounds"], judging["agreement"]
-    assert f"{of_all:.0%}" != f"{of_readable:.0%}"
+    assert percent(of_all) != percent(of_readable)
     shown = look("stats", alpaca, cwd=tmp_path).stdout.splitlines()
     for name, share in ((JUDGING["agreed"], of_all), (AGREEMENT, of_readable)):
         (row,) = (line for line in shown if line.strip().startswith(name))
@@ -100,7 +101,7 @@ def test_shares_of_all_rounds_and_of_readable_ones_have_different_names(
 
     browser.open(pages + "/")
     tiles = browser.until(browser.tiles)
-    assert tiles[AGREEMENT] == f"{of_readable:.0%}"
+    assert tiles[AGREEMENT] == percent(of_readable)
     assert JUDGING["agreed"] not in tiles
     bars = browser.until(lambda: browser.script(BARS, ".judging canvas"))
     assert bars[JUDGING["agreed"]] == judging["agreed"]

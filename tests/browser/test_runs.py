@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from samples.fields import percent
 from tests import program
 from tests.browser.conftest import ENGLISH, HOSTILE_NAME, assert_harmless
 from tests.chromium import Browser, viewing
@@ -57,7 +58,7 @@ def test_all_runs_are_listed_and_what_is_none_says_why(browser: Browser, folder:
     models, modes, _, results, changed, cost, _ = listed["alpaca"]
     assert (models, modes, results, cost) == ("rehearsal", "edit, advise, evolve", "120 of 120", "unknown")
     evolve = stats["modes"]["evolve"]
-    assert f"evolve {evolve['changed_exchanges'] / evolve['exchanges']:.0%}" in changed
+    assert f"evolve {percent(evolve['changed_exchanges'] / evolve['exchanges'])}" in changed
     assert "run.json" in listed["lost"][0]
     assert "not a database" in listed["damaged"][0]
     assert "is not a run" in listed["exports {x}"][0]

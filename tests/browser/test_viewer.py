@@ -9,6 +9,7 @@ from benchmarks.finished import finished_run
 from benchmarks.records import write_lines
 from reporting import html_text
 from reporting.labels import AGREEMENT
+from samples.fields import percent
 from tests.browser.conftest import assert_harmless, ledger
 from tests.chromium import Browser, viewing
 from tests.conftest import FAILING, look
@@ -21,7 +22,7 @@ def test_overview_shows_the_numbers_of_stats(browser: Browser, alpaca: Path, pag
     assert browser.texts(".progress") == ["120 of 120 results"]
     tiles = browser.tiles()
     assert tiles["calls"] == f"{numbers['calls']['total']['calls']:,}"
-    assert tiles[AGREEMENT] == f"{numbers['modes']['evolve']['judging']['agreement']:.0%}"
+    assert tiles[AGREEMENT] == percent(numbers["modes"]["evolve"]["judging"]["agreement"])
     by_role = {row[0]: row[1:] for row in browser.rows(".bill")[1:]}
     assert list(by_role) == ["positive", "critical", "advisor", "editor", "judge", "all"]
     judge = numbers["calls"]["by_role"]["judge"]

@@ -198,13 +198,13 @@ def test_the_table_and_the_overview_follow(browser: Browser, copy: Path, pages: 
     numbers = json.loads(look("stats", copy, "--json", cwd=copy.parent).stdout)
     deciding = numbers["modes"]["evolve"]["deciding"]
     assert (deciding["decided"], deciding["compared"], deciding["agreement"]) == (3, 2, 0.5)
-    assert tiles["user and judge agree"] == "50%"
+    assert tiles["user and judge agree"] == "50 %"
     assert "3 of 41 decided: show the others" in browser.one(".deciding").text
     # The overview follows when a decision is taken back.
     browser.open(f"{url}/sample/{positions[1]}")
     press(browser, "z", "none yet")
     browser.open(url + "/")
-    browser.until(lambda: browser.tiles()["user and judge agree"] == "100%")
+    browser.until(lambda: browser.tiles()["user and judge agree"] == "100 %")
 
 
 def test_keys_do_nothing_behind_a_dialog(browser: Browser, run: Path, pages: str, fresh: int) -> None:

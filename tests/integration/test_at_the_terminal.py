@@ -78,11 +78,11 @@ def test_drafts_that_will_not_fit_are_counted_before_the_run(tmp_path: Path) -> 
     some[1]["output"] = "many words " * 400
     some[3]["output"] = "请写一句话。" * 400
     words = ("evolve", write(tmp_path / "data.json", some), "-o", "run", "--dry-run")
-    notice = "50.0% of the 4 records have a response of more than 300 tokens"
+    notice = "50.0 % of the 4 records have a response of more than 300 tokens"
     assert notice in look(*words, "--max-tokens", 300, cwd=tmp_path).stderr
     assert "have a response" not in look(*words, "--max-tokens", 3000, cwd=tmp_path).stderr
     # Of the part that is worked on.
-    assert "100.0% of the 1 records" in look(*words, "--max-tokens", 300, "--start", 3, cwd=tmp_path).stderr
+    assert "100.0 % of the 1 records" in look(*words, "--max-tokens", 300, "--start", 3, cwd=tmp_path).stderr
 
 
 @pytest.mark.parametrize("width", [50, 130])

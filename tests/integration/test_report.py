@@ -60,8 +60,8 @@ def test_changed_responses_and_changed_samples_are_different_numbers(
         return {name: value for value, name in tiles}
 
     conversations = figures(failing_run)  # one of three exchanges of one of them failed
-    assert conversations["of responses changed"] == "75%"
-    assert conversations["of samples changed"] == "100%"
+    assert conversations["of responses changed"] == "75 %"
+    assert conversations["of samples changed"] == "100 %"
     (tmp_path / "report.html").unlink()
     assert "of samples changed" not in figures(modes_run)
 

@@ -173,10 +173,10 @@ def test_a_card_describes_the_origin_of_the_records(
         "| editor | `openai:gpt-4o-mini` |",
         "| data | `data.json` |",
         "| max_rounds | `2` |",
-        "| samples with a new response | 2 (100%) |",
-        "| exchanges with a new response | 3 (75%) |",
-        "| exchanges with accepted rounds: 2 | 3 (75%) |",
-        "| exchanges that failed | 1 (25%) |",
+        "| samples with a new response | 2 (100 %) |",
+        "| exchanges with a new response | 3 (75 %) |",
+        "| exchanges with accepted rounds: 2 | 3 (75 %) |",
+        "| exchanges that failed | 1 (25 %) |",
         "| skipped: a turn of function\\_call | 1 |",
     ):
         assert words in card.text
@@ -195,7 +195,7 @@ def test_a_card_describes_the_origin_of_the_records(
     as_edited = ("export", modes_run, "-o", "edit.jsonl", "--to", "trl-sft", "--mode", "edit")
     look(*as_edited, cwd=tmp_path)
     rewritten = (tmp_path / "edit.jsonl-README.md").read_text(encoding="utf-8")
-    assert "| exchanges with a new response | 12 (100%) |" in rewritten
+    assert "| exchanges with a new response | 12 (100 %) |" in rewritten
     assert "accepted" not in rewritten
     look("export", modes_run, "-o", "train.jsonl", "--to", "trl-dpo", cwd=tmp_path)
     assert "Not for training" in (tmp_path / "README.md").read_text(encoding="utf-8")

@@ -85,7 +85,7 @@ def test_a_dry_run_says_what_is_likely_at_prices_of_the_settings_file(tmp_path: 
         and "no price list" not in shown
     )
     shown = look(*RUN, *words, "--mode", "evolve", cwd=tmp_path).stdout
-    assert "- Likely: 50% of the drafts are accepted" in shown
+    assert "- Likely: 50 % of the drafts are accepted" in shown
     # A price on the command line counts instead of that in the file.
     shown = look(*RUN, *words, "--price", "vllm:standin=0,0,0", cwd=tmp_path).stdout
     assert "Dollars  none" in shown
@@ -98,7 +98,7 @@ def test_a_dry_run_goes_by_what_finished_samples_took(tmp_path: Path) -> None:
     look(*words, "--stop", 20, cwd=tmp_path)
     shown = look(*words, "--dry-run", cwd=tmp_path).stdout
     assert "Likely   64 calls" in shown  # each sample took two rounds of eight calls
-    assert "Likely is what the 20 samples took that are finished" in shown and "50%" not in shown
+    assert "Likely is what the 20 samples took that are finished" in shown and "50 %" not in shown
 
 
 def test_a_budget_in_dollars_needs_a_price_that_may_be_given(tmp_path: Path) -> None:
