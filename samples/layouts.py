@@ -68,12 +68,14 @@ COLUMNS: dict[str, Columns] = {
     "alpaca-system-prompt": Columns("instruction", "output", "input", "system_prompt", "history"),
     "dolly": Columns("instruction", "response", "context", "system_prompt"),
     "instruction-response": Columns("instruction", "response", "input", "system", "history"),
+    "instruction-completion": Columns("instruction", "completion", "input", "system", "history"),
     "distilabel": Columns("instruction", "generation", "", "system_prompt"),
     "orca": Columns("question", "response", "", "system_prompt"),
     "prompt-completion": Columns("prompt", "completion", "", "system", "history"),
     "prompt-response": Columns("prompt", "response", "", "system", "history"),
     "query-response": Columns("query", "response", "", "system", "history"),
     "question-answer": Columns("question", "answer", "", "system", "history"),
+    "question-completion": Columns("question", "completion", "", "system", "history"),
     "query-answer": Columns("query", "answer", "", "system", "history"),
     "problem-solution": Columns("problem", "solution"),
     "firefly": Columns("input", "target"),
@@ -90,6 +92,8 @@ _MEANT_BY = {
     "dolly": ("context", ("instruction-response",)),
     "alpaca-system-prompt": ("system_prompt", ("alpaca",)),
 }
+_LATER = ("instruction-completion", "question-completion", "query-answer")
+"""Layouts that are meant only where no other is: they became known after the others."""
 _LABELS = ("label", "kto_tag")
 EMPTY_SIDE = "an empty {} side"
 """Why preference records are skipped that no trainer could use."""
@@ -194,7 +198,7 @@ def _fitting(names: set[str]) -> list[str]:
         if "output" in names:
             found = [name for name in found if COLUMNS[name].response == "output"]
     if len(found) > 1:
-        found = [name for name in found if name != "query-answer"]  # which was read as another one before
+        found = [name for name in found if name not in _LATER]
     for name, (needed, instead) in _MEANT_BY.items():
         if name in found:
             unmeant = instead if needed in names else (name,)
@@ -418,8 +422,11 @@ def _history(record: Mapping[str, Any], field: str) -> list[Turn]:
 def _list_or_turn(value: Any, field: str, side: str = "") -> list[Turn] | None:
     """Return the turns of a value that is a list of turns, or one turn; None if it is anything else.
 
-    On one side of a preference record a conversation is of any layout.
+    On one side of a preference record a conversation is of any layout, and OpenAI's are in an object.
     """
+    if side and isinstance(value, dict) and isinstance(value.get(LISTS["messages"]), list):
+        turns = turns_in(value[LISTS["messages"]], LISTS["messages"])
+        return [replace(turn, path=(field, *turn.path)) for turn in turns]
     if isinstance(value, dict) and isinstance(value.get(names_of(value)[0]), str):
         return [turn_of(value, (field,))]
     unpacked = unpack(value)

@@ -2,7 +2,8 @@
 
 Sources: TRL, "Dataset formats and types"; LLaMA-Factory, `data/README.md` (a list of two outputs, and
 `chosen_messages`, in its other versions); ms-swift, "Custom dataset" (`rejected_response`,
-`rejected_messages`); the cards of Anthropic's hh-rlhf and of UltraFeedback.
+`rejected_messages`); OpenAI, "Direct preference optimization" (`preferred_output`, with the request in
+`input`); the cards of Anthropic's hh-rlhf and of UltraFeedback.
 """
 
 import re
@@ -22,7 +23,11 @@ _CHOSEN = (
     *("chosen", "chosen_response", "response_chosen", "chosen_messages", "chosen_conversations"),
     *("chosen_completion", "chosen_output", "chosen_answer"),
 )
-"""Fields for the better response; the worse one is named alike."""
+_SIDES: tuple[dict[str, str], ...] = (
+    *({"chosen": name, "rejected": name.replace("chosen", "rejected")} for name in _CHOSEN),
+    {"chosen": "preferred_output", "rejected": "non_preferred_output"},
+)
+"""Fields for the better and the worse response."""
 
 _LABELS = ("label", "kto_tag")
 _TRUTH = {"true": True, "false": False}
@@ -41,18 +46,17 @@ def other_of(side: str) -> Side:
 
 def side_fields(record: Mapping[str, Any]) -> dict[str, str]:
     """Return the fields of both sides; empty if a record has no two such fields."""
-    for chosen in _CHOSEN:
-        rejected = chosen.replace("chosen", "rejected")
-        if not is_missing(record.get(chosen)) and not is_missing(record.get(rejected)):
-            return {"chosen": chosen, "rejected": rejected}
+    for fields in _SIDES:
+        if not any(is_missing(record.get(field)) for field in fields.values()):
+            return {**fields}
     return {}
 
 
 def lacks_side(record: Mapping[str, Any], side: Side) -> bool:
     """Return whether a preference record has nothing on one side, and something on the other."""
     other = other_of(side)
-    for chosen in _CHOSEN:
-        mine, theirs = chosen.replace("chosen", side), chosen.replace("chosen", other)
+    for fields in _SIDES:
+        mine, theirs = fields[side], fields[other]
         if mine in record and theirs in record:
             return _is_blank(record[mine]) and not _is_blank(record[theirs])
     found = [record[name] for name in REJECTED if name in record]
@@ -70,7 +74,7 @@ def _is_blank(value: Any) -> bool:
 
 def names_sides(record: Mapping[str, Any]) -> bool:
     """Return whether a record has fields for both sides, with or without values."""
-    return any(name in record and name.replace("chosen", "rejected") in record for name in _CHOSEN)
+    return any(set(fields.values()) <= record.keys() for fields in _SIDES)
 
 
 def rejected_field(record: Mapping[str, Any]) -> str:
@@ -87,6 +91,8 @@ def is_ranked(value: Any) -> bool:
 
 def is_of_side(name: str, side: str) -> bool:
     """Return whether a field speaks of one side alone, such as `score_rejected`."""
+    if any(fields[side] == name for fields in _SIDES):
+        return True
     named = words_of(name)
     return side in named and other_of(side) not in named
 

@@ -60,6 +60,8 @@ def opened(folder: Path, records: list[Any], **how: Any) -> DataSet:
             (Exchange("q", "c", "a"),),
         ),
         ({"instruction": "q", "response": "a"}, "instruction-response", ONE),
+        ({"instruction": "q", "completion": "a"}, "instruction-completion", ONE),
+        ({"question": "q", "completion": "a"}, "question-completion", ONE),
         (
             {"instruction": "q", "input": "i", "response": "a"},
             "instruction-response",
@@ -213,6 +215,11 @@ BETTER, WORSE = [USER, ANSWER], [USER, ANSWER | {"content": "b"}]
          ("messages", "rejected_response")),
         ({"instruction": "q", "chosen": "a", "rejected": "b", "history": [["p", "0"]]},
          ("chosen", "rejected")),
+        ({"input": {"messages": [USER], "tools": [], "parallel_tool_calls": True},
+          "preferred_output": [ANSWER], "non_preferred_output": [ANSWER | {"content": "b"}]},
+         ("preferred_output", "non_preferred_output")),
+        ({"input": {"messages": [*BETTER[:1], ANSWER | {"content": "0"}, USER]}, "preferred_output": [ANSWER],
+          "non_preferred_output": [ANSWER | {"content": "b"}]}, ("preferred_output", "non_preferred_output")),
     ],
 )  # fmt: skip
 def test_one_side_of_other_preference_records_is_improved(
