@@ -14,7 +14,9 @@ import click
 
 from benchmarks.program import ROOT
 
-NAMES = ("endpoint_use", "cpu", "job", "depth", "prefixes", "million", "pages", "ledger", "workers")
+NAMES = (
+    *("startup", "endpoint_use", "cpu", "job", "depth", "prefixes", "million", "pages", "ledger", "workers"),
+)
 LONG = ("memory", "coverage")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 

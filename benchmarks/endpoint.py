@@ -2,9 +2,11 @@
 
 import multiprocessing
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from benchmarks.program import Usage, coevol
 from standin import StandIn
 
 MODEL = "openai:gpt-4o-mini"
@@ -40,6 +42,20 @@ class Endpoint:
         """Whether any request has arrived."""
         self._pipe.send("reached?")
         return bool(self._pipe.recv())
+
+
+def first_call(data: Path, run: Path, *, cwd: Path) -> Usage:
+    """Measure from the start of the command until a request reaches the endpoint, then kill the program."""
+    with Endpoint(latency=60.0) as endpoint:
+        used = coevol(
+            *("evolve", data, "-o", run, *endpoint.options),
+            cwd=cwd,
+            env=endpoint.environment,
+            until=lambda: endpoint.reached,
+        )
+        if not endpoint.reached:
+            raise RuntimeError(f"no call was made:\n{used.output}")
+    return used
 
 
 def _serve(pipe: Connection, options: dict[str, Any]) -> None:

@@ -5,7 +5,6 @@ is generated without calls (`benchmarks.finished`), which nothing here reads.
 """
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
@@ -14,7 +13,7 @@ import click
 import pyarrow.json
 import pyarrow.parquet
 
-from benchmarks.endpoint import Endpoint
+from benchmarks.endpoint import first_call
 from benchmarks.finished import finished_run
 from benchmarks.program import Usage, coevol
 from benchmarks.records import records
@@ -84,22 +83,8 @@ def _shards(folder: Path, lines: Path) -> Path:
 
 
 def _first_call(name: str, folder: Path, data: Path, run: Path | None = None) -> Row:
-    """Measure from the start of the command until a request reaches the endpoint, then kill the program."""
-    with Endpoint(latency=60.0) as endpoint:
-        run = run or folder / f"run{data.suffix}"
-        used = coevol(
-            *("evolve", data, "-o", run, *endpoint.options),
-            cwd=folder,
-            env=endpoint.environment,
-            until=_reached(endpoint),
-        )
-        if not endpoint.reached:
-            raise RuntimeError(f"no call was made:\n{used.output}")
+    used = first_call(data, run or folder / f"run{data.suffix}", cwd=folder)
     return name, used.wall, used.cpu, used.peak
-
-
-def _reached(endpoint: Endpoint) -> Callable[[], bool]:
-    return lambda: endpoint.reached
 
 
 def _course(used: Usage) -> str:

@@ -134,9 +134,9 @@ class _Way(NamedTuple):
 
 
 @click.command()
-@click.option("--samples", default=400)
+@click.option("--samples", default=800)
 @click.option("--workers", "numbers", default="0,1,2,4", help="Numbers of workers; 0 is one process.")
-@click.option("--concurrency", default=64)
+@click.option("--concurrency", default=256)
 @click.option("--servers", default=2, help="Servers over HTTP; none leaves that out.")
 @click.option("--nodes", default=2, help="Nodes of a cluster, against one of them; none leaves that out.")
 @click.option("--repeat", default=1)
