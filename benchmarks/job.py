@@ -52,9 +52,8 @@ def _rows(work: Work, latency: float, concurrency: int, repeat: int) -> list[tup
         options = ("--mode", work.mode, "--concurrency", concurrency, *endpoint.options)
         for turn in range(repeat):
             run = folder / f"run-{turn}"
-            one = coevol(
-                "evolve", data, "-o", f"{run}-1", "--stop", 1, *options, cwd=folder, env=endpoint.environment
-            )
+            words, env = ("evolve", data, *options), endpoint.environment
+            one = coevol(*words, "-o", f"{run}-1", "--stop", 1, cwd=folder, env=env)
             used = coevol(*words, "-o", run, cwd=folder, env=env)
             program.append(used.wall)
             cpu.append(used.cpu)
