@@ -30,6 +30,14 @@ from samples.turns import TEXT_CALL, Turn
 
 def check(record: dict[str, Any]) -> None:
     """Raise DataError if a field is missing or has the wrong type; `history` is not checked."""
+    texts = (
+        record.get("instruction"),
+        record.get("input", ""),
+        record.get("output"),
+        record.get("system", ""),
+    )
+    if all(type(text) is str for text in texts):  # as most records are
+        return
     if "instruction" not in record or "output" not in record:
         raise DataError(
             f'expected an Alpaca record with "instruction" and "output", found {field_names(record)}'

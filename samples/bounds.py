@@ -35,16 +35,17 @@ def nested_too_deeply(value: Any) -> bool:
 def count_names(value: Any) -> int:
     """Return how many names the objects in a JSON value have, each counted where it occurs; -1 if the value
     is nested too deeply. It is not walked recursively."""
-    level, count = [value], 0
+    level, count = [value] if type(value) is dict or type(value) is list else [], 0
     for _ in range(MAX_DEPTH + 1):
-        # Most values are texts.
-        containers = [each for each in level if type(each) is dict or type(each) is list]
-        if not containers:
+        if not level:
             return count
-        for each in containers:
+        inner: list[Any] = []
+        for each in level:
             if type(each) is dict:
                 count += len(each)
-        level = [inner for each in containers for inner in (each.values() if type(each) is dict else each)]
+            values = each.values() if type(each) is dict else each
+            inner += [one for one in values if type(one) is dict or type(one) is list]
+        level = inner
     return -1
 
 

@@ -15,7 +15,6 @@ LOOKED_AT, EVERY = 1000, 64
 _MOST_NAMES = 300
 """Fields of a record, or of an object in one, that are compared."""
 
-_LARGE = "a large integer"
 _INTEGERS = range(-(2**63), 2**64)
 _LARGE = "a large integer"
 
