@@ -10,7 +10,8 @@ from typing import Any, BinaryIO, cast
 
 from samples.bounds import unfolds_too_far
 
-_BUFFER_BYTES = 1024 * 1024
+_BUFFER_BYTES = 65_536
+_PLAIN_BUFFER_BYTES = 1024 * 1024
 """Each reading lets other threads run, such as the one that hashes the file: with 8 KiB a check took half as
 long again."""
 
@@ -36,7 +37,7 @@ def open_binary(path: Path) -> BinaryIO:
     """
     codec = codec_of(path)
     if codec is None:
-        return _in_utf8(path.open("rb", _BUFFER_BYTES))
+        return _in_utf8(path.open("rb", _PLAIN_BUFFER_BYTES))
     import pyarrow as pa  # slow to load (0.1 s), and most files are not compressed
 
     stream = pa.CompressedInputStream(pa.OSFile(str(path)), codec)
