@@ -12,7 +12,7 @@ from reporting.comparison import Comparison
 from reporting.run import Run
 from reporting.statistics import ModeStatistics, statistics
 from reporting.summary import summarize
-from samples.fields import percent, plural
+from samples.fields import percent, plural, signed_points
 from trials.judgments import TrialError
 from trials.libraries import require_libraries
 
@@ -85,7 +85,7 @@ def paired_sentence(shares: Mapping[str, Any]) -> str:
     a, b = (percent(shares[side], 1) for side in ("a", "b"))
     if not shares["different"]:
         return f"Of the {both} in both, A and B have a new response in {a}, and no sample differs in this."
-    value, low, high = (_signed(by[name]) for name in ("value", "low", "high"))
+    value, low, high = (signed_points(by[name], 1) for name in ("value", "low", "high"))
     noise = ""
     if shares["p"] >= 0.05 or by["low"] <= 0 <= by["high"]:
         test = "" if by["low"] <= 0 <= by["high"] else f" by the sign test ({p_value(shares['p'])})"
@@ -94,9 +94,3 @@ def paired_sentence(shares: Mapping[str, Any]) -> str:
         f"Of the {both} in both, A has a new response in {a} and B in {b}: "
         f"{value} points [{low} to {high}]{noise}."
     )
-
-
-def _signed(share: float) -> str:
-    """Return a difference of shares in points, as the table of both sides has it."""
-    points = round(100 * share, 1)
-    return f"{'−' if points < 0 else '+' if points else ''}{abs(points):.1f}"

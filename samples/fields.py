@@ -71,6 +71,12 @@ def percent(share: float, digits: int = 0) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
+def signed_points(difference: float, digits: int = 0) -> str:
+    """Return a difference of shares in points, as in "+13" or "−3"."""
+    points = round(100 * difference, digits)
+    return f"{'−' if points < 0 else '+' if points else ''}{abs(points):.{digits}f}"
+
+
 def json_type(value: object) -> str:
     """Describe the JSON type of a value for an error message."""
     if is_missing(value):

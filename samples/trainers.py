@@ -66,11 +66,11 @@ class Pair:
 
 def check_layout(path: Path, to: SftTrainer | DpoTrainer) -> Layout:
     """Return the layout for a path's extension. Raises DataError if the trainer does not support it."""
-    layout = layout_to_write(path)
-    if layout in ("CSV", "TSV") or is_compressed(path):
-        raise DataError(f"{path}: {to} takes no tables, and files as they are: write .jsonl or .parquet")
-    if to == "openai" and layout != "JSON lines":
+    layout, plain = layout_to_write(path), not is_compressed(path)
+    if to == "openai" and not (layout == "JSON lines" and plain):
         raise DataError(f"{path}: openai takes JSON lines: give the file a name that ends in .jsonl")
+    if layout in ("CSV", "TSV") or not plain:
+        raise DataError(f"{path}: {to} takes neither tables nor compressed files: write .jsonl or .parquet")
     return layout
 
 

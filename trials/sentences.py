@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from samples.fields import percent
+from samples.fields import percent, signed_points
 from trials.bootstrap import Estimate
 from trials.report import ArmResult, LeadResult, Refused, Report
 from trials.win_rates import Lead
@@ -45,11 +45,8 @@ def points(difference: float) -> str:
 
 
 def signed_interval(figure: Estimate) -> str:
-    """Return the interval of a difference as in "[-3, +13]", in points."""
-    low, high = (
-        f"{limit:+d}" if limit else "0" for limit in (round(100 * figure.low), round(100 * figure.high))
-    )
-    return f"[{low}, {high}]"
+    """Return the interval of a difference as in "[−3, +13]", in points."""
+    return f"[{signed_points(figure.low)}, {signed_points(figure.high)}]"
 
 
 def settled_by(needed: int | None, samples: int) -> str:

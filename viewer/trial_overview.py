@@ -9,7 +9,7 @@ from nicegui import ui
 from reporting import trial_charts, trial_tables
 from reporting.trial_snapshot import DISAGREEING, DISAGREEMENTS, TrialSnapshot
 from samples.fields import plural
-from viewer.frame import tile
+from viewer.frame import copy_button, tile
 from viewer.run import address
 from viewer.trial_frame import JUDGE, OVERVIEW, SAMPLES, TrialPages, frame
 
@@ -141,10 +141,12 @@ def _samples(snapshot: TrialSnapshot) -> None:
                 ui.label(DISAGREEING[kind]).classes("faint small")
         ui.link(f"all {plural(len(snapshot.samples), 'sample')}", SAMPLES)
     ui.html("<h2>Go on</h2>", sanitize=False)
-    with ui.row().classes("gap-4"):
-        ui.link("Judge comparisons yourself, blind", JUDGE)
-        if snapshot.best:
-            ui.label(snapshot.trial.command(snapshot.best)).classes("faint")
+    ui.link("Judge comparisons yourself, blind", JUDGE)
+    if snapshot.best:
+        command = snapshot.trial.command(snapshot.best)
+        with ui.row().classes("gap-2 items-baseline text small"):
+            ui.html(f"<code>{escape(command)}</code>", sanitize=False)
+            copy_button(command)
 
 
 def _arms(pages: TrialPages) -> None:

@@ -82,7 +82,7 @@ def test_what_tables_cannot_hold_is_refused(tmp_path: Path) -> None:
             write_records(path, [{first: "x"}, {second: "y", "b": "z"}])
     assert list(tmp_path.iterdir()) == []
     for name in ("data.csv", "data.jsonl.gz"):
-        with pytest.raises(DataError, match=r"trl-sft takes no tables, and files as they are"):
+        with pytest.raises(DataError, match=r"trl-sft takes neither tables nor compressed files"):
             check_layout(tmp_path / name, "trl-sft")
     for name in ("data.parquet.gz", "data.gz", "data.txt"):
         with pytest.raises(

@@ -54,8 +54,8 @@ def test_an_arm_as_good_and_one_within_noise() -> None:
     ) == [
         "evolve won 63 % [57, 69] of 200 samples against original, ties counted as halves, "
         "so it is better on this data.",
-        "refine won as often as evolve, within [-7, +5] points, at 41 % of its cost.",
-        "evolve's lead over edit, 5 points [-2, +13], is within noise: 550 samples would settle it.",
+        "refine won as often as evolve, within [−7, +5] points, at 41 % of its cost.",
+        "evolve's lead over edit, 5 points [−2, +13], is within noise: 550 samples would settle it.",
     ]
 
 
@@ -69,12 +69,12 @@ def test_an_arm_as_good_and_one_within_noise() -> None:
         (ahead("edit", Estimate(-0.12, -0.18, -0.05), real=True, cost=0.2),
          "edit won more often than evolve, by 12 points [+5, +18], at 20 % of its cost."),
         (ahead("edit", Estimate(-0.012, -0.13, 0.1)),
-         "edit's lead over evolve, 1 point [-10, +13], is within noise: 550 samples would settle it."),
+         "edit's lead over evolve, 1 point [−10, +13], is within noise: 550 samples would settle it."),
         (ahead("edit", Estimate(0.004, -0.13, 0.14), needed=21_000),
-         "evolve's lead over edit, 0 points [-13, +14], is within noise: "
+         "evolve's lead over edit, 0 points [−13, +14], is within noise: "
           "20,000 samples would not settle it."),
         (ahead("edit", Estimate(0, -0.13, 0.13), needed=None),
-         "evolve's lead over edit, 0 points [-13, +13], is within noise: "
+         "evolve's lead over edit, 0 points [−13, +13], is within noise: "
           "20,000 samples would not settle it."),
         (ahead("edit", Estimate(0.09, 0.002, 0.17), needed=150),
          "evolve's lead over edit, 9 points [0, +17], is within noise: more samples would settle it."),
@@ -92,8 +92,8 @@ def test_leads(lead: LeadResult, sentence: str) -> None:
 def test_arms_that_did_alike_share_a_sentence() -> None:
     alike = Estimate(0.0, -0.05, 0.05)
     assert said(arm("evolve"), ahead("edit", alike), ahead("refine", alike))[1:] == [
-        "edit won as often as evolve, within [-5, +5] points; "
-        "refine won as often as evolve, within [-5, +5] points."
+        "edit won as often as evolve, within [−5, +5] points; "
+        "refine won as often as evolve, within [−5, +5] points."
     ]
 
 
