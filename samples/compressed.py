@@ -37,7 +37,7 @@ def open_binary(path: Path) -> BinaryIO:
     """
     codec = codec_of(path)
     if codec is None:
-        return _in_utf8(path.open("rb", _PLAIN_BUFFER_BYTES))
+        return _in_utf8(io.BufferedReader(path.open("rb", 0), _PLAIN_BUFFER_BYTES))
     import pyarrow as pa  # slow to load (0.1 s), and most files are not compressed
 
     stream = pa.CompressedInputStream(pa.OSFile(str(path)), codec)

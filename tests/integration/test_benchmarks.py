@@ -11,7 +11,8 @@ from tests.program import ROOT
 SMALL = {
     "endpoint_use": ("--samples", 3, "--latency", 0.01, "--concurrency", 4, "--no-spread"),
     "cpu": ("--samples", 2, "--repeat", 1),
-    "job": ("--samples", 2, "--latency", 0.01, "--repeat", 1),
+    "job": ("--samples", 2, "--edited", 3, "--latency", 0.01, "--repeat", 1),
+    "startup": ("--repeat", 1),
     "depth": ("--latency", 0.01, "--repeat", 1),
     "million": ("--records", 30, "--left", 5, "--worked-on", 5),
     "pages": ("--samples", 60, "--repeat", 1),
