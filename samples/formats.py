@@ -120,9 +120,11 @@ def make_sample(
 
 def _is_plain(record: Mapping[str, Any], format: str) -> bool:
     """Return whether the graphs can take a record as it is: nothing in it is another format's."""
+    # They go by the names of fields, also of those that have no value.
     if format == "alpaca":
         return record.keys().isdisjoint(("conversations", "messages"))
-    return format in ("sharegpt", "messages") and layouts.candidates(record) == [format]
+    is_list = format in ("sharegpt", "messages") and "instruction" not in record
+    return is_list and layouts.candidates(record) == [format]
 
 
 def unreadable_sample(

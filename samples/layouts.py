@@ -30,9 +30,10 @@ from samples.preferences import (
     rejected_field,
     side_fields,
     transcript,
+    what_would_do,
 )
 from samples.sample import DataError
-from samples.thoughts import thoughts_beside
+from samples.thoughts import is_of_rater, thoughts_beside
 from samples.turns import Turn, is_one_turn, names_of, role_of, turn_of, turns_in, unpack
 
 
@@ -252,7 +253,10 @@ def read_turns(record: Mapping[str, Any], layout: str) -> list[Turn]:
         DataError: a field is missing or has the wrong type.
     """
     turns = _turns(record, layout)
-    if around := thoughts_beside(record, parts_of(layout, record)):
+    known = parts_of(layout, record)
+    if side_of(layout):
+        known += (*filter(is_of_rater, record),)
+    if around := thoughts_beside(record, known):
         last = next((n for n in reversed(range(len(turns))) if turns[n].role == "assistant"), None)
         if last is not None:
             thoughts = join_distinct((turns[last].thoughts, around))
@@ -309,6 +313,10 @@ def names_taken(to: str, record: Mapping[str, Any]) -> set[str]:
     return {LISTS[to], "system", "instruction", *lists}
 
 
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(each, str) for each in value)
+
+
 def _may_be_turns(record: Mapping[str, Any], field: str) -> bool:
     return field in ("conversations", "messages") or _is_list(record.get(field), (str, dict))
 
@@ -346,13 +354,14 @@ def _of_columns(record: Mapping[str, Any], layout: str, columns: Columns) -> lis
         raise DataError(f"expected {what} with {expected}, found {field_names(record)}")
     side = side_of(layout)
     system, earlier = _system(record, columns.system), _history(record, columns.history)
-    asked, answered = _request(record, columns, side), _response(record, columns, side)
-    spoken = [turn for turn in answered if turn.role != "system"]
+    asked = _request(record, columns, side)
     if side:
         # What came before is that of both sides.
         earlier = [replace(turn, fixed=True) for turn in earlier]
         while asked and asked[-1].role == "assistant":
             asked.pop()  # the request is all but the response
+    answered = _response(record, columns, side, asked)
+    spoken = [turn for turn in answered if turn.role != "system"]
     if spoken and spoken[0].role == "user":
         # The response repeats its request, as in TRL's preference data without a prompt of its own.
         return system + answered
@@ -373,11 +382,14 @@ def _request(record: Mapping[str, Any], columns: Columns, side: str) -> list[Tur
     return [Turn("user", "user", text, None, (columns.request,), input=second)]
 
 
-def _response(record: Mapping[str, Any], columns: Columns, side: str) -> list[Turn]:
+def _response(record: Mapping[str, Any], columns: Columns, side: str, asked: list[Turn]) -> list[Turn]:
     """Return the turns of a response; all responses in it but the last one stay as they are."""
     field = columns.response
     value = record[field]
-    turns = _list_or_turn(value, field, side)
+    if side and is_of_side(field, side) and _is_texts(value):
+        turns: list[Turn] | None = _texts_in_turn(value, field, asked)
+    else:
+        turns = _list_or_turn(value, field, side)
     if turns is None and side and not columns.request and (unpacked := transcript(value)):
         turns = [turn_of(each, (field, n), n) for n, each in enumerate(unpacked[0])]
     if turns is not None:
@@ -389,6 +401,22 @@ def _response(record: Mapping[str, Any], columns: Columns, side: str) -> list[Tu
         place = (field, SIDES.index(side))
         return [Turn("assistant", "assistant", value[place[1]], None, place)]
     return [Turn("assistant", "assistant", response_text(record, field), None, (field,))]
+
+
+def _texts_in_turn(texts: list[str], field: str, asked: list[Turn]) -> list[Turn]:
+    """Return the turns of one side of a preference record that is a list of texts.
+
+    They are requests and responses in turn, of which the first may be the record's own request again.
+
+    Raises:
+        DataError: they may be several responses to the request.
+    """
+    if len(texts) == 1:
+        return [Turn("assistant", "assistant", texts[0], None, (field, 0))]
+    repeats = bool(asked) and texts[0].strip() == (asked[-1].text or "").strip()
+    if len(texts) % 2 or (asked and not repeats):
+        raise DataError(what_would_do([field]))
+    return turns_in(texts, field)[repeats:]
 
 
 def _system(record: Mapping[str, Any], field: str) -> list[Turn]:
@@ -465,6 +493,8 @@ def _preference_columns(record: Mapping[str, Any], side: str) -> Columns:
             return COLUMNS[base]
         else:
             request, response = "", LISTS.get(base, side)
+    if not request and not transcript(record.get(response)):
+        request = next((name for name in ("context_messages", "context") if name in present), "")
     return Columns(request, response, "input" if request == "instruction" else "", system, "history")
 
 

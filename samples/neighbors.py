@@ -20,7 +20,7 @@ from typing import Any
 
 from samples.fields import LONGEST_NAME, is_missing, words, words_of
 from samples.preferences import is_of_side, other_of
-from samples.thoughts import Thoughts, is_thought_field, thought_fields
+from samples.thoughts import Thoughts, is_of_rater, is_thought_field, thought_fields
 
 ORIGINAL = "original_"
 
@@ -156,6 +156,8 @@ class Neighbors:
         depth: int = _META_DEPTH,
     ) -> dict[str, Any]:
         thoughts = set(thought_fields(fields)) if any(map(is_thought_field, fields)) else set()
+        of_rater = {name for name in thoughts if side and is_of_rater(name)}
+        thoughts -= of_rater
         treated: dict[str, Any] = {}
         for name, value in fields.items():
             if name in known or name in self.not_stale or _is_empty(value):
@@ -164,7 +166,7 @@ class Neighbors:
                 treated[name] = value
             elif name in thoughts and self.thoughts != "text" and depth == _META_DEPTH:
                 self.dropped[name] += 1
-            elif name in self.stale or name in thoughts or speaks_of_response(name, value, side):
+            elif name in {*self.stale, *thoughts, *of_rater} or speaks_of_response(name, value, side):
                 self._rename(name, value, fields, treated)
             elif name in repeating:
                 self.dropped[name] += 1
