@@ -46,6 +46,9 @@ _ANOTHER = re.compile(r',\s*"([^"\\]{1,60})"' + _ARRAY_OF_RECORDS)
 LONGEST_WRAPPER = 1000
 """Characters among which they are looked for."""
 
+_OPENING_TURN = re.compile(r'\[\s{0,99}\{\s{0,99}"(?:role|from)"')
+_LIST_OF_TURNS = 'a list of turns: write each as an object with the list in "messages"'
+
 _COMMA = re.compile(r"[ \t\r\n]*,[ \t\r\n]*")
 _QUOTE_AND_BLANK = re.compile(rb'"[ \t\r\n]+:')
 _NAME_AND_BLANK = re.compile(rb'(?:(?<!\\)|(?<=\\\\))"[ \t\r\n]+:')
@@ -112,7 +115,7 @@ def read_lines(
                 if end != len(text):
                     message = f"{_ONE_PER_LINE}, found {text[end : end + 20]!a} after it"
                 elif type(record) is not dict:
-                    message = f"expected an object, found {json_type(record)}"
+                    message = f"expected an object, found {_found(record)}"
                 elif nested_too_deeply(record):
                     message = f"the record is {TOO_DEEP}"
                 elif name := repeated_name(line, count_names(record)):
@@ -192,7 +195,7 @@ def read_array(
             elif name := repeated_name(text.buffer[text.position : end], count_names(record)):
                 why = f'"{brief(name)}" {TWICE}'
             elif not is_object:
-                why = why or f"expected an object, found {json_type(record)}"
+                why = why or f"expected an object, found {_found(record)}"
             if why is not None:
                 if not keep_bad:
                     text.fail(why)
@@ -429,6 +432,11 @@ def _may_be_truncated(error: json.JSONDecodeError, text: str) -> bool:
     return _is_unterminated(error) or error.pos >= len(text) - _LONGEST_TOKEN
 
 
+def _found(value: Any) -> str:
+    is_turns = isinstance(value, list) and value and isinstance(value[0], dict)
+    return _LIST_OF_TURNS if is_turns and {"role", "from"} & value[0].keys() else json_type(value)
+
+
 class _Window:
     """The part of a JSON file that is in memory, with the current reading position."""
 
@@ -493,7 +501,7 @@ class _Window:
             case '"':
                 return "a string"
             case "[":
-                return "a list"
+                return _LIST_OF_TURNS if _OPENING_TURN.match(self.buffer, self.position) else "a list"
             case "{":
                 return "another object"
             case character if character in "-0123456789":

@@ -34,7 +34,7 @@ from samples.preferences import (
 )
 from samples.sample import DataError
 from samples.thoughts import is_of_rater, thoughts_beside
-from samples.turns import Turn, is_one_turn, names_of, role_of, turn_of, turns_in, unpack
+from samples.turns import Turn, is_marked, is_one_turn, names_of, role_of, turn_of, turns_in, unpack
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ COLUMNS: dict[str, Columns] = {
     "firefly": Columns("input", "target"),
     "input-output": Columns("input", "output", "", "system", "history"),
     "inputs-targets": Columns("inputs", "targets"),
+    "src-tgt": Columns("src", "tgt", "", "system"),
 }
 """The layouts with a field for each part."""
 
@@ -93,7 +94,7 @@ _MEANT_BY = {
     "dolly": ("context", ("instruction-response",)),
     "alpaca-system-prompt": ("system_prompt", ("alpaca",)),
 }
-_LATER = ("instruction-completion", "question-completion", "query-answer")
+_LATER = ("instruction-completion", "question-completion", "query-answer", "src-tgt")
 """Layouts that are meant only where no other is: they became known after the others."""
 _LABELS = ("label", "kto_tag")
 EMPTY_SIDE = "an empty {} side"
@@ -275,7 +276,7 @@ def own_fields(layout: str, record: Mapping[str, Any]) -> tuple[str, ...]:
     names = (*parts_of(layout, record), id_field(layout), "id")
     if layout.startswith(_PREFERENCE):
         return (*names, *SIDES, *side_fields(record).values(), *REJECTED)
-    return (*names, *_LABELS) if layout.startswith(_KTO) else names
+    return (*names, *_LABELS) if layout.startswith(_KTO) or layout == "src-tgt" else names
 
 
 def side_of(layout: str) -> str:
@@ -354,6 +355,8 @@ def _of_columns(record: Mapping[str, Any], layout: str, columns: Columns) -> lis
         raise DataError(f"expected {what} with {expected}, found {field_names(record)}")
     side = side_of(layout)
     system, earlier = _system(record, columns.system), _history(record, columns.history)
+    if not side and (turns := _texts_by_turns(record, layout, columns)):
+        return system + earlier + turns
     asked = _request(record, columns, side)
     if side:
         # What came before is that of both sides.
@@ -401,6 +404,25 @@ def _response(record: Mapping[str, Any], columns: Columns, side: str, asked: lis
         place = (field, SIDES.index(side))
         return [Turn("assistant", "assistant", value[place[1]], None, place)]
     return [Turn("assistant", "assistant", response_text(record, field), None, (field,))]
+
+
+def _texts_by_turns(record: Mapping[str, Any], layout: str, columns: Columns) -> list[Turn]:
+    """Return the turns of a record that has its requests in one list and their responses in another, as
+    ERNIEKit's have, whose `label` says which are learned from; empty if it has not."""
+    requests, answers = (record.get(name) for name in (columns.request, columns.response))
+    if not (_is_texts(requests) and _is_texts(answers) and len(requests) == len(answers)):
+        return []
+    marks = record.get("label") if layout == "src-tgt" else None
+    known = isinstance(marks, list) and len(marks) == len(answers)
+    turns = []
+    for n, (request, answer) in enumerate(zip(requests, answers, strict=True)):
+        source = {"content": answer, **({"weight": marks[n]} if known else {})}
+        turns.append(Turn("user", columns.request, request, None, (columns.request, n)))
+        place = (columns.response, n)
+        turns.append(
+            Turn("assistant", columns.response, answer, None, place, is_marked(source), source=source)
+        )
+    return turns
 
 
 def _texts_in_turn(texts: list[str], field: str, asked: list[Turn]) -> list[Turn]:
