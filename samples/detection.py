@@ -101,8 +101,8 @@ def find_format(record: dict[str, Any], given: str, improve: Side | None, refere
     turns = unnamed_turns(record) if only is None else LISTS.get(only, "")
     if given == "auto" and turns and improve is None and (apart := _response_apart(record, turns, reference)):
         why = (
-            f'the turns in "{brief(turns)}" end with a request, and its response seems to be in "{apart}": read '
-            f"both with --columns request={brief(turns)},response={apart}"
+            f'the turns in "{brief(turns)}" end with a request, and its response seems to be in "{apart}": '
+            f"read both with --columns request={brief(turns)},response={apart}"
         )
         return Found(only, f"{why}, or the turns alone with --format {only}" if only else why, only)
     if only is None:
@@ -155,7 +155,7 @@ def _are_turns_in_columns(record: dict[str, Any], given: str) -> bool:
     """Return whether lists of texts are the turns of one record, as far as that can be known."""
     sides = [record[name] for name in side_fields(record).values()]
     begin_alike = bool(sides) and all(isinstance(side, list) and side[:1] == sides[0][:1] for side in sides)
-    return given != "auto" or {"src", "tgt"} <= record.keys() or begin_alike
+    return given.startswith("columns ") or {"src", "tgt"} <= record.keys() or begin_alike
 
 
 def _response_apart(record: dict[str, Any], field: str, reference: str | None) -> str:

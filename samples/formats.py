@@ -19,7 +19,7 @@ from samples.fields import Parsed, is_missing, join_distinct, media_reason, why_
 from samples.neighbors import ORIGINAL, Neighbors
 from samples.references import with_references
 from samples.reply import without_marks
-from samples.sample import DataError, Format, Sample
+from samples.sample import DataError, Exchange, Format, Sample
 from samples.thoughts import Thoughts, rewritten, thoughts_beside, with_thoughts, without_thoughts
 from samples.turns import Turn, names_of, pair_names, parsed, put
 
@@ -170,6 +170,8 @@ def with_responses(
     record = _renewed(sample, responses, neighbors)
     if to is None or to == sample.read_as:
         return record
+    if why := why_unreadable(record):
+        raise DataError(f"sample {sample.id} cannot be written as {to}: {why}")
     try:
         turns = _turns(record, sample.read_as)
         if turns and to == "alpaca" and thoughts_beside(record, layouts.own_fields(sample.read_as, record)):
@@ -206,20 +208,22 @@ def _renewed(sample: Sample, responses: Sequence[str], neighbors: Neighbors) -> 
     if all(new == exchange.response for new, exchange in zip(responses, sample.exchanges, strict=True)):
         return record
     replaced: list[tuple[str, str]] = []
+    thoughts: list[str] = []
     places = parse_record(record, sample.read_as).responses
     for place, exchange, response in zip(places, sample.exchanges, responses, strict=True):
         if response == exchange.response:
             continue
         replaced.append((exchange.instruction, exchange.response))
+        thoughts.append(exchange.thoughts)
         neighbors.thinking += bool(exchange.thoughts)
         parts = (exchange.instruction, exchange.input, sample.system)
         new = partial(rewritten, response=response, parts=parts, thoughts=neighbors.thoughts)
         record = put(record, place, new)
         if len(place) > 1 and isinstance(place[-1], str):
-            record = put(record, place[:-1], partial(_renewed_turn, neighbors, exchange.response))
+            record = put(record, place[:-1], partial(_renewed_turn, neighbors, exchange))
     last = responses[-1] != sample.exchanges[-1].response
     known, side = layouts.own_fields(sample.read_as, record), layouts.side_of(sample.read_as)
-    record = neighbors.of_record(record, known, replaced, last=last, side=side)
+    record = neighbors.of_record(record, known, replaced, last=last, side=side, thoughts=thoughts)
     if neighbors.thoughts != "keep" and last and sample.exchanges[-1].thoughts:
         record = _other_side_without_thoughts(sample, record)
     return record
@@ -237,8 +241,9 @@ def _other_side_without_thoughts(sample: Sample, record: dict[str, Any]) -> dict
     return put(record, place[:-1], without_thoughts) if isinstance(place[-1], str) and place[:-1] else record
 
 
-def _renewed_turn(neighbors: Neighbors, old: str, turn: dict[str, Any]) -> dict[str, Any]:
-    return neighbors.of_turn(turn, (*names_of(turn), *(pair_names(turn) or ())), old)
+def _renewed_turn(neighbors: Neighbors, old: Exchange, turn: dict[str, Any]) -> dict[str, Any]:
+    known = (*names_of(turn), *(pair_names(turn) or ()))
+    return neighbors.of_turn(turn, known, old.response, old.thoughts)
 
 
 def _turns(record: dict[str, Any], format: str) -> list[Turn]:

@@ -49,6 +49,8 @@ LONGEST_WRAPPER = 1000
 _OPENING_TURN = re.compile(r'\[\s{0,99}\{\s{0,99}"(?:role|from)"')
 _LIST_OF_TURNS = 'a list of turns: write each as an object with the list in "messages"'
 
+_NEW_LINE = re.compile(r"\r?\n")  # which may be in what is JSON between its tokens only
+
 _COMMA = re.compile(r"[ \t\r\n]*,[ \t\r\n]*")
 _QUOTE_AND_BLANK = re.compile(rb'"[ \t\r\n]+:')
 _NAME_AND_BLANK = re.compile(rb'(?:(?<!\\)|(?<=\\\\))"[ \t\r\n]+:')
@@ -240,10 +242,10 @@ def read_array(
 
 
 def write_lines(file: BinaryIO, records: Iterable[dict[str, Any]]) -> None:
-    """Write records as JSON lines in UTF-8, and lines that could not be read as they were."""
+    """Write records as JSON lines in UTF-8, and what could not be read as it was, but on one line."""
     for record in records:
         if (raw := raw_text(record)) is not None:
-            file.write(_as_read(raw) + b"\n")
+            file.write(_as_read(_NEW_LINE.sub(" ", raw)) + b"\n")
         else:
             file.write(_utf8(to_json(record)) + b"\n")
 
@@ -257,12 +259,24 @@ def write_array(file: BinaryIO, records: Iterable[dict[str, Any]]) -> None:
         if (raw := raw_text(record)) is not None:
             with suppress(ValueError, RecursionError):
                 value = json.loads(raw)
-        if value is not record and nested_too_deeply(value):
-            file.write(separator + b" " + _as_read(str(raw)))
+        if raw is not None and value is not record and (nested_too_deeply(value) or repeated_name(raw)):
+            file.write(separator + b" " + _as_read(raw))
         else:
             file.write(separator + _utf8(_encode([value], _INDENTED)[2:-2]))
         separator = b",\n"
     file.write(b"\n]\n" if separator == b",\n" else b"[]\n")
+
+
+def fits_array(record: dict[str, Any]) -> bool:
+    """Return whether `write_array` can write a record as it was: it is one, or is JSON at least."""
+    if (raw := raw_text(record)) is None:
+        return True
+    try:
+        raw.encode()  # which fails for what is not UTF-8
+        json.loads(raw)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def read_json(text: str) -> Any:

@@ -480,7 +480,7 @@ def test_parquet_that_is_not_utf8_is_named_with_its_row(tmp_path: Path) -> None:
     bad = pa.array([b"fine", b"\xe4"], pa.binary()).view(pa.string())
     path = tmp_path / "data.parquet"
     pq.write_table(pa.table({"a": bad}), path)
-    with pytest.raises(DataError, match=r"data\.parquet, row 2: expected UTF-8, found"):
+    with pytest.raises(DataError, match=r'data\.parquet, row 2, column "a": expected UTF-8, found'):
         read(path)
 
 
