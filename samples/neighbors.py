@@ -257,7 +257,7 @@ def _judges_in_chinese(name: str) -> bool:
 
 
 def _is_judgment(label: str) -> bool:
-    """Return whether the text of a label judges, with a word or with values, as "quality:4,toxicity:0" does."""
+    """Return whether a label judges, with a word or with values such as "quality:4,toxicity:0"."""
     label = label.strip().lower()
     return label in _JUDGMENTS or (len(label) <= _LONGEST_LABEL and bool(_SCORES.fullmatch(label)))
 

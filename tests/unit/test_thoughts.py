@@ -208,6 +208,15 @@ STALE: dict[str, Any] = {
         "input_ids": [1],
         "train_detail": [{"begin_offset": 0, "end_offset": 2, "train": False}],
     },
+    **{
+        "tests_execution_status": ["pass"],
+        "final_answer": "4",
+        "is_good": True,
+        "approved": True,
+        "likes": 3,
+    },
+    **{"thumbs_up": 1, "accuracy": 0.5, "pass_rate": 0.5, "win_rate": 0.5, "ifd": 0.5, "ifd_score": 0.5},
+    **{"num_tok": 9, "token_cnt": 9, "response_tok": 9, "评分": 5, "回复分数": 5, "质量": "高"},
 }
 OTHERS: dict[str, Any] = {
     **{
@@ -244,6 +253,8 @@ OTHERS: dict[str, Any] = {
         "original_score": 2,
         "context": ANSWER,
     },
+    **{"问题质量": 5, "参考分数": 5, "prompt_tok": 9, "problem_pass_rate": 0.5, "rate": 2, "execution": "x"},
+    **{"label": "math:4a,sums", "quality_of_question": 2, "cnt": 2, "题目": "4"},
 }
 
 
