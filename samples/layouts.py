@@ -30,11 +30,11 @@ from samples.preferences import (
     rejected_field,
     side_fields,
     transcript,
-    what_would_do,
 )
 from samples.sample import DataError
+from samples.text_lists import is_texts, texts_in_turn, turns_by_texts
 from samples.thoughts import is_of_rater, thoughts_beside
-from samples.turns import Turn, is_marked, is_one_turn, names_of, role_of, turn_of, turns_in, unpack
+from samples.turns import Turn, is_one_turn, names_of, role_of, turn_of, turns_in, unpack
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,10 +314,6 @@ def names_taken(to: str, record: Mapping[str, Any]) -> set[str]:
     return {LISTS[to], "system", "instruction", *lists}
 
 
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(each, str) for each in value)
-
-
 def _may_be_turns(record: Mapping[str, Any], field: str) -> bool:
     return field in ("conversations", "messages") or _is_list(record.get(field), (str, dict))
 
@@ -355,7 +351,8 @@ def _of_columns(record: Mapping[str, Any], layout: str, columns: Columns) -> lis
         raise DataError(f"expected {what} with {expected}, found {field_names(record)}")
     side = side_of(layout)
     system, earlier = _system(record, columns.system), _history(record, columns.history)
-    if not side and (turns := _texts_by_turns(record, layout, columns)):
+    marks = "label" if layout == "src-tgt" else ""
+    if not side and (turns := turns_by_texts(record, columns.request, columns.response, marks)):
         return system + earlier + turns
     asked = _request(record, columns, side)
     if side:
@@ -389,8 +386,8 @@ def _response(record: Mapping[str, Any], columns: Columns, side: str, asked: lis
     """Return the turns of a response; all responses in it but the last one stay as they are."""
     field = columns.response
     value = record[field]
-    if side and is_of_side(field, side) and _is_texts(value):
-        turns: list[Turn] | None = _texts_in_turn(value, field, asked)
+    if side and is_of_side(field, side) and is_texts(value):
+        turns: list[Turn] | None = texts_in_turn(value, field, asked)
     else:
         turns = _list_or_turn(value, field, side)
     if turns is None and side and not columns.request and (unpacked := transcript(value)):
@@ -404,41 +401,6 @@ def _response(record: Mapping[str, Any], columns: Columns, side: str, asked: lis
         place = (field, SIDES.index(side))
         return [Turn("assistant", "assistant", value[place[1]], None, place)]
     return [Turn("assistant", "assistant", response_text(record, field), None, (field,))]
-
-
-def _texts_by_turns(record: Mapping[str, Any], layout: str, columns: Columns) -> list[Turn]:
-    """Return the turns of a record that has its requests in one list and their responses in another, as
-    ERNIEKit's have, whose `label` says which are learned from; empty if it has not."""
-    requests, answers = (record.get(name) for name in (columns.request, columns.response))
-    if not (_is_texts(requests) and _is_texts(answers) and len(requests) == len(answers)):
-        return []
-    marks = record.get("label") if layout == "src-tgt" else None
-    known = isinstance(marks, list) and len(marks) == len(answers)
-    turns = []
-    for n, (request, answer) in enumerate(zip(requests, answers, strict=True)):
-        source = {"content": answer, **({"weight": marks[n]} if known else {})}
-        turns.append(Turn("user", columns.request, request, None, (columns.request, n)))
-        place = (columns.response, n)
-        turns.append(
-            Turn("assistant", columns.response, answer, None, place, is_marked(source), source=source)
-        )
-    return turns
-
-
-def _texts_in_turn(texts: list[str], field: str, asked: list[Turn]) -> list[Turn]:
-    """Return the turns of one side of a preference record that is a list of texts.
-
-    They are requests and responses in turn, of which the first may be the record's own request again.
-
-    Raises:
-        DataError: they may be several responses to the request.
-    """
-    if len(texts) == 1:
-        return [Turn("assistant", "assistant", texts[0], None, (field, 0))]
-    repeats = bool(asked) and texts[0].strip() == (asked[-1].text or "").strip()
-    if len(texts) % 2 or (asked and not repeats):
-        raise DataError(what_would_do([field]))
-    return turns_in(texts, field)[repeats:]
 
 
 def _system(record: Mapping[str, Any], field: str) -> list[Turn]:

@@ -114,8 +114,8 @@ def rewritten(content: Any, response: str, parts: Sequence[str], thoughts: Thoug
         else:
             after = old[len(without_end_marks(old, parts)) :]
             # A mark that closes what one before the response opened goes with that, and the space before it.
-            kept = _CLOSING.sub(lambda mark: "" if f"<|begin_of_{mark[1]}|>" in before else mark[0], after)
-            response += after if kept == after else kept.strip()
+            rest = _CLOSING.sub(lambda mark: "" if f"<|begin_of_{mark[1]}|>" in before else mark[0], after)
+            response += after if rest == after else rest.strip()
     if not isinstance(content, list):
         return response
     kept = [part for part in content if thought_part(part) and thoughts == "keep"]
