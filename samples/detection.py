@@ -147,7 +147,10 @@ def _form_of_table(record: dict[str, Any], given: str) -> str:
     elif isinstance(first, list) and len({len(each) for each in values}) == 1:
         texts = [each for each in values if all(isinstance(item, str) for item in each)]
         if len(texts) > 1 and not any(isinstance(item, dict | list) for each in values for item in each):
-            return f"a table by columns, each a list: {would_do}"
+            return (
+                f"a table by columns, each a list: {would_do}; or, where two lists are the turns of one "
+                "conversation, name them with --columns request=…,response=…"
+            )
     return ""
 
 
@@ -163,8 +166,17 @@ def _response_apart(record: dict[str, Any], field: str, reference: str | None) -
     last = ((unpack(record.get(field)) or ([], None))[0] or [None])[-1]
     if not isinstance(last, dict) or role_of(str(last.get(names_of(last)[0]))) != "user":
         return ""
-    texts = (name for name in record if isinstance(record[name], str) and record[name].strip())
-    return next((name for name in texts if name in _RESPONSES and name != reference), "")
+    named = (name for name in record if name in _RESPONSES and name not in (field, reference))
+    return next((name for name in named if _is_response(record[name])), "")
+
+
+def _is_response(value: Any) -> bool:
+    """Return whether a value is a text, or turns of a response."""
+    if isinstance(value, list) and value:
+        value = value[0]
+    if isinstance(value, dict):
+        return role_of(str(value.get(names_of(value)[0]))) == "assistant"
+    return isinstance(value, str) and bool(value.strip())
 
 
 def _of_other_shape(record: dict[str, Any], layout: str | None) -> str:

@@ -198,8 +198,18 @@ def same_as_other_side(sample: Sample, responses: Sequence[str]) -> bool:
     other = layouts.other_side(sample.read_as, sample.read)
     if not other or not sample.exchanges or responses[-1] == sample.exchanges[-1].response:
         return False
-    found = parse_record(sample.read, other).exchanges
-    return bool(found) and without_marks(found[-1].response) == without_marks(responses[-1])
+    found = _parsed_side(sample.read, other)
+    return bool(found and found.exchanges) and without_marks(found.exchanges[-1].response) == without_marks(
+        responses[-1]
+    )
+
+
+def _parsed_side(record: dict[str, Any], side: str) -> Parsed | None:
+    """Return the parts of the other side of a preference record; None if it is no response."""
+    try:
+        return parse_record(record, side)
+    except DataError:
+        return None
 
 
 def _renewed(sample: Sample, responses: Sequence[str], neighbors: Neighbors) -> dict[str, Any]:
@@ -232,7 +242,7 @@ def _renewed(sample: Sample, responses: Sequence[str], neighbors: Neighbors) -> 
 def _other_side_without_thoughts(sample: Sample, record: dict[str, Any]) -> dict[str, Any]:
     """Return a preference record whose new side has lost its thoughts without those of the other side."""
     other = layouts.other_side(sample.read_as, record)
-    found = parse_record(record, other) if other else None
+    found = _parsed_side(record, other) if other else None
     if not found or not found.exchanges or not found.exchanges[-1].thoughts:
         return record
     exchange, place = found.exchanges[-1], found.responses[-1]
@@ -242,7 +252,7 @@ def _other_side_without_thoughts(sample: Sample, record: dict[str, Any]) -> dict
 
 
 def _renewed_turn(neighbors: Neighbors, old: Exchange, turn: dict[str, Any]) -> dict[str, Any]:
-    known = (*names_of(turn), *(pair_names(turn) or ()))
+    known = pair_names(turn) or names_of(turn)
     return neighbors.of_turn(turn, known, old.response, old.thoughts)
 
 

@@ -478,8 +478,13 @@ def _preference_columns(record: Mapping[str, Any], side: str) -> Columns:
         else:
             request, response = "", LISTS.get(base, side)
     if not request and not transcript(record.get(response)):
-        request = next((name for name in ("context_messages", "context") if name in present), "")
+        named = (name for name in ("context_messages", "context") if name in present)
+        request = next((name for name in named if _is_request(record[name], name)), "")
     return Columns(request, response, "input" if request == "instruction" else "", system, "history")
+
+
+def _is_request(value: Any, field: str) -> bool:
+    return isinstance(value, str) or _list_or_turn(value, field) is not None
 
 
 def _base(record: Mapping[str, Any]) -> str:

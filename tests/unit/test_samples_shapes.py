@@ -11,7 +11,13 @@ from graph.settings import Settings
 from samples.detection import find_format
 from samples.fields import unreadable
 from samples.files import write_records
-from samples.formats import make_sample, parse_record, unreadable_sample, with_responses
+from samples.formats import (
+    make_sample,
+    parse_record,
+    same_as_other_side,
+    unreadable_sample,
+    with_responses,
+)
 from samples.neighbors import Neighbors
 from samples.reader import DataSet, open_data
 from samples.sample import DataError, Exchange, Sample
@@ -84,6 +90,13 @@ def test_a_side_that_is_a_list_of_texts_gets_its_response(
     sample = make_sample(0, "0", record, "preference chosen")
     texts = [each.response if each.fixed else "new" for each in sample.exchanges]
     assert with_responses(sample, texts) == new
+
+
+def test_several_responses_on_the_other_side_stay() -> None:
+    record = {"prompt": "q", "chosen": "a", "rejected": ["w", "v", "u"]}
+    sample = sample_of(record, "chosen")
+    assert not same_as_other_side(sample, ["b"])
+    assert with_responses(sample, ["b"]) == {**record, "chosen": "b"}
 
 
 @pytest.mark.parametrize("side", [["b", "c"], ["a", "b", "c"]])
@@ -195,6 +208,8 @@ def test_turns_apart_from_their_response_are_asked_about(tmp_path: Path, name: s
     read = opened(tmp_path, record, columns={"request": "messages", "response": name})
     (sample,) = read.samples()
     assert sample.exchanges == (Exchange("q", "", "a"),)
+    with pytest.raises(DataError, match=f"read both with --columns request=messages,response={name}, or"):
+        opened(tmp_path, {"messages": [USER], name: [ANSWER]})
     assert opened(tmp_path, record, format="messages").notices() == [
         "no record can be worked on; all stay as they are: no answered request (1)"
     ]
