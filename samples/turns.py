@@ -53,11 +53,9 @@ _MARKS = ("weight", "loss_weight", "loss_scale", "loss", "train", "training", "t
 
 _SAYS_TRAIN = words("train training trainable trained loss weight learn learnable learned supervised")
 _SAYS_NOT = words("mask masked ignore ignored exclude excluded skip no not without")
-_AROUND = words("""
-    on turn message is should do for compute calculate use in scale this to be from mask of with
-    output response answer assistant
-""")
-"""Words of other names of such fields, as in `train_on_turn`, `is_masked` and `output_with_loss`."""
+_AROUND = words("on turn message is should do for compute calculate use in scale this to be from mask of")
+_AROUND_LOSS = words("with output response answer assistant")
+"""Words of other names of such fields, as in `train_on_turn` and `is_masked`, and `output_with_loss`."""
 
 _WEIGHTS = ("loss_weight", "weight", "loss_scale")
 """Those that may be any number."""
@@ -328,7 +326,8 @@ def _is_other_mark(name: str, value: Any) -> bool:
 def _kind_of_mark(name: str) -> str | None:
     """Return whether a field of this name says that a turn is learned from ("train"), or is not ("not")."""
     named = set(words_of(name))
-    if not named or not named <= _SAYS_TRAIN | _SAYS_NOT | _AROUND:
+    around = _AROUND if named.isdisjoint(("loss", "train")) else _AROUND | _AROUND_LOSS
+    if not named or not named <= _SAYS_TRAIN | _SAYS_NOT | around:
         return None
     trains, denies = bool(named & _SAYS_TRAIN), bool(named & _SAYS_NOT)
     if trains and named & _SAYS_NOT <= {"mask"}:  # a mask of the loss is 0 where nothing is learned

@@ -130,6 +130,11 @@ def test_marks_and_system_prompt_next_to_a_request_and_its_response(
     assert parse_record(again, "messages").exchanges[0].fixed
 
 
+def test_what_says_that_there_is_no_answer_is_no_mark() -> None:
+    record = {"conversation": [{"input": "q", "output": "a", "no_answer": True, "output_with_loss": True}]}
+    assert sample_of(record).exchanges == (Exchange("q", "", "a"),)
+
+
 def test_a_record_whose_pairs_are_all_marked_is_skipped_with_the_exchanges_of_earlier_results() -> None:
     sample = sample_of({"conversation": [{"input": "q", "output": "a", "output_with_loss": False}]})
     assert sample.skip is not None

@@ -297,6 +297,13 @@ def test_fields_of_a_turn_are_treated_with_its_response() -> None:
     assert written["original_score"] == [None, 5]
 
 
+def test_a_label_of_values_speaks_of_the_response_of_its_turn() -> None:
+    record = turns(label="quality:4,toxicity:0,humor:-1.5")
+    new = with_responses(make_sample(0, "0", record, "messages"), ["4"])["messages"]
+    assert new[1]["original_label"] == "quality:4,toxicity:0,humor:-1.5"
+    assert renewed(alpaca(label="x" * 2000 + ":1"))["label"]
+
+
 def test_fields_are_treated_in_objects_about_the_record() -> None:
     about = {"score": 5, "topic": "x", "info": {"model": "m"}, "reasoning": "hm"}
     new = renewed(alpaca(metadata=about, ratings_by_topic={"score": 5}))
