@@ -14,6 +14,8 @@ from samples.layouts import (
     columns_of,
     has_ranking,
     preference_layout,
+    several_on_side,
+    side_of,
     unnamed_turns,
 )
 from samples.preferences import (
@@ -25,6 +27,7 @@ from samples.preferences import (
     side_fields,
     what_would_do,
 )
+from samples.sample import DataError
 from samples.turns import names_of, role_of, unpack
 
 _MARK_OF_ROLE = re.compile(
@@ -80,6 +83,8 @@ def find_format(record: dict[str, Any], given: str, improve: Side | None, refere
     several = several_responses(record) if given == "auto" else []
     if improve is not None:
         layout = preference_layout(record, improve, only)
+        if layout is not None and (several := _several_on_side(record, improve, layout)):
+            return Found(layout, several, layout)
         if layout is not None:
             return Found(layout, before=only if rejected_field(record) and improve == "chosen" else None)
         if len(found) < 2:
@@ -152,6 +157,13 @@ def _form_of_table(record: dict[str, Any], given: str) -> str:
                 "conversation, name them with --columns request=…,response=…"
             )
     return ""
+
+
+def _several_on_side(record: dict[str, Any], side: Side, layout: str) -> str:
+    try:
+        return several_on_side(record, side) if side_of(layout) else ""
+    except DataError:  # which is reported when the record is read
+        return ""
 
 
 def _are_turns_in_columns(record: dict[str, Any], given: str) -> bool:

@@ -30,9 +30,10 @@ from samples.preferences import (
     rejected_field,
     side_fields,
     transcript,
+    what_would_do,
 )
 from samples.sample import DataError
-from samples.text_lists import is_texts, texts_in_turn, turns_by_texts
+from samples.text_lists import are_several, is_texts, texts_in_turn, turns_by_texts
 from samples.thoughts import is_of_rater, thoughts_beside
 from samples.turns import Turn, is_one_turn, names_of, role_of, turn_of, turns_in, unpack
 
@@ -238,6 +239,8 @@ def own_reason(record: Mapping[str, Any], layout: str) -> str | None:
     kind, _, rest = layout.partition(" ")
     if kind == _PREFERENCE and lacks_side(record, other_of(rest)):
         return EMPTY_SIDE.format(other_of(rest))
+    if kind == _PREFERENCE and (several := several_on_side(record, rest)):
+        return several
     if kind != _KTO:
         return None
     side = rest.partition(" ")[0]
@@ -368,6 +371,20 @@ def _of_columns(record: Mapping[str, Any], layout: str, columns: Columns) -> lis
     return system + earlier + asked + answered
 
 
+def _last_request(turns: list[Turn]) -> str:
+    return next((turn.text or "" for turn in reversed(turns) if turn.role == "user"), "")
+
+
+def several_on_side(record: Mapping[str, Any], side: str) -> str:
+    """Say what would do where the side to work on may have several responses; empty where it has not."""
+    columns = _preference_columns(record, side)
+    value = record.get(columns.response)
+    if not (is_of_side(columns.response, side) and is_texts(value)):
+        return ""
+    request = _last_request(_request(record, columns, side))
+    return what_would_do([columns.response]) if are_several(value, request) else ""
+
+
 def _request(record: Mapping[str, Any], columns: Columns, side: str) -> list[Turn]:
     if not columns.request:
         return []
@@ -387,7 +404,7 @@ def _response(record: Mapping[str, Any], columns: Columns, side: str, asked: lis
     field = columns.response
     value = record[field]
     if side and is_of_side(field, side) and is_texts(value):
-        turns: list[Turn] | None = texts_in_turn(value, field, asked)
+        turns: list[Turn] | None = texts_in_turn(value, field, side, _last_request(asked))
     else:
         turns = _list_or_turn(value, field, side)
     if turns is None and side and not columns.request and (unpacked := transcript(value)):

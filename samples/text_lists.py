@@ -6,7 +6,7 @@ Sources: ERNIEKit, "Data formats" (`src`, `tgt` and `label`); the cards of prefe
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from samples.preferences import what_would_do
+from samples.preferences import SIDES, is_ranked, what_would_do
 from samples.sample import DataError
 from samples.turns import Turn, is_marked, turns_in
 
@@ -34,7 +34,14 @@ def turns_by_texts(record: Mapping[str, Any], request: str, response: str, marks
     return turns
 
 
-def texts_in_turn(texts: list[str], field: str, asked: list[Turn]) -> list[Turn]:
+def are_several(texts: list[str], request: str) -> bool:
+    """Return whether texts on one side of a preference record may be several responses to its request."""
+    if len(texts) == 1:
+        return False
+    return len(texts) % 2 > 0 or (bool(request.strip()) and texts[0].strip() != request.strip())
+
+
+def texts_in_turn(texts: list[str], field: str, side: str, request: str) -> list[Turn]:
     """Return the turns of one side of a preference record that is a list of texts.
 
     They are requests and responses in turn, of which the first may be the record's own request again.
@@ -42,10 +49,11 @@ def texts_in_turn(texts: list[str], field: str, asked: list[Turn]) -> list[Turn]
     Raises:
         DataError: they may be several responses to the request.
     """
+    if are_several(texts, request):
+        if not is_ranked(texts):
+            raise DataError(what_would_do([field]))
+        # Skipped; earlier versions worked on one of them.
+        return [Turn("assistant", "assistant", texts[SIDES.index(side)], None, (field, SIDES.index(side)))]
     if len(texts) == 1:
         return [Turn("assistant", "assistant", texts[0], None, (field, 0))]
-    request = (asked[-1].text or "").strip() if asked else ""
-    repeats = bool(request) and texts[0].strip() == request
-    if len(texts) % 2 or (request and not repeats):
-        raise DataError(what_would_do([field]))
-    return turns_in(texts, field)[repeats:]
+    return turns_in(texts, field)[bool(request.strip()) :]

@@ -381,7 +381,7 @@ def parsed(turns: Sequence[Turn], thoughts: Thoughts) -> Parsed:
     elif not is_encodable(walk.system) or not all(_are_encodable(exchange) for exchange in exchanges):
         skip = NOT_TEXT
     worked_on_before = skip in (TEXT_CALL, TEXT_RESULT) or (
-        skip == MARKED and any(map(_was_worked_on, turns))
+        skip in (MARKED, LATE_SYSTEM) and any(map(_was_worked_on, turns))
     )
     if skip and not worked_on_before:
         return Parsed(walk.system, (), skip, thinking=walk.thinking)

@@ -106,6 +106,14 @@ def test_several_responses_on_a_side_are_refused(tmp_path: Path, side: list[str]
         opened(tmp_path, {"prompt": prompt, "chosen": side, "rejected": side}, improve="rejected")
 
 
+def test_results_of_earlier_versions_have_the_exchange_of_a_side_with_two_responses() -> None:
+    record = {"prompt": "q", "chosen": ["a", "b"], "rejected": ["w", "v"]}
+    sample = make_sample(0, "0", record, "preference rejected")
+    assert sample.skip is not None
+    assert "several responses to one request (rejected)" in sample.skip
+    assert with_responses(sample, ["new"])["rejected"] == ["w", "new"]
+
+
 @pytest.mark.parametrize(
     "mark", [{"output_with_loss": False}, {"weight": 0}, {"train": False}, {"is_masked": 1 > 0}]
 )
