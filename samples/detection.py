@@ -83,8 +83,8 @@ def find_format(record: dict[str, Any], given: str, improve: Side | None, refere
     several = several_responses(record) if given == "auto" else []
     if improve is not None:
         layout = preference_layout(record, improve, only)
-        if layout is not None and (several := _several_on_side(record, improve, layout)):
-            return Found(layout, several, layout)
+        if layout is not None and (refused := _several_on_side(record, improve, layout)):
+            return Found(layout, refused, layout)
         if layout is not None:
             return Found(layout, before=only if rejected_field(record) and improve == "chosen" else None)
         if len(found) < 2:

@@ -199,9 +199,9 @@ def same_as_other_side(sample: Sample, responses: Sequence[str]) -> bool:
     if not other or not sample.exchanges or responses[-1] == sample.exchanges[-1].response:
         return False
     found = _parsed_side(sample.read, other)
-    return bool(found and found.exchanges) and without_marks(found.exchanges[-1].response) == without_marks(
-        responses[-1]
-    )
+    if found is None or not found.exchanges:
+        return False
+    return without_marks(found.exchanges[-1].response) == without_marks(responses[-1])
 
 
 def _parsed_side(record: dict[str, Any], side: str) -> Parsed | None:
