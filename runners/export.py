@@ -278,8 +278,8 @@ class Selection:
         is_for_trainer = form in SFT_TRAINERS or form in DPO_TRAINERS
         types = None if is_for_trainer else made["data"].get("types")
         layout = layout_to_write(target)
-        if layout in ("Parquet", "CSV", "TSV") and not is_for_trainer and not self.only_readable:
-            work.unreadable = Unreadable(typed=layout == "Parquet" and types is not None)
+        if layout != "JSON lines" and not is_for_trainer and not self.only_readable:
+            work.unreadable = Unreadable(layout, typed=layout == "Parquet" and types is not None)
         with ExitStack() as undo:
             if work.screen:
                 undo.callback(work.screen.close)

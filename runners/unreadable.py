@@ -1,13 +1,13 @@
-"""Keeps records that cannot be read next to a file of Parquet or a table: columns have no place for them."""
+"""Keeps records that cannot be read next to a file with no place for them: Parquet, a table, a JSON array."""
 
 import tempfile
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from samples.fields import plural, raw_text
-from samples.files import whole_file
+from samples.files import Layout, whole_file
 from samples.formats import parse_record
-from samples.json_files import write_lines
+from samples.json_files import fits_array, write_lines
 from samples.layouts import id_field
 from samples.sample import DataError, Sample
 
@@ -30,7 +30,8 @@ def is_readable(sample: Sample) -> bool:
 class Unreadable:
     """The records that a file cannot hold, in a list on disk until they are written next to it."""
 
-    def __init__(self, *, typed: bool) -> None:
+    def __init__(self, layout: Layout, *, typed: bool) -> None:
+        self._layout = layout
         self._typed = typed
         """Whether the columns have the types of the data, so that any record of it has a place in them."""
         self.found = 0
@@ -38,7 +39,10 @@ class Unreadable:
 
     def takes(self, sample: Sample) -> bool:
         """Return whether a skipped sample's record is kept here and not in the file."""
-        if raw_text(sample.read) is None and (self._typed or is_readable(sample)):
+        if self._layout == "JSON array":
+            if fits_array(sample.read):
+                return False
+        elif raw_text(sample.read) is None and (self._typed or is_readable(sample)):
             return False
         self._list = self._list or tempfile.TemporaryFile()  # noqa: SIM115 - kept as long as this
         write_lines(cast(BinaryIO, self._list), [sample.read])

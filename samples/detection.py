@@ -14,6 +14,8 @@ from samples.layouts import (
     columns_of,
     has_ranking,
     preference_layout,
+    several_on_side,
+    side_of,
     unnamed_turns,
 )
 from samples.preferences import (
@@ -25,6 +27,8 @@ from samples.preferences import (
     side_fields,
     what_would_do,
 )
+from samples.sample import DataError
+from samples.turns import names_of, role_of, unpack
 
 _MARK_OF_ROLE = re.compile(
     r"<\|im_start\|>|<\|user\|>|<start_of_turn>|\[INST\]|### ?(?:Human|User|Instruction)\b"
@@ -53,6 +57,9 @@ def records_inside(record: dict[str, Any]) -> str:
     return ""
 
 
+_RESPONSES = {"reply", *(columns.response for columns in COLUMNS.values())}
+
+
 class Found(NamedTuple):
     """What was found out about the format of a record."""
 
@@ -69,13 +76,15 @@ _CHOOSE = "choose {what} with --improve chosen or --improve rejected"
 
 def find_format(record: dict[str, Any], given: str, improve: Side | None, reference: str | None) -> Found:
     """Return the format of a record, as `samples.reader.open_data` was given it."""
-    if form := _form_of_table(record):
+    if form := _form_of_table(record, given):
         return Found(None, form)
     found = [given] if given != "auto" else _candidates(record, reference)
     only = found[0] if len(found) == 1 else None
     several = several_responses(record) if given == "auto" else []
     if improve is not None:
         layout = preference_layout(record, improve, only)
+        if layout is not None and (refused := _several_on_side(record, improve, layout)):
+            return Found(layout, refused, layout)
         if layout is not None:
             return Found(layout, before=only if rejected_field(record) and improve == "chosen" else None)
         if len(found) < 2:
@@ -92,8 +101,16 @@ def find_format(record: dict[str, Any], given: str, improve: Side | None, refere
         return Found(None, f"may be of several formats: name it with --format {' or '.join(found)}")
     if several and (only is None or not isinstance(record.get(_response_of(only)), str)):
         return Found(None, what_would_do(several))
+    if given == "auto" and (shape := _of_other_shape(record, only)):
+        return Found(None, shape)
+    turns = unnamed_turns(record) if only is None else LISTS.get(only, "")
+    if given == "auto" and turns and improve is None and (apart := _response_apart(record, turns, reference)):
+        why = (
+            f'the turns in "{brief(turns)}" end with a request, and its response seems to be in "{apart}": '
+            f"read both with --columns request={brief(turns)},response={apart}"
+        )
+        return Found(only, f"{why}, or the turns alone with --format {only}" if only else why, only)
     if only is None:
-        turns = unnamed_turns(record)
         return Found(
             None,
             f"{NO_FORMAT}; found {field_names(record)}: "
@@ -114,7 +131,7 @@ def find_format(record: dict[str, Any], given: str, improve: Side | None, refere
     return Found(only)
 
 
-def _form_of_table(record: dict[str, Any]) -> str:
+def _form_of_table(record: dict[str, Any], given: str) -> str:
     """Say what a file is that is one object with a table of records; empty if the record is none."""
     would_do = 'write its records one a line, in pandas by to_json(FILE, orient="records", lines=True)'
     values = list(record.values())
@@ -130,10 +147,66 @@ def _form_of_table(record: dict[str, Any]) -> str:
     if isinstance(first, dict):
         if all(name.isdecimal() for name in first) and all(each.keys() == first.keys() for each in values):
             return f"a table by columns, as pandas writes it by itself: {would_do}"
+    elif _are_turns_in_columns(record, given):
+        return ""
     elif isinstance(first, list) and len({len(each) for each in values}) == 1:
         texts = [each for each in values if all(isinstance(item, str) for item in each)]
         if len(texts) > 1 and not any(isinstance(item, dict | list) for each in values for item in each):
-            return f"a table by columns, each a list: {would_do}"
+            return (
+                f"a table by columns, each a list: {would_do}; or, where two lists are the turns of one "
+                "conversation, name them with --columns request=…,response=…"
+            )
+    return ""
+
+
+def _several_on_side(record: dict[str, Any], side: Side, layout: str) -> str:
+    try:
+        return several_on_side(record, side) if side_of(layout) else ""
+    except DataError:  # which is reported when the record is read
+        return ""
+
+
+def _are_turns_in_columns(record: dict[str, Any], given: str) -> bool:
+    """Return whether lists of texts are the turns of one record, as far as that can be known."""
+    sides = [record[name] for name in side_fields(record).values()]
+    begin_alike = bool(sides) and all(isinstance(side, list) and side[:1] == sides[0][:1] for side in sides)
+    return given.startswith("columns ") or {"src", "tgt"} <= record.keys() or begin_alike
+
+
+def _response_apart(record: dict[str, Any], field: str, reference: str | None) -> str:
+    """Return the field with the response to turns that end with a request; empty if none seems to have it."""
+    last = ((unpack(record.get(field)) or ([], None))[0] or [None])[-1]
+    if not isinstance(last, dict) or role_of(str(last.get(names_of(last)[0]))) != "user":
+        return ""
+    named = (name for name in record if name in _RESPONSES and name not in (field, reference))
+    return next((name for name in named if _is_response(record[name])), "")
+
+
+def _is_response(value: Any) -> bool:
+    """Return whether a value is a text, or turns of a response."""
+    if isinstance(value, list) and value:
+        value = value[0]
+    if isinstance(value, dict):
+        return role_of(str(value.get(names_of(value)[0]))) == "assistant"
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _of_other_shape(record: dict[str, Any], layout: str | None) -> str:
+    """Say what would do for records of a known kind that are not read; empty if a record is of none."""
+    role, content = names_of(record)
+    if layout is None and content in record and role_of(str(record.get(role))):
+        return (
+            "expected a record, found one turn of a conversation: write each list of turns as an object, as "
+            "jq -c '{messages: .}' does"
+        )
+    columns = COLUMNS.get(layout or "")
+    answers = record.get(columns.response) if columns else None
+    if columns and isinstance(answers, list) and answers and all(isinstance(each, list) for each in answers):
+        inner = f"{columns.request}, {columns.response}: .{columns.response}[0][0]"
+        return (
+            f'expected a text in "{columns.response}", found lists of several: write each list of exchanges '
+            f"as an object with a text each, as jq -c '{{conversation: map({{{inner}}})}}' does"
+        )
     return ""
 
 

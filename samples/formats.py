@@ -19,7 +19,7 @@ from samples.fields import Parsed, is_missing, join_distinct, media_reason, why_
 from samples.neighbors import ORIGINAL, Neighbors
 from samples.references import with_references
 from samples.reply import without_marks
-from samples.sample import DataError, Format, Sample
+from samples.sample import DataError, Exchange, Format, Sample
 from samples.thoughts import Thoughts, rewritten, thoughts_beside, with_thoughts, without_thoughts
 from samples.turns import Turn, names_of, pair_names, parsed, put
 
@@ -120,9 +120,11 @@ def make_sample(
 
 def _is_plain(record: Mapping[str, Any], format: str) -> bool:
     """Return whether the graphs can take a record as it is: nothing in it is another format's."""
+    # They go by the names of fields, also of those that have no value.
     if format == "alpaca":
         return record.keys().isdisjoint(("conversations", "messages"))
-    return format in ("sharegpt", "messages") and layouts.candidates(record) == [format]
+    is_list = format in ("sharegpt", "messages") and "instruction" not in record
+    return is_list and layouts.candidates(record) == [format]
 
 
 def unreadable_sample(
@@ -168,6 +170,8 @@ def with_responses(
     record = _renewed(sample, responses, neighbors)
     if to is None or to == sample.read_as:
         return record
+    if why := why_unreadable(record):
+        raise DataError(f"sample {sample.id} cannot be written as {to}: {why}")
     try:
         turns = _turns(record, sample.read_as)
         if turns and to == "alpaca" and thoughts_beside(record, layouts.own_fields(sample.read_as, record)):
@@ -194,8 +198,18 @@ def same_as_other_side(sample: Sample, responses: Sequence[str]) -> bool:
     other = layouts.other_side(sample.read_as, sample.read)
     if not other or not sample.exchanges or responses[-1] == sample.exchanges[-1].response:
         return False
-    found = parse_record(sample.read, other).exchanges
-    return bool(found) and without_marks(found[-1].response) == without_marks(responses[-1])
+    found = _parsed_side(sample.read, other)
+    if found is None or not found.exchanges:
+        return False
+    return without_marks(found.exchanges[-1].response) == without_marks(responses[-1])
+
+
+def _parsed_side(record: dict[str, Any], side: str) -> Parsed | None:
+    """Return the parts of the other side of a preference record; None if it is no response."""
+    try:
+        return parse_record(record, side)
+    except DataError:
+        return None
 
 
 def _renewed(sample: Sample, responses: Sequence[str], neighbors: Neighbors) -> dict[str, Any]:
@@ -204,20 +218,22 @@ def _renewed(sample: Sample, responses: Sequence[str], neighbors: Neighbors) -> 
     if all(new == exchange.response for new, exchange in zip(responses, sample.exchanges, strict=True)):
         return record
     replaced: list[tuple[str, str]] = []
+    thoughts: list[str] = []
     places = parse_record(record, sample.read_as).responses
     for place, exchange, response in zip(places, sample.exchanges, responses, strict=True):
         if response == exchange.response:
             continue
         replaced.append((exchange.instruction, exchange.response))
+        thoughts.append(exchange.thoughts)
         neighbors.thinking += bool(exchange.thoughts)
         parts = (exchange.instruction, exchange.input, sample.system)
         new = partial(rewritten, response=response, parts=parts, thoughts=neighbors.thoughts)
         record = put(record, place, new)
         if len(place) > 1 and isinstance(place[-1], str):
-            record = put(record, place[:-1], partial(_renewed_turn, neighbors, exchange.response))
+            record = put(record, place[:-1], partial(_renewed_turn, neighbors, exchange))
     last = responses[-1] != sample.exchanges[-1].response
     known, side = layouts.own_fields(sample.read_as, record), layouts.side_of(sample.read_as)
-    record = neighbors.of_record(record, known, replaced, last=last, side=side)
+    record = neighbors.of_record(record, known, replaced, last=last, side=side, thoughts=thoughts)
     if neighbors.thoughts != "keep" and last and sample.exchanges[-1].thoughts:
         record = _other_side_without_thoughts(sample, record)
     return record
@@ -226,7 +242,7 @@ def _renewed(sample: Sample, responses: Sequence[str], neighbors: Neighbors) -> 
 def _other_side_without_thoughts(sample: Sample, record: dict[str, Any]) -> dict[str, Any]:
     """Return a preference record whose new side has lost its thoughts without those of the other side."""
     other = layouts.other_side(sample.read_as, record)
-    found = parse_record(record, other) if other else None
+    found = _parsed_side(record, other) if other else None
     if not found or not found.exchanges or not found.exchanges[-1].thoughts:
         return record
     exchange, place = found.exchanges[-1], found.responses[-1]
@@ -235,8 +251,9 @@ def _other_side_without_thoughts(sample: Sample, record: dict[str, Any]) -> dict
     return put(record, place[:-1], without_thoughts) if isinstance(place[-1], str) and place[:-1] else record
 
 
-def _renewed_turn(neighbors: Neighbors, old: str, turn: dict[str, Any]) -> dict[str, Any]:
-    return neighbors.of_turn(turn, (*names_of(turn), *(pair_names(turn) or ())), old)
+def _renewed_turn(neighbors: Neighbors, old: Exchange, turn: dict[str, Any]) -> dict[str, Any]:
+    known = pair_names(turn) or names_of(turn)
+    return neighbors.of_turn(turn, known, old.response, old.thoughts)
 
 
 def _turns(record: dict[str, Any], format: str) -> list[Turn]:

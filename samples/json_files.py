@@ -46,6 +46,11 @@ _ANOTHER = re.compile(r',\s*"([^"\\]{1,60})"' + _ARRAY_OF_RECORDS)
 LONGEST_WRAPPER = 1000
 """Characters among which they are looked for."""
 
+_OPENING_TURN = re.compile(r'\[\s{0,99}\{\s{0,99}"(?:role|from)"')
+_LIST_OF_TURNS = 'a list of turns: write each as an object with the list in "messages"'
+
+_NEW_LINE = re.compile(r"\r?\n")  # which may be in what is JSON between its tokens only
+
 _COMMA = re.compile(r"[ \t\r\n]*,[ \t\r\n]*")
 _QUOTE_AND_BLANK = re.compile(rb'"[ \t\r\n]+:')
 _NAME_AND_BLANK = re.compile(rb'(?:(?<!\\)|(?<=\\\\))"[ \t\r\n]+:')
@@ -112,7 +117,7 @@ def read_lines(
                 if end != len(text):
                     message = f"{_ONE_PER_LINE}, found {text[end : end + 20]!a} after it"
                 elif type(record) is not dict:
-                    message = f"expected an object, found {json_type(record)}"
+                    message = f"expected an object, found {_found(record)}"
                 elif nested_too_deeply(record):
                     message = f"the record is {TOO_DEEP}"
                 elif name := repeated_name(line, count_names(record)):
@@ -192,7 +197,7 @@ def read_array(
             elif name := repeated_name(text.buffer[text.position : end], count_names(record)):
                 why = f'"{brief(name)}" {TWICE}'
             elif not is_object:
-                why = why or f"expected an object, found {json_type(record)}"
+                why = why or f"expected an object, found {_found(record)}"
             if why is not None:
                 if not keep_bad:
                     text.fail(why)
@@ -237,10 +242,10 @@ def read_array(
 
 
 def write_lines(file: BinaryIO, records: Iterable[dict[str, Any]]) -> None:
-    """Write records as JSON lines in UTF-8, and lines that could not be read as they were."""
+    """Write records as JSON lines in UTF-8, and what could not be read as it was, but on one line."""
     for record in records:
         if (raw := raw_text(record)) is not None:
-            file.write(_as_read(raw) + b"\n")
+            file.write(_as_read(_NEW_LINE.sub(" ", raw)) + b"\n")
         else:
             file.write(_utf8(to_json(record)) + b"\n")
 
@@ -254,12 +259,24 @@ def write_array(file: BinaryIO, records: Iterable[dict[str, Any]]) -> None:
         if (raw := raw_text(record)) is not None:
             with suppress(ValueError, RecursionError):
                 value = json.loads(raw)
-        if value is not record and nested_too_deeply(value):
-            file.write(separator + b" " + _as_read(str(raw)))
+        if raw is not None and value is not record and (nested_too_deeply(value) or repeated_name(raw)):
+            file.write(separator + b" " + _as_read(raw))
         else:
             file.write(separator + _utf8(_encode([value], _INDENTED)[2:-2]))
         separator = b",\n"
     file.write(b"\n]\n" if separator == b",\n" else b"[]\n")
+
+
+def fits_array(record: dict[str, Any]) -> bool:
+    """Return whether `write_array` can write a record as it was: it is one, or is JSON at least."""
+    if (raw := raw_text(record)) is None:
+        return True
+    try:
+        raw.encode()  # which fails for what is not UTF-8
+        json.loads(raw)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def read_json(text: str) -> Any:
@@ -429,6 +446,11 @@ def _may_be_truncated(error: json.JSONDecodeError, text: str) -> bool:
     return _is_unterminated(error) or error.pos >= len(text) - _LONGEST_TOKEN
 
 
+def _found(value: Any) -> str:
+    is_turns = isinstance(value, list) and value and isinstance(value[0], dict)
+    return _LIST_OF_TURNS if is_turns and {"role", "from"} & value[0].keys() else json_type(value)
+
+
 class _Window:
     """The part of a JSON file that is in memory, with the current reading position."""
 
@@ -493,7 +515,7 @@ class _Window:
             case '"':
                 return "a string"
             case "[":
-                return "a list"
+                return _LIST_OF_TURNS if _OPENING_TURN.match(self.buffer, self.position) else "a list"
             case "{":
                 return "another object"
             case character if character in "-0123456789":

@@ -30,9 +30,11 @@ from samples.preferences import (
     rejected_field,
     side_fields,
     transcript,
+    what_would_do,
 )
 from samples.sample import DataError
-from samples.thoughts import thoughts_beside
+from samples.text_lists import are_several, is_texts, texts_in_turn, turns_by_texts
+from samples.thoughts import is_of_rater, thoughts_beside
 from samples.turns import Turn, is_one_turn, names_of, role_of, turn_of, turns_in, unpack
 
 
@@ -81,6 +83,7 @@ COLUMNS: dict[str, Columns] = {
     "firefly": Columns("input", "target"),
     "input-output": Columns("input", "output", "", "system", "history"),
     "inputs-targets": Columns("inputs", "targets"),
+    "src-tgt": Columns("src", "tgt", "", "system"),
 }
 """The layouts with a field for each part."""
 
@@ -92,7 +95,7 @@ _MEANT_BY = {
     "dolly": ("context", ("instruction-response",)),
     "alpaca-system-prompt": ("system_prompt", ("alpaca",)),
 }
-_LATER = ("instruction-completion", "question-completion", "query-answer")
+_LATER = ("instruction-completion", "question-completion", "query-answer", "src-tgt")
 """Layouts that are meant only where no other is: they became known after the others."""
 _LABELS = ("label", "kto_tag")
 EMPTY_SIDE = "an empty {} side"
@@ -236,6 +239,8 @@ def own_reason(record: Mapping[str, Any], layout: str) -> str | None:
     kind, _, rest = layout.partition(" ")
     if kind == _PREFERENCE and lacks_side(record, other_of(rest)):
         return EMPTY_SIDE.format(other_of(rest))
+    if kind == _PREFERENCE and (several := several_on_side(record, rest)):
+        return several
     if kind != _KTO:
         return None
     side = rest.partition(" ")[0]
@@ -252,7 +257,10 @@ def read_turns(record: Mapping[str, Any], layout: str) -> list[Turn]:
         DataError: a field is missing or has the wrong type.
     """
     turns = _turns(record, layout)
-    if around := thoughts_beside(record, parts_of(layout, record)):
+    known = parts_of(layout, record)
+    if side_of(layout):
+        known += (*filter(is_of_rater, record),)
+    if around := thoughts_beside(record, known):
         last = next((n for n in reversed(range(len(turns))) if turns[n].role == "assistant"), None)
         if last is not None:
             thoughts = join_distinct((turns[last].thoughts, around))
@@ -271,7 +279,7 @@ def own_fields(layout: str, record: Mapping[str, Any]) -> tuple[str, ...]:
     names = (*parts_of(layout, record), id_field(layout), "id")
     if layout.startswith(_PREFERENCE):
         return (*names, *SIDES, *side_fields(record).values(), *REJECTED)
-    return (*names, *_LABELS) if layout.startswith(_KTO) else names
+    return (*names, *_LABELS) if layout.startswith(_KTO) or layout == "src-tgt" else names
 
 
 def side_of(layout: str) -> str:
@@ -346,17 +354,35 @@ def _of_columns(record: Mapping[str, Any], layout: str, columns: Columns) -> lis
         raise DataError(f"expected {what} with {expected}, found {field_names(record)}")
     side = side_of(layout)
     system, earlier = _system(record, columns.system), _history(record, columns.history)
-    asked, answered = _request(record, columns, side), _response(record, columns, side)
-    spoken = [turn for turn in answered if turn.role != "system"]
+    marks = "label" if layout == "src-tgt" else ""
+    if not side and (turns := turns_by_texts(record, columns.request, columns.response, marks)):
+        return system + earlier + turns
+    asked = _request(record, columns, side)
     if side:
         # What came before is that of both sides.
         earlier = [replace(turn, fixed=True) for turn in earlier]
         while asked and asked[-1].role == "assistant":
             asked.pop()  # the request is all but the response
+    answered = _response(record, columns, side, asked)
+    spoken = [turn for turn in answered if turn.role != "system"]
     if spoken and spoken[0].role == "user":
         # The response repeats its request, as in TRL's preference data without a prompt of its own.
         return system + answered
     return system + earlier + asked + answered
+
+
+def _last_request(turns: list[Turn]) -> str:
+    return next((turn.text or "" for turn in reversed(turns) if turn.role == "user"), "")
+
+
+def several_on_side(record: Mapping[str, Any], side: str) -> str:
+    """Say what would do where the side to work on may have several responses; empty where it has not."""
+    columns = _preference_columns(record, side)
+    value = record.get(columns.response)
+    if not (is_of_side(columns.response, side) and is_texts(value)):
+        return ""
+    request = _last_request(_request(record, columns, side))
+    return what_would_do([columns.response]) if are_several(value, request) else ""
 
 
 def _request(record: Mapping[str, Any], columns: Columns, side: str) -> list[Turn]:
@@ -373,11 +399,14 @@ def _request(record: Mapping[str, Any], columns: Columns, side: str) -> list[Tur
     return [Turn("user", "user", text, None, (columns.request,), input=second)]
 
 
-def _response(record: Mapping[str, Any], columns: Columns, side: str) -> list[Turn]:
+def _response(record: Mapping[str, Any], columns: Columns, side: str, asked: list[Turn]) -> list[Turn]:
     """Return the turns of a response; all responses in it but the last one stay as they are."""
     field = columns.response
     value = record[field]
-    turns = _list_or_turn(value, field, side)
+    if side and is_of_side(field, side) and is_texts(value):
+        turns: list[Turn] | None = texts_in_turn(value, field, side, _last_request(asked))
+    else:
+        turns = _list_or_turn(value, field, side)
     if turns is None and side and not columns.request and (unpacked := transcript(value)):
         turns = [turn_of(each, (field, n), n) for n, each in enumerate(unpacked[0])]
     if turns is not None:
@@ -465,7 +494,14 @@ def _preference_columns(record: Mapping[str, Any], side: str) -> Columns:
             return COLUMNS[base]
         else:
             request, response = "", LISTS.get(base, side)
+    if not request and not transcript(record.get(response)):
+        named = (name for name in ("context_messages", "context") if name in present)
+        request = next((name for name in named if _is_request(record[name], name)), "")
     return Columns(request, response, "input" if request == "instruction" else "", system, "history")
+
+
+def _is_request(value: Any, field: str) -> bool:
+    return isinstance(value, str) or _list_or_turn(value, field) is not None
 
 
 def _base(record: Mapping[str, Any]) -> str:

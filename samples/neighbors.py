@@ -11,6 +11,7 @@ Which fields these are goes by the words of their names, whatever the style: `re
 field alone, and so do names that mostly speak of the request (category, topic, difficulty, source, id).
 """
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from typing import Any
 
 from samples.fields import LONGEST_NAME, is_missing, words, words_of
 from samples.preferences import is_of_side, other_of
-from samples.thoughts import Thoughts, is_thought_field, thought_fields
+from samples.thoughts import Thoughts, is_of_rater, is_thought_field, thought_fields
 
 ORIGINAL = "original_"
 
@@ -32,10 +33,14 @@ _METRICS = words("""
     helpfulness complexity honesty truthfulness harmlessness correctness coherence verbosity fluency
     toxicity toxic faithfulness groundedness relevance hallucination hallucinated correct incorrect
     verified passed refusal refused flagged moderation rationales labelling labeling
+    approved approval accuracy ifd thumbs
 """)
-_COUNTS = {"tokens", "length", "lengths", "len", "chars", "characters", "words", "wordcount", "tokencount"}
+_COUNTS = words("tokens length lengths len chars characters words wordcount tokencount tok toks")
 _COUNTED = {"token", "word", "char", "character"}
-"""Words that mean a count together with "count"."""
+"""Words that mean a count together with one of `_COUNT`."""
+_COUNT = words("count counts cnt cnts")
+_RATED = words("win pass success acceptance solve")
+"""Words that mean a judgment together with "rate"."""
 _OF_RESPONSE = {"raw", "model", "models", "hash", "md", "sha", "language", "lang", "ids", "timestamp", "time"}
 """Words that speak of a response together with one of `_RESPONSE`."""
 _RESPONSE = words("""
@@ -61,8 +66,13 @@ _NAMES = words("""
     completion completions prediction predictions
     created_by written_by produced_by annotated_by nchars num_chars latency_ms human_edited citations
     is_reasoning_complete sha md checksum content_hash text_hash candidates responses outputs kto_tag
-    instruction_following is_safe is_valid is_preferred is_accepted
+    instruction_following is_safe is_valid is_preferred is_accepted is_good is_bad is_best is_better
+    is_helpful likes dislikes final_answer tests_execution_status execution_status execution_result
+    execution_results test_result test_results test_status
 """)
+_CHINESE = ("评分", "分数", "得分", "打分", "质量", "评价", "评语", "奖励")
+"""Words for judgments in names that have no spaces."""
+_CHINESE_OTHERS = ("问题", "指令", "提示", "输入", "题目", "参考", "标准", "难度")
 _NOT = {"correct_answer", "correct_answers", "correct_option", "correct_response", "reward_model"}
 """References that are named with words of the above."""
 _SPARED = ("rejected_response",)
@@ -79,6 +89,9 @@ _JUDGMENTS = words("""
 _TEXTS = words("""
     text texts full_text formatted formatted_text chat conversation_text markdown
 """)
+
+_SCORES = re.compile(r"[a-z_]{1,40}:-?[0-9.]{1,20}(?:,[a-z_]{1,40}:-?[0-9.]{1,20})*")
+_LONGEST_LABEL = 1000
 
 _DEEPEST, _SHORT, _META_DEPTH = 20, 12, 2
 
@@ -113,14 +126,17 @@ class Neighbors:
         self.other_side += other.other_side
         self.thinking += other.thinking
 
-    def of_turn(self, turn: dict[str, Any], known: Collection[str], old: str) -> dict[str, Any]:
-        """Return a turn with a new response. `known` fields stay; `old` is the response that it had."""
+    def of_turn(
+        self, turn: dict[str, Any], known: Collection[str], old: str, thoughts: str = ""
+    ) -> dict[str, Any]:
+        """Return a turn with a new response. `known` fields stay; `old` is the response that it had, without
+        its `thoughts`."""
         repeating = [
             name
             for name, value in turn.items()
             if isinstance(value, str) and old and value.strip() == old.strip()
         ]
-        return self._treated(turn, known, repeating, {old.strip()}, thinks=True)
+        return self._treated(turn, known, repeating, {old.strip(), *self._dropped(thoughts)}, thinks=True)
 
     def of_record(
         self,
@@ -130,6 +146,7 @@ class Neighbors:
         *,
         last: bool,
         side: str = "",
+        thoughts: Sequence[str] = (),
     ) -> dict[str, Any]:
         """Return a record with new responses.
 
@@ -139,10 +156,15 @@ class Neighbors:
             replaced: the requests of these responses, and the old responses.
             last: whether the last response of the record is one of them.
             side: which side of a preference record they are.
+            thoughts: those of the old responses.
         """
         repeating = [name for name in record if name not in known and _repeats(name, record[name], replaced)]
         olds = {old.strip() for request, old in replaced if old.strip() != request.strip()}
+        olds.update(*map(self._dropped, thoughts))
         return self._treated(record, known, repeating, olds, thinks=last, side=side)
+
+    def _dropped(self, thoughts: str) -> set[str]:
+        return {thoughts.strip()} - {""} if self.thoughts == "drop" else set()
 
     def _treated(
         self,
@@ -156,6 +178,8 @@ class Neighbors:
         depth: int = _META_DEPTH,
     ) -> dict[str, Any]:
         thoughts = set(thought_fields(fields)) if any(map(is_thought_field, fields)) else set()
+        of_rater = {name for name in thoughts if side and is_of_rater(name)}
+        thoughts -= of_rater
         treated: dict[str, Any] = {}
         for name, value in fields.items():
             if name in known or name in self.not_stale or _is_empty(value):
@@ -164,7 +188,7 @@ class Neighbors:
                 treated[name] = value
             elif name in thoughts and self.thoughts != "text" and depth == _META_DEPTH:
                 self.dropped[name] += 1
-            elif name in self.stale or name in thoughts or speaks_of_response(name, value, side):
+            elif name in {*self.stale, *thoughts, *of_rater} or speaks_of_response(name, value, side):
                 self._rename(name, value, fields, treated)
             elif name in repeating:
                 self.dropped[name] += 1
@@ -199,7 +223,7 @@ def speaks_of_response(name: str, value: Any, side: str = "") -> bool:
     if kind == "label":
         if isinstance(value, list):
             return all(isinstance(each, bool | int | float) for each in value)
-        return isinstance(value, bool | int | float) or str(value).strip().lower() in _JUDGMENTS
+        return isinstance(value, bool | int | float) or _is_judgment(str(value))
     return bool(kind)
 
 
@@ -218,13 +242,24 @@ def _kind(name: str) -> str:
     of_response = not found.isdisjoint(_RESPONSE)
     if not of_response and not found.isdisjoint(_OTHERS):
         return ""
-    counts = not found.isdisjoint(_COUNTS) or (
-        not found.isdisjoint(("count", "counts")) and not found.isdisjoint(_COUNTED)
-    )
-    speaks = counts or not found.isdisjoint(_METRICS)
+    counts = not found.isdisjoint(_COUNTS) or not (found.isdisjoint(_COUNT) or found.isdisjoint(_COUNTED))
+    rates = "rate" in found and not found.isdisjoint(_RATED)
+    speaks = counts or rates or not found.isdisjoint(_METRICS) or _judges_in_chinese(name)
     # A reference in another form is still one.
     about = _OF_RESPONSE | _LABELS | (_DERIVED if _REFERENCE.isdisjoint(found) else frozenset())
     return "stale" if speaks or (of_response and not found.isdisjoint(about)) else ""
+
+
+def _judges_in_chinese(name: str) -> bool:
+    if name.isascii():
+        return False
+    return any(word in name for word in _CHINESE) and not any(word in name for word in _CHINESE_OTHERS)
+
+
+def _is_judgment(label: str) -> bool:
+    """Return whether a label judges, with a word or with values such as "quality:4,toxicity:0"."""
+    label = label.strip().lower()
+    return label in _JUDGMENTS or (len(label) <= _LONGEST_LABEL and bool(_SCORES.fullmatch(label)))
 
 
 def _is_meta(name: str) -> bool:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from samples.bounds import MAX_DEPTH, TOO_DEEP, too_large, unfolds_too_far
 from samples.json_files import MAX_RECORD_BYTES, to_json
 from samples.parquet_footer import chunk_sizes
-from samples.parquet_types import arranged, read_schema, typed, with_metadata
+from samples.parquet_types import arranged, as_numbers, read_schema, typed, with_metadata
 from samples.sample import DataError
 
 # Small enough that a batch of long conversations fits into memory, large enough for good compression.
@@ -275,19 +275,33 @@ def _write_in_two_passes(file: BinaryIO, records: Iterable[dict[str, Any]], type
 
 
 def _records(path: Path, batch: Any, rows_before: int) -> list[dict[str, Any]]:
+    """Return the rows of a batch. Times that Python does not have are the numbers that the file has."""
     try:
         records: list[dict[str, Any]] = batch.to_pylist()
-    except ValueError as error:
-        for index in range(batch.num_rows):
-            try:
-                batch.slice(index, 1).to_pylist()
-            except UnicodeDecodeError as cause:
-                row = f"row {rows_before + index + 1}"
-                raise DataError(f"{path}, {row}: expected UTF-8, found {_one_line(cause)}") from error
-            except ValueError as cause:
-                raise DataError(f"{path}, row {rows_before + index + 1}: {_one_line(cause)}") from error
-        raise
+    except (ValueError, OverflowError):
+        return [
+            {
+                name: _value(path, rows_before + index + 1, name, column[index : index + 1])
+                for name, column in zip(batch.schema.names, batch.columns, strict=True)
+            }
+            for index in range(batch.num_rows)
+        ]
     return records
+
+
+def _value(path: Path, row: int, name: str, cell: Any) -> Any:
+    """Return the only value of an array."""
+    try:
+        return cell.to_pylist()[0]
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f'{path}, row {row}, column "{name[:60]}": expected UTF-8, found {_one_line(error)}'
+        ) from error
+    except (ValueError, OverflowError) as error:
+        try:
+            return as_numbers(cell).to_pylist()[0]
+        except (pa.ArrowException, ValueError, OverflowError):
+            raise DataError(f'{path}, row {row}, column "{name[:60]}": {_one_line(error)}') from error
 
 
 def _infer_table(batch: list[dict[str, Any]], types: Any, as_text: dict[str, None]) -> Any:

@@ -131,6 +131,35 @@ def _extended(type_: Any, values: Iterable[Any]) -> Any:
     return type_
 
 
+def as_numbers(array: Any) -> Any:
+    """Return an array with the stored numbers of its times, dates and durations.
+
+    They may be beyond those of Python (the years 1 to 9999), or in a time zone that nobody knows.
+    """
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    return array.cast(_type_of_numbers(array.type))
+
+
+def _type_of_numbers(type_: Any) -> Any:
+    if pa.types.is_date32(type_):
+        return pa.int32()
+    if pa.types.is_timestamp(type_) or pa.types.is_date64(type_) or pa.types.is_duration(type_):
+        return pa.int64()
+    if pa.types.is_dictionary(type_):
+        return _type_of_numbers(type_.value_type)
+    if pa.types.is_struct(type_):
+        return pa.struct([field.with_type(_type_of_numbers(field.type)) for field in type_])
+    if pa.types.is_map(type_):
+        return pa.map_(_type_of_numbers(type_.key_type), _type_of_numbers(type_.item_type))
+    for is_list, list_of in zip(_LISTS, (pa.list_, pa.large_list), strict=False):
+        if is_list(type_):
+            return list_of(type_.value_field.with_type(_type_of_numbers(type_.value_type)))
+    if pa.types.is_fixed_size_list(type_):
+        return pa.list_(type_.value_field.with_type(_type_of_numbers(type_.value_type)), type_.list_size)
+    return type_
+
+
 def _is_nested(type_: Any) -> bool:
     return pa.types.is_struct(type_) or any(is_list(type_) for is_list in _LISTS)
 
@@ -158,20 +187,25 @@ def _restorer(type_: Any) -> Callable[[Any], Any] | None:
     elif pa.types.is_dictionary(type_):
         restore = _restorer(type_.value_type)
     elif pa.types.is_timestamp(type_) and type_.unit == "ns":  # Python's own has microseconds
-        restore = lambda value: pa.scalar(value).cast(type_).value  # noqa: E731
+        restore = _or_number(lambda value: pa.scalar(value).cast(type_).value)
     elif pa.types.is_timestamp(type_):
-        restore = datetime.datetime.fromisoformat
+        restore = _or_number(datetime.datetime.fromisoformat)
     elif pa.types.is_date(type_):
-        restore = datetime.date.fromisoformat
+        restore = _or_number(datetime.date.fromisoformat)
     elif pa.types.is_time(type_):
         restore = datetime.time.fromisoformat
     elif pa.types.is_duration(type_):
-        restore = lambda value: datetime.timedelta(seconds=float(value.removesuffix(" s")))  # noqa: E731
+        restore = _or_number(lambda value: datetime.timedelta(seconds=float(value.removesuffix(" s"))))
     elif pa.types.is_decimal(type_):
         restore = Decimal
     elif pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_fixed_size_binary(type_):
         restore = b64decode
     return None if restore is None else (lambda value: None if value is None else restore(value))
+
+
+def _or_number(restore: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return how a value is made that may be one of `as_numbers`."""
+    return lambda value: value if isinstance(value, int) else restore(value)
 
 
 def _same(value: Any) -> Any:

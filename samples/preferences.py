@@ -68,7 +68,7 @@ def _is_blank(value: Any) -> bool:
     if isinstance(value, list | tuple) and value:
         value = value[-1]
     if isinstance(value, dict) and value:
-        value = next((value[name] for name in ("content", "value") if name in value), value)
+        value = next((value[name] for name in ("content", "value", "text") if name in value), value)
     return is_missing(value) or (isinstance(value, str) and not value.strip()) or value in ([], {})
 
 

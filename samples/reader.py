@@ -91,6 +91,17 @@ class _Found:
     """The types of the fields; None if the files have types of their own."""
     numbered: frozenset[int] = frozenset()
     """The hashes of ids that look as if a position had been appended."""
+    is_worked_on: bool = False
+    """Whether there is a record to work on."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """How many records before it are not worked on, by the reason."""
+
+    def look_for_work(self, record: dict[str, Any], format: str, thoughts: Thoughts) -> None:
+        """Count a record that is not worked on, until one is."""
+        skip = parse_record(record, format, thoughts).skip
+        self.is_worked_on = skip is None
+        if skip is not None and (skip in self.skipped or len(self.skipped) < _MOST_REASONS):
+            self.skipped[skip] += 1
 
     def look_for_reference(self, record: dict[str, Any], format: str, field: str) -> None:
         """Count a record that is worked on and has no reference."""
@@ -211,6 +222,9 @@ class DataSet:
         if found.thinking:
             responses = plural(found.thinking, "response")
             lines.append(f"{responses} with thoughts: {WHAT_BECOMES[self.thoughts]}")
+        if found.skipped and not found.is_worked_on:
+            reasons = (f"{reason} ({count:,})" for reason, count in found.skipped.most_common(_REASONS))
+            lines.append(f"no record can be worked on; all stay as they are: {', '.join(reasons)}")
         if number := found.unreadable.total():
             lines.append(
                 f"{number:,} of {plural(found.count, 'record')} cannot be read and stay as they are:"
@@ -294,6 +308,8 @@ class DataSet:
                     id_types.add(type(record.get(name)))
                     if position < LOOKED_AT or not position % EVERY:
                         types.look(record)
+                if check and not found.is_worked_on:
+                    found.look_for_work(record, self.format, self.thoughts)
                 if check and self.reference:
                     found.look_for_reference(record, self.format, self.reference)
             if objection is not None:
@@ -389,7 +405,7 @@ def open_data(
             break  # others may tell the format where this one is broken; `check` objects to it
     if first is None:
         raise DataError(f"{path} contains no records")
-    if source.layout.startswith("JSON") and next(beginning, None) is None and NO_FORMAT in reason:
+    if source.layout.startswith("JSON") and NO_FORMAT in reason and next(beginning, None) is None:
         reason += records_inside(first)
     if count > 1:
         reason += f"; of the first {plural(position + 1, 'record')}, {count:,} cannot be read"

@@ -57,6 +57,11 @@ def _is_thought_field(name: str) -> bool:
     )
 
 
+def is_of_rater(name: str) -> bool:
+    """Return whether a field of this name next to both sides of a preference says why one is the better."""
+    return "rationale" in words_of(name) and is_thought_field(name)
+
+
 def thought_fields(fields: Mapping[str, Any]) -> list[str]:
     """Return the names of the fields next to a response that hold its thoughts."""
     return [name for name in fields if is_thought_field(name) and _thoughts(fields[name])]
@@ -108,10 +113,9 @@ def rewritten(content: Any, response: str, parts: Sequence[str], thoughts: Thoug
             response = before + response + after
         else:
             after = old[len(without_end_marks(old, parts)) :]
-            # A mark that closes what one before the response opened goes with that.
-            response += _CLOSING.sub(
-                lambda mark: "" if f"<|begin_of_{mark[1]}|>" in before else mark[0], after
-            )
+            # A mark that closes what one before the response opened goes with that, and the space before it.
+            rest = _CLOSING.sub(lambda mark: "" if f"<|begin_of_{mark[1]}|>" in before else mark[0], after)
+            response += after if rest == after else rest.strip()
     if not isinstance(content, list):
         return response
     kept = [part for part in content if thought_part(part) and thoughts == "keep"]

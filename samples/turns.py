@@ -54,7 +54,8 @@ _MARKS = ("weight", "loss_weight", "loss_scale", "loss", "train", "training", "t
 _SAYS_TRAIN = words("train training trainable trained loss weight learn learnable learned supervised")
 _SAYS_NOT = words("mask masked ignore ignored exclude excluded skip no not without")
 _AROUND = words("on turn message is should do for compute calculate use in scale this to be from mask of")
-"""Words of other names of such fields, as in `train_on_turn` and `is_masked`."""
+_AROUND_LOSS = words("with output response answer assistant")
+"""Words of other names of such fields, as in `train_on_turn` and `is_masked`, and `output_with_loss`."""
 
 _WEIGHTS = ("loss_weight", "weight", "loss_scale")
 """Those that may be any number."""
@@ -100,7 +101,8 @@ class Turn:
     input: str = ""
     """The second part of a request."""
     source: Mapping[str, Any] | None = None
-    """The turn as the record has it; None if it is a field of the record, or shares its object."""
+    """The turn as the record has it, without a role where its object has the request too; None if it is a
+    field of the record."""
     thoughts: str = ""
     """Those of a response in parts of its content and in fields next to it; others are in the text."""
     part: str = ""
@@ -115,7 +117,7 @@ class Turn:
     @property
     def is_marked(self) -> bool:
         """Whether the record says that this turn, or a part of it, is not to be learned from."""
-        return self.source is not None and (is_marked(self.source) or _has_masked_detail(self.source))
+        return self.source is not None and is_marked(self.source)
 
     @property
     def weight(self) -> float:
@@ -217,16 +219,33 @@ def turns_in(value: Any, field: str) -> list[Turn]:
     of_texts = all(isinstance(item, str) for item in unpacked[0])
     for index, item in enumerate(unpacked[0]):
         if isinstance(item, dict) and (names := pair_names(item)):
-            for name, role in zip(names, ("user", "assistant"), strict=True):
-                text, obstacle = _content(item[name], name, index)
-                thoughts = thoughts_beside(item, names) if role == "assistant" else ""
-                turns.append(Turn(role, name, text, obstacle, (field, index, name), thoughts=thoughts))
+            turns += _of_pair(item, names, (field, index), turns)
         elif isinstance(item, str) and (of_texts or field == "data"):
             role = ("user", "assistant")[index % 2]
             turns.append(Turn(role, role, item, None, (field, index)))
         else:
             turns.append(turn_of(item, (field, index), index))
     return turns
+
+
+def _of_pair(
+    item: dict[str, Any], names: tuple[str, str], path: tuple[str, int], before: Sequence[Turn]
+) -> list[Turn]:
+    """Return the turns of an object with a request and its response, and maybe the system prompt."""
+    request, response = names
+    asked, answered = (_content(item[name], name, path[1]) for name in names)
+    turns = [Turn("user", request, *asked, (*path, request))]
+    system = item.get("system")
+    if isinstance(system, str) and system.strip() and not any(turn.text == system for turn in before):
+        turns.insert(0, Turn("system", "system", system, None, (*path, "system")))
+    around = {name: value for name, value in item.items() if name not in (*names, "system")}
+    source = {"content": item[response], **around}
+    thoughts = thoughts_beside(item, names)
+    place = (*path, response)
+    return [
+        *turns,
+        Turn("assistant", response, *answered, place, is_marked(source), source=source, thoughts=thoughts),
+    ]
 
 
 def turn_of(turn: Any, path: Place, index: int = 0) -> Turn:
@@ -262,9 +281,12 @@ def turn_of(turn: Any, path: Place, index: int = 0) -> Turn:
 
 def names_of(turn: Mapping[str, Any]) -> tuple[str, str]:
     """Return the names of a turn's role and text."""
-    if "from" in turn and not ("role" in turn and is_missing(turn["from"])):
-        return "from", "value"
-    return "role", "content"
+    is_from = "from" in turn and not ("role" in turn and is_missing(turn["from"]))
+    role, text = ("from", "value") if is_from else ("role", "content")
+    if type(turn.get(text)) is not str and is_missing(turn.get(text)):
+        others = (name for name in ("content", "value", "text") if isinstance(turn.get(name), str | list))
+        text = next(others, text)
+    return role, text
 
 
 def role_of(name: str) -> str | None:
@@ -275,7 +297,7 @@ def role_of(name: str) -> str | None:
 
 def is_marked(turn: Mapping[str, Any]) -> bool:
     """Return whether a turn, or a part of its text, is marked as not to be learned from."""
-    return _has_mark(turn) or any(map(_has_mark, _text_parts(turn)))
+    return _has_mark(turn) or any(map(_has_mark, _text_parts(turn))) or _has_masked_detail(turn)
 
 
 def _has_mark(fields: Mapping[str, Any]) -> bool:
@@ -304,7 +326,8 @@ def _is_other_mark(name: str, value: Any) -> bool:
 def _kind_of_mark(name: str) -> str | None:
     """Return whether a field of this name says that a turn is learned from ("train"), or is not ("not")."""
     named = set(words_of(name))
-    if not named or not named <= _SAYS_TRAIN | _SAYS_NOT | _AROUND:
+    around = _AROUND if named.isdisjoint(("loss", "train")) else _AROUND | _AROUND_LOSS
+    if not named or not named <= _SAYS_TRAIN | _SAYS_NOT | around:
         return None
     trains, denies = bool(named & _SAYS_TRAIN), bool(named & _SAYS_NOT)
     if trains and named & _SAYS_NOT <= {"mask"}:  # a mask of the loss is 0 where nothing is learned
@@ -325,8 +348,11 @@ def _text_parts(turn: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _was_worked_on(turn: Turn) -> bool:
-    """Return whether a turn has only marks that earlier versions did not know."""
-    return turn.source is not None and is_marked(turn.source) and not _has_known_mark(turn.source)
+    """Return whether a turn has only marks that earlier versions did not know, or not there."""
+    source = turn.source
+    if source is None or not is_marked(source):
+        return False
+    return not _has_known_mark(source) or {"role", "from"}.isdisjoint(source)
 
 
 def parsed(turns: Sequence[Turn], thoughts: Thoughts) -> Parsed:
@@ -337,8 +363,8 @@ def parsed(turns: Sequence[Turn], thoughts: Thoughts) -> Parsed:
     no text, several responses, or a mark that it is not to be learned from. So do all that follow media or a
     late system turn, which no agent can see. A response before the first request is left
     alone. If no exchange can be worked on, the record is skipped, for the first reason. Exchanges of a
-    skipped record are only given where earlier versions worked on it: marks on parts or of other names, or
-    responses that call functions in their text.
+    skipped record are only given where earlier versions worked on it: marks on parts, of other names or next
+    to a request and its response, or responses that call functions in their text.
     """
     walk = _Walk(thoughts)
     for turn in turns:
@@ -355,7 +381,7 @@ def parsed(turns: Sequence[Turn], thoughts: Thoughts) -> Parsed:
     elif not is_encodable(walk.system) or not all(_are_encodable(exchange) for exchange in exchanges):
         skip = NOT_TEXT
     worked_on_before = skip in (TEXT_CALL, TEXT_RESULT) or (
-        skip == MARKED and any(map(_was_worked_on, turns))
+        skip in (MARKED, LATE_SYSTEM) and any(map(_was_worked_on, turns))
     )
     if skip and not worked_on_before:
         return Parsed(walk.system, (), skip, thinking=walk.thinking)

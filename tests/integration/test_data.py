@@ -46,6 +46,11 @@ def test_bad_records_are_passed_over_and_kept(tmp_path: Path) -> None:
     assert "out.parquet.unreadable.jsonl: 4 records that cannot be read, as they were" in ended.stderr
     assert (tmp_path / "out.parquet.unreadable.jsonl").read_bytes().splitlines() == ODD.splitlines()[2:]
     assert pq.read_schema(tmp_path / "out.parquet").names == ["id", "instruction", "output"]
+    ended = look("export", "run", "-o", "out.json", cwd=tmp_path)
+    assert "out.json.unreadable.jsonl: 1 record that cannot be read, as they were" in ended.stderr
+    assert (tmp_path / "out.json.unreadable.jsonl").read_bytes().splitlines() == [ODD.splitlines()[3]]
+    kept = json.loads((tmp_path / "out.json").read_bytes())[2:]
+    assert kept == [json.loads(line) for n, line in enumerate(ODD.splitlines()) if n in (2, 4, 5)]
 
 
 def test_a_run_of_records_with_labels_that_began_before_they_were_asked_about_resumes(tmp_path: Path) -> None:

@@ -21,16 +21,19 @@ from hypothesis import strategies as st
 from samples import json_files
 from samples.array_files import array_records
 from samples.bounds import MAX_DEPTH
-from samples.fields import raw_text
+from samples.fields import raw_text, unreadable
 from samples.files import (
     find_layout,
     layout_to_write,
+    read_json,
     read_records,
     records,
     to_json,
     write_records,
 )
+from samples.json_files import fits_array
 from samples.parquet_files import split_file
+from samples.parquet_types import recorded_schema
 from samples.sample import DataError
 from tests.samples_records import EXTRAS, TEXTS
 
@@ -480,8 +483,62 @@ def test_parquet_that_is_not_utf8_is_named_with_its_row(tmp_path: Path) -> None:
     bad = pa.array([b"fine", b"\xe4"], pa.binary()).view(pa.string())
     path = tmp_path / "data.parquet"
     pq.write_table(pa.table({"a": bad}), path)
-    with pytest.raises(DataError, match=r"data\.parquet, row 2: expected UTF-8, found"):
+    with pytest.raises(DataError, match=r'data\.parquet, row 2, column "a": expected UTF-8, found'):
         read(path)
+
+
+@pytest.mark.parametrize(
+    ("number", "type_"),
+    [
+        (253402300799000000, pa.timestamp("us", tz="Asia/Shanghai")),  # the year 10000 there
+        (-62135596800000000, pa.timestamp("us", tz="America/New_York")),  # the year 0 there
+        (2**55, pa.timestamp("ms")),
+        (0, pa.timestamp("us", tz="Mars/Base")),
+        (2**60, pa.timestamp("ns", tz="Mars/Base")),
+        (4_000_000, pa.date32()),
+        (10**15, pa.duration("s")),
+    ],
+)
+def test_times_that_python_does_not_have_are_numbers_and_come_back(
+    tmp_path: Path, number: int, type_: pa.DataType
+) -> None:
+    times = pa.array([number, None], type_)
+    columns = {
+        "plain": times,
+        "inner": pa.StructArray.from_arrays([times], ["at"]),
+        "listed": pa.array([[number], []], pa.list_(type_)),
+        "fixed": pa.array([[number], None], pa.list_(type_, 1)),
+        "text": pa.array(["a", "b"]),
+    }
+    path, out = tmp_path / "data.parquet", tmp_path / "out.parquet"
+    pq.write_table(pa.table(columns), path)
+    found = read(path)
+    expected = {"plain": number, "inner": {"at": number}, "listed": [number], "fixed": [number], "text": "a"}
+    assert found[0] == expected
+    assert (
+        write_records(out, [read_json(to_json(each)) for each in found], recorded_schema([(path, False)]))
+        == []
+    )
+    assert pq.read_table(out).equals(pq.read_table(path))
+
+
+def test_what_is_no_record_stays_as_it_was_in_an_array(tmp_path: Path) -> None:
+    path, out, lines = (tmp_path / name for name in ("data.json", "out.json", "out.jsonl"))
+    path.write_text('[\n {\n  "a": 1\n },\n {\n  "dup": 1,\n  "dup": 2\n },\n 5\n]\n')
+    found = list(records(path, "JSON array", keep_bad=True))
+    write_records(out, found)
+    assert out.read_text().split() == path.read_text().split()
+    assert list(records(out, "JSON array", keep_bad=True))[1:] == found[1:]
+    write_records(lines, found)
+    assert lines.read_text().splitlines() == ['{"a": 1}', '{   "dup": 1,   "dup": 2  }', "5"]
+    for raw, fits in (
+        ("5", True),
+        ('{"a": 1, "a": 2}', True),
+        ("{", False),
+        ("", False),
+        ('"\udce4"', False),
+    ):
+        assert fits_array(unreadable(raw, "broken")) == fits
 
 
 def test_a_truncated_parquet_file_is_refused(tmp_path: Path) -> None:

@@ -249,9 +249,9 @@ MESSAGE = {"role": "user", "content": "q"}
             'turn 2: expected "from" and "value" or "role" and "content", found the fields speaker',
         ),
         (
-            {"conversations": [{"from": "human", "text": "q"}]},
+            {"conversations": [{"from": "human", "says": "q"}]},
             "sharegpt",
-            'turn 1: expected "value", found the fields from, text',
+            'turn 1: expected "value", found the fields from, says',
         ),
         (
             {"conversations": [{"from": None, "value": "q"}]},

@@ -208,6 +208,15 @@ STALE: dict[str, Any] = {
         "input_ids": [1],
         "train_detail": [{"begin_offset": 0, "end_offset": 2, "train": False}],
     },
+    **{
+        "tests_execution_status": ["pass"],
+        "final_answer": "4",
+        "is_good": True,
+        "approved": True,
+        "likes": 3,
+    },
+    **{"thumbs_up": 1, "accuracy": 0.5, "pass_rate": 0.5, "win_rate": 0.5, "ifd": 0.5, "ifd_score": 0.5},
+    **{"num_tok": 9, "token_cnt": 9, "response_tok": 9, "评分": 5, "回复分数": 5, "质量": "高"},
 }
 OTHERS: dict[str, Any] = {
     **{
@@ -244,6 +253,8 @@ OTHERS: dict[str, Any] = {
         "original_score": 2,
         "context": ANSWER,
     },
+    **{"问题质量": 5, "参考分数": 5, "prompt_tok": 9, "problem_pass_rate": 0.5, "rate": 2, "execution": "x"},
+    **{"label": "math:4a,sums", "quality_of_question": 2, "cnt": 2, "题目": "4"},
 }
 
 
@@ -284,6 +295,13 @@ def test_fields_of_a_turn_are_treated_with_its_response() -> None:
     columns = {"conversations": {"from": ["human", "gpt"], "value": [REQUEST, ANSWER], "score": [None, 5]}}
     (written,) = with_responses(make_sample(0, "0", columns, "sharegpt"), ["4"]).values()
     assert written["original_score"] == [None, 5]
+
+
+def test_a_label_of_values_speaks_of_the_response_of_its_turn() -> None:
+    record = turns(label="quality:4,toxicity:0,humor:-1.5")
+    new = with_responses(make_sample(0, "0", record, "messages"), ["4"])["messages"]
+    assert new[1]["original_label"] == "quality:4,toxicity:0,humor:-1.5"
+    assert renewed(alpaca(label="x" * 2000 + ":1"))["label"]
 
 
 def test_fields_are_treated_in_objects_about_the_record() -> None:
