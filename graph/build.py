@@ -21,11 +21,13 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Protocol, cast
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from graph.conversation import apart, reached_its_end, request_of, turns_of
+from graph.pausing import PausingInside, pauses_inside
 from graph.settings import Settings, settings_of
 from graph.state import (
     Agreement,
@@ -147,17 +149,25 @@ def _join(graph: Any, sources: list[str], target: str) -> None:
         graph.add_edge(source, target)
 
 
-def conversation_graph(mode: Mode, speak: Speak, check: Check = no_checks) -> ConversationGraph:
+def conversation_graph(
+    mode: Mode, speak: Speak, check: Check = no_checks, *, steppable: bool = False
+) -> ConversationGraph:
     """Build the graph that works on a conversation, exchange by exchange.
 
     It takes a ShareGPT record or OpenAI-style messages and returns a `ConversationResult`. An exchange with a
     call that fails keeps its response, and the conversation continues with the next one. One that is fixed
-    is only seen by those after it.
+    is only seen by those after it. `steppable` is for a server that keeps the states: inside an exchange a
+    person can pause, edit and go on there.
     """
     exchange = exchange_graph(mode, speak, check)
+    if steppable:
+        # All exchanges then have their states under one name, by which LangGraph finds them again.
+        exchange = exchange.copy({"checkpointer": True})
     everything = list(ExchangeState.__annotations__)
 
-    async def evolve_exchange(state: ConversationState, runtime: Runtime[Settings]) -> dict[str, Any]:
+    async def evolve_exchange(
+        state: ConversationState, runtime: Runtime[Settings], config: RunnableConfig
+    ) -> dict[str, Any]:
         settings, number = apart(runtime.context), state["exchange"]
         turns, results = list(state["turns"]), list(state["results"])
         turn = turns[number]
@@ -168,7 +178,9 @@ def conversation_graph(mode: Mode, speak: Speak, check: Check = no_checks) -> Co
             record["references"] = references[number] if number < len(references) else []
             try:
                 # All of the state, so that streams show what each agent says and not only the result.
-                done: Any = await exchange.ainvoke(record, context=settings, output_keys=everything)
+                done: Any = await exchange.ainvoke(
+                    record, context=settings, output_keys=everything, **pauses_inside(config)
+                )
                 result: Any = {name: done[name] for name in ExchangeResult.__annotations__ if name in done}
             except CallFailed as failure:
                 result = failed_exchange(number, turn["response"], failure)
@@ -188,7 +200,10 @@ def conversation_graph(mode: Mode, speak: Speak, check: Check = no_checks) -> Co
     graph.add_edge(START, "read")
     graph.add_edge("read", "exchange_graph")
     graph.add_conditional_edges("exchange_graph", after_exchange, ["exchange_graph", END])
-    return graph.compile(name="conversation")
+    compiled = graph.compile(name="conversation")
+    if steppable:
+        compiled.__class__ = PausingInside  # LangGraph's `compile` makes no other
+    return compiled
 
 
 async def begin(state: AlpacaRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
