@@ -19,18 +19,20 @@ class PausingInside(CompiledStateGraph[Any, Any, Any, Any]):
         self, input: Any, config: RunnableConfig | None = None, **options: Any
     ) -> AsyncIterator[Any]:
         """Stream the steps, as any graph does."""
-        pauses = {name: options.get(name) for name in ("interrupt_before", "interrupt_after")}
-        given: RunnableConfig = config or {}
-        configurable = {**given.get("configurable", {}), _PAUSES: pauses}
-        async for part in super().astream(input, {**given, "configurable": configurable}, **options):
+        pauses = {
+            name: options[name] for name in ("interrupt_before", "interrupt_after") if options.get(name)
+        }
+        if pauses:
+            given: RunnableConfig = config or {}
+            config = {**given, "configurable": {**given.get("configurable", {}), _PAUSES: pauses}}
+        async for part in super().astream(input, config, **options):
             yield part
 
 
 def pauses_inside(config: RunnableConfig) -> dict[str, Any]:
     """Return where a graph inside pauses, as options of its run."""
-    pauses: dict[str, Sequence[str] | str | None] = config.get("configurable", {}).get(_PAUSES, {})
+    pauses: dict[str, Sequence[str] | str] = config.get("configurable", {}).get(_PAUSES, {})
     return {
         name: nodes if isinstance(nodes, str) else [node.removeprefix(_INSIDE) for node in nodes]
         for name, nodes in pauses.items()
-        if nodes
     }

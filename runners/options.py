@@ -4,7 +4,6 @@ Every field of `Settings` and `Limits` is an option of the same name; the bounds
 fields' own.
 """
 
-import difflib
 import json
 import re
 import tomllib
@@ -17,6 +16,7 @@ import click
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from graph.complaints import complaints
 from graph.settings import Settings
 from models.addresses import shown_address
 from models.keys import Keys, MissingKey
@@ -303,7 +303,9 @@ def _validated(model: type[Model], values: Mapping[str, Any], given: Mapping[str
     try:
         return model(**values)
     except ValidationError as error:
-        raise SettingsError("\n".join(_complaints(error, given))) from None
+        options = [name for name in given if given[name] is not None]
+        known = (*Settings.model_fields, *Limits.model_fields)
+        raise SettingsError("\n".join(complaints(error, known, options))) from None
 
 
 def _table(values: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -375,30 +377,6 @@ def _json_object(option: str, text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise SettingsError(f"{where}: not a JSON object of fields and values")
     return value
-
-
-def _complaints(error: ValidationError, given: Mapping[str, Any]) -> Iterable[str]:
-    for complaint in error.errors():
-        name = ".".join(map(str, complaint["loc"]))
-        if given.get(name) is not None:
-            name = f"--{name.replace('_', '-')}"
-        message = complaint["msg"].removeprefix("Value error, ")
-        if complaint["type"] == "extra_forbidden":
-            names = (*Settings.model_fields, *Limits.model_fields)
-            close = difflib.get_close_matches(name.replace("-", "_"), names, 1, 0.9)
-            hint = f"did you mean {close[0]}?" if close else f"settings are {', '.join(names)}"
-            yield f"{name} is not a setting; {hint}"
-        elif complaint["type"] == "value_error":
-            yield f"{name}: {message}" if name else message
-        else:
-            yield f"{name}: {message}, not {_shown(complaint['loc'], complaint['input'])}"
-
-
-def _shown(place: Sequence[int | str], value: object) -> str:
-    """Return a value that cannot be used; where a secret may be in it, its type."""
-    if str(place[0]) in ("extra_body", "role_extra_body", "base_url", "role_base_urls"):
-        return f"a value of type {type(value).__name__}"
-    return without_secrets(repr(value))
 
 
 def _flag(name: str, info: FieldInfo) -> str:
