@@ -15,7 +15,7 @@ _INSIDE = "exchange_graph:"
 class PausingInside(CompiledStateGraph[Any, Any, Any, Any]):
     """A graph that hands on, to the graphs inside it, before and after which nodes a run pauses."""
 
-    async def astream(  # type: ignore[override]
+    async def astream(
         self, input: Any, config: RunnableConfig | None = None, **options: Any
     ) -> AsyncIterator[Any]:
         """Stream the steps, as any graph does."""

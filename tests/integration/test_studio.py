@@ -656,15 +656,12 @@ async def test_a_setting_that_there_is_not_is_refused_by_name(client: LangGraphC
         assert says in refused.value.response.json()["detail"]
     assert await client.runs.list(thread) == []
     config: Any = {"configurable": {"max_round": 2}}
+    one: dict[str, Any] = {"assistant_id": "edit", "input": ALPACA}
+    batch: Any = [one, one | {"context": {"max_round": 2}}]
     for request in (
         client.runs.wait(thread, "evolve", input=ALPACA, config=config),
         client.assistants.create("evolve", config=config),
-        client.runs.create_batch(
-            [
-                {"assistant_id": "edit", "input": ALPACA},
-                {"assistant_id": "edit", "input": ALPACA, "context": {"max_round": 2}},
-            ]
-        ),
+        client.runs.create_batch(batch),
     ):
         with pytest.raises(httpx.HTTPStatusError) as refused:
             await request
