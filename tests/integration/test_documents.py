@@ -54,7 +54,7 @@ def test_every_extra_is_explained_once() -> None:
 
 def test_the_page_of_studio_names_fields_and_nodes_that_there_are() -> None:
     text = (ROOT / "docs/studio.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| .* \| (.*) \| (.*) \|$", text, re.MULTILINE)[2:]
+    rows = re.findall(r"^\| .* \| (.*) \| (.*) \|$", text, re.MULTILINE)[1:]
     fields = set(re.findall(r"`(\w+)`", " ".join(field for field, _ in rows))) - {"reply"}
     nodes = set(re.findall(r"`(\w+)`", " ".join(node for _, node in rows)))
     assert fields and fields <= ExchangeState.__annotations__.keys()
@@ -202,6 +202,7 @@ def test_the_demo_runs(tmp_path: Path) -> None:
     assert "they are no improvement" in ended.stderr
     assert "What changed" in ended.stdout
     assert "coevol check --model" in ended.stdout
+    assert ended.stdout.count("coevol view") == 1  # what is next is said once
 
 
 def test_the_settings_file_of_the_page_of_runs_is_valid(tmp_path: Path) -> None:
