@@ -1,9 +1,10 @@
-"""What LangGraph's server does not do for Studio: without a word it drops settings that it does not know, and
-takes any value as an edit of the state."""
+"""What LangGraph's server leaves out for Studio: without a word it drops settings and pauses that it does not
+know, and takes any value as an edit of the state."""
 
 import json
 from collections.abc import Awaitable, Callable
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, get_type_hints
 
 from starlette.applications import Starlette
@@ -14,6 +15,8 @@ from starlette.responses import JSONResponse, Response
 
 from graph.settings import Settings
 from graph.state import ExchangeState
+from graph.topology import CONVERSATION, topology
+from prompts.method import MODES
 
 _GIVEN_SETTINGS = ("/threads", "/runs", "/assistants")
 
@@ -31,13 +34,17 @@ _KINDS = {name: kind for name, kind in get_type_hints(ExchangeState).items() if 
 async def refuse_what_is_wrong(
     request: Request, call_next: Callable[[Request], Awaitable[Response]]
 ) -> Response:
-    """Answer 422, naming the setting, where a run or an assistant is given one that there is not, and naming
-    the field, where an edit of a state puts something else in the place of a text or a number."""
+    """Answer 422, naming what is wrong: a setting, or a node to pause at, that there is not, or an edit of a
+    state that puts something else in the place of a text or a number."""
     starts = request.method in ("POST", "PATCH") and request.url.path.startswith(_GIVEN_SETTINGS)
     if starts and (unknown := _unknown(await request.body())):
         near = get_close_matches(unknown, Settings.model_fields, n=1)
         meant = f"; did you mean {near[0]!r}?" if near else ""
         return JSONResponse({"detail": f"{unknown!r} is not a setting{meant}"}, status_code=422)
+    if starts and (pause := _unknown_pause(await request.body())):
+        near = get_close_matches(pause, _nodes(), n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        return JSONResponse({"detail": f"there is no node {pause!r} to pause at{meant}"}, status_code=422)
     edits = request.method == "POST" and request.url.path.endswith("/state")
     if edits and (wrong := _wrong(await request.body())):
         return JSONResponse({"detail": wrong}, status_code=422)
@@ -54,6 +61,27 @@ def _unknown(body: bytes) -> str | None:
             if name not in Settings.model_fields:
                 return name
     return None
+
+
+def _unknown_pause(body: bytes) -> str | None:
+    try:
+        given = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    for one in given if isinstance(given, list) else [given]:
+        for field in ("interrupt_before", "interrupt_after") if isinstance(one, dict) else ():
+            names = one.get(field)
+            for name in names if isinstance(names, list) else ():
+                if isinstance(name, str) and name not in _nodes():
+                    return name
+    return None
+
+
+@cache
+def _nodes() -> frozenset[str]:
+    """The nodes of all graphs: those of a conversation are in it with and without the graph they are in."""
+    drawn = [node for name in (*MODES, CONVERSATION) for node in topology(name).nodes]
+    return frozenset({*drawn, *(node.rpartition(":")[2] for node in drawn), "exchange_graph", "*"})
 
 
 def _names(given: Any, *path: str) -> list[str]:

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from errno import EAGAIN, EBADF, EDQUOT, EFBIG, EIO, ENOSPC
 from importlib import import_module
 
-INTERRUPTED = "coevol: interrupted; the same command goes on"
+from runners.interrupted import INTERRUPTED, end_at_once
 
 try:
     import click
@@ -18,9 +18,8 @@ try:
 
     from runners import GC_THRESHOLD
     from runners.terminal import drop, flush, guard, open_standard_streams, say, say_error, say_traceback
-except KeyboardInterrupt:  # before there is anything else to say it with
-    sys.stderr.write(f"{INTERRUPTED}\n")
-    sys.exit(3)
+except KeyboardInterrupt:
+    end_at_once()
 
 COMMANDS = {
     "check": ("runners.check", "Call each model once, and report whether a run can use it."),

@@ -667,6 +667,10 @@ async def test_a_setting_that_there_is_not_is_refused_by_name(client: LangGraphC
             await request
         assert refused.value.response.status_code == 422
         assert "'max_round' is not a setting" in refused.value.response.json()["detail"]
+    with pytest.raises(httpx.HTTPStatusError) as refused:
+        await client.runs.wait(thread, "evolve", input=ALPACA, interrupt_before=["judge_forwards"])
+    assert "there is no node 'judge_forwards'" in refused.value.response.json()["detail"]
+    assert "did you mean 'judge_forward'?" in refused.value.response.json()["detail"]
     config = {"configurable": {"thread_id": thread, "max_rounds": 1, "rehearsal_wins": 1.0}}
     result: Any = await client.runs.wait(thread, "evolve", input=ALPACA, config=config)
     assert len(result["rounds"]) == 1
