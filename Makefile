@@ -21,8 +21,9 @@ TRAINERS := .venv-trainers
 
 .PHONY: demo demo-local lint unit test trainers test-long bench docs pictures audit lock
 
+# What evolve says is next goes by a coevol on the PATH.
 demo: $(VENV)/demo
-	$(BIN)/coevol evolve examples/alpaca_en.json -o $(DEMO)
+	$(BIN)/coevol evolve examples/alpaca_en.json -o $(DEMO) >/dev/null
 	$(BIN)/coevol stats $(DEMO)
 	$(BIN)/coevol show $(DEMO) train-sum
 	@echo

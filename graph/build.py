@@ -21,11 +21,13 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Protocol, cast
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from graph.conversation import apart, reached_its_end, request_of, turns_of
+from graph.pausing import PausingInside, pauses_inside
 from graph.settings import Settings, settings_of
 from graph.state import (
     Agreement,
@@ -57,17 +59,22 @@ from nodes.decision import (
     keep_best,
     settled,
 )
+from nodes.edited import HeardView, as_edited, is_as_said
 from nodes.editor import editor
 from nodes.guards.node import checked, guards
 from nodes.judge import judge
 from nodes.settings import AgentSettings
 from prompts.method import DEBATE, Mode, Step
+from samples.alpaca import PARTS
 from samples.formats import parse_record
 from samples.references import reference_texts
 from samples.sample import DataError
 
 ExchangeGraph = CompiledStateGraph[ExchangeState, Settings, AlpacaRecord, ExchangeResult]
 ConversationGraph = CompiledStateGraph[ConversationState, Settings, ConversationRecord, ConversationResult]
+
+Again = Callable[[ExchangeState], Awaitable[list[str]]]
+"""Says which nodes follow the decision."""
 
 
 class Speak(Protocol):
@@ -121,13 +128,13 @@ def exchange_graph(mode: Mode, speak: Speak, check: Check = no_checks) -> Exchan
         graph.add_node("guards", _routed(guard))
         graph.add_node("judge_forward", judge("forward", ask))
         graph.add_node("judge_reversed", judge("reversed", ask))
-        graph.add_node("decide", _deciding(keep_best if mode.is_best_of else decide))
+        again = after_draft if mode.is_best_of else _after_decision(first)
+        graph.add_node("decide", _deciding(keep_best if mode.is_best_of else decide, again))
         refused = "decide" if mode.is_best_of else "finish"
         judges = ["judge_forward", "judge_reversed"]
         graph.add_conditional_edges("guards", _after_guards(refused), [*judges, refused])
         graph.add_conditional_edges("judge_forward", after_forward, ["judge_reversed", "decide"])
         graph.add_edge("judge_reversed", "decide")
-        again = after_draft if mode.is_best_of else _after_decision(first)
         graph.add_conditional_edges("decide", again, [*first, "finish"])
         graph.add_node("finish", last_of_all)
         graph.add_edge("finish", END)
@@ -147,17 +154,25 @@ def _join(graph: Any, sources: list[str], target: str) -> None:
         graph.add_edge(source, target)
 
 
-def conversation_graph(mode: Mode, speak: Speak, check: Check = no_checks) -> ConversationGraph:
+def conversation_graph(
+    mode: Mode, speak: Speak, check: Check = no_checks, *, steppable: bool = False
+) -> ConversationGraph:
     """Build the graph that works on a conversation, exchange by exchange.
 
     It takes a ShareGPT record or OpenAI-style messages and returns a `ConversationResult`. An exchange with a
     call that fails keeps its response, and the conversation continues with the next one. One that is fixed
-    is only seen by those after it.
+    is only seen by those after it. `steppable` is for a server that keeps the states: inside an exchange a
+    person can pause, edit and go on there.
     """
     exchange = exchange_graph(mode, speak, check)
+    if steppable:
+        # All exchanges then have their states under one name, by which LangGraph finds them again.
+        exchange = exchange.copy({"checkpointer": True})
     everything = list(ExchangeState.__annotations__)
 
-    async def evolve_exchange(state: ConversationState, runtime: Runtime[Settings]) -> dict[str, Any]:
+    async def evolve_exchange(
+        state: ConversationState, runtime: Runtime[Settings], config: RunnableConfig
+    ) -> dict[str, Any]:
         settings, number = apart(runtime.context), state["exchange"]
         turns, results = list(state["turns"]), list(state["results"])
         turn = turns[number]
@@ -168,8 +183,11 @@ def conversation_graph(mode: Mode, speak: Speak, check: Check = no_checks) -> Co
             record["references"] = references[number] if number < len(references) else []
             try:
                 # All of the state, so that streams show what each agent says and not only the result.
-                done: Any = await exchange.ainvoke(record, context=settings, output_keys=everything)
-                result: Any = {name: done[name] for name in ExchangeResult.__annotations__ if name in done}
+                done: Any = await exchange.ainvoke(
+                    record, context=settings, output_keys=everything, **pauses_inside(config)
+                )
+                names = ExchangeResult.__annotations__
+                result: Any = {name: done[name] for name in names if done.get(name) is not None}
             except CallFailed as failure:
                 result = failed_exchange(number, turn["response"], failure)
             turns[number] = {"request": turn["request"], "response": result["response"]}
@@ -184,14 +202,32 @@ def conversation_graph(mode: Mode, speak: Speak, check: Check = no_checks) -> Co
         output_schema=ConversationResult,
     )
     graph.add_node("read", read)
-    graph.add_node("exchange_graph", evolve_exchange)
+    graph.add_node("exchange_graph", cast(Any, evolve_exchange))  # its types have no node with all three
     graph.add_edge(START, "read")
     graph.add_edge("read", "exchange_graph")
     graph.add_conditional_edges("exchange_graph", after_exchange, ["exchange_graph", END])
-    return graph.compile(name="conversation")
+    compiled = graph.compile(name="conversation")
+    if steppable:
+        compiled.__class__ = PausingInside  # LangGraph's `compile` makes no other
+    return compiled
 
 
-async def begin(state: AlpacaRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
+_WORDS = ("positive_memory", "critical_memory", "positive_weighed", "critical_weighed")
+_EARLIER = (*_WORDS, "reference", "agrees")
+
+
+class BeginView(AlpacaRecord, total=False):
+    """The record, and what the state may hold of an earlier one."""
+
+    positive_memory: Any
+    critical_memory: Any
+    positive_weighed: Any
+    critical_weighed: Any
+    reference: Any
+    agrees: Any
+
+
+async def begin(state: BeginView, runtime: Runtime[Settings]) -> dict[str, Any]:
     """Take the record in.
 
     Raises:
@@ -199,19 +235,28 @@ async def begin(state: AlpacaRecord, runtime: Runtime[Settings]) -> dict[str, An
     """
     _require_settings(runtime)
     for other in ("conversations", "messages"):
-        if other in state:
+        if state.get(other):
             raise ValueError(f"this record has `{other}`: use the graph `conversation`")
-    if "instruction" not in state:
+    if state.get("history"):
+        raise ValueError(
+            "this record has `history`, earlier exchanges, which this graph does not work on: use the graph "
+            "`conversation`, with all of it as `conversations` or `messages`"
+        )
+    if state.get("instruction") is None:
         raise ValueError("this record has no `instruction`, the request to respond to")
+    given: Mapping[str, Any] = state
+    record = {name: given[name] for name in PARTS if given.get(name) is not None}
     try:
-        parsed = parse_record({"output": "", **state}, "alpaca", runtime.context.thoughts)
+        parsed = parse_record({"output": "", **record}, "alpaca", runtime.context.thoughts)
     except DataError as error:
         raise ValueError(f"this record cannot be worked on: {error}") from None
     if parsed.skip:
         raise ValueError(f"this record cannot be worked on: {parsed.skip}")
     (exchange,) = parsed.exchanges
     references = list(reference_texts(state.get("references")))
-    known = {"reference": reference_text(references)} if references else {}
+    known: dict[str, Any] = {name: None for name in _EARLIER if state.get(name)}
+    if references:
+        known["reference"] = reference_text(references)
     return known | {
         "id": state.get("id", ""),
         "exchange": state.get("exchange", 0),
@@ -256,9 +301,14 @@ def _then(node: Node[RefusedView], following: Node[ExchangeState]) -> Node[Excha
     return both
 
 
-def _deciding(decision: Callable[[DecisionView], dict[str, Any]]) -> Any:
-    async def deciding(state: DecisionView, runtime: Runtime[Settings]) -> dict[str, Any]:
-        return {**decision(state), "routing": _routing(runtime.context)}
+def _deciding(decision: Callable[[DecisionView], dict[str, Any]], again: Again) -> Any:
+    async def deciding(state: HeardView, runtime: Runtime[Settings]) -> dict[str, Any]:
+        heard = cast(DecisionView, {**state, **await as_edited(state, runtime.context)})
+        # The words of this round are in its record: the next one begins without them.
+        update = {**decision(heard), "routing": _routing(runtime.context)}
+        if "finish" not in await again(cast(ExchangeState, {**state, **update})):
+            update |= {name: None for name in _WORDS if state.get(name)}
+        return update
 
     return deciding
 
@@ -287,12 +337,14 @@ async def after_forward(state: ExchangeState) -> Literal["judge_reversed", "deci
     Judged at once, both end in the same superstep, so the decision is made once.
     """
     routing = state["routing"]
-    if routing["lazy_judge"] and not settled(state["forward"], routing["verdict"]):
-        return "judge_reversed"
-    return "decide"
+    if not routing["lazy_judge"]:
+        return "decide"
+    if is_as_said(state, "forward") and settled(state["forward"], routing["verdict"]):
+        return "decide"
+    return "judge_reversed"
 
 
-def _after_decision(first: list[str]) -> Any:
+def _after_decision(first: list[str]) -> Again:
     async def after_decision(state: ExchangeState) -> list[str]:
         """Loop: another round while the draft was accepted and `max_rounds` allows it."""
         accepted = state["rounds"][-1]["accepted"]
@@ -301,9 +353,9 @@ def _after_decision(first: list[str]) -> Any:
     return after_decision
 
 
-async def after_draft(state: ExchangeState) -> Literal["editor", "finish"]:
+async def after_draft(state: ExchangeState) -> list[str]:
     """Loop: as many drafts as `drafts` says."""
-    return "editor" if state["round"] <= state["routing"]["drafts"] else "finish"
+    return ["editor"] if state["round"] <= state["routing"]["drafts"] else ["finish"]
 
 
 def finish(mode: Mode, check: Check) -> Node[ExchangeState]:

@@ -11,6 +11,8 @@ from samples.formats import detect_format, parse_record
 from samples.sample import DataError
 from samples.tokens import estimate_tokens
 
+_TURNS = ("conversations", "messages")
+
 
 def apart(settings: Settings) -> Settings:
     """Return the settings of a graph whose record is without thoughts already."""
@@ -23,13 +25,22 @@ def turns_of(record: ConversationRecord, settings: Settings) -> tuple[str, list[
     Raises:
         ValueError: the method cannot work on this record; the message says why.
     """
-    if "instruction" in record:
+    given = {name: value for name, value in record.items() if value is not None}
+    if given.get("instruction"):
         raise ValueError("this record has an `instruction`: use the graph `evolve`, or that of another mode")
-    form = detect_format(dict(record))
+    given.pop("instruction", None)
+    if all(given.get(name) for name in _TURNS):
+        raise ValueError(
+            "this record has `conversations` and `messages`: give one of the two, in a new thread (a thread "
+            "keeps what it was given before)"
+        )
+    if any(given.get(name) for name in _TURNS):  # of two fields in a form, a person fills in one
+        given = {name: value for name, value in given.items() if value or name not in _TURNS}
+    form = detect_format(given)
     if form not in ("sharegpt", "messages"):
         raise ValueError("this is not a conversation: it has neither `conversations` nor `messages`")
     try:
-        parsed = parse_record(dict(record), form, settings.thoughts)
+        parsed = parse_record(given, form, settings.thoughts)
     except DataError as error:
         raise ValueError(f"this record cannot be worked on: {error}") from None
     if parsed.skip:

@@ -8,11 +8,12 @@ models in `models.settings`, those of the loop and of conversations here.
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator
 
-from models.settings import AUTO, REFEREES, ModelSettings, Role
+from graph.complaints import complaints
+from models.settings import AUTO, PANEL, REFEREES, ROLES, ModelSettings, Role
 from nodes.settings import AgentSettings
-from prompts.method import Mode
+from prompts.method import STEPS, Mode
 from samples.thoughts import Thoughts
 
 WHAT_IT_COSTS = frozenset({"price", "service_tier"})
@@ -119,20 +120,44 @@ OF_CONVERSATIONS = frozenset(
 )
 """Settings that only a conversation uses."""
 
+_BY_ROLE = ("role_models", "role_base_urls", "role_extra_body")
+
+
+def _is_used(name: str, mode: Mode, conversation: bool) -> bool:
+    """Whether a mode uses a setting in Studio, which shows no prices, for all that its nodes do not say."""
+    if name in OF_CONVERSATIONS:
+        return conversation
+    if name in ("drafts", "draft_temperature"):
+        return mode.is_best_of
+    if name == "max_rounds":
+        return mode.is_judged and not mode.is_best_of
+    return mode.is_judged if name == "rehearsal_wins" else name != "price"
+
 
 def settings_of(mode: Mode, *, conversation: bool = False) -> type[Settings]:
-    """Return the settings as Studio shows them for a graph: those that it uses, at nodes that it has."""
+    """Return the settings as Studio shows them for a graph: those that it uses, at nodes that it has, for
+    roles that it has. What cannot be used is said as on the command line."""
     nodes = {*mode.steps, "guards", *(["decide"] if mode.is_judged else [])}
+    roles = [role for role in ROLES if role in {STEPS[step].role for step in mode.steps}]
+    roles += PANEL[1:] if mode.is_judged else []
 
     def show(schema: dict[str, Any]) -> None:
         for name, field in list(schema["properties"].items()):
             there = [node for node in field.get("langgraph_nodes", ["all"]) if node in {*nodes, "all"}]
-            if not there or (name in OF_CONVERSATIONS and not conversation):
+            if not there or not _is_used(name, mode, conversation):
                 del schema["properties"][name]
             elif "langgraph_nodes" in field:
                 field["langgraph_nodes"] = ["exchange_graph"] if conversation else there
+            if name in _BY_ROLE:
+                field["propertyNames"] = {"enum": roles}
 
     class Shown(Settings):
         model_config = ConfigDict(title="Settings", json_schema_extra=show)
+
+        def __init__(self, **given: Any) -> None:
+            try:
+                super().__init__(**given)
+            except ValidationError as error:
+                raise ValueError("\n".join(complaints(error, Settings.model_fields))) from None
 
     return Shown

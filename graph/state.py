@@ -50,6 +50,7 @@ class AlpacaRecord(TypedDict, total=False):
     """Its number in a conversation, from 0."""
     conversations: SkipJsonSchema[Any]
     messages: SkipJsonSchema[Any]
+    history: SkipJsonSchema[Any]
     """Not worked on here: in a record that has them, these say which graph takes it."""
     references: Annotated[
         list[str],
@@ -121,6 +122,9 @@ class ExchangeState(OpeningsView, AdvisorView):
     agrees: NotRequired[Agreement]
     forward: Judgment | None
     reversed: Judgment | None
+    said_forward: NotRequired[Judgment]
+    said_reversed: NotRequired[Judgment]
+    """The judgments as they were made, by which edits are known."""
     rounds: list[Round]
     ending: Ending | None
     """None while it is open."""

@@ -17,6 +17,7 @@ from models.call import Message, Shortenable
 from nodes.agent import Ask, Node, prompt, renderer
 from nodes.settings import AgentSettings
 from nodes.views import RequestView, ResponseView
+from nodes.words import missing
 from prompts.method import STEPS
 
 Debater = Literal["positive", "critical"]
@@ -49,6 +50,9 @@ def free(debater: Debater, ask: Ask) -> Node[OpeningsView]:
 
     async def node(state: OpeningsView, *, runtime: Runtime[Any]) -> dict[str, Any]:
         settings: AgentSettings = runtime.context
+        for each in ("positive", "critical"):
+            if not state.get(f"{each}_memory"):
+                raise missing(f"{each}_memory", f"{each}_opening")
         own, other = state["positive_memory"], state["critical_memory"]
         if debater == "critical":
             own, other = other, own
@@ -85,7 +89,14 @@ def remembered(memory: list[Message], window: int) -> list[Message]:
 
 
 def contributions(state: "DebateView") -> list[str]:
-    """Return what the debaters said, in the order of `prompts.method.DEBATE`."""
+    """Return what the debaters said, in the order of `prompts.method.DEBATE`.
+
+    Raises:
+        ValueError: the words of one are missing.
+    """
+    for each in ("positive", "critical"):
+        if state.get(f"{each}_weighed") is None:
+            raise missing(f"{each}_weighed", f"{each}_free")
     return [
         state["positive_memory"][-1]["content"],
         state["critical_memory"][-1]["content"],

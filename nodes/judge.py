@@ -59,10 +59,7 @@ def judge(order: Order, ask: Ask) -> Node[JudgeView]:
             judged = averaged(dict(zip(panel.values(), made, strict=True)))
         else:
             judged = await judgment(step.role, messages)
-        update: dict[str, Any] = {order: judged}
-        if order == "forward" and settings.lazy_judge:
-            update["reversed"] = None  # not asked so far; the state may hold that of the round before
-        return update
+        return {order: judged, f"said_{order}": judged}
 
     return node
 

@@ -12,6 +12,7 @@ from models.providers.parameters import notices
 from models.settings import Endpoint, Role, located
 from nodes.verdict.reading import read_verdict, reply_form
 from prompts.pack import load_pack
+from runners.command_help import GroupedCommand
 from runners.options import settings_from, settings_options
 from runners.terminal import say
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 MARKS = {True: "ok", False: "NO", None: "--"}
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @settings_options
 def check(**given: Any) -> int:
     """Call each model once, in each way that a role asks it, and report whether a run can use it.

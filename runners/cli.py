@@ -6,14 +6,20 @@ unusable input, nothing was started; 3 stopped early, and the same command resum
 
 import gc
 import sys
+from difflib import get_close_matches
 from errno import EAGAIN, EBADF, EDQUOT, EFBIG, EIO, ENOSPC
 from importlib import import_module
 
-import click
-from click.shell_completion import CompletionItem
+from runners.interrupted import INTERRUPTED, end_at_once
 
-from runners import GC_THRESHOLD
-from runners.terminal import drop, flush, guard, open_standard_streams, say, say_error, say_traceback
+try:
+    import click
+    from click.shell_completion import CompletionItem
+
+    from runners import GC_THRESHOLD
+    from runners.terminal import drop, flush, guard, open_standard_streams, say, say_error, say_traceback
+except KeyboardInterrupt:
+    end_at_once()
 
 COMMANDS = {
     "check": ("runners.check", "Call each model once, and report whether a run can use it."),
@@ -53,6 +59,15 @@ class Commands(click.Group):
         command: click.Command = getattr(import_module(module), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is named; where there is none, name one that is nearly it."""
+        near = get_close_matches(args[0], COMMANDS, n=1)
+        if near and args[0] not in COMMANDS:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
+        return super().resolve_command(ctx, args)
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete the name of a command, without loading any."""
         names = (name for name in COMMANDS if name.startswith(incomplete))
@@ -82,8 +97,8 @@ def main() -> None:
     except click.ClickException as error:
         say_error(error)
         status = 2
-    except click.Abort:
-        status = 3
+    except (click.Abort, KeyboardInterrupt):
+        status = _ended(INTERRUPTED, 3)
     except BrokenPipeError:
         # The reader of the output, such as `head`, is gone.
         drop("stdout")

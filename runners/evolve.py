@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "coevol evolve data.json -o runs/try --stop 20",
-    "coevol evolve data.json -o runs/first --model openai:gpt-5.4-mini --dry-run",
-    "coevol evolve data.jsonl -o runs/local --model vllm:Qwen/Qwen3-8B --mode refine",
+    "coevol evolve data.json -o runs/1 --model openai:gpt-5.4-mini --dry-run",
+    "coevol evolve data.jsonl -o runs/2 --model vllm:Qwen/Qwen3-8B --mode refine",
 )
 
 

@@ -4,7 +4,6 @@ Every field of `Settings` and `Limits` is an option of the same name; the bounds
 fields' own.
 """
 
-import difflib
 import json
 import re
 import tomllib
@@ -14,14 +13,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from graph.complaints import complaints
 from graph.settings import Settings
 from models.addresses import shown_address
 from models.keys import Keys, MissingKey
 from models.secret_fields import without_secrets
-from models.settings import PANEL, REFEREES, ROLES, Limits, split_model
+from models.settings import PANEL, PROVIDERS, REFEREES, ROLES, Limits, split_model
 from prompts.method import MODES
 from runners.terminal import hide
 from samples.bounds import MAX_RECORD_MB
@@ -48,6 +49,7 @@ def settings_options(command: Command) -> Command:
                 "models",
                 multiple=True,
                 metavar="[ROLE=]PROVIDER:NAME",
+                shell_complete=_models,
                 help="The model of all roles, or of one: " + ", ".join(ROLES) + ". "
                 "Several for the judge are a panel, judge, judge_2 and so on. "
                 "Providers: openai, vllm, ernie, glm, rehearsal; wenxin and glm-jwt for old credentials. "
@@ -124,7 +126,9 @@ def data_options(command: Command) -> Command:
                 "form",
                 type=click.Choice(["auto", *READ_FORMATS]),
                 default="auto",
-                help="The records' format. Default: auto.",
+                metavar="FORMAT",
+                help="The records' format: auto, alpaca, sharegpt, messages or another of those in "
+                "docs/data.md. Default: auto.",
             ),
             click.option(
                 "--columns",
@@ -228,6 +232,7 @@ def _field_options(model: type[BaseModel]) -> list[Callable[[Any], Any]]:
             type=_number(info),
             metavar=_METAVARS.get(name) or _metavar(info),
             help=_help(name, info),
+            shell_complete=_packs if name == "prompts" else offering(*_values(name, info)),
         )
         for name, info in model.model_fields.items()
         if name not in own
@@ -303,7 +308,9 @@ def _validated(model: type[Model], values: Mapping[str, Any], given: Mapping[str
     try:
         return model(**values)
     except ValidationError as error:
-        raise SettingsError("\n".join(_complaints(error, given))) from None
+        options = [name for name in given if given[name] is not None]
+        known = (*Settings.model_fields, *Limits.model_fields)
+        raise SettingsError("\n".join(complaints(error, known, options))) from None
 
 
 def _table(values: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -377,30 +384,6 @@ def _json_object(option: str, text: str) -> dict[str, Any]:
     return value
 
 
-def _complaints(error: ValidationError, given: Mapping[str, Any]) -> Iterable[str]:
-    for complaint in error.errors():
-        name = ".".join(map(str, complaint["loc"]))
-        if given.get(name) is not None:
-            name = f"--{name.replace('_', '-')}"
-        message = complaint["msg"].removeprefix("Value error, ")
-        if complaint["type"] == "extra_forbidden":
-            names = (*Settings.model_fields, *Limits.model_fields)
-            close = difflib.get_close_matches(name.replace("-", "_"), names, 1, 0.9)
-            hint = f"did you mean {close[0]}?" if close else f"settings are {', '.join(names)}"
-            yield f"{name} is not a setting; {hint}"
-        elif complaint["type"] == "value_error":
-            yield f"{name}: {message}" if name else message
-        else:
-            yield f"{name}: {message}, not {_shown(complaint['loc'], complaint['input'])}"
-
-
-def _shown(place: Sequence[int | str], value: object) -> str:
-    """Return a value that cannot be used; where a secret may be in it, its type."""
-    if str(place[0]) in ("extra_body", "role_extra_body", "base_url", "role_base_urls"):
-        return f"a value of type {type(value).__name__}"
-    return without_secrets(repr(value))
-
-
 def _flag(name: str, info: FieldInfo) -> str:
     flag = name.replace("_", "-")
     return f"--{flag}/--no-{flag}" if info.annotation is bool else f"--{flag}"
@@ -434,10 +417,45 @@ def _metavar(info: FieldInfo) -> str | None:
     return "NUMBER" if _number(info) else "|".join(getattr(info.annotation, "__args__", ["TEXT"]))
 
 
+def _values(name: str, info: FieldInfo) -> list[str]:
+    """Return what an option takes, as far as that can be listed."""
+    words = (_METAVARS.get(name) or _metavar(info) or "").split("|")
+    return [word for word in words if word == word.lower()]
+
+
+def offering(*words: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Return how the shell completes an option that takes one of these words, or in place of them a file."""
+
+    def complete(context: click.Context, option: click.Parameter, begun: str) -> list[CompletionItem]:
+        found = [CompletionItem(word) for word in words if word.startswith(begun)]
+        return found or [CompletionItem(begun, type="file")]
+
+    return complete
+
+
+def _packs(context: click.Context, option: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Complete the name of a built-in prompt pack, or a folder."""
+    from prompts.pack import BUILT_IN  # which loads what renders prompts
+
+    return offering(*BUILT_IN)(context, option, begun)
+
+
+def _models(context: click.Context, option: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Complete the provider of a model, for all roles or for one."""
+    role, sign, _ = begun.rpartition("=")
+    words = [f"{role}{sign}{provider}:" for provider in PROVIDERS]
+    words += [] if sign else [f"{role}=" for role in ROLES]
+    return [CompletionItem(word) for word in words if word.startswith(begun)]
+
+
+def complete_modes(context: click.Context, option: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Complete the last of several modes with commas between them."""
+    before, comma, last = begun.rpartition(",")
+    return [CompletionItem(f"{before}{comma}{mode}") for mode in MODES if mode.startswith(last)]
+
+
 def _help(name: str, info: FieldInfo) -> str:
-    if name.endswith("_persona"):
-        return f"Who the {name.removesuffix('_persona')} agent is."
-    if info.default is None:
+    if info.default is None or name.endswith("_persona"):  # whose texts fill a page
         return f"{info.description}"
     default = ("off", "on")[info.default] if isinstance(info.default, bool) else info.default
     return f"{info.description} Default: {default}."

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Self
 
+from rich.cells import cell_len
 from rich.console import RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -21,6 +22,11 @@ from runners.engine import Engine, Tally
 from runners.terminal import guard
 from samples.fields import plural
 from samples.printable import printable
+
+SEPARATOR = " · "
+
+SHORTEST_BAR = 8
+"""In columns; a shorter one says nothing."""
 
 ON_TERMINAL, IN_LOG = 0.5, 30.0
 """Seconds between two lines."""
@@ -72,36 +78,61 @@ class Progress:
                 await asyncio.sleep(ON_TERMINAL)
 
     def _bar(self) -> RenderableType:
-        """Return a bar and as much of the line as fits next to it."""
+        """Return a bar and the line next to it. What a run waits for is shown in full, if need be without the
+        bar; of the rest, what fits."""
         tally, width = self._tally, self._console.width
+        parts, needed = self._parts()
+        room = width - cell_len(SEPARATOR.join(parts[:needed])) - len("  ")
+        bar = min(width // 5, 30, room)
+        if bar < SHORTEST_BAR:
+            return Text(fitting(parts, needed, width - 1), no_wrap=True, overflow="ellipsis")
         shown = Table.grid(padding=(0, 1))
-        bar = ProgressBar(
-            total=max(tally.samples, 1), completed=tally.earlier + tally.finished, width=min(width // 5, 30)
+        completed = tally.earlier + tally.finished
+        text = fitting(parts, needed, width - bar - len("  "))
+        shown.add_row(
+            ProgressBar(total=max(tally.samples, 1), completed=completed, width=bar),
+            Text(text, no_wrap=True, overflow="ellipsis"),
         )
-        shown.add_row(bar, Text(self._line(), no_wrap=True, overflow="ellipsis"))
         return shown
 
     def _line(self) -> str:
+        return SEPARATOR.join(self._parts()[0])
+
+    def _parts(self) -> tuple[list[str], int]:
         engine = self._engine
-        return printable(
-            line(self._tally, engine.in_flight, engine.waiting(), engine.outages(), engine.loads())
-        )
+        waiting, outages = engine.waiting(), engine.outages()
+        parts = describe(self._tally, engine.in_flight, waiting, outages, engine.loads())
+        return [printable(part) for part in parts], 1 + len(waiting) + len(outages)
 
 
-def line(
+def fitting(parts: Sequence[str], needed: int, width: int) -> str:
+    """Return the first `needed` parts of a line, and of the others those that fit into its width."""
+    text = SEPARATOR.join(parts[:needed])
+    for part in parts[needed:]:
+        if cell_len(longer := f"{text}{SEPARATOR}{part}") <= width:
+            text = longer
+    return text
+
+
+def describe(
     tally: Tally,
     in_flight: int,
     waiting: Sequence[WaitReason] = (),
     outages: Sequence[Outage] = (),
     loads: Sequence[int] | None = None,
-) -> str:
-    """Describe the run so far on one line. `loads` are the samples that each worker has."""
+) -> list[str]:
+    """Describe the run so far in parts: how far it is, what waits for what, what is down, and the rest.
+    `loads` are the samples that each worker has."""
     seconds = time.monotonic() - tally.began
     finished = tally.earlier + tally.finished
     is_run = all(mode in MODES for mode in tally.modes)  # and not the referees of a trial
     modes = [MODES[mode] for mode in tally.modes] if is_run else []
     unit = "samples" if is_run else "comparisons and scores" if MODES.keys() & tally.modes else "comparisons"
-    parts = [f"{finished:,}/{tally.samples:,} {unit}"]
+    parts = [
+        f"{finished:,}/{tally.samples:,} {unit}",
+        *(f"{held.calls} waiting ({_reason(held)})" for held in waiting),
+        *(f"{out.name} down since {_clock(out.since)} ({failure_label(out.reason)})" for out in outages),
+    ]
     left = tally.samples - finished
     if tally.finished and left > 0:
         parts.append(f"{duration(left * seconds / tally.finished)} left")
@@ -116,8 +147,6 @@ def line(
     parts += [
         f"{tally.failed:,} failed",
         f"{plural(tally.calls, 'call')}, {in_flight} in flight",
-        *(f"{held.calls} waiting ({_reason(held)})" for held in waiting),
-        *(f"{out.name} down since {_clock(out.since)} ({failure_label(out.reason)})" for out in outages),
         f"{tally.input_tokens:,} + {tally.output_tokens:,} tokens",
         f"{tally.calls / max(seconds, 0.001):.1f} calls/s",
     ]
@@ -125,7 +154,7 @@ def line(
         parts.insert(-1, f"{tally.recorded:,} from the ledger")
     if not tally.finished or left <= 0:
         parts.append(f"{duration(seconds)}")
-    return " · ".join(parts)
+    return parts
 
 
 def _workers(loads: Sequence[int]) -> str:

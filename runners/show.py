@@ -2,11 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 from rich.text import Text
 
 from ledger.decisions import Decision, Reviews, load_reviews
@@ -26,10 +29,26 @@ from samples.sample import Exchange, Sample
 _Calls = dict[str, list[dict[str, Any]]]
 """Calls by mode."""
 
+_LOOKED_THROUGH, _OFFERED = 1000, 20
+"""How many ids the shell's completion compares, and how many it offers."""
+
+
+def _ids(context: click.Context, argument: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Complete an id, of the first in the run: a few, which say what ids look like there."""
+    with suppress(Exception):  # a shell that completes says nothing
+        known = open_run(context.params["run"]).ledger.ids(_LOOKED_THROUGH)
+        fit = (
+            each
+            for each in known
+            if each.startswith(begun) and printable(each) == each and each.split() == [each]
+        )
+        return [CompletionItem(each) for each in islice(fit, _OFFERED)]
+    return []
+
 
 @click.command()
 @click.argument("run", type=PATH)
-@click.argument("sample_id", metavar="ID")
+@click.argument("sample_id", metavar="ID", shell_complete=_ids)
 @click.option("--mode", type=MODE, help="Only the result of this mode.")
 @click.option("--calls", "with_calls", is_flag=True, help="Also the exact messages of each call.")
 def show(run: Path, sample_id: str, mode: str | None, with_calls: bool) -> None:

@@ -13,8 +13,16 @@ from rich.text import Text
 from reporting.failures import failures
 from reporting.trial_manifest import ARMS, TARGET
 from reporting.trial_snapshot import rehearsed
+from runners.command_help import GroupedCommand
 from runners.console import Output
-from runners.options import PATH, data_options, limits_options, settings_from, settings_options
+from runners.options import (
+    PATH,
+    complete_modes,
+    data_options,
+    limits_options,
+    settings_from,
+    settings_options,
+)
 from runners.progress import Progress
 from runners.terminal import say, say_json
 from runners.trial_forecast import forecast_trial, trial_lines
@@ -27,7 +35,7 @@ if TYPE_CHECKING:
     from reporting.recorded_trial import RecordedTrial
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.argument("data")
 @click.option(
     "-o",
@@ -57,6 +65,7 @@ if TYPE_CHECKING:
     "--arms",
     default=",".join(ARMS),
     metavar="MODE,…",
+    shell_complete=complete_modes,
     help=f"What is compared, next to the original responses. Default: {','.join(ARMS)}.",
 )
 @click.option(

@@ -6,11 +6,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from graph.state import ExchangeState
+from prompts.method import STEPS
 from runners.options import settings_from
 from standin import StandIn
 from tests.conftest import look
@@ -27,6 +30,7 @@ ELSEWHERE = {
     "git clone <this repository> coevol && cd coevol": "this checkout",
     "make test": "what runs this test",
     "pip install -e '.[studio]'": "the requirements that `make test` installs",
+    "pip install -e .": "the requirements that `make demo` installs",
     "langgraph dev": "tests/integration/test_studio.py",
     "export LANGSMITH_TRACING=true LANGSMITH_API_KEY=…": "tests/integration/test_tracing.py",
     "coevol serve hf:Qwen/Qwen2.5-1.5B-Instruct-GGUF": "tests/integration/test_serve.py",
@@ -40,6 +44,21 @@ ELSEWHERE = {
     "coevol view runs/first runs/mixed": "tests/browser/test_compare.py",
 }
 """Commands that are not run here, and where they are."""
+
+
+def test_every_extra_is_explained_once() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/install.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(rows) == sorted(extras["optional-dependencies"])
+
+
+def test_the_page_of_studio_names_fields_and_nodes_that_there_are() -> None:
+    text = (ROOT / "docs/studio.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| .* \| (.*) \| (.*) \|$", text, re.MULTILINE)[1:]
+    fields = set(re.findall(r"`(\w+)`", " ".join(field for field, _ in rows))) - {"reply"}
+    nodes = set(re.findall(r"`(\w+)`", " ".join(node for _, node in rows)))
+    assert fields and fields <= ExchangeState.__annotations__.keys()
+    assert nodes == {*STEPS, "guards"}
 
 
 def blocks(document: str, language: str) -> Iterator[str]:
@@ -183,6 +202,7 @@ def test_the_demo_runs(tmp_path: Path) -> None:
     assert "they are no improvement" in ended.stderr
     assert "What changed" in ended.stdout
     assert "coevol check --model" in ended.stdout
+    assert ended.stdout.count("coevol view") == 1  # what is next is said once
 
 
 def test_the_settings_file_of_the_page_of_runs_is_valid(tmp_path: Path) -> None:

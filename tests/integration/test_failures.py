@@ -22,7 +22,7 @@ from models.limits.rate_limiter import WaitReason
 from models.policy import GatewayPolicy
 from models.settings import Limits
 from runners.engine import Tally
-from runners.progress import line
+from runners.progress import describe
 from standin import RETRYABLE, Fault, StandIn
 from tests.conftest import look
 from tests.gateways import (
@@ -330,7 +330,7 @@ def test_a_wait_beyond_today_is_shown_with_its_day() -> None:
     held = [WaitReason(1, f"wait {n}", at.timestamp() + 5) for n, at in enumerate(waits)]
     # A cap of nearly no calls a minute
     held.append(WaitReason(1, "--rpm 1e-300", 1e300))
-    shown = line(Tally(samples=1, modes=["edit"]), 0, held)
+    shown = " · ".join(describe(Tally(samples=1, modes=["edit"]), 0, held))
     for at in waits[1:]:
         assert f"until {at + timedelta(seconds=5):%Y-%m-%d %H:%M})" in shown
     assert "--rpm 1e-300 until 9" in shown

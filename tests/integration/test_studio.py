@@ -21,7 +21,7 @@ from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
 from models.settings import ROLES
-from prompts.method import MODES
+from prompts.method import MODES, STEPS
 from tests.program import ROOT
 from tests.recorder import Messages, Recorder, Refused
 
@@ -224,6 +224,18 @@ async def test_a_graph_shows_the_settings_that_it_uses(client: LangGraphClient) 
     assert {"judge_persona", "critical_persona", "max_rounds"} <= set(shown["evolve"])
     assert not {"history_window", "conversation_template"} & set(shown["evolve"])
     assert {"judge_persona", "history_window", "conversation_template"} <= set(shown["conversation"])
+    for graph, of_mode in shown.items():
+        mode = MODES.get(graph, MODES["evolve"])
+        one_of_several, judged = mode.is_best_of, mode.is_judged
+        assert ("drafts" in of_mode) == ("draft_temperature" in of_mode) == one_of_several, graph
+        assert ("max_rounds" in of_mode) == (judged and not one_of_several), graph
+        assert ("rehearsal_wins" in of_mode) == judged, graph
+        assert "price" not in of_mode, graph
+        for by_role in ("role_models", "role_base_urls", "role_extra_body"):
+            roles = set(of_mode[by_role]["propertyNames"]["enum"])
+            assert roles & set(ROLES) == {STEPS[step].role for step in mode.steps}, graph
+            assert ("judge_2" in roles) == judged, graph
+            assert "referee" not in roles, graph
     described = [shown["evolve"][f"{role}_persona"]["description"] for role in ROLES]
     assert len(set(described)) == len(ROLES)
 
@@ -362,7 +374,8 @@ async def test_pausing_before_the_judges_and_editing_the_draft(client: LangGraph
 @pytest.mark.usefixtures("quiet")
 async def test_stepping_into_the_debate_of_an_exchange(client: LangGraphClient) -> None:
     thread = (await client.threads.create())["thread_id"]
-    words: dict[tuple[str, str], Any] = {}
+    words: dict[tuple[int, str], Any] = {}
+    number = -1
     context: dict[str, Any] = {"rehearsal_wins": 1.0, "max_rounds": 1}
     record: dict[str, Any] = dict(SHAREGPT)
     async for part in client.runs.stream(
@@ -373,22 +386,141 @@ async def test_stepping_into_the_debate_of_an_exchange(client: LangGraphClient) 
         stream_mode="updates",
         stream_subgraphs=True,
     ):
-        if part.event.startswith("updates|exchange_graph:"):
-            words |= {(part.event, str(node)): update for node, update in part.data.items()}
-    inside = sorted({event for event, _ in words})
-    assert len(inside) == 3
-    for event in inside:
+        if part.event.startswith("updates|exchange_graph"):
+            for node, update in part.data.items():
+                number = update["exchange"] if node == "begin" else number
+                words[number, str(node)] = update
+    assert {exchange for exchange, _ in words} == {0, 1, 2}
+    for exchange in range(3):
         for step in MODES["evolve"].steps:
-            assert words[event, step], step
-        assert words[event, "editor"]["draft"]
+            assert words[exchange, step], step
+        assert words[exchange, "editor"]["draft"]
 
-    # Each debate is a graph of its own, whose steps Studio lists; from any of them it goes on.
-    namespace = inside[0].partition("|")[2]
-    debate: Any = {"checkpoint_ns": namespace}
-    history: Any = await client.threads.get_history(thread, limit=50, checkpoint=debate)
-    steps = [set(state["next"]) for state in history]
-    assert {"editor"} in steps
-    assert {"judge_forward", "judge_reversed"} in steps
+
+def debate_of(models: Recorder) -> dict[str, Any]:
+    """Return settings by which each role has a model of its name, and exchanges one round."""
+    return {
+        "role_models": {role: f"openai:{role}" for role in ROLES},
+        "role_base_urls": dict.fromkeys(ROLES, models.base_url),
+        "max_rounds": 1,
+    }
+
+
+def as_asked(messages: Messages, model: str) -> str:
+    if model == "judge":
+        return "assistant 2"
+    return "A draft of the editor." if model == "editor" else f"The {model} speaks."
+
+
+INSIDE: Any = {"checkpoint_ns": "exchange_graph"}
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_going_on_inside_an_exchange_from_an_edited_state(client: LangGraphClient) -> None:
+    with Recorder(as_asked) as models:
+        context = debate_of(models)
+        thread, _ = await run(client, "conversation", SHAREGPT, **context)
+        # The debates of all exchanges are one history; from any step in it one goes on.
+        history: Any = await client.threads.get_history(thread, limit=100, checkpoint=INSIDE)
+        assert {state["values"]["exchange"] for state in history if state["next"] == ["editor"]} == {0, 1, 2}
+        (before,) = [
+            state for state in history if state["next"] == ["guards"] and state["values"]["exchange"] == 1
+        ]
+        before_that = len(models.asked)
+        edited = await client.threads.update_state(
+            thread, {"draft": "A square of mine: nine."}, checkpoint=before["checkpoint"], as_node="editor"
+        )
+        again: Any = await client.runs.wait(
+            thread, "conversation", input=None, checkpoint=edited["checkpoint"], context=context
+        )
+        # Of exchange 1 the judges alone are asked, of exchange 2 all.
+        assert [one.model for one in models.asked[before_that:][:2]] == ["judge", "judge"]
+        assert len(models.asked) - before_that == 2 + 8
+    drafts = [done["rounds"][0]["draft"] for done in again["results"]]
+    assert drafts == ["A draft of the editor.", "A square of mine: nine.", "A draft of the editor."]
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_pausing_inside_an_exchange(client: LangGraphClient) -> None:
+    with Recorder(as_asked) as models:
+        context = debate_of(models)
+        thread = (await client.threads.create())["thread_id"]
+        record: dict[str, Any] | None = dict(SHAREGPT)
+        for number, name in enumerate(["editor", "exchange_graph:editor", "editor"]):
+            await client.runs.wait(
+                thread, "conversation", input=record, context=context, interrupt_before=[name]
+            )
+            state: Any = await client.threads.get_state(thread, subgraphs=True)
+            inside = state["tasks"][0]["state"]
+            assert (inside["next"], inside["values"]["exchange"]) == (["editor"], number)
+            await client.threads.update_state(
+                thread, {"suggestions": f"Of {number}."}, checkpoint=inside["checkpoint"], as_node="advisor"
+            )
+            record = None
+        result: Any = await client.runs.wait(thread, "conversation", input=None, context=context)
+        assert len(models.asked) == 3 * 8  # nothing was asked twice
+    assert [done["rounds"][0]["suggestions"] for done in result["results"]] == ["Of 0.", "Of 1.", "Of 2."]
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_nothing_of_an_earlier_record_is_left_in_the_next(client: LangGraphClient) -> None:
+    conversation = SHAREGPT | {"references": [["Seven"], [], []]}
+    _, result = await run(client, "conversation", conversation, max_rounds=1, check="exact", guards="off")
+    assert [done.get("reference") for done in result["results"]] == ["Seven", None, None]
+    assert ["agrees" in done for done in result["results"]] == [True, False, False]
+    thread, _ = await run(client, "edit", ALPACA | {"references": ["Seven"]})
+    again: Any = await client.runs.wait(thread, "edit", input=ALPACA | {"references": []})
+    assert again["reference"] is None
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("lazy", [False, True])
+async def test_the_lazy_judge_can_be_switched_before_the_judges(client: LangGraphClient, lazy: bool) -> None:
+    thread = (await client.threads.create())["thread_id"]
+    context: dict[str, Any] = {"rehearsal_wins": 1.0, "max_rounds": 1}
+    await client.runs.wait(
+        thread,
+        "evolve",
+        input=ALPACA,
+        context=context | {"lazy_judge": lazy},
+        interrupt_before=["judge_forward"],
+    )
+    result: Any = await client.runs.wait(
+        thread, "evolve", input=None, context=context | {"lazy_judge": not lazy}
+    )
+    assert result["rounds"][0]["accepted"]
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_the_words_of_the_judge_can_be_edited(client: LangGraphClient) -> None:
+    thread, first = await run(client, "evolve", ALPACA, rehearsal_wins=1.0, max_rounds=1)
+    assert first["rounds"][0]["accepted"]
+    history: Any = await client.threads.get_history(thread, limit=50)
+    (before,) = [state for state in history if state["next"] == ["decide"]]
+    judged = before["values"]
+
+    async def decided(**edits: Any) -> Any:
+        changed = await client.threads.update_state(
+            thread, edits, checkpoint=before["checkpoint"], as_node="judge_reversed"
+        )
+        return await client.runs.wait(
+            thread, "evolve", input=None, checkpoint=changed["checkpoint"], context={"max_rounds": 1}
+        )
+
+    forward, reverse = "assistant 1\nThe old one.", "assistant 2\nThe old one."
+    result = await decided(
+        forward=judged["forward"] | {"reply": forward}, reversed=judged["reversed"] | {"reply": reverse}
+    )
+    (done,) = result["rounds"]
+    assert not done["accepted"]
+    assert done["forward"] == {"reply": forward, "points": [1.0, 0.0]}
+    assert done["reversed"] == {"reply": reverse, "points": [0.0, 1.0]}
+    result = await decided(forward={"reply": forward}, reversed={"reply": "assistant 2"})
+    assert not result["rounds"][0]["accepted"]
+    result = await decided(forward=judged["forward"] | {"points": [1, 0]})
+    assert result["rounds"][0]["forward"] == judged["forward"] | {"points": [1.0, 0.0]}
+    # What was not edited is not read again, whatever the settings say by now.
+    assert (await decided(system="Edited."))["rounds"] == first["rounds"]
 
 
 @pytest.mark.usefixtures("quiet")
@@ -431,6 +563,8 @@ async def test_errors_are_explained(client: LangGraphClient) -> None:
         ("evolve", {}, {}, "no `instruction`"),
         ("evolve", SHAREGPT, {}, "use the graph `conversation`"),
         ("evolve", {"instruction": " ", "output": "Seven."}, {}, "request"),
+        ("edit", ALPACA | {"history": [["I am Bo.", "Hi."]]}, {}, "use the graph `conversation`"),
+        ("conversation", SHAREGPT | {"messages": [{"role": "user", "content": "Hi."}]}, {}, "one of the two"),
         ("edit", {"instruction": "Name it.", "output": {"a": 7}}, {}, '"output"'),
         ("conversation", ALPACA, {}, "use the graph `evolve`"),
         ("conversation", {}, {}, "conversations"),
@@ -444,6 +578,69 @@ async def test_errors_are_explained(client: LangGraphClient) -> None:
     )
     for (*case, says), (_, result) in zip(cases, runs, strict=True):
         assert says in result["__error__"]["message"], case
+        assert "pydantic" not in result["__error__"]["message"], case
+
+
+async def test_fields_that_are_empty_are_as_good_as_absent(client: LangGraphClient) -> None:
+    cases: list[tuple[str, Any]] = [
+        ("conversation", SHAREGPT | {"messages": [], "instruction": None}),
+        ("conversation", {"conversations": [], "messages": [
+            {"role": "user", "content": "Name it."}, {"role": "assistant", "content": "Seven."},
+        ]}),
+        ("edit", ALPACA | {"conversations": [], "messages": None, "history": []}),
+    ]  # fmt: skip
+    for graph, record in cases:
+        _, result = await run(client, graph, record, max_exchanges=1)
+        assert "__error__" not in result, record
+
+
+async def test_words_that_are_missing_are_named(client: LangGraphClient) -> None:
+    thread, _ = await run(client, "evolve", ALPACA, rehearsal_wins=1.0, max_rounds=2)
+    history: Any = await client.threads.get_history(thread, limit=50)
+    values = history[0]["values"]
+    cases = {
+        "positive_opening": ("critical_opening", {"positive_memory": values["positive_memory"]}),
+        "critical_free": ("positive_free", {"critical_weighed": "It is short."}),
+        "judge_forward": ("judge_reversed", {"forward": values["forward"]}),
+    }
+    for node, (other, words) in cases.items():
+        both = [state for state in history if {node, other} == set(state["next"])]
+        assert len(both) == 2  # in both rounds: words of the round before do not count
+        for state in both:
+            changed = await client.threads.update_state(
+                thread, words, checkpoint=state["checkpoint"], as_node=node
+            )
+            result: Any = await client.runs.wait(
+                thread, "evolve", input=None, checkpoint=changed["checkpoint"], raise_error=False
+            )
+            assert f"no words of `{other}`" in result["__error__"]["message"]
+
+
+async def test_edits_of_another_shape_are_explained(client: LangGraphClient) -> None:
+    thread, _ = await run(client, "evolve", ALPACA, max_rounds=1)
+    history: Any = await client.threads.get_history(thread, limit=50)
+    (before,) = [state for state in history if state["next"] == ["decide"]]
+    cases: list[tuple[Any, str]] = [
+        ("assistant 1", "`forward` is not a judgment"),
+        ({"reply": 7}, "`forward` is not a judgment"),
+        ({"reply": "I like it."}, "no verdict can be read in the edited `forward.reply`"),
+        ({"reply": "assistant 1", "points": "1"}, "`forward.points` takes two numbers"),
+    ]
+    for forward, says in cases:
+        changed = await client.threads.update_state(
+            thread, {"forward": forward}, checkpoint=before["checkpoint"], as_node="judge_forward"
+        )
+        result: Any = await client.runs.wait(
+            thread, "evolve", input=None, checkpoint=changed["checkpoint"], raise_error=False
+        )
+        assert says in result["__error__"]["message"]
+    for edit, says in (
+        ({"draft": 5}, "`draft` takes a text"),
+        ({"round": "2"}, "`round` takes a whole number"),
+    ):
+        with pytest.raises(httpx.HTTPStatusError) as refused:
+            await client.threads.update_state(thread, edit, checkpoint=before["checkpoint"])
+        assert says in refused.value.response.json()["detail"]
 
 
 async def test_a_setting_that_there_is_not_is_refused_by_name(client: LangGraphClient) -> None:
@@ -458,6 +655,25 @@ async def test_a_setting_that_there_is_not_is_refused_by_name(client: LangGraphC
         assert refused.value.response.status_code == 422
         assert says in refused.value.response.json()["detail"]
     assert await client.runs.list(thread) == []
+    config: Any = {"configurable": {"max_round": 2}}
+    one: dict[str, Any] = {"assistant_id": "edit", "input": ALPACA}
+    batch: Any = [one, one | {"context": {"max_round": 2}}]
+    for request in (
+        client.runs.wait(thread, "evolve", input=ALPACA, config=config),
+        client.assistants.create("evolve", config=config),
+        client.runs.create_batch(batch),
+    ):
+        with pytest.raises(httpx.HTTPStatusError) as refused:
+            await request
+        assert refused.value.response.status_code == 422
+        assert "'max_round' is not a setting" in refused.value.response.json()["detail"]
+    with pytest.raises(httpx.HTTPStatusError) as refused:
+        await client.runs.wait(thread, "evolve", input=ALPACA, interrupt_before=["judge_forwards"])
+    assert "there is no node 'judge_forwards'" in refused.value.response.json()["detail"]
+    assert "did you mean 'judge_forward'?" in refused.value.response.json()["detail"]
+    config = {"configurable": {"thread_id": thread, "max_rounds": 1, "rehearsal_wins": 1.0}}
+    result: Any = await client.runs.wait(thread, "evolve", input=ALPACA, config=config)
+    assert len(result["rounds"]) == 1
 
 
 async def test_after_a_refused_key_the_next_run_tries_again(client: LangGraphClient) -> None:

@@ -18,8 +18,10 @@ from tests.program import ROOT
 from tests.terminal import COMMANDING, HONEST, commands_in
 
 PACKAGES = ("graph", "ledger", "models", "nodes", "prompts", "reporting", "runners", "samples", "viewer")
-PRINTERS = {"runners/terminal.py", "runners/console.py", "nodes/math_worker.py", "nodes/sandbox.py"}
-"""The last two are programs of their own, whose output a program reads."""
+PROGRAMS = {"nodes/math_worker.py", "nodes/sandbox.py"}
+"""Programs of their own, whose output a program reads."""
+
+PRINTERS = {"runners/terminal.py", "runners/console.py", "runners/interrupted.py", *PROGRAMS}
 
 PRINTING = {
     "print", "Console", "click.echo", "click.secho", "click.prompt", "click.confirm", "click.progressbar",
