@@ -10,6 +10,7 @@ from reporting.manifest import RunError
 from reporting.recorded_run import rows_with
 from reporting.trial import TrialRecord
 from reporting.trial_manifest import MATCHED, TARGET
+from reporting.trial_snapshot import trial_state
 from samples.fields import percent, plural
 from trials.judgments import TrialError
 from trials.libraries import require_libraries
@@ -38,8 +39,7 @@ class RecordedTrial(TrialRecord):
         Raises:
             RunError: nothing can be computed yet, or a library is missing; the message says why.
         """
-        ledger = self.referee_ledger()
-        state = (ledger.last_call() if ledger else 0, self.decisions())
+        state = trial_state(self)
         if self._computed and self._computed[0] == state:
             return self._computed[1]
         try:

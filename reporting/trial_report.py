@@ -22,7 +22,7 @@ from reporting.html_report import (
     request,
 )
 from reporting.trial import TrialSample
-from reporting.trial_snapshot import DISAGREEING, DISAGREEMENTS, JudgedSample, TrialSnapshot, find_sample
+from reporting.trial_snapshot import DISAGREEING, DISAGREEMENTS, JudgedSample, TrialSnapshot
 from reporting.trial_verdicts import Verdict, compared
 
 
@@ -60,7 +60,7 @@ def trial_report(snapshot: TrialSnapshot, chosen: Sequence[JudgedSample]) -> Ite
         samples=(
             _sample(snapshot, each, found)
             for each in chosen
-            if (found := find_sample(trial, each.id)) is not None
+            if (found := trial.find_sample(each.id)) is not None
         ),
     )
 

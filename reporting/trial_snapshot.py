@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from ledger.ledger import Result
 from models.limits.budget import Amount
 from reporting.labels import shorten
 from reporting.manifest import RunError
 from reporting.run import LEDGER
-from reporting.trial import ARM_RUNS, PEOPLE, REFEREES, TrialCost, TrialSample, compared_responses
+from reporting.trial import ARM_RUNS, PEOPLE, REFEREES, TrialCost, digest_of
 from reporting.trial_manifest import FILE
 from trials.blind import Comparison
 from trials.judgments import UNCHANGED, Judgment
@@ -137,38 +136,21 @@ def _written(trial: "RecordedTrial", name: str) -> list[tuple[int, int]]:
     return [(file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.exists()]
 
 
-def comparisons(trial: "RecordedTrial") -> list[Comparison]:
-    """Return the comparisons of a trial whose two responses differ, which a person can decide on."""
-    return [
-        (each.sample.id, exchange, arm, rival)
+def comparisons(trial: "RecordedTrial") -> dict[Comparison, str]:
+    """Return the comparisons of a trial whose two responses differ, which a person can decide on, each with
+    the digest of its responses (`reporting.trial.digest_of`)."""
+    return {
+        (each.sample.id, exchange, arm, rival): digest_of(responses[arm], responses[rival])
         for each in trial.samples()
         for exchange, responses in each.responses.items()
         for arm, rival in pairs_in(trial, each.position)
         if responses[arm] != responses[rival]
-    ]
+    }
 
 
 def pairs_in(trial: "RecordedTrial", position: int) -> list[tuple[str, str]]:
     """Return which arms are compared in the sample at a position of the trial."""
     return pairs_of(trial.arms, trial.manifest["pairs"], position)  # type: ignore[arg-type]
-
-
-def find_sample(trial: "RecordedTrial", sample_id: str) -> TrialSample | None:
-    """Return a sample by its id; None if there is none that all arms have finished."""
-    results: dict[str, Result] = {}
-    sample = None
-    for arm in trial.arms[1:]:
-        ledger = trial.ledger_of(arm)
-        found = ledger.sample(sample_id) if ledger else None
-        if found is None or arm not in found[1]:
-            return None
-        sample, results[arm] = found[0], found[1][arm]
-    if sample is None:
-        return None
-    source = trial.manifest["positions"][sample.position]
-    return TrialSample(
-        sample, sample.position, source, compared_responses(sample, results, trial.arms), results
-    )
 
 
 def _read(trial: "RecordedTrial") -> tuple[list[JudgedSample], dict[str, float]]:

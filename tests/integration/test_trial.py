@@ -18,6 +18,7 @@ from ledger.ledger import Ledger
 from models.settings import Limits
 from reporting.recorded_trial import RecordedTrial
 from reporting.trial_manifest import is_trial
+from reporting.trial_verdicts import compared
 from runners.options import settings_from
 from runners.trial_plan import make_trial_plan
 from runners.trial_run import TrialRun, prepare
@@ -192,6 +193,62 @@ def test_a_trial_can_be_continued_with_more(server: StandIn, tmp_path: Path) -> 
     refused = look(*words(server, *arms, "--samples", 10, *more), cwd=tmp_path, status=2).stderr
     assert "samples: 14 there, 10 here" in refused and "pairs: all there, balanced here" in refused
     assert "referees" in look(*words(server, *arms, "--samples", 14), cwd=tmp_path, status=2).stderr
+
+
+def test_what_was_said_of_other_texts_counts_no_more(tmp_path: Path) -> None:
+    arms = ("--samples", 10, "--arms", "edit,advise", "--max-failures", 1)
+    reward = ("--referee", "reward:standin-rewards")
+
+    def trial(server: StandIn, *more: object, status: int = 0) -> None:
+        url = f"referee_2={server.base_url('vllm')}"
+        command = words(server, *arms, *reward, "--base-url", url, *more)
+        look(*command, cwd=tmp_path, env=server.environment(), status=status)
+
+    with StandIn("content_filter:provider=openai,rate=0.3,seed=3") as server:
+        trial(server, status=1)
+    found = RecordedTrial(tmp_path / "trial")
+    failed = {
+        (sample.id, arm)
+        for arm in found.arms[1:]
+        if (ledger := found.ledger_of(arm))
+        for sample, results in ledger.samples()
+        if results[arm].status == "failed"
+    }
+    before = {each.sample.id: each.responses for each in found.samples()}
+    assert found.report()
+    for each in found.samples():
+        for arm in found.arms[1:]:
+            found.decide("Anna", each.sample.id, 0, "original", arm, arm)
+    with (found.folder / "people.jsonl").open("a") as file:  # of an earlier version, which kept no digest
+        for each in found.samples():
+            old = {**found.decisions()[0].as_dict(), "person": "Bob", "sample": each.sample.id}
+            file.write(json.dumps({name: old[name] for name in old if name != "texts"}) + "\n")
+
+    with StandIn() as server:
+        trial(server, "--retry-failed")
+        after = {each.sample.id: each.responses for each in found.samples()}
+        changed = {(name, arm) for name, arm in failed if before[name] != after[name]}
+        assert changed
+        calls = len(server.chats())
+        trial(server)
+        assert len(server.chats()) == calls
+        look(*words(server, *arms, *reward, "--base-url", f"referee_2={server.base_url('vllm')}",
+                    folder="fresh"), cwd=tmp_path, env=server.environment())  # fmt: skip
+    said = [each for each in found.judgments() if not each.person]
+    assert said == [each for each in RecordedTrial(tmp_path / "fresh").judgments() if not each.person]
+    assert {(each.sample, each.arm_a) for each in said if each.outcome is not None} >= changed
+    people = {(each.sample, each.arm_a) for each in found.judgments() if each.referee == "Anna (person)"}
+    assert people == {(name, arm) for name in after for arm in found.arms[1:]} - changed
+    assert sum(each.referee == "Bob (person)" for each in found.judgments()) == 10
+    for each in found.samples():  # what the pages show of each sample
+        for pair in compared(found, each, 0):
+            shown = sorted(verdict.referee for verdict in pair.verdicts if "person" not in verdict.referee)
+            assert shown == sorted(
+                one.referee
+                for one in said
+                if (one.sample, one.arm_a, one.arm_b) == (each.sample.id, *pair.pair)
+                and one.referee != "unchanged"
+            )
 
 
 def test_exchanges_of_a_conversation_are_judged_in_their_original_context(
