@@ -109,7 +109,8 @@ class RecordedTrial(TrialRecord):
                 share = max(first.value, 1 - first.value)
                 lines.append(
                     f"{referee_result.referee} preferred what it was shown {where} in {percent(share)} of "
-                    "its verdicts; both orders count, so that cancels out."
+                    "its verdicts. A comparison counts only if both orders could be read, so that makes ties "
+                    "and no wins."
                 )
         if isinstance(found.agreement, float) and found.agreement < LITTLE_AGREEMENT:
             lines.append(
@@ -122,7 +123,14 @@ class RecordedTrial(TrialRecord):
         for one in found.referees:
             if one.unreadable:
                 asked = plural(one.readable + one.unreadable, "judgment")
-                lines.append(f"{one.unreadable:,} of {asked} of {one.referee} could not be read or had.")
+                lines.append(
+                    f"{one.unreadable:,} of {asked} of {one.referee} could not be read, or the call failed."
+                )
+            if one.left_out:
+                lines.append(
+                    f"{plural(one.left_out, 'comparison')} of {one.referee} could be read in one order "
+                    "alone, which says as much about the order as about the responses: left out."
+                )
         return lines
 
     def failed(self) -> dict[str, int]:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from models.limits.budget import Amount
 from reporting.labels import shorten
@@ -14,7 +14,7 @@ from reporting.run import LEDGER
 from reporting.trial import ARM_RUNS, PEOPLE, REFEREES, TrialCost, digest_of
 from reporting.trial_manifest import FILE
 from trials.blind import Comparison
-from trials.judgments import UNCHANGED, Judgment
+from trials.judgments import UNCHANGED, Judgment, score_of
 from trials.pairs import pairs_of
 
 if TYPE_CHECKING:
@@ -179,20 +179,39 @@ def _read(trial: "RecordedTrial") -> tuple[list[JudgedSample], dict[str, float]]
     return samples, {arm: fmean(each) for arm, each in lengths.items()}
 
 
-def _votes(judgments: Iterable[Judgment]) -> dict[tuple[int, str, str], dict[tuple[str, bool], list[float]]]:
-    """Return the readable outcomes by exchange, arm and rival, and by referee and whether it is a person."""
-    found: dict[tuple[int, str, str], dict[tuple[str, bool], list[float]]] = defaultdict(dict)
+class _Said(NamedTuple):
+    """What a referee said of a comparison."""
+
+    person: bool
+    outcomes: dict[object, float | None]
+    """By order."""
+
+    @property
+    def score(self) -> float | None:
+        """Its vote."""
+        return score_of(self.outcomes, person=self.person)
+
+
+def _votes(judgments: Iterable[Judgment]) -> dict[tuple[int, str, str], list[_Said]]:
+    """Return what was said by exchange, arm and rival."""
+    found: dict[tuple[int, str, str], dict[tuple[str, bool], _Said]] = defaultdict(dict)
     for each in judgments:
-        if each.outcome is not None:
-            votes = found[each.exchange, each.arm_a, each.arm_b]
-            votes.setdefault((each.referee, each.person), []).append(each.outcome)
-    return found
+        votes = found[each.exchange, each.arm_a, each.arm_b]
+        said = votes.setdefault((each.referee, each.person), _Said(each.person, {}))
+        said.outcomes[each.order] = each.outcome
+    return {place: [*votes.values()] for place, votes in found.items()}
+
+
+def _scores_of(votes: Iterable[_Said], *, person: bool | None = None) -> list[float]:
+    """Return the votes, of people or of models alone unless `person` is None."""
+    scores = (said.score for said in votes if person in (None, said.person))
+    return [score for score in scores if score is not None]
 
 
 def _scores(judgments: Iterable[Judgment], baseline: str, *, people: bool) -> dict[str, float]:
     by_arm: dict[str, list[float]] = defaultdict(list)
     for (_, arm, rival), votes in _votes(judgments).items():
-        panel = [fmean(outcomes) for (_, person), outcomes in votes.items() if people or not person]
+        panel = _scores_of(votes, person=None if people else False)
         if rival == baseline and panel:
             by_arm[arm].append(fmean(panel))
     # Sums of thirds must meet one half exactly.
@@ -203,11 +222,10 @@ def _disagreements(judgments: Iterable[Judgment], scores: Mapping[str, float]) -
     if min(scores.values(), default=0.5) < 0.5 < max(scores.values(), default=0.5):
         yield "arms"
     for votes in _votes(judgments).values():
-        models = [fmean(outcomes) for (_, person), outcomes in votes.items() if not person]
-        people = [fmean(outcomes) for (_, person), outcomes in votes.items() if person]
+        models, people = (_scores_of(votes, person=person) for person in (False, True))
         if models and min(models) < 0.5 < max(models):
             yield "referees"
-        if any({0.0, 1.0} <= {*outcomes} for outcomes in votes.values()):
+        if any({0.0, 1.0} <= {*said.outcomes.values()} for said in votes):
             yield "orders"
         if models and any((one - 0.5) * (round(fmean(models), 12) - 0.5) < 0 for one in people):
             yield "people"

@@ -16,8 +16,7 @@ from statistics import fmean
 import numpy as np
 
 from trials.bootstrap import Bootstrap, Estimate, FloatArray, estimate
-from trials.comparisons import referee_scores
-from trials.judgments import UNCHANGED, Trial, TrialError
+from trials.judgments import UNCHANGED, Trial, TrialError, referee_scores
 
 MIN_DECISIONS = 100
 MIN_SIDE = 10

@@ -1,6 +1,6 @@
 """How far the referees can be trusted: with themselves, and with each other."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -8,8 +8,7 @@ import krippendorff
 import numpy as np
 
 from trials.bootstrap import Bootstrap, Estimate, FloatArray, estimate
-from trials.comparisons import referee_scores
-from trials.judgments import UNCHANGED, Trial, TrialError, Vote
+from trials.judgments import UNCHANGED, Trial, TrialError, Vote, referee_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +23,14 @@ class Orders:
     """Share of comparisons in which both orders give the same verdict."""
     contradictions: int
     """Comparisons in which the orders prefer different responses, which makes them ties."""
+
+
+def left_out(trial: Trial) -> dict[str, int]:
+    """Return of how many comparisons each referee's verdict could be read in one order alone, so that it does
+    not count (`trials.judgments.score_of`)."""
+    places = {(vote.place, vote.referee) for vote in trial.readable}
+    counted = {(place, name) for place, by in referee_scores(trial.votes).items() for name in by}
+    return Counter(referee for _, referee in places - counted)
 
 
 def verdicts_read(trial: Trial) -> dict[str, tuple[int, int]]:

@@ -451,7 +451,7 @@ def test_a_referee_whose_calls_fail_takes_no_other_with_it(
     assert ledger and {call["model"] for call in ledger.all_calls() if call["failure"]} == {
         "ernie:ernie-4.5-turbo-128k"
     }
-    assert any("could not be read or had" in note for note in trial.notes())
+    assert any("could not be read, or the call failed" in note for note in trial.notes())
 
 
 # --- people
