@@ -1,6 +1,5 @@
 """A trial with its statistics, as `coevol.load_trial` returns it: figures, sentences, and rows."""
 
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -9,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from reporting.manifest import RunError
 from reporting.recorded_run import rows_with
 from reporting.trial import TrialRecord
-from reporting.trial_manifest import MATCHED, TARGET
+from reporting.trial_command import command_of
+from reporting.trial_manifest import TARGET
 from reporting.trial_snapshot import trial_state
 from samples.fields import percent, plural
 from trials.judgments import TrialError
@@ -164,13 +164,9 @@ class RecordedTrial(TrialRecord):
         return min(cheaper, key=lambda arm: cheaper[arm]) if best == found.reference and cheaper else best
 
     def command(self, mode: str) -> str:
-        """Return the command that improves all of the data as an arm did: with its rounds or drafts."""
-        made = self.manifest
-        words = ["coevol", "evolve", made["run"]["data"]["path"], "-o", "RUN", "--mode", mode]
-        if depth := made["depths"].get(mode):
-            number = depth["rounds"] + (2 * depth["more"] >= len(made["positions"]))
-            words += [f"--{MATCHED[mode].replace('_', '-')}", str(number)]
-        return shlex.join(words)
+        """Return the command that improves all of the data as an arm did: with its models and settings, and
+        its rounds or drafts. What may be a key is `…`."""
+        return command_of(self.manifest, mode)
 
     def stats(self) -> dict[str, Any]:
         """Return all of it as plain data, as `coevol trial --json` does. Raises RunError as `report`."""

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from models.settings import ModelSettings, split_model
 from reporting.cost import amount, spent, unpriced
 from reporting.manifest import RunError
 from reporting.run import LEDGER
+from reporting.trial_decisions import Decision, digest_of
 from reporting.trial_manifest import (
     MATCHED,
     ORIGINAL,
@@ -171,8 +171,8 @@ class TrialRecord:
                         outcome = _higher(ours[referee], theirs[referee])
                         found.append(Judgment(name, arm, rival, referee, None, outcome, **at))
         for decision in self.decisions():
-            texts, known = places.get((decision.sample, decision.exchange), ({}, {}))
-            if decision.is_on(texts):
+            given, known = places.get((decision.sample, decision.exchange), ({}, {}))
+            if decision.is_on(given):
                 found.append(decision.judgment(known))
         return found
 
@@ -200,7 +200,7 @@ class TrialRecord:
 
     # --- people
 
-    def decisions(self) -> list["Decision"]:
+    def decisions(self) -> list[Decision]:
         """Return people's decisions, of each person on a pair the last one."""
         found: dict[Any, Decision] = {}
         with suppress(FileNotFoundError):
@@ -220,7 +220,7 @@ class TrialRecord:
         second: str,
         better: str | None,
         texts: Mapping[str, str] | None = None,
-    ) -> "Decision":
+    ) -> Decision:
         """Record which of two arms' responses a person prefers; it is on disk when this returns.
 
         Args:
@@ -318,80 +318,11 @@ class TrialRecord:
         return total
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Which of two responses a person prefers: a line of `people.jsonl`."""
-
-    person: str
-    sample: str
-    exchange: int
-    arm_a: str
-    """The arm that comes after the other in the list of arms."""
-    arm_b: str
-    order: str
-    """`forward` if A's response was shown first, else `reversed`."""
-    outcome: float | None
-    """1 if A's is better, 0 if B's is, 0.5 for a tie; None takes an earlier decision back."""
-    decided: float
-    """Unix time."""
-    texts: str | None = None
-    """`digest_of` the responses that were decided on; None in decisions of earlier versions."""
-
-    @property
-    def key(self) -> tuple[str, str, int, str, str]:
-        """Who decided on what."""
-        return self.person, self.sample, self.exchange, self.arm_a, self.arm_b
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
-    def is_valid(self, arms: tuple[str, ...]) -> bool:
-        """Whether it is a decision on two arms of a trial; a file can hold anything."""
-        texts = (self.person, self.sample, self.arm_a, self.arm_b)
-        return (
-            all(isinstance(text, str) for text in texts)
-            and type(self.exchange) is int
-            and self.arm_a in arms[1:]
-            and self.arm_b in arms[: arms.index(self.arm_a)]
-            and self.order in ("forward", "reversed")
-            and self.outcome in (0, 0.5, 1, None)
-            and isinstance(self.texts, str | None)
-        )
-
-    def is_on(self, responses: Mapping[str, str]) -> bool:
-        """Whether it is on these responses, by arm, as far as is known."""
-        if not {self.arm_a, self.arm_b} <= responses.keys():
-            return False
-        return self.texts in (None, digest_of(responses[self.arm_a], responses[self.arm_b]))
-
-    def judgment(self, features: Mapping[str, Features]) -> Judgment:
-        """Return it as a row of the statistics."""
-        return Judgment(
-            self.sample,
-            self.arm_a,
-            self.arm_b,
-            f"{self.person} (person)",
-            self.order,  # type: ignore[arg-type]
-            self.outcome,
-            features[self.arm_a],
-            features[self.arm_b],
-            self.exchange,
-            person=True,
-        )
-
-
 def is_of(done: Mapping[str, Any], mode: str, responses: Mapping[str, str]) -> bool:
     """Whether referees judged these responses, by arm, in an exchange of their result: that of a pair, or of
     an arm that reward models scored."""
     arm, _, rival = mode.partition(":")
     return (done["original"], done["response"]) == (responses[rival or arm], responses[arm])
-
-
-def digest_of(response_a: str, response_b: str) -> str:
-    """Return a digest of two responses, by which a decision on them is known."""
-    both = json.dumps([response_a, response_b])
-    return blake2b(both.encode(), digest_size=16).hexdigest()
 
 
 def compared_responses(

@@ -11,7 +11,8 @@ from models.limits.budget import Amount
 from reporting.labels import shorten
 from reporting.manifest import RunError
 from reporting.run import LEDGER
-from reporting.trial import ARM_RUNS, PEOPLE, REFEREES, TrialCost, digest_of
+from reporting.trial import ARM_RUNS, PEOPLE, REFEREES, TrialCost
+from reporting.trial_decisions import digest_of
 from reporting.trial_manifest import FILE
 from trials.blind import Comparison
 from trials.judgments import UNCHANGED, Judgment, score_of
@@ -138,7 +139,7 @@ def _written(trial: "RecordedTrial", name: str) -> list[tuple[int, int]]:
 
 def comparisons(trial: "RecordedTrial") -> dict[Comparison, str]:
     """Return the comparisons of a trial whose two responses differ, which a person can decide on, each with
-    the digest of its responses (`reporting.trial.digest_of`)."""
+    the digest of its responses (`reporting.trial_decisions.digest_of`)."""
     return {
         (each.sample.id, exchange, arm, rival): digest_of(responses[arm], responses[rival])
         for each in trial.samples()

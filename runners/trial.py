@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reporting.failures import failures
+from reporting.trial_command import LEFT_OUT
 from reporting.trial_manifest import ARMS, TARGET
 from reporting.trial_snapshot import rehearsed
 from runners.console import Output
@@ -209,7 +210,10 @@ def show(done: "RecordedTrial") -> None:
         output.text(line)
     output.text("")
     if best := done.best():
-        output.text(f"To go on with it, by the same models: {done.command(best)}")
+        command = done.command(best)
+        output.text(f"To go on with it, in the same way: {command}")
+        if LEFT_OUT in command:
+            output.text(f"Put in what {LEFT_OUT} stands for, such as a key.")
     else:
         output.text("No arm is better than the original responses beyond noise.")
     output.text(f"To see it, and to judge yourself, blind: coevol view {done.folder}")

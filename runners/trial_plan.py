@@ -1,7 +1,7 @@
 """What a trial is to do: its samples, arms and referees, checked before the first call."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from heapq import nsmallest
 from pathlib import Path
@@ -17,6 +17,7 @@ from reporting.manifest import RunError, prices_to_resume, settings_to_resume
 from reporting.trial import DATA
 from reporting.trial_manifest import ARMS, ORIGINAL, RefereeFacts, read_trial_manifest
 from runners.plan import Plan, UsageError, make_plan
+from samples.bounds import MAX_RECORD_MB
 from samples.fields import plural
 from samples.reader import DataSet
 from samples.sources import find_source
@@ -27,6 +28,10 @@ from trials.pairs import PAIRS, Pairs
 
 SAMPLES, MIN_SAMPLES = 200, 10
 """Samples unless a number is given, and the fewest: of fewer, no figure means anything."""
+
+
+READING = {"format": "auto", "skip_bad": False, "max_record_size": MAX_RECORD_MB}
+"""Ways to read the data that its format does not tell, and their defaults."""
 
 
 class Drawn(NamedTuple):
@@ -48,6 +53,8 @@ class TrialPlan:
     asked: int
     """How many samples are wanted."""
     pairs: Pairs
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    """How the data is read, as far as its format does not say: what was given of `READING`."""
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -181,7 +188,8 @@ def make_trial_plan(
         raise UsageError(f"a trial needs at least {MIN_SAMPLES} samples, not {samples!r}")
     own, referees = _apart(settings)
     modes = [arm for arm in chosen if arm != ORIGINAL]
-    plan = TrialPlan(make_plan(data, own, limits, modes=modes, **reading), referees, samples, pairs)
+    given = {name: reading[name] for name, usual in READING.items() if reading.get(name, usual) != usual}
+    plan = TrialPlan(make_plan(data, own, limits, modes=modes, **reading), referees, samples, pairs, given)
     if limits.budget is not None:
         for endpoint in unpriced(referees):
             reason = NO_PRICE.format(model=endpoint.model, address=located(endpoint).shown_url)

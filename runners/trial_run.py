@@ -70,7 +70,7 @@ def prepare(plan: TrialPlan, folder: Path) -> TrialManifest:
                 "samples, pairs and referees can be added."
             )
     drawn = plan.draw()
-    return TrialManifest(
+    begun = TrialManifest(
         run=wanted,
         asked=plan.asked,
         positions=drawn.positions,
@@ -81,11 +81,16 @@ def prepare(plan: TrialPlan, folder: Path) -> TrialManifest:
         referee_settings=plan.referees.model_dump(mode="json"),
         depths={},
     )
+    if plan.reading:
+        begun["reading"] = dict(plan.reading)
+    return begun
 
 
 def _grown(made: TrialManifest, plan: TrialPlan) -> TrialManifest:
     """Return the manifest with what the plan has in addition: samples, pairs, referees."""
-    grown = {**made, "pairs": plan.pairs, "referees": plan.facts_of_referees()}
+    grown: dict[str, Any] = {**made, "pairs": plan.pairs, "referees": plan.facts_of_referees()}
+    if plan.reading:
+        grown["reading"] = dict(plan.reading)
     if plan.asked > made["asked"]:
         drawn = plan.draw()  # which begins with those that were drawn before
         grown |= {"asked": plan.asked, "positions": drawn.positions, "ids": drawn.ids}

@@ -15,7 +15,8 @@ from nicegui import ui
 from ledger.decisions import MAX_NAME
 from ledger.ledger import LedgerError
 from reporting.manifest import RunError
-from reporting.trial import Decision, TrialSample
+from reporting.trial import TrialSample
+from reporting.trial_decisions import Decision
 from trials.blind import Shown, shuffled
 from viewer import conversation
 from viewer.conversation import ModeResult
