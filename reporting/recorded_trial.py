@@ -66,21 +66,28 @@ class RecordedTrial(TrialRecord):
         found = self.report()
         from trials.sentences import sentences
 
-        return sentences(found)
+        return sentences(found, len(self.manifest["positions"]))
+
+    def none_better(self) -> str:
+        """Say that no arm is better than the original; empty if one is. Raises RunError as `report`."""
+        found = self.report()
+        from trials.sentences import none_better
+
+        return none_better(found)
 
     def notes(self) -> list[str]:
         """Return what should be known of how it was found. Raises RunError as `report`."""
         found, costs = self.report(), self.costs()
         lines = []
-        if found.samples:
-            (reference,) = (each for each in found.arms if each.arm == found.reference)
-            rate: Any = reference.win_rate
-            ties = rate.ties / rate.samples if hasattr(rate, "rate") else 0.3
-            least = detectable_difference(found.samples, min(ties, 0.9))
+        (reference,) = (each for each in found.arms if each.arm == found.reference)
+        rate: Any = reference.win_rate
+        if hasattr(rate, "rate"):
+            least = detectable_difference(rate.samples, min(rate.ties / rate.samples, 0.9))
             lines.append(
-                f"{plural(found.samples, 'sample')} can show a win rate of {percent(0.5 + least)} or more, "
+                f"{plural(rate.samples, 'sample')} can show a win rate of {percent(0.5 + least)} or more, "
                 f"or {percent(0.5 - least)} or less; what is nearer to 50 % they cannot tell from chance."
             )
+        lines += self._left_out(found)
         target = costs[TARGET].total if TARGET in costs else 0.0
         whose = f"{TARGET}'s" if target else "any"
         by_reason: dict[str, list[str]] = {}
@@ -133,6 +140,17 @@ class RecordedTrial(TrialRecord):
                 )
         return lines
 
+    def _left_out(self, found: "Report") -> Iterator[str]:
+        """Yield how many samples have no verdict on an arm and the original."""
+        finished = sum(bool(each.responses) for each in self.samples())
+        each = [
+            f"{left:,} of {finished:,} of {arm.arm}"
+            for arm in found.arms
+            if (left := finished - getattr(arm.win_rate, "samples", finished)) > 0
+        ]
+        if each:
+            yield f"Samples without a readable verdict, which are left out: {', '.join(each)}."
+
     def failed(self) -> dict[str, int]:
         """Return how many samples of each arm failed."""
         return {
@@ -141,14 +159,14 @@ class RecordedTrial(TrialRecord):
         }
 
     def best(self) -> str | None:
-        """Return the mode to go on with: of those that are better than the original the one that won most, or
-        one that won as often as `evolve` at less of a cost; None if none is better. Raises RunError as
-        `report`."""
+        """Return the mode to go on with: of those that are better than the original, also as people correct
+        it, the one that won most, or one that won as often as `evolve` at less of a cost; None if none is
+        better. Raises RunError as `report`."""
         from trials.report import Refused
-        from trials.sentences import AS_OFTEN
+        from trials.sentences import AS_OFTEN, is_better
 
         found = self.report()
-        better = {arm.arm: arm for arm in found.arms if arm.verdict == "better"}
+        better = {arm.arm: arm for arm in found.arms if is_better(found, arm)}
         if not better:
             return None
         best = max(better, key=lambda arm: better[arm].win_rate.rate.value)  # type: ignore[union-attr]

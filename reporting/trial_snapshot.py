@@ -77,6 +77,8 @@ class TrialSnapshot:
     notes: Sequence[str]
     best: str | None
     """The mode to go on with; None if none is better than the baseline."""
+    none_better: str
+    """That none is, in words; empty if one is, or nothing is known."""
     costs: Mapping[str, TrialCost]
     failed: Mapping[str, int]
     spent: Amount
@@ -101,13 +103,16 @@ def trial_snapshot(trial: "RecordedTrial") -> TrialSnapshot:
     """
     samples, lengths = _read(trial)
     report, missing, best, sentences, notes = None, "", None, list[str](), [*rehearsed(trial)]
+    none = ""
     try:
         report, sentences, best = trial.report(), trial.sentences(), trial.best()
+        none = trial.none_better()
         notes = [*trial.notes(), *notes]
     except RunError as error:
         missing = str(error)
     return TrialSnapshot(
-        trial, samples, lengths, report, missing, sentences, notes, best, trial.costs(), trial.failed(),
+        trial, samples, lengths, report, missing, sentences, notes, best, none, trial.costs(),
+        trial.failed(),
         trial.spent(), time.time(),
     )  # fmt: skip
 

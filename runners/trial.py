@@ -14,6 +14,7 @@ from reporting.failures import failures
 from reporting.trial_command import LEFT_OUT
 from reporting.trial_manifest import ARMS, TARGET
 from reporting.trial_snapshot import rehearsed
+from reporting.trial_tables import VERDICTS
 from runners.console import Output
 from runners.options import PATH, data_options, limits_options, settings_from, settings_options
 from runners.progress import Progress
@@ -175,6 +176,7 @@ def show(done: "RecordedTrial") -> None:
         "Won",
         "95 %",
         "W/T/L",
+        "Verdict",
         "Equal length",
         "Equal style",
         "Cost",
@@ -195,6 +197,7 @@ def show(done: "RecordedTrial") -> None:
             percent(rate.rate.value) if known else "–",
             interval(rate.rate) if known else "–",
             f"{rate.wins}/{rate.ties}/{rate.losses}" if known else "–",
+            VERDICTS[arm.verdict] if known else "–",
             *controlled,
             _cost(each["cost_per_sample"], unit),
             "–" if each["cost_share"] is None else percent(each["cost_share"]),
@@ -215,7 +218,7 @@ def show(done: "RecordedTrial") -> None:
         if LEFT_OUT in command:
             output.text(f"Put in what {LEFT_OUT} stands for, such as a key.")
     else:
-        output.text("No arm is better than the original responses beyond noise.")
+        output.text(done.none_better())
     output.text(f"To see it, and to judge yourself, blind: coevol view {done.folder}")
 
 
