@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import krippendorff
 import numpy as np
 
-from trials.bootstrap import Bootstrap, Estimate, FloatArray, estimate
+from trials.bootstrap import Bootstrap, Estimate, FloatArray, estimate, widened
 from trials.judgments import UNCHANGED, Trial, TrialError, Vote, referee_scores
 
 
@@ -65,13 +65,17 @@ def orders(trial: Trial, referee: str, bootstrap: Bootstrap) -> Orders:
         return resampled[:, :2] / resampled[:, 2:]
 
     distribution = bootstrap.distribution(shares, len(position))
-    first, same, both = sums.sum(axis=0)
-    return Orders(
-        int(both),
-        estimate(first / both, distribution[:, 0], len(position)),
-        estimate(same / both, distribution[:, 1], len(position)),
-        contradictions,
-    )
+    *values, both = sums.sum(axis=0)
+    of_samples = sums[:, :2] / sums[:, 2:]
+
+    def share(column: int) -> Estimate:
+        each = of_samples[:, column]
+        if np.ptp(each) == 0:
+            return bootstrap.mean(each, 0, 1)
+        found = estimate(values[column] / both, distribution[:, column], len(position))
+        return widened(found, each, 0, 1)
+
+    return Orders(int(both), share(0), share(1), contradictions)
 
 
 def agreement(trial: Trial) -> float:

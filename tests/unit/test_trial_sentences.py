@@ -92,7 +92,8 @@ def test_an_arm_as_good_and_one_within_noise() -> None:
          "edit cannot be compared with evolve: no readable verdict compares edit with original."),
         (ahead("edit", Estimate(-0.09, -0.17, -0.02), needed=150),
          "edit's lead over evolve, 9 points [+2, +17] in 200 samples, is within noise by the sign test, "
-         "adjusted for the number of arms (p = 0.500), though the interval leaves out 0: more samples would settle it."),
+         "adjusted for the number of arms (p = 0.500), though the interval leaves out 0: more "
+         "samples would settle it."),
     ],
 )  # fmt: skip
 def test_leads(lead: LeadResult, sentence: str) -> None:
