@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 
 from graph.settings import RefereeSettings, Settings
 from models.providers.parameters import notices
-from models.settings import REFEREES, Limits, located
+from models.settings import REFEREES, Limits, located, split_model
 from prompts.method import MODES
 from reporting.cost import unpriced
 from reporting.labels import NO_PRICE
@@ -199,7 +199,9 @@ def make_trial_plan(
             )
     for referee in plan.facts_of_referees():
         if referee["related"] and not allow_related:
-            family = sorted(families(referee["model"])) or ["model"]
+            own_families = families(split_model(referee["model"])[1])
+            theirs = [families(split_model(model)[1]) for model in referee["related"]]
+            family = sorted(own_families.intersection(frozenset().union(*theirs))) or ["model"]
             raise UsageError(
                 f"{referee['model']} is no outside referee: {', '.join(referee['related'])} writes or judges "
                 f"in this trial and is of the same family ({', '.join(family)}), which a referee favors. "

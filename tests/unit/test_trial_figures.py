@@ -222,14 +222,14 @@ def test_a_referee_who_always_prefers_the_longer_leaves_half() -> None:
 @pytest.mark.parametrize(
     ("lengths", "count", "reason"),
     [
-        (lambda n: (300 + n, 200), 100, "longer responses than original in all but 0 of"),
+        (lambda n: (300 + n, 200), 100, "longer responses than original in all 100 samples, so"),
         (lambda n: (300 if n > 8 else 100 + n, 200), 100, "all but 9 of 100 samples"),
         (lambda n: (100 + n, 300), 100, "evolve has shorter responses than original"),
         (lambda n: (200, 200), 100, "all responses are of equal length"),
         (lambda n: (200 + n, 190 + n), 100, "differ in length by the same amount"),
         (lambda n: (100 + 7 * n, 300), 29, "29 samples .* too few to .* it takes 30"),
         (lambda n: (100 + 7 * n, 300), 100, "evolve won every comparison, whatever the length"),
-        (lambda n: (200 + n * (n > 50), 200), 100, "longer responses than original in all but 0 of 49"),
+        (lambda n: (200 + n * (n > 50), 200), 100, "longer responses than original in all 49 samples, so"),
         (lambda n: (100 if n < 10 else 1000 + n, 300), 900, "too regularly"),
         (lambda n: None, 100, "length and style of some responses are not known"),
     ],
