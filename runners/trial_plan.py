@@ -101,8 +101,9 @@ class TrialPlan:
     def draw(self) -> Drawn:
         """Draw the samples: those whose ids have the smallest hashes with the seed.
 
-        So the same seed draws the same samples from data that has more records or another order, and a larger
-        trial has those of a smaller one. What the method cannot work on is not drawn.
+        So the same seed draws the same samples from data whose records have ids, if it has more records or
+        another order, and a larger trial has those of a smaller one. The id of a record without one is its
+        position. What the method cannot work on is not drawn.
 
         Raises:
             DataError: the data cannot be read.

@@ -15,6 +15,10 @@ MANY_SAMPLES = 20_000
 """A larger number of samples is not named."""
 
 
+MANY_MEETINGS = 10
+"""Samples in which two arms met, of which fewer are not worth a sentence unless they are beyond noise."""
+
+
 class _Ahead(NamedTuple):
     """A lead as seen from the arm that has it."""
 
@@ -143,7 +147,8 @@ def _directly(report: Report) -> list[str]:
         low, value, high = found.rate.low, found.rate.value, found.rate.high
         is_noise = low <= 0.5 <= high
         is_opposite = (value - 0.5) * round(one.rate.value - other.rate.value, 12) < 0
-        if is_opposite and (report.reference in (met.arm, met.rival) or not is_noise):
+        is_of_use = report.reference in (met.arm, met.rival) and found.samples >= MANY_MEETINGS
+        if is_opposite and (is_of_use or not is_noise):
             chance = ", which may be chance" if is_noise else ""
             clauses.append(
                 f"{met.arm} won {percent(value)} {interval(found.rate)} of {found.samples:,} samples against "

@@ -196,10 +196,10 @@ def test_samples_that_settle_it_are_those_of_a_trial() -> None:
 
 
 def test_arms_that_fare_the_other_way_round_when_they_meet() -> None:
-    def met(direct: Estimate, one: str = "evolve", other: str = "edit") -> list[str]:
+    def met(direct: Estimate, one: str = "evolve", other: str = "edit", samples: int = 40) -> list[str]:
         others = [arm("edit", Estimate(0.55, 0.5, 0.6)), arm("refine", Estimate(0.5, 0.4, 0.6))]
         found = report(arm("evolve"), others=others)
-        result = DirectResult(one, other, WinRate(direct, 10, 10, 20, 0.1, None))
+        result = DirectResult(one, other, WinRate(direct, samples // 2, 0, samples // 2, 0.1, None))
         return sentences(replace(found, direct=(result,)))[1:]
 
     against = "the opposite of what their win rates against original say."
@@ -211,5 +211,6 @@ def test_arms_that_fare_the_other_way_round_when_they_meet() -> None:
         + against
     ]
     assert not met(Estimate(0.6, 0.52, 0.7)) and not met(Estimate(0.5, 0.4, 0.6))
+    assert not met(Estimate(0.45, 0.3, 0.6), samples=4)
     assert not met(Estimate(0.55, 0.4, 0.6), "refine", "edit")  # of neither is much known
     assert met(Estimate(0.65, 0.52, 0.8), "refine", "edit")
