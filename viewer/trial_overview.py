@@ -149,7 +149,7 @@ def _samples(snapshot: TrialSnapshot) -> None:
             ui.html(f"<code>{escape(command)}</code>", sanitize=False)
             copy_button(command)
     elif snapshot.none_better:
-        ui.label(snapshot.none_better).classes("said none-better")
+        ui.label(snapshot.none_better).classes("none-better")
 
 
 def _arms(pages: TrialPages) -> None:

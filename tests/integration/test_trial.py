@@ -234,6 +234,12 @@ def test_what_was_said_of_other_texts_counts_no_more(tmp_path: Path) -> None:
         assert len(server.chats()) == calls
         look(*words(server, *arms, *reward, "--base-url", f"referee_2={server.base_url('vllm')}",
                     folder="fresh"), cwd=tmp_path, env=server.environment())  # fmt: skip
+    # The object, not only the folder, knows of it.
+    rates, fresh = (
+        [arm.win_rate for arm in each.report().arms]
+        for each in (found, coevol.load_trial(tmp_path / "fresh"))
+    )
+    assert rates == fresh
     said = [each for each in found.judgments() if not each.person]
     assert said == [each for each in RecordedTrial(tmp_path / "fresh").judgments() if not each.person]
     assert {(each.sample, each.arm_a) for each in said if each.outcome is not None} >= changed
