@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import os
 import shutil
 import signal
@@ -26,7 +27,8 @@ from samples.reader import open_data
 from standin import StandIn
 from tests.conftest import look
 from tests.gateways import QUICK
-from tests.program import DATA, records, start, write
+from tests.program import DATA, ROOT, records, start, write
+from trials.win_rates import WinRate
 
 ALPACA = DATA / "alpaca_en_40.json"
 
@@ -193,6 +195,25 @@ def test_a_trial_can_be_continued_with_more(server: StandIn, tmp_path: Path) -> 
     refused = look(*words(server, *arms, "--samples", 10, *more), cwd=tmp_path, status=2).stderr
     assert "samples: 14 there, 10 here" in refused and "pairs: all there, balanced here" in refused
     assert "referees" in look(*words(server, *arms, "--samples", 14), cwd=tmp_path, status=2).stderr
+
+
+def test_figures_name_the_samples_that_they_are_of(tmp_path: Path) -> None:
+    words = ("--referee", "rehearsal:outside", "--samples", 12, "--arms", "original,edit")
+    done = look("trial", ROOT / "examples" / "alpaca_en.json", "-o", "t", *words, cwd=tmp_path)
+    found = RecordedTrial(tmp_path / "t")
+    report = found.report()
+    (rate,) = (arm.win_rate for arm in report.arms)
+    assert isinstance(rate, WinRate) and 0 < report.judged <= rate.samples < 12
+    lines = done.stdout.splitlines()
+    assert (
+        f"Samples without a readable verdict, which are left out: {12 - rate.samples} of 12 of edit." in lines
+    )
+    assert any(line.startswith(f"{rate.samples} samples can show") for line in lines)
+    assert rate.samples_needed
+    in_all = math.ceil(rate.samples_needed * 12 / rate.samples)
+    assert any(line.endswith(f": {in_all:,} samples would settle it.") for line in lines)
+    row = next(line for line in lines if line.startswith("edit "))
+    assert "within noise" in row
 
 
 def test_what_was_said_of_other_texts_counts_no_more(tmp_path: Path) -> None:
@@ -461,6 +482,7 @@ def test_a_referee_whose_calls_fail_takes_no_other_with_it(
         "ernie:ernie-4.5-turbo-128k"
     }
     assert any("could not be read, or the call failed" in note for note in trial.notes())
+    assert any("ernie-4.5-turbo-128k could be read in one order alone" in note for note in trial.notes())
 
 
 # --- people
