@@ -117,6 +117,16 @@ def widened(found: Estimate, values: FloatArray, lowest: float, highest: float) 
     )
 
 
+def share(found: Estimate, of_samples: FloatArray, bootstrap: Bootstrap) -> Estimate:
+    """Return the interval of a share of several things in each sample, with room for what was hardly seen.
+
+    `of_samples` are the shares of the samples that have any.
+    """
+    if len(of_samples) > 1 and np.ptp(of_samples) == 0:
+        return bootstrap.mean(of_samples, 0, 1)
+    return widened(found, of_samples, 0, 1)
+
+
 def estimate(value: float, distribution: FloatArray, samples: int) -> Estimate:
     """Return a figure with its expanded percentile interval; a TrialError if it is of fewer than two samples.
 

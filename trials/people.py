@@ -15,7 +15,7 @@ from statistics import fmean
 
 import numpy as np
 
-from trials.bootstrap import Bootstrap, Estimate, FloatArray, estimate
+from trials.bootstrap import Bootstrap, Estimate, FloatArray, estimate, share
 from trials.judgments import UNCHANGED, Trial, TrialError, referee_scores
 
 MIN_DECISIONS = 100
@@ -84,7 +84,12 @@ def corrected(trial: Trial, bootstrap: Bootstrap) -> Corrected:
             f"(sensitivity {value[0]:.2f}, specificity {value[1]:.2f})"
         )
     found = [estimate(value[n], distribution[:, n], samples) for n in range(len(value))]
-    return Corrected(dict(zip(arms, found[2:], strict=True)), found[0], found[1], len(decided))
+    known = [
+        share(found[side], agreed[of > 0] / of[of > 0], bootstrap)
+        for side in (0, 1)
+        for agreed, of in [for_sides[:, 2 * side : 2 * side + 2].T]
+    ]
+    return Corrected(dict(zip(arms, found[2:], strict=True)), *known, len(decided))
 
 
 def _figures(sums: FloatArray) -> FloatArray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import krippendorff
 import numpy as np
 
-from trials.bootstrap import Bootstrap, Estimate, FloatArray, estimate, widened
+from trials.bootstrap import Bootstrap, Estimate, FloatArray, estimate, share
 from trials.judgments import UNCHANGED, Trial, TrialError, Vote, referee_scores
 
 
@@ -68,14 +68,11 @@ def orders(trial: Trial, referee: str, bootstrap: Bootstrap) -> Orders:
     *values, both = sums.sum(axis=0)
     of_samples = sums[:, :2] / sums[:, 2:]
 
-    def share(column: int) -> Estimate:
-        each = of_samples[:, column]
-        if np.ptp(each) == 0:
-            return bootstrap.mean(each, 0, 1)
+    def of(column: int) -> Estimate:
         found = estimate(values[column] / both, distribution[:, column], len(position))
-        return widened(found, each, 0, 1)
+        return share(found, of_samples[:, column], bootstrap)
 
-    return Orders(int(both), share(0), share(1), contradictions)
+    return Orders(int(both), of(0), of(1), contradictions)
 
 
 def agreement(trial: Trial) -> float:

@@ -345,6 +345,10 @@ def test_rates_are_corrected_by_people() -> None:
     assert found.specificity.value == pytest.approx(0.7)
     assert found.rates["evolve"].value == pytest.approx(0.4)  # the referees': 0.54
     assert found.rates["evolve"].low < 0.4 < found.rates["evolve"].high
+    # In agreement with all 40 and 60 decisions of each side: no resample differs.
+    sure = corrected(read_judgments(decided(100, 1, 1, 0.4), ["original", "evolve"]), FEW)
+    for figure, count in ((sure.sensitivity, 40), (sure.specificity, 60)):
+        assert (figure.low, figure.high) == pytest.approx((0.025 ** (1 / count), 1))
     same = [Judgment(f"same {n}", "evolve", "original", UNCHANGED, None, 0.5) for n in range(400)]
     mixed = corrected(read_judgments([*decided(200, 0.9, 0.7, 0.4), *same], ["original", "evolve"]), FEW)
     assert mixed.rates["evolve"].value == pytest.approx(0.45)
