@@ -14,7 +14,6 @@ from reporting.failures import failures
 from reporting.trial_command import LEFT_OUT
 from reporting.trial_manifest import ARMS, TARGET
 from reporting.trial_snapshot import rehearsed
-from reporting.trial_tables import VERDICTS
 from runners.console import Output
 from runners.options import PATH, data_options, limits_options, settings_from, settings_options
 from runners.progress import Progress
@@ -165,6 +164,7 @@ def _failures(done: "RecordedTrial") -> Iterator[str]:
 
 def show(done: "RecordedTrial") -> None:
     """Print the table of a trial, what it says in words, and the commands to go on with."""
+    from reporting.trial_tables import verdict
     from samples.fields import percent
     from trials.sentences import interval
 
@@ -197,7 +197,7 @@ def show(done: "RecordedTrial") -> None:
             percent(rate.rate.value) if known else "–",
             interval(rate.rate) if known else "–",
             f"{rate.wins}/{rate.ties}/{rate.losses}" if known else "–",
-            VERDICTS[arm.verdict] if known else "–",
+            verdict(found, arm) if known else "–",
             *controlled,
             _cost(each["cost_per_sample"], unit),
             "–" if each["cost_share"] is None else percent(each["cost_share"]),

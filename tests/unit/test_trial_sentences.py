@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from reporting.trial_tables import verdict
 from trials.bootstrap import Bootstrap, Estimate
 from trials.controlled import Controlled
 from trials.judgments import Judgment
@@ -167,6 +168,7 @@ def test_what_people_correct_is_said_and_decides() -> None:
         "Corrected by 120 decisions of people, evolve won 59 % [43, 75], which is within noise.",
     ]
     assert not is_better(doubtful, doubtful.arms[0])
+    assert verdict(doubtful, doubtful.arms[0]) == "better by referees alone"
     assert none_better(doubtful) == (
         "No arm is better than the original responses beyond noise, as people correct it."
     )
@@ -174,6 +176,7 @@ def test_what_people_correct_is_said_and_decides() -> None:
     assert sentences(sure)[1] == (
         "Corrected by 120 decisions of people, evolve won 66 % [53, 75], which is better."
     )
+    assert verdict(sure, sure.arms[0]) == "better"
     assert sentences(sure)[0].endswith("so it is better on this data.") and not none_better(sure)
     worse = by_people(Estimate(0.4, 0.3, 0.45))
     assert "which is better by the referees alone" in sentences(worse)[0] and none_better(worse)
