@@ -3,7 +3,8 @@
 Every row is a figure of many simulated trials. Its truth is known, from the world or from 100,000 samples of
 it. "orders as samples" and "exchanges as samples" are the mistakes to avoid: intervals as if the verdicts of
 one sample were independent. "false better" is the share of trials without any difference in which at least
-one of four arms is called better than the original after Holm.
+one of four arms is called better than the original after Holm; also by a referee that always prefers what it
+is shown first, and can often be read in one order alone.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ BIASED = Referee(quality=0.7, first=-0.4, taste=0.8, noise=0.6)
 
 PREFERENCE = World((0.0, 0.4, 0.8), (CAREFUL, BIASED), conversations=0.5, pairs=((1, 0), (2, 0), (2, 1)))
 NO_DIFFERENCE = World((0.0,) * 5, (BIASED,))
+FIRST_ALONE = World((0.0,) * 5, (Referee(quality=0, first=9, unread=(0.6, 0.95)),))
 LENGTH_ALONE = World((0.0, 0.0), (Referee(quality=0, length=1.0, first=0.2),), longer=0.25)
 LENGTH_TOO = World((0.0, 0.4), (Referee(length=0.7, first=0.2),), longer=0.25)
 LISTS_ALONE = World((0.0, 0.0), (Referee(quality=0, lists=0.7, first=0.2),), longer=0.25, lists=True)
@@ -121,13 +123,13 @@ def people(trials: int, resamples: int, seed: int) -> Iterator[Held]:
 CHECKS: tuple[Check, ...] = (preference, length_alone, length_too, lists_alone, people)
 
 
-def false_better(trials: int, resamples: int, seed: int) -> int:
-    """Return in how many trials without a difference an arm is called better than the original."""
+def false_better(trials: int, resamples: int, seed: int, world: World = NO_DIFFERENCE) -> int:
+    """Return in how many trials of a world without a difference an arm is called better than the original."""
     random = np.random.default_rng(seed)
     count = 0
     for number in range(trials):
-        rows = judgments(NO_DIFFERENCE, draw(NO_DIFFERENCE, 60, random, alike=True))
-        report = analyze(rows, NO_DIFFERENCE.arms, bootstrap=Bootstrap(number, resamples))
+        rows = judgments(world, draw(world, 60, random, alike=True))
+        report = analyze(rows, world.arms, bootstrap=Bootstrap(number, resamples))
         count += any(result.verdict == "better" for result in report.arms)
     return count
 
@@ -164,6 +166,8 @@ def main(trials: int, resamples: int) -> None:
         for figure, held in coverage(check, trials, resamples, seed).items()
     ]
     rows.append(["no difference: false better", f"{100 * false_better(trials, resamples, 9) / trials:.1f} %"])
+    biased = false_better(trials, resamples, 10, FIRST_ALONE)
+    rows.append(["the first shown is preferred: false better", f"{100 * biased / trials:.1f} %"])
     show(f"Known truth: {trials:,} trials, {resamples:,} resamples each", ["figure", "truth held"], rows)
 
 

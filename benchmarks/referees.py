@@ -31,6 +31,8 @@ class Referee:
     """Standard deviation of points that are drawn for every verdict."""
     tie: float = 0.2
     """Up to so many points are a tie."""
+    unread: tuple[float, float] = (0.0, 0.0)
+    """Share of verdicts that cannot be read, of those that show the arm first and of the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,8 @@ class Drawn:
     lists: FloatArray
     """Rows × arms, in densities."""
     outcomes: FloatArray
-    """Rows × pairs × referees × orders: 1 where the arm won, 0 where its rival did."""
+    """Rows × pairs × referees × orders: 1 where the arm won, 0 where its rival did; not a number where that
+    cannot be read."""
     better: FloatArray
     """Rows × pairs: 1 where the arm's response is really better, 0 where its rival's is."""
 
@@ -103,6 +106,9 @@ def draw(world: World, samples: int, random: np.random.Generator, *, alike: bool
             for order, sign in enumerate((1, -1)):
                 lead = points + sign * referee.first + random.normal(0, referee.noise, len(points))
                 outcomes[:, number, which, order] = np.where(abs(lead) <= referee.tie, 0.5, lead > 0)
+                if referee.unread[order]:
+                    lost = random.random(len(points)) < referee.unread[order]
+                    outcomes[lost, number, which, order] = np.nan
     return Drawn(sample, lengths, lists, outcomes, better)
 
 
@@ -117,7 +123,8 @@ def judgments(world: World, drawn: Drawn, people: int = 0) -> list[Judgment]:
     names = [f"{number:05}" for number in drawn.sample.tolist()]
     rows = [
         Judgment(
-            names[row], arms[arm], arms[rival], f"referee {which}", order, outcomes[row][pair][which][turn],
+            names[row], arms[arm], arms[rival], f"referee {which}", order,
+            _read(outcomes[row][pair][which][turn]),
             features[row][arm], features[row][rival], int(exchange[row]),
         )
         for row in range(len(names))
@@ -136,3 +143,7 @@ def judgments(world: World, drawn: Drawn, people: int = 0) -> list[Judgment]:
             )
         )  # fmt: skip
     return rows
+
+
+def _read(outcome: float) -> float | None:
+    return None if np.isnan(outcome) else outcome

@@ -1,6 +1,5 @@
 """A trial with its statistics, as `coevol.load_trial` returns it: figures, sentences, and rows."""
 
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -9,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from reporting.manifest import RunError
 from reporting.recorded_run import rows_with
 from reporting.trial import TrialRecord
-from reporting.trial_manifest import MATCHED, TARGET
+from reporting.trial_command import command_of
+from reporting.trial_manifest import TARGET
+from reporting.trial_snapshot import trial_state
 from samples.fields import percent, plural
 from trials.judgments import TrialError
 from trials.libraries import require_libraries
@@ -38,8 +39,7 @@ class RecordedTrial(TrialRecord):
         Raises:
             RunError: nothing can be computed yet, or a library is missing; the message says why.
         """
-        ledger = self.referee_ledger()
-        state = (ledger.last_call() if ledger else 0, self.decisions())
+        state = trial_state(self)
         if self._computed and self._computed[0] == state:
             return self._computed[1]
         try:
@@ -66,21 +66,28 @@ class RecordedTrial(TrialRecord):
         found = self.report()
         from trials.sentences import sentences
 
-        return sentences(found)
+        return sentences(found, len(self.manifest["positions"]))
+
+    def none_better(self) -> str:
+        """Say that no arm is better than the original; empty if one is. Raises RunError as `report`."""
+        found = self.report()
+        from trials.sentences import none_better
+
+        return none_better(found)
 
     def notes(self) -> list[str]:
         """Return what should be known of how it was found. Raises RunError as `report`."""
         found, costs = self.report(), self.costs()
         lines = []
-        if found.samples:
-            (reference,) = (each for each in found.arms if each.arm == found.reference)
-            rate: Any = reference.win_rate
-            ties = rate.ties / rate.samples if hasattr(rate, "rate") else 0.3
-            least = detectable_difference(found.samples, min(ties, 0.9))
+        (reference,) = (each for each in found.arms if each.arm == found.reference)
+        rate: Any = reference.win_rate
+        if hasattr(rate, "rate"):
+            least = detectable_difference(rate.samples, min(rate.ties / rate.samples, 0.9))
             lines.append(
-                f"{plural(found.samples, 'sample')} can show a win rate of {percent(0.5 + least)} or more, "
+                f"{plural(rate.samples, 'sample')} can show a win rate of {percent(0.5 + least)} or more, "
                 f"or {percent(0.5 - least)} or less; what is nearer to 50 % they cannot tell from chance."
             )
+        lines += self._left_out(found)
         target = costs[TARGET].total if TARGET in costs else 0.0
         whose = f"{TARGET}'s" if target else "any"
         by_reason: dict[str, list[str]] = {}
@@ -109,7 +116,8 @@ class RecordedTrial(TrialRecord):
                 share = max(first.value, 1 - first.value)
                 lines.append(
                     f"{referee_result.referee} preferred what it was shown {where} in {percent(share)} of "
-                    "its verdicts; both orders count, so that cancels out."
+                    "its verdicts. A comparison counts only if both orders could be read, so that makes ties "
+                    "and no wins."
                 )
         if isinstance(found.agreement, float) and found.agreement < LITTLE_AGREEMENT:
             lines.append(
@@ -122,8 +130,26 @@ class RecordedTrial(TrialRecord):
         for one in found.referees:
             if one.unreadable:
                 asked = plural(one.readable + one.unreadable, "judgment")
-                lines.append(f"{one.unreadable:,} of {asked} of {one.referee} could not be read or had.")
+                lines.append(
+                    f"{one.unreadable:,} of {asked} of {one.referee} could not be read, or the call failed."
+                )
+            if one.left_out:
+                lines.append(
+                    f"{plural(one.left_out, 'comparison')} of {one.referee} could be read in one order "
+                    "alone, which says as much about the order as about the responses: left out."
+                )
         return lines
+
+    def _left_out(self, found: "Report") -> Iterator[str]:
+        """Yield how many samples have no verdict on an arm and the original."""
+        finished = sum(bool(each.responses) for each in self.samples())
+        each = [
+            f"{left:,} of {finished:,} of {arm.arm}"
+            for arm in found.arms
+            if (left := finished - getattr(arm.win_rate, "samples", finished)) > 0
+        ]
+        if each:
+            yield f"Samples without a readable verdict, which are left out: {', '.join(each)}."
 
     def failed(self) -> dict[str, int]:
         """Return how many samples of each arm failed."""
@@ -133,14 +159,14 @@ class RecordedTrial(TrialRecord):
         }
 
     def best(self) -> str | None:
-        """Return the mode to go on with: of those that are better than the original the one that won most, or
-        one that won as often as `evolve` at less of a cost; None if none is better. Raises RunError as
-        `report`."""
+        """Return the mode to go on with: of those that are better than the original, also as people correct
+        it, the one that won most, or one that won as often as `evolve` at less of a cost; None if none is
+        better. Raises RunError as `report`."""
         from trials.report import Refused
-        from trials.sentences import AS_OFTEN
+        from trials.sentences import AS_OFTEN, is_better
 
         found = self.report()
-        better = {arm.arm: arm for arm in found.arms if arm.verdict == "better"}
+        better = {arm.arm: arm for arm in found.arms if is_better(found, arm)}
         if not better:
             return None
         best = max(better, key=lambda arm: better[arm].win_rate.rate.value)  # type: ignore[union-attr]
@@ -156,13 +182,9 @@ class RecordedTrial(TrialRecord):
         return min(cheaper, key=lambda arm: cheaper[arm]) if best == found.reference and cheaper else best
 
     def command(self, mode: str) -> str:
-        """Return the command that improves all of the data as an arm did: with its rounds or drafts."""
-        made = self.manifest
-        words = ["coevol", "evolve", made["run"]["data"]["path"], "-o", "RUN", "--mode", mode]
-        if depth := made["depths"].get(mode):
-            number = depth["rounds"] + (2 * depth["more"] >= len(made["positions"]))
-            words += [f"--{MATCHED[mode].replace('_', '-')}", str(number)]
-        return shlex.join(words)
+        """Return the command that improves all of the data as an arm did: with its models and settings, and
+        its rounds or drafts. What may be a key is `…`."""
+        return command_of(self.manifest, mode)
 
     def stats(self) -> dict[str, Any]:
         """Return all of it as plain data, as `coevol trial --json` does. Raises RunError as `report`."""

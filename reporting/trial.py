@@ -20,6 +20,7 @@ from models.settings import ModelSettings, split_model
 from reporting.cost import amount, spent, unpriced
 from reporting.manifest import RunError
 from reporting.run import LEDGER
+from reporting.trial_decisions import Decision, digest_of
 from reporting.trial_manifest import (
     MATCHED,
     ORIGINAL,
@@ -116,22 +117,41 @@ class TrialRecord:
                 responses = compared_responses(samples[position], results[position], self.arms)
                 yield TrialSample(samples[position], position, source, responses, results[position])
 
+    def find_sample(self, sample_id: str) -> TrialSample | None:
+        """Return a sample by its id; None if there is none that all arms have finished."""
+        results: dict[str, Result] = {}
+        sample = None
+        for arm in self.arms[1:]:
+            ledger = self.ledger_of(arm)
+            found = ledger.sample(sample_id) if ledger else None
+            if found is None or arm not in found[1]:
+                return None
+            sample, results[arm] = found[0], found[1][arm]
+        if sample is None:
+            return None
+        responses = compared_responses(sample, results, self.arms)
+        return TrialSample(
+            sample, sample.position, self.manifest["positions"][sample.position], responses, results
+        )
+
     # --- judgments
 
     def judgments(self) -> list[Judgment]:
         """Return what referees and people said, and what needed no judgment since it is unchanged.
 
         Of each exchange that some arm worked on, those pairs are compared that the trial has for its sample.
+        What was said of other texts than the arms have by now does not count: samples that failed or got
+        more rounds since have other responses.
         """
         judged, scores = self._refereed()
         found: list[Judgment] = []
-        places: dict[tuple[str, int], Mapping[str, Features]] = {}
+        places: dict[tuple[str, int], tuple[Mapping[str, str], Mapping[str, Features]]] = {}
         for each in self.samples():
             name = each.sample.id
             pairs = pairs_of(self.arms, self.manifest["pairs"], each.position)  # type: ignore[arg-type]
             for exchange, responses in each.responses.items():
                 features = {arm: features_of(text) for arm, text in responses.items()}
-                places[name, exchange] = features
+                places[name, exchange] = responses, features
                 for arm, rival in pairs:
                     at: Any = {
                         "exchange": exchange,
@@ -141,22 +161,23 @@ class TrialRecord:
                     if responses[arm] == responses[rival]:
                         found.append(Judgment(name, arm, rival, UNCHANGED, None, 0.5, **at))
                         continue
-                    for referee, order, outcome in judged.get((name, exchange, arm, rival), ()):
+                    texts = responses[rival], responses[arm]
+                    for referee, order, outcome in judged.get((name, exchange, arm, rival, texts), ()):
                         found.append(Judgment(name, arm, rival, referee, order, outcome, **at))
                     ours, theirs = (
-                        scores.get((name, exchange, arm), {}),
-                        scores.get((name, exchange, rival), {}),
+                        scores.get((name, exchange, each, responses[each]), {}) for each in (arm, rival)
                     )
                     for referee in ours.keys() & theirs.keys():
                         outcome = _higher(ours[referee], theirs[referee])
                         found.append(Judgment(name, arm, rival, referee, None, outcome, **at))
         for decision in self.decisions():
-            known = places.get((decision.sample, decision.exchange), {})
-            if decision.arm_a in known and decision.arm_b in known:
+            given, known = places.get((decision.sample, decision.exchange), ({}, {}))
+            if decision.is_on(given):
                 found.append(decision.judgment(known))
         return found
 
     def _refereed(self) -> tuple[dict[Any, list[Any]], dict[Any, dict[str, float | None]]]:
+        """Return verdicts and scores by sample, exchange, arms and the texts that were judged."""
         judged: dict[Any, list[Any]] = {}
         scores: dict[Any, dict[str, float | None]] = {}
         ledger = self.referee_ledger()
@@ -165,9 +186,10 @@ class TrialRecord:
                 arm, _, rival = mode.partition(":")
                 for done in result.outcome:
                     if "scores" in done:
-                        scores[sample.id, done["exchange"], arm] = done["scores"]
+                        scores[sample.id, done["exchange"], arm, done["response"]] = done["scores"]
+                    texts = done["original"], done["response"]
                     for round_ in done["rounds"]:
-                        place = judged.setdefault((sample.id, done["exchange"], arm, rival), [])
+                        place = judged.setdefault((sample.id, done["exchange"], arm, rival, texts), [])
                         # In the ledger's forward order the current response, the rival's, is shown first.
                         for order, name, own in (("reversed", "forward", 1), ("forward", "reversed", 0)):
                             for model, one in round_[name]["panel"].items():
@@ -178,7 +200,7 @@ class TrialRecord:
 
     # --- people
 
-    def decisions(self) -> list["Decision"]:
+    def decisions(self) -> list[Decision]:
         """Return people's decisions, of each person on a pair the last one."""
         found: dict[Any, Decision] = {}
         with suppress(FileNotFoundError):
@@ -190,8 +212,15 @@ class TrialRecord:
         return [decision for decision in found.values() if decision.outcome is not None]
 
     def decide(
-        self, person: str, sample: str, exchange: int, first: str, second: str, better: str | None
-    ) -> "Decision":
+        self,
+        person: str,
+        sample: str,
+        exchange: int,
+        first: str,
+        second: str,
+        better: str | None,
+        texts: Mapping[str, str] | None = None,
+    ) -> Decision:
         """Record which of two arms' responses a person prefers; it is on disk when this returns.
 
         Args:
@@ -201,6 +230,8 @@ class TrialRecord:
             first: the arm whose response was shown first, or on the left.
             second: the other arm.
             better: the arm that is better, an empty text for a tie, None to take a decision back.
+            texts: the responses that were shown, by arm; the decision counts as long as the arms have these.
+                Without them, it counts for those that they have now.
 
         Raises:
             RunError: there is no such arm, or the name cannot be used.
@@ -212,7 +243,9 @@ class TrialRecord:
         a, b = sorted((first, second), key=self.arms.index, reverse=True)
         outcome = None if better is None else 0.5 if not better else float(better == a)
         order = "forward" if first == a else "reversed"
-        decision = Decision(person.strip(), sample, exchange, a, b, order, outcome, time.time())
+        shown = texts if texts is not None else self._responses(sample, exchange)
+        digest = digest_of(shown[a], shown[b]) if {a, b} <= shown.keys() else None
+        decision = Decision(person.strip(), sample, exchange, a, b, order, outcome, time.time(), digest)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         descriptor = os.open(self.folder / PEOPLE, flags, file_mode(self.folder))
         with open(descriptor, "a", encoding="utf-8") as file:  # noqa: PTH123
@@ -220,6 +253,10 @@ class TrialRecord:
             file.flush()
             os.fsync(file.fileno())
         return decision
+
+    def _responses(self, sample: str, exchange: int) -> Mapping[str, str]:
+        found = self.find_sample(sample)
+        return found.responses.get(exchange, {}) if found else {}
 
     # --- costs
 
@@ -281,58 +318,11 @@ class TrialRecord:
         return total
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Which of two responses a person prefers: a line of `people.jsonl`."""
-
-    person: str
-    sample: str
-    exchange: int
-    arm_a: str
-    """The arm that comes after the other in the list of arms."""
-    arm_b: str
-    order: str
-    """`forward` if A's response was shown first, else `reversed`."""
-    outcome: float | None
-    """1 if A's is better, 0 if B's is, 0.5 for a tie; None takes an earlier decision back."""
-    decided: float
-    """Unix time."""
-
-    @property
-    def key(self) -> tuple[str, str, int, str, str]:
-        """Who decided on what."""
-        return self.person, self.sample, self.exchange, self.arm_a, self.arm_b
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
-    def is_valid(self, arms: tuple[str, ...]) -> bool:
-        """Whether it is a decision on two arms of a trial; a file can hold anything."""
-        texts = (self.person, self.sample, self.arm_a, self.arm_b)
-        return (
-            all(isinstance(text, str) for text in texts)
-            and type(self.exchange) is int
-            and self.arm_a in arms[1:]
-            and self.arm_b in arms[: arms.index(self.arm_a)]
-            and self.order in ("forward", "reversed")
-            and self.outcome in (0, 0.5, 1, None)
-        )
-
-    def judgment(self, features: Mapping[str, Features]) -> Judgment:
-        """Return it as a row of the statistics."""
-        return Judgment(
-            self.sample,
-            self.arm_a,
-            self.arm_b,
-            f"{self.person} (person)",
-            self.order,  # type: ignore[arg-type]
-            self.outcome,
-            features[self.arm_a],
-            features[self.arm_b],
-            self.exchange,
-            person=True,
-        )
+def is_of(done: Mapping[str, Any], mode: str, responses: Mapping[str, str]) -> bool:
+    """Whether referees judged these responses, by arm, in an exchange of their result: that of a pair, or of
+    an arm that reward models scored."""
+    arm, _, rival = mode.partition(":")
+    return (done["original"], done["response"]) == (responses[rival or arm], responses[arm])
 
 
 def compared_responses(

@@ -67,6 +67,8 @@ class TrialManifest(TypedDict):
     referee_salt: NotRequired[str]
     """Of the hashes in their settings, as in a run's manifest."""
     depths: dict[str, DepthFacts]
+    reading: NotRequired[dict[str, Any]]
+    """How the data is read, as far as `run` does not say: options of `coevol evolve` that were given."""
 
 
 def read_trial_manifest(folder: Path) -> TrialManifest:

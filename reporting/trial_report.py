@@ -22,7 +22,8 @@ from reporting.html_report import (
     request,
 )
 from reporting.trial import TrialSample
-from reporting.trial_snapshot import DISAGREEING, DISAGREEMENTS, JudgedSample, TrialSnapshot, find_sample
+from reporting.trial_manifest import TARGET
+from reporting.trial_snapshot import DISAGREEING, DISAGREEMENTS, JudgedSample, TrialSnapshot
 from reporting.trial_verdicts import Verdict, compared
 
 
@@ -42,6 +43,7 @@ def trial_report(snapshot: TrialSnapshot, chosen: Sequence[JudgedSample]) -> Ite
         as_of=labels.minute(snapshot.counted),
         snapshot=snapshot,
         baseline=trial.arms[0],
+        has_target=TARGET in trial.arms,
         charts={
             "forest": trial_charts.forest(snapshot),
             "cost": trial_charts.cost_chart(snapshot),
@@ -60,7 +62,7 @@ def trial_report(snapshot: TrialSnapshot, chosen: Sequence[JudgedSample]) -> Ite
         samples=(
             _sample(snapshot, each, found)
             for each in chosen
-            if (found := find_sample(trial, each.id)) is not None
+            if (found := trial.find_sample(each.id)) is not None
         ),
     )
 

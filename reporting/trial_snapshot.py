@@ -5,17 +5,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from ledger.ledger import Result
 from models.limits.budget import Amount
 from reporting.labels import shorten
 from reporting.manifest import RunError
 from reporting.run import LEDGER
-from reporting.trial import ARM_RUNS, PEOPLE, REFEREES, TrialCost, TrialSample, compared_responses
+from reporting.trial import ARM_RUNS, PEOPLE, REFEREES, TrialCost
+from reporting.trial_decisions import digest_of
 from reporting.trial_manifest import FILE
 from trials.blind import Comparison
-from trials.judgments import UNCHANGED, Judgment
+from trials.judgments import UNCHANGED, Judgment, score_of
 from trials.pairs import pairs_of
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ class TrialSnapshot:
     notes: Sequence[str]
     best: str | None
     """The mode to go on with; None if none is better than the baseline."""
+    none_better: str
+    """That none is, in words; empty if one is, or nothing is known."""
     costs: Mapping[str, TrialCost]
     failed: Mapping[str, int]
     spent: Amount
@@ -101,13 +103,16 @@ def trial_snapshot(trial: "RecordedTrial") -> TrialSnapshot:
     """
     samples, lengths = _read(trial)
     report, missing, best, sentences, notes = None, "", None, list[str](), [*rehearsed(trial)]
+    none = ""
     try:
         report, sentences, best = trial.report(), trial.sentences(), trial.best()
+        none = trial.none_better()
         notes = [*trial.notes(), *notes]
     except RunError as error:
         missing = str(error)
     return TrialSnapshot(
-        trial, samples, lengths, report, missing, sentences, notes, best, trial.costs(), trial.failed(),
+        trial, samples, lengths, report, missing, sentences, notes, best, none, trial.costs(),
+        trial.failed(),
         trial.spent(), time.time(),
     )  # fmt: skip
 
@@ -137,38 +142,21 @@ def _written(trial: "RecordedTrial", name: str) -> list[tuple[int, int]]:
     return [(file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.exists()]
 
 
-def comparisons(trial: "RecordedTrial") -> list[Comparison]:
-    """Return the comparisons of a trial whose two responses differ, which a person can decide on."""
-    return [
-        (each.sample.id, exchange, arm, rival)
+def comparisons(trial: "RecordedTrial") -> dict[Comparison, str]:
+    """Return the comparisons of a trial whose two responses differ, which a person can decide on, each with
+    the digest of its responses (`reporting.trial_decisions.digest_of`)."""
+    return {
+        (each.sample.id, exchange, arm, rival): digest_of(responses[arm], responses[rival])
         for each in trial.samples()
         for exchange, responses in each.responses.items()
         for arm, rival in pairs_in(trial, each.position)
         if responses[arm] != responses[rival]
-    ]
+    }
 
 
 def pairs_in(trial: "RecordedTrial", position: int) -> list[tuple[str, str]]:
     """Return which arms are compared in the sample at a position of the trial."""
     return pairs_of(trial.arms, trial.manifest["pairs"], position)  # type: ignore[arg-type]
-
-
-def find_sample(trial: "RecordedTrial", sample_id: str) -> TrialSample | None:
-    """Return a sample by its id; None if there is none that all arms have finished."""
-    results: dict[str, Result] = {}
-    sample = None
-    for arm in trial.arms[1:]:
-        ledger = trial.ledger_of(arm)
-        found = ledger.sample(sample_id) if ledger else None
-        if found is None or arm not in found[1]:
-            return None
-        sample, results[arm] = found[0], found[1][arm]
-    if sample is None:
-        return None
-    source = trial.manifest["positions"][sample.position]
-    return TrialSample(
-        sample, sample.position, source, compared_responses(sample, results, trial.arms), results
-    )
 
 
 def _read(trial: "RecordedTrial") -> tuple[list[JudgedSample], dict[str, float]]:
@@ -197,20 +185,39 @@ def _read(trial: "RecordedTrial") -> tuple[list[JudgedSample], dict[str, float]]
     return samples, {arm: fmean(each) for arm, each in lengths.items()}
 
 
-def _votes(judgments: Iterable[Judgment]) -> dict[tuple[int, str, str], dict[tuple[str, bool], list[float]]]:
-    """Return the readable outcomes by exchange, arm and rival, and by referee and whether it is a person."""
-    found: dict[tuple[int, str, str], dict[tuple[str, bool], list[float]]] = defaultdict(dict)
+class _Said(NamedTuple):
+    """What a referee said of a comparison."""
+
+    person: bool
+    outcomes: dict[object, float | None]
+    """By order."""
+
+    @property
+    def score(self) -> float | None:
+        """Its vote."""
+        return score_of(self.outcomes, person=self.person)
+
+
+def _votes(judgments: Iterable[Judgment]) -> dict[tuple[int, str, str], list[_Said]]:
+    """Return what was said by exchange, arm and rival."""
+    found: dict[tuple[int, str, str], dict[tuple[str, bool], _Said]] = defaultdict(dict)
     for each in judgments:
-        if each.outcome is not None:
-            votes = found[each.exchange, each.arm_a, each.arm_b]
-            votes.setdefault((each.referee, each.person), []).append(each.outcome)
-    return found
+        votes = found[each.exchange, each.arm_a, each.arm_b]
+        said = votes.setdefault((each.referee, each.person), _Said(each.person, {}))
+        said.outcomes[each.order] = each.outcome
+    return {place: [*votes.values()] for place, votes in found.items()}
+
+
+def _scores_of(votes: Iterable[_Said], *, person: bool | None = None) -> list[float]:
+    """Return the votes, of people or of models alone unless `person` is None."""
+    scores = (said.score for said in votes if person in (None, said.person))
+    return [score for score in scores if score is not None]
 
 
 def _scores(judgments: Iterable[Judgment], baseline: str, *, people: bool) -> dict[str, float]:
     by_arm: dict[str, list[float]] = defaultdict(list)
     for (_, arm, rival), votes in _votes(judgments).items():
-        panel = [fmean(outcomes) for (_, person), outcomes in votes.items() if people or not person]
+        panel = _scores_of(votes, person=None if people else False)
         if rival == baseline and panel:
             by_arm[arm].append(fmean(panel))
     # Sums of thirds must meet one half exactly.
@@ -221,11 +228,10 @@ def _disagreements(judgments: Iterable[Judgment], scores: Mapping[str, float]) -
     if min(scores.values(), default=0.5) < 0.5 < max(scores.values(), default=0.5):
         yield "arms"
     for votes in _votes(judgments).values():
-        models = [fmean(outcomes) for (_, person), outcomes in votes.items() if not person]
-        people = [fmean(outcomes) for (_, person), outcomes in votes.items() if person]
+        models, people = (_scores_of(votes, person=person) for person in (False, True))
         if models and min(models) < 0.5 < max(models):
             yield "referees"
-        if any({0.0, 1.0} <= {*outcomes} for outcomes in votes.values()):
+        if any({0.0, 1.0} <= {*said.outcomes.values()} for said in votes):
             yield "orders"
         if models and any((one - 0.5) * (round(fmean(models), 12) - 0.5) < 0 for one in people):
             yield "people"

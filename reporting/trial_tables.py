@@ -14,12 +14,12 @@ from reporting.trial_verdicts import Verdict
 from samples.fields import percent, plural
 
 if TYPE_CHECKING:
-    from trials.report import Report
+    from trials.report import ArmResult, Report
 
 VERDICTS = {"better": "better", "worse": "worse", "noise": "within noise"}
-"""What a trial says of an arm against the baseline."""
+"""What referees say of an arm against the baseline."""
 
-TAGS = {"won": "good", "lost": "bad", "tie": "", "better": "good", "worse": "bad", "noise": ""}
+TAGS = {"won": "good", "lost": "bad", "tie": "", "better": "good", "worse": "bad"}
 
 ArmLink = Callable[[str, str], str]
 """Returns the address of the samples in which an arm won, lost or tied."""
@@ -46,6 +46,7 @@ def arms(snapshot: TrialSnapshot, link: ArmLink | None = None) -> str:
         rate: Any = each.win_rate
         known = hasattr(rate, "rate")
         counts = [("won", rate.wins), ("tie", rate.ties), ("lost", rate.losses)] if known else []
+        said = verdict(report, each)
         share = percent(costs[each.arm].total / target) if target and each.arm in costs else "–"
         cells = [
             percent(rate.rate.value) if known else "–",
@@ -53,7 +54,7 @@ def arms(snapshot: TrialSnapshot, link: ArmLink | None = None) -> str:
             " / ".join(_linked(f"{number:,}", link and link(each.arm, name)) for name, number in counts)
             or "–",
             "–" if each.p_adjusted is None else _p(each.p_adjusted),
-            tag(VERDICTS[each.verdict], each.verdict) if known else "–",
+            tag(said, said) if known else "–",
             _rate(each.length_controlled),
             _rate(each.style_controlled),
             _cost(each.cost_per_sample, snapshot),
@@ -63,6 +64,14 @@ def arms(snapshot: TrialSnapshot, link: ArmLink | None = None) -> str:
         ]
         rows.append(_row(f"<th scope=row class=arm>{escape(each.arm)}</th>", cells))
     return _table(["Arm", *names], rows)
+
+
+def verdict(report: "Report", arm: "ArmResult") -> str:
+    """Return what a trial says of an arm against the baseline."""
+    from trials.sentences import is_better  # with libraries that take a while to load
+
+    alone = arm.verdict == "better" and not is_better(report, arm)
+    return f"{VERDICTS[arm.verdict]}{' by referees alone' * alone}"
 
 
 def tag(text: str, of: str) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ledger.ledger import Result
 from reporting import labels
-from reporting.trial import TrialSample
+from reporting.trial import TrialSample, is_of
 from reporting.trial_snapshot import pairs_in
 from trials.pairs import Pair
 
@@ -55,8 +55,8 @@ def compared(trial: "RecordedTrial", sample: TrialSample, exchange: int) -> list
             (arm, rival),
             responses[arm] == responses[rival],
             [
-                *_of_chat_models(by_mode, arm, rival, exchange),
-                *_of_reward_models(by_mode, arm, rival, exchange),
+                *_of_chat_models(by_mode, arm, rival, exchange, responses),
+                *_of_reward_models(by_mode, arm, rival, exchange, responses),
                 *(
                     Verdict(
                         f"{each.person} (person)",
@@ -64,7 +64,7 @@ def compared(trial: "RecordedTrial", sample: TrialSample, exchange: int) -> list
                         _better(each.outcome, arm, rival),
                     )
                     for each in people
-                    if (each.arm_a, each.arm_b) == (arm, rival)
+                    if (each.arm_a, each.arm_b) == (arm, rival) and each.is_on(responses)
                 ),
             ],
             [
@@ -79,8 +79,12 @@ def compared(trial: "RecordedTrial", sample: TrialSample, exchange: int) -> list
     ]
 
 
-def _of_chat_models(by_mode: Mapping[str, Result], arm: str, rival: str, exchange: int) -> Iterator[Verdict]:
+def _of_chat_models(
+    by_mode: Mapping[str, Result], arm: str, rival: str, exchange: int, responses: Mapping[str, str]
+) -> Iterator[Verdict]:
     for done in _done(by_mode, f"{arm}:{rival}", exchange):
+        if not is_of(done, f"{arm}:{rival}", responses):
+            continue
         for round_ in done["rounds"]:
             # In the ledger's forward order the rival's response is shown first.
             for order, first, second in (("forward", rival, arm), ("reversed", arm, rival)):
@@ -94,10 +98,15 @@ def _of_chat_models(by_mode: Mapping[str, Result], arm: str, rival: str, exchang
 
 
 def _of_reward_models(
-    by_mode: Mapping[str, Result], arm: str, rival: str, exchange: int
+    by_mode: Mapping[str, Result], arm: str, rival: str, exchange: int, responses: Mapping[str, str]
 ) -> Iterator[Verdict]:
     ours, theirs = (
-        {model: score for done in _done(by_mode, each, exchange) for model, score in done["scores"].items()}
+        {
+            model: score
+            for done in _done(by_mode, each, exchange)
+            if is_of(done, each, responses)
+            for model, score in done["scores"].items()
+        }
         for each in (arm, rival)
     )
     for model in ours.keys() & theirs.keys():

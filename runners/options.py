@@ -261,6 +261,12 @@ def settings_from(given: Mapping[str, Any], referees: Sequence[str] = ()) -> tup
         values |= _from_file(given["settings_file"])
     if len(referees) > len(REFEREES):
         raise SettingsError(f"--referee names {len(referees)} models: a trial has at most {len(REFEREES)}")
+    for model in referees:
+        try:
+            split_model(model)
+        except ValueError as error:
+            also = "" if model.startswith("reward:") else "; a reward model is reward:NAME"
+            raise SettingsError(f"--referee {without_secrets(str(error))}{also}") from None
     of_referees = [f"{role}={model}" for role, model in zip(REFEREES, referees, strict=False)]
     known = (*PANEL, *REFEREES[: len(referees)])
     models = _once_by_role("--model", [*_panel(given["models"]), *of_referees], known)

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reporting.failures import failures
+from reporting.trial_command import LEFT_OUT
 from reporting.trial_manifest import ARMS, TARGET
 from reporting.trial_snapshot import rehearsed
 from runners.command_help import GroupedCommand
@@ -172,6 +173,7 @@ def _failures(done: "RecordedTrial") -> Iterator[str]:
 
 def show(done: "RecordedTrial") -> None:
     """Print the table of a trial, what it says in words, and the commands to go on with."""
+    from reporting.trial_tables import verdict
     from samples.fields import percent
     from trials.sentences import interval
 
@@ -183,6 +185,7 @@ def show(done: "RecordedTrial") -> None:
         "Won",
         "95 %",
         "W/T/L",
+        "Verdict",
         "Equal length",
         "Equal style",
         "Cost",
@@ -203,6 +206,7 @@ def show(done: "RecordedTrial") -> None:
             percent(rate.rate.value) if known else "–",
             interval(rate.rate) if known else "–",
             f"{rate.wins}/{rate.ties}/{rate.losses}" if known else "–",
+            verdict(found, arm) if known else "–",
             *controlled,
             _cost(each["cost_per_sample"], unit),
             "–" if each["cost_share"] is None else percent(each["cost_share"]),
@@ -218,9 +222,12 @@ def show(done: "RecordedTrial") -> None:
         output.text(line)
     output.text("")
     if best := done.best():
-        output.text(f"To go on with it, by the same models: {done.command(best)}")
+        command = done.command(best)
+        output.text(f"To go on with it, in the same way: {command}")
+        if LEFT_OUT in command:
+            output.text(f"Put in what {LEFT_OUT} stands for, such as a key.")
     else:
-        output.text("No arm is better than the original responses beyond noise.")
+        output.text(done.none_better())
     output.text(f"To see it, and to judge yourself, blind: coevol view {done.folder}")
 
 

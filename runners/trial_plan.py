@@ -1,7 +1,7 @@
 """What a trial is to do: its samples, arms and referees, checked before the first call."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from heapq import nsmallest
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 
 from graph.settings import RefereeSettings, Settings
 from models.providers.parameters import notices
-from models.settings import REFEREES, Limits, located
+from models.settings import REFEREES, Limits, located, split_model
 from prompts.method import MODES
 from reporting.cost import unpriced
 from reporting.labels import NO_PRICE
@@ -17,6 +17,7 @@ from reporting.manifest import RunError, prices_to_resume, settings_to_resume
 from reporting.trial import DATA
 from reporting.trial_manifest import ARMS, ORIGINAL, RefereeFacts, read_trial_manifest
 from runners.plan import Plan, UsageError, make_plan
+from samples.bounds import MAX_RECORD_MB
 from samples.fields import plural
 from samples.reader import DataSet
 from samples.sources import find_source
@@ -27,6 +28,10 @@ from trials.pairs import PAIRS, Pairs
 
 SAMPLES, MIN_SAMPLES = 200, 10
 """Samples unless a number is given, and the fewest: of fewer, no figure means anything."""
+
+
+READING = {"format": "auto", "skip_bad": False, "max_record_size": MAX_RECORD_MB}
+"""Ways to read the data that its format does not tell, and their defaults."""
 
 
 class Drawn(NamedTuple):
@@ -48,6 +53,8 @@ class TrialPlan:
     asked: int
     """How many samples are wanted."""
     pairs: Pairs
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    """How the data is read, as far as its format does not say: what was given of `READING`."""
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -94,8 +101,9 @@ class TrialPlan:
     def draw(self) -> Drawn:
         """Draw the samples: those whose ids have the smallest hashes with the seed.
 
-        So the same seed draws the same samples from data that has more records or another order, and a larger
-        trial has those of a smaller one. What the method cannot work on is not drawn.
+        So the same seed draws the same samples from data whose records have ids, if it has more records or
+        another order, and a larger trial has those of a smaller one. The id of a record without one is its
+        position. What the method cannot work on is not drawn.
 
         Raises:
             DataError: the data cannot be read.
@@ -181,7 +189,8 @@ def make_trial_plan(
         raise UsageError(f"a trial needs at least {MIN_SAMPLES} samples, not {samples!r}")
     own, referees = _apart(settings)
     modes = [arm for arm in chosen if arm != ORIGINAL]
-    plan = TrialPlan(make_plan(data, own, limits, modes=modes, **reading), referees, samples, pairs)
+    given = {name: reading[name] for name, usual in READING.items() if reading.get(name, usual) != usual}
+    plan = TrialPlan(make_plan(data, own, limits, modes=modes, **reading), referees, samples, pairs, given)
     if limits.budget is not None:
         for endpoint in unpriced(referees):
             reason = NO_PRICE.format(model=endpoint.model, address=located(endpoint).shown_url)
@@ -191,7 +200,9 @@ def make_trial_plan(
             )
     for referee in plan.facts_of_referees():
         if referee["related"] and not allow_related:
-            family = sorted(families(referee["model"])) or ["model"]
+            own_families = families(split_model(referee["model"])[1])
+            theirs = [families(split_model(model)[1]) for model in referee["related"]]
+            family = sorted(own_families.intersection(frozenset().union(*theirs))) or ["model"]
             raise UsageError(
                 f"{referee['model']} is no outside referee: {', '.join(referee['related'])} writes or judges "
                 f"in this trial and is of the same family ({', '.join(family)}), which a referee favors. "

@@ -4,7 +4,7 @@ Whatever it decides on the way follows from what the ledgers hold, so the same c
 goes on where it stopped and comes to the same figures.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +17,7 @@ from models.policy import GatewayPolicy
 from reporting.cost import nothing_spent, spent
 from reporting.manifest import Manifest, RunError, differences, new_manifest, without_keys
 from reporting.run import LEDGER
-from reporting.trial import ARM_RUNS, DATA, PEOPLE, REFEREES, TrialRecord, cost_by_round
+from reporting.trial import ARM_RUNS, DATA, PEOPLE, REFEREES, TrialRecord, cost_by_round, is_of
 from reporting.trial_manifest import (
     FILE,
     MATCHED,
@@ -32,7 +32,7 @@ from reporting.trial_manifest import (
 from runners.api import execute, in_own_loop
 from runners.folder import locked, renew
 from runners.plan import Plan
-from runners.referees import SIDES, RefereeEngine, RefereePlan, ask_each, referee_roles
+from runners.referees import SIDES, RefereeEngine, RefereePlan, Responses, ask_each, referee_roles
 from runners.trial_plan import TrialPlan
 from samples.fields import plural
 from samples.files import UNFINISHED, write_records
@@ -70,7 +70,7 @@ def prepare(plan: TrialPlan, folder: Path) -> TrialManifest:
                 "samples, pairs and referees can be added."
             )
     drawn = plan.draw()
-    return TrialManifest(
+    begun = TrialManifest(
         run=wanted,
         asked=plan.asked,
         positions=drawn.positions,
@@ -81,11 +81,16 @@ def prepare(plan: TrialPlan, folder: Path) -> TrialManifest:
         referee_settings=plan.referees.model_dump(mode="json"),
         depths={},
     )
+    if plan.reading:
+        begun["reading"] = dict(plan.reading)
+    return begun
 
 
 def _grown(made: TrialManifest, plan: TrialPlan) -> TrialManifest:
     """Return the manifest with what the plan has in addition: samples, pairs, referees."""
-    grown = {**made, "pairs": plan.pairs, "referees": plan.facts_of_referees()}
+    grown: dict[str, Any] = {**made, "pairs": plan.pairs, "referees": plan.facts_of_referees()}
+    if plan.reading:
+        grown["reading"] = dict(plan.reading)
     if plan.asked > made["asked"]:
         drawn = plan.draw()  # which begins with those that were drawn before
         grown |= {"asked": plan.asked, "positions": drawn.positions, "ids": drawn.ids}
@@ -319,15 +324,20 @@ class TrialRun:
             responses=responses,
         )
 
-    def _without_a_referee(self, record: TrialRecord) -> Iterator[int]:
-        """Yield the positions of samples that were judged before some referee was added."""
+    def _judged_before(self, record: TrialRecord, responses: Mapping[int, Responses]) -> Iterator[int]:
+        """Yield the positions of samples that were judged before some referee was added, or before an arm had
+        the response that it has now."""
         settings = self._plan.referees
         chat, reward = (
             {settings.endpoint(role).model for role in roles} for roles in referee_roles(settings)
         )
         ledger = record.referee_ledger()
         for sample, by_mode in ledger.samples() if ledger else ():
-            if any(_lacks(result, chat, reward) for result in by_mode.values()):
+            now = responses.get(sample.position, {})
+            if any(
+                _lacks(result, chat, reward) or _is_of_others(result, mode, now)
+                for mode, result in by_mode.items()
+            ):
                 yield sample.position
 
     async def _judge(self, keys: Keys) -> None:
@@ -335,10 +345,10 @@ class TrialRun:
         record = TrialRecord(self._folder)
         responses = {each.position: each.responses for each in record.samples()}
         plan = self._referee_plan(responses, self._spent_outside(folder))
-        lacking = frozenset(self._without_a_referee(record))
+        again = frozenset(self._judged_before(record, responses))
         data = self._plan.data_in(self._folder, self._made["ids"])
-        plan = replace(plan, data=data, again=lacking)
-        if not lacking and self._is_done(plan, folder):
+        plan = replace(plan, data=data, again=again)
+        if not again and self._is_done(plan, folder):
             return
         names = ", ".join(referee["model"] for referee in self._made["referees"])
         self._notify(f"referees: {names}")
@@ -367,6 +377,17 @@ def _lacks(result: Result, chat: Collection[str], reward: Collection[str]) -> bo
         if done["rounds"] and not done["rounds"][0]["forward"]["panel"].keys() >= set(chat):
             return True
     return False
+
+
+def _is_of_others(result: Result, mode: str, responses: Responses) -> bool:
+    """Whether referees judged other exchanges or texts than these, in a result that is not a failure as a
+    whole."""
+    if any(done["ending"] == "failed" for done in result.outcome):
+        return False
+    judged = {done["exchange"]: done for done in result.outcome}
+    return judged.keys() != responses.keys() or not all(
+        is_of(done, mode, responses[number]) for number, done in judged.items()
+    )
 
 
 def _goes_on(result: Result, arm: str, limit: int) -> bool:

@@ -1,7 +1,12 @@
 """Intervals by resampling samples, with all that belongs to one staying together.
 
+Where next to no sample is above or below the middle, resamples know too little of those; there the exact
+limits of their shares, combined by MOVER, widen the interval (`widened`).
+
 B. Efron, R. Tibshirani: An Introduction to the Bootstrap, 1993
 T. Hesterberg: What Teachers Should Know About the Bootstrap, The American Statistician 69 (2015)
+C. Clopper, E. Pearson: The Use of Confidence or Fiducial Limits, Biometrika 26 (1934)
+G. Zou, A. Donner: Construction of Confidence Limits about Effect Measures, Statistics in Medicine 27 (2008)
 """
 
 import math
@@ -10,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, t
+from scipy.stats import binomtest, norm, t
 
 from trials.judgments import TrialError
 
@@ -20,6 +25,9 @@ RESAMPLES = 10_000
 
 TAIL = 0.025
 """On each side of an interval, which so has 95 %."""
+
+FEW = 5
+"""Samples above or below the middle of which fewer make an interval that resamples alone do not give."""
 
 _BLOCK = 200_000
 """Numbers that are held at once, so that memory stays small and arrays in the processor's cache."""
@@ -76,7 +84,47 @@ class Bootstrap:
             unlike = 1 - TAIL ** (1 / samples)
             return Estimate(mean, mean - unlike * (mean - lowest), mean + unlike * (highest - mean))
         means = self.distribution(lambda times: times @ values / samples, samples)
-        return estimate(mean, means, samples)
+        return widened(estimate(mean, means, samples), values, lowest, highest)
+
+
+def widened(found: Estimate, values: FloatArray, lowest: float, highest: float) -> Estimate:
+    """Return an interval of a mean with room for kinds of samples of which next to none was seen.
+
+    The mean is the middle, and above it the share of samples that are above times how far they are, less the
+    same of those below. Each share has its exact (Clopper-Pearson) interval; MOVER combines the distances of
+    their limits, with the correlation of two shares of one whole. What is above or below where nothing was
+    seen may be as far as it can.
+    """
+    middle, samples = (lowest + highest) / 2, len(values)
+    parts = [values[values > middle] - middle, middle - values[values < middle]]
+    if min(map(len, parts)) >= FEW:
+        return found
+    up, down = (float(part.mean()) if len(part) else highest - middle for part in parts)
+    above, below = (len(part) / samples for part in parts)
+    limits = [binomtest(len(part), samples).proportion_ci(method="exact") for part in parts]
+    rest = (1 - above) * (1 - below)
+    correlation = -math.sqrt(above * below / rest) if rest else -1.0
+
+    def distance(one: float, other: float) -> float:
+        return math.sqrt(one**2 + other**2 - 2 * correlation * one * other)
+
+    lower = distance(up * (above - limits[0].low), down * (limits[1].high - below))
+    higher = distance(up * (limits[0].high - above), down * (below - limits[1].low))
+    return Estimate(
+        found.value,
+        max(lowest, min(found.low, found.value - lower)),
+        min(highest, max(found.high, found.value + higher)),
+    )
+
+
+def share(found: Estimate, of_samples: FloatArray, bootstrap: Bootstrap) -> Estimate:
+    """Return the interval of a share of several things in each sample, with room for what was hardly seen.
+
+    `of_samples` are the shares of the samples that have any.
+    """
+    if len(of_samples) > 1 and np.ptp(of_samples) == 0:
+        return bootstrap.mean(of_samples, 0, 1)
+    return widened(found, of_samples, 0, 1)
 
 
 def estimate(value: float, distribution: FloatArray, samples: int) -> Estimate:

@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 from trials.bootstrap import Bootstrap, Estimate, FloatArray, estimate
 from trials.comparisons import Comparisons, compare
-from trials.judgments import Trial, TrialError
+from trials.judgments import Trial, TrialError, referee_scores
 from trials.logistic import fit_resamples
 
 MIN_ARMS = 3
@@ -57,7 +57,7 @@ def strengths(trial: Trial, bootstrap: Bootstrap) -> dict[str, Estimate]:
 
 
 def _pairs(trial: Trial) -> list[Comparisons]:
-    compared = {(vote.arm, vote.rival) for vote in trial.readable}
+    compared = {(arm, rival) for _, _, arm, rival in referee_scores(trial.votes)}
     return [
         compare(trial, arm, rival) for rival, arm in combinations(trial.arms, 2) if (arm, rival) in compared
     ]

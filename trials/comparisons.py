@@ -1,11 +1,10 @@
 """Comparisons of two arms: votes averaged over orders and referees, in arrays.
 
-Each referee has one vote on a comparison: the mean of its readable orders, so that orders which contradict
-each other are a tie. A comparison's score is the mean over referees, a sample's the mean over its exchanges.
+Each referee has one vote on a comparison (`trials.judgments.score_of`). A comparison's score is the mean over
+referees, a sample's the mean over its exchanges.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections import Counter
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -13,10 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trials.bootstrap import FloatArray
-from trials.judgments import FEATURES, Trial, TrialError, Vote
-
-Place = tuple[str, int, str, str]
-"""Sample, exchange, arm and rival."""
+from trials.judgments import FEATURES, Trial, TrialError, referee_scores
 
 IntArray = NDArray[np.int64]
 
@@ -44,18 +40,6 @@ class Comparisons:
         return np.round(np.bincount(self.sample, self.score * self.weight, len(self.names)), 12)
 
 
-def referee_scores(votes: Iterable[Vote]) -> dict[Place, dict[str, float]]:
-    """Return each referee's vote on each comparison."""
-    found: dict[Place, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for vote in votes:
-        if vote.score is not None:
-            found[vote.place][vote.referee].append(vote.score)
-    return {
-        place: {referee: fmean(scores) for referee, scores in sorted(by_referee.items())}
-        for place, by_referee in found.items()
-    }
-
-
 def compare(trial: Trial, arm: str, rival: str) -> Comparisons:
     """Return the comparisons of two arms.
 
@@ -66,7 +50,7 @@ def compare(trial: Trial, arm: str, rival: str) -> Comparisons:
     pair = (rival, arm) if is_turned else (arm, rival)
     scores = {
         (sample, exchange): fmean(by_referee.values())
-        for (sample, exchange, *arms), by_referee in referee_scores(
+        for (sample, exchange, *_), by_referee in referee_scores(
             vote for vote in trial.votes if (vote.arm, vote.rival) == pair
         ).items()
     }

@@ -134,9 +134,10 @@ def _check(comparisons: Comparisons, features: FloatArray, names: list[str]) -> 
         for side, missing in (values >= 0, less), (values <= 0, more):
             count = len(np.unique(sample[side]))
             if count < MIN_SIDE:
+                most = f"all but {count} of {samples}" if count else f"all {samples}"
                 raise TrialError(
-                    f"{comparisons.arm} has {missing[name]} responses than {comparisons.rival} in all but "
-                    f"{count} of {samples} samples, so preference and {name} cannot be separated"
+                    f"{comparisons.arm} has {missing[name]} responses than {comparisons.rival} in {most} "
+                    f"samples, so preference and {name} cannot be separated"
                 )
 
 

@@ -1,39 +1,50 @@
 """Families of models. A judge favors what models of its own family wrote (arXiv 2502.01534, 2604.22891).
 
-A name may hold several: a model that was distilled from one into another is of both.
+A name may hold several: a model that was distilled from one into another is of both. It may also hold the
+name of a tool or a format (GPTQ, llama.cpp, ollama), which is none.
 """
 
 import re
 
 _FAMILIES: tuple[tuple[str, str], ...] = (
-    ("Llama", r"llama|vicuna|alpaca|tulu|nemotron|hermes"),
+    (
+        "Llama",
+        r"(?<!^o)(?<![^a-z]o)llama(?![-_. ]?(?:factory|cpp|index|file|swap|stack|server))"
+        r"|vicuna|alpaca|tulu|nemotron|hermes",
+    ),
     ("Qwen", r"qwen|qwq|qvq"),
-    ("Mistral", r"mi[sx]tral|ministral|magistral|codestral|devstral|pixtral|zephyr"),
-    ("Gemini", r"gemini|gemma|palm|bard"),
+    (
+        "Mistral",
+        r"mi[sx]tral|ministral|magistral|mathstral|codestral|devstral|pixtral|voxtral"
+        r"|(?<!stablelm-)(?<!stablelm-2-)zephyr",
+    ),
+    ("Gemini", r"gemini|gemma|(?<![a-z])palm(?![a-z])|(?<![a-z])bard(?![a-z])"),
     ("Claude", r"claude|anthropic"),
-    ("GPT", r"gpt|chatgpt|davinci|(?<![a-z0-9])o[1-9](?![a-z0-9])"),
+    # GPT as a word of its own, as many call theirs SomethingGPT; o1 and o3 where that is the name.
+    ("GPT", r"(?<![a-z])(?:chat)?gpt(?!q|-?neo|-?j(?![a-z]))|davinci|(?:^|/)o[1-9](?![a-z0-9])"),
     ("DeepSeek", r"deepseek"),
     ("GLM", r"glm|zhipu|cogview"),
-    ("ERNIE", r"ernie|wenxin|completions_pro|eb-instant"),
-    ("Kimi", r"kimi|moonshot"),
+    ("ERNIE", r"(?<![a-z])ernie|wenxin|completions_pro|eb-instant"),
+    ("Kimi", r"kimi|moonshot|moonlight"),
     ("Phi", r"(?<![a-z])phi(?![a-z])"),
     ("Yi", r"(?<![a-z])yi(?![a-z])"),
     ("Baichuan", r"baichuan"),
     ("InternLM", r"intern(?:lm|vl)"),
-    ("MiniMax", r"minimax|abab"),
-    ("Grok", r"grok"),
-    ("Command", r"command|(?<![a-z])aya(?![a-z])|cohere"),
+    ("MiniMax", r"minimax|(?<![a-z])abab\d"),
+    ("Grok", r"grok(?!k)"),
+    ("Command", r"(?<![a-z])command(?![a-z]|-line)|(?<![a-z])aya(?![a-z])|cohere"),
     ("Granite", r"granite"),
     ("Falcon", r"falcon"),
     ("OLMo", r"olmo"),
-    ("Nova", r"(?<![a-z])nova(?![a-z])|titan"),
+    ("Nova", r"(?<![a-z])nova(?![a-z])|(?<![a-z])titan(?![a-z])"),
     ("Jamba", r"jamba"),
     ("Hunyuan", r"hunyuan"),
-    ("Doubao", r"doubao|(?<![a-z])seed(?![a-z])"),
+    ("Doubao", r"doubao|(?<![a-z])seed-?(?:oss|coder|thinking|\d\.\d)"),
     ("SmolLM", r"smollm"),
     ("EXAONE", r"exaone"),
     ("StarCoder", r"starcoder"),
-    ("Pythia", r"pythia|neox"),
+    ("Pythia", r"pythia|neox|gpt-?neo|gpt-?j(?![a-z])"),
+    ("StableLM", r"stablelm"),
 )
 
 

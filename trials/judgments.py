@@ -1,9 +1,11 @@
 """The rows of a trial: judgments of a referee on two responses to the same request, shown in one order."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Literal, NamedTuple
+from statistics import fmean
+from typing import Literal, NamedTuple, get_args
 
 Order = Literal["forward", "reversed"]
 """`forward`: A's response was shown first; `reversed`: B's was."""
@@ -16,6 +18,10 @@ OUTCOMES = (0.0, 0.5, 1.0)
 UNCHANGED = "unchanged"
 """The referee of responses that are the same text, which no one has to judge: a row with a tie and no order.
 It counts in win rates and is no verdict. Without such rows, a win rate is that of changed responses alone."""
+
+
+Place = tuple[str, int, str, str]
+"""Sample, exchange, arm and rival."""
 
 
 class TrialError(Exception):
@@ -60,6 +66,19 @@ class Judgment:
     """Whether the referee is a person."""
 
 
+def score_of(outcomes: Mapping[object, float | None], *, person: bool) -> float | None:
+    """Return a referee's one vote on a comparison, from its outcomes by order; None if it has none.
+
+    It is the mean of both orders, so that orders which contradict each other are a tie. A model that is shown
+    both votes only where both could be read: one alone says as much about its preference for what is shown
+    first as about the responses. People are shown one order, and reward models none.
+    """
+    readable = [outcome for outcome in outcomes.values() if outcome is not None]
+    if not readable or (not person and None not in outcomes and len(readable) < len(get_args(Order))):
+        return None
+    return fmean(readable)
+
+
 class Vote(NamedTuple):
     """A valid judgment as the score of one arm, which comes after its rival in the list of arms."""
 
@@ -74,9 +93,22 @@ class Vote(NamedTuple):
     person: bool
 
     @property
-    def place(self) -> tuple[str, int, str, str]:
-        """What was compared: sample, exchange, arm and rival."""
+    def place(self) -> Place:
+        """What was compared."""
         return self.sample, self.exchange, self.arm, self.rival
+
+
+def referee_scores(votes: Iterable[Vote]) -> dict[Place, dict[str, float]]:
+    """Return each referee's vote on each comparison that it has one on."""
+    outcomes: dict[Place, dict[tuple[str, bool], dict[object, float | None]]] = defaultdict(dict)
+    for vote in votes:
+        outcomes[vote.place].setdefault((vote.referee, vote.person), {})[vote.arm_first] = vote.score
+    found: dict[Place, dict[str, float]] = defaultdict(dict)
+    for place, by_referee in outcomes.items():
+        for (referee, person), by_order in by_referee.items():
+            if (score := score_of(by_order, person=person)) is not None:
+                found[place][referee] = score
+    return found
 
 
 class Trial(NamedTuple):
@@ -198,6 +230,11 @@ def _check_content(trial: Trial) -> None:
         raise TrialError(
             f"all {len(readable):,} verdicts are ties: "
             "the referees see no difference between the arms, so there is nothing to compute"
+        )
+    counted = {referee for by_referee in referee_scores(readable).values() for referee in by_referee}
+    if counted <= {UNCHANGED} != {vote.referee for vote in readable}:
+        raise TrialError(
+            f"of the {len(trial.votes):,} verdicts none counts: no comparison could be read in both orders"
         )
 
 

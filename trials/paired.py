@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trials.bootstrap import Bootstrap, Estimate, estimate
+from trials.bootstrap import FEW, Bootstrap, Estimate, estimate, widened
 from trials.judgments import TrialError
 from trials.size import samples_to_settle
 from trials.win_rates import sign_test
@@ -48,6 +48,8 @@ def paired_shares(both: int, only_a: int, only_b: int, neither: int, bootstrap: 
         shares = np.array([only_a, only_b, both + neither]) / samples
         drawn = random.multinomial(samples, shares, size=bootstrap.resamples)
         found = estimate(value, (drawn[:, 1] - drawn[:, 0]) / samples, samples)
+        if min(only_a, only_b) < FEW:
+            found = widened(found, np.repeat([-1.0, 0.0, 1.0], [only_a, both + neither, only_b]), -1, 1)
     variance = (only_a + only_b) / samples - value**2
     return PairedShares(
         samples,

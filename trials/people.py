@@ -15,9 +15,8 @@ from statistics import fmean
 
 import numpy as np
 
-from trials.bootstrap import Bootstrap, Estimate, FloatArray, estimate
-from trials.comparisons import referee_scores
-from trials.judgments import UNCHANGED, Trial, TrialError
+from trials.bootstrap import Bootstrap, Estimate, FloatArray, estimate, share
+from trials.judgments import UNCHANGED, Trial, TrialError, referee_scores
 
 MIN_DECISIONS = 100
 MIN_SIDE = 10
@@ -85,7 +84,12 @@ def corrected(trial: Trial, bootstrap: Bootstrap) -> Corrected:
             f"(sensitivity {value[0]:.2f}, specificity {value[1]:.2f})"
         )
     found = [estimate(value[n], distribution[:, n], samples) for n in range(len(value))]
-    return Corrected(dict(zip(arms, found[2:], strict=True)), found[0], found[1], len(decided))
+    sensitivity, specificity = (
+        share(found[side], agreed[of > 0] / of[of > 0], bootstrap)
+        for side in (0, 1)
+        for agreed, of in [for_sides[:, 2 * side : 2 * side + 2].T]
+    )
+    return Corrected(dict(zip(arms, found[2:], strict=True)), sensitivity, specificity, len(decided))
 
 
 def _figures(sums: FloatArray) -> FloatArray:

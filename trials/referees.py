@@ -1,15 +1,14 @@
 """How far the referees can be trusted: with themselves, and with each other."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import krippendorff
 import numpy as np
 
-from trials.bootstrap import Bootstrap, Estimate, FloatArray, estimate
-from trials.comparisons import referee_scores
-from trials.judgments import UNCHANGED, Trial, TrialError, Vote
+from trials.bootstrap import Bootstrap, Estimate, FloatArray, estimate, share
+from trials.judgments import UNCHANGED, Trial, TrialError, Vote, referee_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +23,14 @@ class Orders:
     """Share of comparisons in which both orders give the same verdict."""
     contradictions: int
     """Comparisons in which the orders prefer different responses, which makes them ties."""
+
+
+def left_out(trial: Trial) -> dict[str, int]:
+    """Return of how many comparisons each referee's verdict could be read in one order alone, so that it does
+    not count (`trials.judgments.score_of`)."""
+    places = {(vote.place, vote.referee) for vote in trial.readable}
+    counted = {(place, name) for place, by in referee_scores(trial.votes).items() for name in by}
+    return Counter(referee for _, referee in places - counted)
 
 
 def verdicts_read(trial: Trial) -> dict[str, tuple[int, int]]:
@@ -58,13 +65,14 @@ def orders(trial: Trial, referee: str, bootstrap: Bootstrap) -> Orders:
         return resampled[:, :2] / resampled[:, 2:]
 
     distribution = bootstrap.distribution(shares, len(position))
-    first, same, both = sums.sum(axis=0)
-    return Orders(
-        int(both),
-        estimate(first / both, distribution[:, 0], len(position)),
-        estimate(same / both, distribution[:, 1], len(position)),
-        contradictions,
-    )
+    *values, both = sums.sum(axis=0)
+    of_samples = sums[:, :2] / sums[:, 2:]
+
+    def of(column: int) -> Estimate:
+        found = estimate(values[column] / both, distribution[:, column], len(position))
+        return share(found, of_samples[:, column], bootstrap)
+
+    return Orders(int(both), of(0), of(1), contradictions)
 
 
 def agreement(trial: Trial) -> float:

@@ -10,9 +10,17 @@ from trials.bootstrap import Bootstrap, Estimate
 from trials.bradley_terry import strengths
 from trials.comparisons import Comparisons, compare
 from trials.controlled import Controlled, length_controlled, style_controlled
-from trials.judgments import Judgment, Trial, TrialError, Unit, read_judgments
+from trials.judgments import (
+    UNCHANGED,
+    Judgment,
+    Trial,
+    TrialError,
+    Unit,
+    read_judgments,
+    referee_scores,
+)
 from trials.people import Corrected, corrected
-from trials.referees import Orders, agreement, orders, verdicts_read
+from trials.referees import Orders, agreement, left_out, orders, verdicts_read
 from trials.win_rates import Lead, WinRate, holm, is_beyond_noise, lead, win_rate
 
 Verdict = Literal["better", "worse", "noise"]
@@ -84,6 +92,8 @@ class RefereeResult:
     readable: int
     unreadable: int
     orders: Orders | Refused
+    left_out: int = 0
+    """Comparisons that were readable in one order alone, and so do not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +104,7 @@ class Report:
     reference: str
     """The arm that the others are measured by."""
     samples: int
-    """Samples with a readable verdict of the panel."""
+    """Samples with a verdict of the panel that counts, or with unchanged responses."""
     judgments: int
     unreadable: int
     arms: tuple[ArmResult, ...]
@@ -111,6 +121,8 @@ class Report:
     """Krippendorff's alpha of all referees, people among them."""
     unit: Unit | None
     """Of costs."""
+    judged: int = 0
+    """Samples with a verdict of the panel that counts; unchanged responses have none."""
 
 
 def analyze(
@@ -145,11 +157,12 @@ def analyze(
     against = {arm: _or_refused(compare, panel, arm, arms[0]) for arm in arms[1:]}
     results = _arm_results(against, costs, bootstrap)
     chosen = reference or max(results, key=_rate).arm
-    read = verdicts_read(trial)
+    read, one_order = verdicts_read(trial), left_out(trial)
+    judged = referee_scores(panel.votes)
     return Report(
         baseline=arms[0],
         reference=chosen,
-        samples=len({vote.sample for vote in panel.readable}),
+        samples=len({sample for sample, *_ in judged}),
         judgments=sum(map(sum, read.values())),
         unreadable=sum(unreadable for _, unreadable in read.values()),
         arms=tuple(results),
@@ -158,11 +171,12 @@ def analyze(
         strengths=_or_refused(strengths, panel, bootstrap),
         corrected=_or_refused(corrected, trial, bootstrap),
         referees=tuple(
-            RefereeResult(name, *counts, _or_refused(orders, trial, name, bootstrap))
+            RefereeResult(name, *counts, _or_refused(orders, trial, name, bootstrap), one_order.get(name, 0))
             for name, counts in read.items()
         ),
         agreement=_or_refused(agreement, trial),
         unit=costs.unit if costs else None,
+        judged=len({sample for (sample, *_), by in judged.items() if UNCHANGED not in by}),
     )
 
 

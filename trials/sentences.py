@@ -1,8 +1,9 @@
 """What a trial found, in plain words. All its sentences are made here, from the numbers of the report."""
 
+import math
 from typing import NamedTuple
 
-from samples.fields import percent, signed_points
+from samples.fields import percent, plural, signed_points
 from trials.bootstrap import Estimate
 from trials.report import ArmResult, LeadResult, Refused, Report
 from trials.win_rates import Lead
@@ -14,6 +15,10 @@ MANY_SAMPLES = 20_000
 """A larger number of samples is not named."""
 
 
+MANY_MEETINGS = 10
+"""Samples in which two arms met, of which fewer are not worth a sentence unless they are beyond noise."""
+
+
 class _Ahead(NamedTuple):
     """A lead as seen from the arm that has it."""
 
@@ -23,14 +28,34 @@ class _Ahead(NamedTuple):
     found: Lead
 
 
-def sentences(report: Report) -> list[str]:
-    """Return how the reference compares with the baseline, how others do with it, and what is doubtful."""
+def sentences(report: Report, drawn: int = 0) -> list[str]:
+    """Return how the reference compares with the baseline, how others do with it, and what is doubtful.
+
+    `drawn` is how many samples the trial has, if more than those with a verdict: as large a share of further
+    ones may have none.
+    """
     (reference,) = (result for result in report.arms if result.arm == report.reference)
-    found = [_against_baseline(report, reference)]
+    found = [_against_baseline(report, reference, drawn)]
     if not isinstance(reference.win_rate, Refused):
-        found += _others(report)
+        found += _by_people(report)
+        found += _others(report, drawn)
+        found += _directly(report)
         found += _doubts(report, reference)
     return found
+
+
+def is_better(report: Report, result: ArmResult) -> bool:
+    """Whether an arm is better than the baseline beyond noise, also as corrected by people if it was."""
+    people = _corrected(report, result.arm)
+    return result.verdict == "better" and (people is None or people.low > 0.5)
+
+
+def none_better(report: Report) -> str:
+    """Say that no arm is better; empty if one is."""
+    if any(is_better(report, result) for result in report.arms):
+        return ""
+    people = ", as people correct it" if any(result.verdict == "better" for result in report.arms) else ""
+    return f"No arm is better than the {report.baseline} responses beyond noise{people}."
 
 
 def interval(figure: Estimate) -> str:
@@ -49,11 +74,14 @@ def signed_interval(figure: Estimate) -> str:
     return f"[{signed_points(figure.low)}, {signed_points(figure.high)}]"
 
 
-def settled_by(needed: int | None, samples: int) -> str:
-    """Say how many samples would show a difference that so many do not."""
-    if needed is None or needed > MANY_SAMPLES:
+def settled_by(needed: int | None, samples: int, drawn: int = 0) -> str:
+    """Say how many samples would show a difference that so many do not, if as large a share of them has a
+    verdict as of those that were drawn."""
+    in_all = None if needed is None else math.ceil(needed * max(drawn, samples) / samples)
+    if in_all is None or in_all > MANY_SAMPLES:
         return f"{MANY_SAMPLES:,} samples would not settle it"
-    return f"{needed:,} samples would settle it" if needed > samples else "more samples would settle it"
+    number = f"{in_all:,}" if in_all > max(drawn, samples) else "more"
+    return f"{number} samples would settle it"
 
 
 def p_value(p: float) -> str:
@@ -71,7 +99,7 @@ def _noise(low: float, high: float, middle: float, p_adjusted: float | None) -> 
     return f"within noise by {test}, though the interval leaves out {left_out}"
 
 
-def _against_baseline(report: Report, result: ArmResult) -> str:
+def _against_baseline(report: Report, result: ArmResult, drawn: int) -> str:
     found = result.win_rate
     if isinstance(found, Refused):
         return f"{result.arm} cannot be compared with {report.baseline}: {found.reason}."
@@ -81,11 +109,60 @@ def _against_baseline(report: Report, result: ArmResult) -> str:
     )
     if result.verdict == "noise":
         noise = _noise(found.rate.low, found.rate.high, 0.5, result.p_adjusted)
-        return f"{won}, which is {noise}: {settled_by(found.samples_needed, found.samples)}."
+        return f"{won}, which is {noise}: {settled_by(found.samples_needed, found.samples, drawn)}."
+    people = _corrected(report, result.arm)
+    if people and not (people.low > 0.5 if result.verdict == "better" else people.high < 0.5):
+        return f"{won}, which is {result.verdict} by the referees alone."
     return f"{won}, so it is {result.verdict} on this data."
 
 
-def _others(report: Report) -> list[str]:
+def _by_people(report: Report) -> list[str]:
+    """Return a sentence on the rates as people correct them: the reference's, and those beyond noise."""
+    if isinstance(report.corrected, Refused):
+        return []
+    clauses = []
+    for result in report.arms:
+        rate = _corrected(report, result.arm)
+        if rate and (result.arm == report.reference or result.verdict != "noise"):
+            is_noise = rate.low <= 0.5 <= rate.high
+            what = "within noise" if is_noise else "better" if rate.value > 0.5 else "worse"
+            clauses.append(f"{result.arm} won {percent(rate.value)} {interval(rate)}, which is {what}")
+    by = f"Corrected by {report.corrected.decisions:,} decisions of people"
+    return [f"{by}, {'; '.join(clauses)}."] if clauses else []
+
+
+def _corrected(report: Report, arm: str) -> Estimate | None:
+    return None if isinstance(report.corrected, Refused) else report.corrected.rates.get(arm)
+
+
+def _directly(report: Report) -> list[str]:
+    """Return a sentence on the pairs of arms that fare the other way round when they meet, where that is
+    beyond noise or one of them is the reference."""
+    rates = {each.arm: each.win_rate for each in report.arms}
+    clauses = []
+    for met in report.direct:
+        found, one, other = met.win_rate, rates[met.arm], rates[met.rival]
+        if isinstance(one, Refused) or isinstance(other, Refused):
+            continue
+        low, value, high = found.rate.low, found.rate.value, found.rate.high
+        is_noise = low <= 0.5 <= high
+        is_opposite = (value - 0.5) * round(one.rate.value - other.rate.value, 12) < 0
+        is_of_use = report.reference in (met.arm, met.rival) and found.samples >= MANY_MEETINGS
+        if is_opposite and (is_of_use or not is_noise):
+            chance = ", which may be chance" if is_noise else ""
+            clauses.append(
+                f"{met.arm} won {percent(value)} {interval(found.rate)} of {found.samples:,} samples against "
+                f"{met.rival}{chance}"
+            )
+    if not clauses:
+        return []
+    return [
+        f"Compared directly, {'; '.join(clauses)}: the opposite of what their win rates against "
+        f"{report.baseline} say."
+    ]
+
+
+def _others(report: Report, drawn: int) -> list[str]:
     """Return a sentence each on arms that won as often, clearly more or less often, and within noise."""
     as_often, clear, unsettled = [], [], []
     for result in report.leads:
@@ -95,25 +172,26 @@ def _others(report: Report) -> list[str]:
             clear.append(_clear(result, _ahead(report, result, result.lead)))
         elif max(-result.lead.difference.low, result.lead.difference.high) <= AS_OFTEN:
             as_often.append(
-                f"{result.arm} won as often as {report.reference}, "
-                f"within {signed_interval(_turned(result.lead.difference))} points{_at_cost(result)}"
+                f"{result.arm} won as often as {report.reference}, within "
+                f"{signed_interval(_turned(result.lead.difference))} points in "
+                f"{_in_samples(result.lead)}{_at_cost(result)}"
             )
         else:
-            unsettled.append(_unsettled(result, _ahead(report, result, result.lead)))
+            unsettled.append(_unsettled(result, _ahead(report, result, result.lead), drawn))
     return [f"{'; '.join(clauses)}." for clauses in (as_often, clear, unsettled) if clauses]
 
 
 def _clear(result: LeadResult, lead: _Ahead) -> str:
-    by = f"{points(lead.by.value)} {signed_interval(lead.by)}"
+    by = f"{points(lead.by.value)} {signed_interval(lead.by)} in {_in_samples(lead.found)}"
     if lead.arm == result.arm:
         return f"{lead.arm} won more often than {lead.other}, by {by}{_at_cost(result)}"
     cost = "" if result.cost_share is None else f", which costs {percent(result.cost_share)} as much"
     return f"{lead.arm} won more often than {lead.other}{cost}, by {by}"
 
 
-def _unsettled(result: LeadResult, lead: _Ahead) -> str:
-    settled = settled_by(lead.found.samples_needed, lead.found.samples)
-    by = f"{points(lead.by.value)} {signed_interval(lead.by)}"
+def _unsettled(result: LeadResult, lead: _Ahead, drawn: int) -> str:
+    settled = settled_by(lead.found.samples_needed, lead.found.samples, drawn)
+    by = f"{points(lead.by.value)} {signed_interval(lead.by)} in {_in_samples(lead.found)}"
     noise = _noise(lead.by.low, lead.by.high, 0, result.p_adjusted)
     return f"{lead.arm}'s lead over {lead.other}, {by}, is {noise}: {settled}"
 
@@ -142,6 +220,10 @@ def _ahead(report: Report, result: LeadResult, found: Lead) -> _Ahead:
 
 def _turned(figure: Estimate) -> Estimate:
     return Estimate(-figure.value, -figure.high, -figure.low)
+
+
+def _in_samples(lead: Lead) -> str:
+    return plural(lead.samples, "sample")
 
 
 def _at_cost(result: LeadResult) -> str:

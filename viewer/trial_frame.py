@@ -61,7 +61,7 @@ class TrialPages:
         self.samples: BackgroundRefresh[Sequence[JudgedSample]] = BackgroundRefresh(
             lambda: trial_state(self.trial), lambda: judged_samples(self.trial)
         )
-        self.comparisons: BackgroundRefresh[Sequence[Comparison]] = BackgroundRefresh(
+        self.comparisons: BackgroundRefresh[Mapping[Comparison, str]] = BackgroundRefresh(
             lambda: arms_state(self.trial), lambda: comparisons(self.trial)
         )
         self.person = ""

@@ -15,8 +15,8 @@ from nicegui import ui
 from ledger.decisions import MAX_NAME
 from ledger.ledger import LedgerError
 from reporting.manifest import RunError
-from reporting.trial import Decision, TrialSample
-from reporting.trial_snapshot import find_sample
+from reporting.trial import TrialSample
+from reporting.trial_decisions import Decision
 from trials.blind import Shown, shuffled
 from viewer import conversation
 from viewer.conversation import ModeResult
@@ -54,7 +54,7 @@ def add(pages: TrialPages) -> None:
             if at is None or at not in range(len(work.order)):
                 _finished(work)
                 return
-            found = await asyncio.to_thread(find_sample, pages.trial, work.order[at].sample)
+            found = await asyncio.to_thread(pages.trial.find_sample, work.order[at].sample)
             if found is None:
                 ui.label("This sample is being worked on again: reload the page in a moment.")
                 return
@@ -80,12 +80,12 @@ class Work(NamedTuple):
 
 
 async def _work(pages: TrialPages, person: str) -> Work:
-    found = await pages.comparisons.latest(WAIT) or ()
+    found = await pages.comparisons.latest(WAIT) or {}
     order = shuffled(found, person, pages.trial.manifest["seed"])
     decisions = {
         (each.sample, each.exchange, frozenset((each.arm_a, each.arm_b))): each
         for each in await asyncio.to_thread(pages.trial.decisions)
-        if each.person == person
+        if each.person == person and each.texts in (None, found.get(each.key[1:]))
     }
     decided = {
         at: decisions[key]
@@ -147,14 +147,14 @@ def _comparison(pages: TrialPages, work: Work, at: int, found: TrialSample) -> N
             with ui.column().classes(f"panel {name.lower()}"):
                 ui.label(name).classes("faint small")
                 text(responses.get(arm, ""))
-    _Decide(pages, work, at)
+    _Decide(pages, work, at, responses)
 
 
 class _Decide:
     """The bar in which a person decides."""
 
-    def __init__(self, pages: TrialPages, work: Work, at: int) -> None:
-        self._pages, self._work, self._at = pages, work, at
+    def __init__(self, pages: TrialPages, work: Work, at: int, responses: Mapping[str, str]) -> None:
+        self._pages, self._work, self._at, self._responses = pages, work, at, responses
         self._shown = work.order[at]
         self._is_left_behind = False
         """Whether the page is about to be another: a key that is pressed twice decides once."""
@@ -228,6 +228,7 @@ class _Decide:
                 shown.left,
                 shown.right,
                 better,
+                self._responses if shown == self._shown else None,
             )
         except (OSError, RunError, LedgerError) as error:
             self._is_left_behind = False

@@ -97,13 +97,14 @@ def _head(snapshot: TrialSnapshot) -> None:
         )
     people = {each.person for each in snapshot.trial.decisions()}
     with ui.row().classes("tiles"):
-        tile(f"{len(snapshot.trial.arms) - 1:,}", "arms next to the original")
+        number = len(snapshot.trial.arms) - 1
+        tile(f"{number:,}", f"arm{'s' * (number != 1)} next to the original")
         if snapshot.report:
-            tile(f"{snapshot.report.samples:,}", "samples judged")
+            tile(f"{snapshot.report.judged:,}", "samples judged")
             tile(f"{snapshot.report.judgments:,}", "judgments")
-        tile(f"{len(snapshot.trial.referees):,}", "referees")
+        tile(f"{len(snapshot.trial.referees):,}", "referee" + "s" * (len(snapshot.trial.referees) != 1))
         if people:
-            tile(f"{len(people):,}", "people who judged")
+            tile(f"{len(people):,}", "person who judged" if len(people) == 1 else "people who judged")
 
 
 def _notes(lines: Iterable[str]) -> None:
@@ -147,6 +148,8 @@ def _samples(snapshot: TrialSnapshot) -> None:
         with ui.row().classes("gap-2 items-baseline text small"):
             ui.html(f"<code>{escape(command)}</code>", sanitize=False)
             copy_button(command)
+    elif snapshot.none_better:
+        ui.label(snapshot.none_better).classes("none-better")
 
 
 def _arms(pages: TrialPages) -> None:

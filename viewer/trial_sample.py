@@ -9,7 +9,7 @@ from nicegui import ui
 
 from reporting import html_text, labels, trial_tables
 from reporting.trial import TrialSample
-from reporting.trial_snapshot import JudgedSample, find_sample
+from reporting.trial_snapshot import JudgedSample
 from reporting.trial_verdicts import Compared, Verdict, compared
 from viewer import conversation
 from viewer.conversation import Chip, ModeResult, exchanges
@@ -59,9 +59,9 @@ def add(pages: TrialPages) -> None:
 def _find(pages: TrialPages, sample_id: str, number: int | None) -> TrialSample | None:
     """Return the sample that an address names by its id or, where no sample has it, by its position."""
     ids = pages.trial.manifest["ids"]
-    found = find_sample(pages.trial, sample_id) if sample_id else None
+    found = pages.trial.find_sample(sample_id) if sample_id else None
     if found is None and number is not None and number < len(ids):
-        found = find_sample(pages.trial, ids[number])
+        found = pages.trial.find_sample(ids[number])
     return found
 
 

@@ -100,6 +100,9 @@ def test_the_overview_has_the_figures_of_the_command(
     browser.until(lambda: browser.all(".answer .said") or browser.all(".missing"))
     assert browser.texts(".said") == trial.sentences()
     assert {*trial.notes()} <= {*browser.texts(".noted li")}
+    assert browser.texts(".none-better") == [trial.none_better()] != [""]
+    tiles = " ".join(browser.one(".tiles").text.split())
+    assert f"{trial.report().judged} samples judged" in tiles and "2 referees" in tiles
     rows = {row[0]: row for row in browser.rows(".arms table")[1:]}
     for result in trial.results():
         assert rows[result["arm"]][1] == f"{100 * result['win_rate']:.0f} %"
@@ -184,7 +187,8 @@ def test_the_report_of_a_trial_is_one_file_without_script(trial: RecordedTrial, 
     assert not re.search(r"<(script|img|iframe|object|link)\b|<[^>]*\son\w+=", text)
     shown = html.unescape(text)
     assert "default-src 'none'" in shown
-    assert all(line in shown for line in (*trial.sentences(), *trial.notes()))
+    assert all(line in shown for line in (*trial.sentences(), *trial.notes(), trial.none_better()))
+    assert trial.none_better() and "at about the cost" not in shown  # there is no evolve to cost as much as
     assert html.escape(IDS[0]) in text
     assert text.count('<section class="sample"') == 4
     assert text.count('<svg class="plot"') == 3

@@ -6,7 +6,7 @@ import sys
 import pytest
 from scipy.stats import binom
 
-from benchmarks.coverage import CHECKS, Check, coverage, false_better
+from benchmarks.coverage import CHECKS, FIRST_ALONE, Check, coverage, false_better
 from tests.program import ROOT
 
 TRIALS, RESAMPLES = 200, 300
@@ -38,6 +38,10 @@ def test_intervals_hold_the_truth(check: Check) -> None:
 def test_without_a_difference_few_arms_are_called_better() -> None:
     trials = 60  # whole reports, which take longer
     assert false_better(trials, RESAMPLES, 9) <= binom.isf(CHANCE, trials, 0.05)
+
+
+def test_a_preference_for_the_first_shown_makes_no_arm_better() -> None:
+    assert false_better(10, RESAMPLES, 10, FIRST_ALONE) == 0
 
 
 def test_rows_and_sizes_load_no_library() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from ledger.ledger import Ledger
 from models.settings import Limits
 from reporting.recorded_trial import RecordedTrial
 from reporting.trial_manifest import is_trial
+from reporting.trial_verdicts import compared
 from runners.options import settings_from
 from runners.trial_plan import make_trial_plan
 from runners.trial_run import TrialRun, prepare
@@ -25,7 +27,8 @@ from samples.reader import open_data
 from standin import StandIn
 from tests.conftest import look
 from tests.gateways import QUICK
-from tests.program import DATA, records, start, write
+from tests.program import DATA, ROOT, records, start, write
+from trials.win_rates import WinRate
 
 ALPACA = DATA / "alpaca_en_40.json"
 
@@ -194,6 +197,87 @@ def test_a_trial_can_be_continued_with_more(server: StandIn, tmp_path: Path) -> 
     assert "referees" in look(*words(server, *arms, "--samples", 14), cwd=tmp_path, status=2).stderr
 
 
+def test_figures_name_the_samples_that_they_are_of(tmp_path: Path) -> None:
+    words = ("--referee", "rehearsal:outside", "--samples", 12, "--arms", "original,edit")
+    done = look("trial", ROOT / "examples" / "alpaca_en.json", "-o", "t", *words, cwd=tmp_path)
+    found = RecordedTrial(tmp_path / "t")
+    report = found.report()
+    (rate,) = (arm.win_rate for arm in report.arms)
+    assert isinstance(rate, WinRate) and 0 < report.judged <= rate.samples < 12
+    lines = done.stdout.splitlines()
+    assert (
+        f"Samples without a readable verdict, which are left out: {12 - rate.samples} of 12 of edit." in lines
+    )
+    assert any(line.startswith(f"{rate.samples} samples can show") for line in lines)
+    assert rate.samples_needed
+    in_all = math.ceil(rate.samples_needed * 12 / rate.samples)
+    assert any(line.endswith(f": {in_all:,} samples would settle it.") for line in lines)
+    row = next(line for line in lines if line.startswith("edit "))
+    assert "within noise" in row
+
+
+def test_what_was_said_of_other_texts_counts_no_more(tmp_path: Path) -> None:
+    arms = ("--samples", 10, "--arms", "edit,advise", "--max-failures", 1)
+    reward = ("--referee", "reward:standin-rewards")
+
+    def trial(server: StandIn, *more: object, status: int = 0) -> None:
+        url = f"referee_2={server.base_url('vllm')}"
+        command = words(server, *arms, *reward, "--base-url", url, *more)
+        look(*command, cwd=tmp_path, env=server.environment(), status=status)
+
+    with StandIn("content_filter:provider=openai,rate=0.3,seed=3") as server:
+        trial(server, status=1)
+    found = RecordedTrial(tmp_path / "trial")
+    failed = {
+        (sample.id, arm)
+        for arm in found.arms[1:]
+        if (ledger := found.ledger_of(arm))
+        for sample, results in ledger.samples()
+        if results[arm].status == "failed"
+    }
+    before = {each.sample.id: each.responses for each in found.samples()}
+    assert found.report()
+    for each in found.samples():
+        for arm in found.arms[1:]:
+            found.decide("Anna", each.sample.id, 0, "original", arm, arm)
+    with (found.folder / "people.jsonl").open("a") as file:  # of an earlier version, which kept no digest
+        for each in found.samples():
+            old = {**found.decisions()[0].as_dict(), "person": "Bob", "sample": each.sample.id}
+            file.write(json.dumps({name: old[name] for name in old if name != "texts"}) + "\n")
+
+    with StandIn() as server:
+        trial(server, "--retry-failed")
+        after = {each.sample.id: each.responses for each in found.samples()}
+        changed = {(name, arm) for name, arm in failed if before[name] != after[name]}
+        assert changed
+        calls = len(server.chats())
+        trial(server)
+        assert len(server.chats()) == calls
+        look(*words(server, *arms, *reward, "--base-url", f"referee_2={server.base_url('vllm')}",
+                    folder="fresh"), cwd=tmp_path, env=server.environment())  # fmt: skip
+    # The object, not only the folder, knows of it.
+    rates, fresh = (
+        [arm.win_rate for arm in each.report().arms]
+        for each in (found, coevol.load_trial(tmp_path / "fresh"))
+    )
+    assert rates == fresh
+    said = [each for each in found.judgments() if not each.person]
+    assert said == [each for each in RecordedTrial(tmp_path / "fresh").judgments() if not each.person]
+    assert {(each.sample, each.arm_a) for each in said if each.outcome is not None} >= changed
+    people = {(each.sample, each.arm_a) for each in found.judgments() if each.referee == "Anna (person)"}
+    assert people == {(name, arm) for name in after for arm in found.arms[1:]} - changed
+    assert sum(each.referee == "Bob (person)" for each in found.judgments()) == 10
+    for each in found.samples():  # what the pages show of each sample
+        for pair in compared(found, each, 0):
+            shown = sorted(verdict.referee for verdict in pair.verdicts if "person" not in verdict.referee)
+            assert shown == sorted(
+                one.referee
+                for one in said
+                if (one.sample, one.arm_a, one.arm_b) == (each.sample.id, *pair.pair)
+                and one.referee != "unchanged"
+            )
+
+
 def test_exchanges_of_a_conversation_are_judged_in_their_original_context(
     server: StandIn, tmp_path: Path
 ) -> None:
@@ -277,6 +361,9 @@ def test_fewer_samples_than_asked_for_are_used_and_told(server: StandIn, tmp_pat
         (("--referee", "vllm:other", "--base-url", "referee_3=http://h/v1"), "unknown role 'referee_3'"),
         (("--referee", "ernie:ernie-4.5"), "QIANFAN_API_KEY is not set"),
         (("--referee", "nowhere:x"), "is not a model"),
+        (("--referee", "claude"), "rehearsal:; a reward model is reward:NAME"),
+        (("--referee", "deepseek:x-qwen"), "--referee 'deepseek:x-qwen' is not a model"),
+        (("--model", "judge=vllm:qwen3", "--referee", "vllm:deepseek-r1-qwen"), "same family (Qwen), which"),
         (("--budget", "5", "--referee", "vllm:other"), "needs the price of every model"),
         (("--model", "judge=reward:r"), "does not chat"),
         (("--pairs", "some"), "'some' is not one of"),
@@ -394,7 +481,8 @@ def test_a_referee_whose_calls_fail_takes_no_other_with_it(
     assert ledger and {call["model"] for call in ledger.all_calls() if call["failure"]} == {
         "ernie:ernie-4.5-turbo-128k"
     }
-    assert any("could not be read or had" in note for note in trial.notes())
+    assert any("could not be read, or the call failed" in note for note in trial.notes())
+    assert any("ernie-4.5-turbo-128k could be read in one order alone" in note for note in trial.notes())
 
 
 # --- people

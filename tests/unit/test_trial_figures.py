@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 import choix
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from statsmodels.api import GLM, families
 
 from benchmarks.referees import Referee, World, draw, judgments
@@ -68,6 +69,21 @@ def test_samples_that_are_all_alike_leave_room_for_others() -> None:
     assert 0.4 < found.low < 0.5
 
 
+@pytest.mark.parametrize("counts", [(1, 47, 0), (0, 47, 1), (4, 14, 1), (19, 1, 0), (2, 0, 18), (3, 60, 3)])
+def test_kinds_of_samples_that_were_hardly_seen_widen_an_interval(counts: tuple[int, int, int]) -> None:
+    found = win_rate(compared(*won(*counts)), FEW).rate
+    wins, _, losses = counts
+    samples = sum(counts)
+    # What is alike but for one more win or loss has a rate that is not far.
+    for rate in ((wins + 1 + counts[1] / 2) / (samples + 1), (wins + counts[1] / 2) / (samples + 1)):
+        assert found.low < rate < found.high or rate in (0, 1)
+    exact = [binomtest(count, samples).proportion_ci(method="exact") for count in (wins, losses)]
+    assert found.high >= min(1, found.value + (exact[0].high - wins / samples) / 2) - 1e-9
+    assert found.low <= max(0, found.value - (exact[1].high - losses / samples) / 2) + 1e-9
+    if not counts[1]:  # as there are no ties, it is that of a share
+        assert found.low <= exact[0].low + 1e-9 and found.high >= exact[0].high - 1e-9
+
+
 def test_the_sign_test_is_exact() -> None:
     assert sign_test(8, 1) == pytest.approx(2 * (1 + 9) / 2**9)
     assert sign_test(0, 0) == 1
@@ -84,7 +100,7 @@ def test_a_lead_is_paired_by_sample() -> None:
     trial = read_judgments([*rows(one, "evolve"), *rows(two, "edit")], ["original", "edit", "evolve"])
     found = lead(compare(trial, "evolve", "original"), compare(trial, "edit", "original"), FEW)
     assert found.difference.value == pytest.approx(0.1)
-    assert 0.03 < found.difference.low < found.difference.high < 0.17  # unpaired: -0.04 to 0.24
+    assert 0.03 < found.difference.low < found.difference.high < 0.18  # unpaired: -0.04 to 0.24
     assert found.p == pytest.approx(sign_test(10, 0))
     assert found.samples_needed == math.ceil(7.85 * np.var([1] * 10 + [0] * 90, ddof=1) / 0.01)
 
@@ -206,14 +222,14 @@ def test_a_referee_who_always_prefers_the_longer_leaves_half() -> None:
 @pytest.mark.parametrize(
     ("lengths", "count", "reason"),
     [
-        (lambda n: (300 + n, 200), 100, "longer responses than original in all but 0 of"),
+        (lambda n: (300 + n, 200), 100, "longer responses than original in all 100 samples, so"),
         (lambda n: (300 if n > 8 else 100 + n, 200), 100, "all but 9 of 100 samples"),
         (lambda n: (100 + n, 300), 100, "evolve has shorter responses than original"),
         (lambda n: (200, 200), 100, "all responses are of equal length"),
         (lambda n: (200 + n, 190 + n), 100, "differ in length by the same amount"),
         (lambda n: (100 + 7 * n, 300), 29, "29 samples .* too few to .* it takes 30"),
         (lambda n: (100 + 7 * n, 300), 100, "evolve won every comparison, whatever the length"),
-        (lambda n: (200 + n * (n > 50), 200), 100, "longer responses than original in all but 0 of 49"),
+        (lambda n: (200 + n * (n > 50), 200), 100, "longer responses than original in all 49 samples, so"),
         (lambda n: (100 if n < 10 else 1000 + n, 300), 900, "too regularly"),
         (lambda n: None, 100, "length and style of some responses are not known"),
     ],
@@ -270,6 +286,16 @@ def test_position_bias_and_self_agreement() -> None:
     assert found.first_preferred.value == pytest.approx((2 + 1 + 1 + 0.5) / 8)
     assert found.agreement.value == 0.5
     assert verdicts_read(trial) == {"one": (9, 1)}
+    # As in each of eleven comparisons: no resample differs.
+    always = orders(read_judgments(orders_of(*[(1, 0)] * 11), ["original", "evolve"]), "one", FEW)
+    limit = 0.025 ** (1 / 11)
+    for each, low, high in (
+        (always.first_preferred, limit, 1),
+        (always.agreement, 0, 1 - limit),
+    ):
+        assert (each.low, each.high) == pytest.approx((low, high))
+    nearly = orders(read_judgments(orders_of(*[(1, 0)] * 40, (1, 1)), ["original", "evolve"]), "one", FEW)
+    assert nearly.agreement.high == pytest.approx(binomtest(1, 41).proportion_ci().high)
     with pytest.raises(TrialError, match="no two samples have readable verdicts of two in both orders"):
         orders(trial, "two", FEW)
 
@@ -319,6 +345,10 @@ def test_rates_are_corrected_by_people() -> None:
     assert found.specificity.value == pytest.approx(0.7)
     assert found.rates["evolve"].value == pytest.approx(0.4)  # the referees': 0.54
     assert found.rates["evolve"].low < 0.4 < found.rates["evolve"].high
+    # In agreement with all 40 and 60 decisions of each side: no resample differs.
+    sure = corrected(read_judgments(decided(100, 1, 1, 0.4), ["original", "evolve"]), FEW)
+    for figure, count in ((sure.sensitivity, 40), (sure.specificity, 60)):
+        assert (figure.low, figure.high) == pytest.approx((0.025 ** (1 / count), 1))
     same = [Judgment(f"same {n}", "evolve", "original", UNCHANGED, None, 0.5) for n in range(400)]
     mixed = corrected(read_judgments([*decided(200, 0.9, 0.7, 0.4), *same], ["original", "evolve"]), FEW)
     assert mixed.rates["evolve"].value == pytest.approx(0.45)

@@ -2,13 +2,14 @@
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
 from trials import libraries
 from trials.bootstrap import Bootstrap
 from trials.comparisons import compare
-from trials.judgments import Features, Judgment, Order, TrialError, read_judgments
+from trials.judgments import Features, Judgment, Order, TrialError, read_judgments, referee_scores
 from trials.libraries import require_libraries
 from trials.report import analyze
 
@@ -30,8 +31,8 @@ def row(
 
 
 def scores(*rows: Judgment) -> list[float]:
-    won = row(999, 1)
-    other = row(998, 0)
+    won = row(999, 1, None)
+    other = row(998, 0, None)
     found = compare(read_judgments([won, other, *rows], ARMS), "evolve", "original")
     return [
         float(score)
@@ -45,25 +46,32 @@ def test_orders_that_contradict_each_other_are_a_tie() -> None:
 
 
 def test_unreadable_verdicts_are_left_out() -> None:
-    assert scores(row(1, 1, "forward"), row(1, None, "reversed"), row(2, None)) == [1]
+    assert scores(row(1, 1, None), row(1, None, None, referee="two"), row(2, None, None)) == [1]
 
 
-def test_a_referee_has_one_vote_however_many_orders_were_read() -> None:
+def test_one_order_alone_is_no_vote_of_a_model() -> None:
     both = row(1, 0, "forward", referee="one"), row(1, 0, "reversed", referee="one")
-    assert scores(*both, row(1, 1, "forward", referee="two"), row(1, None, "reversed", referee="two")) == [
-        0.5
-    ]
+    alone = row(1, 1, "forward", referee="two"), row(1, None, "reversed", referee="two")
+    assert scores(*both, *alone) == [0]
+    assert scores(*alone, row(2, 1, "reversed"), row(3, None, "forward"), row(3, 0, "reversed")) == []
+    person = replace(row(4, 1, "reversed", referee="anna"), person=True)
+    assert referee_scores(read_judgments([person, row(5, 0, None)], ARMS).votes)[
+        "4", 0, "evolve", "original"
+    ] == {"anna": 1}
+    report = analyze([*both, *alone, row(2, 1, None), row(6, None)], ARMS, bootstrap=Bootstrap(0, 100))
+    assert {each.referee: each.left_out for each in report.referees} == {"one": 0, "two": 1}
+    assert (report.samples, report.judged) == (2, 2)
 
 
 def test_a_sample_counts_once_however_many_exchanges_it_has() -> None:
-    exchanges = [row(1, outcome, exchange=number) for number, outcome in enumerate((1, 1, 0.5, 0))]
-    assert scores(*exchanges, row(2, 0)) == [0.625, 0]
+    exchanges = [row(1, outcome, None, exchange=number) for number, outcome in enumerate((1, 1, 0.5, 0))]
+    assert scores(*exchanges, row(2, 0, None)) == [0.625, 0]
 
 
 def test_thirds_that_balance_are_a_tie() -> None:
     votes = {"a": 1, "b": 0.5, "c": 0}
     assert scores(
-        *(row(1, vote, exchange=n, referee=of) for n in range(3) for of, vote in votes.items())
+        *(row(1, vote, None, exchange=n, referee=of) for n in range(3) for of, vote in votes.items())
     ) == [0.5]
 
 
