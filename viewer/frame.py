@@ -14,6 +14,7 @@ from reporting import html_text
 from reporting.labels import shorten
 from reporting.theme import ROLE_COLORS
 from samples.fields import as_text
+from samples.files import to_json
 from viewer.run import RunPages
 
 PAGES = {"/": "Overview", "/samples": "Samples", "/graph": "Graph"}
@@ -209,10 +210,22 @@ def copy_button(content: str) -> None:
     """Show a button that copies a text."""
 
     def copy() -> None:
-        ui.clipboard.write(as_text(content))
+        ui.run_javascript(f"({_COPY})({to_json(as_text(content))})")
         ui.notify("copied", timeout=1000)
 
     ui.button("Copy", on_click=copy).props("flat dense no-caps").classes("copy")
+
+
+_COPY = """text => {
+    if (navigator.clipboard) return navigator.clipboard.writeText(text);
+    const area = document.createElement("textarea");
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+}"""
+"""Browsers have a clipboard only for pages of this machine, and encrypted ones."""
 
 
 def cut(shown: ui.html, content: str) -> ui.button | None:
