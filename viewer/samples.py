@@ -14,7 +14,7 @@ from starlette.responses import StreamingResponse
 
 from ledger import browse
 from ledger.browse import Filter, ResultRow, SortKey
-from ledger.decisions import FILTERS, Decisions, load_reviews, of_reviewer, reviewer_name, reviewers
+from ledger.decisions import FILTERS, Decisions, Reviews, load_reviews, of_reviewer, reviewer_name, reviewers
 from ledger.ledger import BATCH, Status
 from ledger.search import Search
 from reporting import labels
@@ -39,9 +39,9 @@ REFRESH = 3.0
 """Seconds between two checks for new results."""
 
 
-Records = Callable[[Run, str, Iterator[ResultRow], bool], Iterator[str]]
-"""Returns the records of results of a mode as `coevol export` writes them, as JSON lines; the last argument
-says whether users' decisions are followed."""
+Records = Callable[[Run, str, Iterator[ResultRow], Decisions], Iterator[str]]
+"""Returns the records of results of a mode as `coevol export` writes them, as JSON lines; these decisions are
+followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,9 @@ def add(run: RunPages, records: Records) -> None:
         view = SamplesQuery.read(run, request.query_params)
         mode = view.wanted.mode if view.wanted.mode in run.modes else run.modes[-1]
         view = replace(view, wanted=replace(view.wanted, mode=mode))
-        lines = records(run, mode, view.results(), "by_user" in request.query_params)
+        by_people = "by_user" in request.query_params
+        reviews = load_reviews(run.ledger) if by_people else {}
+        lines = records(run, mode, view.results(), _decisions(view, reviews))
         name = quote(f"{run.name}.{mode}.jsonl", safe="", errors="replace")
         attached = {"content-disposition": f"attachment; filename*=UTF-8''{name}"}
         return StreamingResponse(lines, media_type="application/jsonl", headers=attached)
@@ -215,7 +217,10 @@ def _export(page: ResultsPart) -> None:
         links.clear()
         with links:
             ui.label(f"What the filters select, in mode {mode}, as JSON lines").classes("faint small")
-            for name, by_user in (("as the judge decided", False), ("as you decided, where you did", True)):
+            people = "people decided (the latest counts)"
+            if reviewer := wanted.reviewer:
+                people = f"{labels.shorten(reviewer, 40)} decided, where they did"
+            for name, by_user in (("as the judge decided", False), (f"as {people}", True)):
                 address = run.address("/selection.jsonl", {**values, "by_user": by_user})
                 ui.link(name, address).props("download").classes("selection")
 
@@ -284,13 +289,17 @@ async def _rows(view: SamplesQuery) -> Callable[[], None]:
         total = await asyncio.to_thread(browse.count, ledger, wanted)
         return lambda: _hits(view, search, found, total)
     page = await asyncio.to_thread(browse.page, ledger, wanted, order, down=view.down, begin=begin, size=SIZE)
-    decided = await asyncio.to_thread(_decisions, view, page.found)
+    decided = await asyncio.to_thread(_decisions_on, view, page.found)
     left = await asyncio.to_thread(browse.count, ledger, replace(wanted, decided="some"))
     return lambda: _page(view, page, decided, left)
 
 
-def _decisions(view: SamplesQuery, found: Sequence[ResultRow]) -> Decisions:
-    reviews = load_reviews(view.run.ledger, {hit.sample.position for hit in found})
+def _decisions_on(view: SamplesQuery, found: Sequence[ResultRow]) -> Decisions:
+    return _decisions(view, load_reviews(view.run.ledger, {hit.sample.position for hit in found}))
+
+
+def _decisions(view: SamplesQuery, reviews: Reviews) -> Decisions:
+    """Return those that the address is about: a reviewer's, or those that count."""
     return {key: of_reviewer(by, view.wanted.reviewer) for key, by in reviews.items()}
 
 
@@ -302,7 +311,7 @@ def _hits(view: SamplesQuery, search: Search[ResultRow], found: Sequence[ResultR
         SIZE,
         begin=view.begin,
         total=total,
-        table=lambda found: _table(view, found, _decisions(view, found)),
+        table=lambda found: _table(view, found, _decisions_on(view, found)),
         link=lambda begin: view.link(begin=begin),
     )
 
@@ -324,19 +333,14 @@ def _page(view: SamplesQuery, page: browse.ResultsPage, decided: Decisions, left
 
 
 def _table(view: SamplesQuery, found: Sequence[ResultRow], decided: Decisions) -> str:
+    positions = [row.sample.position for row in found]
+    drafts = view.run.drafts.of(this_reviewer(), positions)
+    tags = {place[1:3]: draft.tag for place, draft in drafts.items()}
     return results_table(
         view.columns,
         view.sorted_by,
         found,
         lambda row: view.sample_link(row.sample, row.result.mode),
-        lambda row: decision_tags(decided.get(row.key, {})) + _draft_tag(view, row.key),
+        lambda row: decision_tags(decided.get(row.key, {})) + tags.get(row.key, ""),
         view.wanted.text,
     )
-
-
-def _draft_tag(view: SamplesQuery, key: browse.ResultKey) -> str:
-    mine = (this_reviewer(), *key)
-    written = any(
-        place[:3] == mine and draft.text is not None for place, draft in view.run.review.drafts.items()
-    )
-    return ' <span class="tag user">draft not saved</span>' if written else ""

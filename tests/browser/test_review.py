@@ -11,7 +11,8 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from ledger.decisions import load_decisions
-from tests.browser.conftest import ledger
+from reporting.run import DRAFTS
+from tests.browser.conftest import ENGLISH, ledger
 from tests.chromium import Browser, entered, viewing
 from tests.conftest import look
 
@@ -97,6 +98,40 @@ def test_what_is_typed_is_kept_until_it_is_saved(browser: Browser, run: Path, pa
     browser.click(".discard")
     browser.until(lambda: "draft" not in browser.one(".decision-bar").text)
     assert decided(run) == {3}
+
+
+def test_drafts_outlive_the_command(browser: Browser, tmp_path: Path) -> None:
+    look("evolve", ENGLISH, "-o", "run", "--stop", 3, "--rehearsal-wins", 1, cwd=tmp_path)
+    run = tmp_path / "run"
+    with viewing(run) as url:
+        browser.open(f"{url}/sample/0")
+        browser.press("e")
+        browser.type(".editing textarea", "Mine. ")
+        browser.until(lambda: (run / DRAFTS).exists())
+        browser.open(f"{url}/sample/1")
+        browser.type(".note input", "as it sho")
+        # What is a note alone is shown as well, and another command of the same run sees it.
+        with viewing(run) as other:
+            browser.open(f"{other}/samples")
+            browser.until(lambda: browser.texts(".data .user") == ["draft not saved", "note not saved"])
+    assert (run / DRAFTS).stat().st_mode & 0o777 == 0o600
+    with viewing(run) as url:
+        browser.open(f"{url}/sample/0")
+        browser.press("e")
+        browser.until(lambda: "Mine. " in str(browser.one(".editing textarea").get_attribute("value")))
+        browser.click(".discard")
+        browser.open(f"{url}/samples")
+        assert browser.texts(".data .user") == ["note not saved"]
+        # A file that is none stops nothing, and what is typed is kept as long as it can be.
+        (run / DRAFTS).write_bytes(b"no database" * 1000)
+        browser.open(f"{url}/sample/2")
+        browser.press("e")
+        browser.type(".editing textarea", "Yes. ")
+        browser.until(lambda: "cannot be written" in browser.one(".kept").text)
+        browser.open(f"{url}/samples")
+        assert browser.texts(".data .user") == ["draft not saved"]
+    # It is a file of the run, which goes on.
+    look("evolve", ENGLISH, "-o", "run", "--stop", 4, "--rehearsal-wins", 1, cwd=tmp_path)
 
 
 def test_a_decision_goes_on_to_the_next_undecided_sample(browser: Browser, run: Path, pages: str) -> None:
