@@ -64,6 +64,11 @@ class Browser:
             kept = {**cookie, "value": quote(name, safe=""), "sameSite": "Strict"}
             driver.execute_cdp_cmd("Network.setCookie", kept)
 
+    def forget_form(self) -> None:
+        """Forget how texts were shown: differences, rendered or raw."""
+        driver: Any = self.driver
+        driver.execute_cdp_cmd("Network.deleteCookies", {"name": "coevol_form", "url": "http://127.0.0.1/"})
+
     def open(self, url: str) -> None:
         """Open a page and wait until it is connected to its server."""
         self.driver.get("about:blank")

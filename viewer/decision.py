@@ -21,6 +21,15 @@ from viewer.reviewer import ask_name
 from viewer.run import RunPages
 
 _KEPT = "Kept as a draft until you save or discard it, also when you leave this page."
+_IN_SIGHT = """setTimeout(() => {
+    const area = document.querySelector(".decision .editing");
+    const top = area?.getBoundingClientRect().top ?? 0;
+    const bar = document.querySelector(".decision-bar")?.getBoundingClientRect();
+    const isHidden = bar && (top < bar.bottom - 10 || top > innerHeight - 120);
+    if (isHidden) scrollTo({ top: scrollY + top - bar.height - 60 });
+}, 50)"""
+"""Shows the beginning of the text that is edited, below the bar: it may have been opened from far below."""
+
 _NOT_WRITTEN = "Kept as a draft until `coevol view` ends: it cannot be written to the run's folder."
 
 
@@ -148,6 +157,7 @@ class Panel:
                 area.props('aria-label="The response as you want it" spellcheck=false')
                 area.on("keydown.ctrl.enter", self._save).on("keydown.meta.enter", self._save)
                 area.on("keydown.esc", self._close)
+                ui.run_javascript(_IN_SIGHT)
                 self._kept = ui.label(_KEPT).classes("faint small kept")
 
     async def _save(self) -> None:

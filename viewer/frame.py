@@ -125,6 +125,7 @@ KEYS = {
     "a": "accept the result",
     "r": "reject it: keep the original",
     "e": "edit it, or go on with a draft",
+    "d": "show differences, rendered or raw, here and from now on",
     "z": "take the decision back",
     "g": "after a decision, go on to the next undecided result, or no longer",
     "Ctrl+Enter": "save what is edited",
@@ -267,7 +268,8 @@ def page_links(begin: int, end: int, total: int, size: int, link: Callable[[int 
 def keys(actions: Mapping[str, Callable[[], Awaitable[None] | None]]) -> None:
     """Bind keys to actions; the right and left arrows count as j and k.
 
-    They do nothing while a field has the focus or a dialog is open.
+    They do nothing while a field has the focus or a dialog is open. A button keeps the focus after it was
+    used, so there they work.
     """
     arrows = {"ArrowRight": "j", "ArrowLeft": "k"}
 
@@ -280,7 +282,7 @@ def keys(actions: Mapping[str, Callable[[], Awaitable[None] | None]]) -> None:
         if action and (waiting := action()):
             await waiting
 
-    ui.keyboard(on_key=pressed, repeating=False)
+    ui.keyboard(on_key=pressed, repeating=False, ignore=["input", "select", "textarea"])
 
 
 def _has_dialog(client: Client) -> bool:

@@ -68,6 +68,7 @@ class SamplesQuery:
                 status=query.get("status", ""),
                 reason=query.get("reason", ""),
                 accepted=number_in(query.get("accepted", "")),
+                changed="changed" in query,
                 contradict="contradict" in query,
                 grew="grew" in query,
                 decided=decided if decided in FILTERS else "",
@@ -75,18 +76,18 @@ class SamplesQuery:
                 ending=query.get("ending", "") if query.get("ending") in ENDINGS else "",
                 orders=query.get("orders", "") if query.get("orders") in JUDGING else "",
                 **{name: given for name, given in lengths.items() if _LENGTH.fullmatch(given)},
-                text=query.get("text", "")[:MAX_TEXT],
+                text=query.get("text", "").strip()[:MAX_TEXT],
             ),
             order=order if order in browse.SORT_KEYS else "position",
             down="down" in query,
             begin=number_in(query.get("begin", "")) or 0,
-            columns=tuple(filter(COLUMNS.get, query.get("columns", ",".join(SHOWN)).split(","))),
+            columns=tuple(filter(COLUMNS.get, query.get("columns", ",".join(shown_columns(run))).split(","))),
         )
 
     def values(self) -> dict[str, object]:
         """Return the values of the address."""
         order = "" if self.order == "position" else self.order
-        columns = "" if self.columns == SHOWN else ",".join(self.columns) or "id"
+        columns = "" if self.columns == shown_columns(self.run) else ",".join(self.columns) or "id"
         where = {"order": order, "down": self.down, "begin": self.begin or None, "columns": columns}
         return {**asdict(self.wanted), **where}
 
@@ -122,6 +123,14 @@ class SamplesQuery:
         """Return the address of a sample, with a way back here."""
         path, named = sample_path(sample)
         return self.run.address(path, {**named, "of": mode, **self.values(), **more})
+
+
+def shown_columns(run: RunPages) -> tuple[str, ...]:
+    """Return the columns that are shown unless others are chosen: none that says the same of all samples."""
+    left_out = {"mode"} if len(run.modes) == 1 else set()
+    if not browse.has_conversations(run.ledger):
+        left_out.add("exchanges")
+    return tuple(name for name in SHOWN if name not in left_out)
 
 
 def add(run: RunPages, records: Records) -> None:
@@ -252,10 +261,15 @@ def _filters(
         why = {name: f"{failure_label(name)[:60]} ({count:,})" for name, count in reasons.items()}
         choice("Reason", {"": "all", **why}, wanted.reason, lambda v: go(reason=v))
     counted = {str(n): f"{n}, in {plural(number, 'exchange')}" for n, number in accepted.items()}
-    rounds = {"": "all", **counted}
+    some = "some"
+    rounds = {"": "all", some: "changed", **counted}
     wanted_rounds = "" if wanted.accepted is None else str(wanted.accepted)
     rounds.setdefault(wanted_rounds, wanted_rounds)
-    choice("Accepted rounds", rounds, wanted_rounds, lambda v: go(accepted=v))
+
+    def choose_rounds(value: str) -> None:
+        go(accepted="" if value == some else value, changed=value == some)
+
+    choice("Accepted rounds", rounds, some if wanted.changed else wanted_rounds, choose_rounds)
     choice("Decision", {"": "all", **DECISION_FILTERS}, wanted.decided, lambda v: go(decided=v))
     if people:
         names = {"": "all", **{name: labels.shorten(name, 40) for name in people}}
@@ -280,13 +294,21 @@ def _chart_filters(view: SamplesQuery) -> None:
             link.props(f'aria-label="{label}: leave this filter out"')
 
 
+def last_page(total: int) -> int:
+    """Return where the last page of a table begins."""
+    return max(total - 1, 0) // SIZE * SIZE
+
+
 async def _rows(view: SamplesQuery) -> Callable[[], None]:
     """Return a function that builds this page of the table."""
-    ledger, wanted, order, begin = view.run.ledger, view.wanted, view.order, view.begin
+    ledger, wanted, order = view.run.ledger, view.wanted, view.order
+    total = await asyncio.to_thread(browse.count, ledger, wanted) if view.begin or wanted.is_searched else 0
+    if view.begin >= total:
+        view = replace(view, begin=last_page(total))
+    begin = view.begin
     if wanted.is_searched:
         search = view.search(begin=begin)
         found = await first_hits(search, SIZE)
-        total = await asyncio.to_thread(browse.count, ledger, wanted)
         return lambda: _hits(view, search, found, total)
     page = await asyncio.to_thread(browse.page, ledger, wanted, order, down=view.down, begin=begin, size=SIZE)
     decided = await asyncio.to_thread(_decisions_on, view, page.found)

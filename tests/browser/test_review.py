@@ -174,6 +174,39 @@ def page(pages: str, path: str) -> tuple[int, str]:
     return answer.status, html.unescape(found.group(1))
 
 
+def test_keys_work_after_a_button_and_the_chosen_form_stays(browser: Browser, pages: str) -> None:
+    browser.open(f"{pages}/sample/7")
+    browser.until(lambda: browser.all(".old .text"))
+    browser.script("document.querySelector('.request .raw').focus()")
+    browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
+    browser.until(lambda: browser.all(".request .raw[aria-pressed=true]"))
+    browser.driver.switch_to.active_element.send_keys("d")
+    pressed = ".side-by-side, .how [aria-pressed=true]"
+    browser.until(lambda: browser.texts(pressed)[0] == "Rendered")
+    browser.driver.switch_to.active_element.send_keys("j")
+    browser.until(lambda: browser.texts(".sample-id") == ["数 1"])
+    browser.until(lambda: browser.texts(pressed)[0] == "Rendered")
+    browser.press("d", "d")
+    browser.until(lambda: browser.texts(pressed)[0] == "Differences")
+    browser.press("k")
+    browser.until(lambda: browser.texts(".sample-id") == ["7"])
+    browser.until(lambda: browser.texts(pressed)[0] == "Differences")
+
+
+def test_what_is_edited_is_in_sight(browser: Browser, pages: str) -> None:
+    browser.open(f"{pages}/sample/long")
+    browser.until(lambda: browser.all(".round"))
+    browser.script("scrollTo(0, document.body.scrollHeight)")
+    browser.press("e")
+    place = (
+        "const top = document.querySelector('.editing').getBoundingClientRect().top;"
+        "return top > document.querySelector('.decision-bar').getBoundingClientRect().bottom - 10 "
+        "&& top < innerHeight - 100"
+    )
+    browser.until(lambda: browser.script(place))
+    browser.click(".discard")
+
+
 def test_each_sample_has_an_address(browser: Browser, pages: str) -> None:
     browser.open(f"{pages}/samples")
     links = browser.script(
