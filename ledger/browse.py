@@ -40,6 +40,8 @@ class Filter:
     """A kind of failure, or the reason of a skipped sample."""
     accepted: int | None = None
     """Accepted rounds of some exchange; a failed one has 0."""
+    changed: bool = False
+    """Whether some draft was accepted, in whichever round and exchange."""
     contradict: bool = False
     """Whether some verdicts contradict each other."""
     grew: bool = False
@@ -280,6 +282,12 @@ def accepted(ledger: Ledger, mode: str = "") -> dict[int, int]:
     return {row[0]: row[1] for row in ledger.rows(query, mode=mode)}
 
 
+def has_conversations(ledger: Ledger) -> bool:
+    """Whether some sample has several exchanges that were worked on."""
+    query = "SELECT coalesce(sum(exchanges) > sum(results), 0) FROM result_totals WHERE status <> 'skipped'"
+    return bool(ledger.scalar(text(query)))
+
+
 def reasons(ledger: Ledger) -> dict[str, int]:
     """Count failed and skipped samples by the kind of failure or the reason."""
     query = (
@@ -343,6 +351,8 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
         yield _plain(results.c.accepted_rounds) >= wanted.accepted
         found = _has_accepted(wanted.accepted)
         yield found if wanted.accepted else found | (_plain(results.c.status) == "failed")
+    if wanted.changed:
+        yield _plain(results.c.accepted_rounds) > 0
     if wanted.contradict:
         yield results.c.contradictions > 0
     if wanted.grew:

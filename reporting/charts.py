@@ -134,6 +134,9 @@ def echarts(chart: Chart) -> dict[str, Any]:
     if chart.kind != "line":
         values["minInterval"] = 1
     if chart.kind == "rows":
+        # Names take much of the width: numbers would run together on a phone.
+        values |= {"splitNumber": 3, "axisLabel": {"color": GRAY, "hideOverlap": True}}
+    if chart.kind == "rows":
         names["inverse"] = True
     elif chart.kind == "line":
         names["boundaryGap"] = False

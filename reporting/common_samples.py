@@ -92,5 +92,5 @@ def paired_sentence(shares: Mapping[str, Any]) -> str:
         noise = f", within noise{test}: {settled_by(shares['samples_needed'], shares['samples'])}"
     return (
         f"Of the {both} in both, A has a new response in {a} and B in {b}: "
-        f"{value} points [{low} to {high}]{noise}."
+        f"{value} points [95 % interval: {low} to {high}]{noise}."
     )

@@ -28,7 +28,7 @@ TAGS = {
 ATTRIBUTES = {
     *("display", "displaystyle", "scriptlevel", "mathvariant", "notation", "linethickness", "class"),
     *("stretchy", "symmetric", "largeop", "movablelimits", "form", "fence", "separator", "accent"),
-    *("mathcolor", "accentunder", "lspace", "rspace", "minsize", "maxsize", "width", "height", "depth"),
+    *("accentunder", "lspace", "rspace", "minsize", "maxsize", "width", "height", "depth"),
     "voffset",
 }
 """The elements and attributes that formulas need, for the sanitizer."""
@@ -51,18 +51,45 @@ _CONVERTER = LatexToMathML(
     fancy_error=False,
     # A definition may double its own use again and again. Those that take arguments are refused below.
     max_expansions=50,
-    macros={"tag": r"\qquad(\text{#1})", "substack": r"\begin{matrix}#1\end{matrix}"},
+    macros={
+        "tag": r"\qquad(\text{#1})",
+        "substack": r"\begin{matrix}#1\end{matrix}",
+        "mbox": r"\text{#1}",
+        "hbox": r"\text{#1}",
+    },
 )
-_UNNUMBERED = re.compile(r"\\(begin|end)\{(equation|align|gather|split)\*?\}")
-"""Environments that would number a formula, or are known by another name."""
-_NAMES = {"equation": "gathered", "align": "aligned", "gather": "gathered", "split": "aligned"}
+_ENVIRONMENT = re.compile(
+    r"\\(begin|end)\{(equation|gather|multline|align|flalign|split|alignat|alignedat|eqnarray)\*?\}"
+    r"((?<=at\})\{\d+\}|(?<=at\*\})\{\d+\})?"
+)
+"""Environments that would number a formula, or are known by another name; some with a number of columns."""
+_NAMES = {
+    **dict.fromkeys(("equation", "gather", "multline"), "gathered"),
+    **dict.fromkeys(("align", "flalign", "split", "alignat", "alignedat"), "aligned"),
+    "eqnarray": "array",
+}
+_PART = re.compile(
+    r"\\(?P<environment>begin|end)(?![A-Za-z])"
+    r"|(?P<line>\\\\\*?(?:\s*\[\s*-?[\d.]+\s*[a-z]{2}\s*\])?|\\newline(?![A-Za-z]))"
+    r"|\\label\s*\{[^{}]*\}|\\[A-Za-z]+|\\.|[%{}]",
+    re.DOTALL,
+)
+"""What is not left to the converter: comments, which would hide text that was hardly meant as one, line
+breaks outside environments, which it drops, and their distances, which it shows."""
+_HIDING = re.compile(
+    r"\\(?:[hv]?phantom|math[lrc]lap|[lrc]lap|mathchoice|eqref|ref|[gex]?def|let|futurelet|global"
+    r"|(?:re)?newcommand|providecommand|newenvironment|DeclareMathOperator)(?![A-Za-z])"
+)
+"""Commands that show nothing, less than is written, or one thing above another; and definitions."""
 
 _CLOSING = {r"\(": r"\)", r"\[": r"\]", "$": "$", "$$": "$$"}
 _OPENING = re.compile(r"\\[(\[]|\$\$?(?!\$)")
 _DELIMITER = re.compile(r"\\.|\$+", re.DOTALL)
 """A delimiter, or an escaped character that is none."""
 
-_BLOCK = re.compile(r"\\\[|\$\$(?!\$)|(\\begin)(\{(?:equation|align|gather|multline|eqnarray)\*?\})")
+_BLOCK = re.compile(
+    r"\\\[|\$\$(?!\$)|(\\begin)(\{(?:equation|(?:fl)?align|alignat|gather|multline|eqnarray)\*?\})"
+)
 _REST = re.compile(r"[\s.,;:!?。，；：！？]*")
 """What may follow a formula on its last line."""
 
@@ -211,19 +238,52 @@ def _render(_: RendererHTML, tokens: Sequence[Token], index: int, options: Any, 
 
 def _mathml(latex: str, *, display: bool) -> str | None:
     # An argument makes a definition's use as long as one likes.
-    if len(latex) > MAX_CHARS or "#" in latex:
+    if len(latex) > MAX_CHARS or "#" in latex or _HIDING.search(latex):
         return None
-    unnumbered = _UNNUMBERED.sub(lambda found: f"\\{found[1]}{{{_NAMES[found[2]]}}}", latex)
+    prepared = _prepared(latex)
+    if prepared is None:
+        return None
     try:
-        mathml = _CONVERTER.convert_with_local_state(unnumbered, displaystyle=display)
+        mathml = _CONVERTER.convert_with_local_state(prepared, displaystyle=display)
     except (LatexError, UnicodeError):
         return None
     return _STYLED.sub(_without_style, mathml)
 
 
+def _prepared(latex: str) -> str | None:
+    """Return a formula as the converter shows all of it; None where it would not."""
+    pieces: list[str] = []
+    end = inside = groups = 0
+    is_broken = False
+    for found in _PART.finditer(latex):
+        part = found.group()
+        pieces.append(latex[end : found.start()])
+        end = found.end()
+        if part == "%":
+            part = r"\%"
+        elif part.startswith(r"\label"):
+            part = "" if part.endswith("}") else part
+        elif found["line"]:
+            part = "\\\\ "
+            if not inside and groups and r"\substack" not in latex:
+                return None
+            is_broken = is_broken or not (inside or groups)
+        elif found["environment"]:
+            inside += 1 if found["environment"] == "begin" else -1
+        elif part in "{}":
+            groups += 1 if part == "{" else -1
+        pieces.append(part)
+    whole = _ENVIRONMENT.sub(_known, "".join([*pieces, latex[end:]]))
+    return f"\\begin{{gathered}}{whole}\\end{{gathered}}" if is_broken else whole
+
+
+def _known(found: re.Match[str]) -> str:
+    name = _NAMES[found[2]]
+    columns = "{rcl}" if name == "array" and found[1] == "begin" else ""
+    return f"\\{found[1]}{{{name}}}{columns}"
+
+
 def _without_style(found: re.Match[str]) -> str:
+    # Colors are left out, too: text in that of the page would be hidden.
     styles = [style.replace(": ", ":").split(" ")[0] for style in found[2].split(";")]
-    classes = " ".join(_CLASSES[style] for style in styles if style in _CLASSES)
-    colors = [style.removeprefix("color:") for style in styles if style.startswith("color:")]
-    color = f' mathcolor="{colors[0]}"' if colors else ""
-    return f'{found[1]}class="{classes}"{color}'
+    return f'{found[1]}class="{" ".join(_CLASSES[style] for style in styles if style in _CLASSES)}"'

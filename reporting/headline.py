@@ -1,7 +1,7 @@
 """The headline metrics of a run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from reporting.labels import AGREEMENT, CHECKING, REVIEWERS_AGREE, REVIEWERS_ALPHA, USER_AGREES, dollars
 from reporting.run import Run
@@ -18,8 +18,8 @@ class Metric:
     name: str
     hint: str = ""
     """What it means, if that is not obvious."""
-    samples: Mapping[str, object] = field(default_factory=dict)
-    """The query of the samples it counts, if any."""
+    samples: Mapping[str, object] | None = None
+    """The query of the samples that it counts or, of a share of agreement, of the rest; None without any."""
 
 
 def progress(snapshot: Snapshot, run: Run) -> tuple[int, int]:
@@ -44,10 +44,10 @@ def records(snapshot: Snapshot, run: Run) -> str:
 def of_run(snapshot: Snapshot) -> list[Metric]:
     """Return the metrics of the whole run."""
     total = snapshot.summary["calls"]["total"]
-    skipped = snapshot.results.get("skipped", 0)
+    skipped, failed = snapshot.results.get("skipped", 0), snapshot.results.get("failed", 0)
     metrics = [
-        Metric(f"{snapshot.statistics.samples:,}", "samples"),
-        Metric(f"{snapshot.results.get('failed', 0):,}", "failed", samples={"status": "failed"}),
+        Metric(f"{snapshot.statistics.samples:,}", "samples", samples={}),
+        Metric(f"{failed:,}", "failed", samples={"status": "failed"} if failed else None),
     ]
     if skipped:
         metrics.append(Metric(f"{skipped:,}", "skipped", samples={"status": "skipped"}))
@@ -63,25 +63,28 @@ def of_run(snapshot: Snapshot) -> list[Metric]:
 def of_mode(mode: str, found: ModeStatistics) -> list[Metric]:
     """Return the metrics of a mode in which some sample is finished."""
     lengths, judging, deciding = found.lengths, found.judging, found.deciding
+    changed = {"mode": mode, "changed": 1} if found.changed else None
     metrics = [
         Metric(
             percent(found.changed_exchanges / found.exchanges),
             "of responses changed",
             f"{found.changed_exchanges:,} of the {found.exchanges:,} that were worked on.",
+            changed,
         )
     ]
     if found.exchanges != found.finished:
         hint = f"{found.changed:,} of {found.finished:,} have at least one changed response."
-        metrics.append(Metric(percent(found.changed / found.finished), "of samples changed", hint))
+        metrics.append(Metric(percent(found.changed / found.finished), "of samples changed", hint, changed))
     if lengths.ratio_of_averages is not None:
         growth = "New tokens over old tokens; what failed counts as unchanged."
         metrics.append(Metric(f"{lengths.ratio_of_averages:.2f}×", "length, new to old", growth))
     if lengths.doubled is not None:
-        grew = {"mode": mode, "grew": 1}
+        grew = {"mode": mode, "grew": 1} if lengths.doubled else None
         metrics.append(Metric(percent(lengths.doubled), "grew more than 2×", samples=grew))
     if judging and judging.agreement is not None:
         hint = "Rounds in which both orders agree, of those where both can be read."
-        metrics.append(Metric(percent(judging.agreement), AGREEMENT, hint))
+        contradict = {"mode": mode, "contradict": 1} if judging.contradicted else None
+        metrics.append(Metric(percent(judging.agreement), AGREEMENT, hint, contradict))
     if panel := found.panel:
         said = "; ".join(
             f"{model}: {judge.draft:,} for the draft, {judge.current:,} for the current one, "
@@ -101,7 +104,7 @@ def of_mode(mode: str, found: ModeStatistics) -> list[Metric]:
             f"The share of accepted results, of {deciding.compared:,} that the judge decided and a user "
             "accepted, rejected or replaced by another draft."
         )
-        disagree = {"mode": mode, "decided": "disagree"}
+        disagree = {"mode": mode, "decided": "disagree"} if deciding.agreement < 1 else None
         metrics.append(Metric(percent(deciding.agreement), USER_AGREES, hint, samples=disagree))
     if reviewing := found.reviewing:
         hint = (
@@ -109,7 +112,7 @@ def of_mode(mode: str, found: ModeStatistics) -> list[Metric]:
             f"{reviewing.reviewers:,} reviewers decided: all want the same text. Krippendorff's alpha: 1 is "
             "full agreement, 0 that of chance."
         )
-        disputed = {"mode": mode, "decided": "disputed"}
+        disputed = {"mode": mode, "decided": "disputed"} if reviewing.agreement < 1 else None
         metrics.append(Metric(percent(reviewing.agreement), REVIEWERS_AGREE, hint, samples=disputed))
         if reviewing.alpha is not None:
             metrics.append(

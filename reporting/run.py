@@ -18,8 +18,8 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-LEDGER, LOCK = "ledger.sqlite", "lock"
-"""Files in the folder of a run; see `runners.folder` for the lock."""
+LEDGER, LOCK, DRAFTS = "ledger.sqlite", "lock", "drafts.sqlite"
+"""Files in the folder of a run; see `runners.folder` for the lock, `viewer.drafts` for the drafts."""
 
 
 @dataclass(frozen=True, slots=True)

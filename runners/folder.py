@@ -30,12 +30,13 @@ from reporting.manifest import (
     reply_limits,
     without_keys,
 )
-from reporting.run import LEDGER, LOCK, Run
+from reporting.run import DRAFTS, LEDGER, LOCK, Run
 from samples.reader import Checked, DataSet
 
 _LEDGER = (LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", f"{LEDGER}-journal")
+_DRAFTS = (DRAFTS, f"{DRAFTS}-journal")
 _NEW_MANIFEST = f"{manifest.FILE}.new"
-_OURS = (manifest.FILE, _NEW_MANIFEST, LOCK, *_LEDGER, workers.FILE, f"{workers.FILE}.new")
+_OURS = (manifest.FILE, _NEW_MANIFEST, LOCK, *_LEDGER, workers.FILE, f"{workers.FILE}.new", *_DRAFTS)
 """The files of a run, all that the folder of a new one may hold."""
 
 

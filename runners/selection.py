@@ -3,17 +3,18 @@
 from collections.abc import Iterator
 
 from ledger.browse import ResultRow
-from ledger.decisions import load_decisions
+from ledger.decisions import Decisions
 from reporting.run import Run
 from runners.export import ContentOptions, selection_from
 from samples.files import to_json
 
 
-def selected_records(run: Run, mode: str, rows: Iterator[ResultRow], by_user: bool) -> Iterator[str]:
-    """Yield the records of results of a mode as JSON lines, in the format of the data."""
+def selected_records(run: Run, mode: str, rows: Iterator[ResultRow], decisions: Decisions) -> Iterator[str]:
+    """Yield the records of results of a mode as JSON lines, in the format of the data, with these decisions
+    followed."""
     content = ContentOptions(
         only_accepted=False,
-        decided_by="human" if by_user else "judge",
+        decided_by="human",
         with_provenance=False,
         benchmarks=(),
         mark_contaminated=False,
@@ -21,7 +22,7 @@ def selected_records(run: Run, mode: str, rows: Iterator[ResultRow], by_user: bo
         stale=(),
         not_stale=(),
     )
-    work = selection_from(run, load_decisions(run.ledger), content).export(mode)
+    work = selection_from(run, decisions, content).export(mode)
     work.samples = ((row.sample, {row.result.mode: row.result}) for row in rows)
     for record in work.records():
         yield to_json(record) + "\n"

@@ -1,5 +1,7 @@
 """`coevol view RUN [OTHER_RUN]`: shows a run in the browser, compares two, or lists those of a folder."""
 
+import errno
+import socket
 import time
 from itertools import islice
 from pathlib import Path
@@ -37,8 +39,15 @@ LOOKED_AT = 1000
     metavar="NUMBER",
     help="The port to listen on. Default: a free one.",
 )
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    metavar="ADDRESS",
+    help="The address or name of this machine to listen on, so that others can review over a network, not "
+    "encrypted; 0.0.0.0 is all of its addresses. Default: 127.0.0.1, which only this machine reaches.",
+)
 @click.option("--browser/--no-browser", default=True, help="Whether to open the browser. Default: yes.")
-def view(run: Path, other_run: Path | None, port: int, browser: bool) -> int:
+def view(run: Path, other_run: Path | None, port: int, host: str, browser: bool) -> int:
     """View a run in the browser: overview, samples, debates.
 
     Where RUN is a folder of runs, all of them are listed, to open one or to compare two. Where nothing is in
@@ -48,8 +57,8 @@ def view(run: Path, other_run: Path | None, port: int, browser: bool) -> int:
     With OTHER_RUN over the same data, also compare the two, and the samples whose responses differ. A run of
     several modes has its modes compared.
 
-    The pages are served to this machine only, until Ctrl+C. They need no internet, and `coevol evolve` may be
-    working on the run meanwhile.
+    The pages are served until Ctrl+C, to this machine only unless --host says otherwise, and to who has the
+    link. They need no internet, and `coevol evolve` may be working on the run meanwhile.
     """
     trial = _trial(run, other_run)
     try:
@@ -57,6 +66,7 @@ def view(run: Path, other_run: Path | None, port: int, browser: bool) -> int:
     except KeyboardInterrupt:
         return 0  # while waiting
     try:
+        from viewer import hosts
         from viewer.run import run_pages
         from viewer.runs import RunsFolder
         from viewer.server import serve
@@ -67,9 +77,11 @@ def view(run: Path, other_run: Path | None, port: int, browser: bool) -> int:
 
     shown = TrialPages(trial) if trial else run_pages(opened) if opened else RunsFolder(run)
     try:
-        serve(shown, port, browser=browser, notify=say, records=selected_records)
+        serve(shown, hosts.host(host), port, browser=browser, notify=say, records=selected_records)
     except OSError as error:
-        raise click.UsageError(f"--port {port} cannot be used: {error.strerror}") from None
+        is_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        what = f"--host {host}" if is_host else f"--port {port}"
+        raise click.UsageError(f"{what} cannot be used: {error.strerror}") from None
     except KeyboardInterrupt:
         pass  # the way to end it
     return 0

@@ -8,7 +8,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -63,6 +63,11 @@ class Browser:
         if name is not None:
             kept = {**cookie, "value": quote(name, safe=""), "sameSite": "Strict"}
             driver.execute_cdp_cmd("Network.setCookie", kept)
+
+    def forget_form(self) -> None:
+        """Forget how texts were shown: differences, rendered or raw."""
+        driver: Any = self.driver
+        driver.execute_cdp_cmd("Network.deleteCookies", {"name": "coevol_form", "url": "http://127.0.0.1/"})
 
     def open(self, url: str) -> None:
         """Open a page and wait until it is connected to its server."""
@@ -187,19 +192,21 @@ def entered(url: str) -> dict[str, str]:
 
 
 @contextmanager
-def viewing(run: Path, *others: Path, browser: Path | None = None) -> Iterator[str]:
+def viewing(
+    run: Path, *others: Path, browser: Path | None = None, options: Sequence[object] = ()
+) -> Iterator[str]:
     """Run `coevol view` over a run or two; yields the address it prints, without the slash at the end.
 
     It opens the program `browser`, if there is one.
     """
     words, env = (["--browser"], {"BROWSER": str(browser)}) if browser else (["--no-browser"], {})
-    process = program.start("view", run, *others, *words, cwd=run.parent, env=env)
+    process = program.start("view", run, *others, *words, *options, cwd=run.parent, env=env)
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     assert process.stdout and process.stderr
     reader = threading.Thread(target=lambda: lines.put(process.stdout.readline()))  # type: ignore[union-attr]
     reader.start()
     try:
-        link = r"(http://127\.0\.0\.1:\d+)/\?token=([\w-]{43}) "
+        link = r"(http://[\w.-]+:\d+)/\?token=([\w-]{43}) "
         found = re.search(link, line := lines.get(timeout=2 * PATIENCE))
         assert found, line + process.stderr.read()
         url, _tokens[url] = found.groups()

@@ -17,7 +17,7 @@ from viewer.comparison_links import ComparisonQuery, Side
 from viewer.frame import choice, page_links
 from viewer.results_table import excerpt, marked, request_excerpt, shown_texts
 from viewer.run import MAX_TEXT
-from viewer.samples import SIZE
+from viewer.samples import SIZE, last_page
 from viewer.search import first_hits, search_field, search_results
 
 SORT_LABELS: dict[PairSortKey, str] = {
@@ -38,7 +38,7 @@ class PairsPart:
 
     async def search(self, text: str) -> None:
         """Show the pairs with a text, and make that the address."""
-        self.view = replace(self.view, text=text[:MAX_TEXT], begin=0)
+        self.view = replace(self.view, text=text.strip()[:MAX_TEXT], begin=0)
         ui.navigate.history.replace(self.view.link())
         await self.show()
 
@@ -80,7 +80,9 @@ def _filters(page: PairsPart, compared: Comparison) -> None:
 
 async def _rows(view: ComparisonQuery, compared: Comparison) -> Callable[[], None]:
     """Return a function that builds this page of the table."""
-    total, begin = compared.kinds[view.kind], view.begin
+    total = compared.kinds[view.kind]
+    view = replace(view, begin=view.begin if view.begin < total else last_page(total))
+    begin = view.begin
     if view.text:
         search = view.search(compared, begin=begin)
         hits = await first_hits(search, SIZE)

@@ -121,7 +121,7 @@ class ComparisonQuery:
             order=order if order in PAIR_SORT_KEYS else "position",
             down="down" in query,
             begin=number_in(query.get("begin", "")) or 0,
-            text=query.get("text", "")[:MAX_TEXT],
+            text=query.get("text", "").strip()[:MAX_TEXT],
         )
 
     def link(self, page: str = "/samples", /, **changes: object) -> str:

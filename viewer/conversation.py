@@ -58,6 +58,8 @@ def matching_exchanges(
         conditions.append(lambda done: "failure" in done and done["failure"]["reason"] == wanted.reason)
     if wanted.accepted is not None:
         conditions.append(lambda done: done["accepted_rounds"] == wanted.accepted)
+    if wanted.changed:
+        conditions.append(lambda done: done["accepted_rounds"] > 0)
     if wanted.contradict:
         conditions.append(contradicts)
     if wanted.ending:

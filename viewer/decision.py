@@ -14,17 +14,23 @@ from reporting import html_tags, html_text
 from reporting.labels import DECISIONS, REVIEWERS_DISAGREE
 from samples.fields import as_text
 from viewer.diff_view import Column, diff_view
+from viewer.drafts import MAX_CHARS, Draft
 from viewer.frame import keys
 from viewer.history import history
 from viewer.reviewer import ask_name
-from viewer.run import Draft, RunPages
+from viewer.run import RunPages
 
-MAX_CHARS = 100_000
-"""Characters of a text that can be edited here: each key press sends all of it to the server, which accepts
-messages of up to 1 MB."""
+_KEPT = "Kept as a draft until you save or discard it, also when you leave this page."
+_IN_SIGHT = """setTimeout(() => {
+    const area = document.querySelector(".decision .editing");
+    const top = area?.getBoundingClientRect().top ?? 0;
+    const bar = document.querySelector(".decision-bar")?.getBoundingClientRect();
+    const isHidden = bar && (top < bar.bottom - 10 || top > innerHeight - 120);
+    if (isHidden) scrollTo({ top: scrollY + top - bar.height - 60 });
+}, 50)"""
+"""Shows the beginning of the text that is edited, below the bar: it may have been opened from far below."""
 
-
-_KEPT = "Kept as a draft until you save it, also when you leave this page; drafts end with `coevol view`."
+_NOT_WRITTEN = "Kept as a draft until `coevol view` ends: it cannot be written to the run's folder."
 
 
 class Review(NamedTuple):
@@ -106,10 +112,10 @@ class Panel:
 
     def _ask_name(self, then: Callable[[], Awaitable[None] | None] | None = None) -> None:
         async def given(name: str) -> None:
-            draft = self._run.review.drafts.pop(self._key, None) if self._reviewer is None else None
+            draft = self._run.drafts.drop(self._key) if self._reviewer is None else None
             self._reviewer = name
             if draft:
-                self._run.review.drafts[self._key] = draft
+                self._run.drafts.keep(self._key, draft)
             with self._panel:
                 if then is None:
                     self._show()
@@ -151,7 +157,8 @@ class Panel:
                 area.props('aria-label="The response as you want it" spellcheck=false')
                 area.on("keydown.ctrl.enter", self._save).on("keydown.meta.enter", self._save)
                 area.on("keydown.esc", self._close)
-                ui.label(_KEPT).classes("faint small")
+                ui.run_javascript(_IN_SIGHT)
+                self._kept = ui.label(_KEPT).classes("faint small kept")
 
     async def _save(self) -> None:
         text = str(self._area.value or "") if self._area else ""
@@ -167,11 +174,11 @@ class Panel:
         self._show()
 
     def _discard(self) -> None:
-        self._run.review.drafts.pop(self._key, None)
+        self._run.drafts.drop(self._key)
         self._show()
 
     def _draft(self) -> Draft | None:
-        return self._run.review.drafts.get(self._key)
+        return self._run.drafts.get(self._key)
 
     def _keep(self) -> None:
         """Keep what is typed and not saved."""
@@ -182,9 +189,11 @@ class Panel:
             text = None if text == as_text(self._text()) else text
         note = str(self._note.value or "")
         if text is None and note == (self._decision.note if self._decision else ""):
-            self._run.review.drafts.pop(self._key, None)
+            self._run.drafts.drop(self._key)
         else:
-            self._run.review.drafts[self._key] = Draft(text, note)
+            is_written = self._run.drafts.keep(self._key, Draft(text, note))
+            if self._area:
+                self._kept.set_text(_KEPT if is_written else _NOT_WRITTEN)
 
     def _text(self) -> str:
         """Return the text that editing begins with."""
@@ -247,11 +256,10 @@ class Panel:
             )
             return False
         # A text that is still being written stays, whatever is decided meanwhile.
-        draft = self._run.review.drafts.pop(self._key, None)
+        draft = self._run.drafts.drop(self._key)
         if draft and draft.text is not None and not self._area:
-            self._run.review.drafts[self._key] = Draft(
-                draft.text, self._decision.note if self._decision else ""
-            )
+            note = self._decision.note if self._decision else ""
+            self._run.drafts.keep(self._key, Draft(draft.text, note))
         return True
 
     def _load(self) -> None:
@@ -303,9 +311,7 @@ class Panel:
         elif any(each.disputed for each in self._reviews):
             tags += f' <span class="tag bad">{REVIEWERS_DISAGREE}</span>'
         draft = self._draft()
-        return tags + (
-            ' <span class="tag user">draft not saved</span>' if draft and draft.text is not None else ""
-        )
+        return tags + (draft.tag if draft else "")
 
     def _note_field(self) -> None:
         draft, decision = self._draft(), self._decision

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from nicegui import ui
 
 from reporting import html_text
-from viewer.frame import copy_button, cut, plain_text, text
+from viewer.frame import copy_button, cut, keys, plain_text, text
 
 
 class Column(NamedTuple):
@@ -24,17 +24,29 @@ Marking = Callable[[Sequence[str]], Sequence[str]]
 
 RENDERED, RAW = "Rendered", "Raw"
 
+_COOKIE = "coevol_form"
+
 
 def diff_view(columns: Sequence[Column], markings: Mapping[str, Marking]) -> None:
-    """Show the columns and a choice of how differences are marked."""
+    """Show the columns and a choice of how differences are marked. The browser keeps it; key d changes it."""
     names = [*markings, RENDERED, RAW]
-    how = ui.toggle(names, value=names[0]).props("dense no-caps flat").classes("how")
+    kept = ui.context.client.request.cookies.get(_COOKIE)
+    how = ui.toggle(names, value=kept if kept in names else names[0])
+    how.props("dense no-caps flat").classes("how")
     cells = []
     with ui.element("div").classes("side-by-side"):
         for column in columns:
             with ui.column().classes(f"panel {column.style}"):
                 ui.label(f"{column.name} · {len(column.content):,} characters").classes("faint small")
                 cells.append(ui.column().classes("w-full"))
+
+    def choose_next() -> None:
+        how.value = names[(names.index(str(how.value)) + 1) % len(names)]
+
+    async def chosen() -> None:
+        form = how.value if how.value in (RENDERED, RAW) else ""
+        ui.run_javascript(f"document.cookie = '{_COOKIE}={form}; path=/; samesite=strict'")
+        await show()
 
     async def show() -> None:
         for cell in cells:
@@ -53,5 +65,6 @@ def diff_view(columns: Sequence[Column], markings: Mapping[str, Marking]) -> Non
                     copy_button(column.content)
                 cut(ui.html(html, sanitize=False).classes("text plain"), column.content)
 
-    how.on_value_change(show)
+    how.on_value_change(chosen)
+    keys({"d": choose_next})
     ui.timer(0, show, once=True)

@@ -14,6 +14,7 @@ from reporting import html_text
 from reporting.labels import shorten
 from reporting.theme import ROLE_COLORS
 from samples.fields import as_text
+from samples.files import to_json
 from viewer.run import RunPages
 
 PAGES = {"/": "Overview", "/samples": "Samples", "/graph": "Graph"}
@@ -124,6 +125,7 @@ KEYS = {
     "a": "accept the result",
     "r": "reject it: keep the original",
     "e": "edit it, or go on with a draft",
+    "d": "show differences, rendered or raw, here and from now on",
     "z": "take the decision back",
     "g": "after a decision, go on to the next undecided result, or no longer",
     "Ctrl+Enter": "save what is edited",
@@ -209,10 +211,22 @@ def copy_button(content: str) -> None:
     """Show a button that copies a text."""
 
     def copy() -> None:
-        ui.clipboard.write(as_text(content))
+        ui.run_javascript(f"({_COPY})({to_json(as_text(content))})")
         ui.notify("copied", timeout=1000)
 
     ui.button("Copy", on_click=copy).props("flat dense no-caps").classes("copy")
+
+
+_COPY = """text => {
+    if (navigator.clipboard) return navigator.clipboard.writeText(text);
+    const area = document.createElement("textarea");
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+}"""
+"""Browsers have a clipboard only for pages of this machine, and encrypted ones."""
 
 
 def cut(shown: ui.html, content: str) -> ui.button | None:
@@ -254,7 +268,8 @@ def page_links(begin: int, end: int, total: int, size: int, link: Callable[[int 
 def keys(actions: Mapping[str, Callable[[], Awaitable[None] | None]]) -> None:
     """Bind keys to actions; the right and left arrows count as j and k.
 
-    They do nothing while a field has the focus or a dialog is open.
+    They do nothing while a field has the focus or a dialog is open. A button keeps the focus after it was
+    used, so there they work.
     """
     arrows = {"ArrowRight": "j", "ArrowLeft": "k"}
 
@@ -267,7 +282,7 @@ def keys(actions: Mapping[str, Callable[[], Awaitable[None] | None]]) -> None:
         if action and (waiting := action()):
             await waiting
 
-    ui.keyboard(on_key=pressed, repeating=False)
+    ui.keyboard(on_key=pressed, repeating=False, ignore=["input", "select", "textarea"])
 
 
 def _has_dialog(client: Client) -> bool:

@@ -160,11 +160,21 @@ def _mode(run: RunPages, mode: str, found: ModeStatistics, snapshot: Snapshot) -
 def _tiles(run: RunPages, metrics: Iterable[Metric]) -> None:
     with ui.row().classes("tiles"):
         for metric in metrics:
-            if not metric.samples:
+            if metric.samples is None:
                 tile(metric.value, metric.name, metric.hint)
                 continue
             with ui.link(target=run.address("/samples", metric.samples)).classes("plain-link"):
                 tile(metric.value, metric.name, metric.hint)
+
+
+def _doors(chart: Chart, door: Callable[[str, str], str]) -> None:
+    """Show where the bars of a chart lead as links, in sight while one has the focus."""
+    with ui.element("div").classes("doors").props(f'role=group aria-label="{escape(chart.title)}: samples"'):
+        for series in chart.series:
+            for name, value in zip(chart.categories, series.values, strict=True):
+                if value:
+                    of = f"{name} {chart.of}".strip() + (f", {series.name}" if series.name else "")
+                    ui.link(f"{of}: {value:,}", door(name, series.name))
 
 
 _ORDERS = {name: field for field, name in labels.JUDGING.items()}
@@ -186,6 +196,7 @@ def chart(
         drawn = ui.echart(charts.echarts(chart)).classes("w-full h-60")
         drawn.props(f'role=img aria-label="{escape(chart.title)}"')
         if door:
+            _doors(chart, door)
             drawn.on_point_click(lambda event: ui.navigate.to(door(event.name, event.series_name)))
         if link:
             ui.link(more, link).classes("small")

@@ -21,6 +21,10 @@ BEFORE = 20
 """How many of them come before what was searched for, so that it is in sight in a narrow column."""
 
 
+COMPARED = 5_000
+"""Characters in which two responses are looked at for where they differ."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column that users can choose."""
@@ -82,7 +86,11 @@ def _head(column: Column, heads: Callable[[Column], tuple[str, str]]) -> str:
 def _row(columns: Sequence[str], row: ResultRow, address: str, tags: str, text: str) -> str:
     link, result = escape(address), row.result
     texts = shown_texts(row, text)
-    excerpts = {name: excerpt(whole, text) for name, whole in texts.items() if name in columns}
+    same = _same(texts["old"], texts["new"])
+    begins = {"old": same, "new": same}
+    excerpts = {
+        name: excerpt(whole, text, begins.get(name, 0)) for name, whole in texts.items() if name in columns
+    }
     where = next((name for name, whole in texts.items() if _has(whole, text)), "") if text else ""
     if where and excerpts and not any("<mark>" in each for each in excerpts.values()):
         # What was found is in no column that is shown.
@@ -132,10 +140,21 @@ def _has(whole: str, text: str) -> bool:
     return occurrences(text).search(whole) is not None
 
 
-def excerpt(whole: str, text: str = "") -> str:
-    """Return the beginning of a text as HTML on one line, or what is around another text in it."""
+def _same(old: str, new: str) -> int:
+    """Return where two different texts begin to differ, a few characters earlier; 0 near their beginning."""
+    one, other = old[:COMPARED], new[:COMPARED]
+    if one == other:
+        return 0
+    pairs = enumerate(zip(one, other, strict=False))
+    same = next((at for at, pair in pairs if pair[0] != pair[1]), min(len(one), len(other)))
+    return same - BEFORE if same > 1.5 * BEFORE else 0
+
+
+def excerpt(whole: str, text: str = "", begin: int = 0) -> str:
+    """Return a text from a position as HTML on one line, or what is around another text in it."""
     found = occurrences(text).search(whole) if text else None
-    begin = max(0, found.start() - BEFORE) if found and found.end() > 2 * BEFORE else 0
+    if found:
+        begin = max(0, found.start() - BEFORE) if found.end() > 2 * BEFORE else 0
     shown = whole[begin : begin + 4 * EXCERPT]  # of which spaces may be left out
     shown = " ".join(as_text(shown).split())[:EXCERPT]
     return ("… " if begin else "") + marked(shown, text)

@@ -1,4 +1,4 @@
-"""The runs that the pages show, and what a reviewer has not saved yet."""
+"""The runs that the pages show, and what pages remember."""
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from ledger.text_scan import TextScan
 from reporting.run import Run
 from reporting.trial_snapshot import JudgedSample
 from samples.sample import Sample
+from viewer.drafts import Draft, Drafts, Place
 
 MAX_DIGITS = 15
 """Digits of a number in an address; the database takes numbers of 64 bits."""
@@ -29,21 +30,12 @@ def number_in(given: str) -> int | None:
     return int(given) if given.isascii() and given.isdecimal() and len(given) <= MAX_DIGITS else None
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What was written about the result of an exchange and is not saved."""
-
-    text: str | None
-    """The response as edited; None if it is not."""
-    note: str
-
-
 @dataclass(slots=True)
 class Review:
     """What pages remember until `coevol view` ends."""
 
-    drafts: dict[tuple[str, int, str, int], Draft] = field(default_factory=dict)
-    """By reviewer, position, mode and exchange."""
+    unwritten: dict[Place, Draft] = field(default_factory=dict)
+    """Drafts that could not be written."""
     going_on: set[str] = field(default_factory=set)
     """The reviewers whose decisions lead on to the next undecided result."""
     scans: OrderedDict[str, TextScan] = field(default_factory=OrderedDict)
@@ -67,6 +59,11 @@ class RunPages(Run):
     def is_compared(self) -> bool:
         """Whether there is something to compare it with: another run, or another of its modes."""
         return len(self.shown) > 1 or len(self.modes) > 1
+
+    @property
+    def drafts(self) -> Drafts:
+        """What was written and is not saved."""
+        return Drafts(self.folder, self.review.unwritten)
 
     def address(self, path: str, values: Mapping[str, object] | None = None) -> str:
         """Return the link to a page of this run, see `address`."""

@@ -227,6 +227,7 @@ class RunsPart:
     def __init__(self, folder: RunsFolder, name: str, begin: int, first: str) -> None:
         self._folder, self._name, self._begin = folder, name[:200], begin
         self._first = first if _SLUG.fullmatch(first) else ""
+        self._first_name = self._first
         self._looking: asyncio.Task[None] | None = None
         with frame(None, RUNS):
             with ui.row().classes("items-center w-full gap-3"):
@@ -245,7 +246,11 @@ class RunsPart:
             with self._part:
                 ui.label(str(error))
             return
-        wanted = [name for name in names if self._name.casefold() in name.casefold()]
+        wanted = [name for name in names if self._name.strip().casefold() in name.casefold()]
+        if self._begin >= len(wanted):
+            self._begin = max(len(wanted) - 1, 0) // SIZE * SIZE
+        if self._first:
+            self._first_name = next((name for name in names if slug(name) == self._first), self._first)
         shown = wanted[self._begin : self._begin + SIZE]
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(asyncio.to_thread(self._look, shown))
@@ -282,7 +287,8 @@ class RunsPart:
         with ui.row().classes("gap-3 faint small"):
             ui.label(where + (f"; only {MOST:,} folders are looked at" if more else "")).classes("where")
             if self._first:
-                ui.label(f"Compare {self._first} with another one:").classes("first").props("dir=auto")
+                first = ui.label(f"Compare {_shown(self._first_name)} with another one:")
+                first.classes("first").props("dir=auto")
                 ui.link("leave it", self._link(**{"with": ""}))
         if shown:
             head = ("Run", "Models", "Modes", "Begun (UTC)", "Results", "Changed", "Cost", "")

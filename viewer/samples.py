@@ -14,7 +14,7 @@ from starlette.responses import StreamingResponse
 
 from ledger import browse
 from ledger.browse import Filter, ResultRow, SortKey
-from ledger.decisions import FILTERS, Decisions, load_reviews, of_reviewer, reviewer_name, reviewers
+from ledger.decisions import FILTERS, Decisions, Reviews, load_reviews, of_reviewer, reviewer_name, reviewers
 from ledger.ledger import BATCH, Status
 from ledger.search import Search
 from reporting import labels
@@ -39,9 +39,9 @@ REFRESH = 3.0
 """Seconds between two checks for new results."""
 
 
-Records = Callable[[Run, str, Iterator[ResultRow], bool], Iterator[str]]
-"""Returns the records of results of a mode as `coevol export` writes them, as JSON lines; the last argument
-says whether users' decisions are followed."""
+Records = Callable[[Run, str, Iterator[ResultRow], Decisions], Iterator[str]]
+"""Returns the records of results of a mode as `coevol export` writes them, as JSON lines; these decisions are
+followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ class SamplesQuery:
                 status=query.get("status", ""),
                 reason=query.get("reason", ""),
                 accepted=number_in(query.get("accepted", "")),
+                changed="changed" in query,
                 contradict="contradict" in query,
                 grew="grew" in query,
                 decided=decided if decided in FILTERS else "",
@@ -75,18 +76,18 @@ class SamplesQuery:
                 ending=query.get("ending", "") if query.get("ending") in ENDINGS else "",
                 orders=query.get("orders", "") if query.get("orders") in JUDGING else "",
                 **{name: given for name, given in lengths.items() if _LENGTH.fullmatch(given)},
-                text=query.get("text", "")[:MAX_TEXT],
+                text=query.get("text", "").strip()[:MAX_TEXT],
             ),
             order=order if order in browse.SORT_KEYS else "position",
             down="down" in query,
             begin=number_in(query.get("begin", "")) or 0,
-            columns=tuple(filter(COLUMNS.get, query.get("columns", ",".join(SHOWN)).split(","))),
+            columns=tuple(filter(COLUMNS.get, query.get("columns", ",".join(shown_columns(run))).split(","))),
         )
 
     def values(self) -> dict[str, object]:
         """Return the values of the address."""
         order = "" if self.order == "position" else self.order
-        columns = "" if self.columns == SHOWN else ",".join(self.columns) or "id"
+        columns = "" if self.columns == shown_columns(self.run) else ",".join(self.columns) or "id"
         where = {"order": order, "down": self.down, "begin": self.begin or None, "columns": columns}
         return {**asdict(self.wanted), **where}
 
@@ -124,6 +125,14 @@ class SamplesQuery:
         return self.run.address(path, {**named, "of": mode, **self.values(), **more})
 
 
+def shown_columns(run: RunPages) -> tuple[str, ...]:
+    """Return the columns that are shown unless others are chosen: none that says the same of all samples."""
+    left_out = {"mode"} if len(run.modes) == 1 else set()
+    if not browse.has_conversations(run.ledger):
+        left_out.add("exchanges")
+    return tuple(name for name in SHOWN if name not in left_out)
+
+
 def add(run: RunPages, records: Records) -> None:
     """Add the page, and the file of what its filters select."""
 
@@ -148,7 +157,9 @@ def add(run: RunPages, records: Records) -> None:
         view = SamplesQuery.read(run, request.query_params)
         mode = view.wanted.mode if view.wanted.mode in run.modes else run.modes[-1]
         view = replace(view, wanted=replace(view.wanted, mode=mode))
-        lines = records(run, mode, view.results(), "by_user" in request.query_params)
+        by_people = "by_user" in request.query_params
+        reviews = load_reviews(run.ledger) if by_people else {}
+        lines = records(run, mode, view.results(), _decisions(view, reviews))
         name = quote(f"{run.name}.{mode}.jsonl", safe="", errors="replace")
         attached = {"content-disposition": f"attachment; filename*=UTF-8''{name}"}
         return StreamingResponse(lines, media_type="application/jsonl", headers=attached)
@@ -215,7 +226,10 @@ def _export(page: ResultsPart) -> None:
         links.clear()
         with links:
             ui.label(f"What the filters select, in mode {mode}, as JSON lines").classes("faint small")
-            for name, by_user in (("as the judge decided", False), ("as you decided, where you did", True)):
+            people = "people decided (the latest counts)"
+            if reviewer := wanted.reviewer:
+                people = f"{labels.shorten(reviewer, 40)} decided, where they did"
+            for name, by_user in (("as the judge decided", False), (f"as {people}", True)):
                 address = run.address("/selection.jsonl", {**values, "by_user": by_user})
                 ui.link(name, address).props("download").classes("selection")
 
@@ -247,10 +261,15 @@ def _filters(
         why = {name: f"{failure_label(name)[:60]} ({count:,})" for name, count in reasons.items()}
         choice("Reason", {"": "all", **why}, wanted.reason, lambda v: go(reason=v))
     counted = {str(n): f"{n}, in {plural(number, 'exchange')}" for n, number in accepted.items()}
-    rounds = {"": "all", **counted}
+    some = "some"
+    rounds = {"": "all", some: "changed", **counted}
     wanted_rounds = "" if wanted.accepted is None else str(wanted.accepted)
     rounds.setdefault(wanted_rounds, wanted_rounds)
-    choice("Accepted rounds", rounds, wanted_rounds, lambda v: go(accepted=v))
+
+    def choose_rounds(value: str) -> None:
+        go(accepted="" if value == some else value, changed=value == some)
+
+    choice("Accepted rounds", rounds, some if wanted.changed else wanted_rounds, choose_rounds)
     choice("Decision", {"": "all", **DECISION_FILTERS}, wanted.decided, lambda v: go(decided=v))
     if people:
         names = {"": "all", **{name: labels.shorten(name, 40) for name in people}}
@@ -275,22 +294,34 @@ def _chart_filters(view: SamplesQuery) -> None:
             link.props(f'aria-label="{label}: leave this filter out"')
 
 
+def last_page(total: int) -> int:
+    """Return where the last page of a table begins."""
+    return max(total - 1, 0) // SIZE * SIZE
+
+
 async def _rows(view: SamplesQuery) -> Callable[[], None]:
     """Return a function that builds this page of the table."""
-    ledger, wanted, order, begin = view.run.ledger, view.wanted, view.order, view.begin
+    ledger, wanted, order = view.run.ledger, view.wanted, view.order
+    total = await asyncio.to_thread(browse.count, ledger, wanted) if view.begin or wanted.is_searched else 0
+    if view.begin >= total:
+        view = replace(view, begin=last_page(total))
+    begin = view.begin
     if wanted.is_searched:
         search = view.search(begin=begin)
         found = await first_hits(search, SIZE)
-        total = await asyncio.to_thread(browse.count, ledger, wanted)
         return lambda: _hits(view, search, found, total)
     page = await asyncio.to_thread(browse.page, ledger, wanted, order, down=view.down, begin=begin, size=SIZE)
-    decided = await asyncio.to_thread(_decisions, view, page.found)
+    decided = await asyncio.to_thread(_decisions_on, view, page.found)
     left = await asyncio.to_thread(browse.count, ledger, replace(wanted, decided="some"))
     return lambda: _page(view, page, decided, left)
 
 
-def _decisions(view: SamplesQuery, found: Sequence[ResultRow]) -> Decisions:
-    reviews = load_reviews(view.run.ledger, {hit.sample.position for hit in found})
+def _decisions_on(view: SamplesQuery, found: Sequence[ResultRow]) -> Decisions:
+    return _decisions(view, load_reviews(view.run.ledger, {hit.sample.position for hit in found}))
+
+
+def _decisions(view: SamplesQuery, reviews: Reviews) -> Decisions:
+    """Return those that the address is about: a reviewer's, or those that count."""
     return {key: of_reviewer(by, view.wanted.reviewer) for key, by in reviews.items()}
 
 
@@ -302,7 +333,7 @@ def _hits(view: SamplesQuery, search: Search[ResultRow], found: Sequence[ResultR
         SIZE,
         begin=view.begin,
         total=total,
-        table=lambda found: _table(view, found, _decisions(view, found)),
+        table=lambda found: _table(view, found, _decisions_on(view, found)),
         link=lambda begin: view.link(begin=begin),
     )
 
@@ -324,19 +355,14 @@ def _page(view: SamplesQuery, page: browse.ResultsPage, decided: Decisions, left
 
 
 def _table(view: SamplesQuery, found: Sequence[ResultRow], decided: Decisions) -> str:
+    positions = [row.sample.position for row in found]
+    drafts = view.run.drafts.of(this_reviewer(), positions)
+    tags = {place[1:3]: draft.tag for place, draft in drafts.items()}
     return results_table(
         view.columns,
         view.sorted_by,
         found,
         lambda row: view.sample_link(row.sample, row.result.mode),
-        lambda row: decision_tags(decided.get(row.key, {})) + _draft_tag(view, row.key),
+        lambda row: decision_tags(decided.get(row.key, {})) + tags.get(row.key, ""),
         view.wanted.text,
     )
-
-
-def _draft_tag(view: SamplesQuery, key: browse.ResultKey) -> str:
-    mine = (this_reviewer(), *key)
-    written = any(
-        place[:3] == mine and draft.text is not None for place, draft in view.run.review.drafts.items()
-    )
-    return ' <span class="tag user">draft not saved</span>' if written else ""

@@ -1,13 +1,14 @@
-"""The server of the pages: on this machine only, for its own pages only, and for who has the link.
+"""The server of the pages: on this machine only unless `--host` names another address, for its own pages
+only, and for who has the link.
 
 A page of another site that is open in the same browser can reach every local server. So a request, also for
 the websocket, which carries all changes, is refused unless its Host header names this machine (a rebound DNS
-name does not) and its Origin header, if any, is ours. Other users of this machine are refused by
-`viewer.access`. Pages cannot load anything from elsewhere, and run no script that did not come with them.
+name does not, see `viewer.hosts`) and its Origin header, if any, is ours. Others who reach the port are
+refused by `viewer.access`. Pages cannot load anything from elsewhere, and run no script that did not come
+with them.
 """
 
 import secrets
-import socket
 import threading
 import webbrowser
 from collections.abc import Callable, Sequence
@@ -28,11 +29,16 @@ from viewer.access import Access, opener, refusal
 from viewer.background_refresh import snapshots
 from viewer.comparison_links import Sides
 from viewer.frame import MATH_FONT, missing_page
+from viewer.hosts import Host
 from viewer.run import RunPages
 from viewer.runs import OpenedRuns, RunsFolder
 from viewer.trial_frame import TrialPages
 
-ADDRESS = "127.0.0.1"
+OPEN = (
+    "Not encrypted: whoever can read the network's traffic can read the texts and the link. An encrypted way "
+    "is a tunnel (ssh -L), without --host."
+)
+"""What is said of an address that others reach."""
 
 
 def _math_font() -> str:
@@ -63,6 +69,7 @@ _HEADERS = {
 
 def serve(
     shown: Sequence[RunPages] | RunsFolder | TrialPages,
+    host: Host,
     port: int,
     *,
     browser: bool,
@@ -76,16 +83,18 @@ def serve(
     can be reached.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is taken, or the address is not this machine's.
     """
     access = Access()
-    with socket.create_server((ADDRESS, port)) as listening, ExitStack() as until_end:
-        link = access.link(f"http://{ADDRESS}:{listening.getsockname()[1]}/")
+    with host.listen(port) as listening, ExitStack() as until_end:
+        link = access.link(f"http://{host.shown}:{listening.getsockname()[1]}/")
         notify(f"{_name(shown)}: {link} (Ctrl+C ends it)")
+        if not host.is_local:
+            notify(OPEN)
         if browser:
             opened = until_end.enter_context(opener(link))
             threading.Thread(target=webbrowser.open, args=(opened,), daemon=True).start()
-        application = _application(shown, records, access)
+        application = _Guard(_application(shown, records), host, access)
         config = uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[listening])
 
@@ -96,9 +105,7 @@ def _name(shown: Sequence[RunPages] | RunsFolder | TrialPages) -> str:
     return shown.name if isinstance(shown, TrialPages) else " and ".join(run.name for run in shown)
 
 
-def _application(
-    shown: Sequence[RunPages] | RunsFolder | TrialPages, records: samples.Records, access: Access
-) -> ASGIApp:
+def _application(shown: Sequence[RunPages] | RunsFolder | TrialPages, records: samples.Records) -> ASGIApp:
     if isinstance(shown, RunsFolder):
         runs.add(shown)
         opened = OpenedRuns(shown, lambda some: _add_pages(some, records))
@@ -124,7 +131,7 @@ def _application(
         show_welcome_message=False,
         gzip_middleware_factory=None,  # `_Answer` reads pages, and nothing comes from afar
     )
-    return _Guard(app, access)
+    return app
 
 
 def _add_pages(shown: Sequence[RunPages], records: samples.Records) -> None:
@@ -145,8 +152,8 @@ class _Guard:
     """Refuses requests that are not addressed to this machine, come from a page that is not ours, or from
     who has not the link."""
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
-        self._app, self._access = app, access
+    def __init__(self, app: ASGIApp, host: Host, access: Access) -> None:
+        self._app, self._host, self._access = app, host, access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -164,21 +171,18 @@ class _Guard:
 
     def _refused(self, scope: Scope) -> Response | None:
         """Return the answer to a request that does not reach the pages; None if it does."""
-        if not _is_own(scope):
-            return PlainTextResponse(f"coevol view only answers pages of {ADDRESS}\n", 403)
+        if not _is_own(scope, self._host):
+            return PlainTextResponse(f"coevol view only answers pages of {self._host.shown}\n", 403)
         if scope["type"] == "http" and (entered := self._access.entered(scope)):
             return entered
         return None if self._access.is_allowed(scope) else refusal()
 
 
-def _is_own(scope: Scope) -> bool:
+def _is_own(scope: Scope, own: Host) -> bool:
     sent: dict[bytes, str] = {name: value.decode("latin-1") for name, value in scope["headers"]}
     host = sent.get(b"host", "")
-    # Any port: a tunnel from another machine may end at another.
-    if host.partition(":")[0] not in (ADDRESS, "localhost"):
-        return False
     origin = sent.get(b"origin")
-    return origin is None or origin == f"http://{host}"
+    return own.accepts(host) and origin in (None, f"http://{host}")
 
 
 class _Answer:

@@ -40,6 +40,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     browser.driver.quit()
 
 
+@pytest.fixture(autouse=True)
+def new_form(request: pytest.FixtureRequest) -> None:
+    """Each test begins with differences."""
+    if "browser" in request.fixturenames:
+        request.getfixturevalue("browser").forget_form()
+
+
 @pytest.fixture(scope="session")
 def alpaca(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """120 results of single exchanges, in three modes."""

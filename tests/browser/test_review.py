@@ -11,7 +11,8 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from ledger.decisions import load_decisions
-from tests.browser.conftest import ledger
+from reporting.run import DRAFTS
+from tests.browser.conftest import ENGLISH, ledger
 from tests.chromium import Browser, entered, viewing
 from tests.conftest import look
 
@@ -99,6 +100,40 @@ def test_what_is_typed_is_kept_until_it_is_saved(browser: Browser, run: Path, pa
     assert decided(run) == {3}
 
 
+def test_drafts_outlive_the_command(browser: Browser, tmp_path: Path) -> None:
+    look("evolve", ENGLISH, "-o", "run", "--stop", 3, "--rehearsal-wins", 1, cwd=tmp_path)
+    run = tmp_path / "run"
+    with viewing(run) as url:
+        browser.open(f"{url}/sample/0")
+        browser.press("e")
+        browser.type(".editing textarea", "Mine. ")
+        browser.until(lambda: (run / DRAFTS).exists())
+        browser.open(f"{url}/sample/1")
+        browser.type(".note input", "as it sho")
+        # What is a note alone is shown as well, and another command of the same run sees it.
+        with viewing(run) as other:
+            browser.open(f"{other}/samples")
+            browser.until(lambda: browser.texts(".data .user") == ["draft not saved", "note not saved"])
+    assert (run / DRAFTS).stat().st_mode & 0o777 == 0o600
+    with viewing(run) as url:
+        browser.open(f"{url}/sample/0")
+        browser.press("e")
+        browser.until(lambda: "Mine. " in str(browser.one(".editing textarea").get_attribute("value")))
+        browser.click(".discard")
+        browser.open(f"{url}/samples")
+        assert browser.texts(".data .user") == ["note not saved"]
+        # A file that is none stops nothing, and what is typed is kept as long as it can be.
+        (run / DRAFTS).write_bytes(b"no database" * 1000)
+        browser.open(f"{url}/sample/2")
+        browser.press("e")
+        browser.type(".editing textarea", "Yes. ")
+        browser.until(lambda: "cannot be written" in browser.one(".kept").text)
+        browser.open(f"{url}/samples")
+        assert browser.texts(".data .user") == ["draft not saved"]
+    # It is a file of the run, which goes on.
+    look("evolve", ENGLISH, "-o", "run", "--stop", 4, "--rehearsal-wins", 1, cwd=tmp_path)
+
+
 def test_a_decision_goes_on_to_the_next_undecided_sample(browser: Browser, run: Path, pages: str) -> None:
     before = decided(run)
     browser.open(f"{pages}/samples")
@@ -137,6 +172,39 @@ def page(pages: str, path: str) -> tuple[int, str]:
         connection.close()
     assert found, path
     return answer.status, html.unescape(found.group(1))
+
+
+def test_keys_work_after_a_button_and_the_chosen_form_stays(browser: Browser, pages: str) -> None:
+    browser.open(f"{pages}/sample/7")
+    browser.until(lambda: browser.all(".old .text"))
+    browser.script("document.querySelector('.request .raw').focus()")
+    browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
+    browser.until(lambda: browser.all(".request .raw[aria-pressed=true]"))
+    browser.driver.switch_to.active_element.send_keys("d")
+    pressed = ".side-by-side, .how [aria-pressed=true]"
+    browser.until(lambda: browser.texts(pressed)[0] == "Rendered")
+    browser.driver.switch_to.active_element.send_keys("j")
+    browser.until(lambda: browser.texts(".sample-id") == ["数 1"])
+    browser.until(lambda: browser.texts(pressed)[0] == "Rendered")
+    browser.press("d", "d")
+    browser.until(lambda: browser.texts(pressed)[0] == "Differences")
+    browser.press("k")
+    browser.until(lambda: browser.texts(".sample-id") == ["7"])
+    browser.until(lambda: browser.texts(pressed)[0] == "Differences")
+
+
+def test_what_is_edited_is_in_sight(browser: Browser, pages: str) -> None:
+    browser.open(f"{pages}/sample/long")
+    browser.until(lambda: browser.all(".round"))
+    browser.script("scrollTo(0, document.body.scrollHeight)")
+    browser.press("e")
+    place = (
+        "const top = document.querySelector('.editing').getBoundingClientRect().top;"
+        "return top > document.querySelector('.decision-bar').getBoundingClientRect().bottom - 10 "
+        "&& top < innerHeight - 100"
+    )
+    browser.until(lambda: browser.script(place))
+    browser.click(".discard")
 
 
 def test_each_sample_has_an_address(browser: Browser, pages: str) -> None:

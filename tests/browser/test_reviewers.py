@@ -1,5 +1,7 @@
 """Several reviewers of a run at one server: names, what each decides, history, disagreement."""
 
+import json
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +10,7 @@ from selenium.webdriver.common.keys import Keys
 
 from ledger.decisions import load_history, load_reviews
 from tests.browser.conftest import ENGLISH, HOSTILE_NAME, assert_harmless, ledger
-from tests.chromium import Browser, viewing
+from tests.chromium import Browser, entered, viewing
 from tests.conftest import look
 
 
@@ -43,6 +45,16 @@ def made(run: Path, position: int) -> dict[str, str]:
 def decide(browser: Browser, run: Path, position: int, reviewer: str, key: str, kind: str) -> None:
     browser.press(key)
     browser.until(lambda: made(run, position).get(reviewer) == kind)
+
+
+def exported(pages: str, query: str) -> dict[str, str]:
+    """Return the responses that are exported as people decided, by position."""
+    address = f"{pages}/selection.jsonl?by_user=1{query}"
+    with urllib.request.urlopen(urllib.request.Request(address, headers=entered(pages))) as answer:
+        records = [json.loads(line) for line in answer]
+    data = json.loads(ENGLISH.read_text(encoding="utf-8"))
+    positions = {each["instruction"] + each["input"]: str(number) for number, each in enumerate(data)}
+    return {positions[each["instruction"] + each["input"]]: each["output"] for each in records}
 
 
 def test_a_name_is_asked_for_once_and_kept(reviewer: Browser, run: Path, pages: str) -> None:
@@ -121,5 +133,17 @@ def test_disagreement_is_found_and_measured(reviewer: Browser, run: Path, pages:
     reviewer.open(f"{pages}/samples?reviewer=Bo")
     assert "3" in reviewer.ids()
     assert "4" not in reviewer.ids()
+    # What is exported is theirs, whoever decided later.
+    original = str(json.loads(ENGLISH.read_text(encoding="utf-8"))[3]["output"])
+    for name, key, kind in (("Ann", "r", "rejected"), ("Bo", "a", "accepted")):
+        reviewer.review_as(name)
+        reviewer.open(f"{pages}/sample/3")
+        decide(reviewer, run, 3, name, key, kind)
+    assert exported(pages, "")["3"] != original
+    assert exported(pages, "&reviewer=Bo")["3"] != original
+    assert exported(pages, "&reviewer=Ann")["3"] == original
+    reviewer.open(f"{pages}/samples?reviewer=Bo")
+    reviewer.click(".results-tools button", 1)
+    reviewer.until(lambda: reviewer.texts("a.selection")[1:] == ["as Bo decided, where they did"])
     reviewer.open(pages)
     reviewer.until(lambda: "reviewers agree" in reviewer.tiles())

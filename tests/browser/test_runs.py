@@ -16,6 +16,7 @@ from tests.browser.conftest import ENGLISH, HOSTILE_NAME, assert_harmless
 from tests.chromium import Browser, viewing
 from tests.conftest import look
 from tests.program import ROOT
+from viewer.runs import slug
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +83,12 @@ def test_one_run_or_two_are_opened(browser: Browser, pages: str) -> None:
     address = browser.driver.current_url
     browser.all(".bar a")[0].click()
     browser.until(lambda: browser.all(".runs td"))
+
+    # What is compared is called by its name, whatever it is in addresses.
+    browser.open(f"{pages}/?with={slug(HOSTILE_NAME)}&begin=900")
+    browser.until(lambda: browser.texts(".first") == [f"Compare {HOSTILE_NAME} with another one:"])
+    assert set(rows(browser)) > {"alpaca"}  # of a page past the end the last one is shown
+    browser.open(pages + "/")
 
     # Two are compared by choosing one after the other.
     listed = rows(browser)

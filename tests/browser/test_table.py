@@ -1,13 +1,18 @@
 """The table of samples: it searches as one types, sorts, shows chosen columns and is exported."""
 
 import json
+import re
 import urllib.request
 from pathlib import Path
 
 from selenium.webdriver.common.keys import Keys
 
+from ledger.browse import ResultRow
+from ledger.ledger import Result
+from samples.formats import make_sample
 from tests.browser.conftest import ENGLISH, ledger
 from tests.chromium import Browser
+from viewer.results_table import table
 
 SEARCH = "input[aria-label='Search in requests and responses']"
 
@@ -65,12 +70,53 @@ def test_headers_sort_and_columns_are_chosen(browser: Browser, alpaca: Path, pag
         browser.click(".q-menu .q-checkbox", boxes.index(name))
     browser.until(lambda: "New response" in browser.texts("th"))
     browser.open(browser.driver.current_url)
-    heads = ["Id", "Request", "New response", "Outcome", "Exchanges", "Tokens, old → new ↑", "Growth"]
+    heads = ["Id", "Request", "New response", "Outcome", "Tokens, old → new ↑", "Growth"]
     assert [text.strip() for text in browser.texts("th")] == heads
     new = by_length[0][1]["edit"].outcome[0]["response"]
-    assert browser.rows(".data")[1][2] == " ".join(new.split())[:160]
+    # It begins where it differs from the old one, or a few characters before.
+    assert browser.rows(".data")[1][2].removeprefix("… ") in " ".join(new.split())
     browser.open(pages + "/samples?columns=id,nonsense")
     assert browser.texts("th") == ["Id ↑"]
+
+
+def test_columns_that_say_the_same_of_all_samples_are_left_out(
+    browser: Browser, pages: str, talks_pages: str
+) -> None:
+    browser.open(f"{pages}/samples")
+    assert browser.texts("th") == ["Id ↑", "Mode", "Request", "Outcome", "Tokens, old → new", "Growth"]
+    browser.open(f"{talks_pages}/samples")
+    assert browser.texts("th") == ["Id ↑", "Request", "Outcome", "Exchanges", "Tokens, old → new", "Growth"]
+    browser.open(f"{talks_pages}/samples?columns=mode")
+    assert browser.texts("th") == ["Id ↑", "Mode"]
+
+
+def test_excerpts_begin_where_responses_differ() -> None:
+    same = "The same beginning of both responses, which is longer than a column is wide. "
+    record = {"instruction": "Say it.", "output": f"{same}Old end."}
+    outcome: list[dict[str, object]] = [{"exchange": 0, "response": f"{same}New end."}]
+    row = ResultRow(
+        make_sample(0, "a", record, "alpaca"), Result("edit", "done", None, 1, 1, 9, 9, 0, outcome, 0.0)
+    )
+    shown = table(("old", "new"), lambda _: ("", ""), [row], lambda _: "/", lambda _: "", "")
+    assert re.findall(r'<a href="/">(… [^<]*)', shown) == [
+        "… n a column is wide. Old end.",
+        "… n a column is wide. New end.",
+    ]
+
+
+def test_a_page_past_the_end_is_the_last_one(browser: Browser, pages: str) -> None:
+    browser.open(f"{pages}/samples?begin=7000")
+    assert browser.texts(".where") == ["101 to 120 of 120"]
+    browser.open(f"{pages}/compare/samples?begin=7000")
+    assert browser.texts(".where")[0].startswith("1 to ")
+
+
+def test_spaces_around_what_is_searched_for_do_not_count(browser: Browser, pages: str) -> None:
+    browser.open(f"{pages}/samples?text=the")
+    found = browser.ids()
+    assert found
+    browser.open(f"{pages}/samples?text=%20the%20%20")
+    assert browser.ids() == found
 
 
 def test_what_the_filters_select_is_exported(browser: Browser, alpaca: Path, pages: str) -> None:

@@ -37,6 +37,34 @@ def test_overview_shows_the_numbers_of_stats(browser: Browser, alpaca: Path, pag
     assert browser.texts(".records") == ["of records 1 to 30 of 40 in 2 modes"]
 
 
+def test_tiles_and_bars_lead_to_their_samples(browser: Browser, alpaca: Path, pages: str) -> None:
+    results = [(sample.id, by_mode["evolve"]) for sample, by_mode in ledger(alpaca).samples()]
+    browser.open(pages + "/")
+    browser.until(lambda: browser.all(".bill"))
+    names = browser.texts(".plain-link .name")
+    assert names[0] == "samples"
+    assert "failed" not in names  # none did
+    assert AGREEMENT in names
+    last = len(names) - 1 - names[::-1].index("of responses changed")
+    browser.click(".plain-link", last)
+    browser.until(lambda: "changed=1" in browser.driver.current_url)
+    browser.until(lambda: browser.ids() == [id for id, result in results if result.accepted_rounds])
+    assert "changed" in browser.one(".filters").text
+
+    # By keyboard: the links of a chart are in sight while one has the focus.
+    browser.open(pages + "/")
+    browser.until(lambda: browser.all(".accepted .doors a"))
+    doors = browser.one(".accepted .doors")
+    assert doors.size["height"] <= 1
+    browser.script("document.querySelector('.accepted .doors a').focus()")
+    browser.until(lambda: doors.size["height"] > 10)
+    kept = [id for id, result in results if not result.accepted_rounds]
+    assert browser.texts(".accepted .doors a")[0] == f"0 accepted rounds: {len(kept)}"
+    browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
+    browser.until(lambda: "accepted=0" in browser.driver.current_url)
+    browser.until(lambda: browser.ids() == kept)
+
+
 def test_the_table_filters_sorts_and_searches(browser: Browser, alpaca: Path, pages: str) -> None:
     by_id = {sample.id: results for sample, results in ledger(alpaca).samples()}
     browser.open(pages + "/samples")
@@ -61,7 +89,7 @@ def test_the_table_filters_sorts_and_searches(browser: Browser, alpaca: Path, pa
 
     browser.open(pages + "/samples?mode=edit&order=length&down=1")
     longest = max(by_id.values(), key=lambda r: r["edit"].final_tokens)["edit"].final_tokens
-    assert f"→ {longest:,}" in browser.texts(".data tr td:nth-child(6)")[0]
+    assert f"→ {longest:,}" in browser.texts(".data tr td:nth-child(5)")[0]
 
     search = browser.one("input[aria-label='Search in requests and responses']")
     search.send_keys("REVERSES a string", Keys.ENTER)

@@ -1,8 +1,10 @@
 """Which requests the server of `coevol view` answers, over real connections."""
 
 import http.client
+import json
 import socket
 import time
+from collections.abc import Iterator
 from http.cookies import SimpleCookie
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,6 +12,7 @@ from urllib.request import url2pathname
 
 import pytest
 
+from tests.browser.conftest import ENGLISH
 from tests.chromium import Browser, entered, viewing, with_token
 from tests.conftest import look
 from tests.program import DATA, coevol
@@ -81,6 +84,47 @@ def test_own_pages_reach_the_socket(port: int, cookie: dict[str, str]) -> None:
     assert status(port, SOCKET, **UPGRADE, **own) == 403
     evil = {"Host": "evil.example", "Origin": "http://evil.example"}
     assert status(port, SOCKET, **UPGRADE, **evil, **cookie) == 403
+
+
+@pytest.fixture(scope="module")
+def open_pages(alpaca: Path) -> Iterator[str]:
+    """Pages for a network."""
+    with viewing(alpaca, options=("--host", "0.0.0.0")) as url:
+        yield url
+
+
+def test_with_host_others_of_the_network_get_in_by_the_link(open_pages: str) -> None:
+    address = urlsplit(open_pages)
+    assert address.port
+    assert address.hostname != "127.0.0.1" or socket.gethostname() == "127.0.0.1"
+    cookie = entered(open_pages)
+    own = socket.gethostname()
+    for name in ("127.0.0.2", "localhost", f"LOCALHOST:{address.port}", "[::1]", f"{own}:1", "192.168.7.7"):
+        assert status(address.port, "/samples", Host=name, **cookie) == 200
+        assert status(address.port, "/samples", Host=name) == 403
+        assert status(address.port, SOCKET, **UPGRADE, Host=name, Origin=f"http://{name}", **cookie) == 101
+        evil = {"Host": name, "Origin": "http://evil.example"}
+        assert status(address.port, SOCKET, **UPGRADE, **evil, **cookie) == 403
+    for name in ("evil.example", "127.0.0.1.evil.example", f"{own}.evil.example", "", "[evil.example]"):
+        assert status(address.port, "/samples", Host=name, **cookie) == 403
+        foreign = {"Host": name, "Origin": f"http://{name}"}
+        assert status(address.port, SOCKET, **UPGRADE, **foreign, **cookie) == 403
+
+
+def test_texts_are_copied_where_browsers_have_no_clipboard(browser: Browser, open_pages: str) -> None:
+    browser.open(f"{open_pages}/sample/0")
+    if browser.script("return isSecureContext"):
+        pytest.skip("the machine has no other address than its own")
+    browser.script("document.addEventListener('copy', () => window.copied = document.activeElement.value)")
+    browser.click(".request .copy")
+    text = browser.until(lambda: browser.script("return window.copied"))
+    assert text in json.loads(ENGLISH.read_text(encoding="utf-8"))[0]["instruction"]
+
+
+def test_a_host_that_is_not_this_machine_is_reported(alpaca: Path) -> None:
+    for name in ("203.0.113.1", "no.such.host.invalid", "x" * 70):
+        refused = look("view", alpaca, "--no-browser", "--host", name, cwd=alpaca.parent, status=2)
+        assert f"--host {name} cannot be used" in " ".join(refused.stderr.split())
 
 
 def test_the_link_sets_a_cookie_and_leaves_the_address(pages: str, port: int) -> None:

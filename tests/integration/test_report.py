@@ -71,7 +71,7 @@ def test_it_has_the_numbers_of_stats_and_each_chart(
 ) -> None:
     numbers = json.loads(look("stats", modes_run, "--json", cwd=tmp_path).stdout)
     shown(browser, report(modes_run, tmp_path))
-    assert browser.texts(".progress") == ["24 of 24 results"]
+    assert browser.texts(".progress") == ["24 of 24 results of 12 records in 2 modes"]
     tiles = dict(
         zip(browser.texts(".tile .name"), browser.texts(".tile .value"), strict=True)  # the last mode wins
     )
@@ -230,6 +230,21 @@ def test_it_is_readable_in_the_dark_and_on_paper(browser: Browser, modes_run: Pa
     )
     assert min(browser.script(brightness, "body", "backgroundColor")) == 255  # on paper it is light
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+
+
+def test_a_part_of_a_run_is_named_and_long_ids_fit_a_phone(browser: Browser, tmp_path: Path) -> None:
+    records = [{"id": f"{n}{'x' * 200}", "instruction": "Say it.", "output": "Well."} for n in range(3)]
+    (tmp_path / "data.json").write_text(json.dumps(records), encoding="utf-8")
+    look("evolve", "data.json", "-o", "run", "--stop", 2, cwd=tmp_path)
+    phone = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    shown(browser, report(tmp_path / "run", tmp_path))
+    assert browser.texts(".progress") == ["2 of 2 results of records 1 to 2 of 3"]
+    assert browser.script("return document.documentElement.scrollWidth") <= 390
+    # Letters of charts are as high as they are drawn, almost.
+    height = "return document.querySelector('.chart text').getBoundingClientRect().height"
+    assert browser.script(height) > 10
+    browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 @pytest.mark.parametrize("name", ["data.html", "run.json", "ledger.sqlite"])
