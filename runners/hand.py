@@ -24,6 +24,10 @@ class CutOff(WorkerLost):
     """A worker cannot reach what others can."""
 
 
+class NodeLost(WorkerLost):
+    """A worker is gone with its machine."""
+
+
 class WorkersUnusable(RunStopped):
     """No worker can work on this run. The message says why."""
 
@@ -62,8 +66,14 @@ class Leased:
     recorded: Replies
     homes: list[int]
     finished: asyncio.Future[Finished]
+    on_record: int = 0
+    """Calls on record for it when it was leased."""
     deaths: int = 0
-    """Of workers that had it."""
+    """Of workers, in a row, that had it and got no further with it."""
+    deaths_alone: int = 0
+    """Of those, the ones that had no other."""
+    company: float = inf
+    """How many samples a worker may have that has this one."""
 
     def finish(self, finished: Finished) -> None:
         """Let the run have its result."""
@@ -80,6 +90,7 @@ class Leased:
 class Hand:
     """A worker at work."""
 
+    number: int
     name: str
     handle: Handle
     to_say: Delivery = field(default_factory=Delivery)
@@ -93,6 +104,10 @@ class Hand:
     claims: dict[int, Reservation | asyncio.Task[None]] = field(default_factory=dict)
     replied_at: float = -inf
     """When it last said that a model replied, in the loop's time."""
+    stopped_at: float | None = None
+    """When it said that it can reach a model no more, in the loop's time."""
+    held: list[tuple[int, str]] = field(default_factory=list)
+    """The samples that it stopped for that, as in `Report.stopped`."""
     calls: int = 0
     """That it made and are on disk."""
     _nudging: asyncio.TimerHandle | None = None

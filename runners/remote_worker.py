@@ -206,7 +206,8 @@ class RemoteWorker:
         number, written = next(self._numbers), asyncio.get_running_loop().create_future()
         self._unacknowledged[number] = written
         used = record.input_tokens, record.output_tokens
-        self._saying().calls.append(SentCall(number, msgspec.Raw(rows), *used))
+        replied = record.failure_kind is None or record.output_tokens is not None
+        self._saying().calls.append(SentCall(number, msgspec.Raw(rows), *used, replied))
         await written
 
     def _unwritable(self, error: Exception) -> Unwritable:

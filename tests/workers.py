@@ -72,6 +72,10 @@ class ThreadWorker:
         """Let it go on, as SIGCONT would."""
         self._going_on.set()
 
+    async def ended(self) -> None:
+        """Wait until it is gone."""
+        await asyncio.wait([self._gone])
+
     def join(self) -> None:
         """Wait until it has ended."""
         self._thread.join(10)

@@ -19,17 +19,19 @@ import pytest
 
 import coevol
 from coevol import Limits, RunStopped
+from ledger.encoding import _CALL_COLUMNS
+from ledger.ledger import Ledger, LedgerError
 from models.errors.kinds import ABANDONED
 from models.settings import KEY_NAMES
 from reporting import workers
 from reporting.recorded_run import RecordedRun
-from runners.exchange import Identity, program
+from runners.exchange import Identity, Report, deliveries, encode, program, reports, rows
 from standin import Fault, StandIn
 from tests.conftest import look
 from tests.disturbed import exported, recorded
 from tests.gateways import QUICK, until
 from tests.program import ROOT, records, write
-from tests.workers import Hired, hired
+from tests.workers import Hired, ThreadWorker, hired
 
 __all__ = ["hired"]
 
@@ -72,6 +74,12 @@ def alike(run: RecordedRun, other: RecordedRun) -> bool:
         return results, Counter(row["request"] for row in run.calls())
 
     return bool(of(run) == of(other))
+
+
+def calls_in(report: Report) -> list[tuple[Any, ...]]:
+    """Return the calls of a report, as rows of the ledger."""
+    found = [row for call in report.calls for row in rows.decode(call.rows)]
+    return [values for table, values in found if table == "calls"]
 
 
 # --- the same run
@@ -160,7 +168,56 @@ async def test_a_ledger_that_is_lost_stops_all_workers(hired: Hired, server: Sta
         await run
 
 
+async def test_a_ledger_that_cannot_be_read_when_a_worker_dies_stops_the_run(
+    hired: Hired, server: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write(tmp_path / "data.json", records(12))
+    task = asyncio.create_task(coevol.arun(data, "run", settings_for(server), SIX, workers=2))
+    await until(lambda: len(server.chats()) > 20)
+
+    def unreadable(ledger: Ledger, sample: str, mode: str) -> Any:
+        raise LedgerError("run/ledger.sqlite cannot be read: disk I/O error")
+
+    monkeypatch.setattr(Ledger, "replies", unreadable)
+    hired.at_work[0].kill()
+    with pytest.raises(RunStopped, match="cannot be read: disk I/O error"):
+        async with asyncio.timeout(30):
+            await task
+
+
 # --- faults
+
+
+async def test_workers_that_die_again_and_again_make_no_failures(
+    hired: Hired, server: StandIn, tmp_path: Path
+) -> None:
+    data = write(tmp_path / "data.json", records(6))
+    task = asyncio.create_task(coevol.arun(data, "run", settings_for(server, max_rounds=3), SIX, workers=1))
+    for _ in range(7):
+        before = len(server.chats())
+        await until(lambda since=before: hired.at_work and len(server.chats()) > since + 12)
+        hired.at_work[0].kill()
+    run = await task
+    assert len(hired) == 8 and {row["status"] for row in run.samples()} == {"done"}
+
+
+async def test_of_a_sample_that_ends_its_workers_only_that_one_fails(
+    hired: Hired, server: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange = ThreadWorker.exchange
+
+    async def deadly(worker: ThreadWorker, delivery: bytes) -> bytes:
+        if any(b"number 3." in lease.sample for lease in deliveries.decode(delivery).leases):
+            worker.kill()
+        return await exchange(worker, delivery)
+
+    monkeypatch.setattr(ThreadWorker, "exchange", deadly)
+    data = write(tmp_path / "data.json", records(8))
+    eight = Limits(concurrency=8)
+    run = await coevol.arun(data, "run", settings_for(server, max_rounds=1), eight, workers=1)
+    failed = [row for row in run.samples() if row["status"] != "done"]
+    assert [row["position"] for row in failed] == [3]
+    assert "workers died while they worked on this sample and no other" in failed[0]["reason"]
 
 
 async def test_workers_that_die_lose_only_calls_in_flight(
@@ -213,12 +270,72 @@ async def test_a_worker_without_a_way_to_the_model_gives_its_samples_back(
 ) -> None:
     data = write(tmp_path / "data.json", records(10))
     settings, notices = settings_for(server, max_rounds=2), list[str]()
-    policy = replace(QUICK, first_wait=1.0)
+    policy = replace(QUICK, first_wait=1.0, lease_seconds=600.0)  # nothing waits for its successor
     hired.elsewhere = {1: settings_for(server).model_copy(update={"base_url": ("http://127.0.0.1:9/v1",)})}
-    run = await coevol.arun(data, "run", settings, SIX, workers=2, notify=notices.append, policy=policy)
+    async with asyncio.timeout(60):
+        run = await coevol.arun(data, "run", settings, SIX, workers=2, notify=notices.append, policy=policy)
     assert any("cannot reach a model that others can" in notice for notice in notices)
     assert {row["status"] for row in run.samples()} == {"done"}
     assert paid_twice(server) == 0
+
+
+async def test_the_last_report_of_a_worker_that_is_cut_off_counts(
+    hired: Hired, server: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[float] = []
+    exchange = ThreadWorker.exchange
+
+    async def last(worker: ThreadWorker, delivery: bytes) -> bytes:
+        report = reports.decode(await exchange(worker, delivery))
+        started = [dict(zip(_CALL_COLUMNS, values, strict=True))["started"] for values in calls_in(report)]
+        if not kept and worker is hired[0] and started and len(server.chats()) > 30:
+            kept.extend(started)
+            report.unreachable = 1000.0
+            report.stopped = [(lease, "not reached") for lease in range(1, 50)]
+        return encode(report)
+
+    monkeypatch.setattr(ThreadWorker, "exchange", last)
+    data = write(tmp_path / "data.json", records(12))
+    run = await coevol.arun(data, "run", settings_for(server), SIX, workers=2)
+    assert kept and set(kept) <= {row["started"] for row in run.calls()}
+    assert {row["status"] for row in run.samples()} == {"done"}
+
+
+async def test_a_server_that_is_down_stops_the_run_though_a_worker_never_comes(
+    hired: Hired, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-no-server-has-it-0001")
+    identity = ThreadWorker.identity
+
+    async def waits_for_a_processor(worker: ThreadWorker) -> Identity:
+        if worker is hired[0]:
+            await worker.ended()
+        return await identity(worker)
+
+    monkeypatch.setattr(ThreadWorker, "identity", waits_for_a_processor)
+    data, notices = write(tmp_path / "data.json", records(10)), list[str]()
+    settings = coevol.Settings(model="openai:gpt-4o-mini", base_url="http://127.0.0.1:9/v1")
+    policy = replace(QUICK, lease_seconds=2.0)
+    given: dict[str, Any] = {"workers": 2, "notify": notices.append, "policy": policy}
+    with pytest.raises(RunStopped, match=r"127\.0\.0\.1:9"):
+        async with asyncio.timeout(30):
+            await coevol.arun(data, "run", settings, SIX, **given)
+    assert not any("others can" in notice for notice in notices)
+
+
+async def test_a_worker_that_is_new_in_an_outage_does_not_end_the_run(
+    hired: Hired, server: StandIn, tmp_path: Path
+) -> None:
+    data, notices = write(tmp_path / "data.json", records(6)), list[str]()
+    settings, policy = settings_for(server, max_rounds=1), replace(QUICK, lease_seconds=2.0)
+    run = coevol.arun(data, "run", settings, SIX, workers=1, notify=notices.append, policy=policy)
+    task = asyncio.create_task(run)
+    await until(lambda: len(server.chats()) > 20)
+    hired.elsewhere = {1: settings.model_copy(update={"base_url": ("http://127.0.0.1:9/v1",)})}
+    hired[0].kill()
+    await task
+    assert any(notice.startswith("worker 1 on ") and "cannot reach a model:" in notice for notice in notices)
+    assert {row["status"] for row in coevol.load_run("run").samples()} == {"done"}
 
 
 async def test_a_cancelled_run_records_what_it_abandons(
