@@ -11,7 +11,7 @@ What workers are, and where, is not known here: whoever makes a `Fleet` hires th
 import asyncio
 import pickle
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import count
 from math import ceil, inf
@@ -79,6 +79,7 @@ class Fleet:
         first: what workers try the check out on.
         number: how many there are to be.
         hire: get a worker; it may take its time to be there.
+        end: wait until workers can be had no more, and say why.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Fleet:
         first: Candidate | None,
         number: int,
         hire: Callable[[], Handle],
+        end: Callable[[], Awaitable[str]],
     ) -> None:
         self._engine = engine
         self._job = job
@@ -104,6 +106,7 @@ class Fleet:
         )
         self._wanted = number
         self._hire = hire
+        self._end = end
         self._hands: list[Hand] = []
         self._starting: dict[int, float] = {}
         self._failed: dict[int, int] = {}
@@ -184,12 +187,14 @@ class Fleet:
         self._posts = [asyncio.create_task(self._keep(number)) for number in numbers]
         self._placing = asyncio.create_task(self._place_later())
         self._telling = asyncio.create_task(self._tell())
+        self._watching = asyncio.create_task(self._stop_at_end())
         return self
 
     async def __aexit__(self, failure: type[BaseException] | None, *_: object) -> None:
         self._ended = True
         self._placing.cancel()
         self._telling.cancel()
+        self._watching.cancel()
         at_work = {hand.number for hand in self._hands}
         for number, post in enumerate(self._posts, 1):
             if number not in at_work:
@@ -221,6 +226,9 @@ class Fleet:
                 await asyncio.sleep(TELL)
         finally:
             workers.remove(folder)
+
+    async def _stop_at_end(self) -> None:
+        self._engine.stop(RunStopped(await self._end()))
 
     # Workers, from their hiring to their end
 

@@ -25,6 +25,7 @@ from models.errors.kinds import ABANDONED
 from models.settings import KEY_NAMES
 from reporting import workers
 from reporting.recorded_run import RecordedRun
+from runners import ray_workers
 from runners.exchange import Identity, Report, deliveries, encode, program, reports, rows
 from standin import Fault, StandIn
 from tests.conftest import look
@@ -263,6 +264,48 @@ async def test_a_worker_that_comes_back_late_is_not_listened_to(
     assert len(hired) > 2 and asked < len(server.chats())
     assert alike(found, await coevol.arun(data, "alone", settings, SIX))
     assert recorded(Path("run")) == recorded(Path("alone"))
+
+
+async def test_a_worker_that_does_not_hear_from_its_run_starts_no_call(
+    hired: Hired, server: StandIn, tmp_path: Path
+) -> None:
+    data = write(tmp_path / "data.json", records(6))
+    policy = replace(QUICK, max_wait=0.1, max_attempts=10_000, lease_seconds=20.0)
+    settings = settings_for(server, max_rounds=1)
+    task = asyncio.create_task(coevol.arun(data, "run", settings, SIX, workers=1, policy=policy))
+    await until(lambda: len(server.chats()) > 20)
+    server.order("500")  # tried again and again
+    await until(lambda: server.chats()[-1].status == 500)
+    hired[0].hearing.clear()
+    await asyncio.sleep(5)
+    asked = len(server.chats())
+    await asyncio.sleep(0.5)
+    assert len(server.chats()) == asked and not hired[0].left
+    server.order()
+    hired[0].hearing.set()
+    await task
+    assert len(hired) == 1
+    assert {row["status"] for row in coevol.load_run("run").samples()} == {"done"}
+
+
+async def test_where_ray_ends_the_run_stops(hired: Hired, server: StandIn, tmp_path: Path) -> None:
+    data = write(tmp_path / "data.json", records(12))
+    task = asyncio.create_task(coevol.arun(data, "run", settings_for(server), SIX, workers=2))
+    await until(lambda: len(server.chats()) > 20)
+    hired.end.set()
+    with pytest.raises(RunStopped, match="Ray is gone"):
+        await task
+
+
+async def test_that_a_head_is_gone_is_certain_after_several_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_workers, "LOOK", 0.01)
+    head = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    address = f"127.0.0.1:{head.sockets[0].getsockname()[1]}"
+    task = asyncio.create_task(ray_workers.end_of(address, "the head of the Ray cluster"))
+    done, _ = await asyncio.wait([task], timeout=0.2)
+    assert not done
+    head.close()
+    assert (await task).startswith(f"the head of the Ray cluster is gone: nothing answers at {address}")
 
 
 async def test_a_worker_without_a_way_to_the_model_gives_its_samples_back(
