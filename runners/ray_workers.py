@@ -159,8 +159,7 @@ async def end_of(head: str, name: str) -> str:
         except OSError:
             missed += 1
     return (
-        f"{name} is gone: nothing answers at {head}. Without it workers end within a minute; start it again, "
-        "and the same command resumes the run"
+        f"{name} is gone: nothing answers at {head}. When it is there again, the same command resumes the run"
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 
 import coevol
 from coevol import Limits
+from runners import ray_workers
 from standin import StandIn
 from tests.conftest import look
 from tests.disturbed import exported, recorded, slow_server, undisturbed, wait_for_calls, write_data
@@ -120,6 +122,27 @@ def test_a_run_on_this_machine_survives_its_workers_and_itself(server: StandIn, 
     look(*command, cwd=tmp_path)
     assert exported(tmp_path / "run", tmp_path) == expected
     assert recorded(tmp_path / "run") == asked.total()
+
+
+def test_what_is_no_cluster_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_workers, "ANSWER", 3.0)
+    data = write_data(tmp_path, 1)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        said = look("evolve", data, "-o", "run", "--ray", address, cwd=tmp_path, status=2).stderr
+    assert said.splitlines()[-1].startswith(f"coevol: --ray {address}: what answers there is no Ray cluster")
+
+
+def test_the_folders_of_commands_that_were_killed_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with temporary_folder() as temporary:
+        monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+        left = temporary / "coevol-left"
+        left.mkdir()
+        (left / "lock").touch()
+        with ray_workers._folder() as one, ray_workers._folder() as other:
+            assert Path(one).parent == temporary and Path(one).is_dir() and Path(other).is_dir()
+            assert not left.exists()
+        assert not Path(one).exists() and not Path(other).exists()
 
 
 async def test_a_run_on_a_cluster_survives_the_loss_of_a_node(server: StandIn, tmp_path: Path) -> None:

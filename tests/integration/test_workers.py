@@ -4,15 +4,18 @@ The workers are threads here (`tests.workers`); `test_ray.py` has them on Ray.
 """
 
 import asyncio
+import os
 import random
+import signal
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 from shutil import copytree, rmtree
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,6 +30,7 @@ from reporting import workers
 from reporting.recorded_run import RecordedRun
 from runners import ray_workers
 from runners.exchange import Identity, Report, deliveries, encode, program, reports, rows
+from runners.plan import UsageError
 from standin import Fault, StandIn
 from tests.conftest import look
 from tests.disturbed import exported, recorded
@@ -289,12 +293,22 @@ async def test_a_worker_that_does_not_hear_from_its_run_starts_no_call(
 
 
 async def test_where_ray_ends_the_run_stops(hired: Hired, server: StandIn, tmp_path: Path) -> None:
-    data = write(tmp_path / "data.json", records(12))
-    task = asyncio.create_task(coevol.arun(data, "run", settings_for(server), SIX, workers=2))
-    await until(lambda: len(server.chats()) > 20)
+    data, notices = write(tmp_path / "data.json", records(12)), list[str]()
+    run = coevol.arun(data, "run", settings_for(server), SIX, workers=2, notify=notices.append)
+    task = asyncio.create_task(run)
+    await until(lambda: len(server.chats()) > 20 and len(hired.at_work) == 2)
+    server.order("hang")
+    asked = len(server.chats())
+    await until(lambda: len(server.chats()) >= asked + 6)
     hired.end.set()
+    await asyncio.sleep(0.2)
+    for worker in hired:
+        worker.kill()
     with pytest.raises(RunStopped, match="Ray is gone"):
         await task
+    # With a run that stops nothing is made again.
+    (lost, _) = [notice for notice in notices if " died: " in notice]
+    assert "in flight there is not known" in lost and "again" not in lost
 
 
 async def test_that_a_head_is_gone_is_certain_after_several_looks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -445,6 +459,31 @@ async def test_a_budget_is_that_of_all_workers(hired: Hired, server: StandIn, tm
 
 
 # --- the command
+
+
+def test_ray_that_starts_can_be_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @asynccontextmanager
+    async def slow(workers: int | None, address: str | None, concurrency: int) -> AsyncIterator[None]:
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(60)
+        yield
+
+    monkeypatch.setattr(ray_workers, "ray_workers", slow)
+    data = write(tmp_path / "data.json", records(1))
+    said = look("evolve", data, "-o", "run", "--workers", 2, cwd=tmp_path, status=3).stderr
+    assert "stopping: Ray is still starting" in said
+    assert said.splitlines()[-1] == "coevol: stopped: interrupted; the same command resumes the run"
+
+
+async def test_auto_without_a_cluster_is_one_line_of_ours() -> None:
+    def init(address: str, **given: Any) -> None:
+        raise ConnectionError("Could not find any running Ray instance. Set the `--address` flag.")
+
+    with pytest.raises(
+        UsageError, match="--ray auto: no cluster is on this machine: `ray start` starts"
+    ) as e:
+        await ray_workers._connect(SimpleNamespace(init=init), "auto")
+    assert "--address" not in str(e.value)
 
 
 def test_what_is_missing_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
