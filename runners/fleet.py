@@ -42,7 +42,17 @@ from runners.exchange import (
     reports,
     rows,
 )
-from runners.hand import CutOff, Hand, Handle, Leased, NodeLost, WorkerLost, WorkersUnusable
+from runners.hand import (
+    DEATHS,
+    CutOff,
+    Hand,
+    Handle,
+    Leased,
+    NodeLost,
+    WorkerLost,
+    WorkersUnusable,
+    blame,
+)
 from runners.shares import Homes, choose, divide, trusted
 from runners.worker import Finished, Job, Replies, failed_result, unwritable
 from samples.fields import plural
@@ -56,10 +66,6 @@ STARTS = 3
 
 RETRY = 2.0
 """Seconds before a worker that could not be started is tried again."""
-
-DEATHS = 5
-"""Workers that may die while they have one sample only, and get no further with it, before it counts as the
-cause."""
 
 TELL = 2.0
 """Seconds between two notes for the viewer."""
@@ -328,16 +334,16 @@ class Fleet:
     def _cut_off(self, hand: Hand, report: Report) -> str | None:
         """Return why a worker that cannot reach a model is to be replaced; None where the model is to blame.
 
-        Until that is certain its samples are held: they go to others, or the run stops as it does with one
-        process.
+        Until that is certain the samples that it stopped are held: they go to others, or the run stops as it
+        does with one process.
         """
         if not report.stopped_in_outage and report.unreachable <= self._job.policy.lease_seconds:
             return None
         now, policy = asyncio.get_running_loop().time(), self._job.policy
-        hand.held += report.stopped
-        report.stopped = []
-        if report.stopped_in_outage and hand.stopped_at is None:
-            hand.stopped_at = now
+        if report.stopped_in_outage:
+            hand.stopped_at = now if hand.stopped_at is None else hand.stopped_at
+            hand.held += report.stopped
+            report.stopped = []
         others = [each for each in self._hands if each is not hand and not each.said.unreachable]
         if self._stopped:
             pass
@@ -377,8 +383,11 @@ class Fleet:
                 leased.company, leased.deaths, leased.deaths_alone = inf, 0, 0
             elif not isinstance(why, CutOff | NodeLost):
                 blamed.append(leased)
-        if not self._stopped:
-            self._blame(blamed, alone=len(hand.leases) == 1)
+        for leased in blame(blamed, alone=len(hand.leases) == 1):
+            self._unplaced.remove(leased)
+            text = f"{DEATHS} workers died while they worked on this sample and no other"
+            failure = CallFailed(INTERNAL_ERROR.key, text)
+            leased.finish(Finished(failed_result(leased.sample, leased.mode, failure)))
         hand.leases.clear()
         self._place()
 
@@ -390,20 +399,6 @@ class Fleet:
             f": its {plural(len(hand.leases), 'sample')} go to others with the calls on record, and {calls} "
             "in flight there are made again"
         )
-
-    def _blame(self, samples: list[Leased], *, alone: bool) -> None:
-        """Find out of which sample workers die, if of any: at the second time half of those that a worker
-        had, and got no further with, are at most with the next one, and so on until one is alone."""
-        for leased in samples:
-            leased.deaths += 1
-            leased.deaths_alone += alone
-            if leased.deaths > 1:
-                leased.company = max(1, len(samples) // 2)
-            if leased.deaths_alone == DEATHS:
-                self._unplaced.remove(leased)
-                why = f"{DEATHS} workers died while they worked on this sample and no other"
-                error = CallFailed(INTERNAL_ERROR.key, why)
-                leased.finish(Finished(failed_result(leased.sample, leased.mode, error)))
 
     # Samples
 
@@ -427,7 +422,7 @@ class Fleet:
         only = None if self._job.retry_failed else trusted(self._loads(), suspects)
         for leased in list(self._unplaced):
             loads = [
-                len(hand.leases) if only in (None, number) and _fits(hand, leased) else most
+                len(hand.leases) if only in (None, number) and hand.fits(leased) else most
                 for number, hand in enumerate(self._hands)
             ]
             if (number := choose(loads, most)) is None:
@@ -523,8 +518,3 @@ class Fleet:
             claimed.cancel()
         elif claimed and budget:
             budget.settle(claimed, usage)
-
-
-def _fits(hand: Hand, leased: Leased) -> bool:
-    """Whether a worker may have a sample next to those that it has."""
-    return len(hand.leases) < min([leased.company, *(each.company for each in hand.leases.values())])

@@ -1,6 +1,7 @@
 """A worker of a run as the run sees it: the way to it, what it has, and what it is told next."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Protocol
@@ -14,6 +15,11 @@ from samples.sample import Sample
 
 NUDGE = 0.03
 """Seconds after which a worker is made to listen. One with something to say ends the exchange before."""
+
+
+DEATHS = 5
+"""Workers that may die while they have one sample only, and get no further with it, before it counts as the
+cause."""
 
 
 class WorkerLost(Exception):
@@ -86,6 +92,20 @@ class Leased:
             self.finished.set_exception(reason)
 
 
+def blame(samples: Sequence[Leased], *, alone: bool) -> list[Leased]:
+    """Find out of which sample workers die, if of any; return those that it was.
+
+    Of the samples with which a worker that died got no further, at the second time the next one has half of
+    them at most, and so on until one is `alone`.
+    """
+    for leased in samples:
+        leased.deaths += 1
+        leased.deaths_alone += alone
+        if leased.deaths > 1:
+            leased.company = max(1, len(samples) // 2)
+    return [leased for leased in samples if leased.deaths_alone == DEATHS]
+
+
 @dataclass(slots=True, eq=False)
 class Hand:
     """A worker at work."""
@@ -111,6 +131,10 @@ class Hand:
     calls: int = 0
     """That it made and are on disk."""
     _nudging: asyncio.TimerHandle | None = None
+
+    def fits(self, leased: Leased) -> bool:
+        """Whether it may have a sample next to those that it has."""
+        return len(self.leases) < min([leased.company, *(each.company for each in self.leases.values())])
 
     def say(self) -> Delivery:
         """Return what it is told next, to add to it. It hears it soon, whether it has something to say or

@@ -90,8 +90,9 @@ def test_a_lack_of_room_ends_the_run_though_the_server_asks_to_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY["OPENAI_API_KEY"])
-    asks = {"code": "resource_unavailable", "message": "Unavailable.", "retry_after": "ms:200"}
-    no_room = Fault("429", times=30, **asks)
+    no_room = Fault(
+        "429", times=30, code="resource_unavailable", message="Unavailable.", retry_after="ms:200"
+    )
     policy = replace(QUICK, max_call_seconds=1.0)
     with StandIn(no_room) as server:
         settings = Settings(

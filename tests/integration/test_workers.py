@@ -199,8 +199,8 @@ async def test_workers_that_die_again_and_again_make_no_failures(
     data = write(tmp_path / "data.json", records(6))
     task = asyncio.create_task(coevol.arun(data, "run", settings_for(server, max_rounds=3), SIX, workers=1))
     for _ in range(7):
-        before = len(server.chats())
-        await until(lambda since=before: hired.at_work and len(server.chats()) > since + 12)
+        enough = len(server.chats()) + 12
+        await until(lambda: hired.at_work and len(server.chats()) > enough)  # noqa: B023
         hired.at_work[0].kill()
     run = await task
     assert len(hired) == 8 and {row["status"] for row in run.samples()} == {"done"}
@@ -347,7 +347,7 @@ async def test_the_last_report_of_a_worker_that_is_cut_off_counts(
         started = [dict(zip(_CALL_COLUMNS, values, strict=True))["started"] for values in calls_in(report)]
         if not kept and worker is hired[0] and started and len(server.chats()) > 30:
             kept.extend(started)
-            report.unreachable = 1000.0
+            report.stopped_in_outage = True
             report.stopped = [(lease, "not reached") for lease in range(1, 50)]
         return encode(report)
 

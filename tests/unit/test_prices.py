@@ -107,8 +107,8 @@ def test_what_is_likely_has_the_price_of_the_tier_that_is_asked_for(tmp_path: Pa
     key = {"OPENAI_API_KEY": "sk-standin-openai-0001"}
     with StandIn() as server:
         at = ("--model", "openai:gpt-5.4-mini", "--base-url", server.base_url("openai"))
-        words = ("evolve", "data.json", "-o", "run", "--mode", "edit", *at)
-        words = (*words, "--price", "openai:gpt-5.4-mini=1000,1000,1000")
+        price = ("--price", "openai:gpt-5.4-mini=1000,1000,1000")
+        words = ("evolve", "data.json", "-o", "run", "--mode", "edit", *at, *price)
         look(*words, "--stop", 20, cwd=tmp_path, env=key)
 
     def likely(*tier: str) -> float:
