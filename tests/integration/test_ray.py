@@ -1,6 +1,7 @@
 """Workers on Ray itself: killed, stopped, without their node, without their run."""
 
 import asyncio
+import importlib
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ import pytest
 import coevol
 from coevol import Limits
 from runners import ray_workers
+from runners.hand import NodeLost, WorkerLost
 from standin import StandIn
 from tests.conftest import look
 from tests.disturbed import exported, recorded, slow_server, undisturbed, wait_for_calls, write_data
@@ -25,6 +27,7 @@ from tests.gateways import QUICK, until
 from tests.program import start
 
 ray = pytest.importorskip("ray")
+ActorDiedErrorContext = importlib.import_module("ray.core.generated.common_pb2").ActorDiedErrorContext
 if not Path("/proc/self/stat").exists():
     pytest.skip("processes are found in /proc", allow_module_level=True)
 
@@ -143,6 +146,19 @@ def test_the_folders_of_commands_that_were_killed_are_removed(monkeypatch: pytes
             assert Path(one).parent == temporary and Path(one).is_dir() and Path(other).is_dir()
             assert not left.exists()
         assert not Path(one).exists() and not Path(other).exists()
+
+
+async def test_a_node_that_is_lost_is_no_death_of_a_worker() -> None:
+    async def died(why: str) -> None:
+        context = ActorDiedErrorContext(actor_id=bytes(16), error_message=why)
+        raise ray.exceptions.ActorDiedError(context)
+
+    actor = ray_workers._Actor(ray, None)
+    with pytest.raises(NodeLost):
+        await actor._result(died("The actor died because its node has died. Node Id: 1"))
+    with pytest.raises(WorkerLost, match="^died$") as ended:
+        await actor._result(died("The actor is dead because its worker process has died."))
+    assert not isinstance(ended.value, NodeLost)
 
 
 async def test_a_run_on_a_cluster_survives_the_loss_of_a_node(server: StandIn, tmp_path: Path) -> None:
