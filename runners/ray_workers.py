@@ -126,6 +126,11 @@ async def _start(ray: Any, workers: int, folder: str) -> None:
 _OF_TOKENS = ("InvalidAuthToken", "authentication token")
 """What Ray says where there is no token, or another one."""
 
+NOT_TAKEN = (
+    "it does not take this process without its token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or "
+    "~/.ray/auth_token to that of the cluster"
+)
+
 
 async def _connect(ray: Any, address: str) -> None:
     try:
@@ -136,10 +141,7 @@ async def _connect(ray: Any, address: str) -> None:
         if address == AUTO and isinstance(error, ConnectionError):
             why = "no cluster is on this machine: `ray start` starts or joins one, or give its HOST:PORT"
         elif any(sign in f"{error}{error.__cause__}" for sign in _OF_TOKENS):
-            why = (
-                "it does not take this process without its token: set RAY_AUTH_MODE=token, and "
-                "RAY_AUTH_TOKEN or ~/.ray/auth_token to that of the cluster"
-            )
+            why = NOT_TAKEN
         else:
             why = f"the cluster cannot be used: {_first_line(error)}"
         raise UsageError(f"--ray {address}: {why}") from None
@@ -207,12 +209,16 @@ def _require_cluster(address: str) -> None:
     asking = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
     try:
         command = [sys.executable, "-c", asking, address]
-        subprocess.run(command, timeout=ANSWER, capture_output=True, stdin=subprocess.DEVNULL)  # noqa: S603
+        asked = subprocess.run(  # noqa: S603
+            command, timeout=ANSWER, capture_output=True, stdin=subprocess.DEVNULL, text=True
+        )
     except subprocess.TimeoutExpired:
         raise UsageError(
             f"--ray {address}: what answers there is no Ray cluster; give HOST:PORT of its head, as "
             "`ray start` printed it"
         ) from None
+    if any(sign in asked.stderr for sign in _OF_TOKENS):
+        raise UsageError(f"--ray {address}: {NOT_TAKEN}")
 
 
 def _first_line(error: Exception) -> str:

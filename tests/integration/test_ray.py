@@ -156,7 +156,7 @@ async def test_a_node_that_is_lost_is_no_death_of_a_worker() -> None:
     actor = ray_workers._Actor(ray, None)
     with pytest.raises(NodeLost):
         await actor._result(died("The actor died because its node has died. Node Id: 1"))
-    with pytest.raises(WorkerLost, match="^died$") as ended:
+    with pytest.raises(WorkerLost, match=r"^died$") as ended:
         await actor._result(died("The actor is dead because its worker process has died."))
     assert not isinstance(ended.value, NodeLost)
 
