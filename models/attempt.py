@@ -152,6 +152,8 @@ class RetryState:
         backoff = min(longest, policy.first_wait * 2.0 ** (self.attempts - 1))
         seconds = backoff * random.uniform(0.5, 1)  # noqa: S311
         if failure.wait:
-            return max(failure.wait, seconds)
-        self.seconds += seconds
+            seconds = max(failure.wait, seconds)
+        # A wait that a server asked for counts only where nothing else ends the attempts.
+        if not failure.wait or failure.kind is NO_ROOM:
+            self.seconds += seconds
         return seconds

@@ -26,6 +26,7 @@ from models.errors.exceptions import BadResponse, CallFailed, RunStopped
 from models.errors.kinds import (
     ABANDONED,
     AT_STARTUP,
+    NO_ROOM,
     TOO_MANY_FILES,
     UNREACHABLE,
     WHOLE,
@@ -430,7 +431,8 @@ class Gateway:
             if since is None or not failure.may_pass:
                 return
             minutes = (asyncio.get_running_loop().time() - since) / 60
-            advice = f"No call had a reply for {minutes:.0f} minutes. The same command resumes the run."
+            resuming = failure.kind.advice if failure.kind is NO_ROOM else "The same command resumes the run."
+            advice = f"No call had a reply for {minutes:.0f} minutes. {resuming}"
             failure = replace(failure, advice=advice)
         self.stopped_in_outage |= self._stopped is None
         self.stop(RunStopped(failure.describe(self._keys.redact, state.attempts)))

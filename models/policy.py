@@ -13,8 +13,8 @@ class GatewayPolicy:
     """Attempts at one call. If three in ten fail, one call in two million fails this often; with the waits
     between them (1, 2, 4 … 60 seconds) they last six minutes, long enough for a server to restart."""
     max_call_seconds: float = 1800.0
-    """Time for all attempts at one call and the waits between them, except waits the server asked for: all
-    attempts at the default timeout."""
+    """Time for all attempts at one call and the waits between them, except waits the server asked for (where
+    a service tier has no room those too): all attempts at the default timeout."""
     first_wait: float = 1.0
     """Wait before the second attempt; it doubles with each further one."""
     max_wait: float = 60.0

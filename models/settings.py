@@ -243,8 +243,8 @@ class ModelSettings(BaseModel):
     )
     price: dict[Model, tuple[Dollars, Dollars, Dollars]] = Field(
         default_factory=dict,
-        description="Prices of models, used instead of the price list: US dollars a million tokens of "
-        "prompts, of their cached part, and of replies.",
+        description="Prices of models in the default service tier, used instead of the price list: US "
+        "dollars a million tokens of prompts, of their cached part, and of replies.",
     )
     rehearsal_wins: float = Field(
         0.5,

@@ -211,7 +211,7 @@ async def execute(
     notify = _without_keys(notify, keys)
     async with AsyncExitStack() as stack:
         checks = await stack.enter_async_context(working_checks(plan))
-        workplaces = await _elsewhere(stack, plan, keys, workers, ray, notify) if remote else None
+        workplaces = await _elsewhere(stack, plan, keys, workers, ray, notify, signals) if remote else None
         stack.enter_context(locked(folder, shared=shared))
         pack = stack.enter_context(held_pack(plan.settings.prompts))
         ledger = prepare(folder, manifest, keys, shared=shared)
@@ -261,16 +261,34 @@ async def _elsewhere(
     workers: int | None,
     ray: str | None,
     notify: Callable[[str], None],
+    signals: Sequence[signal.Signals],
 ) -> Callable[..., Workplace]:
-    """Return what makes the place where other processes work on the samples."""
+    """Return what makes the place where other processes work on the samples. Signals stop it."""
     # Ray takes a while to load.
     from runners.fleet import Fleet
     from runners.ray_workers import ray_workers
 
     notify("starting Ray on this machine" if ray is None else f"joining the Ray cluster ({ray})")
-    found = await stack.enter_async_context(ray_workers(workers, ray, plan.limits.concurrency))
+    main, interrupted = asyncio.current_task(), False
+
+    def interrupt() -> None:
+        nonlocal interrupted
+        if main and not interrupted:
+            notify("stopping: Ray is still starting, and ends as soon as it can")
+            main.cancel()
+        interrupted = True
+
+    for each in signals:
+        with suppress(RuntimeError):  # in a thread, or on Windows
+            asyncio.get_running_loop().add_signal_handler(each, interrupt)
+    try:
+        found = await stack.enter_async_context(ray_workers(workers, ray, plan.limits.concurrency))
+    except asyncio.CancelledError:
+        if interrupted:
+            raise RunStopped("interrupted; the same command resumes the run") from None
+        raise
     first = first_candidate(plan)
-    return partial(Fleet, keys=keys, first=first, number=found.workers, hire=found.hire)
+    return partial(Fleet, keys=keys, first=first, number=found.workers, hire=found.hire, end=found.end)
 
 
 def _without_keys(notify: Callable[[str], None], keys: Keys) -> Callable[[str], None]:

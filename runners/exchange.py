@@ -67,6 +67,8 @@ class SentCall(msgspec.Struct, array_like=True):
     rows: msgspec.Raw
     input_tokens: int | None
     output_tokens: int | None
+    replied: bool
+    """Whether the model answered."""
 
 
 class SentResult(msgspec.Struct, array_like=True):

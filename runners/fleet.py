@@ -11,10 +11,10 @@ What workers are, and where, is not known here: whoever makes a `Fleet` hires th
 import asyncio
 import pickle
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import count
-from math import ceil
+from math import ceil, inf
 from typing import Self
 
 from ledger.ledger import LedgerError, Unwritable
@@ -42,7 +42,17 @@ from runners.exchange import (
     reports,
     rows,
 )
-from runners.hand import CutOff, Hand, Handle, Leased, WorkerLost, WorkersUnusable
+from runners.hand import (
+    DEATHS,
+    CutOff,
+    Hand,
+    Handle,
+    Leased,
+    NodeLost,
+    WorkerLost,
+    WorkersUnusable,
+    blame,
+)
 from runners.shares import Homes, choose, divide, trusted
 from runners.worker import Finished, Job, Replies, failed_result, unwritable
 from samples.fields import plural
@@ -56,9 +66,6 @@ STARTS = 3
 
 RETRY = 2.0
 """Seconds before a worker that could not be started is tried again."""
-
-DEATHS = 5
-"""Workers that may die while they have a sample before it counts as the cause."""
 
 TELL = 2.0
 """Seconds between two notes for the viewer."""
@@ -78,6 +85,7 @@ class Fleet:
         first: what workers try the check out on.
         number: how many there are to be.
         hire: get a worker; it may take its time to be there.
+        end: wait until workers can be had no more, and say why.
     """
 
     def __init__(
@@ -90,6 +98,7 @@ class Fleet:
         first: Candidate | None,
         number: int,
         hire: Callable[[], Handle],
+        end: Callable[[], Awaitable[str]],
     ) -> None:
         self._engine = engine
         self._job = job
@@ -103,8 +112,10 @@ class Fleet:
         )
         self._wanted = number
         self._hire = hire
+        self._end = end
         self._hands: list[Hand] = []
         self._starting: dict[int, float] = {}
+        self._failed: dict[int, int] = {}
         self._posts: list[asyncio.Task[None]] = []
         self._unplaced: deque[Leased] = deque()
         self._numbers = count(1)
@@ -113,6 +124,7 @@ class Fleet:
         self._refused: str | None = None
         self._stopped: RunStopped | None = None
         self._ended = False
+        self._replied_at = -inf
 
     # As a workplace
 
@@ -181,14 +193,18 @@ class Fleet:
         self._posts = [asyncio.create_task(self._keep(number)) for number in numbers]
         self._placing = asyncio.create_task(self._place_later())
         self._telling = asyncio.create_task(self._tell())
+        self._watching = asyncio.create_task(self._stop_at_end())
         return self
 
     async def __aexit__(self, failure: type[BaseException] | None, *_: object) -> None:
         self._ended = True
         self._placing.cancel()
         self._telling.cancel()
-        for number in self._starting:
-            self._posts[number - 1].cancel()
+        self._watching.cancel()
+        at_work = {hand.number for hand in self._hands}
+        for number, post in enumerate(self._posts, 1):
+            if number not in at_work:
+                post.cancel()
         try:
             if not failure:
                 for hand in self._hands:
@@ -217,47 +233,55 @@ class Fleet:
         finally:
             workers.remove(folder)
 
+    async def _stop_at_end(self) -> None:
+        self._engine.stop(RunStopped(await self._end()))
+
     # Workers, from their hiring to their end
 
     async def _keep(self, number: int) -> None:
         """Keep a worker at work: where one is lost, hire another."""
-        failed = 0
-        while not (self._ended or self._stopped):
-            handle, hand = self._hire(), None
-            self._starting[number] = asyncio.get_running_loop().time()
-            try:
-                hand = await self._begin(number, handle)
-                del self._starting[number]
-                failed = 0
-                self._place()
-                await self._serve(hand)
-                return
-            except WorkersUnusable as error:
-                self._give_up(number, str(error))
-                return
-            except WorkerLost as lost:
-                if hand:
-                    await self._lose(hand, lost)
-                    if isinstance(lost, CutOff):  # the next one is likely to have the same place
-                        await asyncio.sleep(self._job.policy.lease_seconds)
-                    continue
-                failed += 1
-                if failed == STARTS:
-                    self._give_up(number, f"worker {number} cannot be started: {lost}")
-                    return
-                await asyncio.sleep(RETRY)
-            except Exception as error:
-                self._engine.stop(RunStopped(f"an internal error: {type(error).__name__}: {error}"))
-                raise
-            finally:
-                self._starting.pop(number, None)
-                handle.dismiss()
-                if hand:
-                    hand.quiet()
+        try:
+            while not (self._ended or self._stopped) and await self._hold(number):
+                pass
+        except Exception as error:
+            self._engine.stop(RunStopped(f"an internal error: {type(error).__name__}: {error}"))
+            raise
+
+    async def _hold(self, number: int) -> bool:
+        """Keep one worker at work until it has ended; return whether to hire another."""
+        handle, hand = self._hire(), None
+        self._starting[number] = asyncio.get_running_loop().time()
+        try:
+            hand = await self._begin(number, handle)
+            del self._starting[number]
+            self._failed.pop(number, None)
+            self._place()
+            await self._serve(hand)
+            return False
+        except WorkersUnusable as error:
+            self._give_up(number, str(error))
+            return False
+        except WorkerLost as lost:
+            if hand:
+                await self._lose(hand, lost)
+                if isinstance(lost, CutOff):  # the next one is likely to have the same place
+                    await asyncio.sleep(self._job.policy.lease_seconds)
+                return True
+            self._failed[number] = self._failed.get(number, 0) + 1
+            if self._failed[number] == STARTS:
+                self._give_up(number, f"worker {number} cannot be started: {lost}")
+                return False
+            await asyncio.sleep(RETRY)
+            return True
+        finally:
+            self._starting.pop(number, None)
+            handle.dismiss()
+            if hand:
+                hand.quiet()
                 if hand in self._hands:
                     self._hands.remove(hand)
-                    for leased in hand.leases.values():
-                        leased.fail(self._stopped or RunStopped("it was interrupted"))
+                for leased in hand.leases.values():
+                    leased.fail(self._stopped or RunStopped("it was interrupted"))
 
     async def _begin(self, number: int, handle: Handle) -> Hand:
         who = await handle.identity()
@@ -272,15 +296,15 @@ class Fleet:
         ids = [self._engine.writer.text_ids.block() for _ in range(2)]
         if why := await handle.begin(self._orders._replace(text_ids=ids)):
             raise WorkersUnusable(f"{name} cannot work on this run: {why}")
-        hand = Hand(name, handle)
+        hand = Hand(number, name, handle)
         self._hands.append(hand)
         if self._stopped:
             hand.to_say.stop = str(self._stopped)
         return hand
 
     def _give_up(self, number: int, why: str) -> None:
-        del self._starting[number]
-        if self._hands or self._starting:
+        others = (post for other, post in enumerate(self._posts, 1) if other != number)
+        if not all(post.done() for post in others):
             self._engine.notify(f"{why}. The run goes on without it")
         else:
             self._engine.stop(WorkersUnusable(why))
@@ -294,8 +318,10 @@ class Fleet:
                     report = reports.decode(await hand.handle.exchange(encode(self._saying_to(hand))))
             except TimeoutError:
                 raise WorkerLost(f"has been silent for {seconds:g} seconds") from None
-            self._require_contact(hand, report)
+            cut_off = self._cut_off(hand, report)
             self._take(hand, report)
+            if cut_off:
+                raise CutOff(cut_off)
             if report.ended and not self._ended:
                 raise WorkerLost("ended by itself")
             if report.ended:
@@ -305,19 +331,33 @@ class Fleet:
                 # A slow disk must not make a lease run out.
                 await asyncio.wait(hand.writing, timeout=seconds / 4)
 
-    def _require_contact(self, hand: Hand, report: Report) -> None:
-        """Make sure that a worker that cannot reach a model is not the only one.
+    def _cut_off(self, hand: Hand, report: Report) -> str | None:
+        """Return why a worker that cannot reach a model is to be replaced; None where the model is to blame.
 
-        Raises:
-            CutOff: it is: others have replies.
+        Until that is certain the samples that it stopped are held: they go to others, or the run stops as it
+        does with one process.
         """
-        seconds = self._job.policy.lease_seconds
-        if not (report.stopped_in_outage or report.unreachable > seconds) or self._stopped:
-            return
-        lately = asyncio.get_running_loop().time() - seconds
-        others = [other for other in self._hands if other is not hand and not other.said.unreachable]
-        if self._starting or any(each.replied_at > lately or each.leases for each in others):
-            raise CutOff("cannot reach a model that others can")
+        if not report.stopped_in_outage and report.unreachable <= self._job.policy.lease_seconds:
+            return None
+        now, policy = asyncio.get_running_loop().time(), self._job.policy
+        if report.stopped_in_outage:
+            hand.stopped_at = now if hand.stopped_at is None else hand.stopped_at
+            hand.held += report.stopped
+            report.stopped = []
+        others = [each for each in self._hands if each is not hand and not each.said.unreachable]
+        if self._stopped:
+            pass
+        elif any(other.replied_at > now - policy.lease_seconds for other in others):
+            return "cannot reach a model that others can"
+        elif hand.stopped_at is None or (
+            now < hand.stopped_at + policy.lease_seconds
+            and (self._joining() or any(other.stopped_at is None for other in others))
+        ):
+            return None
+        elif hand.replied_at == -inf and self._replied_at > now - policy.outage_patience:
+            return "cannot reach a model"  # which it tried for seconds, and the run for minutes
+        report.stopped, hand.held = hand.held, []
+        return None
 
     async def _lose(self, hand: Hand, why: WorkerLost) -> None:
         hand.handle.dismiss()
@@ -327,23 +367,38 @@ class Fleet:
         if hand.writing:
             await asyncio.wait(hand.writing)  # so that it is on record
         if not self._ended:
-            self._engine.notify(
-                f"{hand.name} {why}: its {len(hand.leases)} samples go to others with the calls on record, "
-                f"and {hand.said.in_flight} calls that were in flight are made again"
-            )
+            self._engine.notify(f"{hand.name} {why}{self._what_follows(hand)}")
+        blamed: list[Leased] = []
         for leased in hand.leases.values():
-            leased.deaths += not isinstance(why, CutOff)
+            leased.number = next(self._numbers)
+            try:
+                leased.recorded = self._engine.ledger.replies(leased.sample.id, leased.mode)
+            except LedgerError as error:
+                self._engine.stop(error)
             if self._stopped:
                 leased.fail(self._stopped)
-            elif leased.deaths == DEATHS:
-                error = CallFailed(INTERNAL_ERROR.key, f"{DEATHS} workers died while they had this sample")
-                leased.finish(Finished(failed_result(leased.sample, leased.mode, error)))
-            else:
-                leased.number = next(self._numbers)
-                leased.recorded = self._engine.ledger.replies(leased.sample.id, leased.mode)
-                self._unplaced.appendleft(leased)
+                continue
+            self._unplaced.appendleft(leased)
+            if len(leased.recorded) > leased.on_record:
+                leased.company, leased.deaths, leased.deaths_alone = inf, 0, 0
+            elif not isinstance(why, CutOff | NodeLost):
+                blamed.append(leased)
+        for leased in blame(blamed, alone=len(hand.leases) == 1):
+            self._unplaced.remove(leased)
+            text = f"{DEATHS} workers died while they worked on this sample and no other"
+            failure = CallFailed(INTERNAL_ERROR.key, text)
+            leased.finish(Finished(failed_result(leased.sample, leased.mode, failure)))
         hand.leases.clear()
         self._place()
+
+    def _what_follows(self, hand: Hand) -> str:
+        calls = plural(hand.said.in_flight, "call")
+        if self._stopped:
+            return f": what becomes of {calls} in flight there is not known"
+        return (
+            f": its {plural(len(hand.leases), 'sample')} go to others with the calls on record, and {calls} "
+            "in flight there are made again"
+        )
 
     # Samples
 
@@ -354,9 +409,10 @@ class Fleet:
             self._place()  # without those that are long in coming
             if not told and (late := len(self._starting) - self._joining()):
                 told = True
+                others = "The run goes on with the others" if self._hands else "The run waits for one"
                 self._engine.notify(
-                    f"{late} of {plural(self._wanted, 'worker')} are not there yet; they may wait for a free "
-                    "CPU. The run goes on with the others"
+                    f"{late} of {plural(self._wanted, 'worker')} {'is' if late == 1 else 'are'} not there "
+                    f"yet; a worker may wait for a free CPU. {others}"
                 )
 
     def _place(self) -> None:
@@ -364,15 +420,21 @@ class Fleet:
         most = ceil(self._job.limits.concurrency / max(1, len(self._hands) + self._joining()))
         suspects = [len(hand.said.suspects) for hand in self._hands]
         only = None if self._job.retry_failed else trusted(self._loads(), suspects)
-        while self._unplaced:
-            loads = [load if only in (None, number) else most for number, load in enumerate(self._loads())]
+        for leased in list(self._unplaced):
+            loads = [
+                len(hand.leases) if only in (None, number) and hand.fits(leased) else most
+                for number, hand in enumerate(self._hands)
+            ]
             if (number := choose(loads, most)) is None:
-                break
-            hand, leased = self._hands[number], self._unplaced.popleft()
+                if leased.company == inf:
+                    break
+                continue
+            hand = self._hands[number]
+            self._unplaced.remove(leased)
             hand.leases[leased.number] = leased
             sample = pickle.dumps(leased.sample, protocol=pickle.HIGHEST_PROTOCOL)
             lease = Lease(leased.number, sample, leased.mode, [*leased.recorded.items()], leased.homes)
-            leased.recorded = {}
+            leased.on_record, leased.recorded = len(leased.recorded), {}
             hand.say().leases.append(lease)
 
     def _joining(self) -> int:
@@ -399,8 +461,8 @@ class Fleet:
                 self._notices.add(notice)
                 self._engine.notify(notice)
         self._engine.recalled(said.recalled)
-        if any(call.output_tokens is not None for call in said.calls):
-            hand.replied_at = asyncio.get_running_loop().time()
+        if any(call.replied for call in said.calls):
+            hand.replied_at = self._replied_at = asyncio.get_running_loop().time()
         if said.calls:
             written = self._engine.writer.add_all([rows.decode(call.rows) for call in said.calls])
             hand.writing.add(written)

@@ -21,7 +21,7 @@ from models.errors.exceptions import RunStopped
 from models.limits.budget import NOTHING, Amount, Usage, longest_reply, money, priced, prompt_tokens
 from models.providers.parameters import unlimited
 from models.settings import Endpoint, Limits
-from prompts.method import MODES
+from prompts.method import MODES, STEPS
 from reporting.cost import amount, spent, unpriced
 from reporting.labels import NO_PRICE, is_best_of
 from runners.plan import Plan
@@ -144,6 +144,10 @@ async def forecast(plan: Plan, ledger: Ledger | None) -> Forecast:
 
 
 def _share(line: Counted, settings: Settings) -> Share:
+    """Return what recorded calls would take now: in the tier that is asked for now, if any is."""
+    role = STEPS[line.step].role
+    role = next((judge for judge, model in settings.panel.items() if model == line.model), role)
+    line = line._replace(tier=settings.tier(role) or line.tier)
     return Share(line.calls, line.input_tokens, line.output_tokens, amount(line, settings).dollars)
 
 
@@ -198,7 +202,15 @@ def lines(found: Forecast, plan: Plan) -> Iterator[str]:
     if found.conversations:
         yield "- How far a conversation is worked on depends on how long its new responses are."
     tier = f" of the tier {settings.service_tier}" if settings.service_tier else ""
-    yield f"- Prices are list prices{tier}, without caches or discounts. Attempts that fail are not counted."
+    prices = f"{_source(settings)}{tier}, without caches or discounts"
+    yield f"- Prices are {prices}. Attempts that fail are not counted."
+
+
+def _source(settings: Settings) -> str:
+    given = [settings.endpoint(role).price is not None for role in settings.roles]
+    if all(given):
+        return "those given (--price)"
+    return "list prices, or those given (--price)" if any(given) else "list prices"
 
 
 def _by_rounds(modes: Sequence[str]) -> bool:

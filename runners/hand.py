@@ -1,6 +1,7 @@
 """A worker of a run as the run sees it: the way to it, what it has, and what it is told next."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Protocol
@@ -16,12 +17,21 @@ NUDGE = 0.03
 """Seconds after which a worker is made to listen. One with something to say ends the exchange before."""
 
 
+DEATHS = 5
+"""Workers that may die while they have one sample only, and get no further with it, before it counts as the
+cause."""
+
+
 class WorkerLost(Exception):
     """A worker is gone. The message says how, as in "worker 2 on node died"."""
 
 
 class CutOff(WorkerLost):
     """A worker cannot reach what others can."""
+
+
+class NodeLost(WorkerLost):
+    """A worker is gone with its machine."""
 
 
 class WorkersUnusable(RunStopped):
@@ -62,8 +72,14 @@ class Leased:
     recorded: Replies
     homes: list[int]
     finished: asyncio.Future[Finished]
+    on_record: int = 0
+    """Calls on record for it when it was leased."""
     deaths: int = 0
-    """Of workers that had it."""
+    """Of workers, in a row, that had it and got no further with it."""
+    deaths_alone: int = 0
+    """Of those, the ones that had no other."""
+    company: float = inf
+    """How many samples a worker may have that has this one."""
 
     def finish(self, finished: Finished) -> None:
         """Let the run have its result."""
@@ -76,10 +92,25 @@ class Leased:
             self.finished.set_exception(reason)
 
 
+def blame(samples: Sequence[Leased], *, alone: bool) -> list[Leased]:
+    """Find out of which sample workers die, if of any; return those that it was.
+
+    Of the samples with which a worker that died got no further, at the second time the next one has half of
+    them at most, and so on until one is `alone`.
+    """
+    for leased in samples:
+        leased.deaths += 1
+        leased.deaths_alone += alone
+        if leased.deaths > 1:
+            leased.company = max(1, len(samples) // 2)
+    return [leased for leased in samples if leased.deaths_alone == DEATHS]
+
+
 @dataclass(slots=True, eq=False)
 class Hand:
     """A worker at work."""
 
+    number: int
     name: str
     handle: Handle
     to_say: Delivery = field(default_factory=Delivery)
@@ -93,9 +124,17 @@ class Hand:
     claims: dict[int, Reservation | asyncio.Task[None]] = field(default_factory=dict)
     replied_at: float = -inf
     """When it last said that a model replied, in the loop's time."""
+    stopped_at: float | None = None
+    """When it said that it can reach a model no more, in the loop's time."""
+    held: list[tuple[int, str]] = field(default_factory=list)
+    """The samples that it stopped for that, as in `Report.stopped`."""
     calls: int = 0
     """That it made and are on disk."""
     _nudging: asyncio.TimerHandle | None = None
+
+    def fits(self, leased: Leased) -> bool:
+        """Whether it may have a sample next to those that it has."""
+        return len(self.leases) < min([leased.company, *(each.company for each in self.leases.values())])
 
     def say(self) -> Delivery:
         """Return what it is told next, to add to it. It hears it soon, whether it has something to say or

@@ -76,8 +76,9 @@ def settings_options(command: Command) -> Command:
                 "prices",
                 multiple=True,
                 metavar="MODEL=INPUT,CACHED,OUTPUT",
-                help="What a model costs, used instead of the price list: US dollars a million tokens of "
-                "prompts, of their cached part, and of replies, such as openai:my-gpt=1.25,0.125,10.",
+                help="What a model costs in the default service tier, used instead of the price list: US "
+                "dollars a million tokens of prompts, of their cached part, and of replies, such as "
+                "openai:my-gpt=1.25,0.125,10. Flex is half of it.",
             ),
             click.option(
                 "--settings",
@@ -292,8 +293,9 @@ def settings_from(given: Mapping[str, Any], referees: Sequence[str] = ()) -> tup
             values[name] = found.pop("")
         if found:
             values[role_name] = _table(values, role_name) | found
-    if prices := dict(map(_price, given["prices"])):
-        values["price"] = _table(values, "price") | prices
+    prices = _prices(given["prices"])
+    if table := _table(values, "price", "model") | prices:
+        values["price"] = table
     fields = (*Settings.model_fields, *Limits.model_fields)
     values |= {name: given[name] for name in fields if given.get(name) is not None}
     limits = {name: values.pop(name) for name in Limits.model_fields if name in values}
@@ -319,10 +321,10 @@ def _validated(model: type[Model], values: Mapping[str, Any], given: Mapping[str
         raise SettingsError("\n".join(complaints(error, known, options))) from None
 
 
-def _table(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _table(values: Mapping[str, Any], name: str, key: str = "role") -> dict[str, Any]:
     table = values.get(name, {})
     if not isinstance(table, dict):
-        raise SettingsError(f"{name}: expected a table by role, not {without_secrets(repr(table))}")
+        raise SettingsError(f"{name}: expected a table by {key}, not {without_secrets(repr(table))}")
     return table
 
 
@@ -365,6 +367,15 @@ def _by_role(option: str, values: Iterable[str], known: Sequence[str]) -> dict[s
             shown = without_secrets(shown_address(value))
             raise SettingsError(f"{option} {shown}: unknown role {role!r}; roles are {', '.join(ROLES)}")
         found.setdefault(role, []).append(text)
+    return found
+
+
+def _prices(given: Sequence[str]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for model, prices in map(_price, given):
+        if model in found:
+            raise SettingsError(f"--price is given twice for {model}")
+        found[model] = prices
     return found
 
 

@@ -9,19 +9,26 @@ import asyncio
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
+
+from filelock import FileLock, Timeout
 
 from models.errors.exceptions import MissingExtra
 from runners.exchange import Identity, Orders
-from runners.hand import Handle, WorkerLost
+from runners.hand import Handle, NodeLost, WorkerLost
 from runners.plan import UsageError
 from runners.remote_worker import RemoteWorker
 from runners.shares import FEWEST
 
 AUTO = "auto"
+
+PREFIX = "coevol-"
 
 OBJECT_STORE = 80 * 2**20
 """Bytes for messages of more than 100 KB, which pass through shared memory; Ray takes no less than 75 MB."""
@@ -29,8 +36,15 @@ OBJECT_STORE = 80 * 2**20
 CONNECT = 5.0
 """Seconds in which the address of a cluster must answer."""
 
+ANSWER = 10.0
+"""Seconds in which what listens there must show that it is a cluster."""
+
 JOIN = 30.0
 """Seconds in which a cluster must take this process as its driver."""
+
+LOOK, MISSED = 5.0, 4
+"""Seconds between two looks at the head of a cluster, and how many in a row find nothing when it is gone. Its
+nodes end after a minute without it."""
 
 
 class RayWorkers(NamedTuple):
@@ -38,6 +52,8 @@ class RayWorkers(NamedTuple):
 
     workers: int
     hire: Callable[[], Handle]
+    end: Callable[[], Awaitable[str]]
+    """Wait until Ray has ended by itself, and say so."""
 
 
 @asynccontextmanager
@@ -53,6 +69,8 @@ async def ray_workers(
     if address is not None:
         # Where a cluster refuses a token, Ray would try for 20 seconds.
         os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "3")
+        # Ray would end this process when its head has been gone for a minute.
+        os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "3600")
     # What Ray would print of a worker that died is said here in our words.
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
     try:
@@ -64,27 +82,27 @@ async def ray_workers(
             f"--workers {workers} needs as many calls in flight, and --concurrency is {concurrency}: "
             "give fewer workers, or more calls"
         )
-    temporary, is_ours = None, not ray.is_initialized()
-    try:
-        if address is not None:
-            await asyncio.to_thread(_require_cluster, address)
+    is_ours = not ray.is_initialized()
+    with ExitStack() as stack:
+        try:
+            if address is not None:
+                await asyncio.to_thread(_require_cluster, address)
+                if is_ours:
+                    await _connect(ray, address)
+            elif is_ours:
+                await _start(ray, workers or 1, stack.enter_context(_folder()))
+            if workers is None:
+                fit = int(ray.available_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
+                workers = max(1, min(fit, concurrency // FEWEST))
+            actor = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD")(
+                RemoteWorker
+            )
+            head = str(ray.get_runtime_context().gcs_address)
+            name = "the Ray of this run" if address is None else "the head of the Ray cluster"
+            yield RayWorkers(workers, lambda: _Actor(ray, actor.remote()), lambda: end_of(head, name))
+        finally:
             if is_ours:
-                await _connect(ray, address)
-        elif is_ours:
-            temporary = _folder()
-            await _start(ray, workers or 1, temporary)
-        if workers is None:
-            fit = int(ray.available_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
-            workers = max(1, min(fit, concurrency // FEWEST))
-        actor = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD")(
-            RemoteWorker
-        )
-        yield RayWorkers(workers, lambda: _Actor(ray, actor.remote()))
-    finally:
-        if is_ours:
-            await asyncio.to_thread(ray.shutdown)
-        if temporary:
-            shutil.rmtree(temporary, ignore_errors=True)
+                await asyncio.to_thread(ray.shutdown)
 
 
 QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "CRITICAL"}
@@ -108,6 +126,11 @@ async def _start(ray: Any, workers: int, folder: str) -> None:
 _OF_TOKENS = ("InvalidAuthToken", "authentication token")
 """What Ray says where there is no token, or another one."""
 
+NOT_TAKEN = (
+    "it does not take this process without its token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or "
+    "~/.ray/auth_token to that of the cluster"
+)
+
 
 async def _connect(ray: Any, address: str) -> None:
     try:
@@ -115,14 +138,31 @@ async def _connect(ray: Any, address: str) -> None:
     except TimeoutError:
         raise UsageError(f"--ray {address}: it did not take this process within {JOIN:g} seconds") from None
     except Exception as error:
-        if any(sign in f"{error}{error.__cause__}" for sign in _OF_TOKENS):
-            why = (
-                "it does not take this process without its token: set RAY_AUTH_MODE=token, and "
-                "RAY_AUTH_TOKEN or ~/.ray/auth_token to that of the cluster"
-            )
+        if address == AUTO and isinstance(error, ConnectionError):
+            why = "no cluster is on this machine: `ray start` starts or joins one, or give its HOST:PORT"
+        elif any(sign in f"{error}{error.__cause__}" for sign in _OF_TOKENS):
+            why = NOT_TAKEN
         else:
             why = f"the cluster cannot be used: {_first_line(error)}"
         raise UsageError(f"--ray {address}: {why}") from None
+
+
+async def end_of(head: str, name: str) -> str:
+    """Wait until nothing answers any more at an address, and say what is gone."""
+    host, _, port = head.rpartition(":")
+    missed = 0
+    while missed < MISSED:
+        await asyncio.sleep(LOOK)
+        try:
+            async with asyncio.timeout(CONNECT):
+                _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+            writer.close()
+            missed = 0
+        except OSError:
+            missed += 1
+    return (
+        f"{name} is gone: nothing answers at {head}. When it is there again, the same command resumes the run"
+    )
 
 
 async def _to_the_end(work: Coroutine[Any, Any, Any]) -> None:
@@ -135,10 +175,21 @@ async def _to_the_end(work: Coroutine[Any, Any, Any]) -> None:
         raise
 
 
-def _folder() -> str:
-    """Create a folder for Ray, whose sockets are 72 characters below it and may have 107 in all."""
+@contextmanager
+def _folder() -> Iterator[str]:
+    """Provide a folder for Ray, whose sockets are 72 characters below it and may have 107 in all. Those of
+    commands that were killed are removed."""
     usual = tempfile.gettempdir()
-    return tempfile.mkdtemp(prefix="coevol-", dir=usual if len(usual) < 20 else "/tmp")  # noqa: S108
+    usual = usual if len(usual) < 20 else "/tmp"  # noqa: S108
+    for left in Path(usual).glob(f"{PREFIX}*/lock"):
+        with suppress(Timeout, OSError), FileLock(left, timeout=0):
+            shutil.rmtree(left.parent, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix=PREFIX, dir=usual)
+    try:
+        with FileLock(f"{folder}/lock"):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _require_cluster(address: str) -> None:
@@ -154,6 +205,20 @@ def _require_cluster(address: str) -> None:
         raise UsageError(
             f"--ray {address}: no cluster answers there ({error}); `ray start --head` starts one"
         ) from None
+    # In a process of its own: with anything else that listens there Ray would try for minutes.
+    asking = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
+    try:
+        command = [sys.executable, "-c", asking, address]
+        asked = subprocess.run(  # noqa: S603
+            command, timeout=ANSWER, capture_output=True, stdin=subprocess.DEVNULL, text=True
+        )
+    except subprocess.TimeoutExpired:
+        raise UsageError(
+            f"--ray {address}: what answers there is no Ray cluster; give HOST:PORT of its head, as "
+            "`ray start` printed it"
+        ) from None
+    if any(sign in asked.stderr for sign in _OF_TOKENS):
+        raise UsageError(f"--ray {address}: {NOT_TAKEN}")
 
 
 def _first_line(error: Exception) -> str:
@@ -198,10 +263,12 @@ class _Actor:
         except exceptions.RayTaskError as error:
             raise WorkerLost(f"failed: {type(error.cause).__name__}: {error.cause}") from None
         except exceptions.NodeDiedError:
-            raise WorkerLost("is gone with its node") from None
+            raise NodeLost("is gone with its node") from None
         except exceptions.ActorUnschedulableError as error:
             raise WorkerLost(f"has no place: {_first_line(error)}") from None
         except exceptions.RayActorError as error:
+            if "node has died" in str(error) or error.preempted:
+                raise NodeLost("is gone with its node") from None
             if "ModuleNotFoundError" in str(error) or "No module named" in str(error):
                 raise WorkerLost("found no coevol on its machine: install the same version there") from None
             raise WorkerLost("died") from None

@@ -66,6 +66,10 @@ more of them gather for so many seconds more."""
 STATUS = 1.0
 """Seconds after which a worker says that it is there, if there is nothing else to say."""
 
+UNHEARD = 3
+"""Times `STATUS` without a word from the run, after which a worker starts no further call: the run may be
+gone, and make it again."""
+
 LEAST_OF_LEASE = 0.8
 """The part of a lease that counts here: the run counts from when it asked, a worker from when it heard."""
 
@@ -103,6 +107,7 @@ class RemoteWorker:
         """Get ready to work; return why that is not possible here, None if all is well."""
         gc.set_threshold(GC_THRESHOLD)
         self._orders, self._lease_seconds = orders, orders.job.policy.lease_seconds
+        self._status = min(STATUS, self._lease_seconds / 4)
         self._blocks.extend(orders.text_ids)
         self._ids = self._text_ids()
         self._encoder = Encoder(self._ids)
@@ -120,7 +125,7 @@ class RemoteWorker:
         self._take(deliveries.decode(delivery))
         if self._said_at is None:
             try:
-                async with asyncio.timeout(min(STATUS, self._lease_seconds / 4)):
+                async with asyncio.timeout(self._status):
                     await self._news.wait()
             except TimeoutError:
                 pass
@@ -206,7 +211,8 @@ class RemoteWorker:
         number, written = next(self._numbers), asyncio.get_running_loop().create_future()
         self._unacknowledged[number] = written
         used = record.input_tokens, record.output_tokens
-        self._saying().calls.append(SentCall(number, msgspec.Raw(rows), *used))
+        replied = record.failure_kind is None or record.output_tokens is not None
+        self._saying().calls.append(SentCall(number, msgspec.Raw(rows), *used, replied))
         await written
 
     def _unwritable(self, error: Exception) -> Unwritable:
@@ -309,11 +315,14 @@ class RemoteWorker:
         self._heard_at = asyncio.get_running_loop().time()
 
     def _watch(self) -> None:
-        """Leave if the run has not been heard of. After a standstill this comes before anything else."""
+        """Leave if the run has not been heard of, and before that start no further call. After a standstill
+        this comes before anything else."""
         loop = asyncio.get_running_loop()
         if loop.time() > self._heard_at + LEAST_OF_LEASE * self._lease_seconds:
             self._leave()
-        loop.call_later(self._lease_seconds / 10, self._watch)
+        if self._worker and loop.time() > self._heard_at + UNHEARD * self._status:
+            self._worker.gateway.resize(0)  # until it is told its places again
+        loop.call_later(self._status / 2, self._watch)
 
 
 class _Budget:

@@ -25,6 +25,9 @@ class ThreadWorker:
     def __init__(self, identity: Identity | None = None, settings: Settings | None = None) -> None:
         self.orders: Orders | None = None
         self.exchanges = 0
+        self.hearing = asyncio.Event()
+        """Whether it hears what its run says."""
+        self.hearing.set()
         self.left = False
         """Whether it ended itself."""
         self._identity, self._settings = identity, settings
@@ -72,6 +75,10 @@ class ThreadWorker:
         """Let it go on, as SIGCONT would."""
         self._going_on.set()
 
+    async def ended(self) -> None:
+        """Wait until it is gone."""
+        await asyncio.wait([self._gone])
+
     def join(self) -> None:
         """Wait until it has ended."""
         self._thread.join(10)
@@ -89,6 +96,7 @@ class ThreadWorker:
 
     async def exchange(self, delivery: bytes) -> bytes:
         self.exchanges += 1
+        await self.hearing.wait()
         return await self._result(self._worker.exchange(delivery))
 
     def nudge(self) -> None:
@@ -122,6 +130,8 @@ class Hired(list[ThreadWorker]):
         """The settings that some have in place of the run's, by number."""
         self.before: Callable[[], object] = lambda: None
         """What happens before one is hired."""
+        self.end = asyncio.Event()
+        """Whether what the workers run on is gone."""
 
     @asynccontextmanager
     async def __call__(
@@ -135,7 +145,11 @@ class Hired(list[ThreadWorker]):
             self.append(ThreadWorker(identity, self.elsewhere.get(len(self))))
             return self[-1]
 
-        yield RayWorkers(workers or 2, hire)
+        async def end() -> str:
+            await self.end.wait()
+            return "Ray is gone"
+
+        yield RayWorkers(workers or 2, hire, end)
 
     @property
     def at_work(self) -> list[ThreadWorker]:

@@ -1,8 +1,10 @@
 """Workers on Ray itself: killed, stopped, without their node, without their run."""
 
 import asyncio
+import importlib
 import os
 import signal
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,6 +18,8 @@ import pytest
 
 import coevol
 from coevol import Limits
+from runners import ray_workers
+from runners.hand import NodeLost, WorkerLost
 from standin import StandIn
 from tests.conftest import look
 from tests.disturbed import exported, recorded, slow_server, undisturbed, wait_for_calls, write_data
@@ -23,6 +27,7 @@ from tests.gateways import QUICK, until
 from tests.program import start
 
 ray = pytest.importorskip("ray")
+ActorDiedErrorContext = importlib.import_module("ray.core.generated.common_pb2").ActorDiedErrorContext
 if not Path("/proc/self/stat").exists():
     pytest.skip("processes are found in /proc", allow_module_level=True)
 
@@ -120,6 +125,40 @@ def test_a_run_on_this_machine_survives_its_workers_and_itself(server: StandIn, 
     look(*command, cwd=tmp_path)
     assert exported(tmp_path / "run", tmp_path) == expected
     assert recorded(tmp_path / "run") == asked.total()
+
+
+def test_what_is_no_cluster_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_workers, "ANSWER", 3.0)
+    data = write_data(tmp_path, 1)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        said = look("evolve", data, "-o", "run", "--ray", address, cwd=tmp_path, status=2).stderr
+    assert said.splitlines()[-1].startswith(f"coevol: --ray {address}: what answers there is no Ray cluster")
+
+
+def test_the_folders_of_commands_that_were_killed_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with temporary_folder() as temporary:
+        monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+        left = temporary / "coevol-left"
+        left.mkdir()
+        (left / "lock").touch()
+        with ray_workers._folder() as one, ray_workers._folder() as other:
+            assert Path(one).parent == temporary and Path(one).is_dir() and Path(other).is_dir()
+            assert not left.exists()
+        assert not Path(one).exists() and not Path(other).exists()
+
+
+async def test_a_node_that_is_lost_is_no_death_of_a_worker() -> None:
+    async def died(why: str) -> None:
+        context = ActorDiedErrorContext(actor_id=bytes(16), error_message=why)
+        raise ray.exceptions.ActorDiedError(context)
+
+    actor = ray_workers._Actor(ray, None)
+    with pytest.raises(NodeLost):
+        await actor._result(died("The actor died because its node has died. Node Id: 1"))
+    with pytest.raises(WorkerLost, match=r"^died$") as ended:
+        await actor._result(died("The actor is dead because its worker process has died."))
+    assert not isinstance(ended.value, NodeLost)
 
 
 async def test_a_run_on_a_cluster_survives_the_loss_of_a_node(server: StandIn, tmp_path: Path) -> None:

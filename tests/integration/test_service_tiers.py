@@ -1,14 +1,19 @@
 """Service tiers: asked for, recorded as served, billed as such, and what a lack of room does."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from graph.settings import Settings
 from runners.api import load_run
 from standin import Fault, StandIn
 from standin.server import StandIn as Server
 from tests.conftest import look
-from tests.program import EXAMPLES
+from tests.gateways import QUICK, evolve
+from tests.program import EXAMPLES, records, write
 
 RUN = ("evolve", EXAMPLES / "alpaca_en.json", "-o", "run", "--stop", 4, "--mode", "edit")
 PRICE = ("--price", "openai:gpt-5.4-mini=1,1,1")
@@ -79,6 +84,24 @@ def test_a_lack_of_room_holds_up_one_call_and_slows_down_none(tmp_path: Path) ->
     assert "4/4 samples" in shown and " 0 failed" in shown
     made = calls(tmp_path)
     assert sum(call["attempts"] for call in made) > len(made) and not any(call["failure"] for call in made)
+
+
+def test_a_lack_of_room_ends_the_run_though_the_server_asks_to_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY["OPENAI_API_KEY"])
+    no_room = Fault(
+        "429", times=30, code="resource_unavailable", message="Unavailable.", retry_after="ms:200"
+    )
+    policy = replace(QUICK, max_call_seconds=1.0)
+    with StandIn(no_room) as server:
+        settings = Settings(
+            model="openai:gpt-5.4-mini", base_url=server.base_url("openai"), service_tier="flex"
+        )
+        data = write(tmp_path / "data.json", records(6))
+        ended = evolve(data, tmp_path / "run", settings, modes=("edit",), policy=policy)
+    assert "No call had a reply for" in ended.message
+    assert "--service-tier default does not wait for it" in ended.message
 
 
 def test_a_model_without_the_tier_is_reported_before_and_stops_the_run(tmp_path: Path) -> None:

@@ -4,32 +4,39 @@ The workers are threads here (`tests.workers`); `test_ray.py` has them on Ray.
 """
 
 import asyncio
+import os
 import random
+import signal
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 from shutil import copytree, rmtree
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import coevol
 from coevol import Limits, RunStopped
+from ledger.encoding import _CALL_COLUMNS
+from ledger.ledger import Ledger, LedgerError
 from models.errors.kinds import ABANDONED
 from models.settings import KEY_NAMES
 from reporting import workers
 from reporting.recorded_run import RecordedRun
-from runners.exchange import Identity, program
+from runners import ray_workers
+from runners.exchange import Identity, Report, deliveries, encode, program, reports, rows
+from runners.plan import UsageError
 from standin import Fault, StandIn
 from tests.conftest import look
 from tests.disturbed import exported, recorded
 from tests.gateways import QUICK, until
 from tests.program import ROOT, records, write
-from tests.workers import Hired, hired
+from tests.workers import Hired, ThreadWorker, hired
 
 __all__ = ["hired"]
 
@@ -72,6 +79,12 @@ def alike(run: RecordedRun, other: RecordedRun) -> bool:
         return results, Counter(row["request"] for row in run.calls())
 
     return bool(of(run) == of(other))
+
+
+def calls_in(report: Report) -> list[tuple[Any, ...]]:
+    """Return the calls of a report, as rows of the ledger."""
+    found = [row for call in report.calls for row in rows.decode(call.rows)]
+    return [values for table, values in found if table == "calls"]
 
 
 # --- the same run
@@ -160,7 +173,56 @@ async def test_a_ledger_that_is_lost_stops_all_workers(hired: Hired, server: Sta
         await run
 
 
+async def test_a_ledger_that_cannot_be_read_when_a_worker_dies_stops_the_run(
+    hired: Hired, server: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write(tmp_path / "data.json", records(12))
+    task = asyncio.create_task(coevol.arun(data, "run", settings_for(server), SIX, workers=2))
+    await until(lambda: len(server.chats()) > 20)
+
+    def unreadable(ledger: Ledger, sample: str, mode: str) -> Any:
+        raise LedgerError("run/ledger.sqlite cannot be read: disk I/O error")
+
+    monkeypatch.setattr(Ledger, "replies", unreadable)
+    hired.at_work[0].kill()
+    with pytest.raises(RunStopped, match="cannot be read: disk I/O error"):
+        async with asyncio.timeout(30):
+            await task
+
+
 # --- faults
+
+
+async def test_workers_that_die_again_and_again_make_no_failures(
+    hired: Hired, server: StandIn, tmp_path: Path
+) -> None:
+    data = write(tmp_path / "data.json", records(6))
+    task = asyncio.create_task(coevol.arun(data, "run", settings_for(server, max_rounds=3), SIX, workers=1))
+    for _ in range(7):
+        enough = len(server.chats()) + 12
+        await until(lambda: hired.at_work and len(server.chats()) > enough)  # noqa: B023
+        hired.at_work[0].kill()
+    run = await task
+    assert len(hired) == 8 and {row["status"] for row in run.samples()} == {"done"}
+
+
+async def test_of_a_sample_that_ends_its_workers_only_that_one_fails(
+    hired: Hired, server: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange = ThreadWorker.exchange
+
+    async def deadly(worker: ThreadWorker, delivery: bytes) -> bytes:
+        if any(b"number 3." in lease.sample for lease in deliveries.decode(delivery).leases):
+            worker.kill()
+        return await exchange(worker, delivery)
+
+    monkeypatch.setattr(ThreadWorker, "exchange", deadly)
+    data = write(tmp_path / "data.json", records(8))
+    eight = Limits(concurrency=8)
+    run = await coevol.arun(data, "run", settings_for(server, max_rounds=1), eight, workers=1)
+    failed = [row for row in run.samples() if row["status"] != "done"]
+    assert [row["position"] for row in failed] == [3]
+    assert "workers died while they worked on this sample and no other" in failed[0]["reason"]
 
 
 async def test_workers_that_die_lose_only_calls_in_flight(
@@ -208,17 +270,129 @@ async def test_a_worker_that_comes_back_late_is_not_listened_to(
     assert recorded(Path("run")) == recorded(Path("alone"))
 
 
+async def test_a_worker_that_does_not_hear_from_its_run_starts_no_call(
+    hired: Hired, server: StandIn, tmp_path: Path
+) -> None:
+    data = write(tmp_path / "data.json", records(6))
+    policy = replace(QUICK, max_wait=0.1, max_attempts=10_000, lease_seconds=20.0)
+    settings = settings_for(server, max_rounds=1)
+    task = asyncio.create_task(coevol.arun(data, "run", settings, SIX, workers=1, policy=policy))
+    await until(lambda: len(server.chats()) > 20)
+    server.order("500")  # tried again and again
+    await until(lambda: server.chats()[-1].status == 500)
+    hired[0].hearing.clear()
+    await asyncio.sleep(5)
+    asked = len(server.chats())
+    await asyncio.sleep(0.5)
+    assert len(server.chats()) == asked and not hired[0].left
+    server.order()
+    hired[0].hearing.set()
+    await task
+    assert len(hired) == 1
+    assert {row["status"] for row in coevol.load_run("run").samples()} == {"done"}
+
+
+async def test_where_ray_ends_the_run_stops(hired: Hired, server: StandIn, tmp_path: Path) -> None:
+    data, notices = write(tmp_path / "data.json", records(12)), list[str]()
+    run = coevol.arun(data, "run", settings_for(server), SIX, workers=2, notify=notices.append)
+    task = asyncio.create_task(run)
+    await until(lambda: len(server.chats()) > 20 and len(hired.at_work) == 2)
+    server.order("hang")
+    asked = len(server.chats())
+    await until(lambda: len(server.chats()) >= asked + 6)
+    hired.end.set()
+    await asyncio.sleep(0.2)
+    for worker in hired:
+        worker.kill()
+    with pytest.raises(RunStopped, match="Ray is gone"):
+        await task
+    # With a run that stops nothing is made again.
+    (lost, _) = [notice for notice in notices if " died: " in notice]
+    assert "in flight there is not known" in lost and "again" not in lost
+
+
+async def test_that_a_head_is_gone_is_certain_after_several_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_workers, "LOOK", 0.01)
+    head = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    address = f"127.0.0.1:{head.sockets[0].getsockname()[1]}"
+    task = asyncio.create_task(ray_workers.end_of(address, "the head of the Ray cluster"))
+    done, _ = await asyncio.wait([task], timeout=0.2)
+    assert not done
+    head.close()
+    assert (await task).startswith(f"the head of the Ray cluster is gone: nothing answers at {address}")
+
+
 async def test_a_worker_without_a_way_to_the_model_gives_its_samples_back(
     hired: Hired, server: StandIn, tmp_path: Path
 ) -> None:
     data = write(tmp_path / "data.json", records(10))
     settings, notices = settings_for(server, max_rounds=2), list[str]()
-    policy = replace(QUICK, first_wait=1.0)
+    policy = replace(QUICK, first_wait=1.0, lease_seconds=600.0)  # nothing waits for its successor
     hired.elsewhere = {1: settings_for(server).model_copy(update={"base_url": ("http://127.0.0.1:9/v1",)})}
-    run = await coevol.arun(data, "run", settings, SIX, workers=2, notify=notices.append, policy=policy)
+    async with asyncio.timeout(60):
+        run = await coevol.arun(data, "run", settings, SIX, workers=2, notify=notices.append, policy=policy)
     assert any("cannot reach a model that others can" in notice for notice in notices)
     assert {row["status"] for row in run.samples()} == {"done"}
     assert paid_twice(server) == 0
+
+
+async def test_the_last_report_of_a_worker_that_is_cut_off_counts(
+    hired: Hired, server: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[float] = []
+    exchange = ThreadWorker.exchange
+
+    async def last(worker: ThreadWorker, delivery: bytes) -> bytes:
+        report = reports.decode(await exchange(worker, delivery))
+        started = [dict(zip(_CALL_COLUMNS, values, strict=True))["started"] for values in calls_in(report)]
+        if not kept and worker is hired[0] and started and len(server.chats()) > 30:
+            kept.extend(started)
+            report.stopped_in_outage = True
+            report.stopped = [(lease, "not reached") for lease in range(1, 50)]
+        return encode(report)
+
+    monkeypatch.setattr(ThreadWorker, "exchange", last)
+    data = write(tmp_path / "data.json", records(12))
+    run = await coevol.arun(data, "run", settings_for(server), SIX, workers=2)
+    assert kept and set(kept) <= {row["started"] for row in run.calls()}
+    assert {row["status"] for row in run.samples()} == {"done"}
+
+
+async def test_a_server_that_is_down_stops_the_run_though_a_worker_never_comes(
+    hired: Hired, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-no-server-has-it-0001")
+    identity = ThreadWorker.identity
+
+    async def waits_for_a_processor(worker: ThreadWorker) -> Identity:
+        if worker is hired[0]:
+            await worker.ended()
+        return await identity(worker)
+
+    monkeypatch.setattr(ThreadWorker, "identity", waits_for_a_processor)
+    data, notices = write(tmp_path / "data.json", records(10)), list[str]()
+    settings = coevol.Settings(model="openai:gpt-4o-mini", base_url="http://127.0.0.1:9/v1")
+    policy = replace(QUICK, lease_seconds=2.0)
+    given: dict[str, Any] = {"workers": 2, "notify": notices.append, "policy": policy}
+    with pytest.raises(RunStopped, match=r"127\.0\.0\.1:9"):
+        async with asyncio.timeout(30):
+            await coevol.arun(data, "run", settings, SIX, **given)
+    assert not any("others can" in notice for notice in notices)
+
+
+async def test_a_worker_that_is_new_in_an_outage_does_not_end_the_run(
+    hired: Hired, server: StandIn, tmp_path: Path
+) -> None:
+    data, notices = write(tmp_path / "data.json", records(6)), list[str]()
+    settings, policy = settings_for(server, max_rounds=1), replace(QUICK, lease_seconds=2.0)
+    run = coevol.arun(data, "run", settings, SIX, workers=1, notify=notices.append, policy=policy)
+    task = asyncio.create_task(run)
+    await until(lambda: len(server.chats()) > 20)
+    hired.elsewhere = {1: settings.model_copy(update={"base_url": ("http://127.0.0.1:9/v1",)})}
+    hired[0].kill()
+    await task
+    assert any(notice.startswith("worker 1 on ") and "cannot reach a model:" in notice for notice in notices)
+    assert {row["status"] for row in coevol.load_run("run").samples()} == {"done"}
 
 
 async def test_a_cancelled_run_records_what_it_abandons(
@@ -285,6 +459,31 @@ async def test_a_budget_is_that_of_all_workers(hired: Hired, server: StandIn, tm
 
 
 # --- the command
+
+
+def test_ray_that_starts_can_be_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @asynccontextmanager
+    async def slow(workers: int | None, address: str | None, concurrency: int) -> AsyncIterator[None]:
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(60)
+        yield
+
+    monkeypatch.setattr(ray_workers, "ray_workers", slow)
+    data = write(tmp_path / "data.json", records(1))
+    said = look("evolve", data, "-o", "run", "--workers", 2, cwd=tmp_path, status=3).stderr
+    assert "stopping: Ray is still starting" in said
+    assert said.splitlines()[-1] == "coevol: stopped: interrupted; the same command resumes the run"
+
+
+async def test_auto_without_a_cluster_is_one_line_of_ours() -> None:
+    def init(address: str, **given: Any) -> None:
+        raise ConnectionError("Could not find any running Ray instance. Set the `--address` flag.")
+
+    with pytest.raises(
+        UsageError, match="--ray auto: no cluster is on this machine: `ray start` starts"
+    ) as e:
+        await ray_workers._connect(SimpleNamespace(init=init), "auto")
+    assert "--address" not in str(e.value)
 
 
 def test_what_is_missing_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,6 +101,36 @@ def test_a_dry_run_goes_by_what_finished_samples_took(tmp_path: Path) -> None:
     assert "Likely is what the 20 samples took that are finished" in shown and "50 %" not in shown
 
 
+def test_what_is_likely_has_the_price_of_the_tier_that_is_asked_for(tmp_path: Path) -> None:
+    records = [{"instruction": f"Name {n} fruits.", "input": "", "output": "Apples."} for n in range(24)]
+    (tmp_path / "data.json").write_text(json.dumps(records))
+    key = {"OPENAI_API_KEY": "sk-standin-openai-0001"}
+    with StandIn() as server:
+        at = ("--model", "openai:gpt-5.4-mini", "--base-url", server.base_url("openai"))
+        price = ("--price", "openai:gpt-5.4-mini=1000,1000,1000")
+        words = ("evolve", "data.json", "-o", "run", "--mode", "edit", *at, *price)
+        look(*words, "--stop", 20, cwd=tmp_path, env=key)
+
+    def likely(*tier: str) -> float:
+        shown = look(*words, *tier, "--dry-run", cwd=tmp_path, env=key).stdout
+        assert "- Prices are those given (--price)" in shown
+        (found,) = re.findall(r"Likely .* tokens, \$([\d.]+)\n", shown)
+        return float(found)
+
+    usual = likely()
+    assert likely("--service-tier", "flex") == pytest.approx(usual / 2, rel=0.02)
+    assert likely("--service-tier", "priority") == pytest.approx(usual * 2, rel=0.02)
+
+
+def test_a_price_is_given_once_and_by_model(tmp_path: Path) -> None:
+    twice = ("--price", "openai:x=1,1,1", "--price", "openai:x=2,2,2")
+    shown = look(*RUN, "--model", "openai:x", *twice, cwd=tmp_path, status=2).stderr
+    assert "--price is given twice for openai:x" in shown
+    (tmp_path / "mine.toml").write_text("price = 3\n")
+    shown = look(*RUN, "--settings", "mine.toml", cwd=tmp_path, status=2).stderr
+    assert "price: expected a table by model, not 3" in shown
+
+
 def test_a_budget_in_dollars_needs_a_price_that_may_be_given(tmp_path: Path) -> None:
     with StandIn() as server:
         model = ("--model", "vllm:standin", "--base-url", server.base_url("vllm"), "--budget", 1)
