@@ -149,7 +149,7 @@ def publish(
             return
         if not yes and not confirmed("Upload?"):
             say("nothing was uploaded", err=True)
-            raise click.Abort
+            raise click.exceptions.Exit(3)
         say(hub.upload(repo, files, deleted, remote, private=not public))
 
 
