@@ -83,7 +83,8 @@ def walk(
     steps: dict[str, Any] = {}
     for step in {c["step"] for c in calls}:
         some = [c for c in calls if c["step"] == step]
-        times = sorted(c["latency"] for c in some)
+        # The totals of a run keep a latency to three significant digits; a sample's calls are read whole.
+        times = sorted(c["latency"] if sample else float(f"{c['latency']:.2e}") for c in some)
         steps[step] = {
             "calls": len(some),
             "failed": sum(c["failure"] is not None for c in some),
