@@ -9,7 +9,6 @@ replies, so a call in flight separates those before it from those after it until
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
 
 from models.errors.kinds import FILTERED, INTERNAL_ERROR, REFUSED, UNSENDABLE, Failure, FailureKind
 from models.settings import Role
@@ -34,6 +33,8 @@ class SentRequest:
     in_flight: bool = True
     refusal: tuple[object, ...] | None = None
     """How it was refused (`Failure.likeness`); None where it was not, or is in flight."""
+    ended: int = 0
+    """How many requests had been sent when it was refused."""
 
 
 class RefusalCheck:
@@ -41,16 +42,20 @@ class RefusalCheck:
     refused alone, and of all roles together, since a sample's next call may be in any of them."""
 
     def __init__(self) -> None:
-        self._numbers = count()
+        self._sent = 0
         self._replied: set[Role | None] = set()
         self._requests: defaultdict[Role | None, deque[SentRequest]] = defaultdict(
             lambda: deque(maxlen=MAX_REMEMBERED)
         )
         self._last: tuple[SentRequest, Failure] | None = None
+        self._suspects: defaultdict[Role, deque[SentRequest]] = defaultdict(
+            lambda: deque(maxlen=MAX_REMEMBERED)
+        )
 
     def sent(self, role: Role, sample: str) -> SentRequest:
         """Note that a request is sent."""
-        request = SentRequest(next(self._numbers), role, sample)
+        request = SentRequest(self._sent, role, sample)
+        self._sent += 1
         for scope in (role, None):
             self._requests[scope].append(request)
         return request
@@ -63,11 +68,15 @@ class RefusalCheck:
         """
         request.in_flight = False
         if failure and failure.kind in IN_A_ROW:
-            request.refusal = failure.likeness
+            request.refusal, request.ended = failure.likeness, self._sent
             self._last = request, failure
+            self._suspects[request.role].append(request)
             samples = self._in_a_row(request)
             return samples if samples >= IN_A_ROW[failure.kind] else 0
         if answered:
+            suspects = self._suspects[request.role]
+            while suspects and suspects[0].ended <= request.number:
+                suspects.popleft()
             for scope in (request.role, None):
                 self._replied.add(scope)
                 requests = self._requests[scope]
@@ -90,14 +99,9 @@ class RefusalCheck:
 
     def suspects(self) -> set[str]:
         """Return the refused samples whose texts need not be the cause: no call of the role that was sent
-        later has had a reply so far."""
-        return {
-            request.sample
-            for scope, requests in self._requests.items()
-            if scope
-            for request in requests
-            if request.refusal
-        }
+        after the refusal has had a reply so far. Of two that were in flight together, the server may have
+        taken the later one first."""
+        return {request.sample for requests in self._suspects.values() for request in requests}
 
 
 def _in_a_row(requests: Sequence[SentRequest], last: SentRequest) -> set[str]:
