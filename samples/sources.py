@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+from samples.bounds import MAX_RECORD_BYTES
 from samples.cards import CARD, configurations, files_of
 from samples.fields import brief, plural
 from samples.file_names import ENDINGS, SPLITS, by_name, is_data, is_hidden, is_unread, split_of
@@ -26,7 +27,6 @@ from samples.folder_checks import (
     refuse_unread_on_hub,
 )
 from samples.hub import PREFIX, hub_files
-from samples.json_files import MAX_RECORD_BYTES
 from samples.sample import DataError
 
 STDIN = "-"

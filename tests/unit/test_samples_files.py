@@ -18,8 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from samples import json_files
-from samples.array_files import array_records
+from samples import json_arrays
 from samples.bounds import MAX_DEPTH
 from samples.fields import raw_text, unreadable
 from samples.files import (
@@ -31,7 +30,8 @@ from samples.files import (
     to_json,
     write_records,
 )
-from samples.json_files import fits_array
+from samples.json_arrays import fits_array
+from samples.json_arrays_fast import array_records
 from samples.parquet_files import split_file
 from samples.parquet_types import recorded_schema
 from samples.sample import DataError
@@ -90,7 +90,7 @@ def test_an_array_read_in_tiny_pieces_is_what_json_load_gives(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "data.json")
         path.write_text(text, encoding="utf-8")
-        found = list(json_files.read_array(path, chunk_bytes))
+        found = list(json_arrays.read_array(path, chunk_bytes))
         assert list(array_records(path, chunk_bytes)) == json.loads(text)
     assert [record for _, record in found] == json.loads(text)
     lines = [line for line, _ in found]
@@ -109,7 +109,7 @@ def test_an_array_cut_anywhere_is_refused(records: list[dict[str, Any]], cut: in
         path = Path(folder, "data.json")
         path.write_bytes(data[: 1 + cut % (len(data) - 1)])
         with pytest.raises(DataError, match=r"data\.json, line 1"):
-            list(json_files.read_array(path, chunk_bytes))
+            list(json_arrays.read_array(path, chunk_bytes))
         with pytest.raises(DataError, match=r"data\.json, line 1"):
             list(array_records(path, chunk_bytes))
 
@@ -141,14 +141,14 @@ def test_an_array_with_something_unusual_is_read_as_it_is_one_by_one(
         path = Path(folder, "data.json")
         path.write_text(f"[{', '.join(parts)}]", encoding="utf-8")
         many = read_by(array_records(path, chunk_bytes))
-        assert many == read_by(record for _, record in json_files.read_array(path))
+        assert many == read_by(record for _, record in json_arrays.read_array(path))
 
 
 def test_line_numbers_of_an_array_are_those_of_an_editor(tmp_path: Path) -> None:
     path = tmp_path / "data.json"
     path.write_text('\n[\n{"a": 1},\n\n{"a":\n2}, {"a": 3}\n]')
     for chunk_bytes in (1, 3, 1000):
-        found = list(json_files.read_array(path, chunk_bytes))
+        found = list(json_arrays.read_array(path, chunk_bytes))
         assert found == [(3, {"a": 1}), (5, {"a": 2}), (6, {"a": 3})]
 
 
@@ -192,7 +192,7 @@ def test_an_array_in_an_object_and_a_single_object_are_read(
     assert read(path) == expected
     if find_layout(path) == "JSON array":
         for chunk_bytes in (1, 5):
-            assert [record for _, record in json_files.read_array(path, chunk_bytes)] == expected
+            assert [record for _, record in json_arrays.read_array(path, chunk_bytes)] == expected
         path.write_text(content.rstrip()[:-1] + "x" if "1.0" not in content else content.replace("],", "]x"))
         with pytest.raises(DataError):
             read(path)
@@ -329,7 +329,7 @@ def test_the_place_of_a_bad_byte_does_not_depend_on_the_pieces(tmp_path: Path, c
     path = tmp_path / "data.json"
     path.write_bytes('[{"a": "中文"},\n'.encode() + b'{"a": "\xe4("}]')
     with pytest.raises(DataError, match=r"line 2: .* found byte 0xe4 at file offset 25"):
-        list(json_files.read_array(path, chunk_bytes))
+        list(json_arrays.read_array(path, chunk_bytes))
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
