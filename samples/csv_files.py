@@ -1,6 +1,6 @@
 """Read and write records as CSV and TSV: one a row, all fields as text.
 
-What is no text is written as JSON: numbers, and lists and objects, which `samples.turns` reads as what they
+What is no text is written as JSON: numbers, and lists and objects, which `samples.nested` reads as what they
 are where it expects turns. Null and an empty text are both an empty field, and read as an empty text.
 """
 

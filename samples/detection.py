@@ -6,18 +6,19 @@ from typing import Any, NamedTuple
 
 from samples.fields import brief, field_names
 from samples.formats import READ_FORMATS
+from samples.layout_fields import columns_of
+from samples.layout_turns import several_on_side
 from samples.layouts import (
     COLUMNS,
     LISTS,
     candidates,
     columns_layout,
-    columns_of,
     has_ranking,
     preference_layout,
-    several_on_side,
     side_of,
     unnamed_turns,
 )
+from samples.nested import unpack
 from samples.preferences import (
     Side,
     label_field,
@@ -28,7 +29,7 @@ from samples.preferences import (
     what_would_do,
 )
 from samples.sample import DataError
-from samples.turns import names_of, role_of, unpack
+from samples.turn_names import names_of, role_of
 
 _MARK_OF_ROLE = re.compile(
     r"<\|im_start\|>|<\|user\|>|<start_of_turn>|\[INST\]|### ?(?:Human|User|Instruction)\b"

@@ -8,7 +8,8 @@ from typing import Any, TypeGuard
 
 from samples.preferences import SIDES, is_ranked, what_would_do
 from samples.sample import DataError
-from samples.turns import Turn, is_marked, turns_in
+from samples.marks import is_marked
+from samples.turns import Turn, turns_in
 
 
 def is_texts(value: Any) -> TypeGuard[list[str]]:
