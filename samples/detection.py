@@ -37,6 +37,12 @@ _MARK_OF_ROLE = re.compile(
 _LOOKED_AT = 5000
 """Characters of a text in which marks of a chat template are looked for."""
 
+_RESPONSES = {"reply", *(columns.response for columns in COLUMNS.values())}
+"""Fields that may have the response to turns in another field."""
+
+NO_FORMAT = "cannot detect the format"
+_CHOOSE = "choose {what} with --improve chosen or --improve rejected"
+
 
 def records_inside(record: dict[str, Any]) -> str:
     """Say where the records seem to be in the only object of a file; empty if it may be a record."""
@@ -58,9 +64,6 @@ def records_inside(record: dict[str, Any]) -> str:
     return ""
 
 
-_RESPONSES = {"reply", *(columns.response for columns in COLUMNS.values())}
-
-
 class Found(NamedTuple):
     """What was found out about the format of a record."""
 
@@ -70,9 +73,6 @@ class Found(NamedTuple):
     before: str | None = None
     """The format that earlier versions took it for."""
 
-
-NO_FORMAT = "cannot detect the format"
-_CHOOSE = "choose {what} with --improve chosen or --improve rejected"
 
 
 def find_format(record: dict[str, Any], given: str, improve: Side | None, reference: str | None) -> Found:
@@ -94,42 +94,35 @@ def find_format(record: dict[str, Any], given: str, improve: Side | None, refere
                 f"--improve {improve} is for preference records, with chosen and rejected, or with a label; "
                 + (what_would_do(several) if several else f"found {field_names(record)}"),
             )
-    elif given == "auto" and (
-        side_fields(record) or (has_ranking(record, only) if only else not found and names_sides(record))
-    ):
+    elif given != "auto":
+        return Found(given)
+    elif side_fields(record) or (has_ranking(record, only) if only else not found and names_sides(record)):
         return Found(None, _of_two_sides(found))
     if len(found) > 1:
         return Found(None, f"may be of several formats: name it with --format {' or '.join(found)}")
     if several and (only is None or not isinstance(record.get(_response_of(only)), str)):
         return Found(None, what_would_do(several))
-    if given == "auto" and (shape := _of_other_shape(record, only)):
+    if shape := _of_other_shape(record, only):
         return Found(None, shape)
     turns = unnamed_turns(record) if only is None else LISTS.get(only, "")
-    if given == "auto" and turns and improve is None and (apart := _response_apart(record, turns, reference)):
+    if turns and (apart := _response_apart(record, turns, reference)):
         why = (
             f'the turns in "{brief(turns)}" end with a request, and its response seems to be in "{apart}": '
             f"read both with --columns request={brief(turns)},response={apart}"
         )
         return Found(only, f"{why}, or the turns alone with --format {only}" if only else why, only)
     if only is None:
+        rename = f'rename "{brief(turns)}", which has turns, to messages; or ' if turns else _of_template(record)
         return Found(
             None,
-            f"{NO_FORMAT}; found {field_names(record)}: "
-            + (
-                f'rename "{brief(turns)}", which has turns, to messages; or '
-                if turns
-                else _of_template(record)
-            )
-            + "name the fields with --columns request=…,response=…, or the format with "
-            f"--format ({', '.join(READ_FORMATS)})",
+            f"{NO_FORMAT}; found {field_names(record)}: {rename}name the fields with "
+            f"--columns request=…,response=…, or the format with --format ({', '.join(READ_FORMATS)})",
         )
-    if given == "auto" and improve is None and _has_system_prompt(record, only):
+    layout = only
+    if _has_system_prompt(record, only):
         columns = {**asdict(COLUMNS[only]), "system": "system_prompt"}
         layout = columns_layout({part: name for part, name in columns.items() if name})
-        return Found(layout, question_about(record, only, reference), only)
-    if given == "auto" and improve is None:
-        return Found(only, question_about(record, only, reference), only)
-    return Found(only)
+    return Found(layout, question_about(record, only, reference), only)
 
 
 def _form_of_table(record: dict[str, Any], given: str) -> str:

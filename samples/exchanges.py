@@ -19,7 +19,7 @@ TWO_RESPONSES = "two responses in a row"
 LATE_SYSTEM = "a system turn after the first turn"
 
 
-def parsed(turns: Sequence[Turn], thoughts: Thoughts) -> Parsed:
+def parse_turns(turns: Sequence[Turn], thoughts: Thoughts) -> Parsed:
     """Return the exchanges of a conversation.
 
     Responses are without their thoughts; with `thoughts` "skip" those that had some stay as they are.

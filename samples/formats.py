@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, get_args
 
 from samples import alpaca
-from samples.exchanges import parsed
+from samples.exchanges import parse_turns
 from samples.fields import Parsed, is_missing, join_distinct, media_reason, why_unreadable
 from samples.layout_fields import fields_of_other_side, other_side, own_fields, parts_of
 from samples.layout_turns import own_reason, read_turns
@@ -79,7 +79,7 @@ def parse_record(record: dict[str, Any], format: str, thoughts: Thoughts = "keep
     """
     if format == "alpaca" and (not record.get("history") or is_missing(record["history"])):
         return alpaca.parse(record, thoughts)
-    found = parsed(read_turns(record, format), thoughts)
+    found = parse_turns(read_turns(record, format), thoughts)
     own = own_reason(record, format)
     if own and format.startswith("preference") and not found.skip:
         return replace(found, skip=own)  # earlier versions worked on it; their results need the exchanges

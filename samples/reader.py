@@ -175,11 +175,11 @@ class DataSet:
 
     def _look(self, *, check: bool = True) -> Findings:
         """Compare the ids of all records, and `check` the records."""
-        found = Findings()
+        found, id_name = Findings(), self._id_field
         if check and any(shard.layout.startswith("JSON") for shard in self.source.shards):
-            found.types = CommonTypes(self._id_field)
+            found.types = CommonTypes(id_name)
         for position, record in enumerate(self._records()):
-            own, objection = own_id(record, self._id_field)
+            own, objection = own_id(record, id_name)
             found.ids.add(position, own)
             if check:
                 objection = self._look_at(position, record, found) or objection

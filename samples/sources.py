@@ -111,10 +111,9 @@ def find_source(name: str | Path) -> Source:
 
     `name` is a file, a folder of files (one data set, by name), a folder that `datasets` saved, a folder and
     one of its splits (`data/train`, whatever the files are named) or configurations (`data/NAME[/SPLIT]`, as
-    its card has them), a pattern such as `data/train-*.parquet`
-    or `data/*/*.jsonl`, `hf://…` (see `samples.hub`), a named pipe, or `-` for standard input. What comes
-    from a pipe is copied to a temporary file, since data is read twice. Raises DataError if there is none, or
-    it has several splits.
+    its card has them), a pattern such as `data/train-*.parquet` or `data/*/*.jsonl`, `hf://…` (see
+    `samples.hub`), a named pipe, or `-` for standard input. What comes from a pipe is copied to a temporary
+    file, since data is read twice. Raises DataError if there is none, or it has several splits.
     """
     if str(name) == STDIN:
         return _spooled("-", sys.stdin.buffer)
