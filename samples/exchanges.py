@@ -3,7 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from samples.fields import NO_REQUEST, NO_RESPONSE, NOT_TEXT, Parsed, Place, brief, is_encodable, join_distinct
+from samples.fields import (
+    NO_REQUEST,
+    NO_RESPONSE,
+    NOT_TEXT,
+    Parsed,
+    Place,
+    brief,
+    is_encodable,
+    join_distinct,
+)
 from samples.marks import has_known_mark, is_marked
 from samples.reply import may_end_with_mark, may_have_thoughts, read_response
 from samples.sample import Exchange
@@ -25,10 +34,10 @@ def parse_turns(turns: Sequence[Turn], thoughts: Thoughts) -> Parsed:
     Responses are without their thoughts; with `thoughts` "skip" those that had some stay as they are.
     Requests in a row are one request. An exchange stays as it is (`fixed`) if it has turns of tools, media or
     no text, several responses, or a mark that it is not to be learned from. So do all that follow media or a
-    late system turn, which no agent can see. A response before the first request is left alone. If no exchange
-    can be worked on, the record is skipped, for the first reason. Exchanges of a skipped record are only given
-    where earlier versions worked on it: marks on parts, of other names or next to a request and its response,
-    or responses that call functions in their text.
+    late system turn, which no agent can see. A response before the first request is left alone. If no
+    exchange can be worked on, the record is skipped, for the first reason. Exchanges of a skipped record are
+    only given where earlier versions worked on it: marks on parts, of other names or next to a request and
+    its response, or responses that call functions in their text.
     """
     walk = _Walk(thoughts)
     for turn in turns:

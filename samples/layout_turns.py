@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from samples.fields import field_names, is_missing, join_distinct, optional_input, optional_text, response_text
+from samples.fields import (
+    field_names,
+    is_missing,
+    join_distinct,
+    optional_input,
+    optional_text,
+    response_text,
+)
 from samples.layout_fields import columns_of, columns_of_side, parts_of
 from samples.layouts import KTO, LISTS, PREFERENCE, Columns, base_of, side_of, system_fields
 from samples.nested import transcript, unpack
@@ -154,8 +161,10 @@ def _response(record: Mapping[str, Any], columns: Columns, side: str, asked: lis
 
 def _system(record: Mapping[str, Any], field: str) -> list[Turn]:
     value = record.get(field) if field else None
-    if isinstance(value, dict) and names_of(value)[1] in value:
-        return _system_turn(value, field)
+    if isinstance(value, dict):
+        name = "parts" if "parts" in value else names_of(value)[1]
+        if name in value:
+            return _system_turn(value[name], name, field)
     if isinstance(value, list) and value and all(isinstance(each, dict) and "text" in each for each in value):
         text = join_distinct(optional_text(each, "text") for each in value)  # parts, as of a turn
     else:
@@ -163,12 +172,11 @@ def _system(record: Mapping[str, Any], field: str) -> list[Turn]:
     return [Turn("system", "system", text, None, (field,))] if text else []
 
 
-def _system_turn(value: Mapping[str, Any], field: str) -> list[Turn]:
+def _system_turn(content: Any, name: str, field: str) -> list[Turn]:
     """Return a system prompt that is a turn, as Gemini's is; its role counts for nothing."""
-    name = names_of(value)[1]
-    parts = [value[name]] if isinstance(value[name], dict) else value[name]
-    if is_missing(parts) or not parts:
+    if is_missing(content) or not content:
         return []
+    parts = [content] if isinstance(content, dict) else content
     turn = turn_of({"role": "system", name: parts}, (field,))
     return [turn] if turn.text or turn.obstacle else []
 

@@ -2,8 +2,8 @@
 
 A layout is either a list of turns in one field, or fields for the request, its response and what belongs to
 them (`Columns`). Known ones have a name; `columns_layout` makes one for any other. Sources: TRL, "Dataset
-formats and types"; LLaMA-Factory, `data/README.md`; ms-swift, "Custom dataset"; Vertex AI, "Prepare supervised
-fine-tuning data for Gemini models"; the cards of the data sets.
+formats and types"; LLaMA-Factory, `data/README.md`; ms-swift, "Custom dataset"; Vertex AI, "Prepare
+supervised fine-tuning data for Gemini models"; the cards of the data sets.
 """
 
 import json
@@ -49,7 +49,11 @@ LISTS: dict[str, str] = {
 }
 """The layouts of turns in one list, and its field."""
 
-_SYSTEM_FIELDS = {"ultrachat": (), "gemini": ("systemInstruction", "system_instruction", "system")}
+_SYSTEM_FIELDS: dict[str, tuple[str, ...]] = {
+    "ultrachat": (),
+    "gemini": ("systemInstruction", "system_instruction", "system"),
+}
+"""Their fields for the system prompt, where these are not `system` alone."""
 
 COLUMNS: dict[str, Columns] = {
     "alpaca": Columns("instruction", "output", "input", "system", "history"),

@@ -171,7 +171,7 @@ class Neighbors:
         return self._treated(record, known, repeating, olds, thinks=last, side=side)
 
     def _dropped(self, thoughts: str) -> set[str]:
-        """Return the thoughts where they are dropped, so that no other field may hold them; otherwise none."""
+        """Return thoughts that are dropped, which no other field may hold then; nothing if they are kept."""
         return {thoughts.strip()} - {""} if self.thoughts == "drop" else set()
 
     def _treated(

@@ -86,7 +86,7 @@ def _thoughts(value: Any) -> str:
 
 
 def thought_part(part: Any) -> str | None:
-    """Return the type of a part of a response if it holds thoughts: "thought" for Gemini's, which have none."""
+    """Return the type of a part if it holds thoughts, and "thought" for Gemini's, which has none."""
     if not isinstance(part, dict):
         return None
     if part.get("thought") is True:

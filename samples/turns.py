@@ -73,7 +73,8 @@ class Turn:
     def extra(self) -> dict[str, Any]:
         """The fields of the turn besides role and text."""
         source = self.source or {}
-        return {name: value for name, value in source.items() if name not in names_of(source)}
+        known = names_of(source)
+        return {name: value for name, value in source.items() if name not in known}
 
 
 def turns_in(value: Any, field: str) -> list[Turn]:
@@ -193,7 +194,7 @@ def _content(content: Any, field: str, index: int) -> tuple[str | None, str | No
         match part:
             case str(text) | {"type": "text", "text": str(text)} | {"type": "text", "value": str(text)}:
                 texts.append(text)
-            case {"text": str(text)} if is_missing(part.get("type")):  # as Amazon Bedrock and Gemini have them
+            case {"text": str(text)} if is_missing(part.get("type")):  # as Bedrock and Gemini have them
                 texts.append(text)
             case dict() if is_missing(part.get("type")) and (known := _name_of_part(part)):
                 return None, f"a non-text part ({known})"

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from samples.detection import find_format
-from samples.files import find_layout, records, write_records
+from samples.files import find_layout, read_records, write_records
 from samples.formats import make_sample
 from samples.reader import DataSet, open_data
 from samples.sample import Sample
@@ -28,4 +28,4 @@ def sample_of(record: dict[str, Any], improve: Any = None) -> Sample:
 
 def read(path: Path) -> list[dict[str, Any]]:
     """Return the records of a file."""
-    return list(records(path, find_layout(path)))
+    return [record for _, record in read_records(path, find_layout(path))]
