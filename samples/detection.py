@@ -74,7 +74,6 @@ class Found(NamedTuple):
     """The format that earlier versions took it for."""
 
 
-
 def find_format(record: dict[str, Any], given: str, improve: Side | None, reference: str | None) -> Found:
     """Return the format of a record, as `samples.reader.open_data` was given it."""
     if form := _form_of_table(record, given):
@@ -112,7 +111,9 @@ def find_format(record: dict[str, Any], given: str, improve: Side | None, refere
         )
         return Found(only, f"{why}, or the turns alone with --format {only}" if only else why, only)
     if only is None:
-        rename = f'rename "{brief(turns)}", which has turns, to messages; or ' if turns else _of_template(record)
+        rename = (
+            f'rename "{brief(turns)}", which has turns, to messages; or ' if turns else _of_template(record)
+        )
         return Found(
             None,
             f"{NO_FORMAT}; found {field_names(record)}: {rename}name the fields with "

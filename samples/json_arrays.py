@@ -11,7 +11,7 @@ from samples.bounds import MAX_RECORD_BYTES, TOO_DEEP, TWICE, count_names, neste
 from samples.compressed import open_binary
 from samples.fields import brief, raw_text, unreadable
 from samples.json_errors import describe_value, explain, is_unterminated, may_be_truncated
-from samples.json_values import DECODER, repeated_name, to_indented_json, to_utf8, raw_to_utf8
+from samples.json_values import DECODER, raw_to_utf8, repeated_name, to_indented_json, to_utf8
 from samples.json_window import Window
 
 _CHUNK_BYTES = 1024 * 1024

@@ -17,10 +17,10 @@ from samples.json_values import (
     DECODE_ERRORS,
     DECODER,
     decode,
+    raw_to_utf8,
     repeated_name,
     to_json,
     to_utf8,
-    raw_to_utf8,
 )
 from samples.sample import DataError
 

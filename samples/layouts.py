@@ -224,9 +224,7 @@ def names_taken(to: str, record: Mapping[str, Any]) -> set[str]:
 
     They are its own, and those by which it could be taken for another one.
     """
-    lists = {
-        field for name, field in LISTS.items() if name not in _LATER and _may_be_turns(record, field)
-    }
+    lists = {field for name, field in LISTS.items() if name not in _LATER and _may_be_turns(record, field)}
     if to == "alpaca":
         return {*COLUMNS["alpaca"].parts(), "system_prompt", *lists}
     return {LISTS[to], "system", "instruction", *lists}

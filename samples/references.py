@@ -12,8 +12,8 @@ from typing import Any
 from samples.fields import Parsed, Place, is_encodable, is_missing
 from samples.layout_fields import columns_of, parts_of
 from samples.layouts import describe
-from samples.sample import DataError
 from samples.nested import unpack
+from samples.sample import DataError
 
 
 def with_references(parsed: Parsed, record: Mapping[str, Any], field: str) -> Parsed:

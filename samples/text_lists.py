@@ -6,9 +6,9 @@ Sources: ERNIEKit, "Data formats" (`src`, `tgt` and `label`); the cards of prefe
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
+from samples.marks import is_marked
 from samples.preferences import SIDES, is_ranked, what_would_do
 from samples.sample import DataError
-from samples.marks import is_marked
 from samples.turns import Turn, turns_in
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from samples.fields import Place, brief, field_names, is_missing, join_distinct, json_type, number_text
+from samples.layouts import LISTS
 from samples.marks import is_marked, weight_of
 from samples.message_parts import text_in
-from samples.layouts import LISTS
 from samples.nested import is_one_turn, unpack
 from samples.sample import DataError
 from samples.thoughts import thought_part, thoughts_next_to

@@ -1,7 +1,6 @@
 """Files of records: they round-trip, and errors name the position of what is broken."""
 
 import base64
-import contextlib
 import datetime
 import json
 import math
@@ -21,7 +20,6 @@ from samples.fields import raw_text, unreadable
 from samples.files import (
     find_layout,
     layout_to_write,
-    read_json,
     read_records,
     records,
     to_json,
@@ -32,6 +30,7 @@ from samples.json_arrays_fast import array_records
 from samples.sample import DataError
 from tests.samples_opened import read
 from tests.samples_records import EXTRAS, HOSTILE, TEXTS
+
 
 @pytest.mark.parametrize("ending", [".json", ".jsonl"])
 def test_hostile_records_come_back_as_they_were(tmp_path: Path, ending: str) -> None:

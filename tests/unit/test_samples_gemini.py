@@ -76,11 +76,20 @@ def test_an_empty_system_instruction_is_none(empty: Any) -> None:
         ([*ONE, content("user", "r"), content("model", CALL)], [False, True]),
         ([*ONE, content("user", "r"), content("model", {**CALL, "thoughtSignature": "x"})], [False, True]),
         (
-            [content("user", "r"), content("model", CALL), content("user", RESULT), content("model", "b"), *ONE],
+            [
+                content("user", "r"),
+                content("model", CALL),
+                content("user", RESULT),
+                content("model", "b"),
+                *ONE,
+            ],
             [True, True, False],
         ),
         ([*ONE, content("user", "r"), content("function", RESULT), content("model", "b")], [False, True]),
-        ([*ONE, content("user", "r"), content("model", "b", {"executableCode": {"code": "1"}})], [False, True]),
+        (
+            [*ONE, content("user", "r"), content("model", "b", {"executableCode": {"code": "1"}})],
+            [False, True],
+        ),
         ([*ONE, content("user", "r"), content("model")], [False, True]),
         ([*ONE, content("user", "r"), content("model", {"text": None, **CALL})], [False, True]),
     ],

@@ -20,7 +20,6 @@ from samples.trainers import (
     DPO_TRAINERS,
     SFT_TRAINERS,
     DpoTrainer,
-    MarksFound,
     Pair,
     SftTrainer,
     pair_record,
@@ -230,7 +229,9 @@ def records(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
         return {kind: turns} | extras, kind
     if kind == "gemini":
         contents = [
-            {"role": n, "parts": [{"text": t}]} for p in pairs for n, t in zip(("user", "model"), p, strict=True)
+            {"role": n, "parts": [{"text": t}]}
+            for p in pairs
+            for n, t in zip(("user", "model"), p, strict=True)
         ]
         system = {"role": "system", "parts": [{"text": draw(texts)}]}
         return {"systemInstruction": system, "contents": contents} | extras, kind

@@ -203,9 +203,6 @@ def test_a_preference_record_with_an_empty_other_side_is_skipped(tmp_path: Path,
     assert (first.skip, second.skip) == (None, "an empty rejected side")
     assert with_responses(second, ["good"]) == second.read
 
-def sample_of(record: dict[str, Any], improve: Any = None) -> Sample:
-    return make_sample(0, "0", record, detected(record, improve))
-
 
 @pytest.mark.parametrize(
     ("record", "new"),

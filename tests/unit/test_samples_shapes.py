@@ -58,10 +58,7 @@ def test_turns_apart_from_their_response_are_asked_about(tmp_path: Path, name: s
     assert opened(tmp_path, [record], format="messages").notices() == [
         "no record can be worked on; all stay as they are: no answered request (1)"
     ]
-    assert (
-        opened(tmp_path, [record, {"messages": TURNS}], format="messages").notices()
-        == []
-    )
+    assert opened(tmp_path, [record, {"messages": TURNS}], format="messages").notices() == []
     with pytest.raises(DataError, match=r"--columns request=turns,response=reply\Z"):
         opened(tmp_path, [{"turns": [USER], "reply": "a"}])
 

@@ -1,12 +1,11 @@
 """Turns: which are worked on, which stay as they are, and what trainers get of them."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from samples.formats import make_sample, parse_record, with_responses
-from samples.sample import DataError, Exchange
+from samples.sample import Exchange
 from samples.trainers import SFT_TRAINERS, MarksFound, SftTrainer, sft_record
 from tests.samples_opened import sample_of
 
