@@ -1,9 +1,11 @@
 """How a record of any layout is read as turns."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from samples.bounds import load_json
 from samples.fields import (
     field_names,
     is_missing,
@@ -161,6 +163,10 @@ def _response(record: Mapping[str, Any], columns: Columns, side: str, asked: lis
 
 def _system(record: Mapping[str, Any], field: str) -> list[Turn]:
     value = record.get(field) if field else None
+    if isinstance(value, str) and value.lstrip()[:1] == "{":
+        with suppress(ValueError):
+            loaded = load_json(value)
+            value = loaded if isinstance(loaded, dict) and "parts" in loaded else value
     if isinstance(value, dict):
         name = "parts" if "parts" in value else names_of(value)[1]
         if name in value:

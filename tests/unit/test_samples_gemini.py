@@ -1,5 +1,6 @@
 """Gemini's `contents`: read as Vertex AI documents them for tuning, and written back as they were."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ ONE = (content("user", "q"), content("model", "a"))
         {"systemInstruction": content("user", "s")},  # whose role is ignored
         {"systemInstruction": {"parts": [{"text": "s"}]}},
         {"system_instruction": {"parts": {"text": "s"}}},
+        {"systemInstruction": json.dumps({"parts": [{"text": "s"}]})},  # as a table has it
         {"systemInstruction": "s"},
     ],
 )
