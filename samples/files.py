@@ -18,27 +18,10 @@ from samples.fields import plural
 from samples.json_arrays import LONGEST_WRAPPER, WRAPPER, read_array, write_array
 from samples.json_arrays_fast import array_records
 from samples.json_lines import read_lines, write_lines
-from samples.json_values import read_json, to_json
 from samples.sample import DataError
 
 if TYPE_CHECKING:
     from samples.csv_files import Dialect
-
-__all__ = [
-    "UNFINISHED",
-    "Layout",
-    "find_layout",
-    "is_compressed",
-    "layout_to_write",
-    "locate",
-    "read_json",
-    "read_records",
-    "records",
-    "to_json",
-    "with_part",
-    "write_records",
-    "write_text",
-]
 
 Layout = Literal["JSON array", "JSON lines", "Parquet", "Arrow", "CSV", "TSV"]
 

@@ -29,21 +29,6 @@ from samples.thoughts import Thoughts, rewritten, thoughts_next_to, with_thought
 from samples.turn_names import names_of, pair_names
 from samples.turns import Turn
 
-__all__ = [
-    "FORMATS",
-    "READ_FORMATS",
-    "Parsed",
-    "check_record",
-    "detect_format",
-    "make_sample",
-    "parse_record",
-    "recorded_sample",
-    "same_as_other_side",
-    "turns_with_responses",
-    "unreadable_sample",
-    "with_responses",
-]
-
 FORMATS: tuple[Format, ...] = get_args(Format)
 """The formats that can be written."""
 

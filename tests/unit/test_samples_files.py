@@ -17,16 +17,10 @@ from hypothesis import strategies as st
 
 from samples import json_arrays
 from samples.fields import raw_text, unreadable
-from samples.files import (
-    find_layout,
-    layout_to_write,
-    read_records,
-    records,
-    to_json,
-    write_records,
-)
+from samples.files import find_layout, layout_to_write, read_records, records, write_records
 from samples.json_arrays import fits_array
 from samples.json_arrays_fast import array_records
+from samples.json_values import to_json
 from samples.sample import DataError
 from tests.samples_opened import read
 from tests.samples_records import EXTRAS, HOSTILE, TEXTS

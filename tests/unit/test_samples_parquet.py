@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samples.bounds import MAX_DEPTH
-from samples.files import find_layout, read_json, read_records, records, to_json, write_records
+from samples.files import find_layout, read_records, records, write_records
+from samples.json_values import read_json, to_json
 from samples.parquet_files import split_file
 from samples.parquet_types import recorded_schema
 from samples.sample import DataError
