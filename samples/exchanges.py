@@ -18,9 +18,9 @@ from samples.reply import may_end_with_mark, may_have_thoughts, read_response
 from samples.sample import Exchange
 from samples.thoughts import HAS_THOUGHTS, Thoughts
 from samples.tool_calls import TEXT_CALL, TEXT_RESULT, calls_function, gives_result
-from samples.turns import Turn
+from samples.turns import FILE_PARTS, Turn
 
-_MEDIA = ("image", "video", "audio", "fileData", "inlineData", "file_data", "inline_data")
+_MEDIA = ("image", "video", "audio", *FILE_PARTS)
 """What obstacles have in them that are media."""
 
 MARKED = "all responses are marked as not to be learned from"

@@ -14,13 +14,8 @@ from samples.sample import DataError
 from samples.thoughts import thought_part, thoughts_next_to
 from samples.turn_names import names_of, pair_names, role_of
 
-_OTHER_PARTS = (
-    *("image", "video", "audio", "document", "toolUse", "toolResult"),
-    *("fileData", "inlineData", "functionCall", "functionResponse", "executableCode", "codeExecutionResult"),
-    *("file_data", "inline_data", "function_call", "function_response", "executable_code"),
-    "code_execution_result",
-)
-"""The names that parts without text have in place of a type: Amazon Bedrock's, Gemini's."""
+FILE_PARTS = ("fileData", "inlineData", "file_data", "inline_data")
+"""The names of Gemini's parts with images and other files, next to which there may be others."""
 
 _OF_PYTHON = re.compile(r"\s{0,9}\[\s{0,9}\{\s{0,9}'|\s{0,9}\{\s{0,9}'\w{1,20}': \s{0,9}(?:\[|array)")
 """What a column of lists becomes where pandas writes CSV."""
@@ -197,7 +192,7 @@ def _content(content: Any, field: str, index: int) -> tuple[str | None, str | No
             case {"text": str(text)} if is_missing(part.get("type")):  # as Bedrock and Gemini have them
                 texts.append(text)
             case dict() if is_missing(part.get("type")) and (known := _name_of_part(part)):
-                return None, f"a non-text part ({known})"
+                return None, f"a non-text part ({brief(known)})"
             case {"type": str(other)} if other != "text":
                 return None, f"a non-text part ({brief(other)})"
             case _:
@@ -208,5 +203,8 @@ def _content(content: Any, field: str, index: int) -> tuple[str | None, str | No
 
 
 def _name_of_part(part: Mapping[str, Any]) -> str:
-    """Return the name that a part has in place of a type; empty if it has none."""
-    return next((name for name in _OTHER_PARTS if not is_missing(part.get(name))), "")
+    """Return the name that a part without text has in place of a type; empty if it has text, or nothing."""
+    present = [name for name, value in part.items() if name != "type" and not is_missing(value)]
+    if not present or "text" in present or "value" in present:
+        return ""
+    return next((name for name in FILE_PARTS if name in present), present[0])

@@ -93,6 +93,11 @@ def test_an_empty_system_instruction_is_none(empty: Any) -> None:
             [False, True],
         ),
         ([*ONE, content("user", "r"), content("model")], [False, True]),
+        ([content("user", "r"), content("model", {"later": {}}), *ONE], [True, False]),
+        (
+            [*ONE, content("user", {"mediaResolution": {}, **FILE}), content("model", "a"), *ONE],
+            [False, True, True],
+        ),
         ([*ONE, content("user", "r"), content("model", {"text": None, **CALL})], [False, True]),
     ],
 )
