@@ -24,9 +24,9 @@ from samples.preferences import (
     label_field,
     names_sides,
     rejected_field,
+    several_message,
     several_responses,
     side_fields,
-    what_would_do,
 )
 from samples.sample import DataError
 from samples.turn_names import names_of, role_of
@@ -76,7 +76,7 @@ class Found(NamedTuple):
 
 def find_format(record: dict[str, Any], given: str, improve: Side | None, reference: str | None) -> Found:
     """Return the format of a record, as `samples.reader.open_data` was given it."""
-    if form := _form_of_table(record, given):
+    if form := _table_message(record, given):
         return Found(None, form)
     found = [given] if given != "auto" else _candidates(record, reference)
     only = found[0] if len(found) == 1 else None
@@ -91,17 +91,17 @@ def find_format(record: dict[str, Any], given: str, improve: Side | None, refere
             return Found(
                 None,
                 f"--improve {improve} is for preference records, with chosen and rejected, or with a label; "
-                + (what_would_do(several) if several else f"found {field_names(record)}"),
+                + (several_message(several) if several else f"found {field_names(record)}"),
             )
     elif given != "auto":
         return Found(given)
     elif side_fields(record) or (has_ranking(record, only) if only else not found and names_sides(record)):
-        return Found(None, _of_two_sides(found))
+        return Found(None, _two_sides_message(found))
     if len(found) > 1:
         return Found(None, f"may be of several formats: name it with --format {' or '.join(found)}")
     if several and (only is None or not isinstance(record.get(_response_of(only)), str)):
-        return Found(None, what_would_do(several))
-    if shape := _of_other_shape(record, only):
+        return Found(None, several_message(several))
+    if shape := _shape_message(record, only):
         return Found(None, shape)
     turns = unnamed_turns(record) if only is None else LISTS.get(only, "")
     if turns and (apart := _response_apart(record, turns, reference)):
@@ -112,7 +112,7 @@ def find_format(record: dict[str, Any], given: str, improve: Side | None, refere
         return Found(only, f"{why}, or the turns alone with --format {only}" if only else why, only)
     if only is None:
         rename = (
-            f'rename "{brief(turns)}", which has turns, to messages; or ' if turns else _of_template(record)
+            f'rename "{brief(turns)}", which has turns, to messages; or ' if turns else _template_hint(record)
         )
         return Found(
             None,
@@ -126,7 +126,7 @@ def find_format(record: dict[str, Any], given: str, improve: Side | None, refere
     return Found(layout, question_about(record, only, reference), only)
 
 
-def _form_of_table(record: dict[str, Any], given: str) -> str:
+def _table_message(record: dict[str, Any], given: str) -> str:
     """Say what a file is that is one object with a table of records; empty if the record is none."""
     would_do = 'write its records one a line, in pandas by to_json(FILE, orient="records", lines=True)'
     values = list(record.values())
@@ -186,7 +186,7 @@ def _is_response(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
-def _of_other_shape(record: dict[str, Any], layout: str | None) -> str:
+def _shape_message(record: dict[str, Any], layout: str | None) -> str:
     """Say what would do for records of a known kind that are not read; empty if a record is of none."""
     role, content = names_of(record)
     if layout is None and content in record and role_of(str(record.get(role))):
@@ -211,7 +211,7 @@ def _has_system_prompt(record: dict[str, Any], layout: str) -> bool:
     return is_unnamed and layout in COLUMNS and COLUMNS[layout].system == "system" and layout != "alpaca"
 
 
-def _of_template(record: dict[str, Any]) -> str:
+def _template_hint(record: dict[str, Any]) -> str:
     """Say which field has whole conversations as one text; empty if none has."""
     for name, value in record.items():
         if isinstance(value, str) and _MARK_OF_ROLE.search(value, 0, _LOOKED_AT):
@@ -235,7 +235,7 @@ def _response_of(layout: str) -> str:
     return COLUMNS[layout].response if layout in COLUMNS else LISTS.get(layout, "")
 
 
-def _of_two_sides(found: list[str]) -> str:
+def _two_sides_message(found: list[str]) -> str:
     lists = [f", or the conversation alone with --format {name}" for name in found if name in LISTS]
     return f"a preference record: {_CHOOSE.format(what='the response to improve')}{''.join(lists)}"
 
@@ -243,7 +243,7 @@ def _of_two_sides(found: list[str]) -> str:
 def question_about(record: dict[str, Any], layout: str, reference: str | None) -> str:
     """Return what is to be chosen for records that are more than a conversation; empty if nothing is."""
     if side_fields(record):
-        return _of_two_sides([layout])
+        return _two_sides_message([layout])
     if worse := rejected_field(record):
         choose = _CHOOSE.format(what="the response to improve")
         return f"a preference record, with {worse}: {choose}, or read it without that by --format {layout}"

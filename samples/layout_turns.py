@@ -17,7 +17,7 @@ from samples.fields import (
 from samples.layout_fields import columns_of, columns_of_side, parts_of
 from samples.layouts import KTO, LISTS, PREFERENCE, Columns, base_of, side_of, system_fields
 from samples.nested import transcript, unpack
-from samples.preferences import SIDES, is_of_side, is_ranked, label_of, lacks_side, other_of, what_would_do
+from samples.preferences import SIDES, is_of_side, is_ranked, label_of, lacks_side, other_of, several_message
 from samples.sample import DataError
 from samples.text_lists import are_several, is_texts, texts_in_turn, turns_by_texts
 from samples.thoughts import is_of_rater, thoughts_next_to
@@ -69,7 +69,7 @@ def several_on_side(record: Mapping[str, Any], side: str) -> str:
     if not (is_of_side(columns.response, side) and is_texts(value)):
         return ""
     request = _last_request(_request(record, columns, side))
-    return what_would_do([columns.response]) if are_several(value, request) else ""
+    return several_message([columns.response]) if are_several(value, request) else ""
 
 
 def _turns(record: Mapping[str, Any], layout: str) -> list[Turn]:

@@ -134,7 +134,7 @@ def several_responses(record: Mapping[str, Any]) -> list[str]:
     return named if len(named) > 1 else []
 
 
-def what_would_do(fields: list[str]) -> str:
+def several_message(fields: list[str]) -> str:
     """Say how several responses in these fields may be worked on."""
     named = ", ".join(map(brief, fields[:4]))
     alone = f"; or name one with --columns request=…,response={brief(fields[0])}" if len(fields) > 1 else ""
