@@ -53,8 +53,8 @@ def own_fields(layout: str, record: Mapping[str, Any]) -> tuple[str, ...]:
     if layout.startswith(PREFERENCE):
         return (*names, *SIDES, *side_fields(record).values(), *REJECTED)
     if layout.startswith(KTO) or layout == "src-tgt":
-        return (*names, *LABELS)
-    return (*names, *_OF_REQUEST) if layout == "gemini" else names
+        names += LABELS
+    return (*names, *_OF_REQUEST) if base_of(layout) == "gemini" else names
 
 
 def other_side(layout: str, record: Mapping[str, Any]) -> str | None:
