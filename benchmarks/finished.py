@@ -21,7 +21,7 @@ from ledger.ledger import Ledger
 from ledger.tables import calls, results, samples, texts
 from ledger.texts import TextStore
 from prompts.method import STEPS
-from samples.files import to_json
+from samples.json_values import to_json
 
 Row = dict[str, Any]
 

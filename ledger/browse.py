@@ -16,7 +16,7 @@ from ledger.ledger import BATCH, Ledger, Result
 from ledger.search import Search, contains, searched_texts
 from ledger.tables import GROWTH, NOT_DONE, accepted_exchanges, results, samples
 from ledger.text_scan import TextScan
-from samples.files import to_json
+from samples.json_values import to_json
 from samples.sample import Sample
 
 SortKey = Literal["position", "accepted", "growth", "length"]

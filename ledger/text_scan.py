@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from ledger.ledger import Ledger
 from ledger.search import folded
-from samples.files import to_json
+from samples.json_values import to_json
 
 COMMON = 10_000
 """Samples from which on a text is common: reading results in order finds it fast, so the scan ends."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from samples.files import read_json, to_json
+from samples.json_values import read_json, to_json
 
 SHORT = 48
 """Characters below which a string stays in place: a row and a reference would take as much space."""

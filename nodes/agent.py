@@ -85,3 +85,11 @@ def request_values(state: RequestView) -> dict[str, str]:
         "input": given,
         "request": request_text(instruction, given),
     }
+
+
+def missing(field: str, node: str) -> ValueError:
+    """Return the error for a field of the state that a node of this round would have filled."""
+    return ValueError(
+        f"`{field}` is empty, as `{node}` did not run in this round: editing the state as one of two "
+        f"nodes that run at the same time skips the other. Edit it as `{node}` too, or resume before both"
+    )

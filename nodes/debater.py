@@ -14,10 +14,9 @@ from typing import Any, Literal
 from langgraph.runtime import Runtime
 
 from models.call import Message, Shortenable
-from nodes.agent import Ask, Node, prompt, renderer
+from nodes.agent import Ask, Node, missing, prompt, renderer
 from nodes.settings import AgentSettings
 from nodes.views import RequestView, ResponseView
-from nodes.words import missing
 from prompts.method import STEPS
 
 Debater = Literal["positive", "critical"]
@@ -92,7 +91,7 @@ def contributions(state: "DebateView") -> list[str]:
     """Return what the debaters said, in the order of `prompts.method.DEBATE`.
 
     Raises:
-        ValueError: the words of one are missing.
+        ValueError: a debater did not contribute.
     """
     for each in ("positive", "critical"):
         if state.get(f"{each}_weighed") is None:

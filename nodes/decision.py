@@ -159,9 +159,8 @@ def settled(forward: Judgment | None, form: VerdictForm) -> bool:
 
     So it decides where the draft loses by the greatest lead: `assistant 1` under `compare`, `10 1` under
     `score`. One order never decides an acceptance. The round's ending is the same too (a judgment was read).
-    What differs is the
-    record: merged points are those of the forward judgment, and a second judgment that would have
-    contradicted it, or whose call would have failed, remains unknown.
+    What differs is the record: merged points are those of the forward judgment, and a second judgment that
+    would have contradicted it, or whose call would have failed, remains unknown.
 
     Of a panel, the leads of all readable judgments add up, and each judge's reversed one may be g: so it is
     decided where it is for each judge.

@@ -1,19 +1,20 @@
-"""What a person has edited of the judge's words, in a state that a server keeps."""
+"""Judgments that a person edits in a state that a server keeps."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NotRequired, cast
 
+from nodes.agent import missing
 from nodes.decision import STOPPED, DecisionView
 from nodes.judge import averaged
 from nodes.settings import AgentSettings, Order
 from nodes.verdict.reading import read_verdict
 from nodes.views import Judgment
-from nodes.words import missing
 from prompts.pack import current_pack
 
 ORDERS: tuple[Order, ...] = ("forward", "reversed")
 
 Read = Callable[[str], list[float] | None]
+"""Reads the points of a reply; None if it has no verdict."""
 
 
 class HeardView(DecisionView):
@@ -29,14 +30,14 @@ class HeardView(DecisionView):
 
 
 def is_as_said(state: Mapping[str, Any], order: Order) -> bool:
-    """Whether a judgment is as it was made."""
+    """Return whether a judgment is as it was made."""
     return bool(state.get(order) == state.get(f"said_{order}"))
 
 
 async def as_edited(state: HeardView, settings: AgentSettings) -> dict[str, Any]:
     """Return the judgments that were edited, with the points of what they now say.
 
-    Points that were edited count as they are; otherwise they are read from an edited reply.
+    Points that were edited count as they are; otherwise they are read from the edited reply.
 
     Raises:
         ValueError: a judgment is missing or cannot be used; the message says why.
@@ -52,7 +53,7 @@ async def as_edited(state: HeardView, settings: AgentSettings) -> dict[str, Any]
                 raise missing(order, f"judge_{order}")
         elif not is_as_said(state, order):
             read = await _reader(settings)
-            edited[order] = _heard(given, state.get(f"said_{order}"), read, order)
+            edited[order] = _judgment(given, state.get(f"said_{order}"), read, order)
     return edited
 
 
@@ -62,9 +63,9 @@ async def _reader(settings: AgentSettings) -> Read:
     return lambda reply: read_verdict(reply, form, first_line)
 
 
-def _heard(given: Any, said: Any, read: Read, where: str) -> Judgment:
-    usable = isinstance(given, dict) and isinstance(given.get("reply"), str)
-    if not usable:
+def _judgment(given: Any, said: Any, read: Read, where: str) -> Judgment:
+    """Return an edited judgment with its points; `said` is the one that was made, and `where` its field."""
+    if not (isinstance(given, dict) and isinstance(given.get("reply"), str)):
         raise ValueError(
             f'`{where}` is not a judgment: it takes {{"reply": "assistant 2"}} or what the judge says'
         )
@@ -73,14 +74,13 @@ def _heard(given: Any, said: Any, read: Read, where: str) -> Judgment:
         if not isinstance(panel, dict):
             raise ValueError(f"`{where}.panel` is not a panel: it takes a judgment for each model")
         earlier = before.get("panel") or {}
-        return averaged(
-            {
-                model: one
-                if one == (old := earlier.get(model))
-                else _heard(one, old, read, f"{where}.panel.{model}")
-                for model, one in panel.items()
-            }
-        )
+        judgments: dict[str, Judgment] = {}
+        for model, one in panel.items():
+            is_same = one == earlier.get(model)
+            judgments[model] = (
+                one if is_same else _judgment(one, earlier.get(model), read, f"{where}.panel.{model}")
+            )
+        return averaged(judgments)
     points = given.get("points")
     if points is not None and points != before.get("points"):
         if not (
@@ -91,10 +91,10 @@ def _heard(given: Any, said: Any, read: Read, where: str) -> Judgment:
             raise ValueError(
                 f"`{where}.points` takes two numbers, for response 1 and response 2, such as [0, 1]"
             )
-        return cast(Judgment, {**given, "points": [float(each) for each in points]})
-    if given["reply"] == before.get("reply"):
-        return cast(Judgment, {**given, "points": before.get("points")})
-    if (points := read(given["reply"])) is None:
+        points = [float(each) for each in points]
+    elif given["reply"] == before.get("reply"):
+        points = before.get("points")
+    elif (points := read(given["reply"])) is None:
         raise ValueError(
             f"no verdict can be read in the edited `{where}.reply`: its first line is to be the verdict"
         )

@@ -12,7 +12,7 @@ from nodes.settings import VerdictForm
 from prompts.method import STEPS
 from reporting.labels import ENDINGS, failure_label, shorten
 from samples.fields import plural
-from samples.files import read_json
+from samples.json_values import read_json
 from samples.printable import printable
 
 MAX_NAMED = 3

@@ -6,7 +6,7 @@ from ledger.browse import ResultRow
 from ledger.decisions import Decisions
 from reporting.run import Run
 from runners.export import ContentOptions, selection_from
-from samples.files import to_json
+from samples.json_values import to_json
 
 
 def selected_records(run: Run, mode: str, rows: Iterator[ResultRow], decisions: Decisions) -> Iterator[str]:

@@ -7,7 +7,8 @@ from typing import IO, BinaryIO, cast
 from samples.fields import plural, raw_text
 from samples.files import Layout, whole_file
 from samples.formats import parse_record
-from samples.json_files import fits_array, write_lines
+from samples.json_arrays import fits_array
+from samples.json_lines import write_lines
 from samples.layouts import id_field
 from samples.sample import DataError, Sample
 

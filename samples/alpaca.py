@@ -23,9 +23,9 @@ from samples.fields import (
 )
 from samples.reply import may_have_thoughts, read_response
 from samples.sample import DataError, Exchange
-from samples.thoughts import HAS_THOUGHTS, Thoughts, thoughts_beside, with_thoughts
-from samples.tool_calls import calls_function
-from samples.turns import TEXT_CALL, Turn
+from samples.thoughts import HAS_THOUGHTS, Thoughts, thoughts_next_to, with_thoughts
+from samples.tool_calls import TEXT_CALL, calls_function
+from samples.turns import Turn
 
 
 def check(record: dict[str, Any]) -> None:
@@ -57,9 +57,9 @@ def thoughts_of(record: dict[str, Any]) -> str:
     if not isinstance(output, str):
         return ""
     if not may_have_thoughts(output):
-        return "" if PARTS.issuperset(record) else thoughts_beside(record, PARTS)
+        return "" if PARTS.issuperset(record) else thoughts_next_to(record, PARTS)
     parts = [text for name in ("instruction", "input", "system") if isinstance(text := record.get(name), str)]
-    return join_distinct((read_response(output, parts).thoughts, thoughts_beside(record, PARTS)))
+    return join_distinct((read_response(output, parts).thoughts, thoughts_next_to(record, PARTS)))
 
 
 def parse(record: dict[str, Any], thoughts: Thoughts) -> Parsed:
@@ -87,7 +87,7 @@ def parse(record: dict[str, Any], thoughts: Thoughts) -> Parsed:
     found, ended = "", False
     if thoughts != "text" and skip is None:
         apart = read_response(output, (instruction, input_text, system))
-        output, found = apart.text, join_distinct((apart.thoughts, thoughts_beside(record, PARTS)))
+        output, found = apart.text, join_distinct((apart.thoughts, thoughts_next_to(record, PARTS)))
         ended = bool(apart.after) and not found
         if found and thoughts == "skip":
             skip = HAS_THOUGHTS

@@ -22,6 +22,8 @@ MAX_RECORD_MB = 16
 
 MB = 1_000_000
 
+MAX_RECORD_BYTES = MAX_RECORD_MB * MB
+
 UNFOLDED_MB, UNFOLDED_TIMES = 256, 200
 """A file may hold so much, and beyond that so many times its size; compressed texts hold 3 to 30 times
 theirs."""

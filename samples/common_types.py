@@ -10,7 +10,7 @@ from typing import Any
 
 from samples.fields import is_missing, json_type
 
-LOOKED_AT, EVERY = 1000, 64
+_LOOKED_AT, _EVERY = 1000, 64
 """So many first records are compared, and every so many of the others."""
 _MOST_NAMES = 300
 """Fields of a record, or of an object in one, that are compared."""
@@ -28,13 +28,16 @@ class CommonTypes:
 
     def __init__(self, id_field: str) -> None:
         self._id_field = id_field
-        self.id_types: set[type] = set()
+        self._id_types: set[type] = set()
         """The types of the ids of all records."""
         self._kinds: dict[str, Any] = {}
         self._mixed: dict[str, str] = {}
 
-    def look(self, record: dict[str, Any]) -> None:
-        """Compare a record with those before."""
+    def look(self, position: int, record: dict[str, Any]) -> None:
+        """Compare a record, if it is one of those that are, with those before."""
+        self._id_types.add(type(record.get(self._id_field)))
+        if position >= _LOOKED_AT and position % _EVERY:
+            return
         for name in islice(record, _MOST_NAMES):
             if name not in self._mixed and (name in self._kinds or len(self._kinds) < _MOST_NAMES):
                 try:
@@ -47,7 +50,7 @@ class CommonTypes:
         empty = {name: "an empty object" for name, kind in self._kinds.items() if _has_empty_object(kind)}
         ids = (
             {self._id_field: "a number and a string"}
-            if str in self.id_types and self.id_types & {int, float}
+            if str in self._id_types and self._id_types & {int, float}
             else {}
         )
         return {**ids, **empty, **self._mixed}

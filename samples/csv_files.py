@@ -1,6 +1,6 @@
 """Read and write records as CSV and TSV: one a row, all fields as text.
 
-What is no text is written as JSON: numbers, and lists and objects, which `samples.turns` reads as what they
+What is no text is written as JSON: numbers, and lists and objects, which `samples.nested` reads as what they
 are where it expects turns. Null and an empty text are both an empty field, and read as an empty text.
 """
 
@@ -17,10 +17,11 @@ from typing import Any, BinaryIO, Literal, TextIO, cast, get_args
 
 from typing_extensions import TypedDict
 
-from samples.bounds import too_large
+from samples.bounds import MAX_RECORD_BYTES, too_large
 from samples.compressed import open_binary
 from samples.fields import brief, plural, unreadable
-from samples.json_files import MAX_RECORD_BYTES, read_json, to_json, write_lines
+from samples.json_lines import write_lines
+from samples.json_values import read_json, to_json
 from samples.sample import DataError
 
 Separator = Literal[",", ";", "\t", "|"]

@@ -6,35 +6,42 @@ from typing import Any, NamedTuple
 
 from samples.fields import brief, field_names
 from samples.formats import READ_FORMATS
+from samples.layout_fields import columns_of
+from samples.layout_turns import several_on_side
 from samples.layouts import (
     COLUMNS,
     LISTS,
     candidates,
     columns_layout,
-    columns_of,
     has_ranking,
     preference_layout,
-    several_on_side,
     side_of,
     unnamed_turns,
 )
+from samples.nested import unpack
 from samples.preferences import (
     Side,
     label_field,
     names_sides,
     rejected_field,
+    several_message,
     several_responses,
     side_fields,
-    what_would_do,
 )
 from samples.sample import DataError
-from samples.turns import names_of, role_of, unpack
+from samples.turn_names import names_of, role_of
 
 _MARK_OF_ROLE = re.compile(
     r"<\|im_start\|>|<\|user\|>|<start_of_turn>|\[INST\]|### ?(?:Human|User|Instruction)\b"
 )
 _LOOKED_AT = 5000
 """Characters of a text in which marks of a chat template are looked for."""
+
+_RESPONSES = {"reply", *(columns.response for columns in COLUMNS.values())}
+"""Fields that may have the response to turns in another field."""
+
+NO_FORMAT = "cannot detect the format"
+_CHOOSE = "choose {what} with --improve chosen or --improve rejected"
 
 
 def records_inside(record: dict[str, Any]) -> str:
@@ -57,9 +64,6 @@ def records_inside(record: dict[str, Any]) -> str:
     return ""
 
 
-_RESPONSES = {"reply", *(columns.response for columns in COLUMNS.values())}
-
-
 class Found(NamedTuple):
     """What was found out about the format of a record."""
 
@@ -70,13 +74,9 @@ class Found(NamedTuple):
     """The format that earlier versions took it for."""
 
 
-NO_FORMAT = "cannot detect the format"
-_CHOOSE = "choose {what} with --improve chosen or --improve rejected"
-
-
 def find_format(record: dict[str, Any], given: str, improve: Side | None, reference: str | None) -> Found:
     """Return the format of a record, as `samples.reader.open_data` was given it."""
-    if form := _form_of_table(record, given):
+    if form := _table_message(record, given):
         return Found(None, form)
     found = [given] if given != "auto" else _candidates(record, reference)
     only = found[0] if len(found) == 1 else None
@@ -91,47 +91,42 @@ def find_format(record: dict[str, Any], given: str, improve: Side | None, refere
             return Found(
                 None,
                 f"--improve {improve} is for preference records, with chosen and rejected, or with a label; "
-                + (what_would_do(several) if several else f"found {field_names(record)}"),
+                + (several_message(several) if several else f"found {field_names(record)}"),
             )
-    elif given == "auto" and (
-        side_fields(record) or (has_ranking(record, only) if only else not found and names_sides(record))
-    ):
-        return Found(None, _of_two_sides(found))
+    elif given != "auto":
+        return Found(given)
+    elif side_fields(record) or (has_ranking(record, only) if only else not found and names_sides(record)):
+        return Found(None, _two_sides_message(found))
     if len(found) > 1:
         return Found(None, f"may be of several formats: name it with --format {' or '.join(found)}")
     if several and (only is None or not isinstance(record.get(_response_of(only)), str)):
-        return Found(None, what_would_do(several))
-    if given == "auto" and (shape := _of_other_shape(record, only)):
+        return Found(None, several_message(several))
+    if shape := _shape_message(record, only):
         return Found(None, shape)
     turns = unnamed_turns(record) if only is None else LISTS.get(only, "")
-    if given == "auto" and turns and improve is None and (apart := _response_apart(record, turns, reference)):
+    if turns and (apart := _response_apart(record, turns, reference)):
         why = (
             f'the turns in "{brief(turns)}" end with a request, and its response seems to be in "{apart}": '
             f"read both with --columns request={brief(turns)},response={apart}"
         )
         return Found(only, f"{why}, or the turns alone with --format {only}" if only else why, only)
     if only is None:
+        rename = (
+            f'rename "{brief(turns)}", which has turns, to messages; or ' if turns else _template_hint(record)
+        )
         return Found(
             None,
-            f"{NO_FORMAT}; found {field_names(record)}: "
-            + (
-                f'rename "{brief(turns)}", which has turns, to messages; or '
-                if turns
-                else _of_template(record)
-            )
-            + "name the fields with --columns request=…,response=…, or the format with "
-            f"--format ({', '.join(READ_FORMATS)})",
+            f"{NO_FORMAT}; found {field_names(record)}: {rename}name the fields with "
+            f"--columns request=…,response=…, or the format with --format ({', '.join(READ_FORMATS)})",
         )
-    if given == "auto" and improve is None and _has_system_prompt(record, only):
+    layout = only
+    if _has_system_prompt(record, only):
         columns = {**asdict(COLUMNS[only]), "system": "system_prompt"}
         layout = columns_layout({part: name for part, name in columns.items() if name})
-        return Found(layout, question_about(record, only, reference), only)
-    if given == "auto" and improve is None:
-        return Found(only, question_about(record, only, reference), only)
-    return Found(only)
+    return Found(layout, question_about(record, only, reference), only)
 
 
-def _form_of_table(record: dict[str, Any], given: str) -> str:
+def _table_message(record: dict[str, Any], given: str) -> str:
     """Say what a file is that is one object with a table of records; empty if the record is none."""
     would_do = 'write its records one a line, in pandas by to_json(FILE, orient="records", lines=True)'
     values = list(record.values())
@@ -191,7 +186,7 @@ def _is_response(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
-def _of_other_shape(record: dict[str, Any], layout: str | None) -> str:
+def _shape_message(record: dict[str, Any], layout: str | None) -> str:
     """Say what would do for records of a known kind that are not read; empty if a record is of none."""
     role, content = names_of(record)
     if layout is None and content in record and role_of(str(record.get(role))):
@@ -216,7 +211,7 @@ def _has_system_prompt(record: dict[str, Any], layout: str) -> bool:
     return is_unnamed and layout in COLUMNS and COLUMNS[layout].system == "system" and layout != "alpaca"
 
 
-def _of_template(record: dict[str, Any]) -> str:
+def _template_hint(record: dict[str, Any]) -> str:
     """Say which field has whole conversations as one text; empty if none has."""
     for name, value in record.items():
         if isinstance(value, str) and _MARK_OF_ROLE.search(value, 0, _LOOKED_AT):
@@ -240,7 +235,7 @@ def _response_of(layout: str) -> str:
     return COLUMNS[layout].response if layout in COLUMNS else LISTS.get(layout, "")
 
 
-def _of_two_sides(found: list[str]) -> str:
+def _two_sides_message(found: list[str]) -> str:
     lists = [f", or the conversation alone with --format {name}" for name in found if name in LISTS]
     return f"a preference record: {_CHOOSE.format(what='the response to improve')}{''.join(lists)}"
 
@@ -248,7 +243,7 @@ def _of_two_sides(found: list[str]) -> str:
 def question_about(record: dict[str, Any], layout: str, reference: str | None) -> str:
     """Return what is to be chosen for records that are more than a conversation; empty if nothing is."""
     if side_fields(record):
-        return _of_two_sides([layout])
+        return _two_sides_message([layout])
     if worse := rejected_field(record):
         choose = _CHOOSE.format(what="the response to improve")
         return f"a preference record, with {worse}: {choose}, or read it without that by --format {layout}"

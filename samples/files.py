@@ -12,40 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
 from uuid import uuid4
 
-from samples.array_files import array_records
+from samples.bounds import MAX_RECORD_BYTES
 from samples.compressed import codec_of, compressing, open_binary
 from samples.fields import plural
-from samples.json_files import (
-    LONGEST_WRAPPER,
-    MAX_RECORD_BYTES,
-    WRAPPER,
-    read_array,
-    read_json,
-    read_lines,
-    to_json,
-    write_array,
-    write_lines,
-)
+from samples.json_arrays import LONGEST_WRAPPER, WRAPPER, read_array, write_array
+from samples.json_arrays_fast import array_records
+from samples.json_lines import read_lines, write_lines
 from samples.sample import DataError
 
 if TYPE_CHECKING:
     from samples.csv_files import Dialect
-
-__all__ = [
-    "UNFINISHED",
-    "Layout",
-    "find_layout",
-    "is_compressed",
-    "layout_to_write",
-    "locate",
-    "read_json",
-    "read_records",
-    "records",
-    "to_json",
-    "with_part",
-    "write_records",
-    "write_text",
-]
 
 Layout = Literal["JSON array", "JSON lines", "Parquet", "Arrow", "CSV", "TSV"]
 

@@ -14,40 +14,31 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, get_args
 
-from samples import alpaca, layouts
+from samples import alpaca
+from samples.exchanges import parse_turns
 from samples.fields import Parsed, is_missing, join_distinct, media_reason, why_unreadable
+from samples.layout_fields import fields_of_other_side, other_side, own_fields, parts_of
+from samples.layout_turns import own_reason, read_turns
+from samples.layouts import LAYOUTS, LISTS, candidates, names_taken, side_of
 from samples.neighbors import ORIGINAL, Neighbors
+from samples.nested import put
 from samples.references import with_references
 from samples.reply import without_marks
 from samples.sample import DataError, Exchange, Format, Sample
-from samples.thoughts import Thoughts, rewritten, thoughts_beside, with_thoughts, without_thoughts
-from samples.turns import Turn, names_of, pair_names, parsed, put
-
-__all__ = [
-    "FORMATS",
-    "READ_FORMATS",
-    "Parsed",
-    "check_record",
-    "detect_format",
-    "make_sample",
-    "parse_record",
-    "recorded_sample",
-    "same_as_other_side",
-    "turns_with_responses",
-    "unreadable_sample",
-    "with_responses",
-]
+from samples.thoughts import Thoughts, rewritten, thoughts_next_to, with_thoughts, without_thoughts
+from samples.turn_names import names_of, pair_names
+from samples.turns import Turn
 
 FORMATS: tuple[Format, ...] = get_args(Format)
 """The formats that can be written."""
 
-READ_FORMATS = layouts.LAYOUTS
+READ_FORMATS = LAYOUTS
 """The formats that can be read, all of them with a name of their own."""
 
 
 def detect_format(record: dict[str, Any]) -> str | None:
     """Return the format of a record, or None if it has none or may have several."""
-    found = layouts.candidates(record)
+    found = candidates(record)
     return found[0] if len(found) == 1 else None
 
 
@@ -73,8 +64,8 @@ def parse_record(record: dict[str, Any], format: str, thoughts: Thoughts = "keep
     """
     if format == "alpaca" and (not record.get("history") or is_missing(record["history"])):
         return alpaca.parse(record, thoughts)
-    found = parsed(layouts.read_turns(record, format), thoughts)
-    own = layouts.own_reason(record, format)
+    found = parse_turns(read_turns(record, format), thoughts)
+    own = own_reason(record, format)
     if own and format.startswith("preference") and not found.skip:
         return replace(found, skip=own)  # earlier versions worked on it; their results need the exchanges
     skip = own or media_reason(record) or found.skip
@@ -124,7 +115,7 @@ def _is_plain(record: Mapping[str, Any], format: str) -> bool:
     if format == "alpaca":
         return record.keys().isdisjoint(("conversations", "messages"))
     is_list = format in ("sharegpt", "messages") and "instruction" not in record
-    return is_list and layouts.candidates(record) == [format]
+    return is_list and candidates(record) == [format]
 
 
 def unreadable_sample(
@@ -174,28 +165,28 @@ def with_responses(
         raise DataError(f"sample {sample.id} cannot be written as {to}: {why}")
     try:
         turns = _turns(record, sample.read_as)
-        if turns and to == "alpaca" and thoughts_beside(record, layouts.own_fields(sample.read_as, record)):
+        if turns and to == "alpaca" and thoughts_next_to(record, own_fields(sample.read_as, record)):
             turns[-1] = replace(turns[-1], thoughts="")  # which stay where they are
         fields = alpaca.write_turns(turns) if to == "alpaca" else _write_turns(turns, to)
     except DataError as error:
         raise DataError(f"sample {sample.id} cannot be written as {to}: {error}") from error
-    known = layouts.parts_of(sample.read_as, record)
-    for name in layouts.fields_of_other_side(sample.read_as, record):
+    known = parts_of(sample.read_as, record)
+    for name in fields_of_other_side(sample.read_as, record):
         del record[name]
         neighbors.other_side[name] += 1
-    return _replace(record, known, fields, layouts.names_taken(to, record), neighbors.clashing)
+    return _replace(record, known, fields, names_taken(to, record), neighbors.clashing)
 
 
 def turns_with_responses(
     sample: Sample, responses: Sequence[str], neighbors: Neighbors | None = None
 ) -> list[Turn]:
     """Return all turns of a sample, with new responses for its exchanges."""
-    return layouts.read_turns(with_responses(sample, responses, None, neighbors), sample.read_as)
+    return read_turns(with_responses(sample, responses, None, neighbors), sample.read_as)
 
 
 def same_as_other_side(sample: Sample, responses: Sequence[str]) -> bool:
     """Return whether a new response of a preference record is that of its other side, so that it is none."""
-    other = layouts.other_side(sample.read_as, sample.read)
+    other = other_side(sample.read_as, sample.read)
     if not other or not sample.exchanges or responses[-1] == sample.exchanges[-1].response:
         return False
     found = _parsed_side(sample.read, other)
@@ -232,7 +223,7 @@ def _renewed(sample: Sample, responses: Sequence[str], neighbors: Neighbors) -> 
         if len(place) > 1 and isinstance(place[-1], str):
             record = put(record, place[:-1], partial(_renewed_turn, neighbors, exchange))
     last = responses[-1] != sample.exchanges[-1].response
-    known, side = layouts.own_fields(sample.read_as, record), layouts.side_of(sample.read_as)
+    known, side = own_fields(sample.read_as, record), side_of(sample.read_as)
     record = neighbors.of_record(record, known, replaced, last=last, side=side, thoughts=thoughts)
     if neighbors.thoughts != "keep" and last and sample.exchanges[-1].thoughts:
         record = _other_side_without_thoughts(sample, record)
@@ -241,7 +232,7 @@ def _renewed(sample: Sample, responses: Sequence[str], neighbors: Neighbors) -> 
 
 def _other_side_without_thoughts(sample: Sample, record: dict[str, Any]) -> dict[str, Any]:
     """Return a preference record whose new side has lost its thoughts without those of the other side."""
-    other = layouts.other_side(sample.read_as, record)
+    other = other_side(sample.read_as, record)
     found = _parsed_side(record, other) if other else None
     if not found or not found.exchanges or not found.exchanges[-1].thoughts:
         return record
@@ -263,7 +254,7 @@ def _turns(record: dict[str, Any], format: str) -> list[Turn]:
     """
     system: list[Turn] = []
     others: list[Turn] = []
-    for turn in layouts.read_turns(record, format):
+    for turn in read_turns(record, format):
         if turn.obstacle is not None or turn.text is None:
             raise DataError(f"it has {turn.obstacle}")
         if turn.part or (turn.source is None and len(turn.path) > 1):  # which is not copied with the turn
@@ -285,7 +276,7 @@ def _write_turns(turns: Sequence[Turn], to: Format) -> dict[str, Any]:
         # A field of the turn that has the name of one of these must not replace it.
         extra = {_free(name, turn.extra) if name in fields else name: v for name, v in turn.extra.items()}
         written.append(fields | extra)
-    return {layouts.LISTS[to]: written}
+    return {LISTS[to]: written}
 
 
 def _messages(found: Parsed) -> list[dict[str, Any]]:

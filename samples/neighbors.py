@@ -91,9 +91,16 @@ _TEXTS = words("""
 """)
 
 _SCORES = re.compile(r"[a-z_]{1,40}:-?[0-9.]{1,20}(?:,[a-z_]{1,40}:-?[0-9.]{1,20})*")
+"""Values of several judgments in one label, such as "quality:4,toxicity:0"."""
 _LONGEST_LABEL = 1000
+"""Characters."""
 
-_DEEPEST, _SHORT, _META_DEPTH = 20, 12, 2
+_DEEPEST = 20
+"""Levels of lists and objects in which texts are looked for."""
+_SHORT = 12
+"""Characters of a text that may be in another one by chance."""
+_META_DEPTH = 2
+"""Levels of objects that speak of the record."""
 
 
 @dataclass(slots=True)
@@ -164,6 +171,7 @@ class Neighbors:
         return self._treated(record, known, repeating, olds, thinks=last, side=side)
 
     def _dropped(self, thoughts: str) -> set[str]:
+        """Return thoughts that are dropped, which no other field may hold then; nothing if they are kept."""
         return {thoughts.strip()} - {""} if self.thoughts == "drop" else set()
 
     def _treated(
@@ -218,8 +226,7 @@ def speaks_of_response(name: str, value: Any, side: str = "") -> bool:
     kind = _kind(name) if len(name) <= LONGEST_NAME else ""
     if side and kind:
         named = words_of(name)
-        other = "rejected" if side == "chosen" else "chosen"
-        return other not in named or side in named
+        return other_of(side) not in named or side in named
     if kind == "label":
         if isinstance(value, list):
             return all(isinstance(each, bool | int | float) for each in value)

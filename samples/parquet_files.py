@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from samples.bounds import MAX_DEPTH, TOO_DEEP, too_large, unfolds_too_far
-from samples.json_files import MAX_RECORD_BYTES, to_json
+from samples.bounds import MAX_DEPTH, MAX_RECORD_BYTES, TOO_DEEP, too_large, unfolds_too_far
+from samples.json_values import to_json
 from samples.parquet_footer import chunk_sizes
 from samples.parquet_types import arranged, as_numbers, read_schema, typed, with_metadata
 from samples.sample import DataError

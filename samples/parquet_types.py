@@ -121,20 +121,27 @@ def _extended(type_: Any, values: Iterable[Any]) -> Any:
             inner = _extended(fields[known].type, inner_values) if known else pa.infer_type(inner_values)
             extended.append(fields[name].with_type(inner) if name in fields else pa.field(name, inner))
         return pa.struct(extended)
-    for is_list in _LISTS:
-        if is_list(type_) and _is_nested(type_.value_type):
-            inner = _extended(type_.value_type, [item for value in present for item in value])
-            field = type_.value_field.with_type(inner)
-            if pa.types.is_large_list(type_):
-                return pa.large_list(field)
-            return pa.list_(field, type_.list_size if pa.types.is_fixed_size_list(type_) else -1)
+    if _is_list(type_) and (pa.types.is_struct(type_.value_type) or _is_list(type_.value_type)):
+        return _list_of(type_, _extended(type_.value_type, [item for value in present for item in value]))
     return type_
+
+
+def _is_list(type_: Any) -> bool:
+    return any(is_list(type_) for is_list in _LISTS)
+
+
+def _list_of(type_: Any, item_type: Any) -> Any:
+    """Return a type of lists with items of another type."""
+    field = type_.value_field.with_type(item_type)
+    if pa.types.is_large_list(type_):
+        return pa.large_list(field)
+    return pa.list_(field, type_.list_size if pa.types.is_fixed_size_list(type_) else -1)
 
 
 def as_numbers(array: Any) -> Any:
     """Return an array with the stored numbers of its times, dates and durations.
 
-    They may be beyond those of Python (the years 1 to 9999), or in a time zone that nobody knows.
+    They may be beyond those of Python (the years 1 to 9999), or in an unknown time zone.
     """
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
@@ -152,16 +159,9 @@ def _type_of_numbers(type_: Any) -> Any:
         return pa.struct([field.with_type(_type_of_numbers(field.type)) for field in type_])
     if pa.types.is_map(type_):
         return pa.map_(_type_of_numbers(type_.key_type), _type_of_numbers(type_.item_type))
-    for is_list, list_of in zip(_LISTS, (pa.list_, pa.large_list), strict=False):
-        if is_list(type_):
-            return list_of(type_.value_field.with_type(_type_of_numbers(type_.value_type)))
-    if pa.types.is_fixed_size_list(type_):
-        return pa.list_(type_.value_field.with_type(_type_of_numbers(type_.value_type)), type_.list_size)
+    if _is_list(type_):
+        return _list_of(type_, _type_of_numbers(type_.value_type))
     return type_
-
-
-def _is_nested(type_: Any) -> bool:
-    return pa.types.is_struct(type_) or any(is_list(type_) for is_list in _LISTS)
 
 
 def _restorer(type_: Any) -> Callable[[Any], Any] | None:
@@ -181,7 +181,7 @@ def _restorer(type_: Any) -> Callable[[Any], Any] | None:
     elif pa.types.is_map(type_):
         key, item = (_restorer(each) or _same for each in (type_.key_type, type_.item_type))
         restore = lambda value: [(key(k), item(v)) for k, v in value]  # noqa: E731
-    elif any(is_list(type_) for is_list in _LISTS):
+    elif _is_list(type_):
         of_item = _restorer(type_.value_type)
         restore = of_item and (lambda value: [of_item(each) for each in value])
     elif pa.types.is_dictionary(type_):
@@ -243,8 +243,8 @@ def _feature(type_: Any, known: Any, before: Any) -> Any:
                 field.type, inner.get(name) if name else None, types.get(name) if name else None
             )
         return features if all(feature is not None for feature in features.values()) else None
-    if any(is_list(type_) for is_list in _LISTS):
-        of_list = before is not None and any(is_list(before) for is_list in _LISTS)
+    if _is_list(type_):
+        of_list = before is not None and _is_list(before)
         wrapped = isinstance(known, Mapping) and "feature" in known
         inner = known["feature"] if wrapped else known[0] if isinstance(known, list) and known else None
         inner = _feature(type_.value_type, inner, before.value_type if of_list else None)

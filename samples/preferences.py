@@ -7,7 +7,7 @@ Sources: TRL, "Dataset formats and types"; LLaMA-Factory, `data/README.md` (a li
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from samples.fields import brief, is_missing, words_of
@@ -29,14 +29,12 @@ _SIDES: tuple[dict[str, str], ...] = (
 )
 """Fields for the better and the worse response."""
 
-_LABELS = ("label", "kto_tag")
+LABELS = ("label", "kto_tag")
 _TRUTH = {"true": True, "false": False}
 _NUMBERS = {"1": True, "0": False, "1.0": True, "0.0": False}
 
 _SEVERAL = ("completions", "generations", "responses", "outputs", "candidates", "answers", "choices")
 _LIKE_RESPONSE = frozenset({"response", "answer", "output", "completion", "generation", "reply", "ref"})
-
-_SPEAKER = re.compile(r"(?:\A\s*|\n\n)(Human|Assistant):")
 
 
 def other_of(side: str) -> Side:
@@ -99,7 +97,7 @@ def is_of_side(name: str, side: str) -> bool:
 
 def label_of(record: Mapping[str, Any]) -> bool | None:
     """Return whether a record is labeled as good; None if it has no such label."""
-    texts = [str(record[name]).strip().lower() for name in _LABELS if name in record]
+    texts = [str(record[name]).strip().lower() for name in LABELS if name in record]
     found = (_TRUTH.get(text, _NUMBERS.get(text)) for text in texts)
     return next((label for label in found if label is not None), None)
 
@@ -109,7 +107,7 @@ def label_field(record: Mapping[str, Any], layout: str) -> str:
 
     A number in `label` may be a class of anything, except in the layout of KTO.
     """
-    for name in _LABELS:
+    for name in LABELS:
         text = str(record.get(name)).strip().lower()
         if text in _TRUTH or (text in _NUMBERS and (name == "kto_tag" or layout == "prompt-completion")):
             return name
@@ -136,7 +134,7 @@ def several_responses(record: Mapping[str, Any]) -> list[str]:
     return named if len(named) > 1 else []
 
 
-def what_would_do(fields: list[str]) -> str:
+def several_message(fields: list[str]) -> str:
     """Say how several responses in these fields may be worked on."""
     named = ", ".join(map(brief, fields[:4]))
     alone = f"; or name one with --columns request=…,response={brief(fields[0])}" if len(fields) > 1 else ""
@@ -144,31 +142,3 @@ def what_would_do(fields: list[str]) -> str:
         f'several responses to one request ({named}): put the better one into "chosen" and a worse one into '
         f'"rejected", or one of them into "response"{alone}'
     )
-
-
-def transcript(value: Any) -> tuple[list[Any], Callable[[list[Any]], Any]] | None:
-    r"""Return the turns of a text such as "\n\nHuman: Hi\n\nAssistant: Hello", and how to write them again.
-
-    None if the value is no such text.
-    """
-    if not isinstance(value, str):
-        return None
-    found = list(_SPEAKER.finditer(value))
-    if not found or found[0].start() or not any(each[1] == "Assistant" for each in found):
-        return None
-    ends = [*(each.start() for each in found[1:]), len(value)]
-    raw = [value[each.end() : end] for each, end in zip(found, ends, strict=True)]
-    turns = [
-        {"role": each[1].lower(), "content": text.strip()} for each, text in zip(found, raw, strict=True)
-    ]
-
-    def close(items: list[Any]) -> str:
-        written = []
-        for each, text, item in zip(found, raw, items, strict=True):
-            old = text.strip()
-            before, _, after = text.partition(old) if old else (text or " ", "", "")
-            is_same = item["content"] == old
-            written.append(each[0] + (text if is_same else f"{before}{item['content']}{after}"))
-        return "".join(written)
-
-    return turns, close

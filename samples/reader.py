@@ -1,8 +1,5 @@
 """Open a data set, check all of it, and stream its samples."""
 
-import re
-from array import array
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -11,22 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from samples.bounds import MAX_RECORD_MB, MB, TOO_DEEP, TWICE
-from samples.common_types import EVERY, LOOKED_AT, CommonTypes
+from samples.common_types import CommonTypes
 from samples.detection import NO_FORMAT, find_format, question_about, records_inside
-from samples.fields import brief, field_names, is_missing, json_type, plural, why_unreadable
-from samples.formats import READ_FORMATS, check_record, make_sample, parse_record, unreadable_sample
-from samples.layouts import (
-    columns_layout,
-    describe,
-    id_field,
-)
-from samples.preferences import (
-    Side,
-)
-from samples.references import fields_of_turn, has_reference, refuse_part, with_references
+from samples.fields import plural, why_unreadable
+from samples.findings import Findings, kind_of
+from samples.formats import READ_FORMATS, check_record, make_sample, unreadable_sample
+from samples.ids import own_id
+from samples.layouts import columns_layout, describe, id_field
+from samples.preferences import Side
+from samples.references import refuse_part
 from samples.sample import DataError, Sample
 from samples.sources import Shard, Source, find_source, stamp_of
-from samples.thoughts import WHAT_BECOMES, Thoughts
+from samples.thoughts import Thoughts
 
 if TYPE_CHECKING:
     from samples.csv_files import Dialect
@@ -39,24 +32,6 @@ _LOOKED_AT = 1000
 _ASKED_ABOUT = 100
 """Records behind the first one of which a user may have to choose something."""
 
-_REASONS, _EXAMPLES = 5, 3
-"""How many reasons, and records of each, are shown of records that cannot be read."""
-
-_MOST_FIELDS = 8
-"""Fields that are named in a line."""
-
-_MOST_REASONS = 1000
-"""Different reasons that are counted apart."""
-
-_DETAIL = re.compile(
-    r" near '.*'(?=; )| near \".*\"(?=; )|, found byte 0x\w\w at file offset \d+|^turn \d+: "
-)
-
-_LONGEST_ID = 1000
-"""Characters. Every call is recorded under its sample's id."""
-
-_NUMBERED = re.compile(r"#\d+#*$")
-
 
 @dataclass(frozen=True, slots=True)
 class Checked:
@@ -65,68 +40,6 @@ class Checked:
     count: int  # number of records
     sha256: str  # of the file, or of all files one after the other
     thinking: int = 0  # number of responses with thoughts
-
-
-@dataclass(slots=True)
-class _Found:
-    """What a pass over the records found."""
-
-    count: int = 0
-    thinking: int = 0
-    """How many responses have thoughts."""
-    first_bad: tuple[int, str] | None = None
-    """The position of the first record that cannot be read, and the reason."""
-    unreadable: Counter[str] = field(default_factory=Counter)
-    """How many records cannot be read, by the reason."""
-    _has_reference: bool = False
-    examples: dict[str, list[int]] = field(default_factory=dict)
-    """The positions of the first ones of each reason."""
-    repeats: bytearray = field(default_factory=bytearray)
-    """For each position 1 if an earlier record has the same id; empty if none has."""
-    without_reference: int = 0
-    """How many records that are worked on have no reference."""
-    no_reference: str = ""
-    """What the first of them has; and nothing once one with a reference was found."""
-    types: CommonTypes | None = None
-    """The types of the fields; None if the files have types of their own."""
-    numbered: frozenset[int] = frozenset()
-    """The hashes of ids that look as if a position had been appended."""
-    is_worked_on: bool = False
-    """Whether there is a record to work on."""
-    skipped: Counter[str] = field(default_factory=Counter)
-    """How many records before it are not worked on, by the reason."""
-
-    def look_for_work(self, record: dict[str, Any], format: str, thoughts: Thoughts) -> None:
-        """Count a record that is not worked on, until one is."""
-        skip = parse_record(record, format, thoughts).skip
-        self.is_worked_on = skip is None
-        if skip is not None and (skip in self.skipped or len(self.skipped) < _MOST_REASONS):
-            self.skipped[skip] += 1
-
-    def look_for_reference(self, record: dict[str, Any], format: str, field: str) -> None:
-        """Count a record that is worked on and has no reference."""
-        parsed = parse_record(record, format)
-        if parsed.skip:
-            return
-        if has_reference(with_references(parsed, record, field)):
-            self.no_reference, self._has_reference = "", True
-            return
-        self.without_reference += 1
-        if not self._has_reference and not self.no_reference:
-            turns = {name: None for place in parsed.responses for name in fields_of_turn(record, place)}
-            of_turns = f", and its responses have {field_names(turns)}" if turns else ""
-            self.no_reference = f"{field_names(record)}{of_turns}"
-
-    def object_to(self, position: int, reason: str) -> None:
-        """Count a record that cannot be read."""
-        self.first_bad = self.first_bad or (position, reason)
-        reason = _kind(reason)
-        if reason not in self.unreadable and len(self.unreadable) == _MOST_REASONS:
-            reason = "other reasons"
-        self.unreadable[reason] += 1
-        examples = self.examples.setdefault(reason, [])
-        if len(examples) < _EXAMPLES:
-            examples.append(position)
 
 
 @dataclass(slots=True)
@@ -149,7 +62,7 @@ class DataSet:
     """The field of answers known to be right, of the record or of a response's turn."""
     ids: Sequence[str] = ()
     """The ids of its samples, where these are not those in the records: a part of another data set."""
-    _found: _Found | None = field(default=None, repr=False, compare=False)
+    _found: Findings | None = field(default=None, repr=False, compare=False)
     _reading: Shard | None = field(default=None, repr=False, compare=False)
 
     def describe(self) -> str:
@@ -218,37 +131,11 @@ class DataSet:
         found = self._found
         if found is None:
             return []
-        lines = []
-        if found.thinking:
-            responses = plural(found.thinking, "response")
-            lines.append(f"{responses} with thoughts: {WHAT_BECOMES[self.thoughts]}")
-        if found.skipped and not found.is_worked_on:
-            reasons = (f"{reason} ({count:,})" for reason, count in found.skipped.most_common(_REASONS))
-            lines.append(f"no record can be worked on; all stay as they are: {', '.join(reasons)}")
-        if number := found.unreadable.total():
-            lines.append(
-                f"{number:,} of {plural(found.count, 'record')} cannot be read and stay as they are:"
-            )
-            for reason, count in found.unreadable.most_common(_REASONS):
-                examples = ", ".join(f"{position + 1:,}" for position in found.examples[reason])
-                lines.append(f"  {count:,}: {reason} (record {examples}{', …' * (count > _EXAMPLES)})")
-            if len(found.unreadable) > _REASONS:
-                lines.append(f"  and others, for {plural(len(found.unreadable) - _REASONS, 'other reason')}")
-        if found.types and (mixed := found.types.found()):
-            shown = ", ".join(f"{brief(name)} ({what})" for name, what in list(mixed.items())[:_MOST_FIELDS])
-            lines.append(
-                "text in Parquet, and so on the Hub, since their values have no type in common: "
-                f"{shown}{', …' * (len(mixed) > _MOST_FIELDS)}"
-            )
-        if found.without_reference:
-            lines.append(
-                f'records without a reference in "{self.reference}": {found.without_reference:,} of '
-                f"{found.count:,}; they are worked on without one"
-            )
-        if repeated := sum(found.repeats):
-            first = found.repeats.index(1)
+        lines = [*found.notices(self.thoughts, self.reference)]
+        number, first = found.ids.repeated()
+        if number:
             name = self._id(first, next(islice(self._records(), first, None)))
-            lines.append(f"ids that repeat: {repeated:,}; the position is appended, as in {name[:60]!a}")
+            lines.append(f"ids that repeat: {number:,}; the position is appended, as in {name[:60]!a}")
         return lines
 
     def samples(
@@ -264,7 +151,7 @@ class DataSet:
                 continue
             self._refuse_modified()
             sample_id = self._id(position, record)
-            _, reason = _own_id(record, self._id_field)
+            _, reason = own_id(record, self._id_field)
             try:
                 sample = make_sample(position, sample_id, record, self.format, self.thoughts, self.reference)
             except DataError as error:
@@ -272,7 +159,7 @@ class DataSet:
             if reason is None:
                 yield sample
             elif self.skip_bad or TOO_DEEP in reason or TWICE in reason:  # runs begun without these resume
-                yield unreadable_sample(position, sample_id, record, self.format, _kind(reason))
+                yield unreadable_sample(position, sample_id, record, self.format, kind_of(reason))
             else:
                 raise self._error(position, f"{reason}; {SKIP_BAD}")
         self._refuse_modified(self.source.shards)  # one may have been truncated
@@ -286,59 +173,44 @@ class DataSet:
     def _id_field(self) -> str:
         return id_field(self.format)
 
-    def _look(self, *, check: bool = True) -> _Found:
+    def _look(self, *, check: bool = True) -> Findings:
         """Compare the ids of all records, and `check` the records."""
-        found, name = _Found(), self._id_field
+        found, id_name = Findings(), self._id_field
         if check and any(shard.layout.startswith("JSON") for shard in self.source.shards):
-            found.types = CommonTypes(name)
-        types, id_types = found.types, found.types.id_types if found.types else set()
-        # Hashes take 8 bytes each; a million ids would take 100 MB. None are needed until a record has an id
-        # of its own, since positions are unique.
-        hashes = array("q")
-        numbered: set[int] = set()
+            found.types = CommonTypes(id_name)
         for position, record in enumerate(self._records()):
-            own, objection = _own_id(record, name)
-            try:
-                if check:
-                    found.thinking += check_record(record, self.format)
-            except DataError as error:
-                objection = why_unreadable(record) or str(error)
-            else:
-                if types is not None:
-                    id_types.add(type(record.get(name)))
-                    if position < LOOKED_AT or not position % EVERY:
-                        types.look(record)
-                if check and not found.is_worked_on:
-                    found.look_for_work(record, self.format, self.thoughts)
-                if check and self.reference:
-                    found.look_for_reference(record, self.format, self.reference)
+            own, objection = own_id(record, id_name)
+            found.ids.add(position, own)
+            if check:
+                objection = self._look_at(position, record, found) or objection
             if objection is not None:
                 found.object_to(position, objection)
-            if own is not None:
-                hashes = hashes or array("q", (hash(str(earlier)) for earlier in range(position)))
-                hashes.append(hash(own))
-                if own[-1:] in "0123456789#" and _NUMBERED.search(own):
-                    numbered.add(hashes[-1])
-            elif hashes:
-                hashes.append(hash(str(position)))
             found.count += 1
-        found.repeats, found.numbered = _repeats(hashes), frozenset(numbered)
+        found.ids.compare()
         return found
+
+    def _look_at(self, position: int, record: dict[str, Any], found: Findings) -> str | None:
+        """Note what is found in a record. Return why it cannot be read; None if it can."""
+        try:
+            found.thinking += check_record(record, self.format)
+        except DataError as error:
+            return why_unreadable(record) or str(error)
+        if found.types is not None:
+            found.types.look(position, record)
+        if not found.is_worked_on:
+            found.look_for_work(record, self.format, self.thoughts)
+        if self.reference:
+            found.look_for_reference(record, self.format, self.reference)
+        return None
 
     def _id(self, position: int, record: dict[str, Any]) -> str:
         if self.ids:
             return self.ids[position]
         if self._found is None:
             self._found = self._look(check=False)
-        own, _ = _own_id(record, self._id_field)
-        sample_id = str(position) if own is None else own
-        if self._found.repeats and self._found.repeats[position]:
-            sample_id += f"#{position}"
-            while hash(sample_id) in self._found.numbered:
-                sample_id += "#"
-        return sample_id
+        return self._found.ids.id_of(position, own_id(record, self._id_field)[0])
 
-    def _first_error(self, found: _Found) -> DataError:
+    def _first_error(self, found: Findings) -> DataError:
         first, reason = found.first_bad or (0, "")
         others = found.unreadable.total() - 1
         more = f"{plural(others, 'more record')} cannot be read; " if others else ""
@@ -410,45 +282,3 @@ def open_data(
     if count > 1:
         reason += f"; of the first {plural(position + 1, 'record')}, {count:,} cannot be read"
     raise DataError(reason)
-
-
-def _kind(reason: str) -> str:
-    """Return a reason without what differs from record to record, for counting."""
-    return _DETAIL.sub("", reason)
-
-
-def _own_id(record: dict[str, Any], name: str) -> tuple[str | None, str | None]:
-    """Return a record's id, None if it has none; and why it cannot be used."""
-    value = record.get(name)
-    if value is None:
-        return None, None
-    if type(value) in (str, int) and (length := len(str(value))) > _LONGEST_ID:
-        return None, f'expected at most {_LONGEST_ID:,} characters in "{name}", found {length:,}'
-    if type(value) is str and value != "":
-        # Consumers of ids need valid UTF-8, so an unpaired surrogate is escaped.
-        return (value if value.isascii() else value.encode(errors="backslashreplace").decode()), None
-    if type(value) is int or (type(value) is float and value.is_integer()):  # as pandas has it next to none
-        return str(int(value)), None
-    if value == "" or is_missing(value):
-        return None, None
-    return None, f'expected a string or an integer in "{name}", found {json_type(value)}'
-
-
-def _repeats(hashes: "array[int]") -> bytearray:
-    """Return for each hash 1 if it occurred before; an empty array if none did."""
-    if not hashes:
-        return bytearray()
-    import pyarrow as pa  # slow to load (0.1 s), and many data sets have no ids
-
-    column = pa.Array.from_buffers(pa.int64(), len(hashes), [None, pa.py_buffer(hashes)])
-    if len(column.unique()) == len(column):
-        return bytearray()
-    counts = column.value_counts().to_pylist()
-    suspects = {entry["values"] for entry in counts if entry["counts"] > 1}
-    repeats = bytearray(len(hashes))
-    seen: set[int] = set()
-    for position, value in enumerate(hashes):
-        if value in suspects:
-            repeats[position] = value in seen
-            seen.add(value)
-    return repeats

@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from samples.fields import Parsed, Place, is_encodable, is_missing
-from samples.layouts import LISTS, base_of, columns_of, describe
+from samples.layout_fields import columns_of, parts_of
+from samples.layouts import describe
+from samples.nested import unpack
 from samples.sample import DataError
-from samples.turns import unpack
 
 
 def with_references(parsed: Parsed, record: Mapping[str, Any], field: str) -> Parsed:
@@ -44,8 +45,7 @@ def fields_of_turn(record: Mapping[str, Any], place: Place) -> list[str]:
 def refuse_part(field: str, layout: str, record: Mapping[str, Any]) -> None:
     """Raise DataError where a field holds what is asked; the response's own is one that others may see."""
     columns = columns_of(layout, record)
-    asked = [name for name in columns.parts() if name != columns.response] if columns else ["system"]
-    if field in (*asked, LISTS.get(base_of(layout))):
+    if field in parts_of(layout, record) and not (columns and field == columns.response):
         raise DataError(f'--reference {field}: in {describe(layout)}, all agents see "{field}"')
 
 

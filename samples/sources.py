@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+from samples.bounds import MAX_RECORD_BYTES
 from samples.cards import CARD, configurations, files_of
 from samples.fields import brief, plural
 from samples.file_names import ENDINGS, SPLITS, by_name, is_data, is_hidden, is_unread, split_of
@@ -26,7 +27,6 @@ from samples.folder_checks import (
     refuse_unread_on_hub,
 )
 from samples.hub import PREFIX, hub_files
-from samples.json_files import MAX_RECORD_BYTES
 from samples.sample import DataError
 
 STDIN = "-"
@@ -111,10 +111,9 @@ def find_source(name: str | Path) -> Source:
 
     `name` is a file, a folder of files (one data set, by name), a folder that `datasets` saved, a folder and
     one of its splits (`data/train`, whatever the files are named) or configurations (`data/NAME[/SPLIT]`, as
-    its card has them), a pattern such as `data/train-*.parquet`
-    or `data/*/*.jsonl`, `hf://…` (see `samples.hub`), a named pipe, or `-` for standard input. What comes
-    from a pipe is copied to a temporary file, since data is read twice. Raises DataError if there is none, or
-    it has several splits.
+    its card has them), a pattern such as `data/train-*.parquet` or `data/*/*.jsonl`, `hf://…` (see
+    `samples.hub`), a named pipe, or `-` for standard input. What comes from a pipe is copied to a temporary
+    file, since data is read twice. Raises DataError if there is none, or it has several splits.
     """
     if str(name) == STDIN:
         return _spooled("-", sys.stdin.buffer)

@@ -6,9 +6,10 @@ Sources: ERNIEKit, "Data formats" (`src`, `tgt` and `label`); the cards of prefe
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from samples.preferences import SIDES, is_ranked, what_would_do
+from samples.marks import is_marked
+from samples.preferences import SIDES, is_ranked, several_message
 from samples.sample import DataError
-from samples.turns import Turn, is_marked, turns_in
+from samples.turns import Turn, turns_in
 
 
 def is_texts(value: Any) -> TypeGuard[list[str]]:
@@ -51,7 +52,7 @@ def texts_in_turn(texts: list[str], field: str, side: str, request: str) -> list
     """
     if are_several(texts, request):
         if not is_ranked(texts):
-            raise DataError(what_would_do([field]))
+            raise DataError(several_message([field]))
         # Skipped; earlier versions worked on one of them.
         return [Turn("assistant", "assistant", texts[SIDES.index(side)], None, (field, SIDES.index(side)))]
     if len(texts) == 1:

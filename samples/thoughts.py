@@ -73,7 +73,7 @@ def without_thoughts(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in thoughts}
 
 
-def thoughts_beside(fields: Mapping[str, Any], known: Iterable[str] = ()) -> str:
+def thoughts_next_to(fields: Mapping[str, Any], known: Iterable[str] = ()) -> str:
     """Return the thoughts in the fields next to a response; fields that are `known` hold something else."""
     if not any(map(is_thought_field, fields)):
         return ""
@@ -86,8 +86,12 @@ def _thoughts(value: Any) -> str:
 
 
 def thought_part(part: Any) -> str | None:
-    """Return the type of a part of a response if it holds thoughts."""
-    kind = part.get("type") if isinstance(part, dict) else None
+    """Return the type of a part if it holds thoughts, and "thought" for Gemini's, which has none."""
+    if not isinstance(part, dict):
+        return None
+    if part.get("thought") is True:
+        return "thought"
+    kind = part.get("type")
     return kind if isinstance(kind, str) and is_thought(kind) else None
 
 
@@ -102,8 +106,7 @@ def rewritten(content: Any, response: str, parts: Sequence[str], thoughts: Thoug
     """Return the content of a turn with a new response, in the shape of the old content.
 
     That is a text, or a list with one text part after those with thoughts. `parts` are the request and the
-    system prompt. Tags around no thoughts and marks
-    of a turn's end stay in any case.
+    system prompt. Tags around no thoughts and marks of a turn's end stay in any case.
     """
     texts = [text for part in content if (text := _text_of(part))] if isinstance(content, list) else [content]
     old = "\n".join(text for text in texts if isinstance(text, str))
@@ -119,10 +122,15 @@ def rewritten(content: Any, response: str, parts: Sequence[str], thoughts: Thoug
     if not isinstance(content, list):
         return response
     kept = [part for part in content if thought_part(part) and thoughts == "keep"]
-    first = next((part for part in content if not thought_part(part)), {"type": "text", "text": ""})
+    blank = {"text": ""} if any(map(_has_no_type, content)) else {"type": "text", "text": ""}
+    first = next((part for part in content if not thought_part(part)), blank)
     if isinstance(first, str):
         return [*kept, response]
     return [*kept, {**first, ("text" if isinstance(first.get("text"), str) else "value"): response}]
+
+
+def _has_no_type(part: Any) -> bool:
+    return isinstance(part, dict) and "type" not in part
 
 
 def _text_of(part: Any) -> str:

@@ -10,6 +10,9 @@ from typing import Any
 from samples.bounds import load_json
 from samples.control_tokens import CODE
 
+TEXT_CALL = "a function call written as text"
+TEXT_RESULT = "the result of a function call written as text"
+
 _PARTS = (
     "tool",
     "TOOL",

@@ -28,14 +28,15 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from samples.bounds import load_json
+from samples.exchanges import LATE_SYSTEM
 from samples.fields import join_distinct
 from samples.files import Layout, is_compressed, layout_to_write
 from samples.formats import parse_record, turns_with_responses
 from samples.neighbors import Neighbors
 from samples.reply import without_marks
 from samples.sample import DataError, Sample
-from samples.thoughts import thoughts_beside, with_thoughts
-from samples.turns import LATE_SYSTEM, TOOL_CALL, Turn
+from samples.thoughts import thoughts_next_to, with_thoughts
+from samples.turns import TOOL_CALL, Turn
 
 SftTrainer = Literal["trl-sft", "llamafactory", "axolotl", "openai"]
 DpoTrainer = Literal["trl-dpo", "llamafactory-dpo"]
@@ -214,7 +215,7 @@ def _message(turn: Turn) -> dict[str, Any]:
         return {"role": "tool", "content": turn.text or "", **known}
     if turn.obstacle == TOOL_CALL and source.get("tool_calls"):
         content = source.get("content")
-        text = with_thoughts(content if isinstance(content, str) else "", thoughts_beside(source))
+        text = with_thoughts(content if isinstance(content, str) else "", thoughts_next_to(source))
         return {"role": "assistant", "content": text, "tool_calls": source["tool_calls"]}
     raise DataError(f"it has {turn.obstacle}")
 

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for records, for the tests of samples."""
+"""Records and Hypothesis strategies for them, for the tests of samples."""
 
 from typing import Any
 
@@ -22,6 +22,14 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 EXTRAS = st.dictionaries(NAMES, VALUES, max_size=3)
+
+HOSTILE: list[dict[str, Any]] = [
+    {"id": "../../x", "instruction": "{{ 7*7 }} {instruction} {% raw %}", "output": "a\x00b"},
+    {"id": 2**80, "instruction": "👩🏽‍🚀 שלום العربية \u202e\u2028\u2029\x85", "output": "\ufeff"},
+    {"id": "", "instruction": "line\n" * 50_000, "output": "x" * 1_000_000},
+    {"": None, "instruction": '"\\"]}[{,', "output": "\r\n\t", "deep": [[[[{"a": [1.5, -0.0]}]]]]},
+]
+"""Records with texts that are easily broken on their way."""
 
 
 @st.composite

@@ -14,7 +14,7 @@ from reporting import html_text
 from reporting.labels import shorten
 from reporting.theme import ROLE_COLORS
 from samples.fields import as_text
-from samples.files import to_json
+from samples.json_values import to_json
 from viewer.run import RunPages
 
 PAGES = {"/": "Overview", "/samples": "Samples", "/graph": "Graph"}

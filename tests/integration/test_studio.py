@@ -613,7 +613,7 @@ async def test_words_that_are_missing_are_named(client: LangGraphClient) -> None
             result: Any = await client.runs.wait(
                 thread, "evolve", input=None, checkpoint=changed["checkpoint"], raise_error=False
             )
-            assert f"no words of `{other}`" in result["__error__"]["message"]
+            assert f"`{other}` did not run" in result["__error__"]["message"]
 
 
 async def test_edits_of_another_shape_are_explained(client: LangGraphClient) -> None:

@@ -14,31 +14,24 @@ from samples.files import write_records
 from samples.formats import make_sample, parse_record, with_responses
 from samples.layouts import COLUMNS
 from samples.neighbors import Neighbors
-from samples.reader import DataSet, open_data
+from samples.reader import open_data
 from samples.sample import DataError, Exchange, Format, Sample
 from samples.trainers import (
     DPO_TRAINERS,
     SFT_TRAINERS,
     DpoTrainer,
-    MarksFound,
     Pair,
     SftTrainer,
     pair_record,
     sft_record,
 )
 from tests import samples_records
+from tests.samples_opened import opened
 
 USER, ANSWER = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
 HUMAN, GPT = {"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}
+SAID = {"role": "user", "parts": [{"text": "q"}]}
 ONE = (Exchange("q", "", "a"),)
-
-
-def opened(folder: Path, records: list[Any], **how: Any) -> DataSet:
-    path = folder / "data.jsonl"
-    write_records(path, records)
-    data = open_data(path, **how)
-    data.check()
-    return data
 
 
 @pytest.mark.parametrize(
@@ -83,6 +76,7 @@ def opened(folder: Path, records: list[Any], **how: Any) -> DataSet:
         ({"conversation": ["q", "a"]}, "conversation", ONE),
         ({"messages": ["q", "a", "q"]}, "messages", ONE),
         ({"messages": json.dumps([USER, ANSWER])}, "messages", ONE),
+        ({"contents": [SAID, SAID | {"role": "model", "parts": [{"text": "a"}]}]}, "gemini", ONE),
         ({"conversations": {"from": ["human", "gpt"], "value": ["q", "a"]}}, "sharegpt", ONE),
         (
             {"instruction": "q", "input": "", "output": "a", "history": [["p", "b"]]},
@@ -161,168 +155,6 @@ def test_any_other_layout_is_named_by_its_columns(tmp_path: Path) -> None:
             open_data(data.path, columns=wrong)
 
 
-PREFERENCES: list[dict[str, Any]] = [
-    {"prompt": "q", "chosen": "a", "rejected": "b"},
-    {"prompt": [USER], "chosen": [ANSWER], "rejected": [ANSWER | {"content": "b"}]},
-    {"chosen": [USER, ANSWER], "rejected": [USER, ANSWER | {"content": "b"}]},
-    {
-        "prompt": "q",
-        "chosen": [USER, ANSWER],
-        "rejected": [USER, ANSWER | {"content": "b"}],
-        "messages": [USER, ANSWER],
-    },
-    {"conversations": [HUMAN], "chosen": GPT, "rejected": GPT | {"value": "b"}},
-    {"instruction": "q", "input": "", "chosen": "a", "rejected": "b"},
-    {"system": "s", "question": "q", "chosen": "a", "rejected": "b"},
-]
-
-
-@pytest.mark.parametrize("record", PREFERENCES)
-def test_one_side_of_a_preference_record_is_improved(tmp_path: Path, record: dict[str, Any]) -> None:
-    with pytest.raises(DataError, match="with --improve chosen or --improve rejected"):
-        opened(tmp_path, [record])
-    for side, other, old in (("chosen", "rejected", "a"), ("rejected", "chosen", "b")):
-        (sample,) = opened(tmp_path, [record], improve=side).samples()
-        assert sample.exchanges == (Exchange("q", "", old),)
-        changed = with_responses(sample, ["new"])
-        assert changed == record | {side: changed[side]}
-        assert changed[other] == record[other]
-        (again,) = opened(tmp_path, [changed], improve=side).samples()
-        assert again.exchanges == (Exchange("q", "", "new"),)
-
-
-TALK = "\n\nHuman: p\n\nAssistant: b\n\nHuman: q \n\nAssistant: "
-BETTER, WORSE = [USER, ANSWER], [USER, ANSWER | {"content": "b"}]
-
-
-@pytest.mark.parametrize(
-    ("record", "fields"),
-    [
-        ({"messages": BETTER, "rejected_response": "b"}, ("messages", "rejected_response")),
-        ({"messages": BETTER, "rejected_messages": WORSE}, ("messages", "rejected_messages")),
-        ({"messages": BETTER, "rejected_messages": WORSE[1:]}, ("messages", "rejected_messages")),
-        ({"query": "q", "response": "a", "rejected_response": "b"}, ("response", "rejected_response")),
-        ({"conversation": [{"input": "q", "output": "a"}], "rejected_response": "b"},
-         ("conversation", "rejected_response")),
-        ({"chosen_messages": BETTER, "rejected_messages": WORSE}, ("chosen_messages", "rejected_messages")),
-        ({"prompt": "q", "chosen_response": "a", "rejected_response": "b"},
-         ("chosen_response", "rejected_response")),
-        ({"prompt": "q", "response_chosen": "a", "response_rejected": "b"},
-         ("response_chosen", "response_rejected")),
-        ({"instruction": "q", "input": "", "output": ["a", "b"]}, ("output", "output")),
-        ({"chosen": f"{TALK}a", "rejected": f"{TALK}b"}, ("chosen", "rejected")),
-        ({"messages": [USER, ANSWER | {"content": "0"}, *BETTER], "rejected_response": "b"},
-         ("messages", "rejected_response")),
-        ({"instruction": "q", "chosen": "a", "rejected": "b", "history": [["p", "0"]]},
-         ("chosen", "rejected")),
-        ({"input": {"messages": [USER], "tools": [], "parallel_tool_calls": True},
-          "preferred_output": [ANSWER], "non_preferred_output": [ANSWER | {"content": "b"}]},
-         ("preferred_output", "non_preferred_output")),
-        ({"input": {"messages": [*BETTER[:1], ANSWER | {"content": "0"}, USER]}, "preferred_output": [ANSWER],
-          "non_preferred_output": [ANSWER | {"content": "b"}]}, ("preferred_output", "non_preferred_output")),
-    ],
-)  # fmt: skip
-def test_one_side_of_other_preference_records_is_improved(
-    tmp_path: Path, record: dict[str, Any], fields: tuple[str, str]
-) -> None:
-    with pytest.raises(DataError, match=r"a preference record.*--improve chosen or --improve rejected"):
-        opened(tmp_path, [record])
-    for side, field, old in zip(("chosen", "rejected"), fields, "ab", strict=True):
-        (sample,) = opened(tmp_path, [record], improve=side).samples()
-        assert (sample.skip, [e.response for e in sample.exchanges if not e.fixed]) == (None, [old])
-        assert sample.exchanges[-1].instruction == "q"
-        kept = [e.response for e in sample.exchanges[:-1]]
-        changed = with_responses(sample, [*kept, "new"])
-        assert changed == record | {field: changed[field]}
-        (again,) = opened(tmp_path, [changed], improve=side).samples()
-        assert [e.response for e in again.exchanges] == [*kept, "new"]
-        assert with_responses(again, [*kept, old]) == record
-        to: Format
-        for to in ("alpaca", "sharegpt", "messages"):
-            one = with_responses(sample, [*kept, "new"], to)
-            (plain,) = opened(tmp_path, [one]).samples()  # without a question: it is no preference record
-            assert plain.exchanges[-1].response == "new"
-            assert not any("rejected" in name or "chosen" in name for name in one)
-
-
-def test_a_record_that_lacks_the_side_to_improve_is_left_alone(tmp_path: Path) -> None:
-    records: list[Any] = [{"messages": BETTER, "rejected_response": "b"}]
-    for worse in (None, ""):
-        records.append({"messages": BETTER, "rejected_response": worse})
-    found = [*opened(tmp_path, records, improve="rejected").samples()]
-    assert [e.response for sample in found for e in sample.exchanges] == ["b", ""]
-    assert found[1].skip == "no answered request"
-    with pytest.raises(DataError, match=r"line 2 .*and .rejected_response., found the fields messages"):
-        opened(tmp_path, [records[0], {"messages": BETTER}], improve="rejected")
-
-
-@pytest.mark.parametrize(
-    ("record", "format"),
-    [
-        ({"prompt": "q", "completion": "a", "label": True}, "prompt-completion"),
-        ({"prompt": "q", "completion": "a", "label": 0}, "prompt-completion"),
-        ({"messages": BETTER, "label": "False"}, "messages"),
-        ({"instruction": "q", "input": "", "output": "a", "kto_tag": 1}, "alpaca"),
-        ({"messages": BETTER, "rejected_response": "b"}, "messages"),
-    ],
-)
-def test_what_is_more_than_a_conversation_is_asked_about(
-    tmp_path: Path, record: dict[str, Any], format: str
-) -> None:
-    with pytest.raises(
-        DataError, match=f"--improve chosen or --improve rejected, or read .*--format {format}$"
-    ):
-        opened(tmp_path, [record])
-    with pytest.raises(DataError, match=r"line 2 \(record 2\): "):
-        opened(tmp_path, [record | dict.fromkeys(("label", "kto_tag", "rejected_response")), record])
-    assert opened(tmp_path, [record], format=format).format == format
-    data = open_data(tmp_path / "data.jsonl")
-    data.resume(format)  # as a run of an earlier version has it
-    assert data.check().count == 1
-
-
-@pytest.mark.parametrize("label", ["math", 3, None, 1])
-def test_a_label_of_anything_else_is_none_of_a_response(tmp_path: Path, label: Any) -> None:
-    assert opened(tmp_path, [{"question": "q", "answer": "a", "label": label}]).format == "question-answer"
-
-
-@pytest.mark.parametrize(
-    ("fields", "named"),
-    [
-        (
-            {"completions": [{"model": "m", "response": "a", "overall_score": 8}, {"response": "b"}]},
-            "completions",
-        ),
-        ({"generations": ["a", "b", "c"]}, "generations"),
-        ({"output": ["a", "b", "c"]}, "output"),
-        ({"response_0": "a", "response_1": "b", "better_response_id": 0}, "response_0, response_1"),
-        ({"human_ref_A": "a", "human_ref_B": "b"}, "human_ref_A, human_ref_B"),
-    ],
-)
-def test_several_responses_are_refused_with_what_would_do(
-    tmp_path: Path, fields: dict[str, Any], named: str
-) -> None:
-    for request, how in (("prompt", {}), ("instruction", {}), ("instruction", {"improve": "chosen"})):
-        if request == "prompt" and "output" in fields:
-            continue
-        with pytest.raises(DataError) as raised:
-            opened(tmp_path, [{request: "q"} | fields], **how)
-        assert f'several responses to one request ({named}): put the better one into "chosen"' in str(
-            raised.value
-        )
-
-
-def test_labeled_records_are_improved_by_their_label(tmp_path: Path) -> None:
-    records = [{"prompt": "q", "completion": "a", "label": label} for label in (True, False, None)]
-    for side, skips in (
-        ("chosen", [None, "labeled as not chosen", "no label that is true or false"]),
-        ("rejected", ["labeled as not rejected", None, "no label that is true or false"]),
-    ):
-        assert [sample.skip for sample in opened(tmp_path, records, improve=side).samples()] == skips
-    with pytest.raises(DataError, match="--improve chosen is for preference records"):
-        opened(tmp_path, [{"prompt": "q", "completion": "a"}], improve="chosen")
-
-
 OWN = {
     **{"instruction": "own i", "input": "own in", "output": "own out", "system": "own s", "id": "x"},
     **{"history": "own h", "system_prompt": "own p", "messages": "own m", "original_input": "first"},
@@ -335,7 +167,7 @@ OWN = {
     ("record", "format"),
     [
         ({"problem": "q", "solution": "a"}, "problem-solution"),
-        ({"messages": BETTER}, "messages"),
+        ({"messages": [USER, ANSWER]}, "messages"),
         ({"conversations": [HUMAN, GPT]}, "sharegpt"),
         ({"inputs": "q", "targets": "a"}, "inputs-targets"),
     ],
@@ -371,141 +203,11 @@ def test_fields_of_a_turn_are_kept_too() -> None:
     ]
 
 
-WRONG = {"role": "assistant", "content": "w", "weight": 0}
-CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
-RESULT = {"role": "tool", "content": "1"}
-MASKED = [{"type": "text", "text": "Hm.", "train": False}, {"type": "text", "text": "a", "train": True}]
-IMAGE = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}
-
-
-@pytest.mark.parametrize(
-    ("messages", "worked_on", "fixed"),
-    [
-        ([ANSWER, USER, ANSWER], ["q"], []),
-        ([USER, USER, ANSWER], ["q\n\nq"], []),
-        ([USER, ANSWER, ANSWER, USER, ANSWER], ["q"], ["q"]),
-        ([USER, WRONG, USER, ANSWER], ["q"], ["q"]),
-        ([USER, ANSWER | {"train": False}, USER, ANSWER | {"train": True}], ["q"], ["q"]),
-        ([USER, ANSWER | {"content": MASKED}, USER, ANSWER | {"content": MASKED[1:]}], ["q"], ["q"]),
-        ([USER, ANSWER | {"loss_weight": 0.0}, USER, ANSWER | {"loss_weight": 1.0}], ["q"], ["q"]),
-        ([USER, ANSWER | {"loss": False}, USER, ANSWER | {"loss": None}], ["q"], ["q"]),
-        ([USER, ANSWER, USER, CALL, RESULT, ANSWER, USER, ANSWER], ["q", "q"], ["q"]),
-        ([USER, ANSWER, IMAGE, ANSWER, USER, ANSWER], ["q"], ["", "q"]),
-        ([USER, ANSWER, {"role": "system", "content": "s"}, USER, ANSWER], ["q"], ["q"]),
-        ([USER, ANSWER, {"role": "user", "content": " "}, ANSWER], ["q"], [" "]),
-    ],
-)
-def test_what_can_be_worked_on_is_and_the_rest_stays(
-    messages: list[Any], worked_on: list[str], fixed: list[str]
-) -> None:
-    sample = make_sample(0, "0", {"messages": messages}, "messages")
-    assert sample.skip is None
-    assert [e.instruction for e in sample.exchanges if not e.fixed] == worked_on
-    assert [e.instruction for e in sample.exchanges if e.fixed] == fixed
-    changed = with_responses(sample, [e.response if e.fixed else "new" for e in sample.exchanges])["messages"]
-    assert len(changed) == len(messages)
-    new = [turn for turn, old in zip(changed, messages, strict=True) if turn != old]
-    texts = [text[0]["text"] if isinstance(text := turn["content"], list) else text for turn in new]
-    assert texts == ["new"] * len(worked_on)
-
-
-def test_a_response_with_a_marked_part_stays_and_results_of_earlier_versions_too() -> None:
-    record = {"messages": [USER, ANSWER | {"content": MASKED}]}
-    sample = make_sample(0, "0", record, "messages")
-    assert sample.skip == "all responses are marked as not to be learned from"
-    # Which worked on it.
-    assert with_responses(sample, ["Hm.\na"]) == record
-    new = with_responses(sample, ["new"])["messages"][1]["content"]
-    assert new == [{"type": "text", "text": "new", "train": False}]
-    with pytest.raises(MarksFound):
-        sft_record(sample, ["Hm.\na"], "axolotl")
-
-
-@pytest.mark.parametrize("to", SFT_TRAINERS)
-def test_trainers_get_all_turns_with_their_marks(to: SftTrainer) -> None:
-    messages = [USER, WRONG, USER, USER, ANSWER, USER]
-    sample = make_sample(0, "0", {"messages": messages}, "messages")
-    record = sft_record(sample, [e.response for e in sample.exchanges], to, marks=True)
-    turns = record["conversations" if to == "llamafactory" else "messages"]
-    texts = [turn.get("content", turn.get("value")) for turn in turns]
-    assert texts == (["q", "w", "q\n\nq", "a"] if to == "llamafactory" else ["q", "w", "q", "q", "a"])
-    mark = {"axolotl": "train", "llamafactory": "loss_weight"}.get(to, "weight")
-    assert [
-        bool(turn[mark]) for turn in turns if turn.get("role", turn.get("from")) in ("assistant", "gpt")
-    ] == [
-        False,
-        True,
-    ]
-    # And what is written is read with the same exchanges.
-    again = make_sample(0, "0", record, "sharegpt" if to == "llamafactory" else "messages")
-    assert again.exchanges == sample.exchanges
-
-
-@pytest.mark.parametrize(
-    ("marks", "weight"),
-    [
-        ({"loss_weight": 0.5}, 0.5),
-        ({"weight": 1}, None),
-        ({"loss_scale": 0.0}, 0.0),
-        ({"train": True, "train_detail": [{"begin_offset": 0, "end_offset": 0, "train": False}]}, 0.0),
-        ({"train_detail": [{"begin_offset": 0, "end_offset": 0, "train": True}]}, None),
-    ],
-)
-def test_trainers_get_weights_of_responses_as_they_can_hold_them(
-    marks: dict[str, Any], weight: float | None
-) -> None:
-    sample = make_sample(0, "0", {"messages": [USER, ANSWER | marks, USER, ANSWER]}, "messages")
-    for to, field, said in (
-        ("llamafactory", "loss_weight", weight),
-        ("openai", "weight", None if weight is None else int(weight > 0)),
-        ("axolotl", "train", None if weight is None else weight > 0),
-    ):
-        trainer: Any = to
-        if said in (None, 1, True):  # the trainer needs no mark
-            assert field not in str(sft_record(sample, ["a", "a"], trainer))
-            continue
-        with pytest.raises(MarksFound):
-            sft_record(sample, ["a", "a"], trainer)
-        record = sft_record(sample, ["a", "a"], trainer, marks=True)
-        turns = record["conversations" if to == "llamafactory" else "messages"]
-        assert [
-            turn.get(field) for turn in turns if turn.get("role", turn.get("from")) in ("assistant", "gpt")
-        ] == [
-            said,
-            1,
-        ]
-
-
-@pytest.mark.parametrize("to", SFT_TRAINERS)
-def test_trainers_get_turns_of_tools(to: SftTrainer) -> None:
-    call = {"from": "function_call", "value": '{"name": "f", "arguments": {"a": 1}}'}
-    turns = [HUMAN, GPT, HUMAN, call, {"from": "observation", "value": "1"}, GPT]
-    sample = make_sample(0, "0", {"conversations": turns}, "sharegpt")
-    record = sft_record(sample, ["new", "a"], to)
-    if to == "llamafactory":
-        assert record["conversations"] == [HUMAN, GPT | {"value": "new"}, *turns[2:]]
-        return
-    assert record["messages"][3:5] == [
-        {
-            "role": "assistant",
-            "content": "",
-            "tool_calls": [{"type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}],
-        },
-        {"role": "tool", "content": "1"},
-    ]
-    messages = make_sample(0, "0", record, "messages")
-    assert sft_record(messages, ["new", "a"], "llamafactory")["conversations"] == [
-        HUMAN,
-        GPT | {"value": "new"},
-        *turns[2:],
-    ]
-
-
 @st.composite
 def records(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
     """A record of any layout, and its name."""
     texts = samples_records.TEXTS
-    lists = ["sharegpt", "messages", "conversation", "ultrachat", "texts"]
+    lists = ["sharegpt", "messages", "conversation", "ultrachat", "gemini", "texts"]
     kind = draw(st.sampled_from([*COLUMNS, *lists, *["preference"] * 4]))
     pairs = draw(st.lists(st.tuples(samples_records.REQUESTS, texts), min_size=1, max_size=3))
     extras = draw(samples_records.EXTRAS)
@@ -525,6 +227,14 @@ def records(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
         if kind == "conversation" and draw(st.booleans()):
             turns = [{"input": request, "output": response} for request, response in pairs]
         return {kind: turns} | extras, kind
+    if kind == "gemini":
+        contents = [
+            {"role": n, "parts": [{"text": t}]}
+            for p in pairs
+            for n, t in zip(("user", "model"), p, strict=True)
+        ]
+        system = {"role": "system", "parts": [{"text": draw(texts)}]}
+        return {"systemInstruction": system, "contents": contents} | extras, kind
     if kind in ("ultrachat", "texts"):
         field, format = ("data", kind) if kind == "ultrachat" else ("conversations", "sharegpt")
         return {field: [text for pair in pairs for text in pair]} | extras, format
@@ -607,20 +317,6 @@ def test_a_record_of_any_layout_is_read_written_and_read_again(
             assert (turned.exchanges[-1].instruction, turned.exchanges[-1].response) == (whole[-1], new[-1])
 
 
-def test_what_only_later_records_have_is_seen(tmp_path: Path) -> None:
-    none = {"prompt": "q", "chosen": "a", "rejected": None}
-    records = [none, none | {"rejected": "b"}]
-    with pytest.raises(DataError, match=r"line 1 .*: a preference record: choose the response"):
-        opened(tmp_path, records)
-    assert [sample.skip for sample in opened(tmp_path, records, improve="rejected").samples()] == [
-        "no answered request",
-        None,
-    ]
-    plain = {"messages": BETTER, "chosen": None, "rejected": None}
-    with pytest.raises(DataError, match=r"line 2 .*or the conversation alone with --format messages$"):
-        opened(tmp_path, [plain, plain | {"chosen": "a", "rejected": "b"}])
-
-
 def test_turns_under_another_name_and_sides_without_a_request_are_refused_with_what_would_do(
     tmp_path: Path,
 ) -> None:
@@ -630,11 +326,6 @@ def test_turns_under_another_name_and_sides_without_a_request_are_refused_with_w
         opened(tmp_path, [{"id": "1", "dialogue": [USER, ANSWER]}])
     with pytest.raises(DataError, match=r"in a field such as prompt, as turns, or as Human: and Assistant:"):
         opened(tmp_path, [{"chosen": "Human hi", "rejected": "x"}], improve="chosen")
-
-
-def test_a_label_that_is_the_reference_is_not_asked_about(tmp_path: Path) -> None:
-    record = {"question": "Is it so?", "answer": "Yes.", "label": "true"}
-    assert opened(tmp_path, [record], reference="label").format == "question-answer"
 
 
 @pytest.mark.parametrize(
@@ -697,34 +388,6 @@ def test_a_number_as_a_response_is_its_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mark", "is_marked"),
-    [
-        *(({"masked": True}, True), ({"train_on_turn": False}, True), ({"is_masked": "true"}, True)),
-        *(({"loss_mask": 0}, True), ({"ignore": True}, True), ({"no_loss": True}, True)),
-        *(({"should_train": "false"}, True), ({"exclude_from_training": True}, True)),
-        *(({"masked": False}, False), ({"train_on_turn": True}, False), ({"loss_mask": 1}, False)),
-        *(({"mask": "a"}, False), ({"message": 0}, False), ({"turn": 0}, False), ({"is_safe": False}, False)),
-    ],
-)
-def test_marks_of_other_names_are_heeded(mark: dict[str, Any], is_marked: bool) -> None:
-    record = {"messages": [USER, ANSWER | mark]}
-    sample = make_sample(0, "0", record, "messages")
-    assert (sample.skip is not None) == is_marked
-    assert "new" in str(with_responses(sample, ["new"]))  # of an earlier version
-    if is_marked:
-        assert sft_record(sample, ["a"], "axolotl", marks=True)["messages"][-1].get("train") is False
-
-
-@pytest.mark.parametrize("other", [None, "", " ", [], [{"role": "assistant", "content": ""}]])
-def test_a_preference_record_with_an_empty_other_side_is_skipped(tmp_path: Path, other: Any) -> None:
-    whole = {"prompt": "p", "chosen": "good", "rejected": "bad"}
-    data = opened(tmp_path, [whole, whole | {"rejected": other}], improve="chosen")
-    first, second = data.samples()
-    assert (first.skip, second.skip) == (None, "an empty rejected side")
-    assert with_responses(second, ["good"]) == second.read
-
-
-@pytest.mark.parametrize(
     ("record", "system"),
     [
         ({"input": "q", "output": "a", "system_prompt": "s"}, "s"),
@@ -775,26 +438,3 @@ def test_parts_of_media_and_whole_conversations_in_a_text_are_named(tmp_path: Pa
             DataError, match=r'"text" has whole conversations as one text: write them as turns'
         ):
             opened(tmp_path, [{"text": text}])
-
-
-@pytest.mark.parametrize(
-    ("thoughts", "expected"),
-    [
-        ("drop", "new<|im_end|>"),
-        (
-            "keep",
-            "<|begin_of_thought|>hm<|end_of_thought|>\n\n<|begin_of_solution|>new<|end_of_solution|><|im_end|>",
-        ),
-    ],
-)
-def test_marks_of_a_solution_stay_or_go_together(tmp_path: Path, thoughts: Any, expected: str) -> None:
-    old = (
-        expected.replace("new", "a")
-        if thoughts == "keep"
-        else (
-            "<|begin_of_thought|>hm<|end_of_thought|>\n\n<|begin_of_solution|>a<|end_of_solution|><|im_end|>"
-        )
-    )
-    sample = make_sample(0, "0", {"instruction": "q", "output": old}, "alpaca", thoughts)
-    assert sample.exchanges[0].response == "a"
-    assert with_responses(sample, ["new"], None, Neighbors(thoughts))["output"] == expected

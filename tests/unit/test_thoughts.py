@@ -433,3 +433,43 @@ def test_marks_of_the_end_are_shown_to_nobody_and_stay_at_the_end(mark: str, tho
 def test_a_mark_that_the_request_is_about_stays() -> None:
     record = {"instruction": "Which token is <|im_end|>?", "input": "", "output": "The last one: <|im_end|>"}
     assert make_sample(0, "0", record, "alpaca").exchanges[0].response == record["output"]
+
+
+def test_a_mark_that_closes_the_solution_leaves_no_space() -> None:
+    thoughts = "<|begin_of_thought|>\n\nhm\n\n<|end_of_thought|>\n\n"
+    text = thoughts + "<|begin_of_solution|>\n\na\n\n<|end_of_solution|>"
+    record = {"conversations": [{"from": "user", "value": "q"}, {"from": "assistant", "value": text}]}
+    sample = make_sample(0, "0", record, "sharegpt", "drop")
+    assert with_responses(sample, ["b"])["conversations"][1]["value"] == "b"
+    kept = with_responses(sample, ["b"], neighbors=Neighbors("keep"))["conversations"][1]["value"]
+    assert kept == text.replace("\n\na\n\n", "\n\nb\n\n")
+
+
+@pytest.mark.parametrize("thoughts", ["drop", "keep"])
+def test_what_holds_the_dropped_thoughts_goes_with_them(thoughts: Any) -> None:
+    record = {"instruction": "q", "output": "<think>\nlet us see\n</think>\n\na", "analysis": "let us see"}
+    new = with_responses(make_sample(0, "0", record, "alpaca", "drop"), ["b"], neighbors=Neighbors(thoughts))
+    assert ("analysis" in new, "original_analysis" in new) == (thoughts == "keep", thoughts == "drop")
+
+
+@pytest.mark.parametrize(
+    ("thoughts", "expected"),
+    [
+        ("drop", "new<|im_end|>"),
+        (
+            "keep",
+            "<|begin_of_thought|>hm<|end_of_thought|>\n\n<|begin_of_solution|>new<|end_of_solution|><|im_end|>",
+        ),
+    ],
+)
+def test_marks_of_a_solution_stay_or_go_together(thoughts: Any, expected: str) -> None:
+    old = (
+        expected.replace("new", "a")
+        if thoughts == "keep"
+        else (
+            "<|begin_of_thought|>hm<|end_of_thought|>\n\n<|begin_of_solution|>a<|end_of_solution|><|im_end|>"
+        )
+    )
+    sample = make_sample(0, "0", {"instruction": "q", "output": old}, "alpaca", thoughts)
+    assert sample.exchanges[0].response == "a"
+    assert with_responses(sample, ["new"], None, Neighbors(thoughts))["output"] == expected

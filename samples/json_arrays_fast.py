@@ -3,7 +3,7 @@
 Each piece of the file that ends at a record boundary is wrapped in brackets and decoded in C as an array of
 its own. The boundary is guessed: it is just before the last text that looks like the start of the first
 record. A wrong guess is harmless, since the piece it cuts is not valid JSON; anything unexpected is left to
-`json_files.read_array`, which reads every valid array and reports errors with their position.
+`json_arrays.read_array`, which reads every valid array and reports errors with their position.
 """
 
 import codecs
@@ -13,9 +13,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from samples.bounds import count_names
+from samples.bounds import MAX_RECORD_BYTES, count_names
 from samples.compressed import open_binary
-from samples.json_files import DECODE_ERRORS, MAX_RECORD_BYTES, decode, may_repeat, read_array
+from samples.json_arrays import read_array
+from samples.json_values import DECODE_ERRORS, decode, may_repeat
 
 _CHUNK_BYTES = 256 * 1024
 
