@@ -9,9 +9,10 @@ from typing import NamedTuple
 from nicegui import ui
 
 from ledger.browse import ResultRow
-from reporting.comparison import ComparedSample, Comparison, PairSortKey, ResultPair
-from reporting.comparison_table import GROWTH, PAIR_FILTERS, subtracted
+from reporting.comparison import ComparedSample, Comparison
+from reporting.comparison_table import GROWTH, PAIR_LABELS, subtracted
 from reporting.labels import accepted as accepted_label
+from reporting.result_pairs import PairSortKey, ResultPair
 from samples.sample import Sample
 from viewer.comparison_links import ComparisonQuery, Side
 from viewer.frame import choice, page_links
@@ -62,7 +63,7 @@ class _Row(NamedTuple):
 
 def _filters(page: PairsPart, compared: Comparison) -> None:
     view = page.view
-    kinds = {kind: f"{name} ({compared.kinds[kind]:,})" for kind, name in PAIR_FILTERS.items()}
+    kinds = {kind: f"{name} ({compared.kinds[kind]:,})" for kind, name in PAIR_LABELS.items()}
 
     def go(**changes: object) -> None:
         # The text in the field counts even if another filter is chosen before it is searched for.

@@ -169,7 +169,7 @@ def marked(whole: str, text: str) -> str:
 
 def _pieces(whole: str, text: str) -> Iterator[str]:
     end = 0
-    for found in occurrences(" ".join(text.split()) or text).finditer(whole):
+    for found in occurrences(text).finditer(whole):
         yield f"{escape(whole[end : found.start()])}<mark>{escape(found[0])}</mark>"
         end = found.end()
     yield escape(whole[end:])

@@ -84,7 +84,7 @@ async def test_what_is_found_early_is_known_before_the_scan_has_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(text_scan, "CHUNK", 1)
-    monkeypatch.setattr(browse, "SLICE", 0.0)
+    monkeypatch.setattr(text_scan, "SLICE", 0.0)
     ledger = await run(tmp_path)
     scan = TextScan(ledger, "sentence")
     search = browse.search(ledger, Filter(text="sentence"), "position", down=True, scan=scan)
