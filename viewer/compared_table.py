@@ -15,10 +15,10 @@ from reporting.labels import accepted as accepted_label
 from reporting.result_pairs import PairSortKey, ResultPair
 from samples.sample import Sample
 from viewer.comparison_links import ComparisonQuery, Side
-from viewer.frame import choice, page_links
+from viewer.frame import choice
+from viewer.paging import SIZE, page_begin, page_links
 from viewer.results_table import excerpt, marked, request_excerpt, shown_texts
 from viewer.run import MAX_TEXT
-from viewer.samples import SIZE, last_page
 from viewer.search import first_hits, search_field, search_results
 
 SORT_LABELS: dict[PairSortKey, str] = {
@@ -82,15 +82,14 @@ def _filters(page: PairsPart, compared: Comparison) -> None:
 async def _rows(view: ComparisonQuery, compared: Comparison) -> Callable[[], None]:
     """Return a function that builds this page of the table."""
     total = compared.kinds[view.kind]
-    view = replace(view, begin=view.begin if view.begin < total else last_page(total))
+    view = replace(view, begin=page_begin(view.begin, total))
     begin = view.begin
     if view.text:
         search = view.search(compared, begin=begin)
-        hits = await first_hits(search, SIZE)
+        hits = await first_hits(search)
         return lambda: search_results(
             search,
             hits,
-            SIZE,
             begin=begin,
             total=total,
             table=lambda hits: _table(view, [_hit(hit, view.text) for hit in hits]),
@@ -103,7 +102,7 @@ async def _rows(view: ComparisonQuery, compared: Comparison) -> Callable[[], Non
         ui.label(where).classes("faint small where")
         if found:
             ui.html(_table(view, found), sanitize=False).classes("w-full overflow-x-auto")
-        page_links(begin, begin + len(found), total, SIZE, lambda begin: view.link(begin=begin))
+        page_links(begin, begin + len(found), total, lambda begin: view.link(begin=begin))
 
     return build
 

@@ -254,17 +254,6 @@ def choice(name: str, options: Mapping[Any, str], value: Any, chosen: Callable[[
     select.on_value_change(lambda event: chosen(event.value))
 
 
-def page_links(begin: int, end: int, total: int, size: int, link: Callable[[int | None], str]) -> None:
-    """Show links to the other pages of a table that shows the rows from `begin` to `end` of `total`."""
-    with ui.row().classes("gap-4"):
-        if begin:
-            ui.link("← previous", link(max(0, begin - size) or None))
-        if end < total:
-            ui.link("next →", link(end))
-        if total > 2 * size:
-            ui.link("last", link((total - 1) // size * size)).classes("faint")
-
-
 def keys(actions: Mapping[str, Callable[[], Awaitable[None] | None]]) -> None:
     """Bind keys to actions; the right and left arrows count as j and k.
 

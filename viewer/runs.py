@@ -25,11 +25,9 @@ from reporting.manifest import FILE, RunError, endpoints
 from reporting.run import LEDGER, is_at_work, is_run, open_run
 from reporting.snapshot import Snapshot, snapshot
 from samples.fields import percent
-from viewer.frame import RUNS, frame, missing_page, page_links
+from viewer.frame import RUNS, frame, missing_page
+from viewer.paging import SIZE, page_begin, page_links
 from viewer.run import RunPages, address, number_in, run_pages
-
-SIZE = 50
-"""Rows of a page."""
 
 MOST = 10_000
 """Folders that are looked at."""
@@ -247,8 +245,7 @@ class RunsPart:
                 ui.label(str(error))
             return
         wanted = [name for name in names if self._name.strip().casefold() in name.casefold()]
-        if self._begin >= len(wanted):
-            self._begin = max(len(wanted) - 1, 0) // SIZE * SIZE
+        self._begin = page_begin(self._begin, len(wanted))
         if self._first:
             self._first_name = next((name for name in names if slug(name) == self._first), self._first)
         shown = wanted[self._begin : self._begin + SIZE]
@@ -302,7 +299,7 @@ class RunsPart:
                 sanitize=False,
             ).classes("w-full overflow-x-auto")
         end = self._begin + len(shown)
-        page_links(self._begin, end, len(wanted), SIZE, lambda begin: self._link(begin=begin))
+        page_links(self._begin, end, len(wanted), lambda begin: self._link(begin=begin))
 
     def _row(self, name: str, is_at_work: bool) -> str:
         found, shown = self._folder.known(name), escape(_shown(name))
