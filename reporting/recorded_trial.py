@@ -9,6 +9,7 @@ from reporting.manifest import RunError
 from reporting.recorded_run import rows_with
 from reporting.trial import TrialRecord
 from reporting.trial_command import command_of
+from reporting.trial_costs import shares_of_target
 from reporting.trial_manifest import TARGET
 from reporting.trial_snapshot import trial_state
 from samples.fields import percent, plural
@@ -16,11 +17,11 @@ from trials.judgments import TrialError
 from trials.libraries import require_libraries
 from trials.size import detectable_difference
 
-LITTLE_AGREEMENT = 0.4
-"""Krippendorff's alpha below which referees hardly agree more than by chance."""
-
 if TYPE_CHECKING:
     from trials.report import Report
+
+LITTLE_AGREEMENT = 0.4
+"""Krippendorff's alpha below which referees hardly agree more than by chance."""
 
 
 class RecordedTrial(TrialRecord):
@@ -88,11 +89,11 @@ class RecordedTrial(TrialRecord):
                 f"or {percent(0.5 - least)} or less; what is nearer to 50 % they cannot tell from chance."
             )
         lines += self._left_out(found)
-        target = costs[TARGET].total if TARGET in costs else 0.0
-        whose = f"{TARGET}'s" if target else "any"
+        shares = shares_of_target(costs)
+        whose = f"{TARGET}'s" if shares else "any"
         by_reason: dict[str, list[str]] = {}
         for arm, why in self.unmatched().items():
-            share = f" ({percent(costs[arm].total / target)})" if target and arm in costs else ""
+            share = f" ({percent(shares[arm])})" if arm in shares else ""
             by_reason.setdefault(why, []).append(f"{arm}{share}")
         for why, arms in by_reason.items():
             lines.append(f"Not matched to {whose} cost: {', '.join(arms)}: {why}.")
@@ -189,8 +190,7 @@ class RecordedTrial(TrialRecord):
     def stats(self) -> dict[str, Any]:
         """Return all of it as plain data, as `coevol trial --json` does. Raises RunError as `report`."""
         made, costs, found = self.manifest, self.costs(), self.report()
-        target = costs[TARGET].total if TARGET in costs else 0.0
-        total = self.spent()
+        shares, total = shares_of_target(costs), self.spent()
         return {
             "trial": {
                 "folder": str(self.folder),
@@ -207,7 +207,7 @@ class RecordedTrial(TrialRecord):
                 "arms": {
                     arm: {
                         "per_sample": cost.per_sample,
-                        "share_of_evolve": cost.total / target if target else None,
+                        "share_of_evolve": shares.get(arm),
                         "rounds": depth["rounds"] if (depth := made["depths"].get(arm)) else None,
                         "samples_with_one_more": depth["more"] if depth else None,
                         "calls_without_usage": cost.uncounted,
@@ -236,9 +236,7 @@ class RecordedTrial(TrialRecord):
     def results(self) -> Iterator[dict[str, Any]]:
         """Return a row for each arm but the original, with its figures against it; None where one cannot be
         had. Raises RunError as `report`."""
-        found = self.report()
-        costs = self.costs()
-        target = costs[TARGET].total if TARGET in costs else 0.0
+        found, shares = self.report(), shares_of_target(self.costs())
         for each in found.arms:
             rate: Any = each.win_rate
             known = hasattr(rate, "rate")
@@ -251,7 +249,7 @@ class RecordedTrial(TrialRecord):
                 **_estimate("length_controlled_", "length_controlled", each.length_controlled),
                 **_estimate("style_controlled_", "style_controlled", each.style_controlled),
                 "cost_per_sample": each.cost_per_sample,
-                "cost_share": costs[each.arm].total / target if target and each.arm in costs else None,
+                "cost_share": shares.get(each.arm),
                 "cost_per_win": each.cost_per_win,
             }
 
