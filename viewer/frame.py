@@ -26,7 +26,6 @@ COMPARE = "/compare"
 RUNS = "/"
 """The list of the runs of a folder, where there is one."""
 
-
 MATH_FONT = "/math-font.ttf"
 """Browsers lay out formulas by the tables of a mathematical font; many machines have none."""
 

@@ -167,15 +167,15 @@ def _filters(
         why = {name: f"{failure_label(name)[:60]} ({count:,})" for name, count in reasons.items()}
         choice("Reason", {"": "all", **why}, wanted.reason, lambda v: go(reason=v))
     counted = {str(n): f"{n}, in {plural(number, 'exchange')}" for n, number in accepted.items()}
-    some = "some"
-    rounds = {"": "all", some: "changed", **counted}
-    wanted_rounds = "" if wanted.accepted is None else str(wanted.accepted)
+    rounds = {"": "all", "changed": "changed", **counted}
+    wanted_rounds = "changed" if wanted.changed else "" if wanted.accepted is None else str(wanted.accepted)
     rounds.setdefault(wanted_rounds, wanted_rounds)
 
     def choose_rounds(value: str) -> None:
-        go(accepted="" if value == some else value, changed=value == some)
+        changed = value == "changed"
+        go(accepted="" if changed else value, changed=changed)
 
-    choice("Accepted rounds", rounds, some if wanted.changed else wanted_rounds, choose_rounds)
+    choice("Accepted rounds", rounds, wanted_rounds, choose_rounds)
     choice("Decision", {"": "all", **DECISION_FILTERS}, wanted.decided, lambda v: go(decided=v))
     if people:
         names = {"": "all", **{name: labels.shorten(name, 40) for name in people}}
