@@ -34,11 +34,11 @@ from viewer.run import RunPages
 from viewer.runs import OpenedRuns, RunsFolder
 from viewer.trial_frame import TrialPages
 
-OPEN = (
+UNENCRYPTED = (
     "Not encrypted: whoever can read the network's traffic can read the texts and the link. An encrypted way "
     "is a tunnel (ssh -L), without --host."
 )
-"""What is said of an address that others reach."""
+"""The warning for an address that others reach."""
 
 
 def _math_font() -> str:
@@ -90,7 +90,7 @@ def serve(
         link = access.link(f"http://{host.shown}:{listening.getsockname()[1]}/")
         notify(f"{_name(shown)}: {link} (Ctrl+C ends it)")
         if not host.is_local:
-            notify(OPEN)
+            notify(UNENCRYPTED)
         if browser:
             opened = until_end.enter_context(opener(link))
             threading.Thread(target=webbrowser.open, args=(opened,), daemon=True).start()
