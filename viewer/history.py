@@ -16,7 +16,7 @@ SHOWN = 100
 
 
 def history(changes: Sequence[Change], response: str, choose: Callable[[str], Awaitable[None]]) -> None:
-    """Show the changes of an exchange, folded: what others decided is not to sway who has not decided yet.
+    """Show the changes of an exchange, folded, so as not to sway those who have yet to decide.
 
     Texts are compared with `response`, the result; `choose` decides for one of them.
     """
