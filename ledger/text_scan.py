@@ -161,7 +161,7 @@ class ScannedSearch(Search[Hit]):
             self._early += self._among(new)
         return self._early[:limit]
 
-    
+    @property
     def _is_common(self) -> bool:
         return any(scan.is_common for scan in self._scans)
 

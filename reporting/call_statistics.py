@@ -120,4 +120,3 @@ def percentile(counted: Mapping[float, int], percent: int) -> float:
         if rank <= 0:
             break
     return value
-

@@ -38,8 +38,8 @@ def compare(a: Run, b: Run) -> dict[str, Any]:
     """Return the object of `coevol stats RUN OTHER_RUN --json`.
 
     `a` and `b` are their summaries, `differences` is how they were made differently; `samples` counts, for
-    each mode that both have, the samples in both by `reporting.result_pairs.PairFilter`, and those in one alone
-    (`alone_a`, `alone_b`). On the samples in both, `common` has the numbers of each, as in `modes` of a
+    each mode that both have, the samples in both by `reporting.result_pairs.PairFilter`, and those in one
+    alone (`alone_a`, `alone_b`). On the samples in both, `common` has the numbers of each, as in `modes` of a
     summary, and `paired` compares how many have a new response, with a 95 % interval
     (`trials.paired.PairedShares`); None without the extra `trial` or with too few samples.
     """

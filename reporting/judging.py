@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from nodes.decision import judges_disagree, points_by_judge
 
+
 @dataclass(slots=True)
 class Judging:
     """How the two orders of judgment compare, over all judged rounds."""
@@ -35,6 +36,7 @@ class Judging:
         readable = self.agreed + self.one_tie + self.contradicted
         return self.agreed / readable if readable else None
 
+
 @dataclass(slots=True)
 class PanelJudge:
     """What a judge of a panel said, over all judged rounds: each time the average of its two orders."""
@@ -45,6 +47,7 @@ class PanelJudge:
     neither: int = 0
     unreadable: int = 0
 
+
 @dataclass(slots=True)
 class Panel:
     """How the judges of a panel compare, over all judged rounds."""
@@ -54,6 +57,7 @@ class Panel:
     """Those of them in which the judges that could be read did not all say the same."""
     judges: dict[str, PanelJudge]
     """By model."""
+
 
 def judging(connection: Connection, mode: str) -> Judging | None:
     """Compare the two orders of a mode; None if no round was judged."""
@@ -80,7 +84,9 @@ def judging(connection: Connection, mode: str) -> Judging | None:
                 found.favoured_second += number
     return found if found.rounds else None
 
+
 _JUDGING = "SELECT forward, reversed, accepted, rounds FROM round_totals WHERE mode = :mode AND rounds > 0"
+
 
 def panel(connection: Connection, mode: str) -> Panel | None:
     """Compare the judges of a mode; None where one judge decides.
@@ -111,23 +117,30 @@ def panel(connection: Connection, mode: str) -> Panel | None:
             setattr(judge, word, getattr(judge, word) + number)
     return found if found.rounds else None
 
+
 class _Judge(msgspec.Struct):
     points: tuple[float, ...] | None = None
 
+
 class _Judgment(msgspec.Struct):
     panel: dict[str, _Judge] = {}
+
 
 class _Round(msgspec.Struct):
     forward: _Judgment | None = None
     reversed: _Judgment | None = None
 
+
 class _Exchange(msgspec.Struct):
     rounds: list[_Round]
 
+
 _decoder = msgspec.json.Decoder(list[_Exchange])
+
 
 def _said(judgment: _Judgment | None) -> tuple[tuple[str, tuple[float, ...] | None], ...]:
     return tuple((model, judge.points) for model, judge in judgment.panel.items()) if judgment else ()
+
 
 _JUDGES = "SELECT count(DISTINCT model) FROM call_totals WHERE mode = :mode AND step = 'judge_forward'"
 

@@ -52,7 +52,6 @@ class ModeResults(NamedTuple):
     """The hash of the file that the run read."""
 
 
-
 @dataclass(frozen=True, slots=True)
 class ResultPair:
     """The numbers of a sample's two results, A's and B's."""

@@ -81,9 +81,7 @@ def unmatched(trial: "TrialRecord") -> dict[str, str]:
         why = f"no cost of {TARGET} was counted" if is_arm else f"{TARGET} is no arm of this trial"
         return {arm: why for arm in trial.arms if arm in MATCHED}
     return {
-        arm: _why_unmatched(trial, arm, share)
-        for arm, share in shares.items()
-        if abs(share - 1) > WITHIN
+        arm: _why_unmatched(trial, arm, share) for arm, share in shares.items() if abs(share - 1) > WITHIN
     }
 
 

@@ -37,9 +37,7 @@ def judgments(trial: "TrialRecord") -> list[Judgment]:
                 texts = responses[rival], responses[arm]
                 for referee, order, outcome in judged.get((name, exchange, arm, rival, texts), ()):
                     found.append(Judgment(name, arm, rival, referee, order, outcome, **at))
-                ours, theirs = (
-                    scores.get((name, exchange, of, responses[of]), {}) for of in (arm, rival)
-                )
+                ours, theirs = (scores.get((name, exchange, of, responses[of]), {}) for of in (arm, rival))
                 for referee in ours.keys() & theirs.keys():
                     outcome = _higher(ours[referee], theirs[referee])
                     found.append(Judgment(name, arm, rival, referee, None, outcome, **at))

@@ -90,11 +90,9 @@ def _preferences(report: "Report") -> Iterator[str]:
 
 def _unreadable(report: "Report") -> Iterator[str]:
     for referee in report.referees:
-        if referee.unreadable:
-            asked = plural(referee.readable + referee.unreadable, "judgment")
-            yield (
-                f"{referee.unreadable:,} of {asked} of {referee.referee} could not be read, or the call failed."
-            )
+        if unread := referee.unreadable:
+            asked = plural(referee.readable + unread, "judgment")
+            yield f"{unread:,} of {asked} of {referee.referee} could not be read, or the call failed."
         if referee.left_out:
             yield (
                 f"{plural(referee.left_out, 'comparison')} of {referee.referee} could be read in one order "

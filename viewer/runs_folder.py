@@ -88,7 +88,6 @@ def slug(name: str) -> str:
     return plain if plain == name else f"{plain}~{sha256(os.fsencode(name)).hexdigest()[:10]}"
 
 
-
 def _is_shown(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir() and not entry.name.startswith(".")
@@ -141,5 +140,3 @@ def _changed(numbers: Snapshot) -> str:
     if len(shares) > 1:
         return ", ".join(f"{mode} {share}" for mode, share in shares.items())
     return "".join(shares.values())
-
-

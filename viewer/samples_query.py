@@ -105,5 +105,3 @@ def shown_columns(run: RunPages) -> tuple[str, ...]:
     if not browse.has_conversations(run.ledger):
         left_out.add("exchanges")
     return tuple(name for name in SHOWN if name not in left_out)
-
-
