@@ -130,7 +130,7 @@ def echarts(chart: Chart) -> dict[str, Any]:
     rotated = is_rotated(chart)
     below = {"nameLocation": "middle", "nameGap": 52 if rotated else 26}
     # Above the number of a bar of full height.
-    above = {"nameLocation": "end", "nameGap": 18, "nameTextStyle": {"color": GRAY, "align": "left"}}
+    above = {"nameLocation": "end", "nameGap": 22, "nameTextStyle": {"color": GRAY, "align": "left"}}
     names = _axis(type="category", data=list(chart.categories), name=chart.of, **below)
     values = _axis(type="value", name=chart.counted, **(below if chart.kind == "rows" else above))
     if chart.kind != "line":
@@ -148,7 +148,7 @@ def echarts(chart: Chart) -> dict[str, Any]:
         "animation": False,
         "backgroundColor": "transparent",
         "tooltip": {"trigger": "axis", "confine": True},
-        "grid": {"left": 8, "right": 36, "top": 50 if several else 34, "bottom": 24, "containLabel": True},
+        "grid": {"left": 8, "right": 36, "top": 54 if several else 38, "bottom": 24, "containLabel": True},
         "xAxis": across,
         "yAxis": along,
         "series": [_line(s) if chart.kind == "line" else _bars(s, chart.kind, labeled) for s in chart.series],
