@@ -89,7 +89,7 @@ _JUDGING = "SELECT forward, reversed, accepted, rounds FROM round_totals WHERE m
 
 
 def panel(connection: Connection, mode: str) -> Panel | None:
-    """Compare the judges of a mode; None where one judge decides.
+    """Compare the judges of a mode; None where one judge decides, or nothing was judged.
 
     What each of them said is read from the results: the totals only know their average.
     """
