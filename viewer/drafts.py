@@ -67,8 +67,8 @@ class Drafts:
         return self._read(_OF, (reviewer, json.dumps([*positions]))) | unwritten
 
     def keep(self, place: Place, draft: Draft) -> bool:
-        """Keep a draft; return whether it outlives `coevol view`: not if it is too long, or the file is full or
-        cannot be written."""
+        """Keep a draft; return whether it outlives `coevol view`: not if it is too long, or the file is full
+        or cannot be written."""
         self.unwritten[place] = draft
         # As JSON, since what is typed may be no whole characters.
         texts = (draft.text if draft.text is None else json.dumps(draft.text), json.dumps(draft.note))
