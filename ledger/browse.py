@@ -4,9 +4,8 @@ Filters and orders only read the index of the order (`results_by_…`), so a mil
 search (`search`) is the exception: it reads all samples, or those that `ledger.text_scan` found.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any, Literal, get_args
 
 from sqlalchemy import Column, ColumnElement, Select, exists, func, literal_column, select, text, tuple_
@@ -15,16 +14,13 @@ from ledger.decisions import DecisionFilter, condition
 from ledger.ledger import BATCH, Ledger, Result
 from ledger.search import Search, contains, searched_texts
 from ledger.tables import GROWTH, NOT_DONE, accepted_exchanges, results, samples
-from ledger.text_scan import TextScan
+from ledger.text_scan import ScannedSearch, TextScan
 from samples.json_values import to_json
 from samples.sample import Sample
 
 SortKey = Literal["position", "accepted", "growth", "length"]
 SORT_KEYS: tuple[SortKey, ...] = get_args(SortKey)
 """By position in the data, accepted rounds, ratio of new to old tokens, or new tokens."""
-
-SLICE = 0.2
-"""Seconds that a scan reads on before it says how far it is."""
 
 GREW = 2.0
 """The ratio of new to old tokens above which a result is one that grew much."""
@@ -57,7 +53,7 @@ class Filter:
     orders: str = ""
     """How the two orders of judgment compare in some round, see `compared_orders`. Only `search` uses it."""
     text: str = ""
-    """Occurs in the sample's id, requests, old or new responses, ignoring case. Only `search` uses it."""
+    """Occurs in the sample's id, requests or responses (`ledger.search.contains`). Only `search` uses it."""
 
     @property
     def is_searched(self) -> bool:
@@ -141,9 +137,9 @@ def search(
     text, which it continues, it passes over the samples in which the text does not occur.
     """
 
-    def after(last: ResultKey | None, ids: Collection[str] | None) -> list[ResultRow]:
+    def after(last: ResultRow | None, ids: Collection[str] | None = None) -> list[ResultRow]:
         keys = _ordered(wanted, order, down)
-        start = last or key
+        start = last.key if last else key
         if start is None and begin and ids is not None:
             # Positions count all results.
             start = next(iter(_keys(ledger, keys.offset(begin - 1).limit(1))), None)
@@ -157,9 +153,7 @@ def search(
         else:
             keys = keys.offset(begin)
         if ids is not None:
-            given = func.json_each(to_json([*ids])).table_valued("value")
-            some = select(samples.c.position).where(samples.c.id.in_(select(given.c.value)))
-            keys = keys.where(_plain(results.c.position).in_(some))
+            keys = keys.where(_plain(results.c.position).in_(positions_of(ids)))
         return list(_load(ledger, _keys(ledger, keys.limit(BATCH))))
 
     def is_wanted(found: ResultRow) -> bool:
@@ -170,8 +164,8 @@ def search(
             return False
         return not wanted.text or contains(searched_texts(found.sample, found.result), wanted.text)
 
-    def position(last: ResultKey | None) -> int:
-        before = _after(ledger, order, not down, last) if last else None
+    def position(last: ResultRow | None) -> int:
+        before = _after(ledger, order, not down, last.key) if last else None
         if before is None:
             return count(ledger, wanted)
         query = select(func.count()).select_from(results).where(*_conditions(wanted), *before)
@@ -179,67 +173,19 @@ def search(
 
     def among(ids: Collection[str]) -> list[ResultRow]:
         """Return the hits among these samples; the table is not read for its order."""
-        given = func.json_each(to_json([*ids])).table_valued("value")
-        some = select(samples.c.position).where(samples.c.id.in_(select(given.c.value)))
-        keys = select(results.c.position, results.c.mode).where(results.c.position.in_(some))
+        keys = select(results.c.position, results.c.mode).where(results.c.position.in_(positions_of(ids)))
         found = _load(ledger, _keys(ledger, keys.where(*_conditions(wanted)).order_by(results.c.position)))
         return [row for row in found if is_wanted(row)]
 
     if scan is None:
-        return Search(lambda last: after(last.key if last else None, None), is_wanted, begin)
-    return _ScannedSearch(scan, after, among, is_wanted, position, begin)
+        return Search(after, is_wanted, begin)
+    return ScannedSearch([scan], after, among, is_wanted, position, begin)
 
 
-class _ScannedSearch(Search[ResultRow]):
-    """A search that reads results in order until a scan has found the samples that are left to read.
-
-    Args:
-        scan: the scan.
-        after: returns the part after a result, or the first part, of all samples or of those with these ids.
-        among: returns the hits among the samples with these ids.
-        is_wanted: whether a result is a hit.
-        position_after: returns the position after a result, or after the last one.
-        position: the position of the first result.
-    """
-
-    def __init__(
-        self,
-        scan: TextScan,
-        after: Callable[[ResultKey | None, Collection[str] | None], list[ResultRow]],
-        among: Callable[[Collection[str]], list[ResultRow]],
-        is_wanted: Callable[[ResultRow], bool],
-        position_after: Callable[[ResultKey | None], int],
-        position: int,
-    ) -> None:
-        self._scan = scan
-        self._ids: Collection[str] | None = None
-        self._position_after = position_after
-        self._among = among
-        self._looked_at: set[str] = set()
-        self._early: list[ResultRow] = []
-        super().__init__(lambda last: after(last.key if last else None, self._ids), is_wanted, position)
-
-    def find(self, limit: int, patience: float = 0.0) -> list[ResultRow]:
-        """Return the hits in the next part, as `Search` does; none while the scan goes on."""
-        if not self._scan.ended:
-            self._scan.advance(patience / 2 or SLICE)
-        if self._ids is None and self._scan.ended and not self._scan.is_common:
-            self._ids = frozenset(self._scan.ids)
-        if not self._scan.ended and not patience:
-            return []
-        found = super().find(limit, patience / 2)
-        if self._ids is not None and (self.ended or found):
-            self.position = self._position_after(None if self.ended else found[-1].key)
-        return found
-
-    def early(self, limit: int) -> list[ResultRow]:
-        """Return hits among what the scan has found so far, which need not be the first in order."""
-        # A frozen copy: another page may be advancing the same scan.
-        new = [*islice(frozenset(self._scan.ids) - self._looked_at, limit)]
-        if new and len(self._early) < limit:
-            self._looked_at.update(new)
-            self._early += self._among(new)
-        return self._early[:limit]
+def positions_of(ids: Collection[str]) -> Select[int]:
+    """Select the positions of the samples with these ids, however many."""
+    given = func.json_each(to_json([*ids])).table_valued("value")
+    return select(samples.c.position).where(samples.c.id.in_(select(given.c.value)))
 
 
 def has_orders(done: Mapping[str, Any], wanted: str) -> bool:
@@ -250,7 +196,7 @@ def has_orders(done: Mapping[str, Any], wanted: str) -> bool:
 def compared_orders(done: Mapping[str, Any]) -> str:
     """Return how the two orders of judgment of a round compare; empty where none was asked for.
 
-    The names are the fields of `reporting.statistics.Judging`.
+    The names are the fields of `reporting.judging.Judging`.
     """
     forward, reverse = done["forward"], done["reversed"]
     if not forward or not reverse:

@@ -70,16 +70,17 @@ def searched_texts(sample: Sample, result: Result) -> Iterator[str]:
 
 
 def contains(texts: Iterable[str], text: str) -> bool:
-    """Whether one of the texts contains this one, ignoring case."""
+    """Whether one of the texts contains this one, ignoring case and how words are set apart."""
     wanted = folded(text)
     return any(wanted in folded(each) for each in texts)
 
 
 def folded(text: str) -> str:
-    """Return a text in the form in which texts are compared, ignoring case."""
-    return text.casefold()
+    """Return a text in the form in which texts are compared: without case, any white space as one space."""
+    return " ".join(text.casefold().split())
 
 
 def occurrences(wanted: str) -> re.Pattern[str]:
-    """Return a pattern of a text, ignoring case; letters that `folded` changes in number are not found."""
-    return re.compile(re.escape(wanted), re.IGNORECASE)
+    """Return a pattern of a text as `contains` finds it; letters that `folded` changes in number are not
+    found."""
+    return re.compile(r"\s+".join(map(re.escape, wanted.split())), re.IGNORECASE)

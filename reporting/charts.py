@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from reporting import chart_data
+from reporting.judging import Judging
 from reporting.labels import DECISIONS, JUDGING, OUTDATED
-from reporting.statistics import Deciding, Judging
+from reporting.reviewing import Deciding
 from reporting.theme import BLUE, GRAY, GREEN, ORANGE, RED
 
 
@@ -128,16 +129,16 @@ def echarts(chart: Chart) -> dict[str, Any]:
     labeled = len(chart.series) * len(chart.categories) <= MAX_LABELED
     rotated = is_rotated(chart)
     below = {"nameLocation": "middle", "nameGap": 52 if rotated else 26}
-    above = {"nameLocation": "end", "nameGap": 12, "nameTextStyle": {"color": GRAY, "align": "left"}}
+    # Above the number of a bar of full height.
+    above = {"nameLocation": "end", "nameGap": 22, "nameTextStyle": {"color": GRAY, "align": "left"}}
     names = _axis(type="category", data=list(chart.categories), name=chart.of, **below)
     values = _axis(type="value", name=chart.counted, **(below if chart.kind == "rows" else above))
     if chart.kind != "line":
         values["minInterval"] = 1
     if chart.kind == "rows":
+        names["inverse"] = True
         # Names take much of the width: numbers would run together on a phone.
         values |= {"splitNumber": 3, "axisLabel": {"color": GRAY, "hideOverlap": True}}
-    if chart.kind == "rows":
-        names["inverse"] = True
     elif chart.kind == "line":
         names["boundaryGap"] = False
     elif rotated:
@@ -147,7 +148,7 @@ def echarts(chart: Chart) -> dict[str, Any]:
         "animation": False,
         "backgroundColor": "transparent",
         "tooltip": {"trigger": "axis", "confine": True},
-        "grid": {"left": 8, "right": 36, "top": 44 if several else 32, "bottom": 24, "containLabel": True},
+        "grid": {"left": 8, "right": 36, "top": 54 if several else 38, "bottom": 24, "containLabel": True},
         "xAxis": across,
         "yAxis": along,
         "series": [_line(s) if chart.kind == "line" else _bars(s, chart.kind, labeled) for s in chart.series],

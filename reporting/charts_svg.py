@@ -11,6 +11,9 @@ from reporting.charts import MAX_LABELED, Chart, Series, is_rotated
 
 WIDTH, HEIGHT = 460, 230
 LEFT, RIGHT, TOP = 44, 14, 28
+NAME = 12
+"""Where the name of the values and the legend are: above the number of a bar of full height."""
+
 LETTER = 6.2
 """Approximate width of a letter in pixels, at the charts' font size."""
 
@@ -27,7 +30,7 @@ NAMES = 6
 def chart_svg(chart: Chart) -> str:
     """Draw a chart that is as wide as its container."""
     draw = {"columns": _columns, "rows": _rows, "line": _line}[chart.kind]
-    titles = [label(2, TOP - 6, chart.counted, "start"), label(WIDTH / 2, HEIGHT - 3, chart.of)]
+    titles = [label(2, NAME, chart.counted, "start"), label(WIDTH / 2, HEIGHT - 3, chart.of)]
     titles = [] if chart.kind == "rows" else titles
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(chart.title)}">'
@@ -38,8 +41,8 @@ def chart_svg(chart: Chart) -> str:
 def _legend(chart: Chart) -> Iterator[str]:
     x = float(LEFT + 40)
     for series in chart.series if len(chart.series) > 1 else ():
-        yield f'<rect x="{x:g}" y="4" width="10" height="10" rx="2" fill="{_color(series, 0)}"/>'
-        yield label(x + 14, 13, series.name, "start")
+        yield f'<rect x="{x:g}" y="{NAME - 9}" width="10" height="10" rx="2" fill="{_color(series, 0)}"/>'
+        yield label(x + 14, NAME, series.name, "start")
         x += 34 + LETTER * len(series.name)
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reporting.common_samples import common_numbers
-from reporting.comparison import Comparison, PairFilter, is_comparable, mode_results
+from reporting.comparison import Comparison, mode_results
 from reporting.labels import AGREEMENT, JUDGING
 from reporting.manifest import RunError, differences
+from reporting.result_pairs import PairFilter, is_comparable
 from reporting.run import Run, open_run
 from reporting.summary import summary
 
@@ -37,8 +38,8 @@ def compare(a: Run, b: Run) -> dict[str, Any]:
     """Return the object of `coevol stats RUN OTHER_RUN --json`.
 
     `a` and `b` are their summaries, `differences` is how they were made differently; `samples` counts, for
-    each mode that both have, the samples in both by `reporting.comparison.PairFilter`, and those in one alone
-    (`alone_a`, `alone_b`). On the samples in both, `common` has the numbers of each, as in `modes` of a
+    each mode that both have, the samples in both by `reporting.result_pairs.PairFilter`, and those in one
+    alone (`alone_a`, `alone_b`). On the samples in both, `common` has the numbers of each, as in `modes` of a
     summary, and `paired` compares how many have a new response, with a 95 % interval
     (`trials.paired.PairedShares`); None without the extra `trial` or with too few samples.
     """
@@ -64,7 +65,7 @@ def compare(a: Run, b: Run) -> dict[str, Any]:
     }
 
 
-PAIR_FILTERS: dict[PairFilter, str] = {
+PAIR_LABELS: dict[PairFilter, str] = {
     "all": "in both",
     "differ": "responses differ",
     "both": "changed in both",

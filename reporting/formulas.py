@@ -273,11 +273,12 @@ def _prepared(latex: str) -> str | None:
         elif part in "{}":
             groups += 1 if part == "{" else -1
         pieces.append(part)
-    whole = _ENVIRONMENT.sub(_known, "".join([*pieces, latex[end:]]))
+    whole = _ENVIRONMENT.sub(_renamed, "".join([*pieces, latex[end:]]))
     return f"\\begin{{gathered}}{whole}\\end{{gathered}}" if is_broken else whole
 
 
-def _known(found: re.Match[str]) -> str:
+def _renamed(found: re.Match[str]) -> str:
+    """Return the beginning or the end of an environment under the name that the converter knows."""
     name = _NAMES[found[2]]
     columns = "{rcl}" if name == "array" and found[1] == "begin" else ""
     return f"\\{found[1]}{{{name}}}{columns}"

@@ -11,7 +11,7 @@ from graph.topology import depths, topology
 from ledger.ledger import Ledger
 from nodes.decision import STOPPED
 from prompts.method import STEPS
-from reporting.statistics import percentile
+from reporting.call_statistics import percentile
 from reporting.transcript import CallRow, transcript
 
 

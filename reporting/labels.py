@@ -49,7 +49,7 @@ JUDGING = {
     "both_unreadable": "both verdicts unreadable",
     "calls_saved": "decided by the first order, a call saved",
 }
-"""Judged rounds, by the fields of `reporting.statistics.Judging`; their shares are of all judged rounds."""
+"""Judged rounds, by the fields of `reporting.judging.Judging`; their shares are of all judged rounds."""
 
 AGREEMENT = "agreement of readable verdicts"
 """`Judging.agreement`: of the rounds in which both orders can be read, the share in which they agree."""

@@ -5,19 +5,16 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reporting import trial_notes
 from reporting.manifest import RunError
 from reporting.recorded_run import rows_with
 from reporting.trial import TrialRecord
 from reporting.trial_command import command_of
+from reporting.trial_costs import shares_of_target
 from reporting.trial_manifest import TARGET
 from reporting.trial_snapshot import trial_state
-from samples.fields import percent, plural
 from trials.judgments import TrialError
 from trials.libraries import require_libraries
-from trials.size import detectable_difference
-
-LITTLE_AGREEMENT = 0.4
-"""Krippendorff's alpha below which referees hardly agree more than by chance."""
 
 if TYPE_CHECKING:
     from trials.report import Report
@@ -77,79 +74,7 @@ class RecordedTrial(TrialRecord):
 
     def notes(self) -> list[str]:
         """Return what should be known of how it was found. Raises RunError as `report`."""
-        found, costs = self.report(), self.costs()
-        lines = []
-        (reference,) = (each for each in found.arms if each.arm == found.reference)
-        rate: Any = reference.win_rate
-        if hasattr(rate, "rate"):
-            least = detectable_difference(rate.samples, min(rate.ties / rate.samples, 0.9))
-            lines.append(
-                f"{plural(rate.samples, 'sample')} can show a win rate of {percent(0.5 + least)} or more, "
-                f"or {percent(0.5 - least)} or less; what is nearer to 50 % they cannot tell from chance."
-            )
-        lines += self._left_out(found)
-        target = costs[TARGET].total if TARGET in costs else 0.0
-        whose = f"{TARGET}'s" if target else "any"
-        by_reason: dict[str, list[str]] = {}
-        for arm, why in self.unmatched().items():
-            share = f" ({percent(costs[arm].total / target)})" if target and arm in costs else ""
-            by_reason.setdefault(why, []).append(f"{arm}{share}")
-        for why, arms in by_reason.items():
-            lines.append(f"Not matched to {whose} cost: {', '.join(arms)}: {why}.")
-        if uncounted := sum(cost.uncounted for cost in costs.values()):
-            lines.append(f"{plural(uncounted, 'call')} came back without token counts and are in no cost.")
-        for referee in self.manifest["referees"]:
-            if referee["related"]:
-                lines.append(
-                    f"{referee['model']} is of the family of {', '.join(referee['related'])}, which took "
-                    "part here: referees favor their own family."
-                )
-            elif referee["unknown"]:
-                lines.append(
-                    f"Whether {referee['model']} is of the family of a model that took part is unknown."
-                )
-        for referee_result in found.referees:
-            orders: Any = referee_result.orders
-            first = getattr(orders, "first_preferred", None)
-            if first and not first.low <= 0.5 <= first.high:
-                where = "first" if first.value > 0.5 else "second"
-                share = max(first.value, 1 - first.value)
-                lines.append(
-                    f"{referee_result.referee} preferred what it was shown {where} in {percent(share)} of "
-                    "its verdicts. A comparison counts only if both orders could be read, so that makes ties "
-                    "and no wins."
-                )
-        if isinstance(found.agreement, float) and found.agreement < LITTLE_AGREEMENT:
-            lines.append(
-                f"The referees agree little with each other (alpha {found.agreement:.2f}; 1 is full)."
-            )
-        failed = {arm: number for arm, number in self.failed().items() if number}
-        if failed:
-            each = ", ".join(f"{number} of {arm}" for arm, number in failed.items())
-            lines.append(f"Samples that failed kept their responses, which counts as a tie: {each}.")
-        for one in found.referees:
-            if one.unreadable:
-                asked = plural(one.readable + one.unreadable, "judgment")
-                lines.append(
-                    f"{one.unreadable:,} of {asked} of {one.referee} could not be read, or the call failed."
-                )
-            if one.left_out:
-                lines.append(
-                    f"{plural(one.left_out, 'comparison')} of {one.referee} could be read in one order "
-                    "alone, which says as much about the order as about the responses: left out."
-                )
-        return lines
-
-    def _left_out(self, found: "Report") -> Iterator[str]:
-        """Yield how many samples have no verdict on an arm and the original."""
-        finished = sum(bool(each.responses) for each in self.samples())
-        each = [
-            f"{left:,} of {finished:,} of {arm.arm}"
-            for arm in found.arms
-            if (left := finished - getattr(arm.win_rate, "samples", finished)) > 0
-        ]
-        if each:
-            yield f"Samples without a readable verdict, which are left out: {', '.join(each)}."
+        return [*trial_notes.notes(self, self.report())]
 
     def failed(self) -> dict[str, int]:
         """Return how many samples of each arm failed."""
@@ -189,8 +114,7 @@ class RecordedTrial(TrialRecord):
     def stats(self) -> dict[str, Any]:
         """Return all of it as plain data, as `coevol trial --json` does. Raises RunError as `report`."""
         made, costs, found = self.manifest, self.costs(), self.report()
-        target = costs[TARGET].total if TARGET in costs else 0.0
-        total = self.spent()
+        shares, total = shares_of_target(costs), self.spent()
         return {
             "trial": {
                 "folder": str(self.folder),
@@ -207,7 +131,7 @@ class RecordedTrial(TrialRecord):
                 "arms": {
                     arm: {
                         "per_sample": cost.per_sample,
-                        "share_of_evolve": cost.total / target if target else None,
+                        "share_of_evolve": shares.get(arm),
                         "rounds": depth["rounds"] if (depth := made["depths"].get(arm)) else None,
                         "samples_with_one_more": depth["more"] if depth else None,
                         "calls_without_usage": cost.uncounted,
@@ -236,9 +160,7 @@ class RecordedTrial(TrialRecord):
     def results(self) -> Iterator[dict[str, Any]]:
         """Return a row for each arm but the original, with its figures against it; None where one cannot be
         had. Raises RunError as `report`."""
-        found = self.report()
-        costs = self.costs()
-        target = costs[TARGET].total if TARGET in costs else 0.0
+        found, shares = self.report(), shares_of_target(self.costs())
         for each in found.arms:
             rate: Any = each.win_rate
             known = hasattr(rate, "rate")
@@ -251,7 +173,7 @@ class RecordedTrial(TrialRecord):
                 **_estimate("length_controlled_", "length_controlled", each.length_controlled),
                 **_estimate("style_controlled_", "style_controlled", each.style_controlled),
                 "cost_per_sample": each.cost_per_sample,
-                "cost_share": costs[each.arm].total / target if target and each.arm in costs else None,
+                "cost_share": shares.get(each.arm),
                 "cost_per_win": each.cost_per_win,
             }
 

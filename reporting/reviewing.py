@@ -1,14 +1,33 @@
-"""How far several reviewers of a run agree."""
+"""What users decided on the results of a run, and how far several reviewers agree."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
-from ledger.decisions import KINDS
-from ledger.tables import reviewed
+from ledger.decisions import DECIDED_BY_JUDGE, KINDS
+from ledger.tables import decided, reviewed
 from trials.reviewers import alpha
+
+
+@dataclass(slots=True)
+class Deciding:
+    """What users decided on the results of exchanges; of several reviewers' decisions the one that counts."""
+
+    decided: int
+    """Decisions that are current; by kind in the next four (`ledger.decisions.KINDS`)."""
+    accepted: int
+    rejected: int
+    chosen: int
+    edited: int
+    outdated: int
+    """Decisions on a result that has changed since."""
+    compared: int
+    """Exchanges in which the judge decided and so did a user, for one of the texts that the judge had before
+    it: who writes a text of their own answers another question."""
+    agreement: float | None
+    """The share of `accepted` among them; None in modes without a judge, or if nothing was compared."""
 
 
 @dataclass(slots=True)
@@ -25,6 +44,29 @@ class Reviewing:
     alpha: float | None
     """Krippendorff's, of the texts that they want: 1 is full agreement, 0 that of chance. None if all
     decisions are alike, or where the extra `trial` is not installed."""
+
+
+def deciding(connection: Connection, mode: str) -> Deciding | None:
+    """Count the decisions in a mode; None if there are none."""
+    number = func.count()
+    all_ = connection.execute(select(number).where(decided.c.mode == mode)).scalar_one()
+    if not all_:
+        return None
+    kinds: Counter[str] = Counter()
+    compared: Counter[str] = Counter()
+    judged = decided.c.ending.in_(DECIDED_BY_JUDGE)
+    current = select(decided.c.decision, judged, number).where(decided.c.mode == mode, decided.c.stands)
+    for kind, by_judge, count in connection.execute(current.group_by(decided.c.decision, judged)):
+        kinds[kind] += count
+        if by_judge and kind != "edited":
+            compared[kind] += count
+    return Deciding(
+        decided=kinds.total(),
+        **{kind: kinds[kind] for kind in KINDS},
+        outdated=all_ - kinds.total(),
+        compared=compared.total(),
+        agreement=compared["accepted"] / compared.total() if compared else None,
+    )
 
 
 def reviewing(connection: Connection, mode: str) -> Reviewing | None:

@@ -7,11 +7,11 @@ It stays as it is from version to version, except for new fields:
 - `samples`: `records` in the data, `finished` in at least one mode, `skipped`, and `skipped_by_reason`.
 - `modes`: by mode the fields of `reporting.statistics.ModeStatistics`, with those of `Lengths`, `Judging`
   (null in modes without a judge), `Deciding` (null where no user has decided anything) and `Checking` (null
-  where there was neither a reference nor a check), and `calls`, with
-  those of `CallTotals` but the 95th percentile.
-- `calls`: `total`, `by_role` and `by_model`, each with the fields of `reporting.statistics.CallTotals`; and
-  `by_tier`, where servers said that they served calls in other tiers than the default one: those calls, their
-  tokens, and what they cost.
+  where there was neither a reference nor a check), and `calls`, with those of `CallTotals` but the 95th
+  percentile.
+- `calls`: `total`, `by_role` and `by_model`, each with the fields of `reporting.call_statistics.CallTotals`;
+  and `by_tier`, where servers said that they served calls in other tiers than the default one: those calls,
+  their tokens, and what they cost.
 
 Calls and modes also have `cost_usd`, null where no price is known, and `cost_complete`: false where the price
 or the tokens of some calls are unknown and their cost is missing.
@@ -28,10 +28,11 @@ from typing import Any
 
 from ledger.usage import Counted
 from prompts.method import STEPS
+from reporting.call_statistics import CallStatistics, CallTotals
 from reporting.cost import cost
 from reporting.manifest import Manifest, endpoints, shown_settings
 from reporting.run import Run
-from reporting.statistics import CallTotals, ModeStatistics, Statistics, statistics
+from reporting.statistics import ModeStatistics, Statistics, statistics
 
 
 def summary(run: Run, modes: list[str] | None = None) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def summary(run: Run, modes: list[str] | None = None) -> dict[str, Any]:
 
 def summarize(manifest: Manifest, found: Statistics) -> dict[str, Any]:
     """Summarize a run from its statistics."""
-    bill = _Bill(manifest, found)
+    bill = _Bill(manifest, found.calls)
     return {
         "run": what_made(manifest),
         "samples": {
@@ -57,18 +58,18 @@ def summarize(manifest: Manifest, found: Statistics) -> dict[str, Any]:
         "modes": {
             mode: _mode(numbers)
             | bill.of(lambda m, s, n, mode=mode: m == mode)
-            | {"calls": _calls_of_mode(found.calls_of(mode))}
+            | {"calls": _calls_of_mode(found.calls.of_mode(mode))}
             for mode, numbers in found.modes.items()
         },
         "calls": {
-            "total": _calls(found.calls) | bill.of(lambda m, s, n: True),
+            "total": _calls(found.calls.total) | bill.of(lambda m, s, n: True),
             "by_role": {
                 role: _calls(calls) | bill.of(lambda m, s, n, role=role: STEPS[s].role == role)
-                for role, calls in found.by_role.items()
+                for role, calls in found.calls.by_role.items()
             },
             "by_model": {
                 model: _calls(calls) | bill.of(lambda m, s, n, model=model: n == model)
-                for model, calls in found.by_model.items()
+                for model, calls in found.calls.by_model.items()
             },
             **({"by_tier": tiers} if (tiers := bill.by_tier()) else {}),
         },
@@ -92,12 +93,12 @@ def what_made(manifest: Manifest) -> dict[str, Any]:
 class _Bill:
     """What the calls of a run cost, in all and in part."""
 
-    def __init__(self, manifest: Manifest, found: Statistics) -> None:
+    def __init__(self, manifest: Manifest, calls: CallStatistics) -> None:
         models = endpoints(manifest)
         self._prices = {
-            line: [(each, cost(models, each)) for each in found.billed.get(line, [])] for line in found.lines
+            line: [(each, cost(models, each)) for each in calls.billed.get(line, [])] for line in calls.lines
         }
-        self._without_usage = {line for line, calls in found.lines.items() if calls.without_usage}
+        self._without_usage = {line for line, some in calls.lines.items() if some.without_usage}
 
     def of(self, is_wanted: Callable[..., bool]) -> dict[str, Any]:
         """Return `cost_usd` and `cost_complete` of the calls that are wanted by mode, step and model."""

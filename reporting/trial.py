@@ -1,56 +1,28 @@
-"""A trial: its samples, the responses of its arms, what referees and people said of them, and the figures.
+"""A trial: its samples, the responses of its arms, and what was said of them.
 
 Its folder holds `trial.json`, the drawn records (`data.jsonl`), a run for each arm (`arms/…`), one of the
 referees (`referees`), and people's decisions (`people.jsonl`). Everything is computed from these.
 """
 
-import json
-import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
+from ledger.decisions import MAX_NAME
 from ledger.ledger import Ledger, LedgerError, Result
-from ledger.usage import used
-from models.limits.budget import NOTHING, Amount, Usage, priced
-from models.settings import ModelSettings, split_model
-from reporting.cost import amount, spent, unpriced
+from models.limits.budget import Amount
+from reporting import trial_costs, trial_judgments
 from reporting.manifest import RunError
 from reporting.run import LEDGER
-from reporting.trial_decisions import Decision, digest_of
-from reporting.trial_manifest import (
-    MATCHED,
-    ORIGINAL,
-    TARGET,
-    WITHIN,
-    TrialManifest,
-    arms_of,
-    read_trial_manifest,
-    referee_settings_of,
-    settings_of,
-)
-from samples.files import file_mode
+from reporting.trial_costs import TrialCost
+from reporting.trial_decisions import Decision, digest_of, read_decisions, write_decision
+from reporting.trial_manifest import ORIGINAL, TrialManifest, arms_of, read_trial_manifest, settings_of
 from samples.sample import Sample
-from trials.judgments import UNCHANGED, Features, Judgment, Unit
-from trials.pairs import pairs_of
-from trials.style import features_of
+from trials.judgments import Judgment, Unit
+from trials.pairs import Pair, pairs_of
 
 DATA, ARM_RUNS, REFEREES, PEOPLE = "data.jsonl", "arms", "referees", "people.jsonl"
-
-_LONGEST_NAME = 100
-
-
-class TrialCost(NamedTuple):
-    """What an arm cost."""
-
-    total: float
-    """In the unit of the trial's costs."""
-    per_sample: float
-    uncounted: int
-    """Calls without token counts, which are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +71,6 @@ class TrialRecord:
         """Return the ledger of the referees; None if they have not begun."""
         return _ledger(self.folder / REFEREES)
 
-    # --- texts
-
     def samples(self) -> Iterator[TrialSample]:
         """Yield the samples that all arms have finished, in the order of the trial."""
         results: dict[int, dict[str, Result]] = {}
@@ -113,9 +83,7 @@ class TrialRecord:
                     results.setdefault(sample.position, {})[arm] = by_mode[arm]
         for position in sorted(results):
             if len(results[position]) == len(self.arms) - 1:
-                source = self.manifest["positions"][position]
-                responses = compared_responses(samples[position], results[position], self.arms)
-                yield TrialSample(samples[position], position, source, responses, results[position])
+                yield self._sample(samples[position], results[position])
 
     def find_sample(self, sample_id: str) -> TrialSample | None:
         """Return a sample by its id; None if there is none that all arms have finished."""
@@ -127,89 +95,25 @@ class TrialRecord:
             if found is None or arm not in found[1]:
                 return None
             sample, results[arm] = found[0], found[1][arm]
-        if sample is None:
-            return None
-        responses = compared_responses(sample, results, self.arms)
-        return TrialSample(
-            sample, sample.position, self.manifest["positions"][sample.position], responses, results
-        )
+        return self._sample(sample, results) if sample else None
 
-    # --- judgments
+    def _sample(self, sample: Sample, results: Mapping[str, Result]) -> TrialSample:
+        source = self.manifest["positions"][sample.position]
+        responses = _compared_responses(sample, results, self.arms)
+        return TrialSample(sample, sample.position, source, responses, results)
+
+    def pairs(self, position: int) -> list[Pair]:
+        """Return which arms are compared in the sample at a position of the trial."""
+        return pairs_of(self.arms, self.manifest["pairs"], position)  # type: ignore[arg-type]
 
     def judgments(self) -> list[Judgment]:
-        """Return what referees and people said, and what needed no judgment since it is unchanged.
-
-        Of each exchange that some arm worked on, those pairs are compared that the trial has for its sample.
-        What was said of other texts than the arms have by now does not count: samples that failed or got
-        more rounds since have other responses.
-        """
-        judged, scores = self._refereed()
-        found: list[Judgment] = []
-        places: dict[tuple[str, int], tuple[Mapping[str, str], Mapping[str, Features]]] = {}
-        for each in self.samples():
-            name = each.sample.id
-            pairs = pairs_of(self.arms, self.manifest["pairs"], each.position)  # type: ignore[arg-type]
-            for exchange, responses in each.responses.items():
-                features = {arm: features_of(text) for arm, text in responses.items()}
-                places[name, exchange] = responses, features
-                for arm, rival in pairs:
-                    at: Any = {
-                        "exchange": exchange,
-                        "features_a": features[arm],
-                        "features_b": features[rival],
-                    }
-                    if responses[arm] == responses[rival]:
-                        found.append(Judgment(name, arm, rival, UNCHANGED, None, 0.5, **at))
-                        continue
-                    texts = responses[rival], responses[arm]
-                    for referee, order, outcome in judged.get((name, exchange, arm, rival, texts), ()):
-                        found.append(Judgment(name, arm, rival, referee, order, outcome, **at))
-                    ours, theirs = (
-                        scores.get((name, exchange, each, responses[each]), {}) for each in (arm, rival)
-                    )
-                    for referee in ours.keys() & theirs.keys():
-                        outcome = _higher(ours[referee], theirs[referee])
-                        found.append(Judgment(name, arm, rival, referee, None, outcome, **at))
-        for decision in self.decisions():
-            given, known = places.get((decision.sample, decision.exchange), ({}, {}))
-            if decision.is_on(given):
-                found.append(decision.judgment(known))
-        return found
-
-    def _refereed(self) -> tuple[dict[Any, list[Any]], dict[Any, dict[str, float | None]]]:
-        """Return verdicts and scores by sample, exchange, arms and the texts that were judged."""
-        judged: dict[Any, list[Any]] = {}
-        scores: dict[Any, dict[str, float | None]] = {}
-        ledger = self.referee_ledger()
-        for sample, by_mode in ledger.samples() if ledger else ():
-            for mode, result in by_mode.items():
-                arm, _, rival = mode.partition(":")
-                for done in result.outcome:
-                    if "scores" in done:
-                        scores[sample.id, done["exchange"], arm, done["response"]] = done["scores"]
-                    texts = done["original"], done["response"]
-                    for round_ in done["rounds"]:
-                        place = judged.setdefault((sample.id, done["exchange"], arm, rival, texts), [])
-                        # In the ledger's forward order the current response, the rival's, is shown first.
-                        for order, name, own in (("reversed", "forward", 1), ("forward", "reversed", 0)):
-                            for model, one in round_[name]["panel"].items():
-                                points = one["points"]
-                                outcome = _higher(points[own], points[1 - own]) if points else None
-                                place.append((model, order, outcome))
-        return judged, scores
-
-    # --- people
+        """Return what referees and people said of the responses that the arms have now, and what needed no
+        judgment since it is unchanged."""
+        return trial_judgments.judgments(self)
 
     def decisions(self) -> list[Decision]:
         """Return people's decisions, of each person on a pair the last one."""
-        found: dict[Any, Decision] = {}
-        with suppress(FileNotFoundError):
-            for line in (self.folder / PEOPLE).read_text(encoding="utf-8").splitlines():
-                with suppress(ValueError, TypeError, AttributeError):  # a line that was cut off
-                    decision = Decision(**json.loads(line))
-                    if decision.is_valid(self.arms):
-                        found[decision.key] = decision
-        return [decision for decision in found.values() if decision.outcome is not None]
+        return read_decisions(self.folder / PEOPLE, self.arms)
 
     def decide(
         self,
@@ -236,8 +140,8 @@ class TrialRecord:
         Raises:
             RunError: there is no such arm, or the name cannot be used.
         """
-        if not person.strip() or len(person) > _LONGEST_NAME:
-            raise RunError(f"a person's name has 1 to {_LONGEST_NAME} characters")
+        if not person.strip() or len(person) > MAX_NAME:
+            raise RunError(f"a person's name has 1 to {MAX_NAME} characters")
         if {first, second} - {*self.arms} or first == second or better not in (None, "", first, second):
             raise RunError(f"a decision is on two of the arms {', '.join(self.arms)}")
         a, b = sorted((first, second), key=self.arms.index, reverse=True)
@@ -246,86 +150,38 @@ class TrialRecord:
         shown = texts if texts is not None else self._responses(sample, exchange)
         digest = digest_of(shown[a], shown[b]) if {a, b} <= shown.keys() else None
         decision = Decision(person.strip(), sample, exchange, a, b, order, outcome, time.time(), digest)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        descriptor = os.open(self.folder / PEOPLE, flags, file_mode(self.folder))
-        with open(descriptor, "a", encoding="utf-8") as file:  # noqa: PTH123
-            file.write(json.dumps(decision.as_dict()) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        write_decision(self.folder / PEOPLE, decision)
         return decision
 
     def _responses(self, sample: str, exchange: int) -> Mapping[str, str]:
         found = self.find_sample(sample)
         return found.responses.get(exchange, {}) if found else {}
 
-    # --- costs
-
     @property
     def unit(self) -> Unit:
         """What costs are counted in: dollars where all models of the arms have a price that is not 0 for all
         of them, else tokens."""
-        is_free = _is_free(settings_of(self.manifest))
-        return "dollars" if self.is_priced and not is_free else "tokens"
+        return trial_costs.unit_of(settings_of(self.manifest))
 
     @property
     def is_priced(self) -> bool:
         """Whether dollars say what the trial has spent, which may be on its referees alone."""
-        return is_priced(settings_of(self.manifest))
+        return trial_costs.is_priced(settings_of(self.manifest))
 
     def costs(self) -> dict[str, TrialCost]:
         """Return what the arms cost that have begun, by arm: the calls that their results are made from."""
-        settings, number = settings_of(self.manifest), max(len(self.manifest["positions"]), 1)
-        found = {}
-        for arm in self.arms[1:]:
-            if ledger := self.ledger_of(arm):
-                by_round, uncounted = cost_by_round(ledger, settings, self.unit)
-                total = sum(by_round.values())
-                found[arm] = TrialCost(total, total / number, uncounted)
-        return found
+        return trial_costs.costs(self)
 
     def unmatched(self) -> dict[str, str]:
         """Return the arms that cost more or less than `evolve`, by over a tenth, and why."""
-        costs = self.costs()
-        target = costs[TARGET].total if TARGET in costs else 0.0
-        if not target:
-            is_arm = TARGET in self.arms
-            why = f"no cost of {TARGET} was counted" if is_arm else f"{TARGET} is no arm of this trial"
-            return {arm: why for arm in self.arms if arm in MATCHED}
-        return {
-            arm: self._why_unmatched(arm, cost.total / target)
-            for arm, cost in costs.items()
-            if abs(cost.total / target - 1) > WITHIN
-        }
-
-    def _why_unmatched(self, arm: str, share: float) -> str:
-        depth = self.manifest["depths"].get(arm)
-        if arm not in MATCHED or depth is None:
-            return "a single pass"
-        if depth.get("is_spent"):
-            return "its drafts stop winning before it costs as much"
-        if share > 1:
-            return "its last round cost more than expected" if depth["rounds"] > 1 else "one round costs more"
-        return f"it ends at {depth['rounds']} rounds or drafts"
+        return trial_costs.unmatched(self)
 
     def spent(self) -> Amount:
         """Return what the whole trial has spent so far, referees among it."""
-        total = NOTHING
-        for arm in self.arms[1:]:
-            if ledger := self.ledger_of(arm):
-                total = total.plus(spent(ledger, settings_of(self.manifest)))
-        if ledger := self.referee_ledger():
-            total = total.plus(spent(ledger, referee_settings_of(self.manifest)))
-        return total
+        return trial_costs.spent(self)
 
 
-def is_of(done: Mapping[str, Any], mode: str, responses: Mapping[str, str]) -> bool:
-    """Whether referees judged these responses, by arm, in an exchange of their result: that of a pair, or of
-    an arm that reward models scored."""
-    arm, _, rival = mode.partition(":")
-    return (done["original"], done["response"]) == (responses[rival or arm], responses[arm])
-
-
-def compared_responses(
+def _compared_responses(
     sample: Sample, results: Mapping[str, Result], arms: tuple[str, ...]
 ) -> dict[int, dict[str, str]]:
     """Return the responses of all arms to the exchanges that any of them worked on, by exchange and arm."""
@@ -343,30 +199,6 @@ def compared_responses(
     }
 
 
-def cost_by_round(ledger: Ledger, settings: ModelSettings, unit: Unit) -> tuple[dict[int, float], int]:
-    """Return what each round of a run's results took, and how many calls have no token counts."""
-    rounds, uncounted = used(ledger)
-    found = {}
-    for number, lines in rounds.items():
-        total = NOTHING
-        for line in lines:
-            total = total.plus(amount(line, settings))
-        found[number] = total.dollars if unit == "dollars" else float(total.tokens)
-    return found, uncounted
-
-
-def is_priced(settings: ModelSettings) -> bool:
-    """Whether dollars say what models cost: all have a price, and some are no rehearsal."""
-    models = [settings.endpoint(role) for role in settings.roles]
-    return not unpriced(settings) and any(split_model(each.model)[0] != "rehearsal" for each in models)
-
-
-def _is_free(settings: ModelSettings) -> bool:
-    """Whether all models have a price of 0, as those on an own server may be given."""
-    some = Usage(2000, 1000, 1000)
-    return not any(priced(settings.endpoint(role), some).dollars for role in settings.roles)
-
-
 def _ledger(folder: Path) -> Ledger | None:
     try:
         return Ledger.open(folder / LEDGER)
@@ -374,9 +206,3 @@ def _ledger(folder: Path) -> Ledger | None:
         if (folder / LEDGER).is_file():
             raise
         return None
-
-
-def _higher(one: float | None, other: float | None) -> float | None:
-    if one is None or other is None:
-        return None
-    return 1.0 if one > other else 0.0 if one < other else 0.5

@@ -1,11 +1,15 @@
 """What people decided in a trial: the lines of its `people.jsonl`."""
 
 import json
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
+from samples.files import file_mode
 from trials.judgments import Features, Judgment
 
 
@@ -70,6 +74,27 @@ class Decision:
             self.exchange,
             person=True,
         )
+
+
+def read_decisions(file: Path, arms: tuple[str, ...]) -> list[Decision]:
+    """Return the decisions in a file, of each person on a pair the last one; none where it is taken back."""
+    found: dict[Any, Decision] = {}
+    with suppress(FileNotFoundError):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            with suppress(ValueError, TypeError, AttributeError):  # a line that was cut off
+                decision = Decision(**json.loads(line))
+                if decision.is_valid(arms):
+                    found[decision.key] = decision
+    return [decision for decision in found.values() if decision.outcome is not None]
+
+
+def write_decision(file: Path, decision: Decision) -> None:
+    """Add a decision to a file, which may be new; it is on disk when this returns."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, file_mode(file.parent))
+    with open(descriptor, "a", encoding="utf-8") as added:  # noqa: PTH123
+        added.write(json.dumps(decision.as_dict()) + "\n")
+        added.flush()
+        os.fsync(added.fileno())
 
 
 def digest_of(response_a: str, response_b: str) -> str:

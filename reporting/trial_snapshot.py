@@ -11,12 +11,12 @@ from models.limits.budget import Amount
 from reporting.labels import shorten
 from reporting.manifest import RunError
 from reporting.run import LEDGER
-from reporting.trial import ARM_RUNS, PEOPLE, REFEREES, TrialCost
+from reporting.trial import ARM_RUNS, PEOPLE, REFEREES
+from reporting.trial_costs import TrialCost
 from reporting.trial_decisions import digest_of
 from reporting.trial_manifest import FILE
 from trials.blind import Comparison
 from trials.judgments import UNCHANGED, Judgment, score_of
-from trials.pairs import pairs_of
 
 if TYPE_CHECKING:
     from reporting.recorded_trial import RecordedTrial
@@ -102,19 +102,29 @@ def trial_snapshot(trial: "RecordedTrial") -> TrialSnapshot:
         LedgerError: a ledger cannot be read.
     """
     samples, lengths = _read(trial)
-    report, missing, best, sentences, notes = None, "", None, list[str](), [*rehearsed(trial)]
-    none = ""
+    report, missing, best, none_better, sentences = None, "", None, "", list[str]()
+    notes = [*rehearsed(trial)]
     try:
         report, sentences, best = trial.report(), trial.sentences(), trial.best()
-        none = trial.none_better()
+        none_better = trial.none_better()
         notes = [*trial.notes(), *notes]
     except RunError as error:
         missing = str(error)
     return TrialSnapshot(
-        trial, samples, lengths, report, missing, sentences, notes, best, none, trial.costs(),
-        trial.failed(),
-        trial.spent(), time.time(),
-    )  # fmt: skip
+        trial=trial,
+        samples=samples,
+        lengths=lengths,
+        report=report,
+        missing=missing,
+        sentences=sentences,
+        notes=notes,
+        best=best,
+        none_better=none_better,
+        costs=trial.costs(),
+        failed=trial.failed(),
+        spent=trial.spent(),
+        counted=time.time(),
+    )
 
 
 def judged_samples(trial: "RecordedTrial") -> list[JudgedSample]:
@@ -149,14 +159,9 @@ def comparisons(trial: "RecordedTrial") -> dict[Comparison, str]:
         (each.sample.id, exchange, arm, rival): digest_of(responses[arm], responses[rival])
         for each in trial.samples()
         for exchange, responses in each.responses.items()
-        for arm, rival in pairs_in(trial, each.position)
+        for arm, rival in trial.pairs(each.position)
         if responses[arm] != responses[rival]
     }
-
-
-def pairs_in(trial: "RecordedTrial", position: int) -> list[tuple[str, str]]:
-    """Return which arms are compared in the sample at a position of the trial."""
-    return pairs_of(trial.arms, trial.manifest["pairs"], position)  # type: ignore[arg-type]
 
 
 def _read(trial: "RecordedTrial") -> tuple[list[JudgedSample], dict[str, float]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from reporting import html_tables
 from reporting.summary import what_made
 from reporting.trial_charts import in_percent
+from reporting.trial_costs import shares_of_target
 from reporting.trial_manifest import TARGET
 from reporting.trial_snapshot import DISAGREEMENTS, JudgedSample, TrialSnapshot
 from reporting.trial_verdicts import Verdict
@@ -32,7 +33,7 @@ def in_panel(table: str, name: str) -> str:
 
 def arms(snapshot: TrialSnapshot, link: ArmLink | None = None) -> str:
     """Return the arms with their figures against the baseline; empty if there are none yet."""
-    report, costs = snapshot.report, snapshot.costs
+    report = snapshot.report
     if report is None:
         return ""
     unit = "US dollars" if snapshot.trial.unit == "dollars" else "tokens"
@@ -40,14 +41,13 @@ def arms(snapshot: TrialSnapshot, link: ArmLink | None = None) -> str:
         *("Won", "95 %", "Won / tie / lost", "p", "On this data", "At equal length", "At equal style"),
         *(f"Cost, {unit} a sample", f"Of {TARGET}", "Cost of a won sample", "Failed"),
     )
-    target = costs[TARGET].total if TARGET in costs else 0.0
+    shares = shares_of_target(snapshot.costs)
     rows = []
     for each in report.arms:
         rate: Any = each.win_rate
         known = hasattr(rate, "rate")
         counts = [("won", rate.wins), ("tie", rate.ties), ("lost", rate.losses)] if known else []
         said = verdict(report, each)
-        share = percent(costs[each.arm].total / target) if target and each.arm in costs else "–"
         cells = [
             percent(rate.rate.value) if known else "–",
             f"[{100 * rate.rate.low:.0f}, {100 * rate.rate.high:.0f}]" if known else "–",
@@ -58,7 +58,7 @@ def arms(snapshot: TrialSnapshot, link: ArmLink | None = None) -> str:
             _rate(each.length_controlled),
             _rate(each.style_controlled),
             _cost(each.cost_per_sample, snapshot),
-            share,
+            percent(shares[each.arm]) if each.arm in shares else "–",
             _cost(each.cost_per_win, snapshot),
             f"{snapshot.failed.get(each.arm, 0):,}",
         ]
@@ -68,10 +68,9 @@ def arms(snapshot: TrialSnapshot, link: ArmLink | None = None) -> str:
 
 def verdict(report: "Report", arm: "ArmResult") -> str:
     """Return what a trial says of an arm against the baseline."""
-    from trials.sentences import is_better  # with libraries that take a while to load
+    from trials.sentences import is_confirmed  # with libraries that take a while to load
 
-    alone = arm.verdict == "better" and not is_better(report, arm)
-    return f"{VERDICTS[arm.verdict]}{' by referees alone' * alone}"
+    return VERDICTS[arm.verdict] + ("" if is_confirmed(report, arm) else " by referees alone")
 
 
 def tag(text: str, of: str) -> str:

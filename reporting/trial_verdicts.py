@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ledger.ledger import Result
 from reporting import labels
-from reporting.trial import TrialSample, is_of
-from reporting.trial_snapshot import pairs_in
+from reporting.trial import TrialSample
+from reporting.trial_judgments import is_of
 from trials.pairs import Pair
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def compared(trial: "RecordedTrial", sample: TrialSample, exchange: int) -> list
                 and call["mode"] in (f"{arm}:{rival}", arm, rival)
             ],
         )
-        for arm, rival in pairs_in(trial, sample.position)
+        for arm, rival in trial.pairs(sample.position)
     ]
 
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reporting.common_samples import paired_sentence
-from reporting.comparison_table import COUNT, DECIMAL, GROWTH, PAIR_FILTERS, PERCENT, compare, open_both, rows
+from reporting.comparison_table import COUNT, DECIMAL, GROWTH, PAIR_LABELS, PERCENT, compare, open_both, rows
 from reporting.labels import (
     AGREEMENT,
     CHECKING,
@@ -75,7 +75,7 @@ def _print_comparison(a: Path, b: Path, compared: Mapping[str, Any]) -> None:
         for row in rows(both["a"], both["b"]):
             table.add_row(*row)
         output.table(table)
-        counts = ", ".join(f"{kinds[kind]:,} {name}" for kind, name in PAIR_FILTERS.items() if kind != "all")
+        counts = ", ".join(f"{kinds[kind]:,} {name}" for kind, name in PAIR_LABELS.items() if kind != "all")
         output.text(f"\n{plural(kinds['all'], 'sample')} in both: {counts}")
         if shares := compared["paired"][mode]:
             output.text(paired_sentence(shares))

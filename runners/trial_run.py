@@ -17,7 +17,9 @@ from models.policy import GatewayPolicy
 from reporting.cost import nothing_spent, spent
 from reporting.manifest import Manifest, RunError, differences, new_manifest, without_keys
 from reporting.run import LEDGER
-from reporting.trial import ARM_RUNS, DATA, PEOPLE, REFEREES, TrialRecord, cost_by_round, is_of
+from reporting.trial import ARM_RUNS, DATA, PEOPLE, REFEREES, TrialRecord
+from reporting.trial_costs import cost_by_round
+from reporting.trial_judgments import is_of
 from reporting.trial_manifest import (
     FILE,
     MATCHED,

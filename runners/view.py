@@ -68,7 +68,7 @@ def view(run: Path, other_run: Path | None, port: int, host: str, browser: bool)
     try:
         from viewer import hosts
         from viewer.run import run_pages
-        from viewer.runs import RunsFolder
+        from viewer.runs_folder import RunsFolder
         from viewer.server import serve
         from viewer.trial_frame import TrialPages
     except ModuleNotFoundError as error:

@@ -27,7 +27,7 @@ TAIL = 0.025
 """On each side of an interval, which so has 95 %."""
 
 FEW = 5
-"""Samples above or below the middle of which fewer make an interval that resamples alone do not give."""
+"""With fewer samples than these above or below the middle, resamples alone give no interval."""
 
 _BLOCK = 200_000
 """Numbers that are held at once, so that memory stays small and arrays in the processor's cache."""

@@ -84,12 +84,13 @@ def corrected(trial: Trial, bootstrap: Bootstrap) -> Corrected:
             f"(sensitivity {value[0]:.2f}, specificity {value[1]:.2f})"
         )
     found = [estimate(value[n], distribution[:, n], samples) for n in range(len(value))]
-    sensitivity, specificity = (
-        share(found[side], agreed[of > 0] / of[of > 0], bootstrap)
-        for side in (0, 1)
-        for agreed, of in [for_sides[:, 2 * side : 2 * side + 2].T]
-    )
-    return Corrected(dict(zip(arms, found[2:], strict=True)), sensitivity, specificity, len(decided))
+
+    def agreement(side: int) -> Estimate:
+        agreed, all_ = for_sides[:, 2 * side : 2 * side + 2].T
+        return share(found[side], agreed[all_ > 0] / all_[all_ > 0], bootstrap)
+
+    rates = dict(zip(arms, found[2:], strict=True))
+    return Corrected(rates, agreement(0), agreement(1), len(decided))
 
 
 def _figures(sums: FloatArray) -> FloatArray:

@@ -14,7 +14,6 @@ AS_OFTEN = 0.1
 MANY_SAMPLES = 20_000
 """A larger number of samples is not named."""
 
-
 MANY_MEETINGS = 10
 """Samples in which two arms met, of which fewer are not worth a sentence unless they are beyond noise."""
 
@@ -46,8 +45,15 @@ def sentences(report: Report, drawn: int = 0) -> list[str]:
 
 def is_better(report: Report, result: ArmResult) -> bool:
     """Whether an arm is better than the baseline beyond noise, also as corrected by people if it was."""
+    return result.verdict == "better" and is_confirmed(report, result)
+
+
+def is_confirmed(report: Report, result: ArmResult) -> bool:
+    """Whether an arm is better or worse also as corrected by people; true where nothing was corrected."""
     people = _corrected(report, result.arm)
-    return result.verdict == "better" and (people is None or people.low > 0.5)
+    if people is None or result.verdict == "noise":
+        return True
+    return people.low > 0.5 if result.verdict == "better" else people.high < 0.5
 
 
 def none_better(report: Report) -> str:
@@ -110,8 +116,7 @@ def _against_baseline(report: Report, result: ArmResult, drawn: int) -> str:
     if result.verdict == "noise":
         noise = _noise(found.rate.low, found.rate.high, 0.5, result.p_adjusted)
         return f"{won}, which is {noise}: {settled_by(found.samples_needed, found.samples, drawn)}."
-    people = _corrected(report, result.arm)
-    if people and not (people.low > 0.5 if result.verdict == "better" else people.high < 0.5):
+    if not is_confirmed(report, result):
         return f"{won}, which is {result.verdict} by the referees alone."
     return f"{won}, so it is {result.verdict} on this data."
 

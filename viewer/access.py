@@ -1,9 +1,9 @@
-"""Who may see the pages: only who has the link that `coevol view` prints.
+"""Who may see the pages: only those with the link that `coevol view` prints.
 
 Other users of the machine reach every local port, and with `--host` others of the network do. So a random
 token is part of the link; the first visit by it sets a cookie, and whatever else comes without the cookie is
-refused, also websockets. The cookie is named after the token, since browsers send cookies to all ports of a
-host.
+refused, websockets included. The cookie is named after the token, since browsers send cookies to all ports of
+a host.
 """
 
 import hashlib

@@ -13,7 +13,7 @@ from reporting import charts
 from reporting.charts import Chart, Series
 from reporting.common_samples import CommonNumbers, paired_sentence
 from reporting.comparison import Comparison
-from reporting.comparison_table import PAIR_FILTERS, rows
+from reporting.comparison_table import PAIR_LABELS, rows
 from reporting.manifest import differences
 from reporting.statistics import ModeStatistics
 from reporting.theme import BLUE, GRAY, ORANGE
@@ -120,7 +120,7 @@ def _pairs(view: ComparisonQuery, compared: Comparison, counted: float) -> None:
         ui.space()
         ui.label(f"counted at {time.strftime('%H:%M:%S', time.localtime(counted))}").classes("faint small")
     with ui.row().classes("tiles"):
-        for kind, name in PAIR_FILTERS.items():
+        for kind, name in PAIR_LABELS.items():
             with ui.link(target=view.link(kind=kind)).classes("plain-link"):
                 tile(f"{compared.kinds[kind]:,}", name if kind != "all" else "samples in both")
 

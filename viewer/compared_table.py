@@ -9,15 +9,16 @@ from typing import NamedTuple
 from nicegui import ui
 
 from ledger.browse import ResultRow
-from reporting.comparison import ComparedSample, Comparison, PairSortKey, ResultPair
-from reporting.comparison_table import GROWTH, PAIR_FILTERS, subtracted
+from reporting.comparison import ComparedSample, Comparison
+from reporting.comparison_table import GROWTH, PAIR_LABELS, subtracted
 from reporting.labels import accepted as accepted_label
+from reporting.result_pairs import PairSortKey, ResultPair
 from samples.sample import Sample
 from viewer.comparison_links import ComparisonQuery, Side
-from viewer.frame import choice, page_links
+from viewer.frame import choice
+from viewer.paging import SIZE, page_begin, page_links
 from viewer.results_table import excerpt, marked, request_excerpt, shown_texts
 from viewer.run import MAX_TEXT
-from viewer.samples import SIZE, last_page
 from viewer.search import first_hits, search_field, search_results
 
 SORT_LABELS: dict[PairSortKey, str] = {
@@ -62,7 +63,7 @@ class _Row(NamedTuple):
 
 def _filters(page: PairsPart, compared: Comparison) -> None:
     view = page.view
-    kinds = {kind: f"{name} ({compared.kinds[kind]:,})" for kind, name in PAIR_FILTERS.items()}
+    kinds = {kind: f"{name} ({compared.kinds[kind]:,})" for kind, name in PAIR_LABELS.items()}
 
     def go(**changes: object) -> None:
         # The text in the field counts even if another filter is chosen before it is searched for.
@@ -81,15 +82,14 @@ def _filters(page: PairsPart, compared: Comparison) -> None:
 async def _rows(view: ComparisonQuery, compared: Comparison) -> Callable[[], None]:
     """Return a function that builds this page of the table."""
     total = compared.kinds[view.kind]
-    view = replace(view, begin=view.begin if view.begin < total else last_page(total))
+    view = replace(view, begin=page_begin(view.begin, total))
     begin = view.begin
     if view.text:
         search = view.search(compared, begin=begin)
-        hits = await first_hits(search, SIZE)
+        hits = await first_hits(search)
         return lambda: search_results(
             search,
             hits,
-            SIZE,
             begin=begin,
             total=total,
             table=lambda hits: _table(view, [_hit(hit, view.text) for hit in hits]),
@@ -102,7 +102,7 @@ async def _rows(view: ComparisonQuery, compared: Comparison) -> Callable[[], Non
         ui.label(where).classes("faint small where")
         if found:
             ui.html(_table(view, found), sanitize=False).classes("w-full overflow-x-auto")
-        page_links(begin, begin + len(found), total, SIZE, lambda begin: view.link(begin=begin))
+        page_links(begin, begin + len(found), total, lambda begin: view.link(begin=begin))
 
     return build
 

@@ -7,16 +7,8 @@ from typing import Any
 
 from ledger.search import Search
 from reporting.common_samples import CommonNumbers, common_numbers
-from reporting.comparison import (
-    PAIR_FILTERS,
-    PAIR_SORT_KEYS,
-    ComparedSample,
-    Comparison,
-    ModeResults,
-    PairFilter,
-    PairSortKey,
-    mode_results,
-)
+from reporting.comparison import ComparedSample, Comparison, mode_results
+from reporting.result_pairs import PAIR_FILTERS, PAIR_SORT_KEYS, ModeResults, PairFilter, PairSortKey
 from reporting.snapshot import state
 from samples.sample import Sample
 from viewer.background_refresh import BackgroundRefresh
@@ -145,12 +137,12 @@ class ComparisonQuery:
         self, compared: Comparison, *, begin: int = 0, position: int | None = None, back: bool = False
     ) -> Search[ComparedSample]:
         """Search for the text: from a position in the table, or from a pair, also backwards."""
+        runs = {side.run.prefix: side.run for side in (self.a, self.b)}.values()
         return compared.search(
-            self.a.results(),
-            self.b.results(),
             self.kind,
             self.order,
             self.text,
+            [run.scan(self.text) for run in runs],
             down=self.down is not back,
             begin=begin,
             position=position,

@@ -12,6 +12,7 @@ from ledger.search import contains
 from nodes.decision import Round, favoured_position
 from samples.sample import Exchange, Sample
 from viewer.frame import folding, key_links, plain_text, text
+from viewer.on_demand import expansion
 from viewer.run import number_in
 
 
@@ -125,18 +126,11 @@ def request(sample: Sample, number: int, conversations: Sequence[ModeResult]) ->
 
 
 def _earlier_exchanges(sample: Sample, number: int, conversations: Sequence[ModeResult]) -> None:
-    def fill() -> None:
-        # Built when opened: few users do, and it may be long.
-        if not opened.value or filled:
-            return
-        filled.append(True)
-        with opened:
-            for index, exchange in enumerate(sample.exchanges[:number]):
-                _turn(index, exchange, conversations)
+    def turns() -> None:
+        for index, exchange in enumerate(sample.exchanges[:number]):
+            _turn(index, exchange, conversations)
 
-    filled: list[bool] = []
-    opened = ui.expansion(f"The conversation before ({number})", on_value_change=fill)
-    opened.classes("w-full panel before")
+    expansion(f"The conversation before ({number})", turns, "panel before")
 
 
 def _turn(index: int, exchange: Exchange, conversations: Sequence[ModeResult]) -> None:

@@ -10,10 +10,10 @@ from nicegui import ui
 
 from ledger.decisions import Change, Decision, decide, delete_decision, load_history, load_reviews
 from ledger.ledger import LedgerError, Result
-from reporting import html_tags, html_text
+from reporting import html_tags
 from reporting.labels import DECISIONS, REVIEWERS_DISAGREE
 from samples.fields import as_text
-from viewer.diff_view import Column, diff_view
+from viewer.diff_view import Column, differences
 from viewer.drafts import MAX_CHARS, Draft
 from viewer.frame import keys
 from viewer.history import history
@@ -298,9 +298,7 @@ class Panel:
                 result = Column("The result", self._done["response"], "result")
                 wanted = Column("The response you want", decision.response, "wanted")
                 with ui.column().classes("panel"):
-                    diff_view(
-                        [result, wanted], {"Differences": lambda both: html_text.marked(*both, fold=True)}
-                    )
+                    differences(result, wanted)
             if self._changes:
                 history(self._changes, self._done["response"], self.choose)
 

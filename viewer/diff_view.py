@@ -27,6 +27,11 @@ RENDERED, RAW = "Rendered", "Raw"
 _COOKIE = "coevol_form"
 
 
+def differences(old: Column, new: Column) -> None:
+    """Show two texts and a choice of how their differences are marked."""
+    diff_view([old, new], {"Differences": lambda both: html_text.marked(*both, fold=True)})
+
+
 def diff_view(columns: Sequence[Column], markings: Mapping[str, Marking]) -> None:
     """Show the columns and a choice of how differences are marked. The browser keeps it; key d changes it."""
     names = [*markings, RENDERED, RAW]

@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS drafts (
 """
 _ONE = "SELECT * FROM drafts WHERE reviewer = ? AND position = ? AND mode = ? AND exchange = ?"
 _OF = "SELECT * FROM drafts WHERE reviewer = ? AND position IN (SELECT value FROM json_each(?))"
-_KEEP = "INSERT OR REPLACE INTO drafts VALUES (?, ?, ?, ?, ?, ?)"
+_KEEP = "INSERT INTO drafts VALUES (?, ?, ?, ?, ?, ?)"
 _DROP = "DELETE FROM drafts WHERE reviewer = ? AND position = ? AND mode = ? AND exchange = ?"
 
 Place = tuple[str, int, str, int]
@@ -67,7 +67,8 @@ class Drafts:
         return self._read(_OF, (reviewer, json.dumps([*positions]))) | unwritten
 
     def keep(self, place: Place, draft: Draft) -> bool:
-        """Keep a draft; return whether it outlives `coevol view`."""
+        """Keep a draft; return whether it outlives `coevol view`: not if it is too long, or the file is full
+        or cannot be written."""
         self.unwritten[place] = draft
         # As JSON, since what is typed may be no whole characters.
         texts = (draft.text if draft.text is None else json.dumps(draft.text), json.dumps(draft.note))

@@ -26,7 +26,6 @@ COMPARE = "/compare"
 RUNS = "/"
 """The list of the runs of a folder, where there is one."""
 
-
 MATH_FONT = "/math-font.ttf"
 """Browsers lay out formulas by the tables of a mathematical font; many machines have none."""
 
@@ -252,17 +251,6 @@ def choice(name: str, options: Mapping[Any, str], value: Any, chosen: Callable[[
     select = ui.select(dict(options), label=name, value=value if value in options else None)
     select.props("dense outlined options-dense").classes("min-w-36")
     select.on_value_change(lambda event: chosen(event.value))
-
-
-def page_links(begin: int, end: int, total: int, size: int, link: Callable[[int | None], str]) -> None:
-    """Show links to the other pages of a table that shows the rows from `begin` to `end` of `total`."""
-    with ui.row().classes("gap-4"):
-        if begin:
-            ui.link("← previous", link(max(0, begin - size) or None))
-        if end < total:
-            ui.link("next →", link(end))
-        if total > 2 * size:
-            ui.link("last", link((total - 1) // size * size)).classes("faint")
 
 
 def keys(actions: Mapping[str, Callable[[], Awaitable[None] | None]]) -> None:

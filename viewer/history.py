@@ -6,38 +6,30 @@ from functools import partial
 from nicegui import ui
 
 from ledger.decisions import Change
-from reporting import html_text, labels
+from reporting import labels
 from samples.fields import plural
-from viewer.diff_view import Column, diff_view
+from viewer.diff_view import Column, differences
+from viewer.on_demand import expansion, show_dialog
 
 SHOWN = 100
 """Entries that are shown, the last ones."""
 
 
-def history(
-    changes: Sequence[Change], response: str, choose: Callable[[str], Awaitable[None]]
-) -> ui.expansion:
-    """Show the changes of an exchange, folded: what others decided is not to sway who has not decided yet.
+def history(changes: Sequence[Change], response: str, choose: Callable[[str], Awaitable[None]]) -> None:
+    """Show the changes of an exchange, folded, so as not to sway those who have yet to decide.
 
     Texts are compared with `response`, the result; `choose` decides for one of them.
     """
 
-    def fill() -> None:
-        # Built when opened: few users do, and it may be long.
-        if opened.value and not filled:
-            filled.append(True)
-            with opened:
-                if len(changes) > SHOWN:
-                    ui.label(f"The last {SHOWN:,} of {len(changes):,}").classes("faint small")
-                for change in reversed(changes[-SHOWN:]):
-                    _entry(change, response, choose)
+    def entries() -> None:
+        if len(changes) > SHOWN:
+            ui.label(f"The last {SHOWN:,} of {len(changes):,}").classes("faint small")
+        for change in reversed(changes[-SHOWN:]):
+            _entry(change, response, choose)
 
-    filled: list[bool] = []
     people = len({change.reviewer for change in changes})
     by = f" by {plural(people, 'reviewer')}" if people > 1 else ""
-    title = f"History: {plural(len(changes), 'decision')}{by}"
-    opened = ui.expansion(title, on_value_change=fill).classes("w-full panel history")
-    return opened
+    expansion(f"History: {plural(len(changes), 'decision')}{by}", entries, "panel history")
 
 
 def _entry(change: Change, response: str, choose: Callable[[str], Awaitable[None]]) -> None:
@@ -49,17 +41,12 @@ def _entry(change: Change, response: str, choose: Callable[[str], Awaitable[None
         if change.note:
             ui.label(change.note).classes("faint small note-text").props("dir=auto")
         if change.kind != "withdrawn":
-            show = partial(_show, change, response)
+            show = partial(show_dialog, "A text of the history", partial(_compared, change, response))
             ui.button("Open", on_click=show).props("flat dense no-caps").classes("open-text")
             take = partial(choose, change.response)
             ui.button("Take this text", on_click=take).props("flat dense no-caps").classes("take")
 
 
-def _show(change: Change, response: str) -> None:
-    dialog = ui.dialog(value=True).props('aria-label="A text of the history"')
-    with dialog, ui.card().classes("w-full").style("max-width: 1100px"):
-        wanted = Column(f"What {change.reviewer or labels.NAMELESS} wanted", change.response, "wanted")
-        marking = {"Differences": lambda both: html_text.marked(*both, fold=True)}
-        diff_view([Column("The result", response, "result"), wanted], marking)
-        ui.button("Close", on_click=dialog.close).props("flat dense no-caps autofocus").classes("self-end")
-    dialog.on("hide", dialog.delete)
+def _compared(change: Change, response: str) -> None:
+    wanted = Column(f"What {change.reviewer or labels.NAMELESS} wanted", change.response, "wanted")
+    differences(Column("The result", response, "result"), wanted)

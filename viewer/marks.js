@@ -3,8 +3,8 @@
   const MOST = 1000;
   const wanted = document.querySelector("[data-marked]")?.dataset.marked;
   if (!wanted) return;
-  const escaped = wanted.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  const occurrences = new RegExp(escaped, "giu");
+  const words = wanted.split(/\s+/).map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  const occurrences = new RegExp(words.join("\\s+"), "giu");
 
   // A hit may begin in one text node and end in another, such as at a word that is new.
   function mark(text) {

@@ -20,7 +20,6 @@ EXCERPT = 160
 BEFORE = 20
 """How many of them come before what was searched for, so that it is in sight in a narrow column."""
 
-
 COMPARED = 5_000
 """Characters in which two responses are looked at for where they differ."""
 
@@ -86,8 +85,8 @@ def _head(column: Column, heads: Callable[[Column], tuple[str, str]]) -> str:
 def _row(columns: Sequence[str], row: ResultRow, address: str, tags: str, text: str) -> str:
     link, result = escape(address), row.result
     texts = shown_texts(row, text)
-    same = _same(texts["old"], texts["new"])
-    begins = {"old": same, "new": same}
+    differ = _differ_at(texts["old"], texts["new"])
+    begins = {"old": differ, "new": differ}
     excerpts = {
         name: excerpt(whole, text, begins.get(name, 0)) for name, whole in texts.items() if name in columns
     }
@@ -140,7 +139,7 @@ def _has(whole: str, text: str) -> bool:
     return occurrences(text).search(whole) is not None
 
 
-def _same(old: str, new: str) -> int:
+def _differ_at(old: str, new: str) -> int:
     """Return where two different texts begin to differ, a few characters earlier; 0 near their beginning."""
     one, other = old[:COMPARED], new[:COMPARED]
     if one == other:
@@ -169,7 +168,7 @@ def marked(whole: str, text: str) -> str:
 
 def _pieces(whole: str, text: str) -> Iterator[str]:
     end = 0
-    for found in occurrences(" ".join(text.split()) or text).finditer(whole):
+    for found in occurrences(text).finditer(whole):
         yield f"{escape(whole[end : found.start()])}<mark>{escape(found[0])}</mark>"
         end = found.end()
     yield escape(whole[end:])

@@ -1,16 +1,9 @@
 """The list of the runs of a folder, and the pages of those that are opened from it."""
 
 import asyncio
-import os
 import re
-import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
 from html import escape
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from fastapi import Request, Response
@@ -19,23 +12,12 @@ from starlette.responses import RedirectResponse
 
 from ledger.ledger import LedgerError
 from reporting.comparison_table import open_both
-from reporting.headline import progress
-from reporting.labels import dollars
-from reporting.manifest import FILE, RunError, endpoints
-from reporting.run import LEDGER, is_at_work, is_run, open_run
-from reporting.snapshot import Snapshot, snapshot
-from samples.fields import percent
-from viewer.frame import RUNS, frame, missing_page, page_links
+from reporting.manifest import RunError
+from reporting.run import is_at_work, is_run, open_run
+from viewer.frame import RUNS, frame, missing_page
+from viewer.paging import SIZE, page_begin, page_links
 from viewer.run import RunPages, address, number_in, run_pages
-
-SIZE = 50
-"""Rows of a page."""
-
-MOST = 10_000
-"""Folders that are looked at."""
-
-PAUSE = 10
-"""The pause after the folders were listed, as a multiple of its time."""
+from viewer.runs_folder import MOST, RunsFolder, slug
 
 REFRESH = 3.0
 """Seconds between two looks at the runs of a page."""
@@ -46,126 +28,7 @@ PATIENCE = 0.5
 OPENED = "/run/"
 """Where the pages of opened runs begin."""
 
-
-@dataclass(frozen=True, slots=True)
-class RunRow:
-    """What the list says of a run."""
-
-    models: str = ""
-    modes: str = ""
-    created: str = ""
-    finished: int = 0
-    expected: int = 0
-    changed: str = ""
-    """The share of changed responses."""
-    cost: str = ""
-    why: str = ""
-    """Why it cannot be read; empty where it can."""
-
-
-class RunsFolder:
-    """The folders of a folder, and what is known of the runs in them."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._names: list[str] = []
-        self._not_before = 0.0
-        self._rows: OrderedDict[str, tuple[object, RunRow]] = OrderedDict()
-
-    def names(self, *, now: bool = False) -> list[str]:
-        """Return the folders, that in which something was written last first: as of now, or of late.
-
-        Raises:
-            RunError: they cannot be listed.
-        """
-        began = time.monotonic()
-        if not now and began < self._not_before:
-            return self._names
-        try:
-            with os.scandir(self.path) as found:
-                folders = [each.name for each in islice(found, MOST) if _is_shown(each)]
-        except OSError as error:
-            raise RunError(f"{self.path} cannot be read: {error.strerror}") from None
-        self._names = sorted(folders, key=lambda name: (-_last_change(self.path / name), name))
-        self._not_before = time.monotonic() + PAUSE * (time.monotonic() - began)
-        return self._names
-
-    def known(self, name: str) -> RunRow | None:
-        """Return what is known of a run, also if it may have changed since."""
-        return self._rows[name][1] if name in self._rows else None
-
-    def look(self, name: str) -> None:
-        """Read a run, unless it is as it was when it was last read."""
-        changed = _changes(self.path / name)
-        if name in self._rows and self._rows[name][0] == changed:
-            return
-        self._rows[name] = changed, _row(self.path / name)
-        self._rows.move_to_end(name)
-        while len(self._rows) > MOST:
-            self._rows.popitem(last=False)
-
-
-def slug(name: str) -> str:
-    """Return the name of a run as it is in addresses: without special characters, and as unique."""
-    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:60]
-    return plain if plain == name else f"{plain}~{sha256(os.fsencode(name)).hexdigest()[:10]}"
-
-
 _SLUG = re.compile(r"[A-Za-z0-9_~-]{1,80}")
-
-
-def _is_shown(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir() and not entry.name.startswith(".")
-    except OSError:
-        return False
-
-
-_WRITTEN = (FILE, LEDGER, f"{LEDGER}-wal")
-
-
-def _changes(folder: Path) -> object:
-    """Return a value that changes with what is written into a run."""
-    return [_time(folder / name) for name in _WRITTEN]
-
-
-def _last_change(folder: Path) -> float:
-    return max(map(_time, (folder / name for name in _WRITTEN)), default=0.0)
-
-
-def _time(file: Path) -> float:
-    try:
-        return file.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def _row(folder: Path) -> RunRow:
-    try:
-        run = open_run(folder, upgrades=False)
-        numbers = snapshot(run)
-    except (RunError, LedgerError) as error:
-        return RunRow(why=str(error).replace(f"{folder} is", "is").replace(f"{folder}{os.sep}", ""))
-    except Exception as error:  # whatever it is that a stranger's folder holds
-        return RunRow(why=f"cannot be read: {type(error).__name__}")
-    finished, expected = progress(numbers, run)
-    return RunRow(
-        models=", ".join(dict.fromkeys(each.model.rstrip(":") for each in endpoints(run.manifest).values())),
-        modes=", ".join(run.modes),
-        created=run.manifest["created"][:16].replace("T", " "),
-        finished=finished,
-        expected=expected,
-        changed=_changed(numbers),
-        cost=dollars(numbers.summary["calls"]["total"]),
-    )
-
-
-def _changed(numbers: Snapshot) -> str:
-    modes = {mode: found for mode, found in numbers.statistics.modes.items() if found.exchanges}
-    shares = {mode: percent(found.changed_exchanges / found.exchanges) for mode, found in modes.items()}
-    if len(shares) > 1:
-        return ", ".join(f"{mode} {share}" for mode, share in shares.items())
-    return "".join(shares.values())
 
 
 class OpenedRuns:
@@ -247,8 +110,7 @@ class RunsPart:
                 ui.label(str(error))
             return
         wanted = [name for name in names if self._name.strip().casefold() in name.casefold()]
-        if self._begin >= len(wanted):
-            self._begin = max(len(wanted) - 1, 0) // SIZE * SIZE
+        self._begin = page_begin(self._begin, len(wanted))
         if self._first:
             self._first_name = next((name for name in names if slug(name) == self._first), self._first)
         shown = wanted[self._begin : self._begin + SIZE]
@@ -302,7 +164,7 @@ class RunsPart:
                 sanitize=False,
             ).classes("w-full overflow-x-auto")
         end = self._begin + len(shown)
-        page_links(self._begin, end, len(wanted), SIZE, lambda begin: self._link(begin=begin))
+        page_links(self._begin, end, len(wanted), lambda begin: self._link(begin=begin))
 
     def _row(self, name: str, is_at_work: bool) -> str:
         found, shown = self._folder.known(name), escape(_shown(name))

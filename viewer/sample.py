@@ -1,7 +1,6 @@
 """One sample: the request, the old and the new response, and how the agents got from one to the other."""
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,20 +13,18 @@ from ledger import browse
 from ledger.browse import ResultKey
 from ledger.decisions import Decision, load_history, load_reviews, of_reviewer
 from ledger.ledger import Result
-from prompts.cleaning import clean_draft
-from prompts.method import STEPS
-from prompts.pack import request_text
-from reporting import html_tags, html_text, labels
-from reporting.transcript import REPEATED, CallRow, StepCalls, Transcript, transcript
-from samples.sample import Exchange, Sample
+from reporting import html_tags, labels
+from reporting.transcript import CallRow, transcript
+from samples.sample import Sample
 from viewer import conversation
 from viewer.conversation import Chip, ModeResult, contradicts, exchanges, matching_exchanges, shown_exchange
+from viewer.debate import drafts_of, rounds
 from viewer.decision import Panel, Review
-from viewer.diff_view import Column, diff_view
+from viewer.diff_view import Column, differences
 from viewer.frame import frame, key_links, mark_in_texts, missing_sample, plain_text, text
 from viewer.reviewer import reviewer_in
 from viewer.run import RunPages
-from viewer.samples import SamplesQuery
+from viewer.samples_query import SamplesQuery
 from viewer.search import neighbors, search_neighbors
 
 SEARCH = 5.0
@@ -170,11 +167,11 @@ def _body(
             text(exchange.response)
         return
     debate = transcript(calls, done, result.mode)
-    drafts = _drafts(exchange, done, debate, clean=view.run.manifest["settings"].get("clean", True))
+    drafts = drafts_of(exchange, done, debate, clean=view.run.manifest["settings"].get("clean", True))
     next_undecided = partial(_next_undecided, view, sample, result, number)
     panel = Panel(view.run, sample.position, result, done, review, set(drafts.values()), next_undecided)
     _responses(exchange.response, done)
-    _rounds(done, debate, drafts, panel)
+    rounds(done, debate, drafts, panel.choose)
 
 
 async def _next_undecided(view: SamplesQuery, sample: Sample, result: Result, number: int) -> str:
@@ -201,22 +198,6 @@ async def _next_undecided(view: SamplesQuery, sample: Sample, result: Result, nu
     return await _link(view, found)
 
 
-def _drafts(
-    exchange: Exchange, done: Mapping[str, Any], debate: Transcript, *, clean: bool
-) -> dict[int, str]:
-    """Return the draft of each round; those of a failed exchange are in the editor's replies."""
-    drafts: dict[int, str] = {each["round"]: each["draft"] for each in done["rounds"]}
-    current, request = exchange.response, request_text(exchange.instruction, exchange.input)
-    for number, steps in debate.items():
-        editor = steps.get("editor")
-        if number not in drafts and editor and editor.counted and not editor.counted["failure"]:
-            # As the editor's node does.
-            reply = editor.counted["reply"]
-            drafts[number] = clean_draft(reply, request, current) if clean else reply
-        current = drafts.get(number, current)
-    return drafts
-
-
 def _responses(original: str, done: Mapping[str, Any]) -> None:
     new = done["response"]
     ui.label(f"Ended: {labels.ENDINGS[done['ending']]}.").classes("faint small ending")
@@ -233,150 +214,4 @@ def _responses(original: str, done: Mapping[str, Any]) -> None:
             ui.label("Response, unchanged").classes("faint small")
             text(original)
         return
-    _side_by_side(original, new, "Old response", "New response")
-
-
-def _side_by_side(old: str, new: str, old_name: str, new_name: str) -> None:
-    diff_view(
-        [Column(old_name, old, "old"), Column(new_name, new, "new")],
-        {"Differences": lambda both: html_text.marked(*both, fold=True)},
-    )
-
-
-def _rounds(done: Mapping[str, Any], debate: Transcript, drafts: Mapping[int, str], panel: Panel) -> None:
-    outcomes = {each["round"]: each for each in done["rounds"]}
-    current = done["original"]
-    for number in sorted(debate.keys() | outcomes.keys()):
-        outcome, steps = outcomes.get(number), debate.get(number, {})
-        if outcome is None and not any(each.counted for each in steps.values()):
-            _superseded(number, steps, current)
-            continue
-        with ui.row().classes("items-center gap-3"):
-            ui.label(f"Round {number}").classes("text-lg font-semibold")
-            if outcome:
-                ui.html(html_tags.round_outcome(outcome), sanitize=False)
-            if drafts.get(number, "") not in ("", done["response"], done["original"]):
-                choose = partial(panel.choose, drafts[number])
-                ui.button("use this draft", on_click=choose).props("flat dense no-caps").classes("use")
-        with ui.column().classes("w-full gap-3 round"):
-            for step in STEPS.values():
-                if step.purpose != "verdict":
-                    _calls_of(steps.get(step.name), current)
-            with ui.element("div").classes("two"):
-                for step in STEPS.values():
-                    if step.purpose == "verdict":
-                        with ui.column().classes("w-full"):
-                            _calls_of(steps.get(step.name), current, outcome)
-        before = [
-            each for step_calls in steps.values() for each in step_calls.superseded if each[1] == REPEATED
-        ]
-        if before:
-            _folded(f"Earlier calls of this round: {labels.not_counted(REPEATED)}", before, current)
-        # Of a failed exchange, the accepted drafts are not recorded: they are those that a round followed.
-        if number in drafts and (outcome["accepted"] if outcome else "failure" in done):
-            current = drafts[number]
-
-
-def _calls_of(calls: StepCalls | None, current: str, outcome: Mapping[str, Any] | None = None) -> None:
-    if calls is None:
-        return
-    if calls.counted:
-        for call in (calls.counted, *calls.others):
-            _bubble(call, current, outcome)
-    others = [each for each in calls.superseded if each[1] != REPEATED]
-    if others:
-        why = labels.not_counted("; ".join(dict.fromkeys(why for _, why in others)))
-        _folded(f"{STEPS[others[0][0]['step']].label}: {why}", others, current)
-
-
-def _superseded(number: int, steps: Mapping[str, StepCalls], current: str) -> None:
-    calls = [each for step_calls in steps.values() for each in step_calls.superseded]
-    _folded(f"Round {number}: {labels.not_counted(REPEATED)}", calls, current)
-
-
-def _folded(title: str, calls: Sequence[tuple[CallRow, str]], current: str) -> None:
-    """Show calls that do not count, folded."""
-
-    def bubbles() -> None:
-        for call, _ in calls:
-            _bubble(call, current)
-
-    _on_opening(title, bubbles, "not-counted")
-
-
-def _on_opening(title: str, content: Callable[[], None], style: str) -> None:
-    """Show a title that unfolds its content, which is built only then."""
-
-    def fill() -> None:
-        if opened.value and not filled:
-            filled.append(True)
-            with opened:
-                content()
-
-    filled: list[bool] = []
-    opened = ui.expansion(title, on_value_change=fill).classes(f"w-full {style}")
-
-
-def _bubble(call: CallRow, current: str, outcome: Mapping[str, Any] | None = None) -> None:
-    step = call["step"]
-    role = STEPS[step].role
-    side = "other" if role == "critical" else "wide" if role in ("advisor", "editor", "judge") else ""
-    with ui.column().classes(f"bubble {role} {side}"):
-        with ui.row().classes("items-center w-full gap-2"):
-            ui.label(labels.speaker(call, outcome)).classes("who")
-            if outcome:
-                ui.html(html_tags.verdict(call, outcome), sanitize=False)
-            if call["failure"]:
-                ui.html('<span class="tag bad">failed</span>', sanitize=False)
-            ui.space()
-            with ui.row().classes("items-center gap-2 no-wrap"):
-                ui.label(labels.call_summary(call)).classes("faint small")
-                if STEPS[step].purpose == "draft" and call["reply"]:
-                    _on_demand("differences", lambda: _draft(current, call["reply"]))
-                _on_demand("messages", lambda: _messages(call))
-        if call["failure"]:
-            plain_text(labels.reason(call["failure_kind"], call["failure"]), style="small")
-        if call["thoughts"]:
-            title = labels.thoughts(call)
-            _on_opening(title[0].upper() + title[1:], lambda: plain_text(call["thoughts"]), "thoughts small")
-        if call["reply"]:
-            text(call["reply"])
-
-
-def _on_demand(name: str, content: Callable[[], None]) -> None:
-    """Show a button that opens a dialog, whose content is built only then."""
-
-    def show() -> None:
-        dialog = ui.dialog(value=True).props(f'aria-label="{name}"')
-        with dialog, ui.card().classes("w-full").style("max-width: 1100px"):
-            content()
-            ui.button("Close", on_click=dialog.close).props("flat dense no-caps").classes("self-end")
-        dialog.on("hide", dialog.delete)
-
-    ui.button(name, on_click=show).props("flat dense no-caps").classes(f"open-{name}")
-
-
-def _draft(current: str, draft: str) -> None:
-    _side_by_side(current, draft, "Current response", "The editor's reply")
-
-
-def _messages(call: Mapping[str, Any]) -> None:
-    ui.label(STEPS[call["step"]].label).classes("text-lg font-semibold")
-    cached = f", {call['cached_tokens']:,} of them cached" if call["cached_tokens"] else ""
-    given, made, to = call["input_tokens"], call["output_tokens"], call["shortened_to"]
-    facts = {
-        "model": call["model"],
-        "started": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(call["started"])),
-        "latency": labels.seconds(call["latency"]),
-        "attempts": call["attempts"],
-        "tokens in": f"{given:,}{cached}" if given is not None else "not reported",
-        "tokens out": f"{made:,}" if made is not None else "not reported",
-        **({"debate shortened to fit": f"to {to:,} characters a speech"} if to is not None else {}),
-        "finish reason": call["finish_reason"] or "none",
-        "request": call["request"],
-    }
-    ui.label(" · ".join(f"{name}: {value}" for name, value in facts.items())).classes("faint small")
-    for message in [*call["messages"], {"role": "reply", "content": call["reply"]}]:
-        with ui.column().classes("message"):
-            ui.label(message["role"]).classes("faint small")
-            plain_text(message["content"], style="small")
+    differences(Column("Old response", original, "old"), Column("New response", new, "new"))

@@ -1,9 +1,8 @@
 """The table of samples. Its address holds what it shows, so that a link shows the same."""
 
 import asyncio
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Any, get_args
 from urllib.parse import quote
 
@@ -13,27 +12,23 @@ from nicegui import ui
 from starlette.responses import StreamingResponse
 
 from ledger import browse
-from ledger.browse import Filter, ResultRow, SortKey
-from ledger.decisions import FILTERS, Decisions, Reviews, load_reviews, of_reviewer, reviewer_name, reviewers
-from ledger.ledger import BATCH, Status
+from ledger.browse import Filter, ResultRow
+from ledger.decisions import Decisions, Reviews, load_reviews, of_reviewer, reviewers
+from ledger.ledger import Status
 from ledger.search import Search
 from reporting import labels
 from reporting.labels import DECISION_FILTERS, ENDINGS, JUDGING, failure_label
 from reporting.run import Run
 from reporting.snapshot import state
 from samples.fields import plural
-from samples.sample import Sample
-from viewer.frame import choice, frame, page_links
-from viewer.results_table import COLUMNS, SHOWN, Column, decision_tags
+from viewer.frame import choice, frame
+from viewer.paging import SIZE, page_begin, page_links
+from viewer.results_table import COLUMNS, decision_tags
 from viewer.results_table import table as results_table
 from viewer.reviewer import reviewer_in, this_reviewer
-from viewer.run import MAX_TEXT, RunPages, number_in, sample_path
+from viewer.run import RunPages
+from viewer.samples_query import SamplesQuery
 from viewer.search import first_hits, search_field, search_results
-
-SIZE = 50
-"""Rows of a page."""
-
-_LENGTH = re.compile(r"[0-9]{1,9}-[0-9]{0,9}")
 
 REFRESH = 3.0
 """Seconds between two checks for new results."""
@@ -42,95 +37,6 @@ REFRESH = 3.0
 Records = Callable[[Run, str, Iterator[ResultRow], Decisions], Iterator[str]]
 """Returns the records of results of a mode as `coevol export` writes them, as JSON lines; these decisions are
 followed."""
-
-
-@dataclass(frozen=True, slots=True)
-class SamplesQuery:
-    """What an address of the table asks for."""
-
-    run: RunPages
-    wanted: Filter
-    order: SortKey = "position"
-    down: bool = False
-    begin: int = 0
-    columns: tuple[str, ...] = SHOWN
-
-    @classmethod
-    def read(cls, run: RunPages, query: Any) -> "SamplesQuery":
-        """Read an address; invalid values count as not given."""
-        order = query.get("order")
-        decided = query.get("decided")
-        lengths = {name: query.get(name, "") for name in ("old_length", "new_length")}
-        return cls(
-            run,
-            Filter(
-                mode=query.get("mode", ""),
-                status=query.get("status", ""),
-                reason=query.get("reason", ""),
-                accepted=number_in(query.get("accepted", "")),
-                changed="changed" in query,
-                contradict="contradict" in query,
-                grew="grew" in query,
-                decided=decided if decided in FILTERS else "",
-                reviewer=reviewer_name(query.get("reviewer", "")),
-                ending=query.get("ending", "") if query.get("ending") in ENDINGS else "",
-                orders=query.get("orders", "") if query.get("orders") in JUDGING else "",
-                **{name: given for name, given in lengths.items() if _LENGTH.fullmatch(given)},
-                text=query.get("text", "").strip()[:MAX_TEXT],
-            ),
-            order=order if order in browse.SORT_KEYS else "position",
-            down="down" in query,
-            begin=number_in(query.get("begin", "")) or 0,
-            columns=tuple(filter(COLUMNS.get, query.get("columns", ",".join(shown_columns(run))).split(","))),
-        )
-
-    def values(self) -> dict[str, object]:
-        """Return the values of the address."""
-        order = "" if self.order == "position" else self.order
-        columns = "" if self.columns == shown_columns(self.run) else ",".join(self.columns) or "id"
-        where = {"order": order, "down": self.down, "begin": self.begin or None, "columns": columns}
-        return {**asdict(self.wanted), **where}
-
-    def changed(self, **changes: Any) -> "SamplesQuery":
-        """Return what the address asks for with changed values."""
-        values = {**self.values(), **changes}
-        given = {name: str(value) for name, value in values.items() if value not in ("", None, False)}
-        return SamplesQuery.read(self.run, given)
-
-    def link(self, **changes: Any) -> str:
-        """Return the address of the table with changed values, from its first row."""
-        return self.run.address("/samples", {**self.values(), "begin": None, **changes})
-
-    def search(self, **where: Any) -> Search[ResultRow]:
-        """Search what the address asks for."""
-        scan = self.run.scan(self.wanted.text) if self.wanted.text else None
-        where = {"down": self.down, **where}
-        return browse.search(self.run.ledger, self.wanted, self.order, scan=scan, **where)
-
-    def results(self) -> Iterator[ResultRow]:
-        """Yield all results that the filters select, in the order of the table."""
-        search = self.search()
-        while not search.ended:
-            yield from search.find(BATCH, 1.0)
-
-    def sorted_by(self, column: Column) -> tuple[str, str]:
-        """Return where the header of a column leads, and how the table is sorted by it."""
-        if column.order != self.order:
-            return self.link(order=column.order, down=column.order != "position"), ""
-        return self.link(down=not self.down), "descending" if self.down else "ascending"
-
-    def sample_link(self, sample: Sample, mode: str, **more: object) -> str:
-        """Return the address of a sample, with a way back here."""
-        path, named = sample_path(sample)
-        return self.run.address(path, {**named, "of": mode, **self.values(), **more})
-
-
-def shown_columns(run: RunPages) -> tuple[str, ...]:
-    """Return the columns that are shown unless others are chosen: none that says the same of all samples."""
-    left_out = {"mode"} if len(run.modes) == 1 else set()
-    if not browse.has_conversations(run.ledger):
-        left_out.add("exchanges")
-    return tuple(name for name in SHOWN if name not in left_out)
 
 
 def add(run: RunPages, records: Records) -> None:
@@ -261,15 +167,15 @@ def _filters(
         why = {name: f"{failure_label(name)[:60]} ({count:,})" for name, count in reasons.items()}
         choice("Reason", {"": "all", **why}, wanted.reason, lambda v: go(reason=v))
     counted = {str(n): f"{n}, in {plural(number, 'exchange')}" for n, number in accepted.items()}
-    some = "some"
-    rounds = {"": "all", some: "changed", **counted}
-    wanted_rounds = "" if wanted.accepted is None else str(wanted.accepted)
+    rounds = {"": "all", "changed": "changed", **counted}
+    wanted_rounds = "changed" if wanted.changed else "" if wanted.accepted is None else str(wanted.accepted)
     rounds.setdefault(wanted_rounds, wanted_rounds)
 
     def choose_rounds(value: str) -> None:
-        go(accepted="" if value == some else value, changed=value == some)
+        changed = value == "changed"
+        go(accepted="" if changed else value, changed=changed)
 
-    choice("Accepted rounds", rounds, some if wanted.changed else wanted_rounds, choose_rounds)
+    choice("Accepted rounds", rounds, wanted_rounds, choose_rounds)
     choice("Decision", {"": "all", **DECISION_FILTERS}, wanted.decided, lambda v: go(decided=v))
     if people:
         names = {"": "all", **{name: labels.shorten(name, 40) for name in people}}
@@ -294,21 +200,15 @@ def _chart_filters(view: SamplesQuery) -> None:
             link.props(f'aria-label="{label}: leave this filter out"')
 
 
-def last_page(total: int) -> int:
-    """Return where the last page of a table begins."""
-    return max(total - 1, 0) // SIZE * SIZE
-
-
 async def _rows(view: SamplesQuery) -> Callable[[], None]:
     """Return a function that builds this page of the table."""
     ledger, wanted, order = view.run.ledger, view.wanted, view.order
     total = await asyncio.to_thread(browse.count, ledger, wanted) if view.begin or wanted.is_searched else 0
-    if view.begin >= total:
-        view = replace(view, begin=last_page(total))
+    view = replace(view, begin=page_begin(view.begin, total))
     begin = view.begin
     if wanted.is_searched:
         search = view.search(begin=begin)
-        found = await first_hits(search, SIZE)
+        found = await first_hits(search)
         return lambda: _hits(view, search, found, total)
     page = await asyncio.to_thread(browse.page, ledger, wanted, order, down=view.down, begin=begin, size=SIZE)
     decided = await asyncio.to_thread(_decisions_on, view, page.found)
@@ -330,7 +230,6 @@ def _hits(view: SamplesQuery, search: Search[ResultRow], found: Sequence[ResultR
     search_results(
         search,
         found,
-        SIZE,
         begin=view.begin,
         total=total,
         table=lambda found: _table(view, found, _decisions_on(view, found)),
@@ -351,7 +250,7 @@ def _page(view: SamplesQuery, page: browse.ResultsPage, decided: Decisions, left
     if page.found:
         table = ui.html(_table(view, page.found, decided), sanitize=False)
         table.classes("w-full overflow-x-auto")
-    page_links(page.begin, page.end, page.total, SIZE, lambda begin: view.link(begin=begin))
+    page_links(page.begin, page.end, page.total, lambda begin: view.link(begin=begin))
 
 
 def _table(view: SamplesQuery, found: Sequence[ResultRow], decided: Decisions) -> str:

@@ -8,6 +8,7 @@ from nicegui import ui
 
 from ledger.search import Search
 from viewer.frame import keys
+from viewer.paging import SIZE
 
 Hit = TypeVar("Hit")
 
@@ -37,15 +38,14 @@ def search_field(
     return field
 
 
-async def first_hits(search: Search[Hit], limit: int) -> list[Hit]:
+async def first_hits(search: Search[Hit]) -> list[Hit]:
     """Return the hits of a search in the time that a page waits for it."""
-    return await asyncio.to_thread(search.find, limit, FIRST_WAIT)
+    return await asyncio.to_thread(search.find, SIZE, FIRST_WAIT)
 
 
 def search_results(
     search: Search[Hit],
     found: Sequence[Hit],
-    limit: int,
     *,
     begin: int,
     total: int,
@@ -54,7 +54,7 @@ def search_results(
 ) -> None:
     """Show the hits of a search from position `begin` among `total` results, and continue it.
 
-    It stops at `limit` rows, with a link to continue from there.
+    It stops at `SIZE` rows, with a link to continue from there.
     """
     rows = list(found)
     where = ui.label().classes("faint small where")
@@ -69,12 +69,12 @@ def search_results(
         text = f"{len(rows):,} found in results {begin + 1:,} to {search.position:,} of {total:,}"
         if not total:
             text = "nothing to search"
-        elif len(rows) < limit and not search.ended:
+        elif len(rows) < SIZE and not search.ended:
             text += ": searching …"
         where.set_text(text)
         next_part.props["href"] = link(search.position)
         next_part.update()
-        next_part.set_visibility(len(rows) == limit and search.position < total)
+        next_part.set_visibility(len(rows) == SIZE and search.position < total)
 
     def more(hits: list[Hit]) -> None:
         if where.is_deleted:  # another text was typed meanwhile
@@ -92,8 +92,8 @@ def search_results(
     if rows:
         shown.set_content(table(rows))
     update()
-    if len(rows) < limit and not search.ended:
-        _continue(search, limit - len(rows), more, None if rows or begin else sooner)
+    if len(rows) < SIZE and not search.ended:
+        _continue(search, SIZE - len(rows), more, None if rows or begin else sooner)
 
 
 def _continue(

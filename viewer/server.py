@@ -1,5 +1,5 @@
 """The server of the pages: on this machine only unless `--host` names another address, for its own pages
-only, and for who has the link.
+only, and for those with the link.
 
 A page of another site that is open in the same browser can reach every local server. So a request, also for
 the websocket, which carries all changes, is refused unless its Host header names this machine (a rebound DNS
@@ -31,14 +31,15 @@ from viewer.comparison_links import Sides
 from viewer.frame import MATH_FONT, missing_page
 from viewer.hosts import Host
 from viewer.run import RunPages
-from viewer.runs import OpenedRuns, RunsFolder
+from viewer.runs import OpenedRuns
+from viewer.runs_folder import RunsFolder
 from viewer.trial_frame import TrialPages
 
-OPEN = (
+UNENCRYPTED = (
     "Not encrypted: whoever can read the network's traffic can read the texts and the link. An encrypted way "
     "is a tunnel (ssh -L), without --host."
 )
-"""What is said of an address that others reach."""
+"""The warning for an address that others reach."""
 
 
 def _math_font() -> str:
@@ -90,7 +91,7 @@ def serve(
         link = access.link(f"http://{host.shown}:{listening.getsockname()[1]}/")
         notify(f"{_name(shown)}: {link} (Ctrl+C ends it)")
         if not host.is_local:
-            notify(OPEN)
+            notify(UNENCRYPTED)
         if browser:
             opened = until_end.enter_context(opener(link))
             threading.Thread(target=webbrowser.open, args=(opened,), daemon=True).start()
@@ -149,8 +150,8 @@ def _add_pages(shown: Sequence[RunPages], records: samples.Records) -> None:
 
 
 class _Guard:
-    """Refuses requests that are not addressed to this machine, come from a page that is not ours, or from
-    who has not the link."""
+    """Refuses requests that are not addressed to this machine, or come from a page that is not ours or from
+    someone without the link."""
 
     def __init__(self, app: ASGIApp, host: Host, access: Access) -> None:
         self._app, self._host, self._access = app, host, access

@@ -5,11 +5,8 @@ from nicegui import ui
 
 from reporting import trial_tables
 from reporting.trial_snapshot import DISAGREEING, DISAGREEMENTS
-from viewer.frame import page_links
+from viewer.paging import SIZE, page_begin, page_links
 from viewer.trial_frame import SAMPLES, WAIT, TrialPages, TrialQuery, frame
-
-SIZE = 50
-"""Rows of a page."""
 
 
 def add(pages: TrialPages) -> None:
@@ -32,15 +29,16 @@ def add(pages: TrialPages) -> None:
                     label = f"{view.arm} {view.outcome} ✕"
                     link = _filter(label, view.link(arm="", outcome=""), here=True)
                     link.props('aria-label="leave this filter out"')
-            end = min(view.begin + SIZE, len(matching))
-            where = f"{view.begin + 1:,} to {end:,} of {len(matching):,}"
+            begin = page_begin(view.begin, len(matching))
+            end = min(begin + SIZE, len(matching))
+            where = f"{begin + 1:,} to {end:,} of {len(matching):,}"
             none = "nothing matches" if found else "no sample is finished in all arms yet"
-            ui.label(where if view.begin < len(matching) else none).classes("faint small where")
-            if shown := matching[view.begin : end]:
+            ui.label(where if matching else none).classes("faint small where")
+            if shown := matching[begin:end]:
                 table = trial_tables.samples(shown, pages.trial.arms, view.sample_link)
                 ui.html(trial_tables.in_panel(table, "Samples"), sanitize=False).classes("w-full")
                 ui.label(f"won, tie, lost: against {pages.trial.arms[0]}.").classes("faint small")
-            page_links(view.begin, end, len(matching), SIZE, lambda begin: view.link(begin=begin))
+            page_links(begin, end, len(matching), lambda begin: view.link(begin=begin))
 
 
 def _filter(label: str, link: str, *, here: bool) -> ui.link:

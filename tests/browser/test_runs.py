@@ -16,7 +16,7 @@ from tests.browser.conftest import ENGLISH, HOSTILE_NAME, assert_harmless
 from tests.chromium import Browser, viewing
 from tests.conftest import look
 from tests.program import ROOT
-from viewer.runs import slug
+from viewer.runs_folder import slug
 
 
 @pytest.fixture(scope="module")

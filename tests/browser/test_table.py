@@ -111,12 +111,15 @@ def test_a_page_past_the_end_is_the_last_one(browser: Browser, pages: str) -> No
     assert browser.texts(".where")[0].startswith("1 to ")
 
 
-def test_spaces_around_what_is_searched_for_do_not_count(browser: Browser, pages: str) -> None:
-    browser.open(f"{pages}/samples?text=the")
+def test_white_space_in_what_is_searched_for_does_not_count(browser: Browser, pages: str) -> None:
+    browser.open(f"{pages}/samples?text=reverses+a+string")
     found = browser.ids()
     assert found
-    browser.open(f"{pages}/samples?text=%20the%20%20")
+    browser.open(f"{pages}/samples?text=%20reverses%0Aa%20%20string%20%20")
     assert browser.ids() == found
+    assert {mark.lower() for mark in browser.texts(".data mark")} == {"reverses a string"}
+    browser.one(".data td a").click()
+    browser.until(lambda: "reverses a string" in browser.texts(".text mark"))
 
 
 def test_what_the_filters_select_is_exported(browser: Browser, alpaca: Path, pages: str) -> None:

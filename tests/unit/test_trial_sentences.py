@@ -169,6 +169,8 @@ def test_what_people_correct_is_said_and_decides() -> None:
     ]
     assert not is_better(doubtful, doubtful.arms[0])
     assert verdict(doubtful, doubtful.arms[0]) == "better by referees alone"
+    lost = replace(doubtful.arms[0], verdict="worse")
+    assert verdict(doubtful, lost) == "worse by referees alone"
     assert none_better(doubtful) == (
         "No arm is better than the original responses beyond noise, as people correct it."
     )

@@ -1,0 +1,100 @@
+"""What should be known of how a trial came to its figures."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from reporting.trial_costs import shares_of_target
+from reporting.trial_manifest import TARGET
+from samples.fields import percent, plural
+from trials.size import detectable_difference
+
+if TYPE_CHECKING:
+    from reporting.recorded_trial import RecordedTrial
+    from trials.report import Report
+
+LITTLE_AGREEMENT = 0.4
+"""Krippendorff's alpha below which referees hardly agree more than by chance."""
+
+
+def notes(trial: "RecordedTrial", report: "Report") -> Iterator[str]:
+    """Yield a sentence on each: the smallest difference that shows, what is left out, costs that are not
+    matched, and how far the referees can be trusted."""
+    (reference,) = (each for each in report.arms if each.arm == report.reference)
+    rate: Any = reference.win_rate
+    if hasattr(rate, "rate"):
+        least = detectable_difference(rate.samples, min(rate.ties / rate.samples, 0.9))
+        yield (
+            f"{plural(rate.samples, 'sample')} can show a win rate of {percent(0.5 + least)} or more, "
+            f"or {percent(0.5 - least)} or less; what is nearer to 50 % they cannot tell from chance."
+        )
+    yield from _without_verdict(trial, report)
+    yield from _costs(trial)
+    yield from _families(trial)
+    yield from _preferences(report)
+    failed = ", ".join(f"{number} of {arm}" for arm, number in trial.failed().items() if number)
+    if failed:
+        yield f"Samples that failed kept their responses, which counts as a tie: {failed}."
+    yield from _unreadable(report)
+
+
+def _without_verdict(trial: "RecordedTrial", report: "Report") -> Iterator[str]:
+    finished = sum(bool(each.responses) for each in trial.samples())
+    each = [
+        f"{left:,} of {finished:,} of {arm.arm}"
+        for arm in report.arms
+        if (left := finished - getattr(arm.win_rate, "samples", finished)) > 0
+    ]
+    if each:
+        yield f"Samples without a readable verdict, which are left out: {', '.join(each)}."
+
+
+def _costs(trial: "RecordedTrial") -> Iterator[str]:
+    costs = trial.costs()
+    shares = shares_of_target(costs)
+    whose = f"{TARGET}'s" if shares else "any"
+    by_reason: dict[str, list[str]] = {}
+    for arm, why in trial.unmatched().items():
+        share = f" ({percent(shares[arm])})" if arm in shares else ""
+        by_reason.setdefault(why, []).append(f"{arm}{share}")
+    for why, arms in by_reason.items():
+        yield f"Not matched to {whose} cost: {', '.join(arms)}: {why}."
+    if uncounted := sum(cost.uncounted for cost in costs.values()):
+        yield f"{plural(uncounted, 'call')} came back without token counts and are in no cost."
+
+
+def _families(trial: "RecordedTrial") -> Iterator[str]:
+    for referee in trial.manifest["referees"]:
+        if referee["related"]:
+            yield (
+                f"{referee['model']} is of the family of {', '.join(referee['related'])}, which took "
+                "part here: referees favor their own family."
+            )
+        elif referee["unknown"]:
+            yield f"Whether {referee['model']} is of the family of a model that took part is unknown."
+
+
+def _preferences(report: "Report") -> Iterator[str]:
+    for referee in report.referees:
+        first = getattr(referee.orders, "first_preferred", None)
+        if first and not first.low <= 0.5 <= first.high:
+            where = "first" if first.value > 0.5 else "second"
+            share = max(first.value, 1 - first.value)
+            yield (
+                f"{referee.referee} preferred what it was shown {where} in {percent(share)} of "
+                "its verdicts. A comparison counts only if both orders could be read, so that makes ties "
+                "and no wins."
+            )
+    if isinstance(report.agreement, float) and report.agreement < LITTLE_AGREEMENT:
+        yield f"The referees agree little with each other (alpha {report.agreement:.2f}; 1 is full)."
+
+
+def _unreadable(report: "Report") -> Iterator[str]:
+    for referee in report.referees:
+        if unread := referee.unreadable:
+            asked = plural(referee.readable + unread, "judgment")
+            yield f"{unread:,} of {asked} of {referee.referee} could not be read, or the call failed."
+        if referee.left_out:
+            yield (
+                f"{plural(referee.left_out, 'comparison')} of {referee.referee} could be read in one order "
+                "alone, which says as much about the order as about the responses: left out."
+            )
