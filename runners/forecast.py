@@ -12,7 +12,8 @@ from dataclasses import astuple, dataclass, field
 from math import ceil, sqrt
 from statistics import fmean, stdev
 
-from graph.build import conversation_graph, exchange_graph
+from graph.build import exchange_graph
+from graph.conversation import conversation_graph
 from graph.settings import Settings
 from ledger.ledger import FinishedSet, Ledger
 from ledger.usage import Counted, of_finished, reusable
