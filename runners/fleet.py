@@ -9,30 +9,25 @@ What workers are, and where, is not known here: whoever makes a `Fleet` hires th
 """
 
 import asyncio
-import pickle
-from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
-from itertools import count
-from math import ceil, inf
+from math import ceil
 from typing import Self
 
 from ledger.ledger import LedgerError, Unwritable
-from models.errors.exceptions import CallFailed, RunStopped
-from models.errors.kinds import INTERNAL_ERROR
+from models.errors.exceptions import RunStopped
 from models.keys import Keys
 from models.limits.budget import Reservation, Usage
 from models.limits.rate_limiter import WaitReason
 from models.routing.circuit_breaker import Outage
-from models.routing.router import replica_sets
 from nodes.checks import Candidate
 from prompts.pack import Pack
 from reporting import workers
 from reporting.workers import AtWork
+from runners.contact import Contact
 from runners.engine import Engine
 from runners.exchange import (
     Delivery,
-    Lease,
     Orders,
     Report,
     SentCall,
@@ -42,19 +37,10 @@ from runners.exchange import (
     reports,
     rows,
 )
-from runners.hand import (
-    DEATHS,
-    CutOff,
-    Hand,
-    Handle,
-    Leased,
-    NodeLost,
-    WorkerLost,
-    WorkersUnusable,
-    blame,
-)
-from runners.shares import Homes, choose, divide, trusted
-from runners.worker import Finished, Job, Replies, failed_result, unwritable
+from runners.hand import CutOff, Hand, Handle, NodeLost, WorkerLost, WorkersUnusable
+from runners.placement import Placement
+from runners.shares import divide
+from runners.worker import Finished, Job, Replies, unwritable
 from samples.fields import plural
 from samples.sample import Sample
 
@@ -117,14 +103,12 @@ class Fleet:
         self._starting: dict[int, float] = {}
         self._failed: dict[int, int] = {}
         self._posts: list[asyncio.Task[None]] = []
-        self._unplaced: deque[Leased] = deque()
-        self._numbers = count(1)
-        self._homes = Homes([len(replicas) for replicas in replica_sets(job.settings)])
+        self._placement = Placement(job)
+        self._contact = Contact(job.settings, job.policy)
         self._notices: set[str] = set()
         self._refused: str | None = None
         self._stopped: RunStopped | None = None
         self._ended = False
-        self._replied_at = -inf
 
     # As a workplace
 
@@ -168,9 +152,7 @@ class Fleet:
     def stop(self, reason: RunStopped) -> None:
         """Do what `Workplace` says."""
         self._stopped = self._stopped or reason
-        for leased in self._unplaced:
-            leased.fail(self._stopped)
-        self._unplaced.clear()
+        self._placement.fail(self._stopped)
         for hand in self._hands:
             hand.say().stop = str(reason)
 
@@ -178,14 +160,12 @@ class Fleet:
         """Do what `Workplace` says."""
         if self._stopped:
             raise self._stopped
-        finished: asyncio.Future[Finished] = asyncio.get_running_loop().create_future()
-        leased = Leased(next(self._numbers), sample, mode, recorded, self._homes.take(), finished)
-        self._unplaced.append(leased)
+        leased = self._placement.add(sample, mode, recorded)
         self._place()
         try:
-            return await finished
+            return await leased.finished
         finally:
-            self._homes.leave(leased.homes)
+            self._placement.forget(leased)
 
     async def __aenter__(self) -> Self:
         numbers, now = range(1, self._wanted + 1), asyncio.get_running_loop().time()
@@ -280,8 +260,7 @@ class Fleet:
                 hand.quiet()
                 if hand in self._hands:
                     self._hands.remove(hand)
-                for leased in hand.leases.values():
-                    leased.fail(self._stopped or RunStopped("it was interrupted"))
+                hand.fail(self._stopped or RunStopped("it was interrupted"))
 
     async def _begin(self, number: int, handle: Handle) -> Hand:
         who = await handle.identity()
@@ -332,32 +311,10 @@ class Fleet:
                 await asyncio.wait(hand.writing, timeout=seconds / 4)
 
     def _cut_off(self, hand: Hand, report: Report) -> str | None:
-        """Return why a worker that cannot reach a model is to be replaced; None where the model is to blame.
-
-        Until that is certain the samples that it stopped are held: they go to others, or the run stops as it
-        does with one process.
-        """
-        if not report.stopped_in_outage and report.unreachable <= self._job.policy.lease_seconds:
-            return None
-        now, policy = asyncio.get_running_loop().time(), self._job.policy
-        if report.stopped_in_outage:
-            hand.stopped_at = now if hand.stopped_at is None else hand.stopped_at
-            hand.held += report.stopped
-            report.stopped = []
-        others = [each for each in self._hands if each is not hand and not each.said.unreachable]
         if self._stopped:
-            pass
-        elif any(other.replied_at > now - policy.lease_seconds for other in others):
-            return "cannot reach a model that others can"
-        elif hand.stopped_at is None or (
-            now < hand.stopped_at + policy.lease_seconds
-            and (self._joining() or any(other.stopped_at is None for other in others))
-        ):
+            self._contact.release(hand, report)
             return None
-        elif hand.replied_at == -inf and self._replied_at > now - policy.outage_patience:
-            return "cannot reach a model"  # which it tried for seconds, and the run for minutes
-        report.stopped, hand.held = hand.held, []
-        return None
+        return self._contact.lost(hand, report, self._hands, joining=self._joining() > 0)
 
     async def _lose(self, hand: Hand, why: WorkerLost) -> None:
         hand.handle.dismiss()
@@ -368,27 +325,14 @@ class Fleet:
             await asyncio.wait(hand.writing)  # so that it is on record
         if not self._ended:
             self._engine.notify(f"{hand.name} {why}{self._what_follows(hand)}")
-        blamed: list[Leased] = []
-        for leased in hand.leases.values():
-            leased.number = next(self._numbers)
+        if not self._stopped:
+            died = not isinstance(why, CutOff | NodeLost)
             try:
-                leased.recorded = self._engine.ledger.replies(leased.sample.id, leased.mode)
+                self._placement.take_back(hand, self._engine.ledger.replies, died=died)
             except LedgerError as error:
                 self._engine.stop(error)
-            if self._stopped:
-                leased.fail(self._stopped)
-                continue
-            self._unplaced.appendleft(leased)
-            if len(leased.recorded) > leased.on_record:
-                leased.company, leased.deaths, leased.deaths_alone = inf, 0, 0
-            elif not isinstance(why, CutOff | NodeLost):
-                blamed.append(leased)
-        for leased in blame(blamed, alone=len(hand.leases) == 1):
-            self._unplaced.remove(leased)
-            text = f"{DEATHS} workers died while they worked on this sample and no other"
-            failure = CallFailed(INTERNAL_ERROR.key, text)
-            leased.finish(Finished(failed_result(leased.sample, leased.mode, failure)))
-        hand.leases.clear()
+        if self._stopped:
+            hand.fail(self._stopped)
         self._place()
 
     def _what_follows(self, hand: Hand) -> str:
@@ -416,26 +360,7 @@ class Fleet:
                 )
 
     def _place(self) -> None:
-        """Give the samples that wait to workers."""
-        most = ceil(self._job.limits.concurrency / max(1, len(self._hands) + self._joining()))
-        suspects = [len(hand.said.suspects) for hand in self._hands]
-        only = None if self._job.retry_failed else trusted(self._loads(), suspects)
-        for leased in list(self._unplaced):
-            loads = [
-                len(hand.leases) if only in (None, number) and hand.fits(leased) else most
-                for number, hand in enumerate(self._hands)
-            ]
-            if (number := choose(loads, most)) is None:
-                if leased.company == inf:
-                    break
-                continue
-            hand = self._hands[number]
-            self._unplaced.remove(leased)
-            hand.leases[leased.number] = leased
-            sample = pickle.dumps(leased.sample, protocol=pickle.HIGHEST_PROTOCOL)
-            lease = Lease(leased.number, sample, leased.mode, [*leased.recorded.items()], leased.homes)
-            leased.on_record, leased.recorded = len(leased.recorded), {}
-            hand.say().leases.append(lease)
+        self._placement.place(self._hands, self._joining())
 
     def _joining(self) -> int:
         """Return how many workers are starting, without those that are long in coming."""
@@ -461,8 +386,7 @@ class Fleet:
                 self._notices.add(notice)
                 self._engine.notify(notice)
         self._engine.recalled(said.recalled)
-        if any(call.replied for call in said.calls):
-            hand.replied_at = self._replied_at = asyncio.get_running_loop().time()
+        self._contact.note(hand, said.calls)
         if said.calls:
             written = self._engine.writer.add_all([rows.decode(call.rows) for call in said.calls])
             hand.writing.add(written)

@@ -9,6 +9,7 @@ from typing import Protocol
 from ledger.ledger import Unwritable
 from models.errors.exceptions import RunStopped
 from models.limits.budget import Reservation
+from models.settings import Endpoint
 from runners.exchange import Delivery, Identity, Orders, Report
 from runners.worker import Finished, Replies
 from samples.sample import Sample
@@ -122,10 +123,10 @@ class Hand:
     writing: set[asyncio.Future[dict[int, Unwritable]]] = field(default_factory=set)
     """What it sent and is not on disk yet."""
     claims: dict[int, Reservation | asyncio.Task[None]] = field(default_factory=dict)
-    replied_at: float = -inf
-    """When it last said that a model replied, in the loop's time."""
+    replied_at: dict[tuple[Endpoint, ...], float] = field(default_factory=dict)
+    """When it last said that a model replied, in the loop's time; by where that is served."""
     stopped_at: float | None = None
-    """When it said that it can reach a model no more, in the loop's time."""
+    """When it said that it had stopped since it cannot reach a model, in the loop's time."""
     held: list[tuple[int, str]] = field(default_factory=list)
     """The samples that it stopped for that, as in `Report.stopped`."""
     calls: int = 0
@@ -134,7 +135,13 @@ class Hand:
 
     def fits(self, leased: Leased) -> bool:
         """Whether it may have a sample next to those that it has."""
-        return len(self.leases) < min([leased.company, *(each.company for each in self.leases.values())])
+        most = min([leased.company, *(each.company for each in self.leases.values())])
+        return self.stopped_at is None and len(self.leases) < most
+
+    def fail(self, reason: RunStopped) -> None:
+        """Let the run know that the samples that it has have no result."""
+        for leased in self.leases.values():
+            leased.fail(reason)
 
     def say(self) -> Delivery:
         """Return what it is told next, to add to it. It hears it soon, whether it has something to say or

@@ -347,7 +347,7 @@ async def test_the_last_report_of_a_worker_that_is_cut_off_counts(
         started = [dict(zip(_CALL_COLUMNS, values, strict=True))["started"] for values in calls_in(report)]
         if not kept and worker is hired[0] and started and len(server.chats()) > 30:
             kept.extend(started)
-            report.stopped_in_outage = True
+            report.outage = "editor"
             report.stopped = [(lease, "not reached") for lease in range(1, 50)]
         return encode(report)
 

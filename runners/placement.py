@@ -1,0 +1,94 @@
+"""Which worker works on which sample."""
+
+import asyncio
+import pickle
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import count
+from math import ceil, inf
+
+from models.errors.exceptions import CallFailed, RunStopped
+from models.errors.kinds import INTERNAL_ERROR
+from models.routing.router import replica_sets
+from runners.exchange import Lease
+from runners.hand import DEATHS, Hand, Leased, blame
+from runners.shares import Homes, choose, trusted
+from runners.worker import Finished, Job, Replies, failed_result
+from samples.sample import Sample
+
+
+class Placement:
+    """The samples of a run that wait for a worker. Belongs to one event loop."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._waiting: deque[Leased] = deque()
+        self._numbers = count(1)
+        self._homes = Homes([len(replicas) for replicas in replica_sets(job.settings)])
+
+    def add(self, sample: Sample, mode: str, recorded: Replies) -> Leased:
+        """Let a sample wait. When it is finished, `forget` it."""
+        finished: asyncio.Future[Finished] = asyncio.get_running_loop().create_future()
+        leased = Leased(next(self._numbers), sample, mode, recorded, self._homes.take(), finished)
+        self._waiting.append(leased)
+        return leased
+
+    def forget(self, leased: Leased) -> None:
+        """Give back the replicas of a sample."""
+        self._homes.leave(leased.homes)
+
+    def fail(self, reason: RunStopped) -> None:
+        """Let the run know that no sample that waits has a result."""
+        for leased in self._waiting:
+            leased.fail(reason)
+        self._waiting.clear()
+
+    def place(self, hands: Sequence[Hand], joining: int) -> None:
+        """Give the samples that wait to workers, so that `joining` others get as many."""
+        most = ceil(self._job.limits.concurrency / max(1, len(hands) + joining))
+        suspects = [len(hand.said.suspects) for hand in hands]
+        loads = [len(hand.leases) for hand in hands]
+        only = None if self._job.retry_failed else trusted(loads, suspects)
+        for leased in list(self._waiting):
+            loads = [
+                len(hand.leases) if only in (None, number) and hand.fits(leased) else most
+                for number, hand in enumerate(hands)
+            ]
+            if (number := choose(loads, most)) is None:
+                if leased.company == inf:
+                    break
+                continue
+            self._waiting.remove(leased)
+            _lease(hands[number], leased)
+
+    def take_back(self, hand: Hand, recorded: Callable[[str, str], Replies], *, died: bool) -> None:
+        """Let the samples of a lost worker wait again, with the calls `recorded` for each by now.
+
+        Where workers that `died` got no further with a sample, and had no other, that sample has failed.
+
+        Raises:
+            LedgerError: what is recorded cannot be read; the worker still has its samples.
+        """
+        found = [(leased, recorded(leased.sample.id, leased.mode)) for leased in hand.leases.values()]
+        blamed: list[Leased] = []
+        for leased, replies in found:
+            leased.number, leased.recorded = next(self._numbers), replies
+            self._waiting.appendleft(leased)
+            if len(replies) > leased.on_record:
+                leased.company, leased.deaths, leased.deaths_alone = inf, 0, 0
+            elif died:
+                blamed.append(leased)
+        for leased in blame(blamed, alone=len(found) == 1):
+            self._waiting.remove(leased)
+            text = f"{DEATHS} workers died while they worked on this sample and no other"
+            failure = CallFailed(INTERNAL_ERROR.key, text)
+            leased.finish(Finished(failed_result(leased.sample, leased.mode, failure)))
+        hand.leases.clear()
+
+
+def _lease(hand: Hand, leased: Leased) -> None:
+    hand.leases[leased.number] = leased
+    sample = pickle.dumps(leased.sample, protocol=pickle.HIGHEST_PROTOCOL)
+    lease = Lease(leased.number, sample, leased.mode, [*leased.recorded.items()], leased.homes)
+    leased.on_record, leased.recorded = len(leased.recorded), {}
+    hand.say().leases.append(lease)
