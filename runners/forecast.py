@@ -202,8 +202,7 @@ def lines(found: Forecast, plan: Plan) -> Iterator[str]:
         yield f"- A judge is asked up to {asked} times if its verdict is unreadable (--judge-retries)."
     if found.conversations:
         yield "- How far a conversation is worked on depends on how long its new responses are."
-    tier = f" of the tier {settings.service_tier}" if settings.service_tier else ""
-    prices = f"{_source(settings)}{tier}, without caches or discounts"
+    prices = f"{_source(settings)}{_tiers(settings)}, without caches or discounts"
     yield f"- Prices are {prices}. Attempts that fail are not counted."
 
 
@@ -212,6 +211,16 @@ def _source(settings: Settings) -> str:
     if all(given):
         return "those given (--price)"
     return "list prices, or those given (--price)" if any(given) else "list prices"
+
+
+def _tiers(settings: Settings) -> str:
+    """Say of which service tier the prices are: of single models, where not all are asked for the same."""
+    tiers = {role: settings.tier(role) for role in settings.roles}
+    if len(set(tiers.values())) == 1:
+        tier = tiers["editor"]
+        return f" of the tier {tier}" if tier else ""
+    asked = (f" of the tier {tier} for {settings.endpoint(role).model}" for role, tier in tiers.items() if tier)
+    return ",".join(dict.fromkeys(asked))
 
 
 def _by_rounds(modes: Sequence[str]) -> bool:
