@@ -42,7 +42,7 @@ class SettingsError(click.UsageError):
 def settings_options(command: Command) -> Command:
     """Add `--model`, `--base-url` and `--extra-body`, each for all roles or for one, `--settings`, and an
     option for each other setting."""
-    return _with(
+    return with_options(
         [
             click.option(
                 "--model",
@@ -95,12 +95,12 @@ def settings_options(command: Command) -> Command:
 
 def limits_options(command: Command) -> Command:
     """Add an option for each limit."""
-    return _with(_field_options(Limits), command)
+    return with_options(_field_options(Limits), command)
 
 
 def workers_options(command: Command) -> Command:
     """Add the options that say which processes work on the samples."""
-    return _with(
+    return with_options(
         [
             click.option(
                 "--workers",
@@ -120,7 +120,7 @@ def workers_options(command: Command) -> Command:
 
 def data_options(command: Command) -> Command:
     """Add the options that say how the records of a data set are read."""
-    return _with(
+    return with_options(
         [
             click.option(
                 "--format",
@@ -160,34 +160,6 @@ def data_options(command: Command) -> Command:
                 default=MAX_RECORD_MB,
                 metavar="MB",
                 help=f"The largest record that is read, in megabytes. Default: {MAX_RECORD_MB}.",
-            ),
-        ],
-        command,
-    )
-
-
-def neighbors_options(command: Command) -> Command:
-    """Add the options that say what becomes of thoughts, and of fields that speak of the old responses."""
-    return _with(
-        [
-            click.option(
-                "--thoughts",
-                type=click.Choice(["skip", "drop", "keep"]),
-                help="What becomes of the old thoughts of a new response: drop or keep them, or leave such "
-                "responses as they were. Default: as in the run.",
-            ),
-            click.option(
-                "--stale",
-                multiple=True,
-                metavar="FIELD",
-                help="A further field that speaks of the old response: original_FIELD next to a new one. "
-                "Scores, labels, token counts and the like are known by their names.",
-            ),
-            click.option(
-                "--not-stale",
-                multiple=True,
-                metavar="FIELD",
-                help="A field that does not, whatever its name says.",
             ),
         ],
         command,
@@ -478,7 +450,8 @@ def _help(name: str, info: FieldInfo) -> str:
     return f"{info.description} Default: {default}."
 
 
-def _with(options: Sequence[Callable[[Any], Any]], command: Command) -> Command:
+def with_options(options: Sequence[Callable[[Any], Any]], command: Command) -> Command:
+    """Add options to a command, in this order."""
     for option in reversed(options):
         command = option(command)
     return command
