@@ -15,13 +15,13 @@ from reporting.trial_command import LEFT_OUT
 from reporting.trial_manifest import ARMS, TARGET
 from reporting.trial_snapshot import rehearsed
 from runners.command_help import GroupedCommand
+from runners.command_settings import settings_from
 from runners.console import Output
 from runners.options import (
     PATH,
     complete_modes,
     data_options,
     limits_options,
-    settings_from,
     settings_options,
 )
 from runners.progress import Progress
