@@ -7,25 +7,31 @@ from math import inf
 from graph.settings import Settings
 from models.policy import GatewayPolicy
 from models.routing.router import replica_set
-from models.settings import Endpoint, Role
+from models.settings import Endpoint
 from runners.exchange import Report, SentCall
 from runners.hand import Hand
 
 
 class Contact:
-    """Which models replied when, to each worker and to any. Belongs to one event loop."""
+    """Which models replied to a run's workers, and which could not be reached. Belongs to one event loop.
+
+    A worker knows no other. So where one has never had a reply of a model, it stops as a run does with a
+    wrong address, although the model may have replied to others.
+    """
 
     def __init__(self, settings: Settings, policy: GatewayPolicy) -> None:
         self._settings = settings
         self._policy = policy
-        self._replied_at: dict[tuple[Endpoint, ...], float] = {}
+        self._replied: set[tuple[Endpoint, ...]] = set()
+        self._missed_since: dict[tuple[Endpoint, ...], float] = {}
 
     def note(self, hand: Hand, calls: Sequence[SentCall]) -> None:
         """Note the replies that a worker had."""
-        now = asyncio.get_running_loop().time()
         for role in {call.role for call in calls if call.replied}:
             model = replica_set(self._settings, role)
-            hand.replied_at[model] = self._replied_at[model] = now
+            hand.replied_at[model] = asyncio.get_running_loop().time()
+            self._replied.add(model)
+            self._missed_since.pop(model, None)
 
     def lost(self, hand: Hand, report: Report, hands: Sequence[Hand], *, joining: bool) -> str | None:
         """Return why a worker that cannot reach a model is to be replaced; None where the model is to blame,
@@ -40,6 +46,8 @@ class Contact:
             hand.held += report.stopped
             report.stopped = []
         missed = report.unreachable
+        for role in missed:
+            self._missed_since.setdefault(replica_set(self._settings, role), now)
         role = report.outage or max(missed, key=missed.__getitem__, default=None)
         if role is None or (not report.outage and missed[role] <= lease):
             return None
@@ -49,13 +57,14 @@ class Contact:
             return "cannot reach a model that others can"
         if hand.stopped_at is None:
             return None
-        last, trying = self._replied_at.get(model), [each for each in others if each.stopped_at is None]
-        if last is None and any(each.leases for each in trying):
+        trying = [each for each in others if each.stopped_at is None]
+        if model not in self._replied and any(each.leases for each in trying):
             return None  # they find out whether it can be reached at all
         if now < hand.stopped_at + lease and (joining or trying):
             return None
-        if last is not None and model not in hand.replied_at and now < last + self._policy.outage_patience:
-            return "cannot reach a model"  # which it tried for seconds, and the run for minutes
+        is_new = model in self._replied and model not in hand.replied_at
+        if is_new and now < self._missed_since.get(model, -inf) + self._policy.outage_patience:
+            return "cannot reach a model"  # for which it tried for seconds, and a run tries for minutes
         self.release(hand, report)
         return None
 
