@@ -9,7 +9,7 @@ from models.policy import GatewayPolicy
 from models.routing.router import replica_set
 from models.settings import Endpoint
 from runners.exchange import Report, SentCall
-from runners.hand import Hand
+from runners.worker_state import WorkerState
 
 
 class Contact:
@@ -25,15 +25,15 @@ class Contact:
         self._replied: set[tuple[Endpoint, ...]] = set()
         self._missed_since: dict[tuple[Endpoint, ...], float] = {}
 
-    def note(self, hand: Hand, calls: Sequence[SentCall]) -> None:
+    def note(self, worker: WorkerState, calls: Sequence[SentCall]) -> None:
         """Note the replies that a worker had."""
         for role in {call.role for call in calls if call.replied}:
             model = replica_set(self._settings, role)
-            hand.replied_at[model] = asyncio.get_running_loop().time()
+            worker.replied_at[model] = asyncio.get_running_loop().time()
             self._replied.add(model)
             self._missed_since.pop(model, None)
 
-    def lost(self, hand: Hand, report: Report, hands: Sequence[Hand], *, joining: bool) -> str | None:
+    def lost(self, worker: WorkerState, report: Report, workers: Sequence[WorkerState], *, joining: bool) -> str | None:
         """Return why a worker that cannot reach a model is to be replaced; None where the model is to blame,
         or nothing is certain.
 
@@ -42,8 +42,8 @@ class Contact:
         """
         now, lease = asyncio.get_running_loop().time(), self._policy.lease_seconds
         if report.outage:
-            hand.stopped_at = now if hand.stopped_at is None else hand.stopped_at
-            hand.held += report.stopped
+            worker.stopped_at = now if worker.stopped_at is None else worker.stopped_at
+            worker.held += report.stopped
             report.stopped = []
         missed = report.unreachable
         for role in missed:
@@ -52,22 +52,22 @@ class Contact:
         if role is None or (not report.outage and missed[role] <= lease):
             return None
         model = replica_set(self._settings, role)
-        others = [each for each in hands if each is not hand and role not in each.said.unreachable]
+        others = [each for each in workers if each is not worker and role not in each.said.unreachable]
         if any(each.replied_at.get(model, -inf) > now - lease for each in others):
             return "cannot reach a model that others can"
-        if hand.stopped_at is None:
+        if worker.stopped_at is None:
             return None
         trying = [each for each in others if each.stopped_at is None]
         if model not in self._replied and any(each.leases for each in trying):
             return None  # they find out whether it can be reached at all
-        if now < hand.stopped_at + lease and (joining or trying):
+        if now < worker.stopped_at + lease and (joining or trying):
             return None
-        is_new = model in self._replied and model not in hand.replied_at
+        is_new = model in self._replied and model not in worker.replied_at
         if is_new and now < self._missed_since.get(model, -inf) + self._policy.outage_patience:
             return "cannot reach a model"  # for which it tried for seconds, and a run tries for minutes
-        self.release(hand, report)
+        self.release(worker, report)
         return None
 
-    def release(self, hand: Hand, report: Report) -> None:
+    def release(self, worker: WorkerState, report: Report) -> None:
         """Put the samples that were held back into the worker's report."""
-        report.stopped, hand.held = [*hand.held, *report.stopped], []
+        report.stopped, worker.held = [*worker.held, *report.stopped], []

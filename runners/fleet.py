@@ -37,7 +37,7 @@ from runners.exchange import (
     reports,
     rows,
 )
-from runners.hand import CutOff, Hand, Handle, NodeLost, WorkerLost, WorkersUnusable
+from runners.worker_state import CutOff, Handle, NodeLost, WorkerLost, WorkersUnusable, WorkerState
 from runners.placement import Placement
 from runners.shares import divide
 from runners.worker import Finished, Job, Replies, unwritable
@@ -99,7 +99,7 @@ class Fleet:
         self._wanted = number
         self._hire = hire
         self._end = end
-        self._hands: list[Hand] = []
+        self._workers: list[WorkerState] = []
         self._starting: dict[int, float] = {}
         self._failed: dict[int, int] = {}
         self._posts: list[asyncio.Task[None]] = []
@@ -115,12 +115,12 @@ class Fleet:
     @property
     def in_flight(self) -> int:
         """Calls that a model is working on."""
-        return sum(hand.said.in_flight for hand in self._hands)
+        return sum(worker.said.in_flight for worker in self._workers)
 
     def waiting(self) -> list[WaitReason]:
         """Do what `Workplace` says."""
         found: dict[str, WaitReason] = {}
-        for reason in (reason for hand in self._hands for reason in hand.said.waiting):
+        for reason in (reason for worker in self._workers for reason in worker.said.waiting):
             before = found.get(reason.reason, reason)
             calls = reason.calls + (before.calls if before is not reason else 0)
             until = max((at for at in (before.until, reason.until) if at is not None), default=None)
@@ -130,12 +130,12 @@ class Fleet:
 
     def outages(self) -> list[Outage]:
         """Do what `Workplace` says; of each replica, since when the first worker saw it."""
-        found = sorted((out for hand in self._hands for out in hand.said.outages), key=lambda out: out.since)
+        found = sorted((out for worker in self._workers for out in worker.said.outages), key=lambda out: out.since)
         return list({out.name: out for out in reversed(found)}.values())
 
     def suspects(self) -> set[str]:
         """Do what `Workplace` says."""
-        found = {sample for hand in self._hands for sample in hand.said.suspects}
+        found = {sample for worker in self._workers for sample in worker.said.suspects}
         return {sample.decode(errors="surrogatepass") for sample in found}
 
     def refused(self) -> RunStopped | None:
@@ -147,14 +147,14 @@ class Fleet:
         return None if self._ended else self._loads()
 
     def _loads(self) -> list[int]:
-        return [len(hand.leases) for hand in self._hands]
+        return [len(worker.leases) for worker in self._workers]
 
     def stop(self, reason: RunStopped) -> None:
         """Do what `Workplace` says."""
         self._stopped = self._stopped or reason
         self._placement.fail(self._stopped)
-        for hand in self._hands:
-            hand.say().stop = str(reason)
+        for worker in self._workers:
+            worker.say().stop = str(reason)
 
     async def evolve(self, sample: Sample, mode: str, recorded: Replies) -> Finished:
         """Do what `Workplace` says."""
@@ -181,19 +181,19 @@ class Fleet:
         self._placing.cancel()
         self._telling.cancel()
         self._watching.cancel()
-        at_work = {hand.number for hand in self._hands}
+        at_work = {worker.number for worker in self._workers}
         for number, post in enumerate(self._posts, 1):
             if number not in at_work:
                 post.cancel()
         try:
             if not failure:
-                for hand in self._hands:
-                    hand.say().ending = "finish"
+                for worker in self._workers:
+                    worker.say().ending = "finish"
                 await asyncio.wait(self._posts)
         finally:
             if left := [post for post in self._posts if not post.done()]:
-                for hand in self._hands:
-                    hand.say().ending = "abandon"
+                for worker in self._workers:
+                    worker.say().ending = "abandon"
                 await asyncio.wait(left, timeout=ABANDONING)
             for post in self._posts:
                 post.cancel()
@@ -205,8 +205,8 @@ class Fleet:
         try:
             while True:
                 found = [
-                    AtWork(hand.name, len(hand.leases), hand.said.in_flight, hand.calls)
-                    for hand in self._hands
+                    AtWork(worker.name, len(worker.leases), worker.said.in_flight, worker.calls)
+                    for worker in self._workers
                 ]
                 workers.write(folder, found)
                 await asyncio.sleep(TELL)
@@ -229,21 +229,21 @@ class Fleet:
 
     async def _hold(self, number: int) -> bool:
         """Keep one worker at work until it has ended; return whether to hire another."""
-        handle, hand = self._hire(), None
+        handle, worker = self._hire(), None
         self._starting[number] = asyncio.get_running_loop().time()
         try:
-            hand = await self._begin(number, handle)
+            worker = await self._begin(number, handle)
             del self._starting[number]
             self._failed.pop(number, None)
             self._place()
-            await self._serve(hand)
+            await self._serve(worker)
             return False
         except WorkersUnusable as error:
             self._give_up(number, str(error))
             return False
         except WorkerLost as lost:
-            if hand:
-                await self._lose(hand, lost)
+            if worker:
+                await self._lose(worker, lost)
                 if isinstance(lost, CutOff):  # the next one is likely to have the same place
                     await asyncio.sleep(self._job.policy.lease_seconds)
                 return True
@@ -256,13 +256,13 @@ class Fleet:
         finally:
             self._starting.pop(number, None)
             handle.dismiss()
-            if hand:
-                hand.quiet()
-                if hand in self._hands:
-                    self._hands.remove(hand)
-                hand.fail(self._stopped or RunStopped("it was interrupted"))
+            if worker:
+                worker.quiet()
+                if worker in self._workers:
+                    self._workers.remove(worker)
+                worker.fail(self._stopped or RunStopped("it was interrupted"))
 
-    async def _begin(self, number: int, handle: Handle) -> Hand:
+    async def _begin(self, number: int, handle: Handle) -> WorkerState:
         who = await handle.identity()
         name = f"worker {number} on {who.node}"
         version, sources = program()
@@ -275,11 +275,11 @@ class Fleet:
         ids = [self._engine.writer.text_ids.block() for _ in range(2)]
         if why := await handle.begin(self._orders._replace(text_ids=ids)):
             raise WorkersUnusable(f"{name} cannot work on this run: {why}")
-        hand = Hand(number, name, handle)
-        self._hands.append(hand)
+        worker = WorkerState(number, name, handle)
+        self._workers.append(worker)
         if self._stopped:
-            hand.to_say.stop = str(self._stopped)
-        return hand
+            worker.to_say.stop = str(self._stopped)
+        return worker
 
     def _give_up(self, number: int, why: str) -> None:
         others = (post for other, post in enumerate(self._posts, 1) if other != number)
@@ -288,17 +288,17 @@ class Fleet:
         else:
             self._engine.stop(WorkersUnusable(why))
 
-    async def _serve(self, hand: Hand) -> None:
+    async def _serve(self, worker: WorkerState) -> None:
         """Talk to a worker until it has ended."""
         seconds = self._job.policy.lease_seconds
         while True:
             try:
                 async with asyncio.timeout(seconds):
-                    report = reports.decode(await hand.handle.exchange(encode(self._saying_to(hand))))
+                    report = reports.decode(await worker.handle.exchange(encode(self._saying_to(worker))))
             except TimeoutError:
                 raise WorkerLost(f"has been silent for {seconds:g} seconds") from None
-            cut_off = self._cut_off(hand, report)
-            self._take(hand, report)
+            cut_off = self._cut_off(worker, report)
+            self._take(worker, report)
             if cut_off:
                 raise CutOff(cut_off)
             if report.ended and not self._ended:
@@ -306,41 +306,41 @@ class Fleet:
             if report.ended:
                 self._refused = self._refused or report.refused
                 return
-            if hand.writing:
+            if worker.writing:
                 # A slow disk must not make a lease run out.
-                await asyncio.wait(hand.writing, timeout=seconds / 4)
+                await asyncio.wait(worker.writing, timeout=seconds / 4)
 
-    def _cut_off(self, hand: Hand, report: Report) -> str | None:
+    def _cut_off(self, worker: WorkerState, report: Report) -> str | None:
         if self._stopped:
-            self._contact.release(hand, report)
+            self._contact.release(worker, report)
             return None
-        return self._contact.lost(hand, report, self._hands, joining=self._joining() > 0)
+        return self._contact.lost(worker, report, self._workers, joining=self._joining() > 0)
 
-    async def _lose(self, hand: Hand, why: WorkerLost) -> None:
-        hand.handle.dismiss()
-        self._hands.remove(hand)
-        for number in list(hand.claims):
-            self._settle(hand, number, None)
-        if hand.writing:
-            await asyncio.wait(hand.writing)  # so that it is on record
+    async def _lose(self, worker: WorkerState, why: WorkerLost) -> None:
+        worker.handle.dismiss()
+        self._workers.remove(worker)
+        for number in list(worker.claims):
+            self._settle(worker, number, None)
+        if worker.writing:
+            await asyncio.wait(worker.writing)  # so that it is on record
         if not self._ended:
-            self._engine.notify(f"{hand.name} {why}{self._what_follows(hand)}")
+            self._engine.notify(f"{worker.name} {why}{self._what_follows(worker)}")
         if not self._stopped:
             died = not isinstance(why, CutOff | NodeLost)
             try:
-                self._placement.take_back(hand, self._engine.ledger.replies, died=died)
+                self._placement.take_back(worker, self._engine.ledger.replies, died=died)
             except LedgerError as error:
                 self._engine.stop(error)
         if self._stopped:
-            hand.fail(self._stopped)
+            worker.fail(self._stopped)
         self._place()
 
-    def _what_follows(self, hand: Hand) -> str:
-        calls = plural(hand.said.in_flight, "call")
+    def _what_follows(self, worker: WorkerState) -> str:
+        calls = plural(worker.said.in_flight, "call")
         if self._stopped:
             return f": what becomes of {calls} in flight there is not known"
         return (
-            f": its {plural(len(hand.leases), 'sample')} go to others with the calls on record, and {calls} "
+            f": its {plural(len(worker.leases), 'sample')} go to others with the calls on record, and {calls} "
             "in flight there are made again"
         )
 
@@ -353,14 +353,14 @@ class Fleet:
             self._place()  # without those that are long in coming
             if not told and (late := len(self._starting) - self._joining()):
                 told = True
-                others = "The run goes on with the others" if self._hands else "The run waits for one"
+                others = "The run goes on with the others" if self._workers else "The run waits for one"
                 self._engine.notify(
                     f"{late} of {plural(self._wanted, 'worker')} {'is' if late == 1 else 'are'} not there "
                     f"yet; a worker may wait for a free CPU. {others}"
                 )
 
     def _place(self) -> None:
-        self._placement.place(self._hands, self._joining())
+        self._placement.place(self._workers, self._joining())
 
     def _joining(self) -> int:
         """Return how many workers are starting, without those that are long in coming."""
@@ -369,48 +369,48 @@ class Fleet:
 
     # What is said
 
-    def _saying_to(self, hand: Hand) -> Delivery:
-        said = hand.said_next()
-        places = divide(self._job.limits.concurrency, self._loads())[self._hands.index(hand)]
-        free = self._job.limits.concurrency - sum(each.places for each in self._hands)
-        said.places = max(0, min(places, hand.places + free))
-        hand.places = max(hand.places, said.places)
-        if not hand.said.spare_text_ids:
+    def _saying_to(self, worker: WorkerState) -> Delivery:
+        said = worker.said_next()
+        places = divide(self._job.limits.concurrency, self._loads())[self._workers.index(worker)]
+        free = self._job.limits.concurrency - sum(each.places for each in self._workers)
+        said.places = max(0, min(places, worker.places + free))
+        worker.places = max(worker.places, said.places)
+        if not worker.said.spare_text_ids:
             said.text_ids.append(self._engine.writer.text_ids.block())
         return said
 
-    def _take(self, hand: Hand, said: Report) -> None:
-        hand.said, hand.places = said, said.places_held
+    def _take(self, worker: WorkerState, said: Report) -> None:
+        worker.said, worker.places = said, said.places_held
         for notice in said.notices:
             if notice not in self._notices:
                 self._notices.add(notice)
                 self._engine.notify(notice)
         self._engine.recalled(said.recalled)
-        self._contact.note(hand, said.calls)
+        self._contact.note(worker, said.calls)
         if said.calls:
             written = self._engine.writer.add_all([rows.decode(call.rows) for call in said.calls])
-            hand.writing.add(written)
-            written.add_done_callback(partial(self._written, hand, said.calls))
+            worker.writing.add(written)
+            written.add_done_callback(partial(self._written, worker, said.calls))
         for result in said.finished:
-            if leased := hand.leases.pop(result.lease, None):
+            if leased := worker.leases.pop(result.lease, None):
                 leased.finish(Finished(result.result, result.counted, rows.decode(result.rows)))
         for number, why in said.unwritable:
-            if leased := hand.leases.pop(number, None):
+            if leased := worker.leases.pop(number, None):
                 failed = unwritable(leased.sample, leased.mode, Unwritable(why))
                 leased.finish(Finished(failed))
         for number, why in said.stopped:
-            if leased := hand.leases.pop(number, None):
-                leased.fail(RunStopped(why if self._stopped else f"{hand.name}: {why}"))
+            if leased := worker.leases.pop(number, None):
+                leased.fail(RunStopped(why if self._stopped else f"{worker.name}: {why}"))
         for number, usage in said.settled:
-            self._settle(hand, number, Usage(*usage) if usage else None)
+            self._settle(worker, number, Usage(*usage) if usage else None)
         for claim in said.claims:
-            hand.claims[claim.number] = asyncio.create_task(self._claim(hand, claim))
+            worker.claims[claim.number] = asyncio.create_task(self._claim(worker, claim))
 
     def _written(
-        self, hand: Hand, calls: list[SentCall], written: asyncio.Future[dict[int, Unwritable]]
+        self, worker: WorkerState, calls: list[SentCall], written: asyncio.Future[dict[int, Unwritable]]
     ) -> None:
-        hand.writing.discard(written)
-        said = hand.say() if hand in self._hands else Delivery()  # a lost one hears nothing
+        worker.writing.discard(written)
+        said = worker.say() if worker in self._workers else Delivery()  # a lost one hears nothing
         if isinstance(error := written.exception(), LedgerError):
             self._engine.stop(error)
             said.broken = str(error)
@@ -422,22 +422,22 @@ class Fleet:
                 continue
             self._engine.called(call.input_tokens, call.output_tokens)
             said.acknowledged.append(call.number)
-        hand.calls += len(calls) - len(failed)
+        worker.calls += len(calls) - len(failed)
 
-    async def _claim(self, hand: Hand, claim: SentClaim) -> None:
+    async def _claim(self, worker: WorkerState, claim: SentClaim) -> None:
         budget = self._engine.budget
         if budget is None:
             return
         wanted = Reservation(claim.endpoint, claim.prompt, claim.most, claim.tier)
         try:
-            hand.claims[claim.number] = await budget.claim(wanted)
+            worker.claims[claim.number] = await budget.claim(wanted)
         except RunStopped as reason:
             self._engine.stop(reason)
             return
-        hand.say().granted.append(claim.number)
+        worker.say().granted.append(claim.number)
 
-    def _settle(self, hand: Hand, number: int, usage: Usage | None) -> None:
-        budget, claimed = self._engine.budget, hand.claims.pop(number, None)
+    def _settle(self, worker: WorkerState, number: int, usage: Usage | None) -> None:
+        budget, claimed = self._engine.budget, worker.claims.pop(number, None)
         if isinstance(claimed, asyncio.Task):
             claimed.cancel()
         elif claimed and budget:

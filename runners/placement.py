@@ -11,7 +11,7 @@ from models.errors.exceptions import CallFailed, RunStopped
 from models.errors.kinds import INTERNAL_ERROR
 from models.routing.router import replica_sets
 from runners.exchange import Lease
-from runners.hand import DEATHS, Hand, Leased, blame
+from runners.worker_state import DEATHS, Leased, WorkerState, blame
 from runners.shares import Homes, choose, trusted
 from runners.worker import Finished, Job, Replies, failed_result
 from samples.sample import Sample
@@ -43,25 +43,25 @@ class Placement:
             leased.fail(reason)
         self._waiting.clear()
 
-    def place(self, hands: Sequence[Hand], joining: int) -> None:
+    def place(self, workers: Sequence[WorkerState], joining: int) -> None:
         """Give the samples that wait to workers, so that `joining` others get as many."""
-        most = ceil(self._job.limits.concurrency / max(1, len(hands) + joining))
-        suspects = [len(hand.said.suspects) for hand in hands]
-        loads = [len(hand.leases) for hand in hands]
+        most = ceil(self._job.limits.concurrency / max(1, len(workers) + joining))
+        suspects = [len(worker.said.suspects) for worker in workers]
+        loads = [len(worker.leases) for worker in workers]
         only = None if self._job.retry_failed else trusted(loads, suspects)
         for leased in list(self._waiting):
             loads = [
-                len(hand.leases) if only in (None, number) and hand.fits(leased) else most
-                for number, hand in enumerate(hands)
+                len(worker.leases) if only in (None, number) and worker.fits(leased) else most
+                for number, worker in enumerate(workers)
             ]
             if (number := choose(loads, most)) is None:
                 if leased.company == inf:
                     break
                 continue
             self._waiting.remove(leased)
-            _lease(hands[number], leased)
+            _lease(workers[number], leased)
 
-    def take_back(self, hand: Hand, recorded: Callable[[str, str], Replies], *, died: bool) -> None:
+    def take_back(self, worker: WorkerState, recorded: Callable[[str, str], Replies], *, died: bool) -> None:
         """Let the samples of a lost worker wait again, with the calls `recorded` for each by now.
 
         Where workers that `died` got no further with a sample, and had no other, that sample has failed.
@@ -69,7 +69,7 @@ class Placement:
         Raises:
             LedgerError: what is recorded cannot be read; the worker still has its samples.
         """
-        found = [(leased, recorded(leased.sample.id, leased.mode)) for leased in hand.leases.values()]
+        found = [(leased, recorded(leased.sample.id, leased.mode)) for leased in worker.leases.values()]
         blamed: list[Leased] = []
         for leased, replies in found:
             leased.number, leased.recorded = next(self._numbers), replies
@@ -83,12 +83,12 @@ class Placement:
             text = f"{DEATHS} workers died while they worked on this sample and no other"
             failure = CallFailed(INTERNAL_ERROR.key, text)
             leased.finish(Finished(failed_result(leased.sample, leased.mode, failure)))
-        hand.leases.clear()
+        worker.leases.clear()
 
 
-def _lease(hand: Hand, leased: Leased) -> None:
-    hand.leases[leased.number] = leased
+def _lease(worker: WorkerState, leased: Leased) -> None:
+    worker.leases[leased.number] = leased
     sample = pickle.dumps(leased.sample, protocol=pickle.HIGHEST_PROTOCOL)
     lease = Lease(leased.number, sample, leased.mode, [*leased.recorded.items()], leased.homes)
     leased.on_record, leased.recorded = len(leased.recorded), {}
-    hand.say().leases.append(lease)
+    worker.say().leases.append(lease)

@@ -29,6 +29,7 @@ from runners.terminal import say, say_json
 from runners.trial_forecast import forecast_trial, trial_lines
 from runners.trial_plan import MIN_SAMPLES, SAMPLES, make_trial_plan
 from runners.trial_run import load_keys, prepare, trial_in_own_loop
+from samples.fields import percent
 from samples.printable import printable
 from trials.pairs import PAIRS
 
@@ -174,7 +175,6 @@ def _failures(done: "RecordedTrial") -> Iterator[str]:
 def show(done: "RecordedTrial") -> None:
     """Print the table of a trial, what it says in words, and the commands to go on with."""
     from reporting.trial_tables import verdict
-    from samples.fields import percent
     from trials.sentences import interval
 
     output = Output()

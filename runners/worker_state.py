@@ -108,7 +108,7 @@ def blame(samples: Sequence[Leased], *, alone: bool) -> list[Leased]:
 
 
 @dataclass(slots=True, eq=False)
-class Hand:
+class WorkerState:
     """A worker at work."""
 
     number: int
