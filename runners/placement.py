@@ -11,10 +11,14 @@ from models.errors.exceptions import CallFailed, RunStopped
 from models.errors.kinds import INTERNAL_ERROR
 from models.routing.router import replica_sets
 from runners.exchange import Lease
-from runners.worker_state import DEATHS, Leased, WorkerState, blame
+from runners.worker_state import Leased, WorkerState
 from runners.shares import Homes, choose, trusted
 from runners.worker import Finished, Job, Replies, failed_result
 from samples.sample import Sample
+
+DEATHS = 5
+"""Workers that may die while they have one sample only, and get no further with it, before it counts as the
+cause."""
 
 
 class Placement:
@@ -78,7 +82,7 @@ class Placement:
                 leased.company, leased.deaths, leased.deaths_alone = inf, 0, 0
             elif died:
                 blamed.append(leased)
-        for leased in blame(blamed, alone=len(found) == 1):
+        for leased in _blame(blamed, alone=len(found) == 1):
             self._waiting.remove(leased)
             text = f"{DEATHS} workers died while they worked on this sample and no other"
             failure = CallFailed(INTERNAL_ERROR.key, text)
@@ -92,3 +96,17 @@ def _lease(worker: WorkerState, leased: Leased) -> None:
     lease = Lease(leased.number, sample, leased.mode, [*leased.recorded.items()], leased.homes)
     leased.on_record, leased.recorded = len(leased.recorded), {}
     worker.say().leases.append(lease)
+
+
+def _blame(samples: Sequence[Leased], *, alone: bool) -> list[Leased]:
+    """Find out of which sample workers die, if of any; return those that it was.
+
+    Of the samples with which a worker that died got no further, at the second time the next one has half of
+    them at most, and so on until one is `alone`.
+    """
+    for leased in samples:
+        leased.deaths += 1
+        leased.deaths_alone += alone
+        if leased.deaths > 1:
+            leased.company = max(1, len(samples) // 2)
+    return [leased for leased in samples if leased.deaths_alone == DEATHS]

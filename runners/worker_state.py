@@ -1,7 +1,6 @@
 """A worker of a run as the run sees it: the way to it, what it has, and what it is told next."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Protocol
@@ -17,10 +16,6 @@ from samples.sample import Sample
 NUDGE = 0.03
 """Seconds after which a worker is made to listen. One with something to say ends the exchange before."""
 
-
-DEATHS = 5
-"""Workers that may die while they have one sample only, and get no further with it, before it counts as the
-cause."""
 
 
 class WorkerLost(Exception):
@@ -91,20 +86,6 @@ class Leased:
         """Let the run know that it has none."""
         if not self.finished.done():
             self.finished.set_exception(reason)
-
-
-def blame(samples: Sequence[Leased], *, alone: bool) -> list[Leased]:
-    """Find out of which sample workers die, if of any; return those that it was.
-
-    Of the samples with which a worker that died got no further, at the second time the next one has half of
-    them at most, and so on until one is `alone`.
-    """
-    for leased in samples:
-        leased.deaths += 1
-        leased.deaths_alone += alone
-        if leased.deaths > 1:
-            leased.company = max(1, len(samples) // 2)
-    return [leased for leased in samples if leased.deaths_alone == DEATHS]
 
 
 @dataclass(slots=True, eq=False)
