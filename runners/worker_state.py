@@ -17,7 +17,6 @@ NUDGE = 0.03
 """Seconds after which a worker is made to listen. One with something to say ends the exchange before."""
 
 
-
 class WorkerLost(Exception):
     """A worker is gone. The message says how, as in "worker 2 on node died"."""
 
