@@ -33,7 +33,9 @@ class Contact:
             self._replied.add(model)
             self._missed_since.pop(model, None)
 
-    def lost(self, worker: WorkerState, report: Report, workers: Sequence[WorkerState], *, joining: bool) -> str | None:
+    def lost(
+        self, worker: WorkerState, report: Report, workers: Sequence[WorkerState], *, joining: bool
+    ) -> str | None:
         """Return why a worker that cannot reach a model is to be replaced; None where the model is to blame,
         or nothing is certain.
 
@@ -46,9 +48,9 @@ class Contact:
             worker.held += report.stopped
             report.stopped = []
         missed = report.unreachable
-        for role in missed:
-            self._missed_since.setdefault(replica_set(self._settings, role), now)
-        role = report.outage or max(missed, key=missed.__getitem__, default=None)
+        for model in {replica_set(self._settings, role) for role in missed}:
+            self._missed_since.setdefault(model, now)
+        role = report.outage or (max(missed, key=missed.__getitem__) if missed else None)
         if role is None or (not report.outage and missed[role] <= lease):
             return None
         model = replica_set(self._settings, role)

@@ -36,7 +36,9 @@ def describe(export: "Export", of: int) -> str:
     if export.to in DPO_TRAINERS:
         parts = [f"{plural(count['records'], 'pair')} from {count['written']:,} of {data}"]
         if export.pair_kinds:
-            kinds = ", ".join(f"{export.pair_kinds[kind]:,} {kind}" for kind in PAIR_KINDS if export.pair_kinds[kind])
+            kinds = ", ".join(
+                f"{export.pair_kinds[kind]:,} {kind}" for kind in PAIR_KINDS if export.pair_kinds[kind]
+            )
             parts.append(f"--pairs {export.wanted}: {kinds}")
         if count["without a pair"]:
             parts.append(f"{count['without a pair']:,} without a pair")

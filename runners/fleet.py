@@ -37,10 +37,10 @@ from runners.exchange import (
     reports,
     rows,
 )
-from runners.worker_state import CutOff, Handle, NodeLost, WorkerLost, WorkersUnusable, WorkerState
 from runners.placement import Placement
 from runners.shares import divide
 from runners.worker import Finished, Job, Replies, unwritable
+from runners.worker_state import CutOff, Handle, NodeLost, WorkerLost, WorkerState, WorkersUnusable
 from samples.fields import plural
 from samples.sample import Sample
 
@@ -130,7 +130,9 @@ class Fleet:
 
     def outages(self) -> list[Outage]:
         """Do what `Workplace` says; of each replica, since when the first worker saw it."""
-        found = sorted((out for worker in self._workers for out in worker.said.outages), key=lambda out: out.since)
+        found = sorted(
+            (out for worker in self._workers for out in worker.said.outages), key=lambda out: out.since
+        )
         return list({out.name: out for out in reversed(found)}.values())
 
     def suspects(self) -> set[str]:
@@ -340,8 +342,8 @@ class Fleet:
         if self._stopped:
             return f": what becomes of {calls} in flight there is not known"
         return (
-            f": its {plural(len(worker.leases), 'sample')} go to others with the calls on record, and {calls} "
-            "in flight there are made again"
+            f": its {plural(len(worker.leases), 'sample')} go to others with the calls on record, and "
+            f"{calls} in flight there are made again"
         )
 
     # Samples

@@ -219,7 +219,9 @@ def _tiers(settings: Settings) -> str:
     if len(set(tiers.values())) == 1:
         tier = tiers["editor"]
         return f" of the tier {tier}" if tier else ""
-    asked = (f" of the tier {tier} for {settings.endpoint(role).model}" for role, tier in tiers.items() if tier)
+    asked = (
+        f" of the tier {tier} for {settings.endpoint(role).model}" for role, tier in tiers.items() if tier
+    )
     return ",".join(dict.fromkeys(asked))
 
 

@@ -11,9 +11,9 @@ from models.errors.exceptions import CallFailed, RunStopped
 from models.errors.kinds import INTERNAL_ERROR
 from models.routing.router import replica_sets
 from runners.exchange import Lease
-from runners.worker_state import Leased, WorkerState
 from runners.shares import Homes, choose, trusted
 from runners.worker import Finished, Job, Replies, failed_result
+from runners.worker_state import Leased, WorkerState
 from samples.sample import Sample
 
 DEATHS = 5

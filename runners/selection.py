@@ -63,9 +63,7 @@ class Selection:
         except MarksFound:
             return self._write(target, mode, form, wanted, marks=True)
 
-    def export(
-        self, mode: str, form: Form = None, wanted: Pairs = "final", *, marks: bool = False
-    ) -> Export:
+    def export(self, mode: str, form: Form = None, wanted: Pairs = "final", *, marks: bool = False) -> Export:
         """Return the records of a mode, to be written."""
         made = self.opened.manifest
         reference, in_run = made["data"].get("reference"), recorded_settings(made)["thoughts"]
@@ -101,7 +99,9 @@ class Selection:
             stream = work.records()
             first = next(stream, None)
             if first is None:
-                raise NothingToWrite(f"nothing to write to {target}: {describe(work, made['data']['records'])}")
+                raise NothingToWrite(
+                    f"nothing to write to {target}: {describe(work, made['data']['records'])}"
+                )
             if work.provenance and layout == "Parquet":
                 types = with_types(types)
             work.as_text = write_records(target, chain([first], stream), types, made["data"].get("dialect"))

@@ -430,9 +430,7 @@ async def test_a_model_that_no_worker_can_reach_stops_the_run_though_others_repl
         hired.elsewhere = {1: settings.model_copy(update={"base_url": (slow.base_url("openai"),)})}
         with pytest.raises(RunStopped, match=r"127\.0\.0\.1:9"):
             async with asyncio.timeout(30):
-                await coevol.arun(
-                    data, "run", settings, SIX, workers=2, notify=notices.append, policy=policy
-                )
+                await coevol.arun(data, "run", settings, SIX, workers=2, notify=notices.append, policy=policy)
         assert slow.chats()
     assert not any("cannot reach" in notice for notice in notices)
 
