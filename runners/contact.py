@@ -50,7 +50,8 @@ class Contact:
         missed = report.unreachable
         for model in {replica_set(self._settings, role) for role in missed}:
             self._missed_since.setdefault(model, now)
-        role = report.outage or (max(missed, key=missed.__getitem__) if missed else None)
+        longest = max(missed, key=missed.__getitem__) if missed else None
+        role = report.outage or longest
         if role is None or (not report.outage and missed[role] <= lease):
             return None
         model = replica_set(self._settings, role)
