@@ -50,10 +50,10 @@ class Contact:
         missed = report.unreachable
         for model in {replica_set(self._settings, role) for role in missed}:
             self._missed_since.setdefault(model, now)
-        longest = max(missed, key=missed.__getitem__) if missed else None
-        role = report.outage or longest
-        if role is None or (not report.outage and missed[role] <= lease):
+        gone = [report.outage] if report.outage else [role for role in missed if missed[role] > lease]
+        if not gone:
             return None
+        role = gone[0]
         model = replica_set(self._settings, role)
         others = [each for each in workers if each is not worker and role not in each.said.unreachable]
         if any(each.replied_at.get(model, -inf) > now - lease for each in others):
