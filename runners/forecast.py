@@ -215,14 +215,13 @@ def _source(settings: Settings) -> str:
 
 def _tiers(settings: Settings) -> str:
     """Say of which service tier the prices are: of single models, where not all are asked for the same."""
-    tiers = {role: settings.tier(role) for role in settings.roles}
-    if len(set(tiers.values())) == 1:
-        tier = tiers["editor"]
-        return f" of the tier {tier}" if tier else ""
-    asked = (
-        f" of the tier {tier} for {settings.endpoint(role).model}" for role, tier in tiers.items() if tier
-    )
-    return ",".join(dict.fromkeys(asked))
+    models: dict[str | None, dict[str, None]] = {}
+    for role in settings.roles:
+        models.setdefault(settings.tier(role), {})[settings.endpoint(role).model] = None
+    tiers = [tier for tier in models if tier]
+    if len(models) == 1:
+        return "".join(f" of the tier {tier}" for tier in tiers)
+    return ",".join(f" of the tier {tier} for {' and '.join(models[tier])}" for tier in tiers)
 
 
 def _by_rounds(modes: Sequence[str]) -> bool:
