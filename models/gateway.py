@@ -149,6 +149,10 @@ class Gateway:
         """Set how many of the run's places in flight are here, and with them the part of all its limits."""
         self._router.pool.resize(places)
 
+    def trust(self, roles: Sequence[Role]) -> None:
+        """Take the settings of these roles for right; see `Router.trust`."""
+        self._router.trust(roles)
+
     def unreachable(self) -> dict[Role, float]:
         """Return for how many seconds models could not be reached anywhere, by the roles that they play."""
         return self._router.unreachable(asyncio.get_running_loop().time())
@@ -340,7 +344,7 @@ class Gateway:
         failure = classify(
             error,
             endpoint,
-            has_replied=client.state.breaker.has_replied,
+            has_replied=client.state.breaker.has_replied or client.state.is_trusted,
             key=client.key,
             proxy=through_proxy(endpoint.base_url),
         )

@@ -7,7 +7,7 @@ from math import inf
 from graph.settings import Settings
 from models.policy import GatewayPolicy
 from models.routing.router import replica_set
-from models.settings import Endpoint
+from models.settings import Endpoint, Role
 from runners.exchange import Report, SentCall
 from runners.worker_state import WorkerState
 
@@ -22,6 +22,8 @@ class Contact:
     def __init__(self, settings: Settings, policy: GatewayPolicy) -> None:
         self._settings = settings
         self._policy = policy
+        self.roles: set[Role] = set()
+        """Those whose models have replied."""
         self._replied: set[tuple[Endpoint, ...]] = set()
         self._missed_since: dict[tuple[Endpoint, ...], float] = {}
 
@@ -30,6 +32,7 @@ class Contact:
         for role in {call.role for call in calls if call.replied}:
             model = replica_set(self._settings, role)
             worker.replied_at[model] = asyncio.get_running_loop().time()
+            self.roles.add(role)
             self._replied.add(model)
             self._missed_since.pop(model, None)
 

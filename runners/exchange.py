@@ -148,6 +148,8 @@ class Orders(NamedTuple):
     first: Candidate | None
     """What the check is tried out on."""
     text_ids: list[int]
+    replied: list[Role]
+    """The roles whose models have replied to other workers."""
     connections: int
     """How many calls will be in flight here while all workers are there."""
 

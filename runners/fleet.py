@@ -94,6 +94,7 @@ class Fleet:
             dict(pack.sources),
             first,
             text_ids=[],
+            replied=[],
             connections=ceil(job.limits.concurrency / number),
         )
         self._wanted = number
@@ -275,7 +276,8 @@ class Fleet:
         if who.sources != sources:
             raise WorkersUnusable(f"{name} has other files of coevol {version}: install the same there")
         ids = [self._engine.writer.text_ids.block() for _ in range(2)]
-        if why := await handle.begin(self._orders._replace(text_ids=ids)):
+        orders = self._orders._replace(text_ids=ids, replied=sorted(self._contact.roles))
+        if why := await handle.begin(orders):
             raise WorkersUnusable(f"{name} cannot work on this run: {why}")
         worker = WorkerState(number, name, handle)
         self._workers.append(worker)

@@ -254,6 +254,7 @@ class RemoteWorker:
                 )
                 async with worker:
                     worker.gateway.resize(0)
+                    worker.gateway.trust(self._orders.replied)
                     ready.set_result(None)
                     await self._until_ended(worker)
         except _Abandoned:

@@ -135,6 +135,13 @@ class Router:
                 for balancer in self._balancers.values():
                     balancer.release(sample)
 
+    def trust(self, roles: Sequence[Role]) -> None:
+        """Take the settings of these roles for right: their models replied to another worker of the run."""
+        for role in roles:
+            for state, client in self._clients[role].items():
+                state.is_trusted = True
+                client.startup.reply_received()
+
     def waiting(self) -> list[WaitReason]:
         """Return the calls that wait for more than a place in flight."""
         return [reason for state in self._states.values() for reason in state.waiting()]

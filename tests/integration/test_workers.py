@@ -435,6 +435,22 @@ async def test_a_model_that_no_worker_can_reach_stops_the_run_though_others_repl
     assert not any("cannot reach" in notice for notice in notices)
 
 
+async def test_the_first_call_of_a_new_worker_may_be_refused(
+    hired: Hired, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write(tmp_path / "data.json", records(12))
+    with StandIn(latency=0.03) as server:
+        monkeypatch.setenv("VLLM_API_KEY", server.key("vllm"))
+        settings = coevol.Settings(model="vllm:standin", base_url=server.base_url("vllm"), max_rounds=1)
+        task = asyncio.create_task(coevol.arun(data, "run", settings, SIX, workers=1, policy=QUICK))
+        await until(lambda: len(server.chats()) > 50)
+        # With a status that stops a run whose settings may be wrong.
+        hired.before = lambda: server.order("content_filter:nth=1")
+        hired[0].kill()
+        await task
+    assert sorted(row["status"] for row in coevol.load_run("run").samples()) == ["done"] * 11 + ["failed"]
+
+
 async def test_a_cancelled_run_records_what_it_abandons(
     hired: Hired, server: StandIn, tmp_path: Path
 ) -> None:
