@@ -1,11 +1,11 @@
-"""A run's workers in other processes: what each has, what it is to be told, and what becomes of it.
+"""A run's workers in other processes: what each has, what is sent to it, and what becomes of it.
 
-The run alone owns the ledger. A worker leases samples, and sends each finished call; when that is on disk it
-is told so, and uses the reply. A worker that dies, or is silent for the time of a lease, is not listened to
-any more: its samples go to others with the calls on record for them, and another worker takes its place. So
-only calls that were in flight there are made again.
+The run alone owns the ledger. A worker leases samples and sends each finished call; when the call is on disk,
+that is acknowledged, and the worker uses the reply. A worker that dies, or is silent for the time of a lease,
+is ignored from then on: its samples go to others with the calls on record for them, and another worker takes
+its place. So only calls that were in flight there are made again.
 
-What workers are, and where, is not known here: whoever makes a `Fleet` hires them.
+What workers are, and where, is not known here: whatever creates a `Fleet` hires them.
 """
 
 import asyncio
@@ -203,7 +203,7 @@ class Fleet:
             await asyncio.gather(*self._posts, return_exceptions=True)
 
     async def _tell(self) -> None:
-        """Tell the viewer what the workers do."""
+        """Write what the workers do, for the viewer."""
         folder = self._engine.ledger.path.parent
         try:
             while True:

@@ -1,4 +1,4 @@
-"""A worker of a run as the run sees it: the way to it, what it has, and what it is told next."""
+"""A worker of a run as the run sees it: the way to it, what it has, and what is sent to it next."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -124,14 +124,14 @@ class WorkerState:
             leased.fail(reason)
 
     def say(self) -> Delivery:
-        """Return what it is told next, to add to it. It hears it soon, whether it has something to say or
+        """Return what is sent next, to add to it. It is sent soon, whether the worker has something to say or
         not."""
         if self._nudging is None:
             self._nudging = asyncio.get_running_loop().call_later(NUDGE, self.handle.nudge)
         return self.to_say
 
     def said_next(self) -> Delivery:
-        """Return what it is told now."""
+        """Return what is sent now."""
         self.quiet()
         said, self.to_say = self.to_say, Delivery()
         return said
