@@ -15,8 +15,8 @@ import click
 from benchmarks.program import ROOT
 
 NAMES = (
-    *("startup", "endpoint_use", "cpu", "job", "depth", "prefixes", "million", "pages", "ledger", "workers"),
-)
+    "startup", "endpoint_use", "cpu", "job", "depth", "prefixes", "million", "pages", "ledger", "workers",
+)  # fmt: skip
 LONG = ("memory", "coverage")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 

@@ -18,7 +18,8 @@ import click
 
 from benchmarks.records import text, write_lines
 from benchmarks.table import show
-from graph.build import conversation_graph, exchange_graph
+from graph.build import exchange_graph
+from graph.conversation import conversation_graph
 from graph.settings import Settings
 from ledger.ledger import Ledger, Result
 from ledger.writer import Writer

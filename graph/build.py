@@ -1,51 +1,39 @@
-"""The graphs: the exchange graph in each mode, and the conversation graph around it.
-
-An exchange, in mode `evolve`:
+"""The graph of an exchange, in each mode. In mode `evolve`:
 
     begin → positive_opening ┐   ┌ positive_free ┐                             ┌ judge_forward  ┐
           → critical_opening ┴ → ┴ critical_free ┴ → advisor → editor → guards ┴ judge_reversed ┴ → decide ┐
                     ↑___________________________ while the draft is accepted ______________________________┘
 
 A draft that `guards` refuses ends the exchange at once; of several drafts from one prompt (best-of-n) each is
-a round, whatever becomes of it. With `lazy_judge` the judgments follow one another,
-and the second is left out where the first decides.
+a round, whatever becomes of it. With `lazy_judge` the judgments follow one another, and the second is left
+out where the first decides.
 
-The other modes are parts of it (`prompts.method.MODES`); without a judge, `guards` is the last
-node. The order, and what each agent sees, are the
-method's (arXiv 2406.07054).
+The other modes are parts of it (`prompts.method.MODES`); without a judge, `guards` is the last node. The
+order, and what each agent sees, are the method's (arXiv 2406.07054).
 
 All nodes and edges are coroutines: LangGraph hands plain functions to a thread each time.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Literal, Protocol, cast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Literal, cast
 
-from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from graph.conversation import apart, reached_its_end, request_of, turns_of
-from graph.pausing import PausingInside, pauses_inside
+from graph.asking import Speak, asking
 from graph.settings import Settings, settings_of
 from graph.state import (
     Agreement,
     AlpacaRecord,
-    ConversationRecord,
-    ConversationResult,
-    ConversationState,
     ExchangeFailure,
     ExchangeResult,
     ExchangeState,
     Routing,
 )
-from models.call import Call, Message, Shortenable
 from models.errors.exceptions import CallFailed
-from models.errors.kinds import ASKED_AGAIN, UNUSABLE_REPLY
-from models.settings import Role
 from nodes.advisor import advisor
-from nodes.agent import Ask, Node
+from nodes.agent import Node
 from nodes.checks import Check, no_checks
 from nodes.debater import free, opening
 from nodes.decision import (
@@ -63,26 +51,16 @@ from nodes.edited import HeardView, as_edited, is_as_said
 from nodes.editor import editor
 from nodes.guards.node import checked, guards
 from nodes.judge import judge
-from nodes.settings import AgentSettings
-from prompts.method import DEBATE, Mode, Step
+from prompts.method import DEBATE, Mode
 from samples.alpaca import PARTS
 from samples.formats import parse_record
 from samples.references import reference_texts
 from samples.sample import DataError
 
 ExchangeGraph = CompiledStateGraph[ExchangeState, Settings, AlpacaRecord, ExchangeResult]
-ConversationGraph = CompiledStateGraph[ConversationState, Settings, ConversationRecord, ConversationResult]
 
 Again = Callable[[ExchangeState], Awaitable[list[str]]]
 """Says which nodes follow the decision."""
-
-
-class Speak(Protocol):
-    """How a graph reaches models: makes a call and returns the reply."""
-
-    def __call__(self, call: Call, settings: Settings) -> Awaitable[str]:
-        """Make a call. Raises `CallFailed` where this call cannot be done."""
-        ...
 
 
 def exchange_graph(mode: Mode, speak: Speak, check: Check = no_checks) -> ExchangeGraph:
@@ -154,70 +132,15 @@ def _join(graph: Any, sources: list[str], target: str) -> None:
         graph.add_edge(source, target)
 
 
-def conversation_graph(
-    mode: Mode, speak: Speak, check: Check = no_checks, *, steppable: bool = False
-) -> ConversationGraph:
-    """Build the graph that works on a conversation, exchange by exchange.
+_SPEECHES = ("positive_memory", "critical_memory", "positive_weighed", "critical_weighed")
+"""What the debaters leave in the state, for one round."""
 
-    It takes a ShareGPT record or OpenAI-style messages and returns a `ConversationResult`. An exchange with a
-    call that fails keeps its response, and the conversation continues with the next one. One that is fixed
-    is only seen by those after it. `steppable` is for a server that keeps the states: inside an exchange a
-    person can pause, edit and go on there.
-    """
-    exchange = exchange_graph(mode, speak, check)
-    if steppable:
-        # All exchanges then have their states under one name, by which LangGraph finds them again.
-        exchange = exchange.copy({"checkpointer": True})
-    everything = list(ExchangeState.__annotations__)
-
-    async def evolve_exchange(
-        state: ConversationState, runtime: Runtime[Settings], config: RunnableConfig
-    ) -> dict[str, Any]:
-        settings, number = apart(runtime.context), state["exchange"]
-        turns, results = list(state["turns"]), list(state["results"])
-        turn = turns[number]
-        if not turn.get("fixed"):
-            record = request_of(turns, number, state["system"], settings)
-            record |= {"id": state["id"], "exchange": number, "output": turn["response"]}
-            references = state.get("references", [])
-            record["references"] = references[number] if number < len(references) else []
-            try:
-                # All of the state, so that streams show what each agent says and not only the result.
-                done: Any = await exchange.ainvoke(
-                    record, context=settings, output_keys=everything, **pauses_inside(config)
-                )
-                names = ExchangeResult.__annotations__
-                result: Any = {name: done[name] for name in names if done.get(name) is not None}
-            except CallFailed as failure:
-                result = failed_exchange(number, turn["response"], failure)
-            turns[number] = {"request": turn["request"], "response": result["response"]}
-            results.append(result)
-        ended = await reached_its_end(turns, number + 1, state["system"], settings)
-        return {"turns": turns, "results": results, "exchange": number + 1, "ended": ended}
-
-    graph = StateGraph(
-        ConversationState,
-        context_schema=settings_of(mode, conversation=True),
-        input_schema=ConversationRecord,
-        output_schema=ConversationResult,
-    )
-    graph.add_node("read", read)
-    graph.add_node("exchange_graph", cast(Any, evolve_exchange))  # its types have no node with all three
-    graph.add_edge(START, "read")
-    graph.add_edge("read", "exchange_graph")
-    graph.add_conditional_edges("exchange_graph", after_exchange, ["exchange_graph", END])
-    compiled = graph.compile(name="conversation")
-    if steppable:
-        compiled.__class__ = PausingInside  # LangGraph's `compile` makes no other
-    return compiled
-
-
-_WORDS = ("positive_memory", "critical_memory", "positive_weighed", "critical_weighed")
-_EARLIER = (*_WORDS, "reference", "agrees")
+_EARLIER = (*_SPEECHES, "reference", "agrees")
+"""What the state may still hold of an earlier record, and no node replaces."""
 
 
 class BeginView(AlpacaRecord, total=False):
-    """The record, and what the state may hold of an earlier one."""
+    """The record, and `_EARLIER`."""
 
     positive_memory: Any
     critical_memory: Any
@@ -233,7 +156,7 @@ async def begin(state: BeginView, runtime: Runtime[Settings]) -> dict[str, Any]:
     Raises:
         ValueError: the graph has no settings, or the method cannot work on this record; the message says why.
     """
-    _require_settings(runtime)
+    require_settings(runtime)
     for other in ("conversations", "messages"):
         if state.get(other):
             raise ValueError(f"this record has `{other}`: use the graph `conversation`")
@@ -304,10 +227,10 @@ def _then(node: Node[RefusedView], following: Node[ExchangeState]) -> Node[Excha
 def _deciding(decision: Callable[[DecisionView], dict[str, Any]], again: Again) -> Any:
     async def deciding(state: HeardView, runtime: Runtime[Settings]) -> dict[str, Any]:
         heard = cast(DecisionView, {**state, **await as_edited(state, runtime.context)})
-        # The words of this round are in its record: the next one begins without them.
+        # What was said in this round is in its record: the next one begins without it.
         update = {**decision(heard), "routing": _routing(runtime.context)}
         if "finish" not in await again(cast(ExchangeState, {**state, **update})):
-            update |= {name: None for name in _WORDS if state.get(name)}
+            update |= {name: None for name in _SPEECHES if state.get(name)}
         return update
 
     return deciding
@@ -396,77 +319,7 @@ def failed_exchange(number: int, original: str, failure: CallFailed) -> Exchange
     )
 
 
-async def read(state: ConversationRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
-    """Take the conversation in.
-
-    Raises:
-        ValueError: the graph has no settings, or the method cannot work on it; the message says why.
-    """
-    _require_settings(runtime)
-    system, turns = turns_of(state, runtime.context)
-    return {"id": state.get("id", ""), "system": system, "turns": turns, "exchange": 0, "results": []}
-
-
-async def after_exchange(state: ConversationState) -> Literal["exchange_graph", "__end__"]:
-    """Continue with the next exchange, or end the conversation."""
-    return "__end__" if state["ended"] or state["exchange"] >= len(state["turns"]) else "exchange_graph"
-
-
-def asking(mode: str, speak: Speak, *, drafts: bool = False) -> Ask:
-    """Return how nodes ask in a mode; `drafts` says whether each round is one of several drafts."""
-
-    async def ask(
-        step: Step,
-        at: Mapping[str, Any],
-        settings: AgentSettings,
-        messages: list[Message],
-        *,
-        asked: int = 1,
-        form: str | None = None,
-        shortenable: Shortenable | None = None,
-        role: Role | None = None,
-    ) -> str:
-        call = Call(
-            sample=at["id"],
-            mode=mode,
-            exchange=at["exchange"],
-            round=at["round"],
-            step=step.name,
-            role=role or step.role,
-            messages=messages,
-            purpose=step.purpose,
-            parts=tuple(_texts(at)),
-            asked=asked,
-            form=form,
-            shortenable=shortenable,
-            draft=at["round"] if drafts and step.purpose == "draft" else None,
-        )
-        # Nodes know the agents' part of the settings only; the context they come from is the whole.
-        whole = cast(Settings, settings)
-        # A judge is asked again by its node, with a reminder. A draft that was cut off may be had with a
-        # higher limit, so it is a failure.
-        without_text = ASKED_AGAIN if step.purpose == "draft" else UNUSABLE_REPLY
-        for again in range(2):
-            try:
-                return await speak(replace(call, asked=asked + 1) if again else call, whole)
-            except CallFailed as failure:
-                if failure.kind not in without_text:
-                    raise
-                if failure.kind not in ASKED_AGAIN or step.purpose == "verdict":
-                    break
-        return ""
-
-    return ask
-
-
-def _texts(state: Mapping[str, Any]) -> Iterator[str]:
-    for value in state.values():
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, list):  # a debater's memory
-            yield value[-1]["content"]
-
-
-def _require_settings(runtime: Runtime[Settings]) -> None:
+def require_settings(runtime: Runtime[Settings]) -> None:
+    """Raise ValueError if a graph was invoked without settings: they are its context."""
     if runtime.context is None:
         raise ValueError("the graph has no settings: invoke it with context=Settings(...)")

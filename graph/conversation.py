@@ -1,17 +1,112 @@
-"""Conversations of several exchanges: how one becomes a request, and how far it is worked on."""
+"""The graph of a conversation, exchange by exchange: how each becomes a request, and how far it goes."""
 
 from collections.abc import Sequence
+from typing import Any, Literal, cast
 
 from fastchat.conversation import get_conv_template
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
 
-from graph.settings import Settings
-from graph.state import AlpacaRecord, ConversationRecord, RequestAndResponse
+from graph.asking import Speak
+from graph.build import exchange_graph, failed_exchange, require_settings
+from graph.pausing import PausingInside, pauses_inside
+from graph.settings import Settings, settings_of
+from graph.state import (
+    AlpacaRecord,
+    ConversationRecord,
+    ConversationResult,
+    ConversationState,
+    ExchangeResult,
+    ExchangeState,
+    RequestAndResponse,
+)
+from models.errors.exceptions import CallFailed
 from models.token_counter import count_tokens
+from nodes.checks import Check, no_checks
+from prompts.method import Mode
 from samples.formats import detect_format, parse_record
 from samples.sample import DataError
 from samples.tokens import estimate_tokens
 
+ConversationGraph = CompiledStateGraph[ConversationState, Settings, ConversationRecord, ConversationResult]
+
 _TURNS = ("conversations", "messages")
+
+
+def conversation_graph(
+    mode: Mode, speak: Speak, check: Check = no_checks, *, steppable: bool = False
+) -> ConversationGraph:
+    """Build the graph that works on a conversation, exchange by exchange.
+
+    It takes a ShareGPT record or OpenAI-style messages and returns a `ConversationResult`. An exchange with a
+    call that fails keeps its response, and the conversation continues with the next one. One that is fixed
+    is only seen by those after it. `steppable` is for a server that keeps the states: inside an exchange a
+    person can pause, edit and go on there.
+    """
+    exchange = exchange_graph(mode, speak, check)
+    if steppable:
+        # All exchanges then have their states under one name, by which LangGraph finds them again.
+        exchange = exchange.copy({"checkpointer": True})
+    everything = list(ExchangeState.__annotations__)
+
+    async def evolve_exchange(
+        state: ConversationState, runtime: Runtime[Settings], config: RunnableConfig
+    ) -> dict[str, Any]:
+        settings, number = apart(runtime.context), state["exchange"]
+        turns, results = list(state["turns"]), list(state["results"])
+        turn = turns[number]
+        if not turn.get("fixed"):
+            record = request_of(turns, number, state["system"], settings)
+            record |= {"id": state["id"], "exchange": number, "output": turn["response"]}
+            references = state.get("references", [])
+            record["references"] = references[number] if number < len(references) else []
+            try:
+                # All of the state, so that streams show what each agent says and not only the result.
+                done: Any = await exchange.ainvoke(
+                    record, context=settings, output_keys=everything, **pauses_inside(config)
+                )
+                names = ExchangeResult.__annotations__
+                result: Any = {name: done[name] for name in names if done.get(name) is not None}
+            except CallFailed as failure:
+                result = failed_exchange(number, turn["response"], failure)
+            turns[number] = {"request": turn["request"], "response": result["response"]}
+            results.append(result)
+        ended = await reached_its_end(turns, number + 1, state["system"], settings)
+        return {"turns": turns, "results": results, "exchange": number + 1, "ended": ended}
+
+    graph = StateGraph(
+        ConversationState,
+        context_schema=settings_of(mode, conversation=True),
+        input_schema=ConversationRecord,
+        output_schema=ConversationResult,
+    )
+    graph.add_node("read", read)
+    graph.add_node("exchange_graph", cast(Any, evolve_exchange))  # its types have no node with all three
+    graph.add_edge(START, "read")
+    graph.add_edge("read", "exchange_graph")
+    graph.add_conditional_edges("exchange_graph", after_exchange, ["exchange_graph", END])
+    compiled = graph.compile(name="conversation")
+    if steppable:
+        compiled.__class__ = PausingInside  # LangGraph's `compile` makes no other
+    return compiled
+
+
+async def read(state: ConversationRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
+    """Take the conversation in.
+
+    Raises:
+        ValueError: the graph has no settings, or the method cannot work on it; the message says why.
+    """
+    require_settings(runtime)
+    system, turns = turns_of(state, runtime.context)
+    return {"id": state.get("id", ""), "system": system, "turns": turns, "exchange": 0, "results": []}
+
+
+async def after_exchange(state: ConversationState) -> Literal["exchange_graph", "__end__"]:
+    """Continue with the next exchange, or end the conversation."""
+    return "__end__" if state["ended"] or state["exchange"] >= len(state["turns"]) else "exchange_graph"
 
 
 def apart(settings: Settings) -> Settings:

@@ -124,7 +124,7 @@ _BY_ROLE = ("role_models", "role_base_urls", "role_extra_body")
 
 
 def _is_used(name: str, mode: Mode, conversation: bool) -> bool:
-    """Whether a mode uses a setting in Studio, which shows no prices, for all that its nodes do not say."""
+    """Whether a mode uses a setting, as far as the setting's nodes do not say. Studio shows no prices."""
     if name in OF_CONVERSATIONS:
         return conversation
     if name in ("drafts", "draft_temperature"):

@@ -7,7 +7,8 @@ a repeated call is billed again.
 import asyncio
 from weakref import WeakKeyDictionary
 
-from graph.build import conversation_graph, exchange_graph
+from graph.build import exchange_graph
+from graph.conversation import conversation_graph
 from graph.settings import Settings
 from models.call import Call, CallRecord
 from models.errors.exceptions import RunStopped

@@ -2,7 +2,7 @@
 know, and takes any value as an edit of the state."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from difflib import get_close_matches
 from functools import cache
 from typing import Any, get_type_hints
@@ -18,7 +18,8 @@ from graph.state import ExchangeState
 from graph.topology import CONVERSATION, topology
 from prompts.method import MODES
 
-_GIVEN_SETTINGS = ("/threads", "/runs", "/assistants")
+_CHECKED = ("/threads", "/runs", "/assistants")
+"""Paths whose requests have settings, pauses or edits."""
 
 _OF_LANGGRAPH = frozenset(
     {"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map", "run_id", "graph_id", "assistant_id",
@@ -34,74 +35,58 @@ _KINDS = {name: kind for name, kind in get_type_hints(ExchangeState).items() if 
 async def refuse_what_is_wrong(
     request: Request, call_next: Callable[[Request], Awaitable[Response]]
 ) -> Response:
-    """Answer 422, naming what is wrong: a setting, or a node to pause at, that there is not, or an edit of a
-    state that puts something else in the place of a text or a number."""
-    starts = request.method in ("POST", "PATCH") and request.url.path.startswith(_GIVEN_SETTINGS)
-    if starts and (unknown := _unknown(await request.body())):
-        near = get_close_matches(unknown, Settings.model_fields, n=1)
-        meant = f"; did you mean {near[0]!r}?" if near else ""
-        return JSONResponse({"detail": f"{unknown!r} is not a setting{meant}"}, status_code=422)
-    if starts and (pause := _unknown_pause(await request.body())):
-        near = get_close_matches(pause, _nodes(), n=1)
-        meant = f"; did you mean {near[0]!r}?" if near else ""
-        return JSONResponse({"detail": f"there is no node {pause!r} to pause at{meant}"}, status_code=422)
-    edits = request.method == "POST" and request.url.path.endswith("/state")
-    if edits and (wrong := _wrong(await request.body())):
-        return JSONResponse({"detail": wrong}, status_code=422)
+    """Answer 422, naming what is wrong: an unknown setting, an unknown node to pause at, or an edit that puts
+    something else in the place of a text or a number."""
+    if request.method in ("POST", "PATCH") and request.url.path.startswith(_CHECKED):
+        is_edit = request.method == "POST" and request.url.path.endswith("/state")
+        if wrong := _what_is_wrong(await request.body(), is_edit=is_edit):
+            return JSONResponse({"detail": wrong}, status_code=422)
     return await call_next(request)
 
 
-def _unknown(body: bytes) -> str | None:
-    try:
-        given = json.loads(body)
-    except (ValueError, RecursionError):
-        return None  # the server says what is wrong with it, as with all that has another form
-    for one in given if isinstance(given, list) else [given]:  # a batch is a list
-        for name in (*_names(one, "context"), *_names(one, "config", "configurable")):
-            if name not in Settings.model_fields:
-                return name
-    return None
-
-
-def _unknown_pause(body: bytes) -> str | None:
+def _what_is_wrong(body: bytes, *, is_edit: bool) -> str | None:
+    """Return the first complaint; of a body that has another form, the server itself says so."""
     try:
         given = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    for one in given if isinstance(given, list) else [given]:
-        for field in ("interrupt_before", "interrupt_after") if isinstance(one, dict) else ():
-            names = one.get(field)
-            for name in names if isinstance(names, list) else ():
-                if isinstance(name, str) and name not in _nodes():
-                    return name
-    return None
+    batch = given if isinstance(given, list) else [given]
+    found = (text for one in batch if isinstance(one, dict) for text in _complaints(one, is_edit=is_edit))
+    return next(found, None)
+
+
+def _complaints(given: dict[str, Any], *, is_edit: bool) -> Iterator[str]:
+    configurable = _object(_object(given, "config"), "configurable")
+    for name in (*_object(given, "context"), *(name for name in configurable if not _is_of_langgraph(name))):
+        if name not in Settings.model_fields:
+            yield f"{name!r} is not a setting{_meant(name, Settings.model_fields)}"
+    for field in ("interrupt_before", "interrupt_after"):
+        names = given.get(field)
+        for name in names if isinstance(names, list) else ():
+            if isinstance(name, str) and name not in _nodes():
+                yield f"there is no node {name!r} to pause at{_meant(name, _nodes())}"
+    for name, value in _object(given, "values").items() if is_edit else ():
+        kind = _KINDS.get(name)
+        if kind and value is not None and type(value) is not kind:
+            wanted = "a text" if kind is str else "a whole number"
+            yield f"`{name}` takes {wanted}, not {json.dumps(value)[:60]}"
+
+
+def _object(given: dict[str, Any], name: str) -> dict[str, Any]:
+    value = given.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _meant(name: str, known: Collection[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 @cache
 def _nodes() -> frozenset[str]:
-    """The nodes of all graphs: those of a conversation are in it with and without the graph they are in."""
+    """Return the nodes of all graphs: those inside a conversation with and without the name of its node."""
     drawn = [node for name in (*MODES, CONVERSATION) for node in topology(name).nodes]
     return frozenset({*drawn, *(node.rpartition(":")[2] for node in drawn), "exchange_graph", "*"})
-
-
-def _names(given: Any, *path: str) -> list[str]:
-    for part in path:
-        given = given.get(part) if isinstance(given, dict) else None
-    names = list(given) if isinstance(given, dict) else []
-    return [name for name in names if not _is_of_langgraph(name)] if "configurable" in path else names
-
-
-def _wrong(body: bytes) -> str | None:
-    try:
-        values = json.loads(body)["values"]
-    except (ValueError, RecursionError, KeyError, TypeError, IndexError):
-        return None
-    for name, value in values.items() if isinstance(values, dict) else ():
-        kind = _KINDS.get(name)
-        if kind and value is not None and type(value) is not kind:
-            wanted = "a text" if kind is str else "a whole number"
-            return f"`{name}` takes {wanted}, not {json.dumps(value)[:60]}"
-    return None
 
 
 def _is_of_langgraph(name: str) -> bool:

@@ -4,7 +4,8 @@ from functools import cache
 
 from langchain_core.runnables.graph import Edge, Graph
 
-from graph.build import conversation_graph, exchange_graph
+from graph.build import exchange_graph
+from graph.conversation import conversation_graph
 from graph.settings import Settings
 from models.call import Call
 from prompts.method import MODES

@@ -4,17 +4,18 @@ import asyncio
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
 from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
 
-from models.call import Call, Message
+from models.call import Call, CallRecord, Message
 from models.errors.classify import classify_reply, finish_reason
 from models.errors.exceptions import BadResponse
-from models.errors.kinds import NO_ROOM, UNREACHABLE, UNSENDABLE, Failure
+from models.errors.kinds import NO_ROOM, UNREACHABLE, UNSENDABLE, WHOLE, Failure, finish_key
+from models.keys import Keys
 from models.limits.budget import Usage
 from models.policy import GatewayPolicy
 from models.providers.openai_chat import SERVICE_TIER, THOUGHTS, service_tier, usage
@@ -80,6 +81,29 @@ class Attempt:
         if isinstance(error, BadResponse):
             self._count(usage(error.body))  # useless, and billed all the same
             self.service_tier = service_tier(error.body)
+
+    def record(self, call: Call, request: str, model: str, attempts: int, keys: Keys) -> CallRecord:
+        """Return the record of a call of which this is the last attempt, without keys."""
+        failure, reason = self.failure, self.finish_reason
+        return CallRecord(
+            call=replace(call, shortenable=None),
+            request=request,
+            model=model,
+            messages=self.messages,
+            reply=keys.redact_reply(self.reply),
+            finish_reason=reason if not reason or finish_key(reason) in WHOLE else keys.redact(reason),
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            cached_tokens=self.cached_tokens,
+            started=self.started,
+            latency=self.latency,
+            attempts=attempts,
+            failure_kind=failure.kind.key if failure else None,
+            failure=failure.describe(keys.redact, attempts) if failure else None,
+            code=keys.redact(failure.code) if failure and failure.code else None,
+            thoughts=keys.redact_reply(self.thoughts),
+            service_tier=self.service_tier,
+        )
 
     def _count(self, used: UsageMetadata | None) -> None:
         if used:

@@ -29,17 +29,15 @@ from models.errors.kinds import (
     NO_ROOM,
     TOO_MANY_FILES,
     UNREACHABLE,
-    WHOLE,
     Failure,
-    finish_key,
 )
 from models.keys import Keys
+from models.lengths import PromptLengths, ReplyLimits
 from models.limits.budget import Reservation, Spending, Usage, longest_reply
 from models.limits.rate_limiter import WaitReason
 from models.policy import GatewayPolicy
 from models.providers.http_client import http_client
 from models.providers.openai_chat import ask_model
-from models.providers.parameters import reply_limit
 from models.providers.proxies import through_proxy
 from models.routing.circuit_breaker import Outage
 from models.routing.load_balancer import Rerouted
@@ -47,7 +45,7 @@ from models.routing.refusal_check import SentRequest
 from models.routing.role_client import RoleClient
 from models.routing.router import Router
 from models.settings import Endpoint, Limits, ModelSettings, Role
-from samples.tokens import estimate_tokens, fewest_tokens
+from samples.tokens import estimate_tokens
 
 KEEPALIVE = 4.0
 """Seconds that an idle connection is kept. Servers commonly close theirs after five, and a request that meets
@@ -117,14 +115,14 @@ class Gateway:
         )
         self._http = http_client(settings, limits=bounds)
         self._router = Router(settings, limits, keys, self._http, self._policy)
-        self._reply_limits = _ReplyLimits(settings, notify)
-        self._prompt_lengths = _PromptLengths(notify)
+        self._reply_limits = ReplyLimits(settings, notify)
+        self._prompt_lengths = PromptLengths(notify)
         self._tasks: set[asyncio.Task[str]] = set()
         self._refused: RunStopped | None = None
         self._stopped: RunStopped | None = None
         self._stopping = asyncio.Event()
-        self.stopped_in_outage = False
-        """Whether it stopped by itself, since nothing could be reached or nothing answered."""
+        self.outage: Role | None = None
+        """The role for which it stopped by itself, since its model could not be reached or did not answer."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -151,10 +149,13 @@ class Gateway:
         """Set how many of the run's places in flight are here, and with them the part of all its limits."""
         self._router.pool.resize(places)
 
-    @property
-    def unreachable_since(self) -> float | None:
-        """Since when a role's model could not be reached anywhere, in the loop's time; None if it could."""
-        return self._router.unreachable_since
+    def trust(self, roles: Sequence[Role]) -> None:
+        """Take the settings of these roles for right; see `Router.trust`."""
+        self._router.trust(roles)
+
+    def unreachable(self) -> dict[Role, float]:
+        """Return for how many seconds models could not be reached anywhere, by the roles that they play."""
+        return self._router.unreachable(asyncio.get_running_loop().time())
 
     def waiting(self) -> list[WaitReason]:
         """Return the calls that wait for more than a place in flight, and why."""
@@ -343,7 +344,7 @@ class Gateway:
         failure = classify(
             error,
             endpoint,
-            has_replied=client.state.breaker.has_replied,
+            has_replied=client.state.breaker.has_replied or client.state.is_trusted,
             key=client.key,
             proxy=through_proxy(endpoint.base_url),
         )
@@ -397,32 +398,9 @@ class Gateway:
         self, call: Call, request: str, client: RoleClient, attempt: Attempt, state: RetryState
     ) -> str:
         """Record the call; return the reply as it is recorded."""
-        failure = attempt.failure
-        record = CallRecord(
-            call=replace(call, shortenable=None),
-            request=request,
-            model=client.endpoint.model,
-            messages=attempt.messages,
-            reply=self._keys.redact_reply(attempt.reply),
-            finish_reason=self._finish_reason(attempt),
-            input_tokens=attempt.input_tokens,
-            output_tokens=attempt.output_tokens,
-            cached_tokens=attempt.cached_tokens,
-            started=attempt.started,
-            latency=attempt.latency,
-            attempts=state.attempts,
-            failure_kind=failure.kind.key if failure else None,
-            failure=failure.describe(self._keys.redact, state.attempts) if failure else None,
-            code=self._keys.redact(failure.code) if failure and failure.code else None,
-            thoughts=self._keys.redact_reply(attempt.thoughts),
-            service_tier=attempt.service_tier,
-        )
+        record = attempt.record(call, request, client.endpoint.model, state.attempts, self._keys)
         await self._record(record)
         return record.reply
-
-    def _finish_reason(self, attempt: Attempt) -> str | None:
-        reason = attempt.finish_reason
-        return reason if not reason or finish_key(reason) in WHOLE else self._keys.redact(reason)
 
     def _stop_in_outage(self, failure: Failure, call: Call, state: RetryState) -> None:
         """Stop the run where a call is abandoned because its endpoint is down."""
@@ -434,7 +412,8 @@ class Gateway:
             resuming = failure.kind.advice if failure.kind is NO_ROOM else "The same command resumes the run."
             advice = f"No call had a reply for {minutes:.0f} minutes. {resuming}"
             failure = replace(failure, advice=advice)
-        self.stopped_in_outage |= self._stopped is None
+        if not self._stopped:
+            self.outage = call.role
         self.stop(RunStopped(failure.describe(self._keys.redact, state.attempts)))
 
     def _request_hash(self, call: Call) -> str:
@@ -460,68 +439,3 @@ def _take_in(attempt: Attempt, message: AIMessage, call: Call, endpoint: Endpoin
     except Exception as error:
         defect = f"a reply that cannot be read: {type(error).__name__}"
         raise BadResponse(200, "", defect=defect) from error
-
-
-class _ReplyLimits:
-    """Notices endpoints that ignore the limit on replies."""
-
-    TOLERANCE = 1.25
-    """A reply that is so many times as long as its limit shows that the limit was ignored: providers count
-    differently, but not that much."""
-
-    def __init__(self, settings: ModelSettings, notify: Callable[[str], None]) -> None:
-        self._limits = {role: reply_limit(settings.endpoint(role), role, settings) for role in settings.roles}
-        self._notify = notify
-        self._reported: set[Endpoint] = set()
-
-    def check(self, attempt: Attempt, role: Role, endpoint: Endpoint) -> None:
-        """Report an endpoint, once, if this reply is too long."""
-        length, limit = attempt.output_tokens or 0, self._limits[role]
-        ignored = endpoint.provider == "rehearsal" or endpoint in self._reported
-        if ignored or limit is None or length <= self.TOLERANCE * limit:
-            return
-        self._reported.add(endpoint)
-        self._notify(
-            f"{endpoint.model} at {endpoint.shown_url} ignores the limit on replies: it sent one of "
-            f"{length:,} tokens, and the limit is {limit:,}. Pass the limit in a field that this server "
-            "knows, with --extra-body"
-        )
-
-
-class _PromptLengths:
-    """Notices endpoints that cut off prompts and answer what is left, as Ollama does beyond its context."""
-
-    TOLERANCE = 0.75
-    """A count below so many times the fewest tokens that the prompt can have shows that it was cut."""
-
-    LEAST_COUNT = 16
-    """A server that reports fewer tokens does not count them."""
-
-    BYTES = 7
-    """A prompt with no more bytes to each token that was counted is whole."""
-
-    def __init__(self, notify: Callable[[str], None]) -> None:
-        self._notify = notify
-        self._most: dict[Endpoint, int] = {}
-        self._reported: set[Endpoint] = set()
-
-    def check(self, attempt: Attempt, endpoint: Endpoint) -> None:
-        """Report an endpoint, once, if it counted far fewer tokens than it was sent.
-
-        Where it counts no cached tokens, it counted as many as these in an earlier call.
-        """
-        count = (attempt.input_tokens or 0) + (attempt.cached_tokens or 0)
-        ignored = endpoint.provider == "rehearsal" or endpoint in self._reported
-        if ignored or count < self.LEAST_COUNT:
-            return
-        most = self._most[endpoint] = max(count, self._most.get(endpoint, 0))
-        texts = [message["content"] for message in attempt.messages]
-        size = sum(len(text) if text.isascii() else len(text.encode("utf-8", "replace")) for text in texts)
-        if size <= self.BYTES * most or most >= (fewest := sum(map(fewest_tokens, texts))) * self.TOLERANCE:
-            return
-        self._reported.add(endpoint)
-        self._notify(
-            f"{endpoint.model} at {endpoint.shown_url} seems to cut off long prompts: it counted {count:,} "
-            f"tokens in one that has at least {fewest:,}. Give the server a larger context (num_ctx at "
-            "Ollama), or pass the one it has as --max-input-tokens"
-        )

@@ -360,8 +360,9 @@ class ModelSettings(BaseModel):
         return self.temperature or DRAFT_TEMPERATURE
 
     def tier(self, role: Role) -> str | None:
-        """Return the service tier that a role's requests ask for."""
-        tier = self.further(role).get("service_tier", self.service_tier)
+        """Return the service tier that a role's requests ask for; only OpenAI's protocol has tiers."""
+        own = self.service_tier if self.endpoint(role).provider == "openai" else None
+        tier = self.further(role).get("service_tier", own)
         return tier if isinstance(tier, str) else None
 
     def further(self, role: Role) -> dict[str, Any]:

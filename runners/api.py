@@ -240,9 +240,7 @@ async def execute(
             interrupted = True
             engine.stop(RunStopped("interrupted; the same command resumes the run"))
 
-        for each in signals:
-            with suppress(RuntimeError):  # in a thread, or on Windows
-                asyncio.get_running_loop().add_signal_handler(each, interrupt)
+        _handle(signals, interrupt)
         end_tracing = start_tracing(keys, notify)
         try:
             counting = asking_server(plan.settings, plan.settings.tokenizer, keys, notify)
@@ -278,9 +276,7 @@ async def _elsewhere(
             main.cancel()
         interrupted = True
 
-    for each in signals:
-        with suppress(RuntimeError):  # in a thread, or on Windows
-            asyncio.get_running_loop().add_signal_handler(each, interrupt)
+    _handle(signals, interrupt)
     try:
         found = await stack.enter_async_context(ray_workers(workers, ray, plan.limits.concurrency))
     except asyncio.CancelledError:
@@ -289,6 +285,12 @@ async def _elsewhere(
         raise
     first = first_candidate(plan)
     return partial(Fleet, keys=keys, first=first, number=found.workers, hire=found.hire, end=found.end)
+
+
+def _handle(signals: Sequence[signal.Signals], interrupt: Callable[[], None]) -> None:
+    for each in signals:
+        with suppress(RuntimeError):  # in a thread, or on Windows
+            asyncio.get_running_loop().add_signal_handler(each, interrupt)
 
 
 def _without_keys(notify: Callable[[str], None], keys: Keys) -> Callable[[str], None]:

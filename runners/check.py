@@ -13,7 +13,8 @@ from models.settings import Endpoint, Role, located
 from nodes.verdict.reading import read_verdict, reply_form
 from prompts.pack import load_pack
 from runners.command_help import GroupedCommand
-from runners.options import settings_from, settings_options
+from runners.command_settings import settings_from
+from runners.options import settings_options
 from runners.terminal import say
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ import click
 from click.shell_completion import CompletionItem
 
 from runners.command_help import GroupedCommand
+from runners.command_settings import settings_from
 from runners.options import (
     PATH,
     data_options,
     limits_options,
     mode_option,
-    settings_from,
     settings_options,
     workers_options,
 )

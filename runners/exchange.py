@@ -16,7 +16,7 @@ from ledger.encoding import Row
 from ledger.ledger import RecordedReply, Result
 from models.limits.rate_limiter import WaitReason
 from models.routing.circuit_breaker import Outage
-from models.settings import Endpoint
+from models.settings import Endpoint, Role
 from nodes.checks import Candidate
 from runners.worker import Count, Job
 
@@ -64,6 +64,7 @@ class SentCall(msgspec.Struct, array_like=True):
     """A finished call. Its reply is not used before it is acknowledged."""
 
     number: int
+    role: Role
     rows: msgspec.Raw
     input_tokens: int | None
     output_tokens: int | None
@@ -103,10 +104,10 @@ class Report(msgspec.Struct, array_like=True):
     """Leases whose result cannot be recorded, and why."""
     stopped: list[tuple[int, str]] = []
     """Leases that came to no result, and why."""
-    stopped_in_outage: bool = False
-    """See `Gateway`."""
-    unreachable: float = 0.0
-    """Seconds for which a model could not be reached from there."""
+    outage: Role | None = None
+    """See `Gateway.outage`."""
+    unreachable: dict[Role, float] = {}
+    """See `Gateway.unreachable`."""
     claims: list[SentClaim] = []
     settled: list[tuple[int, tuple[int, int, int, str | None] | None]] = []
     """Claims that are done with, and the tokens they took, as in `Usage`; None where that is unknown."""
@@ -147,6 +148,8 @@ class Orders(NamedTuple):
     first: Candidate | None
     """What the check is tried out on."""
     text_ids: list[int]
+    replied: list[Role]
+    """The roles whose models have replied to other workers."""
     connections: int
     """How many calls will be in flight here while all workers are there."""
 

@@ -1,38 +1,33 @@
-"""A run's workers in other processes: what each has, what it is to be told, and what becomes of it.
+"""A run's workers in other processes: what each has, what is sent to it, and what becomes of it.
 
-The run alone owns the ledger. A worker leases samples, and sends each finished call; when that is on disk it
-is told so, and uses the reply. A worker that dies, or is silent for the time of a lease, is not listened to
-any more: its samples go to others with the calls on record for them, and another worker takes its place. So
-only calls that were in flight there are made again.
+The run alone owns the ledger. A worker leases samples and sends each finished call; when the call is on disk,
+that is acknowledged, and the worker uses the reply. A worker that dies, or is silent for the time of a lease,
+is ignored from then on: its samples go to others with the calls on record for them, and another worker takes
+its place. So only calls that were in flight there are made again.
 
-What workers are, and where, is not known here: whoever makes a `Fleet` hires them.
+What workers are, and where, is not known here: whatever creates a `Fleet` hires them.
 """
 
 import asyncio
-import pickle
-from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
-from itertools import count
-from math import ceil, inf
+from math import ceil
 from typing import Self
 
 from ledger.ledger import LedgerError, Unwritable
-from models.errors.exceptions import CallFailed, RunStopped
-from models.errors.kinds import INTERNAL_ERROR
+from models.errors.exceptions import RunStopped
 from models.keys import Keys
 from models.limits.budget import Reservation, Usage
 from models.limits.rate_limiter import WaitReason
 from models.routing.circuit_breaker import Outage
-from models.routing.router import replica_sets
 from nodes.checks import Candidate
 from prompts.pack import Pack
 from reporting import workers
 from reporting.workers import AtWork
+from runners.contact import Contact
 from runners.engine import Engine
 from runners.exchange import (
     Delivery,
-    Lease,
     Orders,
     Report,
     SentCall,
@@ -42,19 +37,10 @@ from runners.exchange import (
     reports,
     rows,
 )
-from runners.hand import (
-    DEATHS,
-    CutOff,
-    Hand,
-    Handle,
-    Leased,
-    NodeLost,
-    WorkerLost,
-    WorkersUnusable,
-    blame,
-)
-from runners.shares import Homes, choose, divide, trusted
-from runners.worker import Finished, Job, Replies, failed_result, unwritable
+from runners.placement import Placement
+from runners.shares import divide
+from runners.worker import Finished, Job, Replies, unwritable
+from runners.worker_state import CutOff, Handle, NodeLost, WorkerLost, WorkerState, WorkersUnusable
 from samples.fields import plural
 from samples.sample import Sample
 
@@ -108,35 +94,34 @@ class Fleet:
             dict(pack.sources),
             first,
             text_ids=[],
+            replied=[],
             connections=ceil(job.limits.concurrency / number),
         )
         self._wanted = number
         self._hire = hire
         self._end = end
-        self._hands: list[Hand] = []
+        self._workers: list[WorkerState] = []
         self._starting: dict[int, float] = {}
         self._failed: dict[int, int] = {}
         self._posts: list[asyncio.Task[None]] = []
-        self._unplaced: deque[Leased] = deque()
-        self._numbers = count(1)
-        self._homes = Homes([len(replicas) for replicas in replica_sets(job.settings)])
+        self._placement = Placement(job)
+        self._contact = Contact(job.settings, job.policy)
         self._notices: set[str] = set()
         self._refused: str | None = None
         self._stopped: RunStopped | None = None
         self._ended = False
-        self._replied_at = -inf
 
     # As a workplace
 
     @property
     def in_flight(self) -> int:
         """Calls that a model is working on."""
-        return sum(hand.said.in_flight for hand in self._hands)
+        return sum(worker.said.in_flight for worker in self._workers)
 
     def waiting(self) -> list[WaitReason]:
         """Do what `Workplace` says."""
         found: dict[str, WaitReason] = {}
-        for reason in (reason for hand in self._hands for reason in hand.said.waiting):
+        for reason in (reason for worker in self._workers for reason in worker.said.waiting):
             before = found.get(reason.reason, reason)
             calls = reason.calls + (before.calls if before is not reason else 0)
             until = max((at for at in (before.until, reason.until) if at is not None), default=None)
@@ -146,12 +131,14 @@ class Fleet:
 
     def outages(self) -> list[Outage]:
         """Do what `Workplace` says; of each replica, since when the first worker saw it."""
-        found = sorted((out for hand in self._hands for out in hand.said.outages), key=lambda out: out.since)
+        found = sorted(
+            (out for worker in self._workers for out in worker.said.outages), key=lambda out: out.since
+        )
         return list({out.name: out for out in reversed(found)}.values())
 
     def suspects(self) -> set[str]:
         """Do what `Workplace` says."""
-        found = {sample for hand in self._hands for sample in hand.said.suspects}
+        found = {sample for worker in self._workers for sample in worker.said.suspects}
         return {sample.decode(errors="surrogatepass") for sample in found}
 
     def refused(self) -> RunStopped | None:
@@ -163,29 +150,25 @@ class Fleet:
         return None if self._ended else self._loads()
 
     def _loads(self) -> list[int]:
-        return [len(hand.leases) for hand in self._hands]
+        return [len(worker.leases) for worker in self._workers]
 
     def stop(self, reason: RunStopped) -> None:
         """Do what `Workplace` says."""
         self._stopped = self._stopped or reason
-        for leased in self._unplaced:
-            leased.fail(self._stopped)
-        self._unplaced.clear()
-        for hand in self._hands:
-            hand.say().stop = str(reason)
+        self._placement.fail(self._stopped)
+        for worker in self._workers:
+            worker.say().stop = str(reason)
 
     async def evolve(self, sample: Sample, mode: str, recorded: Replies) -> Finished:
         """Do what `Workplace` says."""
         if self._stopped:
             raise self._stopped
-        finished: asyncio.Future[Finished] = asyncio.get_running_loop().create_future()
-        leased = Leased(next(self._numbers), sample, mode, recorded, self._homes.take(), finished)
-        self._unplaced.append(leased)
+        leased = self._placement.add(sample, mode, recorded)
         self._place()
         try:
-            return await finished
+            return await leased.finished
         finally:
-            self._homes.leave(leased.homes)
+            self._placement.forget(leased)
 
     async def __aenter__(self) -> Self:
         numbers, now = range(1, self._wanted + 1), asyncio.get_running_loop().time()
@@ -201,32 +184,32 @@ class Fleet:
         self._placing.cancel()
         self._telling.cancel()
         self._watching.cancel()
-        at_work = {hand.number for hand in self._hands}
+        at_work = {worker.number for worker in self._workers}
         for number, post in enumerate(self._posts, 1):
             if number not in at_work:
                 post.cancel()
         try:
             if not failure:
-                for hand in self._hands:
-                    hand.say().ending = "finish"
+                for worker in self._workers:
+                    worker.say().ending = "finish"
                 await asyncio.wait(self._posts)
         finally:
             if left := [post for post in self._posts if not post.done()]:
-                for hand in self._hands:
-                    hand.say().ending = "abandon"
+                for worker in self._workers:
+                    worker.say().ending = "abandon"
                 await asyncio.wait(left, timeout=ABANDONING)
             for post in self._posts:
                 post.cancel()
             await asyncio.gather(*self._posts, return_exceptions=True)
 
     async def _tell(self) -> None:
-        """Tell the viewer what the workers do."""
+        """Write what the workers do, for the viewer."""
         folder = self._engine.ledger.path.parent
         try:
             while True:
                 found = [
-                    AtWork(hand.name, len(hand.leases), hand.said.in_flight, hand.calls)
-                    for hand in self._hands
+                    AtWork(worker.name, len(worker.leases), worker.said.in_flight, worker.calls)
+                    for worker in self._workers
                 ]
                 workers.write(folder, found)
                 await asyncio.sleep(TELL)
@@ -249,21 +232,21 @@ class Fleet:
 
     async def _hold(self, number: int) -> bool:
         """Keep one worker at work until it has ended; return whether to hire another."""
-        handle, hand = self._hire(), None
+        handle, worker = self._hire(), None
         self._starting[number] = asyncio.get_running_loop().time()
         try:
-            hand = await self._begin(number, handle)
+            worker = await self._begin(number, handle)
             del self._starting[number]
             self._failed.pop(number, None)
             self._place()
-            await self._serve(hand)
+            await self._serve(worker)
             return False
         except WorkersUnusable as error:
             self._give_up(number, str(error))
             return False
         except WorkerLost as lost:
-            if hand:
-                await self._lose(hand, lost)
+            if worker:
+                await self._lose(worker, lost)
                 if isinstance(lost, CutOff):  # the next one is likely to have the same place
                     await asyncio.sleep(self._job.policy.lease_seconds)
                 return True
@@ -276,14 +259,13 @@ class Fleet:
         finally:
             self._starting.pop(number, None)
             handle.dismiss()
-            if hand:
-                hand.quiet()
-                if hand in self._hands:
-                    self._hands.remove(hand)
-                for leased in hand.leases.values():
-                    leased.fail(self._stopped or RunStopped("it was interrupted"))
+            if worker:
+                worker.quiet()
+                if worker in self._workers:
+                    self._workers.remove(worker)
+                worker.fail(self._stopped or RunStopped("it was interrupted"))
 
-    async def _begin(self, number: int, handle: Handle) -> Hand:
+    async def _begin(self, number: int, handle: Handle) -> WorkerState:
         who = await handle.identity()
         name = f"worker {number} on {who.node}"
         version, sources = program()
@@ -294,13 +276,14 @@ class Fleet:
         if who.sources != sources:
             raise WorkersUnusable(f"{name} has other files of coevol {version}: install the same there")
         ids = [self._engine.writer.text_ids.block() for _ in range(2)]
-        if why := await handle.begin(self._orders._replace(text_ids=ids)):
+        orders = self._orders._replace(text_ids=ids, replied=sorted(self._contact.roles))
+        if why := await handle.begin(orders):
             raise WorkersUnusable(f"{name} cannot work on this run: {why}")
-        hand = Hand(number, name, handle)
-        self._hands.append(hand)
+        worker = WorkerState(number, name, handle)
+        self._workers.append(worker)
         if self._stopped:
-            hand.to_say.stop = str(self._stopped)
-        return hand
+            worker.to_say.stop = str(self._stopped)
+        return worker
 
     def _give_up(self, number: int, why: str) -> None:
         others = (post for other, post in enumerate(self._posts, 1) if other != number)
@@ -309,17 +292,17 @@ class Fleet:
         else:
             self._engine.stop(WorkersUnusable(why))
 
-    async def _serve(self, hand: Hand) -> None:
+    async def _serve(self, worker: WorkerState) -> None:
         """Talk to a worker until it has ended."""
         seconds = self._job.policy.lease_seconds
         while True:
             try:
                 async with asyncio.timeout(seconds):
-                    report = reports.decode(await hand.handle.exchange(encode(self._saying_to(hand))))
+                    report = reports.decode(await worker.handle.exchange(encode(self._saying_to(worker))))
             except TimeoutError:
                 raise WorkerLost(f"has been silent for {seconds:g} seconds") from None
-            cut_off = self._cut_off(hand, report)
-            self._take(hand, report)
+            cut_off = self._cut_off(worker, report)
+            self._take(worker, report)
             if cut_off:
                 raise CutOff(cut_off)
             if report.ended and not self._ended:
@@ -327,77 +310,42 @@ class Fleet:
             if report.ended:
                 self._refused = self._refused or report.refused
                 return
-            if hand.writing:
+            if worker.writing:
                 # A slow disk must not make a lease run out.
-                await asyncio.wait(hand.writing, timeout=seconds / 4)
+                await asyncio.wait(worker.writing, timeout=seconds / 4)
 
-    def _cut_off(self, hand: Hand, report: Report) -> str | None:
-        """Return why a worker that cannot reach a model is to be replaced; None where the model is to blame.
-
-        Until that is certain the samples that it stopped are held: they go to others, or the run stops as it
-        does with one process.
-        """
-        if not report.stopped_in_outage and report.unreachable <= self._job.policy.lease_seconds:
-            return None
-        now, policy = asyncio.get_running_loop().time(), self._job.policy
-        if report.stopped_in_outage:
-            hand.stopped_at = now if hand.stopped_at is None else hand.stopped_at
-            hand.held += report.stopped
-            report.stopped = []
-        others = [each for each in self._hands if each is not hand and not each.said.unreachable]
+    def _cut_off(self, worker: WorkerState, report: Report) -> str | None:
         if self._stopped:
-            pass
-        elif any(other.replied_at > now - policy.lease_seconds for other in others):
-            return "cannot reach a model that others can"
-        elif hand.stopped_at is None or (
-            now < hand.stopped_at + policy.lease_seconds
-            and (self._joining() or any(other.stopped_at is None for other in others))
-        ):
+            self._contact.release(worker, report)
             return None
-        elif hand.replied_at == -inf and self._replied_at > now - policy.outage_patience:
-            return "cannot reach a model"  # which it tried for seconds, and the run for minutes
-        report.stopped, hand.held = hand.held, []
-        return None
+        return self._contact.lost(worker, report, self._workers, joining=self._joining() > 0)
 
-    async def _lose(self, hand: Hand, why: WorkerLost) -> None:
-        hand.handle.dismiss()
-        self._hands.remove(hand)
-        for number in list(hand.claims):
-            self._settle(hand, number, None)
-        if hand.writing:
-            await asyncio.wait(hand.writing)  # so that it is on record
+    async def _lose(self, worker: WorkerState, why: WorkerLost) -> None:
+        worker.handle.dismiss()
+        self._workers.remove(worker)
+        for number in list(worker.claims):
+            self._settle(worker, number, None)
+        if worker.writing:
+            await asyncio.wait(worker.writing)  # so that it is on record
         if not self._ended:
-            self._engine.notify(f"{hand.name} {why}{self._what_follows(hand)}")
-        blamed: list[Leased] = []
-        for leased in hand.leases.values():
-            leased.number = next(self._numbers)
+            self._engine.notify(f"{worker.name} {why}{self._what_follows(worker)}")
+        if not self._stopped:
+            died = not isinstance(why, CutOff | NodeLost)
             try:
-                leased.recorded = self._engine.ledger.replies(leased.sample.id, leased.mode)
+                self._placement.take_back(worker, self._engine.ledger.replies, died=died)
             except LedgerError as error:
                 self._engine.stop(error)
-            if self._stopped:
-                leased.fail(self._stopped)
-                continue
-            self._unplaced.appendleft(leased)
-            if len(leased.recorded) > leased.on_record:
-                leased.company, leased.deaths, leased.deaths_alone = inf, 0, 0
-            elif not isinstance(why, CutOff | NodeLost):
-                blamed.append(leased)
-        for leased in blame(blamed, alone=len(hand.leases) == 1):
-            self._unplaced.remove(leased)
-            text = f"{DEATHS} workers died while they worked on this sample and no other"
-            failure = CallFailed(INTERNAL_ERROR.key, text)
-            leased.finish(Finished(failed_result(leased.sample, leased.mode, failure)))
-        hand.leases.clear()
+        if self._stopped:
+            worker.fail(self._stopped)
         self._place()
 
-    def _what_follows(self, hand: Hand) -> str:
-        calls = plural(hand.said.in_flight, "call")
+    def _what_follows(self, worker: WorkerState) -> str:
+        calls = plural(worker.said.in_flight, "call")
         if self._stopped:
             return f": what becomes of {calls} in flight there is not known"
         return (
-            f": its {plural(len(hand.leases), 'sample')} go to others with the calls on record, and {calls} "
-            "in flight there are made again"
+            f": its {plural(len(worker.leases), 'sample')} go to others with the calls on record, and "
+            f"{calls} in flight there are made again"
         )
 
     # Samples
@@ -409,33 +357,14 @@ class Fleet:
             self._place()  # without those that are long in coming
             if not told and (late := len(self._starting) - self._joining()):
                 told = True
-                others = "The run goes on with the others" if self._hands else "The run waits for one"
+                others = "The run goes on with the others" if self._workers else "The run waits for one"
                 self._engine.notify(
                     f"{late} of {plural(self._wanted, 'worker')} {'is' if late == 1 else 'are'} not there "
                     f"yet; a worker may wait for a free CPU. {others}"
                 )
 
     def _place(self) -> None:
-        """Give the samples that wait to workers."""
-        most = ceil(self._job.limits.concurrency / max(1, len(self._hands) + self._joining()))
-        suspects = [len(hand.said.suspects) for hand in self._hands]
-        only = None if self._job.retry_failed else trusted(self._loads(), suspects)
-        for leased in list(self._unplaced):
-            loads = [
-                len(hand.leases) if only in (None, number) and hand.fits(leased) else most
-                for number, hand in enumerate(self._hands)
-            ]
-            if (number := choose(loads, most)) is None:
-                if leased.company == inf:
-                    break
-                continue
-            hand = self._hands[number]
-            self._unplaced.remove(leased)
-            hand.leases[leased.number] = leased
-            sample = pickle.dumps(leased.sample, protocol=pickle.HIGHEST_PROTOCOL)
-            lease = Lease(leased.number, sample, leased.mode, [*leased.recorded.items()], leased.homes)
-            leased.on_record, leased.recorded = len(leased.recorded), {}
-            hand.say().leases.append(lease)
+        self._placement.place(self._workers, self._joining())
 
     def _joining(self) -> int:
         """Return how many workers are starting, without those that are long in coming."""
@@ -444,49 +373,48 @@ class Fleet:
 
     # What is said
 
-    def _saying_to(self, hand: Hand) -> Delivery:
-        said = hand.said_next()
-        places = divide(self._job.limits.concurrency, self._loads())[self._hands.index(hand)]
-        free = self._job.limits.concurrency - sum(each.places for each in self._hands)
-        said.places = max(0, min(places, hand.places + free))
-        hand.places = max(hand.places, said.places)
-        if not hand.said.spare_text_ids:
+    def _saying_to(self, worker: WorkerState) -> Delivery:
+        said = worker.said_next()
+        places = divide(self._job.limits.concurrency, self._loads())[self._workers.index(worker)]
+        free = self._job.limits.concurrency - sum(each.places for each in self._workers)
+        said.places = max(0, min(places, worker.places + free))
+        worker.places = max(worker.places, said.places)
+        if not worker.said.spare_text_ids:
             said.text_ids.append(self._engine.writer.text_ids.block())
         return said
 
-    def _take(self, hand: Hand, said: Report) -> None:
-        hand.said, hand.places = said, said.places_held
+    def _take(self, worker: WorkerState, said: Report) -> None:
+        worker.said, worker.places = said, said.places_held
         for notice in said.notices:
             if notice not in self._notices:
                 self._notices.add(notice)
                 self._engine.notify(notice)
         self._engine.recalled(said.recalled)
-        if any(call.replied for call in said.calls):
-            hand.replied_at = self._replied_at = asyncio.get_running_loop().time()
+        self._contact.note(worker, said.calls)
         if said.calls:
             written = self._engine.writer.add_all([rows.decode(call.rows) for call in said.calls])
-            hand.writing.add(written)
-            written.add_done_callback(partial(self._written, hand, said.calls))
+            worker.writing.add(written)
+            written.add_done_callback(partial(self._written, worker, said.calls))
         for result in said.finished:
-            if leased := hand.leases.pop(result.lease, None):
+            if leased := worker.leases.pop(result.lease, None):
                 leased.finish(Finished(result.result, result.counted, rows.decode(result.rows)))
         for number, why in said.unwritable:
-            if leased := hand.leases.pop(number, None):
+            if leased := worker.leases.pop(number, None):
                 failed = unwritable(leased.sample, leased.mode, Unwritable(why))
                 leased.finish(Finished(failed))
         for number, why in said.stopped:
-            if leased := hand.leases.pop(number, None):
-                leased.fail(RunStopped(why if self._stopped else f"{hand.name}: {why}"))
+            if leased := worker.leases.pop(number, None):
+                leased.fail(RunStopped(why if self._stopped else f"{worker.name}: {why}"))
         for number, usage in said.settled:
-            self._settle(hand, number, Usage(*usage) if usage else None)
+            self._settle(worker, number, Usage(*usage) if usage else None)
         for claim in said.claims:
-            hand.claims[claim.number] = asyncio.create_task(self._claim(hand, claim))
+            worker.claims[claim.number] = asyncio.create_task(self._claim(worker, claim))
 
     def _written(
-        self, hand: Hand, calls: list[SentCall], written: asyncio.Future[dict[int, Unwritable]]
+        self, worker: WorkerState, calls: list[SentCall], written: asyncio.Future[dict[int, Unwritable]]
     ) -> None:
-        hand.writing.discard(written)
-        said = hand.say() if hand in self._hands else Delivery()  # a lost one hears nothing
+        worker.writing.discard(written)
+        said = worker.say() if worker in self._workers else Delivery()  # a lost one hears nothing
         if isinstance(error := written.exception(), LedgerError):
             self._engine.stop(error)
             said.broken = str(error)
@@ -498,22 +426,22 @@ class Fleet:
                 continue
             self._engine.called(call.input_tokens, call.output_tokens)
             said.acknowledged.append(call.number)
-        hand.calls += len(calls) - len(failed)
+        worker.calls += len(calls) - len(failed)
 
-    async def _claim(self, hand: Hand, claim: SentClaim) -> None:
+    async def _claim(self, worker: WorkerState, claim: SentClaim) -> None:
         budget = self._engine.budget
         if budget is None:
             return
         wanted = Reservation(claim.endpoint, claim.prompt, claim.most, claim.tier)
         try:
-            hand.claims[claim.number] = await budget.claim(wanted)
+            worker.claims[claim.number] = await budget.claim(wanted)
         except RunStopped as reason:
             self._engine.stop(reason)
             return
-        hand.say().granted.append(claim.number)
+        worker.say().granted.append(claim.number)
 
-    def _settle(self, hand: Hand, number: int, usage: Usage | None) -> None:
-        budget, claimed = self._engine.budget, hand.claims.pop(number, None)
+    def _settle(self, worker: WorkerState, number: int, usage: Usage | None) -> None:
+        budget, claimed = self._engine.budget, worker.claims.pop(number, None)
         if isinstance(claimed, asyncio.Task):
             claimed.cancel()
         elif claimed and budget:

@@ -12,7 +12,8 @@ from dataclasses import astuple, dataclass, field
 from math import ceil, sqrt
 from statistics import fmean, stdev
 
-from graph.build import conversation_graph, exchange_graph
+from graph.build import exchange_graph
+from graph.conversation import conversation_graph
 from graph.settings import Settings
 from ledger.ledger import FinishedSet, Ledger
 from ledger.usage import Counted, of_finished, reusable
@@ -201,8 +202,7 @@ def lines(found: Forecast, plan: Plan) -> Iterator[str]:
         yield f"- A judge is asked up to {asked} times if its verdict is unreadable (--judge-retries)."
     if found.conversations:
         yield "- How far a conversation is worked on depends on how long its new responses are."
-    tier = f" of the tier {settings.service_tier}" if settings.service_tier else ""
-    prices = f"{_source(settings)}{tier}, without caches or discounts"
+    prices = f"{_source(settings)}{_tiers(settings)}, without caches or discounts"
     yield f"- Prices are {prices}. Attempts that fail are not counted."
 
 
@@ -211,6 +211,17 @@ def _source(settings: Settings) -> str:
     if all(given):
         return "those given (--price)"
     return "list prices, or those given (--price)" if any(given) else "list prices"
+
+
+def _tiers(settings: Settings) -> str:
+    """Say of which service tier the prices are: of single models, where not all are asked for the same."""
+    models: dict[str | None, dict[str, None]] = {}
+    for role in settings.roles:
+        models.setdefault(settings.tier(role), {})[settings.endpoint(role).model] = None
+    tiers = [tier for tier in models if tier]
+    if len(models) == 1:
+        return "".join(f" of the tier {tier}" for tier in tiers)
+    return ",".join(f" of the tier {tier} for {' and '.join(models[tier])}" for tier in tiers)
 
 
 def _by_rounds(modes: Sequence[str]) -> bool:

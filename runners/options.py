@@ -1,30 +1,22 @@
-"""The settings on the command line and in a TOML file.
+"""The options that commands share.
 
 Every field of `Settings` and `Limits` is an option of the same name; the bounds and the messages are the
 fields' own.
 """
 
-import json
-import re
-import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from graph.complaints import complaints
 from graph.settings import Settings
-from models.addresses import shown_address
-from models.keys import Keys, MissingKey
-from models.secret_fields import without_secrets
-from models.settings import PANEL, PROVIDERS, REFEREES, ROLES, Limits, split_model
+from models.settings import PROVIDERS, ROLES, Limits
 from prompts.method import MODES
-from runners.terminal import hide
+from runners.command_settings import SettingsError
 from samples.bounds import MAX_RECORD_MB
 from samples.formats import READ_FORMATS
 from samples.preferences import SIDES
@@ -35,14 +27,10 @@ PATH = click.Path(path_type=Path)
 MODE = click.Choice(list(MODES))
 
 
-class SettingsError(click.UsageError):
-    """A setting cannot be used. The message names it, its value, and what it may be."""
-
-
 def settings_options(command: Command) -> Command:
     """Add `--model`, `--base-url` and `--extra-body`, each for all roles or for one, `--settings`, and an
     option for each other setting."""
-    return _with(
+    return with_options(
         [
             click.option(
                 "--model",
@@ -95,12 +83,12 @@ def settings_options(command: Command) -> Command:
 
 def limits_options(command: Command) -> Command:
     """Add an option for each limit."""
-    return _with(_field_options(Limits), command)
+    return with_options(_field_options(Limits), command)
 
 
 def workers_options(command: Command) -> Command:
     """Add the options that say which processes work on the samples."""
-    return _with(
+    return with_options(
         [
             click.option(
                 "--workers",
@@ -120,7 +108,7 @@ def workers_options(command: Command) -> Command:
 
 def data_options(command: Command) -> Command:
     """Add the options that say how the records of a data set are read."""
-    return _with(
+    return with_options(
         [
             click.option(
                 "--format",
@@ -166,34 +154,6 @@ def data_options(command: Command) -> Command:
     )
 
 
-def neighbors_options(command: Command) -> Command:
-    """Add the options that say what becomes of thoughts, and of fields that speak of the old responses."""
-    return _with(
-        [
-            click.option(
-                "--thoughts",
-                type=click.Choice(["skip", "drop", "keep"]),
-                help="What becomes of the old thoughts of a new response: drop or keep them, or leave such "
-                "responses as they were. Default: as in the run.",
-            ),
-            click.option(
-                "--stale",
-                multiple=True,
-                metavar="FIELD",
-                help="A further field that speaks of the old response: original_FIELD next to a new one. "
-                "Scores, labels, token counts and the like are known by their names.",
-            ),
-            click.option(
-                "--not-stale",
-                multiple=True,
-                metavar="FIELD",
-                help="A field that does not, whatever its name says.",
-            ),
-        ],
-        command,
-    )
-
-
 def _columns(context: click.Context, option: click.Parameter, given: str | None) -> dict[str, str]:
     columns: dict[str, str] = {}
     for each in filter(None, (given or "").split(",")):
@@ -233,7 +193,7 @@ def _field_options(model: type[BaseModel]) -> list[Callable[[Any], Any]]:
             type=_number(info),
             metavar=_METAVARS.get(name) or _metavar(info),
             help=_help(name, info),
-            shell_complete=_packs if name == "prompts" else offering(*_values(name, info)),
+            shell_complete=_packs if name == "prompts" else _offering(*_values(name, info)),
         )
         for name, info in model.model_fields.items()
         if name not in own
@@ -247,158 +207,6 @@ _METAVARS = {
     "check": "exact|math|COMMAND",
     "service_tier": "flex|priority|default",
 }
-
-
-def settings_from(given: Mapping[str, Any], referees: Sequence[str] = ()) -> tuple[Settings, Limits]:
-    """Return the settings and limits of a command's options, which override those of the TOML file.
-
-    The models of `referees` become those of the roles `referee`, `referee_2` and so on.
-
-    Raises:
-        SettingsError: a value cannot be used, or the file cannot be read.
-    """
-    values: dict[str, Any] = {}
-    if given.get("settings_file"):
-        values |= _from_file(given["settings_file"])
-    if len(referees) > len(REFEREES):
-        raise SettingsError(f"--referee names {len(referees)} models: a trial has at most {len(REFEREES)}")
-    for model in referees:
-        try:
-            split_model(model)
-        except ValueError as error:
-            also = "" if model.startswith("reward:") else "; a reward model is reward:NAME"
-            raise SettingsError(f"--referee {without_secrets(str(error))}{also}") from None
-    of_referees = [f"{role}={model}" for role, model in zip(REFEREES, referees, strict=False)]
-    known = (*PANEL, *REFEREES[: len(referees)])
-    models = _once_by_role("--model", [*_panel(given["models"]), *of_referees], known)
-    texts = _once_by_role("--extra-body", given["extra_bodies"], known)
-    bodies = {role: _json_object("--extra-body", text) for role, text in texts.items()}
-    # An address in the file belongs to the file's model.
-    if "" in models:
-        values.pop("base_url", None)
-    if "judge" in models:  # it takes the place of the file's panel
-        for name in ("role_models", "role_base_urls"):
-            if table := _table(values, name):
-                values[name] = {role: table[role] for role in table if role not in PANEL}
-    if any(models):
-        urls = _table(values, "role_base_urls")
-        values["role_base_urls"] = {role: urls[role] for role in urls if role not in models}
-    by_role: tuple[tuple[str, str, dict[str, Any]], ...] = (
-        ("model", "role_models", models),
-        ("base_url", "role_base_urls", _by_role("--base-url", given["base_urls"], known)),
-        ("extra_body", "role_extra_body", bodies),
-    )
-    for name, role_name, found in by_role:
-        if "" in found:
-            values[name] = found.pop("")
-        if found:
-            values[role_name] = _table(values, role_name) | found
-    prices = _prices(given["prices"])
-    if table := _table(values, "price", "model") | prices:
-        values["price"] = table
-    fields = (*Settings.model_fields, *Limits.model_fields)
-    values |= {name: given[name] for name in fields if given.get(name) is not None}
-    limits = {name: values.pop(name) for name in Limits.model_fields if name in values}
-    settings = _validated(Settings, values, given)
-    roles = (*settings.roles, *(role for role in REFEREES if role in settings.role_models))
-    played = dict.fromkeys(settings.endpoint(role).model for role in roles)
-    if unused := sorted(prices.keys() - played.keys()):
-        raise SettingsError(f"--price {unused[0]}: no role has this model; they have {', '.join(played)}")
-    with suppress(MissingKey):  # reported where keys are needed
-        hide(Keys.load(settings))
-    return settings, _validated(Limits, limits, given)
-
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def _validated(model: type[Model], values: Mapping[str, Any], given: Mapping[str, Any]) -> Model:
-    try:
-        return model(**values)
-    except ValidationError as error:
-        options = [name for name in given if given[name] is not None]
-        known = (*Settings.model_fields, *Limits.model_fields)
-        raise SettingsError("\n".join(complaints(error, known, options))) from None
-
-
-def _table(values: Mapping[str, Any], name: str, key: str = "role") -> dict[str, Any]:
-    table = values.get(name, {})
-    if not isinstance(table, dict):
-        raise SettingsError(f"{name}: expected a table by {key}, not {without_secrets(repr(table))}")
-    return table
-
-
-def _from_file(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not a TOML file: {error}") from None
-
-
-def _panel(models: Sequence[str]) -> list[str]:
-    """Name the judges of a panel, which are all given as the judge."""
-    names = iter(PANEL)
-    head = f"{PANEL[0]}="
-    given = [model for model in models if model.startswith(head)]
-    if len(given) > len(PANEL):
-        raise SettingsError(f"--model names {len(given)} judges: a panel has at most {len(PANEL)}")
-    return [f"{next(names)}={model.removeprefix(head)}" if model in given else model for model in models]
-
-
-def _once_by_role(option: str, values: Iterable[str], known: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for role, texts in _by_role(option, values, known).items():
-        if len(texts) > 1:
-            raise SettingsError(f"{option} is given twice for {role or 'all roles'}")
-        (found[role],) = texts
-    return found
-
-
-def _by_role(option: str, values: Iterable[str], known: Sequence[str]) -> dict[str, list[str]]:
-    """Return what an option is given for each role, of `ROLES` and `known`, and for all."""
-    found: dict[str, list[str]] = {}
-    for value in values:
-        head, sign, rest = value.partition("=")
-        # A URL or a name may contain an equals sign; a role is alphabetic, but for the number of a judge.
-        role, text = (head, rest) if sign and re.fullmatch(r"[^\W\d_]+(_\d+)?", head) else ("", value)
-        if role and role not in (*ROLES, *known):
-            shown = without_secrets(shown_address(value))
-            raise SettingsError(f"{option} {shown}: unknown role {role!r}; roles are {', '.join(ROLES)}")
-        found.setdefault(role, []).append(text)
-    return found
-
-
-def _prices(given: Sequence[str]) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {}
-    for model, prices in map(_price, given):
-        if model in found:
-            raise SettingsError(f"--price is given twice for {model}")
-        found[model] = prices
-    return found
-
-
-def _price(given: str) -> tuple[str, list[float]]:
-    model, _, prices = given.rpartition("=")
-    try:
-        found = ":".join(split_model(model)), [float(price) for price in prices.split(",")]
-    except ValueError as error:
-        raise SettingsError(f"--price {given}: expected MODEL=INPUT,CACHED,OUTPUT ({error})") from None
-    if len(found[1]) != len(("input", "cached", "output")):
-        raise SettingsError(f"--price {given}: expected three prices, INPUT,CACHED,OUTPUT")
-    return found
-
-
-def _json_object(option: str, text: str) -> dict[str, Any]:
-    where = f"{option} {without_secrets(text)}"
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise SettingsError(f"{where}: not JSON ({error})") from None
-    if not isinstance(value, dict):
-        raise SettingsError(f"{where}: not a JSON object of fields and values")
-    return value
 
 
 def _flag(name: str, info: FieldInfo) -> str:
@@ -440,7 +248,7 @@ def _values(name: str, info: FieldInfo) -> list[str]:
     return [word for word in words if word == word.lower()]
 
 
-def offering(*words: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+def _offering(*words: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
     """Return how the shell completes an option that takes one of these words, or in place of them a file."""
 
     def complete(context: click.Context, option: click.Parameter, begun: str) -> list[CompletionItem]:
@@ -454,7 +262,7 @@ def _packs(context: click.Context, option: click.Parameter, begun: str) -> list[
     """Complete the name of a built-in prompt pack, or a folder."""
     from prompts.pack import BUILT_IN  # which loads what renders prompts
 
-    return offering(*BUILT_IN)(context, option, begun)
+    return _offering(*BUILT_IN)(context, option, begun)
 
 
 def _models(context: click.Context, option: click.Parameter, begun: str) -> list[CompletionItem]:
@@ -478,7 +286,8 @@ def _help(name: str, info: FieldInfo) -> str:
     return f"{info.description} Default: {default}."
 
 
-def _with(options: Sequence[Callable[[Any], Any]], command: Command) -> Command:
+def with_options(options: Sequence[Callable[[Any], Any]], command: Command) -> Command:
+    """Add options to a command, in this order."""
     for option in reversed(options):
         command = option(command)
     return command

@@ -22,19 +22,13 @@ from reporting.manifest import RunError
 from reporting.run import Run, open_run
 from reporting.summary import summary
 from runners.data_card import Form
-from runners.export import (
-    ContentOptions,
-    NothingToWrite,
-    Selection,
-    content_options,
-    notice,
-    responses,
-    selection_from,
-)
+from runners.export_options import ContentOptions, content_options
+from runners.export_records import responses
 from runners.hub_card import SPLIT, Configuration, License, hub_card, is_blank, made_by
 from runners.hub_upload import CARD, Hub, Remote
 from runners.options import MODE, PATH
 from runners.provenance import fingerprint
+from runners.selection import NothingToWrite, Selection, notice, selection_from
 from runners.terminal import confirmed, say
 from samples.fields import plural
 from samples.files import write_text

@@ -21,10 +21,10 @@ from filelock import FileLock, Timeout
 
 from models.errors.exceptions import MissingExtra
 from runners.exchange import Identity, Orders
-from runners.hand import Handle, NodeLost, WorkerLost
 from runners.plan import UsageError
 from runners.remote_worker import RemoteWorker
 from runners.shares import FEWEST
+from runners.worker_state import Handle, NodeLost, WorkerLost
 
 AUTO = "auto"
 

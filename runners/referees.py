@@ -13,7 +13,8 @@ from typing import Any, cast
 
 from langgraph.runtime import Runtime
 
-from graph.build import asking, failed_exchange, reference_text
+from graph.asking import asking
+from graph.build import failed_exchange, reference_text
 from graph.conversation import request_of
 from graph.settings import RefereeSettings
 from graph.state import AlpacaRecord, ExchangeFailure, ExchangeResult, RequestAndResponse

@@ -192,9 +192,7 @@ class RemoteWorker:
             report.in_flight = worker.in_flight
             report.waiting, report.outages = worker.waiting(), worker.outages()
             report.suspects = [each.encode(errors="surrogatepass") for each in worker.suspects()]
-            report.stopped_in_outage = worker.gateway.stopped_in_outage
-            if since := worker.gateway.unreachable_since:
-                report.unreachable = asyncio.get_running_loop().time() - since
+            report.outage, report.unreachable = worker.gateway.outage, worker.gateway.unreachable()
         report.spare_text_ids = len(self._blocks)
         if self._working.done():
             self._working.result()  # an internal error is for the run to see
@@ -212,7 +210,8 @@ class RemoteWorker:
         self._unacknowledged[number] = written
         used = record.input_tokens, record.output_tokens
         replied = record.failure_kind is None or record.output_tokens is not None
-        self._saying().calls.append(SentCall(number, msgspec.Raw(rows), *used, replied))
+        sent = SentCall(number, record.call.role, msgspec.Raw(rows), *used, replied)
+        self._saying().calls.append(sent)
         await written
 
     def _unwritable(self, error: Exception) -> Unwritable:
@@ -255,6 +254,7 @@ class RemoteWorker:
                 )
                 async with worker:
                     worker.gateway.resize(0)
+                    worker.gateway.trust(self._orders.replied)
                     ready.set_result(None)
                     await self._until_ended(worker)
         except _Abandoned:

@@ -15,13 +15,13 @@ from reporting.trial_command import LEFT_OUT
 from reporting.trial_manifest import ARMS, TARGET
 from reporting.trial_snapshot import rehearsed
 from runners.command_help import GroupedCommand
+from runners.command_settings import settings_from
 from runners.console import Output
 from runners.options import (
     PATH,
     complete_modes,
     data_options,
     limits_options,
-    settings_from,
     settings_options,
 )
 from runners.progress import Progress
@@ -29,6 +29,7 @@ from runners.terminal import say, say_json
 from runners.trial_forecast import forecast_trial, trial_lines
 from runners.trial_plan import MIN_SAMPLES, SAMPLES, make_trial_plan
 from runners.trial_run import load_keys, prepare, trial_in_own_loop
+from samples.fields import percent
 from samples.printable import printable
 from trials.pairs import PAIRS
 
@@ -174,7 +175,6 @@ def _failures(done: "RecordedTrial") -> Iterator[str]:
 def show(done: "RecordedTrial") -> None:
     """Print the table of a trial, what it says in words, and the commands to go on with."""
     from reporting.trial_tables import verdict
-    from samples.fields import percent
     from trials.sentences import interval
 
     output = Output()

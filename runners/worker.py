@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, Protocol, Self, cast, get_args
 
 from langchain_core.runnables import RunnableConfig
 
-from graph.build import ConversationGraph, ExchangeGraph, conversation_graph, exchange_graph, failed_exchange
-from graph.conversation import apart
+from graph.build import ExchangeGraph, exchange_graph, failed_exchange
+from graph.conversation import ConversationGraph, apart, conversation_graph
 from graph.settings import Settings
 from graph.state import AlpacaRecord, ConversationRecord, ExchangeResult
 from ledger.encoding import Row

@@ -12,9 +12,9 @@ import pytest
 from graph.settings import Settings
 from runners import ray_workers
 from runners.exchange import Identity, Orders
-from runners.hand import WorkerLost
 from runners.ray_workers import RayWorkers
 from runners.remote_worker import RemoteWorker
+from runners.worker_state import WorkerLost
 
 T = TypeVar("T")
 

@@ -38,6 +38,8 @@ class EndpointState:
         self.accepts_system_role = True
         self.accepts_forms = True
         self.dialect = Dialect()
+        self.is_trusted = False
+        """Whether it replied to another worker of the run."""
         self._retrying: Counter[str] = Counter()
         self._retry_until: dict[str, float] = {}
         self._output_tokens: float | None = None

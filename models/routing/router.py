@@ -59,9 +59,14 @@ def role_client(
     )
 
 
+def replica_set(settings: ModelSettings, role: Role) -> tuple[Endpoint, ...]:
+    """Return where a role's model is served."""
+    return tuple(map(located, settings.replicas(role)))
+
+
 def replica_sets(settings: ModelSettings) -> list[tuple[Endpoint, ...]]:
     """Return where the models of a run are served, each model once."""
-    return list(dict.fromkeys(tuple(map(located, settings.replicas(role))) for role in settings.roles))
+    return list(dict.fromkeys(replica_set(settings, role) for role in settings.roles))
 
 
 class Router:
@@ -87,7 +92,7 @@ class Router:
         models: dict[tuple[Endpoint, SecretStr, str], BaseChatModel] = {}
         shared: dict[tuple[Endpoint, ...], LoadBalancer] = {}
         for role in settings.roles:
-            endpoints = tuple(map(located, settings.replicas(role)))
+            endpoints = replica_set(settings, role)
             for endpoint in endpoints:
                 key = keys.of(endpoint, role)
                 if endpoint not in self._states:
@@ -130,6 +135,13 @@ class Router:
                 for balancer in self._balancers.values():
                     balancer.release(sample)
 
+    def trust(self, roles: Sequence[Role]) -> None:
+        """Take the settings of these roles for right: their models replied to another worker of the run."""
+        for role in roles:
+            for state, client in self._clients[role].items():
+                state.is_trusted = True
+                client.startup.reply_received()
+
     def waiting(self) -> list[WaitReason]:
         """Return the calls that wait for more than a place in flight."""
         return [reason for state in self._states.values() for reason in state.waiting()]
@@ -139,11 +151,11 @@ class Router:
         found = (outage for balancer in self._balancers.values() for outage in balancer.outages())
         return list(dict.fromkeys(found))
 
-    @property
-    def unreachable_since(self) -> float | None:
-        """Since when some model could not be reached at any of its addresses; None where all could."""
-        found = (balancer.unreachable_since for balancer in self._balancers.values())
-        return min((since for since in found if since is not None), default=None)
+    def unreachable(self, now: float) -> dict[Role, float]:
+        """Return for how many seconds models could not be reached at any of their addresses, by the roles
+        that they play. `now` is the loop's time."""
+        found = ((role, balancer.unreachable_since) for role, balancer in self._balancers.items())
+        return {role: now - since for role, since in found if since is not None}
 
     def suspects(self) -> set[str]:
         """Return the samples that were refused where this need not be their own doing."""

@@ -14,7 +14,7 @@ import pytest
 
 from graph.state import ExchangeState
 from prompts.method import STEPS
-from runners.options import settings_from
+from runners.command_settings import settings_from
 from standin import StandIn
 from tests.conftest import look
 from tests.program import ROOT, coevol

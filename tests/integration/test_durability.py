@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from graph.build import conversation_graph, exchange_graph
+from graph.build import exchange_graph
+from graph.conversation import conversation_graph
 from graph.settings import Settings
 from models.call import Call, CallRecord
 from models.gateway import Gateway

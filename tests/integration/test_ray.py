@@ -20,7 +20,7 @@ import coevol
 from coevol import Limits
 from reporting.workers import read as at_work
 from runners import ray_workers
-from runners.hand import NodeLost, WorkerLost
+from runners.worker_state import NodeLost, WorkerLost
 from standin import StandIn
 from tests.conftest import look
 from tests.disturbed import exported, recorded, slow_server, undisturbed, wait_for_calls, write_data

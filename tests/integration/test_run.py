@@ -14,8 +14,8 @@ import pytest
 
 from ledger.ledger import Ledger
 from models.settings import KEY_NAMES, Limits
+from runners.command_settings import settings_from
 from runners.evolve import evolve
-from runners.options import settings_from
 from standin import StandIn
 from tests.conftest import look
 from tests.program import DATA, EXAMPLES, records, start, write

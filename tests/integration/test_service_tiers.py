@@ -117,5 +117,12 @@ def test_a_model_without_the_tier_is_reported_before_and_stops_the_run(tmp_path:
     assert "Invalid service_tier argument" in invalid.stderr and "--service-tier" in invalid.stderr
     words = ("--model", "openai:gpt-4.1-mini", "--dry-run", *FLEX)
     assert "have no tier flex" in look(*RUN, *words, cwd=tmp_path).stderr
+
+
+def test_a_tier_is_said_of_the_models_that_are_asked_for_it(tmp_path: Path) -> None:
     words = ("--model", "vllm:standin", "--dry-run", *FLEX)
-    assert "has no service tiers: --service-tier flex is not sent" in look(*RUN, *words, cwd=tmp_path).stderr
+    shown = look(*RUN, *words, cwd=tmp_path)
+    assert "has no service tiers: --service-tier flex is not sent" in shown.stderr
+    assert "- Prices are list prices, without" in shown.stdout
+    shown = look(*RUN, *words, "--model", "editor=openai:gpt-5.4-mini", cwd=tmp_path)
+    assert "- Prices are list prices of the tier flex for openai:gpt-5.4-mini, without" in shown.stdout

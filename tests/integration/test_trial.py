@@ -20,7 +20,7 @@ from models.settings import Limits
 from reporting.recorded_trial import RecordedTrial
 from reporting.trial_manifest import is_trial
 from reporting.trial_verdicts import compared
-from runners.options import settings_from
+from runners.command_settings import settings_from
 from runners.trial_plan import make_trial_plan
 from runners.trial_run import TrialRun, prepare
 from samples.reader import open_data

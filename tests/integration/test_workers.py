@@ -61,6 +61,14 @@ def settings_for(server: StandIn, **more: Any) -> coevol.Settings:
     return coevol.Settings(model="openai:gpt-4o-mini", base_url=server.base_url("openai"), **more)
 
 
+def with_a_judge_at(url: str, server: StandIn) -> coevol.Settings:
+    judge: dict[str, Any] = {
+        "role_models": {"judge": "openai:gpt-4.1-mini"},
+        "role_base_urls": {"judge": (url,)},
+    }
+    return settings_for(server, max_rounds=1, **judge)
+
+
 def paid_twice(server: StandIn, since: int = 0) -> int:
     """Return how many requests repeat an earlier one."""
     counted = Counter(chat.digest for chat in server.chats()[since:])
@@ -347,7 +355,7 @@ async def test_the_last_report_of_a_worker_that_is_cut_off_counts(
         started = [dict(zip(_CALL_COLUMNS, values, strict=True))["started"] for values in calls_in(report)]
         if not kept and worker is hired[0] and started and len(server.chats()) > 30:
             kept.extend(started)
-            report.stopped_in_outage = True
+            report.outage = "editor"
             report.stopped = [(lease, "not reached") for lease in range(1, 50)]
         return encode(report)
 
@@ -393,6 +401,54 @@ async def test_a_worker_that_is_new_in_an_outage_does_not_end_the_run(
     await task
     assert any(notice.startswith("worker 1 on ") and "cannot reach a model:" in notice for notice in notices)
     assert {row["status"] for row in coevol.load_run("run").samples()} == {"done"}
+
+
+async def test_contact_with_one_model_is_none_with_another(
+    hired: Hired, server: StandIn, tmp_path: Path
+) -> None:
+    data, notices = write(tmp_path / "data.json", records(12)), list[str]()
+    policy = replace(QUICK, first_wait=0.5, lease_seconds=2.0)
+    with StandIn(latency=0.03) as judging:
+        settings = with_a_judge_at(judging.base_url("openai"), server)
+        run = coevol.arun(data, "run", settings, SIX, workers=1, notify=notices.append, policy=policy)
+        task = asyncio.create_task(run)
+        # Of the first six samples each has six calls here; one is judged before the seventh begins.
+        await until(lambda: len(server.chats()) > 40)
+        hired.elsewhere = {1: with_a_judge_at("http://127.0.0.1:9/v1", server)}
+        hired[0].kill()
+        await task
+    assert any(notice.startswith("worker 1 on ") and "cannot reach a model:" in notice for notice in notices)
+    assert {row["status"] for row in coevol.load_run("run").samples()} == {"done"}
+
+
+async def test_a_model_that_no_worker_can_reach_stops_the_run_though_others_reply(
+    hired: Hired, server: StandIn, tmp_path: Path
+) -> None:
+    data, notices = write(tmp_path / "data.json", records(6)), list[str]()
+    settings, policy = with_a_judge_at("http://127.0.0.1:9/v1", server), replace(QUICK, lease_seconds=2.0)
+    with StandIn(latency=0.5) as slow:
+        hired.elsewhere = {1: settings.model_copy(update={"base_url": (slow.base_url("openai"),)})}
+        with pytest.raises(RunStopped, match=r"127\.0\.0\.1:9"):
+            async with asyncio.timeout(30):
+                await coevol.arun(data, "run", settings, SIX, workers=2, notify=notices.append, policy=policy)
+        assert slow.chats()
+    assert not any("cannot reach" in notice for notice in notices)
+
+
+async def test_the_first_call_of_a_new_worker_may_be_refused(
+    hired: Hired, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write(tmp_path / "data.json", records(12))
+    with StandIn(latency=0.03) as server:
+        monkeypatch.setenv("VLLM_API_KEY", server.key("vllm"))
+        settings = coevol.Settings(model="vllm:standin", base_url=server.base_url("vllm"), max_rounds=1)
+        task = asyncio.create_task(coevol.arun(data, "run", settings, SIX, workers=1, policy=QUICK))
+        await until(lambda: len(server.chats()) > 50)
+        # With a status that stops a run whose settings may be wrong.
+        hired.before = lambda: server.order("content_filter:nth=1")
+        hired[0].kill()
+        await task
+    assert sorted(row["status"] for row in coevol.load_run("run").samples()) == ["done"] * 11 + ["failed"]
 
 
 async def test_a_cancelled_run_records_what_it_abandons(

@@ -9,8 +9,8 @@ import pytest
 from models.settings import Limits
 from reporting.recorded_trial import RecordedTrial
 from reporting.trial_manifest import DepthFacts, write_trial_manifest
+from runners.command_settings import settings_from
 from runners.evolve import evolve
-from runners.options import settings_from
 from runners.trial import trial
 from runners.trial_plan import make_trial_plan
 from runners.trial_run import prepare

@@ -1,7 +1,6 @@
-"""A worker of a run as the run sees it: the way to it, what it has, and what it is told next."""
+"""A worker of a run as the run sees it: the way to it, what it has, and what is sent to it next."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Protocol
@@ -9,17 +8,13 @@ from typing import Protocol
 from ledger.ledger import Unwritable
 from models.errors.exceptions import RunStopped
 from models.limits.budget import Reservation
+from models.settings import Endpoint
 from runners.exchange import Delivery, Identity, Orders, Report
 from runners.worker import Finished, Replies
 from samples.sample import Sample
 
 NUDGE = 0.03
 """Seconds after which a worker is made to listen. One with something to say ends the exchange before."""
-
-
-DEATHS = 5
-"""Workers that may die while they have one sample only, and get no further with it, before it counts as the
-cause."""
 
 
 class WorkerLost(Exception):
@@ -92,22 +87,8 @@ class Leased:
             self.finished.set_exception(reason)
 
 
-def blame(samples: Sequence[Leased], *, alone: bool) -> list[Leased]:
-    """Find out of which sample workers die, if of any; return those that it was.
-
-    Of the samples with which a worker that died got no further, at the second time the next one has half of
-    them at most, and so on until one is `alone`.
-    """
-    for leased in samples:
-        leased.deaths += 1
-        leased.deaths_alone += alone
-        if leased.deaths > 1:
-            leased.company = max(1, len(samples) // 2)
-    return [leased for leased in samples if leased.deaths_alone == DEATHS]
-
-
 @dataclass(slots=True, eq=False)
-class Hand:
+class WorkerState:
     """A worker at work."""
 
     number: int
@@ -122,10 +103,10 @@ class Hand:
     writing: set[asyncio.Future[dict[int, Unwritable]]] = field(default_factory=set)
     """What it sent and is not on disk yet."""
     claims: dict[int, Reservation | asyncio.Task[None]] = field(default_factory=dict)
-    replied_at: float = -inf
-    """When it last said that a model replied, in the loop's time."""
+    replied_at: dict[tuple[Endpoint, ...], float] = field(default_factory=dict)
+    """When it last said that a model replied, in the loop's time; by where that is served."""
     stopped_at: float | None = None
-    """When it said that it can reach a model no more, in the loop's time."""
+    """When it said that it had stopped since it cannot reach a model, in the loop's time."""
     held: list[tuple[int, str]] = field(default_factory=list)
     """The samples that it stopped for that, as in `Report.stopped`."""
     calls: int = 0
@@ -134,17 +115,23 @@ class Hand:
 
     def fits(self, leased: Leased) -> bool:
         """Whether it may have a sample next to those that it has."""
-        return len(self.leases) < min([leased.company, *(each.company for each in self.leases.values())])
+        most = min([leased.company, *(each.company for each in self.leases.values())])
+        return self.stopped_at is None and len(self.leases) < most
+
+    def fail(self, reason: RunStopped) -> None:
+        """Let the run know that the samples that it has have no result."""
+        for leased in self.leases.values():
+            leased.fail(reason)
 
     def say(self) -> Delivery:
-        """Return what it is told next, to add to it. It hears it soon, whether it has something to say or
+        """Return what is sent next, to add to it. It is sent soon, whether the worker has something to say or
         not."""
         if self._nudging is None:
             self._nudging = asyncio.get_running_loop().call_later(NUDGE, self.handle.nudge)
         return self.to_say
 
     def said_next(self) -> Delivery:
-        """Return what it is told now."""
+        """Return what is sent now."""
         self.quiet()
         said, self.to_say = self.to_say, Delivery()
         return said
