@@ -57,7 +57,7 @@ async def refuse_what_is_wrong(
         if not (path.endswith("/state") or path == "/threads"):
             raise
         # An edge did not find what it reads.
-        return _refused(f"the state has no {error.args[0]!r} yet: edit one that is further on")
+        return _refused(f"what comes next needs `{error.args[0]}`, which this state does not have yet")
 
 
 def _refused(wrong: str) -> Response:
@@ -118,6 +118,8 @@ def _complaints(graph: str, kept: dict[str, Any], path: str, given: dict[str, An
     inside = graph == CONVERSATION and bool(_object(given, "checkpoint").get("checkpoint_ns"))
     for values, as_node in _edits(path, given):
         yield from _about_edit(graph, values, as_node, inside=inside)
+    for goto in (given.get("goto"), _object(given, "command").get("goto")):
+        yield from _about_nodes(graph, goto, "go to", inside=inside)
     yield from _about_input(graph, given.get("input"), settings, _object(kept, "values"))
 
 
@@ -148,16 +150,23 @@ def _edits(path: str, given: dict[str, Any]) -> Iterator[tuple[Any, Any]]:
 
 def _about_edit(graph: str, values: Any, as_node: Any, *, inside: bool) -> Iterator[str]:
     conversation = graph == CONVERSATION and not inside
-    if isinstance(as_node, str) and not as_node.startswith("__"):
-        # The drawing of a conversation has, in place of `exchange_graph`, the nodes inside.
-        nodes = ("read", "exchange_graph") if conversation else topology("evolve" if inside else graph).nodes
-        if as_node not in nodes:
-            yield f"there is no node {as_node[:60]!r} to edit as{meant(as_node, nodes)}"
+    yield from _about_nodes(graph, [as_node], "edit as", inside=inside)
     if isinstance(values, dict):
         as_input = as_node in ("__start__", "__input__")
         yield from complaints_of_edit(values, conversation=conversation, as_input=as_input)
     elif values is not None:
         yield f"an edit takes an object with fields of the state, not {shown_value(values)}"
+
+
+def _about_nodes(graph: str, names: Any, to: str, *, inside: bool) -> Iterator[str]:
+    """Yield which of these are no nodes of a graph, or of the exchange graph inside a conversation."""
+    # The drawing of a conversation has, in place of `exchange_graph`, the nodes inside.
+    outside = graph == CONVERSATION and not inside
+    nodes = ("read", "exchange_graph") if outside else topology("evolve" if inside else graph).nodes
+    for name in names if isinstance(names, list) else [names]:
+        node = name.get("node") if isinstance(name, dict) else name
+        if isinstance(node, str) and not node.startswith("__") and node not in nodes:
+            yield f"there is no node {node[:60]!r} to {to}{meant(node, nodes)}"
 
 
 def _about_input(graph: str, record: Any, settings: dict[str, Any], earlier: dict[str, Any]) -> Iterator[str]:

@@ -607,10 +607,11 @@ async def test_updates_show_what_each_agent_says_in_every_mode(client: LangGraph
         thread = (await client.threads.create())["thread_id"] if stateful else None
         said: dict[str, Any] = {}
         output: Any = None
+        record: Any = ALPACA if graph in MODES else SHAREGPT
         async for part in client.runs.stream(
             thread,  # type: ignore[arg-type]
             graph,
-            input=dict(ALPACA if graph in MODES else SHAREGPT),
+            input=record,
             context=winning(graph, max_rounds=1) | ({} if graph in MODES else {"max_exchanges": 1}),
             stream_mode=["updates", "values"],
             stream_subgraphs=subgraphs,
@@ -738,7 +739,7 @@ async def test_edits_of_another_shape_are_explained(client: LangGraphClient) -> 
         request = client.threads.update_state(
             thread, {"draft": "Mine."}, checkpoint=history[-1]["checkpoint"], as_node=node
         )
-        assert f"the state has no {missing!r} yet" in await refusal(request)
+        assert f"what comes next needs `{missing}`" in await refusal(request)
     # Without a round nothing was accepted, and the exchange ends.
     decided = next(state for state in history if state["next"] == ["finish"])
     for edit in ({"rounds": []}, {"rounds": [], "round": 2}):
@@ -788,6 +789,7 @@ async def test_what_another_graph_has_is_refused(client: LangGraphClient) -> Non
         ("refine", {"interrupt_before": ["advisor"]}, "there is no node 'advisor' to pause at in 'refine'"),
         ("edit", {"interrupt_after": ["decide"]}, "there is no node 'decide' to pause at in 'edit'"),
         ("evolve", {"interrupt_after": ["exchange_graph"]}, "there is no node 'exchange_graph'"),
+        ("edit", {"command": {"goto": "judge_forward"}}, "there is no node 'judge_forward' to go to"),
         ("edit", {"context": {"check": "math"}}, "`check` compares with `references`"),
         ("edit", {"context": {"check": "exact"}, "input": referenced}, "`check` compares with `references`"),
         ("conversation", {"input": SHAREGPT["conversations"]}, "`input` takes a record"),
