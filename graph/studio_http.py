@@ -127,8 +127,8 @@ def _about_settings(graph: str, given: dict[str, Any]) -> Iterator[str]:
     shown = _settings(graph)
     for name, value in given.items():
         if name not in shown:
-            of = f" of {graph!r}" if name in Settings.model_fields else ""
-            yield f"{name[:60]!r} is not a setting{of}{meant(name, shown)}"
+            hint = f" of {graph!r}" if name in Settings.model_fields else meant(name, shown)
+            yield f"{name[:60]!r} is not a setting{hint}"
             continue
         roles: list[str] = _object(shown[name], "propertyNames").get("enum", [])
         for role in value if roles and isinstance(value, dict) else ():
