@@ -181,8 +181,8 @@ async def begin(state: BeginView, runtime: Runtime[Settings]) -> dict[str, Any]:
     if references:
         known["reference"] = reference_text(references)
     return known | {
-        "id": state.get("id", ""),
-        "exchange": state.get("exchange", 0),
+        "id": state.get("id") or "",
+        "exchange": state.get("exchange") or 0,
         "round": 1,
         "system": parsed.system,
         "instruction": exchange.instruction,
@@ -270,7 +270,8 @@ async def after_forward(state: ExchangeState) -> Literal["judge_reversed", "deci
 def _after_decision(first: list[str]) -> Again:
     async def after_decision(state: ExchangeState) -> list[str]:
         """Loop: another round while the draft was accepted and `max_rounds` allows it."""
-        accepted = state["rounds"][-1]["accepted"]
+        rounds = state["rounds"]  # a person may have emptied it
+        accepted = bool(rounds) and rounds[-1]["accepted"]
         return first if accepted and state["round"] <= state["routing"]["max_rounds"] else ["finish"]
 
     return after_decision
@@ -292,7 +293,7 @@ def finish(mode: Mode, check: Check) -> Node[ExchangeState]:
         adopted = {} if mode.is_judged or state.get("ending") in STOPPED else adopt(cast(DraftView, state))
         accepted = sum(done["accepted"] for done in {**state, **adopted}["rounds"])
         update: dict[str, Any] = {**adopted, "accepted_rounds": accepted}
-        if mode.is_best_of:
+        if mode.is_best_of and state["rounds"]:
             update["ending"] = ending_of_drafts(state["rounds"])
         original = await checked(state, state["original"], runtime.context, check)
         if original:

@@ -22,6 +22,7 @@ from graph.state import (
     ExchangeState,
     RequestAndResponse,
 )
+from graph.streaming import streaming
 from models.errors.exceptions import CallFailed
 from models.token_counter import count_tokens
 from nodes.checks import Check, no_checks
@@ -60,7 +61,7 @@ def conversation_graph(
         if not turn.get("fixed"):
             record = request_of(turns, number, state["system"], settings)
             record |= {"id": state["id"], "exchange": number, "output": turn["response"]}
-            references = state.get("references", [])
+            references = state.get("references") or []
             record["references"] = references[number] if number < len(references) else []
             try:
                 # All of the state, so that streams show what each agent says and not only the result.
@@ -88,9 +89,7 @@ def conversation_graph(
     graph.add_edge("read", "exchange_graph")
     graph.add_conditional_edges("exchange_graph", after_exchange, ["exchange_graph", END])
     compiled = graph.compile(name="conversation")
-    if steppable:
-        compiled.__class__ = PausingInside  # LangGraph's `compile` makes no other
-    return compiled
+    return streaming(compiled, PausingInside) if steppable else compiled
 
 
 async def read(state: ConversationRecord, runtime: Runtime[Settings]) -> dict[str, Any]:
@@ -101,7 +100,9 @@ async def read(state: ConversationRecord, runtime: Runtime[Settings]) -> dict[st
     """
     require_settings(runtime)
     system, turns = turns_of(state, runtime.context)
-    return {"id": state.get("id", ""), "system": system, "turns": turns, "exchange": 0, "results": []}
+    if not isinstance(state.get("references") or [], list):
+        raise ValueError("`references` takes a list: for each exchange with an answer, a list of texts")
+    return {"id": state.get("id") or "", "system": system, "turns": turns, "exchange": 0, "results": []}
 
 
 async def after_exchange(state: ConversationState) -> Literal["exchange_graph", "__end__"]:

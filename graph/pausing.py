@@ -5,14 +5,15 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.graph.state import CompiledStateGraph
+
+from graph.streaming import Streaming
 
 _PAUSES = "pauses_inside"
 _INSIDE = "exchange_graph:"
 """How drawings name the nodes inside."""
 
 
-class PausingInside(CompiledStateGraph[Any, Any, Any, Any]):
+class PausingInside(Streaming):
     """A graph that hands on, to the graphs inside it, before and after which nodes a run pauses."""
 
     async def astream(

@@ -7,9 +7,10 @@ a repeated call is billed again.
 import asyncio
 from weakref import WeakKeyDictionary
 
-from graph.build import exchange_graph
+from graph.build import ExchangeGraph, exchange_graph
 from graph.conversation import conversation_graph
 from graph.settings import Settings
+from graph.streaming import streaming
 from models.call import Call, CallRecord
 from models.errors.exceptions import RunStopped
 from models.gateway import Gateway
@@ -57,11 +58,16 @@ start_tracing(Keys.load())
 
 check = Checks(commands=False)
 
-edit = exchange_graph(MODES["edit"], speak, check)
-advise_blind = exchange_graph(MODES["advise-blind"], speak, check)
-advise = exchange_graph(MODES["advise"], speak, check)
-debate = exchange_graph(MODES["debate"], speak, check)
-evolve = exchange_graph(MODES["evolve"], speak, check)
-refine = exchange_graph(MODES["refine"], speak, check)
-best_of_n = exchange_graph(MODES["best-of-n"], speak, check)
+
+def _steppable(mode: str) -> ExchangeGraph:
+    return streaming(exchange_graph(MODES[mode], speak, check))
+
+
+edit = _steppable("edit")
+advise_blind = _steppable("advise-blind")
+advise = _steppable("advise")
+debate = _steppable("debate")
+evolve = _steppable("evolve")
+refine = _steppable("refine")
+best_of_n = _steppable("best-of-n")
 conversation = conversation_graph(MODES["evolve"], speak, check, steppable=True)

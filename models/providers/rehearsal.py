@@ -6,7 +6,8 @@ two responses, so that in a run of some length drafts win, lose and tie, the two
 and some verdicts cannot be read. None of its texts is an improvement.
 
 Not covered: a prompt whose material is not fenced (`<response>` … `</response>`) counts as one text, and
-there a verdict cannot tell which response is the draft.
+there a verdict cannot tell which response is the draft. Nor can it where a person shortened the draft and
+took its mark off.
 """
 
 import re
@@ -103,7 +104,7 @@ class RehearsalModel(BaseChatModel):
         first, second = (responses[0], responses[1]) if len(responses) > 1 else ("", "")
         # Drawn from the pair and not from its order, so that both orders know the same outcome.
         drawn = _share("\0".join([*sorted((first, second)), *([self.judge] if self.judge else [])]))
-        draft_is_second = _rehearsals(second) >= _rehearsals(first)
+        draft_is_second = _as_draft(second) >= _as_draft(first)
         rest = (drawn - self.wins) / (1 - self.wins) if drawn >= self.wins else None
         draft, current = (2, 1) if draft_is_second else (1, 2)
         if rest is None:
@@ -150,6 +151,12 @@ def _speech(text: str, position: str, claim: str) -> str:
 def _rehearsals(response: str) -> int:
     found = _MARK.search(response)
     return int(found.group(1)) if found else 0
+
+
+def _as_draft(response: str) -> tuple[int, int, str]:
+    """Return what the draft of two responses has more of: it was rehearsed more often, or is longer, as one
+    that a person edited may be. So both orders take the same response for the draft."""
+    return _rehearsals(response), len(response), response
 
 
 def _rehearsed(response: str, times: int) -> str:

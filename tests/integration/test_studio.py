@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import pytest
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
+from graph.state import ExchangeResult
 from models.settings import ROLES
 from prompts.method import MODES, STEPS
 from tests.program import ROOT
@@ -142,6 +143,22 @@ async def run(client: LangGraphClient, assistant: str, record: Any, **context: A
     return thread, result
 
 
+def winning(graph: str, max_rounds: int) -> dict[str, Any]:
+    """Return the settings with which every draft wins, where the graph has a judge."""
+    mode = MODES.get(graph, MODES["evolve"])
+    settings: dict[str, Any] = {"rehearsal_wins": 1.0} if mode.is_judged else {}
+    return settings | ({"max_rounds": max_rounds} if mode.is_judged and not mode.is_best_of else {})
+
+
+async def refusal(request: Awaitable[Any]) -> str:
+    """Return why a request is refused."""
+    with pytest.raises(httpx.HTTPStatusError) as refused:
+        await request
+    assert refused.value.response.status_code == 422
+    detail: str = refused.value.response.json()["detail"]
+    return detail
+
+
 async def assistant_id(client: LangGraphClient, graph: str) -> str:
     (found,) = await client.assistants.search(graph_id=graph)
     return found["assistant_id"]
@@ -159,10 +176,15 @@ async def test_every_mode_and_the_conversation_are_offered(client: LangGraphClie
 
 @pytest.mark.usefixtures("quiet")
 async def test_each_mode_works_on_a_record_with_the_settings_of_the_context(client: LangGraphClient) -> None:
-    settings = {"rehearsal_wins": 1.0, "max_rounds": 2, "editor_persona": "You write in verse."}
     # All at once: the server looks for new runs once a second.
-    runs = await asyncio.gather(*(run(client, mode, ALPACA, **settings) for mode in MODES))
+    runs = await asyncio.gather(
+        *(
+            run(client, mode, ALPACA, editor_persona="You write in verse.", **winning(mode, max_rounds=2))
+            for mode in MODES
+        )
+    )
     for mode, (thread, result) in zip(MODES, runs, strict=True):
+        assert set(result) <= set(ExchangeResult.__annotations__), mode
         assert result["original"] == "Seven.", mode
         assert result["response"] != "Seven.", mode
         rounds, ending = {
@@ -326,7 +348,11 @@ async def test_the_state_can_be_edited_after_every_step(client: LangGraphClient,
                 continue
             assert after["next"] or node == "finish", node  # what comes next is known after every step
             changed = await client.threads.update_state(
-                thread, {"system": "Edited."}, checkpoint=after["checkpoint"], as_node=node
+                # All of the state is given back, as Studio does.
+                thread,
+                after["values"] | {"system": "Edited."},
+                checkpoint=after["checkpoint"],
+                as_node=node,
             )
             state: Any = await client.threads.get_state(thread, checkpoint=changed["checkpoint"])
             assert state["values"]["system"] == "Edited.", node
@@ -395,6 +421,16 @@ async def test_stepping_into_the_debate_of_an_exchange(client: LangGraphClient) 
         for step in MODES["evolve"].steps:
             assert words[exchange, step], step
         assert words[exchange, "editor"]["draft"]
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_a_draft_of_ones_own_can_win_a_rehearsal(client: LangGraphClient) -> None:
+    thread = (await client.threads.create())["thread_id"]
+    context: dict[str, Any] = {"rehearsal_wins": 1.0, "max_rounds": 1}
+    await client.runs.wait(thread, "refine", input=ALPACA, context=context, interrupt_after=["guards"])
+    await client.threads.update_state(thread, {"draft": "Seven, a prime below ten."}, as_node="guards")
+    result: Any = await client.runs.wait(thread, "refine", input=None, context=context)
+    assert result["response"] == "Seven, a prime below ten."
 
 
 def debate_of(models: Recorder) -> dict[str, Any]:
@@ -554,6 +590,52 @@ async def test_a_failing_exchange_does_not_end_the_conversation(client: LangGrap
     assert "this text cannot be answered" in result["results"][1]["failure"]["message"]
 
 
+WORDS = {
+    "positive_opening": "positive_memory",
+    "critical_opening": "critical_memory",
+    "positive_free": "positive_weighed",
+    "critical_free": "critical_weighed",
+    "advisor": "suggestions",
+    "editor": "draft",
+    "judge_forward": "forward",
+    "judge_reversed": "reversed",
+}
+
+
+async def test_updates_show_what_each_agent_says_in_every_mode(client: LangGraphClient) -> None:
+    async def updates_of(graph: str, stateful: bool, subgraphs: bool) -> dict[str, Any]:
+        thread = (await client.threads.create())["thread_id"] if stateful else None
+        said: dict[str, Any] = {}
+        output: Any = None
+        record: Any = ALPACA if graph in MODES else SHAREGPT
+        async for part in client.runs.stream(
+            thread,  # type: ignore[arg-type]
+            graph,
+            input=record,
+            context=winning(graph, max_rounds=1) | ({} if graph in MODES else {"max_exchanges": 1}),
+            stream_mode=["updates", "values"],
+            stream_subgraphs=subgraphs,
+        ):
+            if part.event.startswith("updates"):
+                said |= part.data
+            elif part.event == "values":
+                output = part.data
+        if graph in MODES:
+            assert set(output) <= set(ExchangeResult.__annotations__), graph
+        else:
+            assert set(output) == {"id", "results"}
+        return said
+
+    cases = [(mode, stateful, stateful) for mode in MODES for stateful in (True, False)]
+    cases += [("conversation", True, True), ("conversation", False, True)]
+    for (graph, *_), said in zip(
+        cases, await asyncio.gather(*(updates_of(*case) for case in cases)), strict=True
+    ):
+        mode = MODES.get(graph, MODES["evolve"])
+        for step in mode.steps:
+            assert said[step][WORDS[step]], (graph, step)
+
+
 # --- errors
 
 
@@ -590,7 +672,7 @@ async def test_fields_that_are_empty_are_as_good_as_absent(client: LangGraphClie
         ("edit", ALPACA | {"conversations": [], "messages": None, "history": []}),
     ]  # fmt: skip
     for graph, record in cases:
-        _, result = await run(client, graph, record, max_exchanges=1)
+        _, result = await run(client, graph, record)
         assert "__error__" not in result, record
 
 
@@ -620,27 +702,109 @@ async def test_edits_of_another_shape_are_explained(client: LangGraphClient) -> 
     thread, _ = await run(client, "evolve", ALPACA, max_rounds=1)
     history: Any = await client.threads.get_history(thread, limit=50)
     (before,) = [state for state in history if state["next"] == ["decide"]]
-    cases: list[tuple[Any, str]] = [
-        ("assistant 1", "`forward` is not a judgment"),
-        ({"reply": 7}, "`forward` is not a judgment"),
-        ({"reply": "I like it."}, "no verdict can be read in the edited `forward.reply`"),
-        ({"reply": "assistant 1", "points": "1"}, "`forward.points` takes two numbers"),
+    cases: list[tuple[dict[str, Any], str, str]] = [
+        ({"forward": "assistant 1"}, "judge_forward", "`forward` takes an object, not"),
+        ({"forward": {"reply": 7}}, "judge_forward", "`forward.reply` takes a text, not 7"),
+        (
+            {"forward": {"reply": "assistant 1", "points": "1"}},
+            "judge_forward",
+            "`forward.points` takes a list",
+        ),
+        ({"forward": {"reply": "assistant 1", "point": [1, 0]}}, "judge_forward", "no field 'point'"),
+        ({"draft": 5}, "editor", "`draft` takes a text, not 5"),
+        ({"draft": None}, "editor", "`draft` takes a text, not null"),
+        ({"round": "2"}, "decide", "`round` takes a whole number"),
+        ({"rounds": 5}, "decide", "`rounds` takes a list, not 5"),
+        ({"rounds": [{"x": 1}]}, "decide", "`rounds[0].round` is missing"),
+        ({"drafft": "x"}, "editor", "'drafft' is not a field of the state; did you mean 'draft'?"),
+        ({"positive_memory": "x"}, "positive_opening", "`positive_memory` takes a list"),
+        ({"positive_memory": ["text"]}, "positive_opening", "`positive_memory[0]` takes an object"),
+        ({"positive_memory": []}, "positive_opening", "`positive_memory`: List should have at least 1 item"),
+        ({"request": 5}, "begin", "'request' is not a field"),
+        ({"references": "a"}, "begin", "`references` takes a list"),
+        ({"draft": "x"}, "editr", "there is no node 'editr' to edit as; did you mean 'editor'?"),
     ]
-    for forward, says in cases:
+    for edit, node, says in cases:
+        request = client.threads.update_state(thread, edit, checkpoint=before["checkpoint"], as_node=node)
+        assert says in await refusal(request), edit
+    changed = await client.threads.update_state(
+        thread, {"forward": {"reply": "I like it."}}, checkpoint=before["checkpoint"], as_node="judge_forward"
+    )
+    result: Any = await client.runs.wait(
+        thread, "evolve", input=None, checkpoint=changed["checkpoint"], raise_error=False
+    )
+    assert "no verdict can be read in the edited `forward.reply`" in result["__error__"]["message"]
+    # The first state has nothing that an edge could read.
+    for node, missing in (("guards", "routing"), ("decide", "rounds")):
+        request = client.threads.update_state(
+            thread, {"draft": "Mine."}, checkpoint=history[-1]["checkpoint"], as_node=node
+        )
+        assert f"what comes next needs `{missing}`" in await refusal(request)
+    # Without a round nothing was accepted, and the exchange ends.
+    decided = next(state for state in history if state["next"] == ["finish"])
+    for edit in ({"rounds": []}, {"rounds": [], "round": 2}):
         changed = await client.threads.update_state(
-            thread, {"forward": forward}, checkpoint=before["checkpoint"], as_node="judge_forward"
+            thread, edit, checkpoint=decided["checkpoint"], as_node="decide"
         )
-        result: Any = await client.runs.wait(
-            thread, "evolve", input=None, checkpoint=changed["checkpoint"], raise_error=False
-        )
-        assert says in result["__error__"]["message"]
-    for edit, says in (
-        ({"draft": 5}, "`draft` takes a text"),
-        ({"round": "2"}, "`round` takes a whole number"),
+        state: Any = await client.threads.get_state(thread, checkpoint=changed["checkpoint"])
+        assert state["next"] == ["finish"]
+    # The other ways to edit a state.
+    superstep: dict[str, Any] = {"updates": [{"values": {"draft": 5}, "as_node": "editor"}]}
+    for other in (
+        client.threads.create(graph_id="evolve", supersteps=[superstep]),
+        client.runs.wait(thread, "evolve", command={"update": {"draft": 5}}),
     ):
-        with pytest.raises(httpx.HTTPStatusError) as refused:
-            await client.threads.update_state(thread, edit, checkpoint=before["checkpoint"])
-        assert says in refused.value.response.json()["detail"]
+        assert "`draft` takes a text" in await refusal(other)
+
+
+async def test_edits_of_a_conversation_are_explained_inside_and_outside(client: LangGraphClient) -> None:
+    thread, _ = await run(client, "conversation", SHAREGPT, max_exchanges=1, max_rounds=1)
+    inside: Any = await client.threads.get_history(thread, limit=50, checkpoint=INSIDE)
+    (editing,) = [state for state in inside if state["next"] == ["guards"]]
+    outside: Any = await client.threads.get_history(thread, limit=50)
+    cases: list[tuple[Any, dict[str, Any], str, str]] = [
+        (editing, {"turns": []}, "editor", "'turns' is not a field"),
+        (editing, {"suggestions": ["a"]}, "editor", "`suggestions` takes a text, not a list"),
+        (editing, {"draft": "x"}, "read", "there is no node 'read' to edit as"),
+        (outside[0], {"turns": [{"request": "x"}]}, "read", "`turns[0].response` is missing"),
+        (outside[0], {"exchange": -1}, "read", "`exchange`: should be greater than or equal to 0"),
+        (outside[0], {"results": [{}]}, "exchange_graph", "`results[0].exchange` is missing"),
+        (outside[0], {"draft": "x"}, "read", "edit inside `exchange_graph`"),
+        (outside[0], {"ended": 1}, "editor", "there is no node 'editor' to edit as"),
+    ]
+    for state, edit, node, says in cases:
+        request = client.threads.update_state(thread, edit, checkpoint=state["checkpoint"], as_node=node)
+        assert says in await refusal(request), edit
+
+
+async def test_what_another_graph_has_is_refused(client: LangGraphClient) -> None:
+    own = await client.assistants.create("refine", context={"max_rounds": 1})
+    referenced: Any = ALPACA | {"references": []}
+    cases: list[tuple[str, dict[str, Any], str]] = [
+        ("refine", {"context": {"advisor_persona": "x"}}, "'advisor_persona' is not a setting of 'refine'"),
+        (own["assistant_id"], {"context": {"drafts": 2}}, "'drafts' is not a setting of 'refine'"),
+        ("edit", {"config": {"configurable": {"max_rounds": 2}}}, "'max_rounds' is not a setting of 'edit'"),
+        ("evolve", {"context": {"max_exchanges": 2}}, "'max_exchanges' is not a setting of 'evolve'"),
+        ("refine", {"context": {"role_models": {"advisor": "x:y"}}}, "'advisor' is not a role of 'refine'"),
+        ("refine", {"interrupt_before": ["advisor"]}, "there is no node 'advisor' to pause at in 'refine'"),
+        ("edit", {"interrupt_after": ["decide"]}, "there is no node 'decide' to pause at in 'edit'"),
+        ("evolve", {"interrupt_after": ["exchange_graph"]}, "there is no node 'exchange_graph'"),
+        ("edit", {"command": {"goto": "judge_forward"}}, "there is no node 'judge_forward' to go to"),
+        ("edit", {"context": {"check": "math"}}, "`check` compares with `references`"),
+        ("edit", {"context": {"check": "exact"}, "input": referenced}, "`check` compares with `references`"),
+        ("conversation", {"input": SHAREGPT["conversations"]}, "`input` takes a record"),
+        ("evolve", {"input": "Name a prime number."}, "`input` takes a record"),
+    ]
+    for graph, given, says in cases:
+        request: dict[str, Any] = {"input": ALPACA if graph != "conversation" else SHAREGPT} | given
+        assert says in await refusal(client.runs.wait(None, graph, **request)), given
+    params = {"assistant_id": "edit", "input": ALPACA, "config": {"configurable": {"max_rounds": 2}}}
+    thread = (await client.threads.create())["thread_id"]
+    command = {"id": 1, "method": "run.start", "params": params}
+    newer = client.http.post(f"/threads/{thread}/commands", json=command)
+    assert "'max_rounds' is not a setting of 'edit'" in await refusal(newer)
+    changed = client.assistants.update(own["assistant_id"], context={"drafts": 2})
+    assert "'drafts' is not a setting of 'refine'" in await refusal(changed)
 
 
 async def test_a_setting_that_there_is_not_is_refused_by_name(client: LangGraphClient) -> None:

@@ -228,7 +228,7 @@ async def test_calls_made_in_studio_are_traced_too(langsmith: LangSmith, tmp_pat
         try:
             studio.wait()
             async with get_client(url=studio.url) as client:
-                context: dict[str, Any] = {"model": "openai:gpt-4o-mini", "max_rounds": 1}
+                context: dict[str, Any] = {"model": "openai:gpt-4o-mini"}
                 context["base_url"] = server.base_url("openai")
                 await client.runs.wait(None, "advise", input={**ALPACA, "id": "seven"}, context=context)
                 server.order("echo_key")
