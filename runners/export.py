@@ -56,6 +56,7 @@ from samples.trainers import (
     MarksFound,
     PairKind,
     SftTrainer,
+    ToolsFound,
     pair_record,
     sft_record,
 )
@@ -196,7 +197,9 @@ def export(
             say(work.screen.write_list(target), err=True)
         if work.unreadable and (line := work.unreadable.write_next_to(target)):
             say(line, err=True)
-        for line in write_companions(target, form, chosen, contents, summary(opened, [chosen])):
+        for line in write_companions(
+            target, form, chosen, contents, summary(opened, [chosen]), tools=work.tools
+        ):
             say(line, err=True)
         if form == "openai" and work.written < OPENAI_LEAST:
             say(f"{target}: OpenAI accepts no fewer than {OPENAI_LEAST} records", err=True)
@@ -245,13 +248,23 @@ class Selection:
             NothingToWrite: there are none.
             DataError: they cannot be written.
         """
-        try:
-            return self._write(target, mode, form, wanted, marks=False)
-        except MarksFound:
-            return self._write(target, mode, form, wanted, marks=True)
+        marks = tools = False
+        while True:
+            try:
+                return self._write(target, mode, form, wanted, marks=marks, tools=tools)
+            except MarksFound:
+                marks = True
+            except ToolsFound:
+                tools = True
 
     def export(
-        self, mode: str, form: Any = None, wanted: Pairs = "final", *, marks: bool = False
+        self,
+        mode: str,
+        form: Any = None,
+        wanted: Pairs = "final",
+        *,
+        marks: bool = False,
+        tools: bool = False,
     ) -> "Export":
         """Return the records of a mode, to be written."""
         made = self.opened.manifest
@@ -269,12 +282,15 @@ class Selection:
             Provenance(made, mode, endpoints(made)) if self.with_provenance else None,
             Screen(self.benchmarks, marks=self.marks_contaminated) if self.benchmarks else None,
             marks,
+            tools,
             self.only_readable,
         )
 
-    def _write(self, target: Path, mode: str, form: Any, wanted: Pairs, *, marks: bool) -> "Export":
+    def _write(
+        self, target: Path, mode: str, form: Any, wanted: Pairs, *, marks: bool, tools: bool
+    ) -> "Export":
         made = self.opened.manifest
-        work = self.export(mode, form, wanted, marks=marks)
+        work = self.export(mode, form, wanted, marks=marks, tools=tools)
         is_for_trainer = form in SFT_TRAINERS or form in DPO_TRAINERS
         types = None if is_for_trainer else made["data"].get("types")
         layout = layout_to_write(target)
@@ -344,6 +360,8 @@ class Export:
     screen: Screen | None
     marks: bool
     """Whether records for trainers say of each response if it is to be learned from."""
+    tools: bool
+    """Whether records for trainers have a column for tools."""
     only_readable: bool
     unreadable: Unreadable | None = None
     """Where records go that the file cannot hold."""
@@ -485,7 +503,9 @@ class Export:
         try:
             match to:
                 case "trl-sft" | "llamafactory" | "axolotl" | "openai":
-                    record = sft_record(sample, texts, to, marks=self.marks, neighbors=neighbors)
+                    record = sft_record(
+                        sample, texts, to, marks=self.marks, tools=self.tools, neighbors=neighbors
+                    )
                 case _:
                     if same_as_other_side(sample, texts):
                         self._count["equal"] += 1
@@ -521,7 +541,7 @@ class Export:
         expressed = 0
         for pair in pairs(result, self.wanted):
             try:
-                record = pair_record(sample, before, pair, to, self.neighbors)
+                record = pair_record(sample, before, pair, to, self.neighbors, tools=self.tools)
             except DataError as error:
                 self._left_out(error)
                 continue
