@@ -21,9 +21,9 @@ from samples.fields import (
     optional_text,
     response_text,
 )
-from samples.reply import may_have_thoughts, read_response
+from samples.reply import may_have_thoughts
 from samples.sample import DataError, Exchange
-from samples.thoughts import HAS_THOUGHTS, Thoughts, thoughts_next_to, with_thoughts
+from samples.thoughts import HAS_THOUGHTS, Thoughts, read_apart, thoughts_next_to, with_thoughts
 from samples.tool_calls import TEXT_CALL, calls_function
 from samples.turns import Turn
 
@@ -59,7 +59,7 @@ def thoughts_of(record: dict[str, Any]) -> str:
     if not may_have_thoughts(output):
         return "" if PARTS.issuperset(record) else thoughts_next_to(record, PARTS)
     parts = [text for name in ("instruction", "input", "system") if isinstance(text := record.get(name), str)]
-    return join_distinct((read_response(output, parts).thoughts, thoughts_next_to(record, PARTS)))
+    return join_distinct((read_apart(output, parts).thoughts, thoughts_next_to(record, PARTS)))
 
 
 def parse(record: dict[str, Any], thoughts: Thoughts) -> Parsed:
@@ -86,7 +86,7 @@ def parse(record: dict[str, Any], thoughts: Thoughts) -> Parsed:
         skip = skip or NOT_TEXT
     found, ended = "", False
     if thoughts != "text" and skip is None:
-        apart = read_response(output, (instruction, input_text, system))
+        apart = read_apart(output, (instruction, input_text, system))
         output, found = apart.text, join_distinct((apart.thoughts, thoughts_next_to(record, PARTS)))
         ended = bool(apart.after) and not found
         if found and thoughts == "skip":

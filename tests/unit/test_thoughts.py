@@ -137,6 +137,94 @@ def test_a_new_response_has_the_old_thoughts_if_they_are_kept(
     assert trained[-1]["content"] in has
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("<think>Let me see. Cats are", "<think>Let me see. Cats are\n</think>\n\nNew."),
+        ("<think>\nCats <|im_end|>", "<think>\nCats\n</think>\n\nNew.<|im_end|>"),
+        ("<think>a</think>\n<think>b", "<think>a</think>\n<think>b\n</think>\n\nNew."),
+        ("[THINK]a", "[THINK]a\n[/THINK]\n\nNew."),
+        ("<|begin_of_thought|>a", "<|begin_of_thought|>a\n<|end_of_thought|>\n\nNew."),
+        ("<|thinking|>a", "<|thinking|>a\n<|/thinking|>\n\nNew."),
+        ("<|channel>thought\na", "<|channel>thought\na\n<channel|>\n\nNew."),
+        ('<details type="reasoning">a', '<details type="reasoning">a\n</details>\n\nNew.'),
+        (
+            "<|channel|>analysis<|message|>a",
+            "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>New.",
+        ),
+    ],
+)
+def test_a_thought_that_was_cut_off_ends_before_a_new_response(old: str, new: str) -> None:
+    for record, format in ((alpaca(output=old), "alpaca"), (turns(content=old), "messages")):
+        sample = make_sample(0, "0", record, format, "keep")
+        assert sample.exchanges[0].response == ""
+        written = with_responses(sample, ["New."], neighbors=Neighbors("keep"))
+        assert new in (written.get("output"), written.get("messages", [{}])[-1].get("content"))
+        (again,) = parse_record(written, format).exchanges
+        assert (again.response, again.thoughts) == ("New.", sample.exchanges[0].thoughts)
+        dropped = with_responses(sample, ["New."], neighbors=Neighbors("drop"))
+        assert "Cats are" not in str(dropped)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<start_of_thought>hm<end_of_thought>{}",
+        "<begin_of_thinking>hm<end_of_thinking>\n{}",
+        "<thinking_start>hm<thinking_end>{}",
+        "<think>hm<|end_of_thought|>\n{}",
+        "<think>hm<\\think>\n{}",
+        "<think>hm</ think>\n{}",
+        "<think>hm\n<answer>{}</answer>",
+    ],
+)
+def test_thoughts_end_with_other_tags_too(text: str) -> None:
+    sample = make_sample(0, "0", alpaca(output=text.format(ANSWER)), "alpaca")
+    assert (sample.exchanges[0].response, sample.exchanges[0].thoughts) == (ANSWER, "hm")
+    kept = with_responses(sample, ["4"], neighbors=Neighbors("keep"))["output"]
+    assert kept == text.format("4")
+
+
+WITHIN = [
+    ("Sure.\n<think>hm</think>\nans", "Sure.\n\nans", "hm"),
+    ("Sure. <think>hm</think> ans", "Sure.\n\nans", "hm"),
+    ("Let me think\n<thinking>\nhm\n</thinking>\n\nans", "Let me think\n\nans", "hm"),
+    ("<think>a</think>x<think>b</think>ans", "x\n\nans", "a\n\nb"),
+    ("One.\n[THINK]a[/THINK]\nTwo.\n[THINK]b[/THINK]\nThree.", "One.\n\nTwo.\n\nThree.", "a\n\nb"),
+]
+
+
+@pytest.mark.parametrize(("text", "response", "thoughts"), WITHIN)
+def test_thoughts_between_texts_are_thoughts(text: str, response: str, thoughts: str) -> None:
+    for record, format in ((alpaca(output=text), "alpaca"), (turns(content=text), "messages")):
+        assert "thoughts" in str(parse_record(record, format, "skip").skip)
+        sample = make_sample(0, "0", record, format)
+        assert (sample.exchanges[0].response, sample.exchanges[0].thoughts) == (response, thoughts)
+        assert "think" not in str(sample.record).lower().replace("let me think", "")
+        assert with_responses(sample, [response]) == record
+        assert parse_record(record, format, "text").exchanges[0].response == text
+        for kept, found in (("keep", thoughts), ("drop", "")):
+            new = with_responses(sample, ["4"], neighbors=Neighbors(kept))  # type: ignore[arg-type]
+            (again,) = parse_record(new, format).exchanges
+            assert (again.response, again.thoughts) == ("4", found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Write it like this:\n<think>hm</think>\nans",
+        "The tags <think>hm</think> enclose a thought.",
+        "It is:\n```\nA.\n<think>hm</think>\n```\nans",
+        "Say `<think>hm</think>`.",
+        "Sure.\n<think></think>\nans",
+    ],
+)
+def test_thoughts_within_that_a_response_is_about_stay(text: str) -> None:
+    assert make_sample(0, "0", alpaca(output=text), "alpaca", "skip").exchanges[0].response == text
+    asked = alpaca(instruction="Use <think> and </think>.", output="Sure.\n<think>hm</think>\nans")
+    assert make_sample(0, "0", asked, "alpaca", "skip").skip is None
+
+
 @pytest.mark.parametrize("to", ["alpaca", "sharegpt", "messages"])
 @pytest.mark.parametrize(("record", "format"), THINKING)
 def test_other_formats_keep_thoughts(record: dict[str, Any], format: str, to: Format) -> None:
