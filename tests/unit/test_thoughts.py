@@ -1,5 +1,6 @@
 """Thoughts and other neighbors of responses that a data set has."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from samples.formats import make_sample, parse_record, same_as_other_side, with_responses
+from samples.json_values import to_json
 from samples.neighbors import Neighbors, speaks_of_response
 from samples.reply import read_response, without_marks
 from samples.sample import Format, Sample
@@ -304,6 +306,9 @@ STALE: dict[str, Any] = {
         "likes": 3,
     },
     **{"thumbs_up": 1, "accuracy": 0.5, "pass_rate": 0.5, "win_rate": 0.5, "ifd": 0.5, "ifd_score": 0.5},
+    **{"predicted_answer": "4", "extracted_answer": "4", "gpt4_answer": "4", "pred": "4", "nll": 0.5},
+    **{"loss": 0.25, "eval_loss": "0.25", "review": "Good.", "reviewer_comment": "Good.", "safe": True},
+    **{"harmful": 0, "is_harmful": "no", "is_response_safe": True, "metrics": {"bleu": 3}, "helpful": "4"},
     **{"num_tok": 9, "token_cnt": 9, "response_tok": 9, "评分": 5, "回复分数": 5, "质量": "高"},
 }
 OTHERS: dict[str, Any] = {
@@ -342,6 +347,8 @@ OTHERS: dict[str, Any] = {
         "context": ANSWER,
     },
     **{"问题质量": 5, "参考分数": 5, "prompt_tok": 9, "problem_pass_rate": 0.5, "rate": 2, "execution": "x"},
+    **{"loss_weight": 0.5, "loss_mask_name": "x", "review": "two and two?", "is_prompt_safe": True},
+    **{"safe_response": "No.", "extracted_question": "q", "comment_on_question": "c"},
     **{"label": "math:4a,sums", "quality_of_question": 2, "cnt": 2, "题目": "4"},
 }
 
@@ -402,6 +409,36 @@ def test_fields_are_treated_in_objects_about_the_record() -> None:
         "original_reasoning": "hm",
     }
     assert new["ratings_by_topic"] == {"score": 5}
+
+
+@pytest.mark.parametrize("name", ["metadata", "labels", "eval", "nested", "quality_signals"])
+def test_judgments_are_found_in_objects_as_they_are_and_as_json(name: str) -> None:
+    about = {"score": 5, "inner": {"harmful": False}, "topic": "x"}
+    new = {"original_score": 5, "inner": {"original_harmful": False}, "topic": "x"}
+    for fields, expected in ((about, new), (json.dumps(about), to_json(new))):
+        if name == "quality_signals":  # which is one itself
+            assert renewed(alpaca(**{name: fields}))[f"original_{name}"] == fields
+            continue
+        found = Neighbors()
+        written = renewed(alpaca(**{name: fields}), found)
+        assert written[name] == expected
+        assert found.renamed == {"score": 1, "harmful": 1}
+    assert renewed(alpaca(labels="[1, 2]"))["original_labels"] == "[1, 2]"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tools", {"properties": {"score": {"type": "number"}}}),
+        ("reference", {"score": 3}),
+        ("solution", '{"score": 3}'),
+        ("nested", {"model": "T", "length": 3, "reasoning": "hm"}),
+        ("nested", '{ "topic": "x" }'),
+        ("nested", '{"score": 3'),
+    ],
+)
+def test_objects_that_judge_nothing_stay(name: str, value: Any) -> None:
+    assert renewed(alpaca(**{name: value}))[name] == value
 
 
 def test_the_oldest_of_several_is_the_original() -> None:
