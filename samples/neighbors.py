@@ -20,7 +20,7 @@ from functools import lru_cache
 from json import dumps
 from typing import Any
 
-from samples.bounds import load_json
+from samples.bounds import load_if_json
 from samples.fields import LONGEST_NAME, is_missing, words, words_of
 from samples.json_values import to_json
 from samples.preferences import is_of_side, other_of
@@ -210,7 +210,7 @@ class Neighbors:
         thoughts -= of_rater
         treated: dict[str, Any] = {}
         for name, value in fields.items():
-            loaded = _loaded(value)
+            loaded = load_if_json(value)
             if name in known or name in self.not_stale or _is_empty(value):
                 treated.setdefault(name, value)
             elif name in thoughts and (not thinks or self.thoughts == "keep"):
@@ -331,14 +331,6 @@ def _may_judge(name: str, value: Any) -> bool:
         return False
     is_text = isinstance(value, str) and not (_RESPONSE | _TEXTS).isdisjoint(named)
     return not is_text and (_OTHERS | _ASKED).isdisjoint(named)
-
-
-def _loaded(value: Any) -> Any:
-    """Return an object or a list that is JSON in a text, as tables have them; other values as they are."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-        with suppress(ValueError):
-            return load_json(value)
-    return value
 
 
 def _number(value: Any) -> float | None:

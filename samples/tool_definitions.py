@@ -6,10 +6,9 @@ AI, "Function calling".
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from typing import Any
 
-from samples.bounds import load_json
+from samples.bounds import load_if_json
 from samples.nested import unpack
 from samples.turns import Turn
 
@@ -32,8 +31,8 @@ def as_text(tools: Sequence[dict[str, Any]]) -> str:
 
 
 def _definitions(value: Any) -> Iterator[dict[str, Any]]:
-    unpacked = unpack(loaded := _loaded(value))
-    for item in map(_loaded, unpacked[0] if unpacked else [loaded]):
+    unpacked = unpack(loaded := load_if_json(value))
+    for item in map(load_if_json, unpacked[0] if unpacked else [loaded]):
         if not isinstance(item, dict):
             continue
         for name in _DECLARATIONS:
@@ -43,10 +42,3 @@ def _definitions(value: Any) -> Iterator[dict[str, Any]]:
         elif isinstance(item.get("name"), str):
             function = {name: item[name] for name in item if name != "type"}
             yield {"type": "function", "function": function}
-
-
-def _loaded(value: Any) -> Any:
-    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-        with suppress(ValueError, RecursionError):
-            return load_json(value)
-    return value
