@@ -20,6 +20,7 @@ from samples.fields import (
     optional_input,
     optional_text,
     response_text,
+    system_text,
 )
 from samples.reply import may_have_thoughts
 from samples.sample import DataError, Exchange
@@ -45,7 +46,7 @@ def check(record: dict[str, Any]) -> None:
     optional_text(record, "instruction")
     optional_input(record, "input")
     response_text(record, "output")
-    optional_text(record, "system")
+    system_text(record, "system")
 
 
 PARTS = frozenset({"instruction", "input", "output", "system", "history"})
@@ -72,7 +73,7 @@ def parse(record: dict[str, Any], thoughts: Thoughts) -> Parsed:
     instruction = optional_text(record, "instruction")
     input_text = optional_input(record, "input")
     output = response_text(record, "output")
-    system = optional_text(record, "system")
+    system = system_text(record, "system")
     if not instruction.strip():
         # Some records hold the whole request in `input`.
         instruction, input_text = input_text, ""

@@ -113,7 +113,8 @@ def _is_plain(record: Mapping[str, Any], format: str) -> bool:
     """Return whether the graphs can take a record as it is: nothing in it is another format's."""
     # They go by the names of fields, also of those that have no value.
     if format == "alpaca":
-        return record.keys().isdisjoint(("conversations", "messages"))
+        is_text = not isinstance(record.get("system"), list | dict)
+        return is_text and record.keys().isdisjoint(("conversations", "messages"))
     is_list = format in ("sharegpt", "messages") and "instruction" not in record
     return is_list and candidates(record) == [format]
 

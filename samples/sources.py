@@ -298,9 +298,10 @@ def _listed(file: Path, field: str, of_each: str = "") -> list[str]:
     listed = found.get(field) if isinstance(found, dict) else None
     items = listed if isinstance(listed, list) else []
     names = [each.get(of_each) if isinstance(each, dict) else each for each in items]
-    if not all(isinstance(name, str) for name in names):
+    found_names = [name for name in names if isinstance(name, str)]
+    if len(found_names) < len(names):
         raise DataError(f"{file} does not name the files of a saved data set")
-    return names
+    return found_names
 
 
 def _spooled(name: str, stream: Any) -> Source:
