@@ -28,7 +28,7 @@ def explain(error: ValueError | RecursionError) -> str:
                 )
             if near.startswith("'"):
                 return f"invalid JSON: found {near!a}, as Python prints it; write it with json.dumps"
-            message = error.msg.removesuffix(" at").removesuffix(": ") if near else error.msg
+            message = error.msg.removesuffix(": ")
             return f"invalid JSON: {message}" + (f" near {near!a}" if near else "")
         case _:
             return f"invalid JSON: {str(error).partition(';')[0]}"
