@@ -36,8 +36,10 @@ _METRICS = words("""
     helpfulness complexity honesty truthfulness harmlessness correctness coherence verbosity fluency
     toxicity toxic faithfulness groundedness relevance hallucination hallucinated correct incorrect
     verified passed refusal refused flagged moderation rationales labelling labeling
-    approved approval accuracy ifd thumbs metric metrics nll review reviews reviewer comment comments
+    approved approval accuracy ifd thumbs metric metrics nll
 """)
+_REMARKS = words("review reviews comment comments remark remarks")
+"""Words at the end of a name that mean a judgment where the value is a text."""
 _LOSSES = {"loss", "losses"}
 """Words at the end of a name that mean a measure, unless the value may be a trainer's mark."""
 _COUNTS = words("tokens length lengths len chars characters words wordcount tokencount tok toks")
@@ -210,7 +212,10 @@ class Neighbors:
         thoughts -= of_rater
         treated: dict[str, Any] = {}
         for name, value in fields.items():
-            loaded = load_if_json(value)
+            loaded = value if name in known else load_if_json(value)
+            is_object = isinstance(loaded, dict) and depth > 0
+            is_about = is_object and is_meta and _is_meta(name)
+            is_theirs = bool(side) and is_of_side(name, other_of(side))
             if name in known or name in self.not_stale or _is_empty(value):
                 treated.setdefault(name, value)
             elif name in thoughts and (not thinks or self.thoughts == "keep"):
@@ -225,11 +230,9 @@ class Neighbors:
                 self._rename(name, value, fields, treated)
             elif name in repeating:
                 self.dropped[name] += 1
-            elif not (
-                is_about := bool(depth) and isinstance(loaded, dict) and is_meta and _is_meta(name)
-            ) and (not (side and is_of_side(name, other_of(side))) and _holds(name, value, olds)):
+            elif not is_about and not is_theirs and _holds(name, value, olds):
                 self._rename(name, value, fields, treated)
-            elif isinstance(loaded, dict) and depth and (is_about or _may_judge(name, value)):
+            elif is_about or (is_object and not is_theirs and _may_judge(name, value)):
                 inner = self._treated(
                     loaded,
                     (),
@@ -265,6 +268,8 @@ def speaks_of_response(name: str, value: Any, side: str = "") -> bool:
     if side and kind:
         named = words_of(name)
         return other_of(side) not in named or side in named
+    if kind == "remark":
+        return isinstance(value, str | list) and _number(value) is None
     if kind == "loss":
         return _number(value) not in (None, 0, 1)
     if kind == "label":
@@ -274,14 +279,14 @@ def speaks_of_response(name: str, value: Any, side: str = "") -> bool:
     return bool(kind)
 
 
-_JUDGING = ("judgment", "label", "loss")
+_JUDGING = ("judgment", "label", "loss", "remark")
 """Kinds of fields that judge a response, whatever they are fields of."""
 
 
 @lru_cache(4096)
 def _kind(name: str) -> str:
-    """Return what a field of this name may be to a response: "label" and "loss" where the value decides,
-    "judgment", "stale" for what speaks of it otherwise; empty for a field that does not."""
+    """Return what a field of this name may be to a response: "label", "loss" and "remark" where the value
+    decides, "judgment", "stale" for what speaks of it otherwise; empty for a field that does not."""
     named = words_of(name)
     whole, found = "_".join(named), set(named)
     # What coevol writes of a run (`coevol_…`) names that run.
@@ -296,6 +301,8 @@ def _kind(name: str) -> str:
         return ""
     if named[-1] in _LOSSES:
         return "loss"
+    if named[-1] in _REMARKS:
+        return "remark"
     if "rate" in found and not found.isdisjoint(_RATED):
         return "judgment"
     judges = not found.isdisjoint(_METRICS) or _judges_in_chinese(name)

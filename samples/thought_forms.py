@@ -49,6 +49,9 @@ _ANSWER_AT_END = re.compile(rf"\n\s{{0,20}}(?={ANSWER.pattern})", re.IGNORECASE)
 # Tags that models are trained on; the others may be words of the data.
 _THINK = re.compile(r"(?:\w+[:_-])?think(?:[_-]\w+)?", re.IGNORECASE)
 
+_OF_DOCUMENTS = re.compile(r"analysis|reflection", re.IGNORECASE)
+"""Words of tags that are thoughts at the beginning of a response, and may be its parts elsewhere."""
+
 HARMONY = re.compile(
     r"(?:<\|start\|>\s*assistant\s*)?(?:<\|channel\|>)?\s*(analysis|commentary|final)\b[^<\n]{0,100}"
     r"(?:<\|constrain\|>\s*\w{1,20}\s*)?<\|message\|>"
@@ -212,7 +215,7 @@ def thoughts_within(text: str, parts: Sequence[str], *, are_more: bool) -> list[
         is_apart = are_more or before in ".!?…。！？" or space.rstrip(" \t").endswith("\n")
         if not is_apart or before in f":：{_QUOTES}" or _is_mention(plain, opening):
             continue
-        if any(opening[0] in part for part in parts) or is_of_data(opening["word"], parts):
+        if any(opening[0] in part for part in parts) or _OF_DOCUMENTS.search(opening["word"] or ""):
             continue
         close_at, after = end_of_thought(plain, opening, len(plain))
         if close_at < len(plain) and text[opening.end() : close_at].strip():

@@ -219,6 +219,7 @@ def test_thoughts_between_texts_are_thoughts(text: str, response: str, thoughts:
         "It is:\n```\nA.\n<think>hm</think>\n```\nans",
         "Say `<think>hm</think>`.",
         "Sure.\n<think></think>\nans",
+        "As asked.\n<analysis>\nIt fell.\n</analysis>\n<advice>\nSell.\n</advice>",
     ],
 )
 def test_thoughts_within_that_a_response_is_about_stay(text: str) -> None:
@@ -349,6 +350,7 @@ OTHERS: dict[str, Any] = {
     **{"问题质量": 5, "参考分数": 5, "prompt_tok": 9, "problem_pass_rate": 0.5, "rate": 2, "execution": "x"},
     **{"loss_weight": 0.5, "loss_mask_name": "x", "review": "two and two?", "is_prompt_safe": True},
     **{"safe_response": "No.", "extracted_question": "q", "comment_on_question": "c"},
+    **{"comment_id": "c1", "num_comments": 12, "review_url": "u"},
     **{"label": "math:4a,sums", "quality_of_question": 2, "cnt": 2, "题目": "4"},
 }
 
@@ -464,6 +466,11 @@ def test_a_preference_record_keeps_what_speaks_of_its_other_side() -> None:
         **{"original_margin": 7, "rejected_model": "m"},
     }
     assert speaks_of_response("score_rejected", 2, "rejected")
+    theirs = {"rejected_meta": {"score": 2}, "rejected_quality_of": '{"score": 2}'}
+    assert with_responses(preference("chosen", **theirs), ["4"]) == {
+        **{"prompt": REQUEST, "chosen": "4", "rejected": "5"},
+        **theirs,
+    }
     labeled = make_sample(0, "0", {**turns(), "label": True}, "kto chosen messages")
     assert with_responses(labeled, ["4"])["label"] is True
 
