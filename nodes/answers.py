@@ -6,8 +6,21 @@ come. All of it takes time linear in the length of the texts, of which it looks 
 
 import re
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from typing import NamedTuple
+
+from nodes.quantities import (
+    CURRENCY_AFTER,
+    NEAR,
+    NUMBER,
+    PERCENT,
+    Quantity,
+    begins,
+    currency_of,
+    in_figures,
+    is_bound,
+    quantity_in,
+    value_of,
+)
 
 _END = 10_000
 """Characters at the end of a text in which its final answer is looked for."""
@@ -16,6 +29,7 @@ _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {
     **{0x3000: " ", 0x2212: "-", 0x2019: "'", 0x3002: "."},
     # White space within numbers.
     **dict.fromkeys((0x00A0, 0x202F, 0x2009), " "),
+    **dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2013, 0xFE63), "-"),
 }
 """Full-width forms and others of ASCII's characters."""
 
@@ -62,7 +76,7 @@ def final_answers(text: str) -> Iterator[Answer]:
         yield Answer(said, True)
     if "####" not in last and (start := f"\n{text}".rfind("\n####")) >= 0:
         line = plain(text[start + 4 :].partition("\n")[0])
-        quantity = _quantity(line)  # others are headings
+        quantity = quantity_in(line)  # others are headings
         if (quantity and quantity.unit[:1] not in (".", ")", ":")) or _LETTER.fullmatch(line):
             yield Answer(line, True)
     if last.strip("`*_-=#~$ "):
@@ -136,63 +150,28 @@ def _said(text: str) -> str:
     return ""
 
 
-class _Quantity(NamedTuple):
-    """A number with what stands around it."""
-
-    currency: str
-    value: Fraction
-    unit: str
-
-
-_SIGNS = "$€£¥￥₹"
-_NUMBER = re.compile(
-    r"(?<![A-Za-z_^\d.])(?:(?<![\w)])[-+])?"
-    r"(?:\d{1,3}(?:[,']\d{2,3}){0,8}[,']\d{3}(?!\d)|\d+|(?=\.\d))(?:\.\d+)?(?:[eE][-+]?\d{1,2}(?!\w))?"
-    r"(?:\s?/\s?\d+)?(?!\d|\.\d|\s?×)"  # a factor is no answer
-)
-_QUANTITY = re.compile(
-    rf"([{_SIGNS}]?)\s?({_NUMBER.pattern})\s?([^\d\s=<>][^\d=<>]{{0,19}}(?:\^\d)?)?", re.IGNORECASE
-)
-_MOST_DIGITS = 60
-
-
-def _quantity(text: str) -> _Quantity | None:
-    found = _QUANTITY.fullmatch(text)
-    if not found or (value := _value(found[2])) is None:
-        return None
-    return _Quantity(found[1], value, (found[3] or "").strip().casefold())
-
-
-def _value(number: str) -> Fraction | None:
-    if len(number) > _MOST_DIGITS:
-        return None
-    above, _, below = re.sub(r"[,'\s+]", "", number).partition("/")
-    try:
-        return Fraction(above) / int(below or 1)
-    except (ValueError, ZeroDivisionError):
-        return None
-
-
 def _agrees(draft: str, found: Sequence[Answer], reference: str) -> bool:
     right = right_answer(reference)
-    wanted = plain(right)
+    wanted = in_figures(plain(right))
     text = " ".join(wanted.casefold().split())
     if not text:
         return False
     if len(draft) < 2 * len(right) + 50 and _same(_folded(draft), text):
         return True
-    answers = [(plain(each.text), each.marked) for each in found]
-    if quantity := _quantity(wanted):
+    answers = [(in_figures(plain(each.text)), each.marked) for each in found]
+    if quantity := quantity_in(wanted):
         for answer, marked in answers:
             if (is_it := _is_quantity(answer, quantity, marked=marked)) is not None:
                 return is_it
         return False
-    option = _OPTION.fullmatch(text)
+    option, letters = _OPTION.fullmatch(text), _letters(wanted)
     for answer, _ in answers[:1]:
         folded = _folded(answer)
         # Paris, the capital; B) Paris
         after = folded[len(text) : len(text) + 1]
         if _same(folded, text) or (folded.startswith(text) and after and after in ",.;:)(["):
+            return True
+        if letters and letters == _letters(answer):
             return True
         if option and (chosen := _CHOSEN.match(folded)) and option[1] == (chosen[1] or chosen[2]):
             return True
@@ -211,6 +190,29 @@ _CHOSEN = re.compile(
     r"[(\[]?([a-z])(?![\w'])"
     r"|[(\[]?([a-z])(?:[)\]]|$|[,.;:(]| is (?:the )?(?:correct|right|best|answer))"
 )
+_ONE = r"[(\[]?[a-h][)\]]?"
+_SEVERAL = re.compile(
+    r"(?:the )?(?:(?:correct|right|best|final) )?"
+    r"(?:(?:options|choices|answers|选项|選項)(?: are|[:是为為])? ?)?"
+    rf"(?:both )?((?:{_ONE}(?:\s?(?:[,;/&+、，和与與及]|and\b)){{1,2}}\s?){{1,7}}{_ONE})"
+    r"(?: are (?:the )?(?:correct|right|best|true|answers?)\b.*)?",
+    re.IGNORECASE,
+)
+_LETTERS = re.compile(r"(?<![A-Za-z])[A-Ha-h](?![A-Za-z])")
+
+
+def _letters(answer: str) -> frozenset[str]:
+    """Return the letters of several choices, such as "A and C" or "ACD"; empty if it is something else."""
+    if found := _SEVERAL.fullmatch(answer[:200]):
+        return frozenset(letter.upper() for letter in _LETTERS.findall(found[1]))
+    is_run = (
+        1 < len(answer) < 9
+        and "".join(sorted(set(answer))) == answer
+        and "A" <= answer[0] <= answer[-1] <= "H"
+    )
+    return frozenset(answer) if is_run else frozenset()
+
+
 _WORDS = re.compile(r"\w[\w '.:/-]*")
 _DECIDED = {"yes", "no", "true", "false"}
 """Answers that others have as words too."""
@@ -257,46 +259,48 @@ _DENIES = re.compile(
 _DENIED = re.compile(
     r"\s?(?:is|was|are) (?:wrong|incorrect|not (?:the )?(?:correct|right|answer))", re.IGNORECASE
 )
-_NEAR = 40
 
 
 def _is_denied(text: str, start: int, end: int) -> bool:
     """Return whether a text says that what it has there is not the answer."""
-    before = text[max(start - _NEAR, 0) : start]
-    return bool(_DENIES.search(before) or _DENIED.match(text[end : end + _NEAR]))
+    before = text[max(start - NEAR, 0) : start]
+    return bool(_DENIES.search(before) or _DENIED.match(text[end : end + NEAR]))
 
 
 def _folded(text: str) -> str:
-    return " ".join(plain(text).casefold().split())
+    return " ".join(in_figures(plain(text)).casefold().split())
 
 
-def _is_quantity(answer: str, wanted: _Quantity, *, marked: bool) -> bool | None:
+def _is_quantity(answer: str, wanted: Quantity, *, marked: bool) -> bool | None:
     """Return whether an answer is a quantity; None if it has no number."""
     before, equals, after = answer.rpartition("=")
-    given = _NUMBER.search(before) if marked else None
+    given = NUMBER.search(before) if marked else None
     # The answer is 5, because 10 / 2 = 5
-    is_explained = given and _begins(before, given) and _REASON.search(before, given.end())
-    if equals and not is_explained and not before.rstrip().endswith(("!", "\\")) and _NUMBER.search(after):
+    is_explained = given and begins(before, given) and _REASON.search(before, given.end())
+    if equals and not is_explained and not before.rstrip().endswith(("!", "\\")) and NUMBER.search(after):
         answer = after.strip()
-    found = list(_NUMBER.finditer(answer))
+    found = list(NUMBER.finditer(answer))
     if not found:
         return None
-    numbers = [each for each in found if not _is_denied(answer, each.start(), each.end())]
+    numbers = [each for each in found if not _is_denied(answer, *each.span()) and not is_bound(answer, each)]
     if not numbers:
         return False
     first = numbers[0]
-    begins = marked and _begins(answer, first)
-    number = first if begins else numbers[-1]
-    value, is_part = _value(number[0]), bool(_PERCENT.match(answer, number.end()))
+    is_first = marked and begins(answer, first)
+    number = first if is_first else numbers[-1]
+    value, is_part = value_of(number[0]), bool(PERCENT.match(answer, number.end()))
     if value is not None and is_part and not wanted.unit and value / 100 == wanted.value:
         return True
-    if wanted.unit and _PERCENT.fullmatch(wanted.unit):
+    if wanted.unit and PERCENT.fullmatch(wanted.unit):
         return value is not None and value == (wanted.value if is_part else wanted.value / 100)
     if value != wanted.value:
         return False
-    if wanted.currency and answer[: number.start()].rstrip()[-1:] != wanted.currency:
-        return False
-    after = answer[number.end() :].lstrip().casefold()
+    before, after = answer[: number.start()], answer[number.end() :].casefold()
+    if wanted.currency:
+        if currency_of(before, after) != wanted.currency:
+            return False
+        after = CURRENCY_AFTER.sub("", after, count=1) if CURRENCY_AFTER.match(after) else after
+    after = after.lstrip()
     if not wanted.unit:
         return True
     beyond = after[len(wanted.unit) : len(wanted.unit) + 1]
@@ -306,18 +310,5 @@ def _is_quantity(answer: str, wanted: _Quantity, *, marked: bool) -> bool | None
 _REASON = re.compile(
     r"\b(?:because|since|as|so|for|where|given|from|by|if|when)\b|[,;.:(，。；：（因由](?!\d)"
 )
-_PERCENT = re.compile(r"\s?(?:\\?%|percent\b|per cent\b)", re.IGNORECASE)
-
-
-def first_number(answer: str) -> str:
-    """Return the number that an answer begins with; empty if it does not."""
-    found = _NUMBER.search(answer)
-    return found[0] if found and _begins(answer, found) else ""
-
-
-def _begins(answer: str, number: re.Match[str]) -> bool:
-    return not answer[: number.start()].strip(f"{_SIGNS} ~≈")
-
-
 _GOES_ON = re.compile(r"[A-Za-z0-9/^²³]")
 """With these it is another unit."""

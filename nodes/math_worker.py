@@ -24,7 +24,8 @@ def main() -> None:
     # After `sys.path`, and slow: a second.
     from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
 
-    from nodes.answers import final_answers, first_number, plain
+    from nodes.answers import final_answers, plain
+    from nodes.quantities import first_number
 
     kinds = (LatexExtractionConfig(), ExprExtractionConfig())
 

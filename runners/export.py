@@ -99,7 +99,9 @@ def export(
             say(work.screen.write_list(target), err=True)
         if work.unreadable and (line := work.unreadable.write_next_to(target)):
             say(line, err=True)
-        for line in write_companions(target, form, chosen, contents, summary(opened, [chosen])):
+        for line in write_companions(
+            target, form, chosen, contents, summary(opened, [chosen]), tools=work.tools
+        ):
             say(line, err=True)
         if form == "openai" and work.written < OPENAI_LEAST:
             say(f"{target}: OpenAI accepts no fewer than {OPENAI_LEAST} records", err=True)

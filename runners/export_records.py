@@ -58,6 +58,8 @@ class Export:
     screen: Screen | None
     marks: bool
     """Whether records for trainers say of each response if it is to be learned from."""
+    tools: bool
+    """Whether records for trainers have a column for tools."""
     only_readable: bool
     unreadable: Unreadable | None = None
     """Where records go that the file cannot hold."""
@@ -182,7 +184,9 @@ class Export:
         try:
             match to:
                 case "trl-sft" | "llamafactory" | "axolotl" | "openai":
-                    record = sft_record(sample, texts, to, marks=self.marks, neighbors=neighbors)
+                    record = sft_record(
+                        sample, texts, to, marks=self.marks, tools=self.tools, neighbors=neighbors
+                    )
                 case _:
                     if same_as_other_side(sample, texts):
                         self.count["equal"] += 1
@@ -218,7 +222,7 @@ class Export:
         expressed = 0
         for pair in pairs(result, self.wanted):
             try:
-                record = pair_record(sample, before, pair, to, self.neighbors)
+                record = pair_record(sample, before, pair, to, self.neighbors, tools=self.tools)
             except DataError as error:
                 self._left_out(error)
                 continue

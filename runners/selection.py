@@ -27,7 +27,7 @@ from samples.json_values import to_json
 from samples.neighbors import Neighbors
 from samples.overlap import Benchmarks
 from samples.thoughts import Thoughts
-from samples.trainers import DPO_TRAINERS, SFT_TRAINERS, MarksFound
+from samples.trainers import DPO_TRAINERS, SFT_TRAINERS, MarksFound, ToolsFound
 
 
 class NothingToWrite(RunError):
@@ -59,12 +59,24 @@ class Selection:
             NothingToWrite: there are none.
             DataError: they cannot be written.
         """
-        try:
-            return self._write(target, mode, form, wanted, marks=False)
-        except MarksFound:
-            return self._write(target, mode, form, wanted, marks=True)
+        marks = tools = False
+        while True:
+            try:
+                return self._write(target, mode, form, wanted, marks=marks, tools=tools)
+            except MarksFound:
+                marks = True
+            except ToolsFound:
+                tools = True
 
-    def export(self, mode: str, form: Form = None, wanted: Pairs = "final", *, marks: bool = False) -> Export:
+    def export(
+        self,
+        mode: str,
+        form: Form = None,
+        wanted: Pairs = "final",
+        *,
+        marks: bool = False,
+        tools: bool = False,
+    ) -> Export:
         """Return the records of a mode, to be written."""
         made = self.opened.manifest
         reference, in_run = made["data"].get("reference"), recorded_settings(made)["thoughts"]
@@ -81,12 +93,15 @@ class Selection:
             Provenance(made, mode, endpoints(made)) if self.with_provenance else None,
             Screen(self.benchmarks, marks=self.marks_contaminated) if self.benchmarks else None,
             marks,
+            tools,
             self.only_readable,
         )
 
-    def _write(self, target: Path, mode: str, form: Form, wanted: Pairs, *, marks: bool) -> Export:
+    def _write(
+        self, target: Path, mode: str, form: Form, wanted: Pairs, *, marks: bool, tools: bool
+    ) -> Export:
         made = self.opened.manifest
-        work = self.export(mode, form, wanted, marks=marks)
+        work = self.export(mode, form, wanted, marks=marks, tools=tools)
         is_for_trainer = form in SFT_TRAINERS or form in DPO_TRAINERS
         types = None if is_for_trainer else made["data"].get("types")
         layout = layout_to_write(target)

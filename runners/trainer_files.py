@@ -32,11 +32,11 @@ def check_companions(file: Path, to: Form) -> None:
 
 
 def write_companions(
-    file: Path, to: Form, mode: str, contents: Contents, run: Mapping[str, Any]
+    file: Path, to: Form, mode: str, contents: Contents, run: Mapping[str, Any], *, tools: bool
 ) -> list[str]:
     """Write a file's companions; return what a user should know, line by line.
 
-    `run` is the object of `stats --json`.
+    `run` is the object of `stats --json`; `tools` says whether records have a column for them.
     """
     path = card_path(file)
     known = _llamafactory_entries(file) if to in ("llamafactory", "llamafactory-dpo") else {}
@@ -44,7 +44,7 @@ def write_companions(
     write_text(path, card(file, to, mode, contents, run, usage(file, to, name)))
     notes = [f"{path}: its data card"]
     if to in ("llamafactory", "llamafactory-dpo"):
-        known[name] = llamafactory_entry(file.name, to)
+        known[name] = llamafactory_entry(file.name, to, tools=tools)
         index = file.with_name("dataset_info.json")
         write_text(index, json.dumps(known, indent=2, ensure_ascii=False) + "\n")
         notes.append(f"{index}: its entry, under the name {name}")

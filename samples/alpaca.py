@@ -20,10 +20,11 @@ from samples.fields import (
     optional_input,
     optional_text,
     response_text,
+    system_text,
 )
-from samples.reply import may_have_thoughts, read_response
+from samples.reply import may_have_thoughts
 from samples.sample import DataError, Exchange
-from samples.thoughts import HAS_THOUGHTS, Thoughts, thoughts_next_to, with_thoughts
+from samples.thoughts import HAS_THOUGHTS, Thoughts, read_apart, thoughts_next_to, with_thoughts
 from samples.tool_calls import TEXT_CALL, calls_function
 from samples.turns import Turn
 
@@ -45,7 +46,7 @@ def check(record: dict[str, Any]) -> None:
     optional_text(record, "instruction")
     optional_input(record, "input")
     response_text(record, "output")
-    optional_text(record, "system")
+    system_text(record, "system")
 
 
 PARTS = frozenset({"instruction", "input", "output", "system", "history"})
@@ -59,7 +60,7 @@ def thoughts_of(record: dict[str, Any]) -> str:
     if not may_have_thoughts(output):
         return "" if PARTS.issuperset(record) else thoughts_next_to(record, PARTS)
     parts = [text for name in ("instruction", "input", "system") if isinstance(text := record.get(name), str)]
-    return join_distinct((read_response(output, parts).thoughts, thoughts_next_to(record, PARTS)))
+    return join_distinct((read_apart(output, parts).thoughts, thoughts_next_to(record, PARTS)))
 
 
 def parse(record: dict[str, Any], thoughts: Thoughts) -> Parsed:
@@ -72,7 +73,7 @@ def parse(record: dict[str, Any], thoughts: Thoughts) -> Parsed:
     instruction = optional_text(record, "instruction")
     input_text = optional_input(record, "input")
     output = response_text(record, "output")
-    system = optional_text(record, "system")
+    system = system_text(record, "system")
     if not instruction.strip():
         # Some records hold the whole request in `input`.
         instruction, input_text = input_text, ""
@@ -86,7 +87,7 @@ def parse(record: dict[str, Any], thoughts: Thoughts) -> Parsed:
         skip = skip or NOT_TEXT
     found, ended = "", False
     if thoughts != "text" and skip is None:
-        apart = read_response(output, (instruction, input_text, system))
+        apart = read_apart(output, (instruction, input_text, system))
         output, found = apart.text, join_distinct((apart.thoughts, thoughts_next_to(record, PARTS)))
         ended = bool(apart.after) and not found
         if found and thoughts == "skip":

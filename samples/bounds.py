@@ -6,6 +6,7 @@ later has to expect one that it cannot convert.
 """
 
 import json
+from contextlib import suppress
 from typing import Any
 
 MAX_DEPTH = 40
@@ -59,6 +60,14 @@ def load_json(text: str) -> Any:
         raise ValueError(TOO_DEEP) from None
     if nested_too_deeply(value):
         raise ValueError(TOO_DEEP)
+    return value
+
+
+def load_if_json(value: Any) -> Any:
+    """Return the object or the list that is JSON in a text, as tables have them; other values as they are."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        with suppress(ValueError):
+            return load_json(value)
     return value
 
 

@@ -14,9 +14,9 @@ from samples.fields import (
     join_distinct,
 )
 from samples.marks import has_known_mark, is_marked
-from samples.reply import may_end_with_mark, may_have_thoughts, read_response
+from samples.reply import may_end_with_mark, may_have_thoughts
 from samples.sample import Exchange
-from samples.thoughts import HAS_THOUGHTS, Thoughts
+from samples.thoughts import HAS_THOUGHTS, Thoughts, read_apart
 from samples.tool_calls import TEXT_CALL, TEXT_RESULT, calls_function, gives_result
 from samples.turns import FILE_PARTS, Turn
 
@@ -135,7 +135,7 @@ class _Walk:
                 turn.thoughts or may_have_thoughts(turn.text or "") or may_end_with_mark(turn.text or "")
                 for turn in self._responses
             ):
-                found = [read_response(text, (request, second, self.system)) for text in texts]
+                found = [read_apart(text, (request, second, self.system)) for text in texts]
                 texts = [each.text for each in found]
                 self.ended = self.ended or any(each.after for each in found)
                 thoughts = join_distinct(

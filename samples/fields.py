@@ -145,6 +145,11 @@ def optional_text(record: Mapping[str, Any], name: str) -> str:
     raise DataError(f'expected a string in "{name}", found {json_type(value)}')
 
 
+def system_text(record: Mapping[str, Any], name: str) -> str:
+    """Return the text of a system prompt, as `optional_text` does; an empty list or object is none."""
+    return "" if record.get(name) in ([], {}) else optional_text(record, name)
+
+
 def response_text(record: Mapping[str, Any], name: str) -> str:
     """Return the text of a response, as `optional_text` does; that of a number is how JSON writes it."""
     value = record.get(name)

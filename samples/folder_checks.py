@@ -1,5 +1,6 @@
 """Folders that do not say which of their files are meant, or hold data that is not read."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -81,6 +82,32 @@ class SeveralConfigurations(DataError):
         super().__init__(
             f"{path} has the configurations {shown}{why}: name {'both' if split else 'one'}, such as "
             f"{path / names[0] / split}, or all by a pattern, {path}/**/*"
+        )
+
+
+_SHARD = re.compile(r"(?<![0-9])(\d{1,9})([-_]of[-_])(\d{1,9})(?![0-9])")
+
+
+def refuse_missing(path: Path | str, files: list[Path]) -> None:
+    """Refuse a part of the files of a data set whose names say how many there are, as in 00001-of-00003."""
+    numbers: dict[tuple[Path, int], dict[int, tuple[Path, re.Match[str]]]] = {}
+    for file in files:
+        for found in [*_SHARD.finditer(file.name)][-1:]:
+            base, all_of_them = file.name[: found.start()], int(found[3])
+            numbers.setdefault((file.parent / base, all_of_them), {})[int(found[1])] = (file, found)
+    for (_, count), known in numbers.items():
+        first = 1 if 0 not in known and count in known else 0
+        missing = count - len(known)
+        if missing <= 0 or not all(first <= number < first + count for number in known):
+            continue  # these numbers mean something else
+        number = next(number for number in range(first, first + count) if number not in known)
+        file, found = next(iter(known.values()))
+        base, endings = file.name[: found.start()], "".join(file.suffixes)
+        lacking = f"{base}{number:0{len(found[1])}}{found[2]}{found[3]}{endings}"
+        more = f" and {plural(missing - 1, 'more file')}" if missing > 1 else ""
+        raise DataError(
+            f"{path} lacks {lacking}{more}, as the names of its files say: get what is missing, or name the "
+            f"files to read by a pattern, such as {file.parent / base}*{endings}"
         )
 
 

@@ -113,7 +113,8 @@ def _is_plain(record: Mapping[str, Any], format: str) -> bool:
     """Return whether the graphs can take a record as it is: nothing in it is another format's."""
     # They go by the names of fields, also of those that have no value.
     if format == "alpaca":
-        return record.keys().isdisjoint(("conversations", "messages"))
+        is_text = not isinstance(record.get("system"), list | dict)
+        return is_text and record.keys().isdisjoint(("conversations", "messages"))
     is_list = format in ("sharegpt", "messages") and "instruction" not in record
     return is_list and candidates(record) == [format]
 
@@ -210,12 +211,14 @@ def _renewed(sample: Sample, responses: Sequence[str], neighbors: Neighbors) -> 
         return record
     replaced: list[tuple[str, str]] = []
     thoughts: list[str] = []
+    asked: list[str] = []
     places = parse_record(record, sample.read_as).responses
     for place, exchange, response in zip(places, sample.exchanges, responses, strict=True):
         if response == exchange.response:
             continue
         replaced.append((exchange.instruction, exchange.response))
         thoughts.append(exchange.thoughts)
+        asked += (exchange.instruction, exchange.input)
         neighbors.thinking += bool(exchange.thoughts)
         parts = (exchange.instruction, exchange.input, sample.system)
         new = partial(rewritten, response=response, parts=parts, thoughts=neighbors.thoughts)
@@ -224,7 +227,9 @@ def _renewed(sample: Sample, responses: Sequence[str], neighbors: Neighbors) -> 
             record = put(record, place[:-1], partial(_renewed_turn, neighbors, exchange))
     last = responses[-1] != sample.exchanges[-1].response
     known, side = own_fields(sample.read_as, record), side_of(sample.read_as)
-    record = neighbors.of_record(record, known, replaced, last=last, side=side, thoughts=thoughts)
+    record = neighbors.of_record(
+        record, known, replaced, last=last, side=side, thoughts=thoughts, asked=asked
+    )
     if neighbors.thoughts != "keep" and last and sample.exchanges[-1].thoughts:
         record = _other_side_without_thoughts(sample, record)
     return record

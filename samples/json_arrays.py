@@ -17,12 +17,14 @@ from samples.json_window import Window
 _CHUNK_BYTES = 1024 * 1024
 _FIRST_OF_VALUE = tuple('"[-0123456789tfnNI')
 _NAME = r"(?:data|rows|records|examples|instances|items|entries|samples|dataset|train)"
+_REQUEST = r"(?:instruction|prompt|question|query|problem|input|response|output)"
 _ARRAY_OF_RECORDS = r'\s*:\s*\[(?=\s*\{\s*"(?!role"|from"))'
 WRAPPER = re.compile(
-    r'\{\s*(?:"[^"\\]{1,60}"\s*:\s*(?:"[^"\\]*"|[-+.\deE]+|true|false|null)\s*,\s*){0,8}'
+    rf'\{{\s*(?:"(?!{_REQUEST}")[^"\\]{{1,60}}"\s*:\s*(?:"[^"\\]*"|[-+.\deE]+|true|false|null)\s*,\s*){{0,8}}'
     + f'"{_NAME}"{_ARRAY_OF_RECORDS}'
 )
-"""The beginning of an object that has an array of records, and before it at most texts and numbers."""
+"""The beginning of an object that has an array of records, and before it at most texts and numbers; none of
+them is a request, as in a record with a list of its own."""
 
 _ANOTHER = re.compile(r',\s*"([^"\\]{1,60})"' + _ARRAY_OF_RECORDS)
 

@@ -20,9 +20,16 @@ def explain(error: ValueError | RecursionError) -> str:
             return f"the record is {TOO_DEEP}"
         case json.JSONDecodeError():
             near = error.doc[error.pos : error.pos + 20]
+            if near.startswith("\ufeff"):
+                return "invalid JSON: found U+FEFF, with which files begin: join them without it"
+            if error.msg.startswith("Invalid control character"):
+                return (
+                    f"invalid JSON: found {near[0]!a} in a string; write it as JSON has it, with json.dumps"
+                )
             if near.startswith("'"):
                 return f"invalid JSON: found {near!a}, as Python prints it; write it with json.dumps"
-            return f"invalid JSON: {error.msg}" + (f" near {near!a}" if near else "")
+            message = error.msg.removesuffix(": ")
+            return f"invalid JSON: {message}" + (f" near {near!a}" if near else "")
         case _:
             return f"invalid JSON: {str(error).partition(';')[0]}"
 

@@ -45,8 +45,7 @@ def read_lines(
                 raise DataError(
                     f"{path}, line {line_number} (record {record_number}): {too_large(max_bytes)}"
                 )
-            if line_number == 1:
-                line = line.removeprefix(codecs.BOM_UTF8)
+            line = line.removeprefix(codecs.BOM_UTF8)  # which is on others too where files were joined
             if line.isspace():
                 continue
             try:

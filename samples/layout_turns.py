@@ -163,6 +163,8 @@ def _response(record: Mapping[str, Any], columns: Columns, side: str, asked: lis
 
 def _system(record: Mapping[str, Any], field: str) -> list[Turn]:
     value = record.get(field) if field else None
+    if value in ([], {}):
+        return []
     if isinstance(value, str) and value.lstrip()[:1] == "{":
         with suppress(ValueError):
             loaded = load_json(value)

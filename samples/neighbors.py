@@ -14,12 +14,15 @@ field alone, and so do names that mostly speak of the request (category, topic, 
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from json import dumps
 from typing import Any
 
+from samples.bounds import load_if_json
 from samples.fields import LONGEST_NAME, is_missing, words, words_of
+from samples.json_values import to_json
 from samples.preferences import is_of_side, other_of
 from samples.thoughts import Thoughts, is_of_rater, is_thought_field, thought_fields
 
@@ -33,15 +36,21 @@ _METRICS = words("""
     helpfulness complexity honesty truthfulness harmlessness correctness coherence verbosity fluency
     toxicity toxic faithfulness groundedness relevance hallucination hallucinated correct incorrect
     verified passed refusal refused flagged moderation rationales labelling labeling
-    approved approval accuracy ifd thumbs
+    approved approval accuracy ifd thumbs metric metrics nll
 """)
+_REMARKS = words("review reviews comment comments remark remarks")
+"""Words at the end of a name that mean a judgment where the value is a text."""
+_LOSSES = {"loss", "losses"}
+"""Words at the end of a name that mean a measure, unless the value may be a trainer's mark."""
 _COUNTS = words("tokens length lengths len chars characters words wordcount tokencount tok toks")
 _COUNTED = {"token", "word", "char", "character"}
 """Words that mean a count together with one of `_COUNT`."""
 _COUNT = words("count counts cnt cnts")
 _RATED = words("win pass success acceptance solve")
 """Words that mean a judgment together with "rate"."""
-_OF_RESPONSE = {"raw", "model", "models", "hash", "md", "sha", "language", "lang", "ids", "timestamp", "time"}
+_OF_RESPONSE = words("""
+    raw model models hash md sha language lang ids timestamp time predicted pred extracted gpt llm
+""")
 """Words that speak of a response together with one of `_RESPONSE`."""
 _RESPONSE = words("""
     response responses output outputs answer answers completion completions reply generation generations
@@ -68,7 +77,7 @@ _NAMES = words("""
     is_reasoning_complete sha md checksum content_hash text_hash candidates responses outputs kto_tag
     instruction_following is_safe is_valid is_preferred is_accepted is_good is_bad is_best is_better
     is_helpful likes dislikes final_answer tests_execution_status execution_status execution_result
-    execution_results test_result test_results test_status
+    execution_results test_result test_results test_status pred preds predicted predicted_label pred_label
 """)
 _CHINESE = ("评分", "分数", "得分", "打分", "质量", "评价", "评语", "奖励")
 """Words for judgments in names that have no spaces."""
@@ -79,7 +88,14 @@ _SPARED = ("rejected_response",)
 """ms-swift's worse response: it is one for a new response too."""
 _META = words("meta metadata data info extra extras attributes properties stats statistics")
 """Words for an object of fields that speak of the record."""
+_ASKED = words("""
+    tool tools function functions schema parameter parameters params argument arguments args variables kwargs
+    config format formats
+""")
+"""Words for an object whose fields are what is asked, or what it is asked with."""
 _LABELS = {"label", "labels"}
+_VERDICTS = words("safe unsafe harmful harmless helpful unhelpful honest biased offensive")
+"""Names of labels that say what they judge."""
 _JUDGMENTS = words("""
     true false yes no good bad great excellent poor fair average correct incorrect right wrong positive
     negative neutral chosen rejected accepted pass accept reject fail passed failed helpful unhelpful
@@ -154,6 +170,7 @@ class Neighbors:
         last: bool,
         side: str = "",
         thoughts: Sequence[str] = (),
+        asked: Sequence[str] = (),
     ) -> dict[str, Any]:
         """Return a record with new responses.
 
@@ -164,11 +181,12 @@ class Neighbors:
             last: whether the last response of the record is one of them.
             side: which side of a preference record they are.
             thoughts: those of the old responses.
+            asked: the texts of the requests; a field with a part of one does not speak of the response.
         """
         repeating = [name for name in record if name not in known and _repeats(name, record[name], replaced)]
         olds = {old.strip() for request, old in replaced if old.strip() != request.strip()}
         olds.update(*map(self._dropped, thoughts))
-        return self._treated(record, known, repeating, olds, thinks=last, side=side)
+        return self._treated(record, known, repeating, olds, thinks=last, side=side, asked=asked)
 
     def _dropped(self, thoughts: str) -> set[str]:
         """Return thoughts that are dropped, which no other field may hold then; nothing if they are kept."""
@@ -183,27 +201,50 @@ class Neighbors:
         *,
         thinks: bool,
         side: str = "",
+        asked: Sequence[str] = (),
         depth: int = _META_DEPTH,
+        is_meta: bool = True,
     ) -> dict[str, Any]:
-        thoughts = set(thought_fields(fields)) if any(map(is_thought_field, fields)) else set()
+        """Return fields with those renamed or left out that speak of an old response; only judgments where
+        `is_meta` is false: then nothing says that these are fields of the record."""
+        thoughts = set(thought_fields(fields)) if is_meta and any(map(is_thought_field, fields)) else set()
         of_rater = {name for name in thoughts if side and is_of_rater(name)}
         thoughts -= of_rater
         treated: dict[str, Any] = {}
         for name, value in fields.items():
+            loaded = value if name in known else load_if_json(value)
+            is_object = isinstance(loaded, dict) and depth > 0
+            is_about = is_object and is_meta and _is_meta(name)
+            is_theirs = bool(side) and is_of_side(name, other_of(side))
             if name in known or name in self.not_stale or _is_empty(value):
                 treated.setdefault(name, value)
             elif name in thoughts and (not thinks or self.thoughts == "keep"):
                 treated[name] = value
             elif name in thoughts and self.thoughts != "text" and depth == _META_DEPTH:
                 self.dropped[name] += 1
-            elif name in {*self.stale, *thoughts, *of_rater} or speaks_of_response(name, value, side):
+            elif name in {*self.stale, *thoughts, *of_rater} or (
+                speaks_of_response(name, loaded, side)
+                and (is_meta or _kind(name) in _JUDGING)
+                and not _is_part(value, asked)
+            ):
                 self._rename(name, value, fields, treated)
             elif name in repeating:
                 self.dropped[name] += 1
-            elif isinstance(value, dict) and depth and _is_meta(name):
-                treated[name] = self._treated(value, (), (), olds, thinks=thinks, side=side, depth=depth - 1)
-            elif not (side and is_of_side(name, other_of(side))) and _holds(name, value, olds):
+            elif not is_about and not is_theirs and _holds(name, value, olds):
                 self._rename(name, value, fields, treated)
+            elif is_about or (is_object and not is_theirs and _may_judge(name, value)):
+                inner = self._treated(
+                    loaded,
+                    (),
+                    (),
+                    olds,
+                    thinks=thinks,
+                    side=side,
+                    asked=asked,
+                    depth=depth - 1,
+                    is_meta=is_about,
+                )
+                treated[name] = value if inner == loaded else to_json(inner) if value is not loaded else inner
             else:
                 treated[name] = value
         return treated
@@ -227,16 +268,25 @@ def speaks_of_response(name: str, value: Any, side: str = "") -> bool:
     if side and kind:
         named = words_of(name)
         return other_of(side) not in named or side in named
+    if kind == "remark":
+        return isinstance(value, str | list) and _number(value) is None
+    if kind == "loss":
+        return _number(value) not in (None, 0, 1)
     if kind == "label":
         if isinstance(value, list):
             return all(isinstance(each, bool | int | float) for each in value)
-        return isinstance(value, bool | int | float) or _is_judgment(str(value))
+        return isinstance(value, bool) or _number(value) is not None or _is_judgment(str(value))
     return bool(kind)
+
+
+_JUDGING = ("judgment", "label", "loss", "remark")
+"""Kinds of fields that judge a response, whatever they are fields of."""
 
 
 @lru_cache(4096)
 def _kind(name: str) -> str:
-    """Return "label" for a field that may be the label of a response, "stale" for one that speaks of it."""
+    """Return what a field of this name may be to a response: "label", "loss" and "remark" where the value
+    decides, "judgment", "stale" for what speaks of it otherwise; empty for a field that does not."""
     named = words_of(name)
     whole, found = "_".join(named), set(named)
     # What coevol writes of a run (`coevol_…`) names that run.
@@ -244,17 +294,24 @@ def _kind(name: str) -> str:
         return ""
     if whole in _NAMES or not found.isdisjoint(("chosen", "rejected")):
         return "stale"
-    if whole in _LABELS:
+    if whole in _LABELS or whole in _VERDICTS:
         return "label"
     of_response = not found.isdisjoint(_RESPONSE)
     if not of_response and not found.isdisjoint(_OTHERS):
         return ""
+    if named[-1] in _LOSSES:
+        return "loss"
+    if named[-1] in _REMARKS:
+        return "remark"
+    if "rate" in found and not found.isdisjoint(_RATED):
+        return "judgment"
+    judges = not found.isdisjoint(_METRICS) or _judges_in_chinese(name)
+    if judges or (named[0] == "is" and not found.isdisjoint(_VERDICTS)):
+        return "judgment"
     counts = not found.isdisjoint(_COUNTS) or not (found.isdisjoint(_COUNT) or found.isdisjoint(_COUNTED))
-    rates = "rate" in found and not found.isdisjoint(_RATED)
-    speaks = counts or rates or not found.isdisjoint(_METRICS) or _judges_in_chinese(name)
     # A reference in another form is still one.
     about = _OF_RESPONSE | _LABELS | (_DERIVED if _REFERENCE.isdisjoint(found) else frozenset())
-    return "stale" if speaks or (of_response and not found.isdisjoint(about)) else ""
+    return "stale" if counts or (of_response and not found.isdisjoint(about)) else ""
 
 
 def _judges_in_chinese(name: str) -> bool:
@@ -272,6 +329,29 @@ def _is_judgment(label: str) -> bool:
 def _is_meta(name: str) -> bool:
     named = words_of(name)
     return bool(named) and _META.issuperset(named)
+
+
+def _may_judge(name: str, value: Any) -> bool:
+    """Return whether an object may have judgments: it is not what is asked, nor an answer as JSON."""
+    named = words_of(name)
+    if named[:1] in (("original",), ("coevol",)) or "_".join(named) in _NOT:
+        return False
+    is_text = isinstance(value, str) and not (_RESPONSE | _TEXTS).isdisjoint(named)
+    return not is_text and (_OTHERS | _ASKED).isdisjoint(named)
+
+
+def _number(value: Any) -> float | None:
+    """Return a number, which in a table may be a text."""
+    if isinstance(value, str) and len(value) <= _SHORT:
+        with suppress(ValueError):
+            return float(value)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _is_part(value: Any, asked: Sequence[str]) -> bool:
+    """Return whether a text is a part of what is asked."""
+    text = value.strip() if isinstance(value, str) else ""
+    return len(text) >= _SHORT and any(text in each for each in asked)
 
 
 def _is_empty(value: Any) -> bool:

@@ -1,7 +1,8 @@
 """References: answers known to be right, which a field of a record or of a response's turn holds.
 
 The field may be inside others: `reward_model.ground_truth`. Its value is a text or a number, or a list of
-them, each of which is right; of anything else the JSON counts.
+them, each of which is right; of anything else the JSON counts. Objects and lists may be JSON in a text, as
+tables have them, except lists of several numbers: an answer such as [1, 2] is written so too.
 """
 
 import json
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from samples.bounds import load_if_json
 from samples.fields import Parsed, Place, is_encodable, is_missing
 from samples.layout_fields import columns_of, parts_of
 from samples.layouts import describe
@@ -51,7 +53,10 @@ def refuse_part(field: str, layout: str, record: Mapping[str, Any]) -> None:
 
 def reference_texts(value: Any) -> tuple[str, ...]:
     """Return the texts of a reference; none if there is none, or it cannot be sent to a model."""
-    if isinstance(value, list | tuple) and all(isinstance(v, str | int | float) or v is None for v in value):
+    loaded = load_if_json(value)
+    if _are_answers(loaded) and (len(loaded) < 2 or any(isinstance(each, str) for each in loaded)):
+        value = loaded
+    if _are_answers(value):
         texts = [text for each in value for text in reference_texts(each)]
         return tuple(dict.fromkeys(texts))
     if is_missing(value):
@@ -69,11 +74,17 @@ def reference_texts(value: Any) -> tuple[str, ...]:
     return (text,) if text and is_encodable(text) else ()
 
 
+def _are_answers(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(
+        isinstance(v, str | int | float) or v is None for v in value
+    )
+
+
 def _value(record: Mapping[str, Any], field: str) -> Any:
     if field in record:
         return record[field]
     name, dot, rest = field.partition(".")
-    inner = record.get(name) if dot else None
+    inner = load_if_json(record.get(name)) if dot else None
     return _value(inner, rest) if isinstance(inner, Mapping) else None
 
 

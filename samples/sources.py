@@ -20,6 +20,7 @@ from samples.files import Layout, find_layout, locate, records
 from samples.folder_checks import (
     SeveralConfigurations,
     refuse_copies,
+    refuse_missing,
     refuse_no_match,
     refuse_several_configurations,
     refuse_several_splits,
@@ -132,7 +133,7 @@ def find_source(name: str | Path) -> Source:
             return _source(str(path), _in_folder(path))
         if not path.exists():
             if "*" in str(path):
-                return _source(str(path), _matching(path))
+                return _source(str(path), _matching(path), is_pattern=True)
             if files := _of_configuration(path):
                 return _source(str(path), files, by_card=True)
             if files := _of_split(path):
@@ -151,8 +152,10 @@ def stamp_of(path: Path) -> Stamp:
     return found.st_mtime_ns, found.st_size
 
 
-def _source(name: str, files: list[Path], *, by_card: bool = False) -> Source:
+def _source(name: str, files: list[Path], *, by_card: bool = False, is_pattern: bool = False) -> Source:
     """Return the source of several files, empty ones left out."""
+    if not is_pattern:
+        refuse_missing(name, files)
     shards = tuple(Shard(file, find_layout(file), stamp_of(file)) for file in files if file.stat().st_size)
     if not shards:
         kinds = ", ".join(sorted(ENDINGS))
@@ -161,15 +164,16 @@ def _source(name: str, files: list[Path], *, by_card: bool = False) -> Source:
 
 
 def _in_folder(path: Path) -> list[Path]:
-    if (index := path / "dataset_dict.json").is_file():
-        splits = [str(split) for split in _json(index).get("splits", [])]
+    if splits := _listed(path / "dataset_dict.json", "splits"):
         refuse_several_splits(path, splits)
         return _in_folder(path / splits[0])
-    if (index := path / "state.json").is_file():
-        files = [each.get("filename") for each in _json(index).get("_data_files") or []]
-        if not all(isinstance(file, str) for file in files):
-            raise DataError(f"{index} does not name the files of a saved data set")
-        return [path / Path(file).name for file in files]
+    if names := _listed(path / "state.json", "_data_files", "filename"):
+        files = [path / Path(name).name for name in names]
+        if lacking := next((file for file in files if not file.is_file()), None):
+            raise DataError(
+                f"{path} lacks {lacking.name}, which its state.json names: save the data set again"
+            )
+        return files
     refuse_unread(path, _unread(path.rglob("*"), path))
     by_split = _by_split(path)
     if len(names := list(configurations(path))) > 1 and sum(map(len, by_split.values())) > 1:
@@ -283,14 +287,21 @@ def _of_configuration(path: Path) -> list[Path]:
     return []
 
 
-def _json(file: Path) -> dict[str, Any]:
+def _listed(file: Path, field: str, of_each: str = "") -> list[str]:
+    """Return the names that a file of a saved data set lists; none if it is no such file."""
+    if not file.is_file():
+        return []
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file} cannot be read: {error}") from None
-    if not isinstance(found, dict):
-        raise DataError(f"{file} cannot be read: expected a JSON object")
-    return found
+    listed = found.get(field) if isinstance(found, dict) else None
+    items = listed if isinstance(listed, list) else []
+    names = [each.get(of_each) if isinstance(each, dict) else each for each in items]
+    found_names = [name for name in names if isinstance(name, str)]
+    if len(found_names) < len(names):
+        raise DataError(f"{file} does not name the files of a saved data set")
+    return found_names
 
 
 def _spooled(name: str, stream: Any) -> Source:

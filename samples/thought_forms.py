@@ -37,12 +37,20 @@ ANY_CLOSING = re.compile(
     rf"|<[|｜](?={_MARK_OF_THOUGHT})(?:end\w{{1,24}}|\w{{1,24}}_end)[|｜]>",
     re.IGNORECASE,
 )
-_OTHER_CLOSING = re.compile(r"</(?:think(?:ing)?|thoughts?)>", re.IGNORECASE)
+_ANY_WORD = r"(?:think(?:ing)?|thoughts?|reasoning)"
+_OTHER_CLOSING = re.compile(
+    rf"<(?:/ ?|\\){_ANY_WORD} ?>|<[|｜]?(?:end[_-](?:of[_-])?{_ANY_WORD}|{_ANY_WORD}[_-]end)[|｜]?>",
+    re.IGNORECASE,
+)
 _PARTS_OF_CLOSING: tuple[str, ...] = ("◁", "｜", "</", "[/", "|>", "<unused95>")
 _CLOSES = re.compile(r"</(\w{0,20}(?:think|thought)\w{0,20})>\s*\Z", re.IGNORECASE)
 ANSWER = re.compile(r"<(answer|response|output|final(?:_answer)?|solution)>", re.IGNORECASE)
+_ANSWER_AT_END = re.compile(rf"\n\s{{0,20}}(?={ANSWER.pattern})", re.IGNORECASE)
 # Tags that models are trained on; the others may be words of the data.
 _THINK = re.compile(r"(?:\w+[:_-])?think(?:[_-]\w+)?", re.IGNORECASE)
+
+_OF_DOCUMENTS = re.compile(r"analysis|reflection", re.IGNORECASE)
+"""Words of tags that are thoughts at the beginning of a response, and may be its parts elsewhere."""
 
 HARMONY = re.compile(
     r"(?:<\|start\|>\s*assistant\s*)?(?:<\|channel\|>)?\s*(analysis|commentary|final)\b[^<\n]{0,100}"
@@ -103,11 +111,44 @@ def end_of_thought(text: str, opening: re.Match[str], end: int) -> tuple[int, in
         if not inner:
             return tag.span()
         inner -= 1
-    if first is None and opening["word"]:
-        # Some begin with one word for it and end with another.
+    if first is None and (opening["word"] or opening["mark"]):
+        # Some begin with one word for it and end with another, or with the answer's tag alone.
         others = _OTHER_CLOSING.finditer(text, opening.end(), end)
         first = next((tag for tag in others if not _is_mention(text, tag)), None)
+        answer = None if first else _ANSWER_AT_END.search(text, opening.end(), end)
+        if answer and text[:end].rstrip().endswith(f"</{answer[1]}>"):
+            first = answer
     return first.span() if first else (end, end)
+
+
+def end_of_unclosed(text: str) -> str:
+    """Return what would end the thought that a text leaves open; empty if it leaves none open."""
+    at = 0
+    for _ in range(MOST_MARKS):
+        harmony, opening = HARMONY.search(text, at), OPENING.search(text, at)
+        if harmony and (opening is None or harmony.start() <= opening.start()):
+            if not (close := HARMONY_END.search(text, harmony.end())):
+                return "" if harmony[1] == "final" else "<|end|><|start|>assistant<|channel|>final<|message|>"
+            at = close.end()
+        elif opening:
+            close_at, at = end_of_thought(text, opening, len(text))
+            if close_at == len(text):
+                return f"\n{_closing_of(opening)}\n\n"
+        else:
+            return ""
+    return ""
+
+
+def _closing_of(opening: re.Match[str]) -> str:
+    if word := opening["word"]:
+        return f"</{word}>"
+    if bracket := opening["bracket"]:
+        return f"[/{bracket}]"
+    if opening["mark"]:
+        return re.sub("start|begin", "end", opening[0], flags=re.IGNORECASE)
+    if opening["solar"]:
+        return f"<|/{opening[0][2:]}"
+    return next(form for name, form in _CLOSINGS.items() if opening[name]).replace("\\", "")
 
 
 def _is_mention(text: str, tag: re.Match[str]) -> bool:
@@ -151,6 +192,36 @@ def end_of_open_thought(
         if is_end:
             return tag
     return None
+
+
+def thoughts_within(text: str, parts: Sequence[str], *, are_more: bool) -> list[tuple[int, int, str]]:
+    """Return where a response has thoughts between its texts, each a block of its own, and these thoughts.
+
+    In code, in quotes, within a sentence, after a colon or where the sample's own texts have the tag, it is
+    what the text is about. `are_more` says that there are thoughts around the response: then a sentence need
+    not have ended.
+    """
+    if not any(word in text for word in WORDS_OF_THOUGHT):
+        return []
+    plain = CODE.sub(lambda code: " " * len(code[0]), text)
+    found: list[tuple[int, int, str]] = []
+    at = 0
+    for _ in range(MOST_MARKS):
+        if not (opening := OPENING.search(plain, at)):
+            break
+        at = opening.end()
+        space = plain[max(0, opening.start() - LONGEST_MARK) : opening.start()]
+        before = space.rstrip()[-1:]
+        is_apart = are_more or before in ".!?…。！？" or space.rstrip(" \t").endswith("\n")
+        if not is_apart or before in f":：{_QUOTES}" or _is_mention(plain, opening):
+            continue
+        if any(opening[0] in part for part in parts) or _OF_DOCUMENTS.search(opening["word"] or ""):
+            continue
+        close_at, after = end_of_thought(plain, opening, len(plain))
+        if close_at < len(plain) and text[opening.end() : close_at].strip():
+            found.append((opening.start(), after, text[opening.end() : close_at].strip()))
+            at = after
+    return found
 
 
 def thought_at_end(text: str, start: int, end: int, parts: Sequence[str]) -> re.Match[str] | None:

@@ -13,7 +13,8 @@ from typing import Any, Literal, get_args
 
 from samples.fields import LONGEST_NAME, join_distinct, words, words_of
 from samples.message_parts import THOUGHT_FIELDS, is_thought, text_in
-from samples.reply import read_response, without_end_marks
+from samples.reply import Response, read_response, without_end_marks
+from samples.thought_forms import end_of_unclosed, thoughts_within
 
 Thoughts = Literal["skip", "drop", "keep", "text"]
 THOUGHTS: tuple[Thoughts, ...] = get_args(Thoughts)
@@ -102,6 +103,21 @@ def with_thoughts(text: str, thoughts: str) -> str:
     return f"<think>\n{thoughts}\n</think>\n\n{text}"
 
 
+def read_apart(text: str, parts: Sequence[str] = ()) -> Response:
+    """Return a response of a data set apart from its thoughts, as `read_response` does, and from those that
+    are blocks between its texts. These are then before the response, which is no longer all in one place.
+    """
+    found = read_response(text, parts)
+    within = thoughts_within(found.text, parts, are_more=bool(found.thoughts)) if found.text else []
+    if not within:
+        return found
+    ends = [0, *(place for block in within for place in block[:2]), len(found.text)]
+    texts = [found.text[start:end].strip() for start, end in zip(ends[::2], ends[1::2], strict=True)]
+    before = "".join(f"{found.text[start:end]}\n\n" for start, end, _ in within)
+    thoughts = join_distinct([found.thoughts, *(thought for _, _, thought in within)])
+    return Response(found.before + before, "\n\n".join(filter(None, texts)), found.after, thoughts)
+
+
 def rewritten(content: Any, response: str, parts: Sequence[str], thoughts: Thoughts) -> Any:
     """Return the content of a turn with a new response, in the shape of the old content.
 
@@ -111,9 +127,11 @@ def rewritten(content: Any, response: str, parts: Sequence[str], thoughts: Thoug
     texts = [text for part in content if (text := _text_of(part))] if isinstance(content, list) else [content]
     old = "\n".join(text for text in texts if isinstance(text, str))
     if thoughts != "text":
-        before, _, after, said = read_response(old, parts)
+        before, said_before, after, said = read_apart(old, parts)
         if thoughts == "keep" or not said:
-            response = before + response + after
+            # A thought that was cut off would go on in the new response.
+            end = "" if said_before or not said else end_of_unclosed(before)
+            response = (before.rstrip() + end if end else before) + response + after
         else:
             after = old[len(without_end_marks(old, parts)) :]
             # A mark that closes what one before the response opened goes with that, and the space before it.

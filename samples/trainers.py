@@ -15,7 +15,10 @@ trainers infer the type of a data set from its columns. The documented formats:
 - `axolotl`: Axolotl, "Conversation": type `chat_template` uses `messages` of {role, content}; only assistant
   turns are trained on, without those whose `train` is false.
 - `openai`: OpenAI, "Supervised fine-tuning": JSON lines: at least `OPENAI_LEAST` objects, each with
-  `messages` only. Responses with a `weight` of 0 are not learned from.
+  `messages`, and `tools` and `parallel_tool_calls` where there are tools. Responses with a `weight` of 0 are
+  not learned from.
+
+All of them take `tools`, the definitions of tools that may be called: a list, or for LLaMA-Factory its JSON.
 
 All turns of a record are written. Responses that are not to be learned from are marked in the trainer's way;
 TRL and LLaMA-Factory have none (`UNHEEDED`), so their mark is for those who filter by it.
@@ -36,6 +39,7 @@ from samples.neighbors import Neighbors
 from samples.reply import without_marks
 from samples.sample import DataError, Sample
 from samples.thoughts import thoughts_next_to, with_thoughts
+from samples.tool_definitions import as_text, tools_of
 from samples.turns import TOOL_CALL, Turn
 
 SftTrainer = Literal["trl-sft", "llamafactory", "axolotl", "openai"]
@@ -79,20 +83,26 @@ class MarksFound(Exception):
     """A record has turns that are not to be learned from, so all records of the file need the field."""
 
 
+class ToolsFound(Exception):
+    """A record has tools, so all records of the file need the column."""
+
+
 def sft_record(
     sample: Sample,
     responses: Sequence[str],
     to: SftTrainer,
     *,
     marks: bool = False,
+    tools: bool = False,
     neighbors: Neighbors | None = None,
 ) -> dict[str, Any]:
     """Build a training record from a sample and one response for each of its exchanges.
 
     All turns are in it, but for an unanswered last request. Thoughts are in the text of their response, since
     trainers have no field for them in common; `neighbors` says whether a new response has old ones. `marks`
-    says of each response whether it is to be learned from. Raises DataError if a response is empty or the
-    trainer cannot hold a turn, and MarksFound if `marks` is not set and needed.
+    says of each response whether it is to be learned from, `tools` that the record has the column for them.
+    Raises DataError if a response is empty or the trainer cannot hold a turn, MarksFound and ToolsFound if
+    `marks` or `tools` is not set and needed.
     """
     turns = turns_with_responses(sample, responses, neighbors)
     while turns and turns[-1].role != "assistant":
@@ -106,8 +116,9 @@ def sft_record(
     try:
         if to == "llamafactory":
             system, spoken = _split(turns)
-            return {"id": sample.id, "system": system, "conversations": _sharegpt(spoken, mark)}
-        messages = {"messages": _messages(turns, mark)}
+            record = {"id": sample.id, "system": system, "conversations": _sharegpt(spoken, mark)}
+            return record | _tools(sample, turns, to, column=tools)
+        messages = {"messages": _messages(turns, mark)} | _tools(sample, turns, to, column=tools)
     except DataError as error:
         raise DataError(f"sample {sample.id} cannot be written as {to}: {error}") from error
     return messages if to == "openai" else {"id": sample.id} | messages
@@ -119,13 +130,15 @@ def pair_record(
     pair: Pair,
     to: DpoTrainer,
     neighbors: Neighbors | None = None,
+    *,
+    tools: bool = False,
 ) -> dict[str, Any]:
     """Build a preference record: the pair and the conversation before it, with these responses.
 
     Both responses are without thoughts, and without marks of a template around them.
 
     `responses` must be those that preceded the pair when it was written and judged. Raises DataError if one
-    of them, or one of the pair, is empty.
+    of them, or one of the pair, is empty, and ToolsFound as `sft_record` does.
     """
     if not (pair.chosen.strip() and pair.rejected.strip()):
         raise _empty(sample, to)
@@ -151,20 +164,24 @@ def pair_record(
         if to == "llamafactory-dpo":
             system, spoken = _split(turns)
             record |= {"system": system, "conversations": _sharegpt(spoken)}
-            return record | {name: _sharegpt(turn, begins=False)[0] for name, turn in answers.items()}
-        record["prompt"] = _messages(turns)
-        return record | {name: _messages(turn) for name, turn in answers.items()}
+            record |= {name: _sharegpt(turn, begins=False)[0] for name, turn in answers.items()}
+        else:
+            record["prompt"] = _messages(turns)
+            record |= {name: _messages(turn) for name, turn in answers.items()}
+        return record | _tools(sample, turns, to, column=tools)
     except DataError as error:
         raise DataError(f"sample {sample.id} cannot be written as {to}: {error}") from error
 
 
-def llamafactory_entry(file_name: str, to: SftTrainer | DpoTrainer) -> dict[str, Any]:
-    """Return the `dataset_info.json` entry for a file of LLaMA-Factory records."""
+def llamafactory_entry(file_name: str, to: SftTrainer | DpoTrainer, *, tools: bool = False) -> dict[str, Any]:
+    """Return the `dataset_info.json` entry for a file of LLaMA-Factory records, which may have `tools`."""
     entry: dict[str, Any] = {"file_name": file_name, "formatting": "sharegpt"}
     columns = {"messages": "conversations", "system": "system"}
     if to == "llamafactory-dpo":
         entry["ranking"] = True
         columns |= {"chosen": "chosen", "rejected": "rejected"}
+    if tools:
+        columns["tools"] = "tools"
     return entry | {"columns": columns}
 
 
@@ -184,6 +201,23 @@ def axolotl_lines(file: Path) -> str:
 
 def _empty(sample: Sample, to: str) -> DataError:
     return DataError(f"sample {sample.id} cannot be written as {to}: it has an empty response")
+
+
+def _tools(
+    sample: Sample, turns: Sequence[Turn], to: SftTrainer | DpoTrainer, *, column: bool
+) -> dict[str, Any]:
+    """Return the fields of a training record for the tools; `column` says that there is one without any."""
+    found = tools_of(sample.read, turns)
+    if to == "openai":
+        if not found:
+            return {}
+        parallel = sample.read.get("parallel_tool_calls")
+        return {"tools": found} | ({"parallel_tool_calls": parallel} if isinstance(parallel, bool) else {})
+    if found and not column:
+        raise ToolsFound
+    if not column:
+        return {}
+    return {"tools": as_text(found) if to in ("llamafactory", "llamafactory-dpo") else found or None}
 
 
 def _split(turns: Sequence[Turn]) -> tuple[str, list[Turn]]:

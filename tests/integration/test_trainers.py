@@ -261,3 +261,17 @@ def test_conflicts_are_reported_and_nothing_is_written(
     ended = look("export", modes_run, "-o", *words, cwd=tmp_path, status=2)
     assert message in ended.stderr
     assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == there
+
+
+def test_tools_are_a_column_of_all_records_where_one_has_them(tmp_path: Path) -> None:
+    function = {"name": "f", "parameters": {"type": "object", "properties": {"a": {"type": "string"}}}}
+    tools = [{"type": "function", "function": function}]
+    turns = [{"role": "user", "content": "One?"}, {"role": "assistant", "content": "1."}]
+    records = [{"messages": turns}, {"messages": turns, "tools": tools}]
+    (tmp_path / "data.json").write_text(json.dumps(records), encoding="utf-8")
+    look("evolve", "data.json", "-o", "run", cwd=tmp_path)
+    for to, found in (("trl-sft", [None, tools]), ("llamafactory", ["", json.dumps([function])])):
+        look("export", "run", "-o", f"{to}.jsonl", "--to", to, cwd=tmp_path)
+        assert load(tmp_path / f"{to}.jsonl")["tools"] == found
+    known = json.loads((tmp_path / "dataset_info.json").read_text(encoding="utf-8"))
+    assert known["llamafactory"]["columns"]["tools"] == "tools"

@@ -36,6 +36,13 @@ def references(data: DataSet) -> list[list[tuple[str, ...]]]:
         ([3, "three", None], ("3", "three")),
         ({"a": 1}, ('{"a": 1}',)),
         ([[1, 2]], ("[[1, 2]]",)),
+        ('["4", "four"]', ("4", "four")),
+        ('[4, "four", null]', ("4", "four")),
+        ("[4]", ("4",)),
+        ("[]", ()),
+        ("[1, 2]", ("[1, 2]",)),
+        ('["4", {"a": 1}]', ('["4", {"a": 1}]',)),
+        ("[a]", ("[a]",)),
         ("", ()),
         (None, ()),
         ([], ()),
@@ -114,3 +121,11 @@ def test_a_field_that_no_record_has(tmp_path: Path) -> None:
 def test_what_is_asked_is_no_reference(tmp_path: Path, field: str) -> None:
     with pytest.raises(DataError, match=f'all agents see "{field}"'):
         opened(tmp_path, [ALPACA], field)
+
+
+def test_an_object_around_the_field_may_be_json_in_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text('instruction,output,reward_model\nAdd.,4,"{""ground_truth"": [""3"", ""three""]}"\n')
+    data = open_data(path, reference="reward_model.ground_truth")
+    data.check()
+    assert references(data) == [[("3", "three")]]

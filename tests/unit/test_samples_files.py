@@ -223,6 +223,14 @@ ONE_PER_LINE = "expected one JSON object per line"
             ", line 1 (record 1): the object that starts here does not end on this line; "
             f"{ONE_PER_LINE}, or a JSON array",
         ),
+        (
+            b'{"a": 1}\n{"a": "b\tc"}\n',
+            ", line 2 (record 2): invalid JSON: found '\\t' in a string; write it as JSON has it, ",
+        ),
+        (
+            b'{"a": 1}\n{"a": "\\x"}\n',
+            f", line 2 (record 2): invalid JSON: Invalid \\escape near '\\\\x\"}}'; {ONE_PER_LINE}",
+        ),
         (b'{"a": 1}\n[1]\n', ", line 2 (record 2): expected an object, found a list"),
         (b'{"a": 1}\nnull\n', ", line 2 (record 2): expected an object, found null"),
         (b'{"a": 1}, {}\n', f", line 1 (record 1): {ONE_PER_LINE}, found ', {{}}' after it"),
@@ -245,6 +253,10 @@ ONE_PER_LINE = "expected one JSON object per line"
         # arrays
         (b'[{"a": 1},\n"text"]', ", line 2 (record 2): expected an object, found a string"),
         (b"[{}, 12]", ", line 1 (record 2): expected an object, found a number"),
+        (
+            b'[{},\n{"a": \xef\xbb\xbf1}]',
+            ", line 2 (record 2): invalid JSON: found U+FEFF, with which files begin: join them without it",
+        ),
         (b"[[{}]]", ", line 1 (record 1): expected an object, found a list"),
         (b"[{}, null]", ", line 1 (record 2): expected an object, found 'null]'"),
         (b"[{},\n]", ", line 2 (record 2): expected another record after the comma"),
@@ -449,3 +461,18 @@ def test_lines_of_an_array_are_read_and_other_commas_and_objects_are_named(tmp_p
     path.write_text('{\n "a": 1\n}\n{\n "a": 2\n}\n')
     with pytest.raises(DataError, match=r"line 4 .*found another object after the first: write one a line"):
         read(path)
+
+
+def test_files_that_were_joined_have_the_mark_of_utf_8_within(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"a": 1}\n\xef\xbb\xbf{"a": 2}\n\xef\xbb\xbf\n')
+    assert [record for _, record in read_records(path, find_layout(path))] == [{"a": 1}, {"a": 2}]
+
+
+@pytest.mark.parametrize("name", ["data.jsonl", "data.json"])
+def test_a_record_with_a_list_of_objects_is_one_record(tmp_path: Path, name: str) -> None:
+    record = {"id": "1", "instruction": "q", "instances": [{"input": "", "output": "a"}]}
+    (tmp_path / name).write_text(json.dumps(record))
+    assert read(tmp_path / name) == [record]
+    (tmp_path / name).write_text(json.dumps({"version": "1", "instances": [record]}))
+    assert read(tmp_path / name) == [record]

@@ -113,3 +113,21 @@ def test_requests_and_responses_in_two_lists_are_turns(tmp_path: Path) -> None:
     assert sample_of({"src": "q", "tgt": "a"}).exchanges == (Exchange("q", "", "a"),)
     with pytest.raises(DataError, match='expected a string in "src", found a list'):
         opened(tmp_path, [{"src": ["q", "r"], "tgt": ["a"]}])
+
+
+@pytest.mark.parametrize("empty", [[], {}])
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"instruction": "q", "input": "", "output": "a"},
+        {"prompt": "q", "response": "a"},
+        {"messages": TURNS},
+    ],
+)
+def test_an_empty_list_is_no_system_prompt(tmp_path: Path, record: dict[str, Any], empty: Any) -> None:
+    data = opened(tmp_path, [{**record, "system": empty}])
+    data.check()
+    (sample,) = data.samples()
+    assert (sample.system, sample.exchanges[0].response) == ("", "a")
+    assert sample.format == "messages" or sample.record["system"] == ""
+    assert with_responses(sample, ["new"])["system"] == empty

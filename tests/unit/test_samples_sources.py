@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import sys
 import threading
 import tracemalloc
@@ -523,3 +524,45 @@ configs:
         (tmp_path / "README.md").write_text(broken)
         with pytest.raises(DataError, match=r"has the splits? "):
             open_data(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "lacking"),
+    [
+        (["train-00000-of-00003.jsonl", "train-00002-of-00003.jsonl"], "train-00001-of-00003.jsonl"),
+        (["part_1_of_3.jsonl"], "part_0_of_3.jsonl and 1 more file"),
+        (["part_1_of_3.jsonl", "part_3_of_3.jsonl"], "part_2_of_3.jsonl"),
+        (["data/train-00001-of-00002-0a1b2c3d4e5f6071.jsonl"], "train-00000-of-00002.jsonl"),
+        (["train-00000-of-00002.jsonl.gz"], "train-00001-of-00002.jsonl.gz"),
+    ],
+)
+def test_a_missing_shard_is_named(tmp_path: Path, names: list[str], lacking: str) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        data = LINES if name.endswith(".jsonl") else gzip.compress(LINES)
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(DataError, match=re.escape(f"{tmp_path} lacks {lacking}, as the names")) as raised:
+        open_data(tmp_path)
+    pattern = str(raised.value).partition("such as ")[2]
+    assert read(open_data(pattern)) == RECORDS * len(names)
+    assert read(open_data(tmp_path / names[0])) == RECORDS
+
+
+def test_numbers_that_count_no_files_are_none(tmp_path: Path) -> None:
+    for name in ("chapter-12-of-3.jsonl", "chapter-1-of-3.jsonl"):
+        (tmp_path / name).write_bytes(LINES)
+    assert read(open_data(tmp_path)) == RECORDS * 2
+
+
+def test_a_file_of_a_saved_data_set_that_is_missing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text('{"_data_files": [{"filename": "data-00000-of-00001.arrow"}]}')
+    with pytest.raises(DataError, match=r"lacks data-00000-of-00001\.arrow, which its state\.json names"):
+        open_data(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["state.json", "dataset_dict.json"])
+@pytest.mark.parametrize("content", ['{"step": 3}', "[]", '{"_data_files": [], "splits": []}'])
+def test_other_programs_have_files_of_these_names_too(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    (tmp_path / "a.jsonl").write_bytes(LINES)
+    assert read(open_data(tmp_path)) == RECORDS

@@ -1,12 +1,13 @@
 """Turns: which are worked on, which stay as they are, and what trainers get of them."""
 
+import json
 from typing import Any
 
 import pytest
 
 from samples.formats import make_sample, parse_record, with_responses
 from samples.sample import Exchange
-from samples.trainers import SFT_TRAINERS, MarksFound, SftTrainer, sft_record
+from samples.trainers import SFT_TRAINERS, MarksFound, Pair, SftTrainer, ToolsFound, pair_record, sft_record
 from tests.samples_opened import sample_of
 
 USER, ANSWER = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
@@ -205,3 +206,47 @@ def test_a_turn_that_is_marked_in_part_by_positions_stays() -> None:
     assert [each.fixed for each in sample.exchanges] == [True, False]
     learned = [{**detail[0], "train": True}]
     assert not sample_of({"messages": [USER, {**ANSWER, "train_detail": learned}]}).exchanges[0].fixed
+
+
+FUNCTION = {"name": "f", "description": "d", "parameters": {"type": "object", "properties": {}}}
+TOOL = {"type": "function", "function": FUNCTION}
+
+
+@pytest.mark.parametrize("to", SFT_TRAINERS)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": [TOOL]},
+        {"tools": json.dumps([TOOL])},
+        {"tools": [json.dumps(FUNCTION)]},
+        {"tools": [{"type": "function", **FUNCTION}]},
+        {"functions": [FUNCTION]},
+        {"tools": [{"functionDeclarations": [FUNCTION]}]},
+        {"messages": [{"role": "system", "content": "s", "tools": [TOOL]}, *TURNS]},
+    ],
+)
+def test_trainers_get_the_definitions_of_tools(to: SftTrainer, fields: dict[str, Any]) -> None:
+    sample = make_sample(0, "0", {"messages": TURNS, "parallel_tool_calls": False, **fields}, "messages")
+    if to == "openai":
+        record = sft_record(sample, ["new"], to)
+        assert (record["tools"], record["parallel_tool_calls"]) == ([TOOL], False)
+        return
+    with pytest.raises(ToolsFound):
+        sft_record(sample, ["new"], to)
+    tools = sft_record(sample, ["new"], to, tools=True)["tools"]
+    assert (json.loads(tools) if to == "llamafactory" else tools) == (
+        [FUNCTION] if to == "llamafactory" else [TOOL]
+    )
+    pair = Pair(0, "final", 1, "new", "a", None, None)
+    assert pair_record(sample, ["new"], pair, "trl-dpo", tools=True)["tools"] == [TOOL]
+    in_pair = pair_record(sample, ["new"], pair, "llamafactory-dpo", tools=True)["tools"]
+    assert json.loads(in_pair) == [FUNCTION]
+
+
+@pytest.mark.parametrize("tools", [None, [], "[]", ["hammer"], "a saw", {"saw": 1}])
+def test_other_records_have_no_tools(tools: Any) -> None:
+    sample = make_sample(0, "0", {"messages": TURNS, "tools": tools}, "messages")
+    assert "tools" not in sft_record(sample, ["new"], "openai")
+    assert "tools" not in sft_record(sample, ["new"], "trl-sft")
+    assert sft_record(sample, ["new"], "trl-sft", tools=True)["tools"] is None
+    assert sft_record(sample, ["new"], "llamafactory", tools=True)["tools"] == ""

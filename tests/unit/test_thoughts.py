@@ -1,5 +1,6 @@
 """Thoughts and other neighbors of responses that a data set has."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from samples.formats import make_sample, parse_record, same_as_other_side, with_responses
+from samples.json_values import to_json
 from samples.neighbors import Neighbors, speaks_of_response
 from samples.reply import read_response, without_marks
 from samples.sample import Format, Sample
@@ -137,6 +139,95 @@ def test_a_new_response_has_the_old_thoughts_if_they_are_kept(
     assert trained[-1]["content"] in has
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("<think>Let me see. Cats are", "<think>Let me see. Cats are\n</think>\n\nNew."),
+        ("<think>\nCats <|im_end|>", "<think>\nCats\n</think>\n\nNew.<|im_end|>"),
+        ("<think>a</think>\n<think>b", "<think>a</think>\n<think>b\n</think>\n\nNew."),
+        ("[THINK]a", "[THINK]a\n[/THINK]\n\nNew."),
+        ("<|begin_of_thought|>a", "<|begin_of_thought|>a\n<|end_of_thought|>\n\nNew."),
+        ("<|thinking|>a", "<|thinking|>a\n<|/thinking|>\n\nNew."),
+        ("<|channel>thought\na", "<|channel>thought\na\n<channel|>\n\nNew."),
+        ('<details type="reasoning">a', '<details type="reasoning">a\n</details>\n\nNew.'),
+        (
+            "<|channel|>analysis<|message|>a",
+            "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>New.",
+        ),
+    ],
+)
+def test_a_thought_that_was_cut_off_ends_before_a_new_response(old: str, new: str) -> None:
+    for record, format in ((alpaca(output=old), "alpaca"), (turns(content=old), "messages")):
+        sample = make_sample(0, "0", record, format, "keep")
+        assert sample.exchanges[0].response == ""
+        written = with_responses(sample, ["New."], neighbors=Neighbors("keep"))
+        assert new in (written.get("output"), written.get("messages", [{}])[-1].get("content"))
+        (again,) = parse_record(written, format).exchanges
+        assert (again.response, again.thoughts) == ("New.", sample.exchanges[0].thoughts)
+        dropped = with_responses(sample, ["New."], neighbors=Neighbors("drop"))
+        assert "Cats are" not in str(dropped)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<start_of_thought>hm<end_of_thought>{}",
+        "<begin_of_thinking>hm<end_of_thinking>\n{}",
+        "<thinking_start>hm<thinking_end>{}",
+        "<think>hm<|end_of_thought|>\n{}",
+        "<think>hm<\\think>\n{}",
+        "<think>hm</ think>\n{}",
+        "<think>hm\n<answer>{}</answer>",
+    ],
+)
+def test_thoughts_end_with_other_tags_too(text: str) -> None:
+    sample = make_sample(0, "0", alpaca(output=text.format(ANSWER)), "alpaca")
+    assert (sample.exchanges[0].response, sample.exchanges[0].thoughts) == (ANSWER, "hm")
+    kept = with_responses(sample, ["4"], neighbors=Neighbors("keep"))["output"]
+    assert kept == text.format("4")
+
+
+WITHIN = [
+    ("Sure.\n<think>hm</think>\nans", "Sure.\n\nans", "hm"),
+    ("Sure. <think>hm</think> ans", "Sure.\n\nans", "hm"),
+    ("Let me think\n<thinking>\nhm\n</thinking>\n\nans", "Let me think\n\nans", "hm"),
+    ("<think>a</think>x<think>b</think>ans", "x\n\nans", "a\n\nb"),
+    ("One.\n[THINK]a[/THINK]\nTwo.\n[THINK]b[/THINK]\nThree.", "One.\n\nTwo.\n\nThree.", "a\n\nb"),
+]
+
+
+@pytest.mark.parametrize(("text", "response", "thoughts"), WITHIN)
+def test_thoughts_between_texts_are_thoughts(text: str, response: str, thoughts: str) -> None:
+    for record, format in ((alpaca(output=text), "alpaca"), (turns(content=text), "messages")):
+        assert "thoughts" in str(parse_record(record, format, "skip").skip)
+        sample = make_sample(0, "0", record, format)
+        assert (sample.exchanges[0].response, sample.exchanges[0].thoughts) == (response, thoughts)
+        assert "think" not in str(sample.record).lower().replace("let me think", "")
+        assert with_responses(sample, [response]) == record
+        assert parse_record(record, format, "text").exchanges[0].response == text
+        for kept, found in (("keep", thoughts), ("drop", "")):
+            new = with_responses(sample, ["4"], neighbors=Neighbors(kept))  # type: ignore[arg-type]
+            (again,) = parse_record(new, format).exchanges
+            assert (again.response, again.thoughts) == ("4", found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Write it like this:\n<think>hm</think>\nans",
+        "The tags <think>hm</think> enclose a thought.",
+        "It is:\n```\nA.\n<think>hm</think>\n```\nans",
+        "Say `<think>hm</think>`.",
+        "Sure.\n<think></think>\nans",
+        "As asked.\n<analysis>\nIt fell.\n</analysis>\n<advice>\nSell.\n</advice>",
+    ],
+)
+def test_thoughts_within_that_a_response_is_about_stay(text: str) -> None:
+    assert make_sample(0, "0", alpaca(output=text), "alpaca", "skip").exchanges[0].response == text
+    asked = alpaca(instruction="Use <think> and </think>.", output="Sure.\n<think>hm</think>\nans")
+    assert make_sample(0, "0", asked, "alpaca", "skip").skip is None
+
+
 @pytest.mark.parametrize("to", ["alpaca", "sharegpt", "messages"])
 @pytest.mark.parametrize(("record", "format"), THINKING)
 def test_other_formats_keep_thoughts(record: dict[str, Any], format: str, to: Format) -> None:
@@ -216,6 +307,9 @@ STALE: dict[str, Any] = {
         "likes": 3,
     },
     **{"thumbs_up": 1, "accuracy": 0.5, "pass_rate": 0.5, "win_rate": 0.5, "ifd": 0.5, "ifd_score": 0.5},
+    **{"predicted_answer": "4", "extracted_answer": "4", "gpt4_answer": "4", "pred": "4", "nll": 0.5},
+    **{"loss": 0.25, "eval_loss": "0.25", "review": "Good.", "reviewer_comment": "Good.", "safe": True},
+    **{"harmful": 0, "is_harmful": "no", "is_response_safe": True, "metrics": {"bleu": 3}, "helpful": "4"},
     **{"num_tok": 9, "token_cnt": 9, "response_tok": 9, "评分": 5, "回复分数": 5, "质量": "高"},
 }
 OTHERS: dict[str, Any] = {
@@ -254,6 +348,9 @@ OTHERS: dict[str, Any] = {
         "context": ANSWER,
     },
     **{"问题质量": 5, "参考分数": 5, "prompt_tok": 9, "problem_pass_rate": 0.5, "rate": 2, "execution": "x"},
+    **{"loss_weight": 0.5, "loss_mask_name": "x", "review": "two and two?", "is_prompt_safe": True},
+    **{"safe_response": "No.", "extracted_question": "q", "comment_on_question": "c"},
+    **{"comment_id": "c1", "num_comments": 12, "review_url": "u"},
     **{"label": "math:4a,sums", "quality_of_question": 2, "cnt": 2, "题目": "4"},
 }
 
@@ -316,6 +413,36 @@ def test_fields_are_treated_in_objects_about_the_record() -> None:
     assert new["ratings_by_topic"] == {"score": 5}
 
 
+@pytest.mark.parametrize("name", ["metadata", "labels", "eval", "nested", "quality_signals"])
+def test_judgments_are_found_in_objects_as_they_are_and_as_json(name: str) -> None:
+    about = {"score": 5, "inner": {"harmful": False}, "topic": "x"}
+    new = {"original_score": 5, "inner": {"original_harmful": False}, "topic": "x"}
+    for fields, expected in ((about, new), (json.dumps(about), to_json(new))):
+        if name == "quality_signals":  # which is one itself
+            assert renewed(alpaca(**{name: fields}))[f"original_{name}"] == fields
+            continue
+        found = Neighbors()
+        written = renewed(alpaca(**{name: fields}), found)
+        assert written[name] == expected
+        assert found.renamed == {"score": 1, "harmful": 1}
+    assert renewed(alpaca(labels="[1, 2]"))["original_labels"] == "[1, 2]"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tools", {"properties": {"score": {"type": "number"}}}),
+        ("reference", {"score": 3}),
+        ("solution", '{"score": 3}'),
+        ("nested", {"model": "T", "length": 3, "reasoning": "hm"}),
+        ("nested", '{ "topic": "x" }'),
+        ("nested", '{"score": 3'),
+    ],
+)
+def test_objects_that_judge_nothing_stay(name: str, value: Any) -> None:
+    assert renewed(alpaca(**{name: value}))[name] == value
+
+
 def test_the_oldest_of_several_is_the_original() -> None:
     assert renewed(alpaca(score=5, original_score=None)) == alpaca(original_score=5, output="4")
     assert renewed(alpaca(score=5, original_score=2)) == alpaca(original_score=2, output="4")
@@ -339,6 +466,11 @@ def test_a_preference_record_keeps_what_speaks_of_its_other_side() -> None:
         **{"original_margin": 7, "rejected_model": "m"},
     }
     assert speaks_of_response("score_rejected", 2, "rejected")
+    theirs = {"rejected_meta": {"score": 2}, "rejected_quality_of": '{"score": 2}'}
+    assert with_responses(preference("chosen", **theirs), ["4"]) == {
+        **{"prompt": REQUEST, "chosen": "4", "rejected": "5"},
+        **theirs,
+    }
     labeled = make_sample(0, "0", {**turns(), "label": True}, "kto chosen messages")
     assert with_responses(labeled, ["4"])["label"] is True
 
