@@ -14,8 +14,8 @@ from samples.fields import (
     optional_text,
     response_text,
 )
-from samples.layout_fields import columns_of, columns_of_side, parts_of
-from samples.layouts import KTO, LISTS, PREFERENCE, Columns, base_of, side_of, system_fields
+from samples.layout_fields import columns_of, columns_of_side, parts_of, systems_of
+from samples.layouts import KTO, LISTS, PREFERENCE, Columns, base_of, side_of
 from samples.nested import transcript, unpack
 from samples.preferences import SIDES, is_of_side, is_ranked, label_of, lacks_side, other_of, several_message
 from samples.sample import DataError
@@ -94,7 +94,7 @@ def _of_list(record: Mapping[str, Any], layout: str, field: str) -> list[Turn]:
         expected = names.get(layout, f"a record of the format {layout}")
         raise DataError(f'expected {expected} with "{field}", found {field_names(record)}')
     turns = turns_in(record[field], field)
-    return [*(turn for name in system_fields(layout) for turn in _system(record, name)), *turns]
+    return [*(turn for name in systems_of(layout, record) for turn in _system(record, name)), *turns]
 
 
 def _of_columns(record: Mapping[str, Any], layout: str, columns: Columns) -> list[Turn]:
@@ -153,7 +153,7 @@ def _response(record: Mapping[str, Any], columns: Columns, side: str, asked: lis
     if turns is not None:
         last = max((n for n, turn in enumerate(turns) if turn.role == "user"), default=0)
         return [replace(turn, fixed=True) if n < last else turn for n, turn in enumerate(turns)]
-    if is_missing(value):
+    if is_missing(value) or value == []:
         return []
     if side and is_ranked(value):
         place = (field, SIDES.index(side))

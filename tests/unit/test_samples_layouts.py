@@ -177,7 +177,7 @@ def test_fields_of_a_name_that_is_taken_are_kept_under_another(
 ) -> None:
     own = {name: value for name, value in OWN.items() if name not in record}
     if format in ("sharegpt", "messages"):
-        del own["system"]  # which is the conversation's
+        del own["system"], own["system_prompt"]  # which are the conversation's
     (sample,) = opened(tmp_path, [own | record], format=format).samples()
     assert parse_record(sample.record, sample.format).exchanges == ONE  # nothing of it confuses the graphs
     counted = Neighbors()
