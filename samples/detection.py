@@ -31,6 +31,7 @@ from samples.preferences import (
     side_fields,
 )
 from samples.sample import DataError
+from samples.text_lists import is_texts
 from samples.turn_names import names_of, role_of
 from samples.unread_parts import (
     named_columns,
@@ -89,7 +90,8 @@ def find_format(record: dict[str, Any], given: str, improve: Side | None, refere
         return Found(None, form)
     found = [given] if given != "auto" else _candidates(record, reference)
     only = found[0] if len(found) == 1 else None
-    several = several_responses({n: v for n, v in record.items() if n != reference}) if given == "auto" else []
+    others = {name: value for name, value in record.items() if name != reference}
+    several = several_responses(others) if given == "auto" else []
     whole = _whole(record, only, reference) if only and given == "auto" else only
     if improve is not None:
         layout = before = preference_layout(record, improve, only)
@@ -101,10 +103,11 @@ def find_format(record: dict[str, Any], given: str, improve: Side | None, refere
             before = only if rejected_field(record) and improve == "chosen" else None
             return Found(layout, _side_question(record, improve), before)
         if len(found) < 2:
+            why = several_message(several) if several else other_label(record)
             return Found(
                 None,
                 f"--improve {improve} is for preference records, with chosen and rejected, or with a label; "
-                + (several_message(several) if several else other_label(record) or f"found {field_names(record)}"),
+                + (why or f"found {field_names(record)}"),
             )
     elif given != "auto":
         return Found(given)
@@ -126,19 +129,25 @@ def find_format(record: dict[str, Any], given: str, improve: Side | None, refere
         )
         return Found(only, f"{why}, or the turns alone with --format {only}" if only else why, only)
     if only is None:
-        rename = f'rename "{brief(turns)}", which has turns, to messages; or ' if turns else _template_hint(record)
-        if len(unnamed) > 1:
-            both = " and ".join(f'"{brief(name)}"' for name in unnamed[:2])
-            rename = (
-                f'{both} have turns: for a preference record, rename the better one to "chosen" and the worse '
-                'one to "rejected"; or rename one of them to messages, if the other is not needed; or '
-            )
-        return Found(
-            None,
-            f"{NO_FORMAT}; found {field_names(record)}: {rename}name the fields with "
-            f"--columns request=…,response=…, or the format with --format ({', '.join(READ_FORMATS)})",
-        )
+        return Found(None, _unknown_message(record, unnamed))
     return Found(whole, question_about(record, whole or only, reference), only)
+
+
+def _unknown_message(record: dict[str, Any], turns: list[str]) -> str:
+    """Say what would do for a record of no format; `turns` are its fields of turns."""
+    first = _template_hint(record)
+    if len(turns) == 1:
+        first = f'rename "{brief(turns[0])}", which has turns, to messages; or '
+    elif turns:
+        both = " and ".join(f'"{brief(name)}"' for name in turns[:2])
+        first = (
+            f'{both} have turns: rename the better one to "chosen" and the worse one to "rejected", or one of '
+            "them to messages; or "
+        )
+    return (
+        f"{NO_FORMAT}; found {field_names(record)}: {first}name the fields with "
+        f"--columns request=…,response=…, or the format with --format ({', '.join(READ_FORMATS)})"
+    )
 
 
 def _table_message(record: dict[str, Any], given: str) -> str:
@@ -160,7 +169,7 @@ def _table_message(record: dict[str, Any], given: str) -> str:
     elif _are_turns_in_columns(record, given):
         return ""
     elif isinstance(first, list) and len({len(each) for each in values}) == 1:
-        texts = [each for each in values if all(isinstance(item, str) for item in each)]
+        texts = [each for each in values if is_texts(each)]
         if len(texts) > 1 and not any(isinstance(item, dict | list) for each in values for item in each):
             return (
                 f"a table by columns, each a list: {would_do}; or, where two lists are the turns of one "

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from samples.fields import is_missing
-from samples.nested import unpack
+from samples.nested import turns_in_texts, unpack
 from samples.preferences import Side, is_ranked, label_of, rejected_field, side_fields
 from samples.sample import DataError
 from samples.turn_names import names_of
@@ -194,8 +194,9 @@ def candidates(record: Mapping[str, Any]) -> list[str]:
 def _without_bare_answer(record: Mapping[str, Any], names: set[str]) -> set[str]:
     """Return the names of fields without `answer` where that is the result of a longer `solution`."""
     solution, answer = record.get("solution"), record.get("answer")
-    is_bare = isinstance(solution, str) and not isinstance(answer, list | dict)
-    return names - {"answer"} if is_bare and len(solution) > len(str(answer)) else names
+    if not isinstance(solution, str) or isinstance(answer, list | dict):
+        return names
+    return names - {"answer"} if len(solution) > len(str(answer)) else names
 
 
 def unnamed_turns(record: Mapping[str, Any]) -> list[str]:
@@ -206,6 +207,7 @@ def unnamed_turns(record: Mapping[str, Any]) -> list[str]:
 def _has_roles(value: Any) -> bool:
     """Return whether a value is a list of turns that say whose they are."""
     items = (unpack(value) or ([], None))[0]
+    items = turns_in_texts(items) or items
     return bool(items) and isinstance(items[0], dict) and names_of(items[0])[0] in items[0]
 
 

@@ -304,7 +304,8 @@ def open_data(
             break  # others may tell the format where this one is broken; `check` objects to it
     if first is None:
         raise DataError(f"{path} contains no records")
-    if source.layout.startswith("JSON") and NO_FORMAT in reason and not behind and next(beginning, None) is None:
+    is_last = not behind and next(beginning, None) is None
+    if source.layout.startswith("JSON") and NO_FORMAT in reason and is_last:
         reason += records_inside(first)
     if count > 1:
         reason += f"; of the first {plural(position + 1, 'record')}, {count:,} cannot be read"

@@ -103,9 +103,7 @@ def turns_in(value: Any, field: str) -> list[Turn]:
     return turns
 
 
-def _of_pair(
-    item: dict[str, Any], names: tuple[str, str], path: Place, before: Sequence[Turn]
-) -> list[Turn]:
+def _of_pair(item: dict[str, Any], names: tuple[str, str], path: Place, before: Sequence[Turn]) -> list[Turn]:
     """Return the turns of an object with a request and its response, and maybe the system prompt."""
     request, response = names
     index = path[1] if isinstance(path[1], int) else 0
