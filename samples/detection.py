@@ -141,8 +141,8 @@ def _unknown_message(record: dict[str, Any], turns: list[str]) -> str:
     elif turns:
         both = " and ".join(f'"{brief(name)}"' for name in turns[:2])
         first = (
-            f'{both} have turns: rename the better one to "chosen" and the worse one to "rejected", or one of '
-            "them to messages; or "
+            f'{both} have turns: rename the better one to "chosen" and the worse one to "rejected", or '
+            "one of them to messages; or "
         )
     return (
         f"{NO_FORMAT}; found {field_names(record)}: {first}name the fields with "

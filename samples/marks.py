@@ -1,4 +1,6 @@
-"""Marks on turns, or next to all of them, that say whether a response is to be learned from, under the names that trainers give them.
+"""Marks, on turns or next to all of them, that say whether a response is to be learned from.
+
+They have the names that trainers give them.
 
 Sources: OpenAI, "Fine-tuning" (`weight`); LLaMA-Factory, `data/README.md` (`loss_weight`); ms-swift, "Custom
 dataset" (`loss`, `loss_scale`); Axolotl, "Chat template" (`train`, `train_detail`).
