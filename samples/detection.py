@@ -12,6 +12,7 @@ from samples.layouts import (
     COLUMNS,
     KTO,
     LISTS,
+    NAMED,
     candidates,
     columns_layout,
     has_ranking,
@@ -100,6 +101,8 @@ def find_format(record: dict[str, Any], given: str, improve: Side | None, refere
         if layout is not None and only and whole and layout.startswith(KTO):
             return Found(layout.removesuffix(only) + whole, _part_question(record, whole, reference), before)
         if layout is not None:
+            if given.startswith(NAMED):
+                return Found(layout, "--columns has no say in preference records: name the request prompt")
             before = only if rejected_field(record) and improve == "chosen" else None
             return Found(layout, _side_question(record, improve), before)
         if len(found) < 2:

@@ -15,20 +15,32 @@ _SECOND = words("""
     context contexts input inputs article articles passage passages document documents paragraph paragraphs
     excerpt story background dialogue transcript schema options choices
 """)
+_MAYBE = words("""
+    definition code hint hints evidence knowledge facts premise hypothesis table tables abstract snippet
+    snippets
+""")
+"""What may also lead to the answer, or be a part of it."""
 _FIRST = words("definition question query prompt")
 """What the material in `input` or `inputs` is asked about with."""
 _AFTER: dict[str, frozenset[str]] = {
     "instruction": words("question query"),
     "prompt": words("question query"),
+    "question": words("text"),
+    "query": words("text"),
 }
 """What else is a second part, by the field of the request."""
 _AROUND = words("task text")
+"""Words that say nothing next to others."""
 
 _SYSTEMS = {words_of(name) for name in (*system_fields("gemini"), *OTHER_SYSTEM_FIELDS)}
 
 _RESPONSES = words("output response completion generation reply")
-_SOLUTIONS = words("answer solution")
-"""Fields that may have the response in place of the layout's; the second kind if they are longer."""
+_RESULTS = words("answer solution")
+_SOLUTIONS = _RESULTS | words("explanation derivation")
+"""Fields that may have the response in place of the layout's, those last where that is a bare result."""
+_OTHERS = words("reference gold golden expected correct incorrect wrong original final chosen rejected")
+_BARE = 5
+"""Words of a result."""
 
 
 def with_unread_parts(columns: Columns, record: Mapping[str, Any], reference: str | None = None) -> Columns:
@@ -39,9 +51,10 @@ def with_unread_parts(columns: Columns, record: Mapping[str, Any], reference: st
     columns = replace(columns, system=_system(columns, record))
     if not columns.history and "history" in record and unpack(record["history"]):
         columns = replace(columns, history="history")
-    if columns.input and not is_empty(record.get(columns.input)):
+    if columns.input and columns.input in record:  # and if it is empty, another record may have it
         return columns
     unread = [name for name in unread_parts(columns, record) if name != reference]
+    unread = [name for name in unread if not _is_named(name, _MAYBE)]
     if columns.request in ("input", "inputs"):
         first = [name for name in _of_words(record, _FIRST) if _is_apart(record, name, columns.request)]
         if len(first) == 1 and not set(unread) - {*first} and isinstance(record[first[0]], str):
@@ -70,7 +83,7 @@ def unread_parts(columns: Columns, record: Mapping[str, Any]) -> list[str]:
     """Return the fields that may be parts of a request that is a text, and are not read as such."""
     if not isinstance(record.get(columns.request), str):
         return []
-    named = _of_words(record, _second(columns) | {"definition"})
+    named = _of_words(record, _second(columns) | _MAYBE)
     return [
         name for name in named if name not in columns.parts() and _is_apart(record, name, columns.request)
     ]
@@ -95,18 +108,21 @@ def part_question(record: Mapping[str, Any], columns: Columns, leave: str, refer
 
 def response_question(record: Mapping[str, Any], columns: Columns, leave: str, reference: str | None) -> str:
     """Say what would do where another field may have the response; empty if none may."""
-    mine = record.get(columns.response)
+    mine, kind = record.get(columns.response), columns.response.lower()
     said = "" if is_missing(mine) else str(mine).strip()
+    if kind not in _RESPONSES | _RESULTS:
+        return ""
+    is_bare = kind in _RESULTS and len(said.split()) <= _BARE
     for name, value in record.items():
-        if not isinstance(value, str) or name in (*columns.parts(), reference):
+        if not isinstance(value, str) or name in (*columns.parts(), reference) or len(name) > LONGEST_NAME:
             continue
-        text = value.strip()
-        may_be = name in _RESPONSES or (name in _SOLUTIONS and len(text) > len(said))
-        if text and may_be and text != said and columns.response in _RESPONSES | _SOLUTIONS:
+        text, named = value.strip(), {*words_of(name)}
+        solves = is_bare and len(text) > len(said) and named & _SOLUTIONS and not named & _OTHERS
+        if text and text != said and (name in _RESPONSES or solves):
             other = named_columns(replace(columns, response=name), record)
             return (
-                f'the response may be "{brief(columns.response)}" or "{name}": name it with {leave}, or with '
-                f"--columns {other}"
+                f'the response may be "{brief(columns.response)}" or "{brief(name)}": name it with {leave}, '
+                f"or with --columns {other}"
             )
     return ""
 
@@ -130,8 +146,12 @@ def _second(columns: Columns) -> frozenset[str]:
 
 
 def _of_words(record: Mapping[str, Any], known: frozenset[str]) -> list[str]:
-    found = ((name, set(words_of(name)) - _AROUND) for name in record if len(name) <= LONGEST_NAME)
-    return [name for name, named in found if named and named <= known]
+    return [name for name in record if _is_named(name, known)]
+
+
+def _is_named(name: str, known: frozenset[str]) -> bool:
+    named = {*words_of(name)} if len(name) <= LONGEST_NAME else set()
+    return bool(named) and (named - _AROUND or named) <= known
 
 
 def _is_apart(record: Mapping[str, Any], name: str, request: str) -> bool:
@@ -139,4 +159,7 @@ def _is_apart(record: Mapping[str, Any], name: str, request: str) -> bool:
     value, asked = record[name], record.get(request)
     if name == request or is_empty(value) or not isinstance(value, str | list | dict):
         return False
-    return not (isinstance(value, str) and isinstance(asked, str) and value.strip() in asked)
+    if not (isinstance(value, str) and isinstance(asked, str)):
+        return True
+    # A text with the request in it is the whole conversation, as a template writes it.
+    return value.strip() not in asked and not (name == "text" and asked.strip() in value)

@@ -183,6 +183,16 @@ def test_a_field_is_named_for_one_part(tmp_path: Path, columns: dict[str, str]) 
         opened(tmp_path, [{"ask": "q", "reply": "a", "more": "i"}], columns=columns)
 
 
+def test_named_fields_do_not_go_unheeded_in_preference_records(tmp_path: Path) -> None:
+    record = {"ask": "x", "prompt": "q", "chosen": "a", "rejected": "b"}
+    columns = {"request": "ask", "response": "chosen"}
+    with pytest.raises(DataError, match="--columns has no say in preference records"):
+        opened(tmp_path, [record], columns=columns, improve="chosen")
+    data = open_data(tmp_path / "data.jsonl", columns=columns, improve="chosen")
+    data.resume("preference chosen")  # as a run of an earlier version has it
+    assert data.check().count == 1
+
+
 OWN = {
     **{"instruction": "own i", "input": "own in", "output": "own out", "system": "own s", "id": "x"},
     **{"history": "own h", "system_prompt": "own p", "messages": "own m", "original_input": "first"},

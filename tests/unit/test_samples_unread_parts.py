@@ -29,6 +29,7 @@ TURNS = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
         ({"definition": "q", "inputs": "c", "targets": "a"}, "inputs-targets"),
         ({"prompt": "q", "input": "c", "output": "a"}, "input-output"),
         ({"problem": "q", "input_text": "c", "solution": "a"}, "problem-solution"),
+        ({"text": "c", "question": "q", "answer": "a"}, "question-answer"),
     ],
 )
 def test_a_second_part_of_a_request_is_read(
@@ -52,6 +53,7 @@ def test_a_second_part_of_a_request_is_read(
          'line 1 .*"options" may be a part of what is asked: write it into "question" as text, or read the '
          "record without by --format question-answer$"),
         ({"question": "q", "choices": ["x", "y"], "answer": 1}, '"choices" may be a part'),
+        ({"question": "q", "hint": "h", "answer": "a"}, '"hint" may be a part'),
         ({"instruction": "q", "input": "i", "context": "c", "output": "a"}, '"context" may be a part'),
         ({"question": "q", "context": "c", "options": "o", "answer": "a"},
          '"context" and "options" may be a part of what is asked: read it with --columns request=question,'
@@ -80,6 +82,7 @@ def test_what_may_be_a_part_of_the_request_is_asked_about(
         {"question": "q with c", "context": "c", "answer": "a"},
         {"question": "q", "context": "", "options": [], "answer": "a", "document_id": "c"},
         {"messages": TURNS, "context": "c", "options": ["x"]},
+        {"question": "q", "answer": "a", "text": "Below: q. a", "task": "t"},
     ],
 )
 def test_what_the_request_says_or_what_is_none_of_it_is_no_second_part(record: dict[str, Any]) -> None:
@@ -156,6 +159,7 @@ def test_the_response_is_the_solution_and_not_its_bare_result(
         ({"instruction": "q", "input": "", "output": "a", "response": "b"}, "alpaca", "response"),
         ({"question": "q", "answer": "2", "completion": "so 2"}, "question-answer", "completion"),
         ({"query": "q", "answer": "2", "solution": "so 2"}, "query-answer", "solution"),
+        ({"question": "q", "answer": "2", "explanation": "so 2"}, "question-answer", "explanation"),
     ],
 )
 def test_a_second_field_that_may_be_the_response_is_asked_about(
