@@ -398,6 +398,11 @@ class Ledger:
                 sample = recorded_sample(position, row[some.c.id], record, form)
                 if row[results.c.mode] == SKIPPED:  # which may depend on the run's settings
                     sample = replace(sample, exchanges=(), skip=row[results.c.reason])
+                elif any(done["exchange"] >= len(sample.exchanges) for done in outcome):
+                    raise LedgerError(
+                        f"the run took the record of sample {sample.id} for another conversation than this "
+                        "version of coevol: read it with the version in run.json, or begin a new run"
+                    )
                 elif any(done["original"] != sample.exchanges[done["exchange"]].response for done in outcome):
                     sample = recorded_sample(position, sample.id, record, form, "text")
                 found[position] = sample, {}

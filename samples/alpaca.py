@@ -7,6 +7,7 @@ Most data sets and most records are of this kind, so they are read without the g
 from collections.abc import Sequence
 from typing import Any
 
+from samples.exchanges import MARKED
 from samples.fields import (
     NO_REQUEST,
     NO_RESPONSE,
@@ -22,6 +23,7 @@ from samples.fields import (
     response_text,
     system_text,
 )
+from samples.marks import marks_next_to
 from samples.reply import may_have_thoughts
 from samples.sample import DataError, Exchange
 from samples.thoughts import HAS_THOUGHTS, Thoughts, read_apart, thoughts_next_to, with_thoughts
@@ -96,6 +98,8 @@ def parse(record: dict[str, Any], thoughts: Thoughts) -> Parsed:
         return Parsed(system, (), skip, thinking=bool(found))
     # Earlier versions worked on such responses; their results need the place.
     skip = TEXT_CALL if calls_function(output) else None
+    if not PARTS.issuperset(record) and any(marks_next_to(record, PARTS, ("user", "assistant")).values()):
+        skip = skip or MARKED
     exchange = Exchange(instruction, input_text, output, skip is not None, thoughts=found)
     return Parsed(system, (exchange,), skip, (("output",),), bool(found), ended)
 

@@ -4,13 +4,15 @@ import re
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from samples.fields import brief, field_names
+from samples.fields import brief, field_names, number_text
 from samples.formats import READ_FORMATS
-from samples.layout_fields import columns_of
+from samples.layout_fields import columns_of, columns_of_side
 from samples.layout_turns import several_on_side
 from samples.layouts import (
     COLUMNS,
+    KTO,
     LISTS,
+    NAMED,
     candidates,
     columns_layout,
     has_ranking,
@@ -23,13 +25,22 @@ from samples.preferences import (
     Side,
     label_field,
     names_sides,
+    other_label,
     rejected_field,
     several_message,
     several_responses,
     side_fields,
 )
 from samples.sample import DataError
+from samples.text_lists import is_texts
 from samples.turn_names import names_of, role_of
+from samples.unread_parts import (
+    named_columns,
+    part_question,
+    response_question,
+    unread_parts,
+    with_unread_parts,
+)
 
 _MARK_OF_ROLE = re.compile(
     r"<\|im_start\|>|<\|user\|>|<start_of_turn>|\[INST\]|### ?(?:Human|User|Instruction)\b"
@@ -80,18 +91,26 @@ def find_format(record: dict[str, Any], given: str, improve: Side | None, refere
         return Found(None, form)
     found = [given] if given != "auto" else _candidates(record, reference)
     only = found[0] if len(found) == 1 else None
-    several = several_responses(record) if given == "auto" else []
+    others = {name: value for name, value in record.items() if name != reference}
+    several = several_responses(others) if given == "auto" else []
+    whole = _whole(record, only, reference) if only and given == "auto" else only
     if improve is not None:
-        layout = preference_layout(record, improve, only)
+        layout = before = preference_layout(record, improve, only)
         if layout is not None and (refused := _several_on_side(record, improve, layout)):
             return Found(layout, refused, layout)
+        if layout is not None and only and whole and layout.startswith(KTO):
+            return Found(layout.removesuffix(only) + whole, _part_question(record, whole, reference), before)
         if layout is not None:
-            return Found(layout, before=only if rejected_field(record) and improve == "chosen" else None)
+            if given.startswith(NAMED):
+                return Found(layout, "--columns has no say in preference records: name the request prompt")
+            before = only if rejected_field(record) and improve == "chosen" else None
+            return Found(layout, _side_question(record, improve), before)
         if len(found) < 2:
+            why = several_message(several) if several else other_label(record)
             return Found(
                 None,
                 f"--improve {improve} is for preference records, with chosen and rejected, or with a label; "
-                + (several_message(several) if several else f"found {field_names(record)}"),
+                + (why or f"found {field_names(record)}"),
             )
     elif given != "auto":
         return Found(given)
@@ -99,11 +118,13 @@ def find_format(record: dict[str, Any], given: str, improve: Side | None, refere
         return Found(None, _two_sides_message(found))
     if len(found) > 1:
         return Found(None, f"may be of several formats: name it with --format {' or '.join(found)}")
-    if several and (only is None or not isinstance(record.get(_response_of(only)), str)):
-        return Found(None, several_message(several))
+    if several and not _has_response(record, only):
+        alone = f"; or read the turns alone with --format {only}" if only in LISTS else ""
+        return Found(None, several_message(several) + alone)
     if shape := _shape_message(record, only):
         return Found(None, shape)
-    turns = unnamed_turns(record) if only is None else LISTS.get(only, "")
+    unnamed = unnamed_turns(record) if only is None else []
+    turns = LISTS.get(only or "", "") or next(iter(unnamed), "")
     if turns and (apart := _response_apart(record, turns, reference)):
         why = (
             f'the turns in "{brief(turns)}" end with a request, and its response seems to be in "{apart}": '
@@ -111,19 +132,25 @@ def find_format(record: dict[str, Any], given: str, improve: Side | None, refere
         )
         return Found(only, f"{why}, or the turns alone with --format {only}" if only else why, only)
     if only is None:
-        rename = (
-            f'rename "{brief(turns)}", which has turns, to messages; or ' if turns else _template_hint(record)
+        return Found(None, _unknown_message(record, unnamed))
+    return Found(whole, question_about(record, whole or only, reference), only)
+
+
+def _unknown_message(record: dict[str, Any], turns: list[str]) -> str:
+    """Say what would do for a record of no format; `turns` are its fields of turns."""
+    first = _template_hint(record)
+    if len(turns) == 1:
+        first = f'rename "{brief(turns[0])}", which has turns, to messages; or '
+    elif turns:
+        both = " and ".join(f'"{brief(name)}"' for name in turns[:2])
+        first = (
+            f'{both} have turns: rename the better one to "chosen" and the worse one to "rejected", or '
+            "one of them to messages; or "
         )
-        return Found(
-            None,
-            f"{NO_FORMAT}; found {field_names(record)}: {rename}name the fields with "
-            f"--columns request=…,response=…, or the format with --format ({', '.join(READ_FORMATS)})",
-        )
-    layout = only
-    if _has_system_prompt(record, only):
-        columns = {**asdict(COLUMNS[only]), "system": "system_prompt"}
-        layout = columns_layout({part: name for part, name in columns.items() if name})
-    return Found(layout, question_about(record, only, reference), only)
+    return (
+        f"{NO_FORMAT}; found {field_names(record)}: {first}name the fields with "
+        f"--columns request=…,response=…, or the format with --format ({', '.join(READ_FORMATS)})"
+    )
 
 
 def _table_message(record: dict[str, Any], given: str) -> str:
@@ -145,7 +172,7 @@ def _table_message(record: dict[str, Any], given: str) -> str:
     elif _are_turns_in_columns(record, given):
         return ""
     elif isinstance(first, list) and len({len(each) for each in values}) == 1:
-        texts = [each for each in values if all(isinstance(item, str) for item in each)]
+        texts = [each for each in values if is_texts(each)]
         if len(texts) > 1 and not any(isinstance(item, dict | list) for each in values for item in each):
             return (
                 f"a table by columns, each a list: {would_do}; or, where two lists are the turns of one "
@@ -170,11 +197,24 @@ def _are_turns_in_columns(record: dict[str, Any], given: str) -> bool:
 
 def _response_apart(record: dict[str, Any], field: str, reference: str | None) -> str:
     """Return the field with the response to turns that end with a request; empty if none seems to have it."""
-    last = ((unpack(record.get(field)) or ([], None))[0] or [None])[-1]
-    if not isinstance(last, dict) or role_of(str(last.get(names_of(last)[0]))) != "user":
+    if not _ends_with_request(record.get(field)):
         return ""
     named = (name for name in record if name in _RESPONSES and name not in (field, reference))
     return next((name for name in named if _is_response(record[name])), "")
+
+
+def _ends_with_request(turns: Any) -> bool:
+    last = ((unpack(turns) or ([], None))[0] or [None])[-1]
+    return isinstance(last, dict) and role_of(str(last.get(names_of(last)[0]))) == "user"
+
+
+def _has_response(record: dict[str, Any], layout: str | None) -> bool:
+    """Return whether a record has one response in its layout, whatever is next to it."""
+    if layout in LISTS:
+        return not _ends_with_request(record.get(LISTS[layout]))
+    columns = columns_of(layout, record) if layout else None
+    value = record.get(columns.response) if columns else None
+    return isinstance(value, str) or bool(number_text(value))
 
 
 def _is_response(value: Any) -> bool:
@@ -205,10 +245,34 @@ def _shape_message(record: dict[str, Any], layout: str | None) -> str:
     return ""
 
 
-def _has_system_prompt(record: dict[str, Any], layout: str) -> bool:
-    """Return whether the system prompt of a record is in a field that its layout does not name."""
-    is_unnamed = "system_prompt" in record and "system" not in record
-    return is_unnamed and layout in COLUMNS and COLUMNS[layout].system == "system" and layout != "alpaca"
+def _whole(record: dict[str, Any], layout: str, reference: str | None) -> str:
+    """Return the layout of a record with the parts of the request that only this record has."""
+    columns = columns_of(layout, record)
+    if columns is None or (found := with_unread_parts(columns, record, reference)) == columns:
+        return layout
+    return columns_layout({part: name for part, name in asdict(found).items() if name})
+
+
+def _part_question(record: dict[str, Any], layout: str, reference: str | None) -> str:
+    """Say what would do where a field may be a part of the request, or the response; empty if none may."""
+    if (columns := columns_of(layout, record)) is None:
+        return ""
+    leave = f"--format {layout}" if layout in COLUMNS else f"--columns {named_columns(columns, record)}"
+    return part_question(record, columns, leave, reference) or response_question(
+        record, columns, leave, reference
+    )
+
+
+def _side_question(record: dict[str, Any], side: Side) -> str:
+    """Say what would do where a preference record has more of a request than is read; empty if it has not."""
+    columns = columns_of_side(record, side)
+    if not (unread := unread_parts(columns, record)):
+        return ""
+    named = " and ".join(f'"{brief(name)}"' for name in unread[:4])
+    return (
+        f'{named} may be a part of what is asked: write it into "{brief(columns.request)}" as text, or give '
+        "it another name to leave it out"
+    )
 
 
 def _template_hint(record: dict[str, Any]) -> str:
@@ -231,10 +295,6 @@ def _in_other_case(record: dict[str, Any]) -> list[str]:
     return [columns_layout({part: named[name] for part, name in parts.items() if name in named})]
 
 
-def _response_of(layout: str) -> str:
-    return COLUMNS[layout].response if layout in COLUMNS else LISTS.get(layout, "")
-
-
 def _two_sides_message(found: list[str]) -> str:
     lists = [f", or the conversation alone with --format {name}" for name in found if name in LISTS]
     return f"a preference record: {_CHOOSE.format(what='the response to improve')}{''.join(lists)}"
@@ -250,7 +310,7 @@ def question_about(record: dict[str, Any], layout: str, reference: str | None) -
     if (label := label_field(record, layout)) and label != reference:
         choose = _CHOOSE.format(what="those to improve")
         return f"records with a {label} of good or bad: {choose}, or read all alike by --format {layout}"
-    return ""
+    return _part_question(record, layout, reference)
 
 
 def _candidates(record: dict[str, Any], reference: str | None) -> list[str]:

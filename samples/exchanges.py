@@ -49,7 +49,7 @@ def parse_turns(turns: Sequence[Turn], thoughts: Thoughts) -> Parsed:
     skip = None
     if all(exchange.fixed for exchange in exchanges):
         skip = walk.reason or (NO_RESPONSE if turns else "an empty conversation")
-        if exchanges and walk.reason is None:
+        if walk.reason is None and any(turn.is_marked for turn in turns):
             skip = MARKED
     elif not is_encodable(walk.system) or not all(_are_encodable(exchange) for exchange in exchanges):
         skip = NOT_TEXT

@@ -50,6 +50,8 @@ class Findings:
     """How many records before it are not worked on, by the reason."""
     without_reference: int = 0
     """How many records that are worked on have no reference."""
+    unseen: list[str] = field(default_factory=list)
+    """The fields named by a user that no record has."""
     no_reference: str = ""
     """What the first of them has; empty once one with a reference was found."""
     _has_reference: bool = False

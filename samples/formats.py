@@ -9,7 +9,7 @@ Fields that a format does not define are kept unchanged. No function here modifi
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, get_args
@@ -18,8 +18,8 @@ from samples import alpaca
 from samples.exchanges import parse_turns
 from samples.fields import Parsed, is_missing, join_distinct, media_reason, why_unreadable
 from samples.layout_fields import fields_of_other_side, other_side, own_fields, parts_of
-from samples.layout_turns import own_reason, read_turns
-from samples.layouts import LAYOUTS, LISTS, candidates, names_taken, side_of
+from samples.layout_turns import marking_fields, own_reason, read_turns, repeated_prompt
+from samples.layouts import LAYOUTS, LISTS, OTHER_SYSTEM_FIELDS, candidates, names_taken, side_of
 from samples.neighbors import ORIGINAL, Neighbors
 from samples.nested import put
 from samples.references import with_references
@@ -115,8 +115,10 @@ def _is_plain(record: Mapping[str, Any], format: str) -> bool:
     if format == "alpaca":
         is_text = not isinstance(record.get("system"), list | dict)
         return is_text and record.keys().isdisjoint(("conversations", "messages"))
-    is_list = format in ("sharegpt", "messages") and "instruction" not in record
-    return is_list and candidates(record) == [format]
+    is_list = format in ("sharegpt", "messages") and record.keys().isdisjoint(
+        ("instruction", *OTHER_SYSTEM_FIELDS)
+    )
+    return is_list and not marking_fields(record, format) and candidates(record) == [format]
 
 
 def unreadable_sample(
@@ -222,11 +224,12 @@ def _renewed(sample: Sample, responses: Sequence[str], neighbors: Neighbors) -> 
         neighbors.thinking += bool(exchange.thoughts)
         parts = (exchange.instruction, exchange.input, sample.system)
         new = partial(rewritten, response=response, parts=parts, thoughts=neighbors.thoughts)
-        record = put(record, place, new)
+        record = put(record, place, _behind_prompt(record, sample.read_as, response, new))
         if len(place) > 1 and isinstance(place[-1], str):
             record = put(record, place[:-1], partial(_renewed_turn, neighbors, exchange))
     last = responses[-1] != sample.exchanges[-1].response
-    known, side = own_fields(sample.read_as, record), side_of(sample.read_as)
+    known = (*own_fields(sample.read_as, record), *marking_fields(record, sample.read_as))
+    side = side_of(sample.read_as)
     record = neighbors.of_record(
         record, known, replaced, last=last, side=side, thoughts=thoughts, asked=asked
     )
@@ -243,8 +246,21 @@ def _other_side_without_thoughts(sample: Sample, record: dict[str, Any]) -> dict
         return record
     exchange, place = found.exchanges[-1], found.responses[-1]
     parts = (exchange.instruction, exchange.input, found.system)
-    record = put(record, place, partial(rewritten, response=exchange.response, parts=parts, thoughts="drop"))
+    new = partial(rewritten, response=exchange.response, parts=parts, thoughts="drop")
+    record = put(record, place, _behind_prompt(record, other or "", exchange.response, new))
     return put(record, place[:-1], without_thoughts) if isinstance(place[-1], str) and place[:-1] else record
+
+
+def _behind_prompt(
+    record: dict[str, Any], format: str, response: str, new: Callable[[Any], Any]
+) -> Callable[[Any], Any]:
+    """Return how a new response is written where the old one is, which may be behind its request again."""
+    prompt = repeated_prompt(record, format)
+    if not prompt or response.lstrip().startswith(prompt.strip()):
+        return new
+    return lambda content: (
+        prompt + new(content.removeprefix(prompt)) if isinstance(content, str) else new(content)
+    )
 
 
 def _renewed_turn(neighbors: Neighbors, old: Exchange, turn: dict[str, Any]) -> dict[str, Any]:

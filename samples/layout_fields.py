@@ -9,6 +9,7 @@ from samples.layouts import (
     COLUMNS,
     KTO,
     LISTS,
+    OTHER_SYSTEM_FIELDS,
     PREFERENCE,
     Columns,
     base_of,
@@ -18,9 +19,11 @@ from samples.layouts import (
     side_of,
     system_fields,
 )
-from samples.nested import transcript
+from samples.nested import transcript, unpack
 from samples.preferences import LABELS, REJECTED, SIDES, is_of_side, other_of, rejected_field, side_fields
+from samples.turn_names import names_of, role_of
 from samples.turns import value_turns
+from samples.unread_parts import is_empty, with_unread_parts
 
 _OF_REQUEST = ("generationConfig", "generation_config")
 """Fields of Gemini's records that set what is asked for."""
@@ -44,7 +47,22 @@ def parts_of(layout: str, record: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the fields that hold the conversation of a record in its layout."""
     columns = columns_of(layout, record)
     base = base_of(layout)
-    return columns.parts() if columns else (LISTS.get(base, ""), *system_fields(base))
+    return columns.parts() if columns else (LISTS.get(base, ""), *systems_of(base, record))
+
+
+def systems_of(layout: str, record: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the fields with the system prompt of a layout of turns in one list."""
+    known = system_fields(layout)
+    others = [name for name in known if name in OTHER_SYSTEM_FIELDS]
+    if not any(name in record for name in others):
+        return known
+    turns = (unpack(record.get(LISTS.get(layout, ""))) or ([], None))[0]
+    first = turns[0] if turns and isinstance(turns[0], dict) else {}
+    begins = role_of(str(first.get(names_of(first)[0]))) == "system"
+    named = tuple(name for name in known if name not in others)
+    if begins or not all(is_empty(record.get(name)) for name in named):
+        return named
+    return (*named, *[name for name in others if isinstance(record.get(name), str)][:1])
 
 
 def own_fields(layout: str, record: Mapping[str, Any]) -> tuple[str, ...]:
@@ -90,7 +108,7 @@ def columns_of_side(record: Mapping[str, Any], side: str) -> Columns:
         "contents",
     )
     request = next((name for name in requests if name in present), "")
-    systems = ("system_prompt", *system_fields("gemini"))
+    systems = (*OTHER_SYSTEM_FIELDS, *system_fields("gemini"))
     system = next((name for name in systems if name in present), "system")
     response = side_fields(record).get(side) or (side if side in record else "")
     if not response:
@@ -98,13 +116,14 @@ def columns_of_side(record: Mapping[str, Any], side: str) -> Columns:
         if side == "rejected" and not has_ranking(record, base):
             response = next((name for name in REJECTED if name in present), REJECTED[0])
         elif base in COLUMNS:
-            return COLUMNS[base]
+            return with_unread_parts(COLUMNS[base], record)
         else:
             request, response = "", LISTS.get(base, side)
     if not request and not transcript(record.get(response)):
         named = (name for name in ("context_messages", "context") if name in present)
         request = next((name for name in named if _is_request(record[name], name)), "")
-    return Columns(request, response, "input" if request == "instruction" else "", system, "history")
+    second = "input" if request == "instruction" and not is_empty(record.get("input")) else ""
+    return with_unread_parts(Columns(request, response, second, system, "history"), record)
 
 
 def _is_request(value: Any, field: str) -> bool:

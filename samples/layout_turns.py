@@ -14,10 +14,20 @@ from samples.fields import (
     optional_text,
     response_text,
 )
-from samples.layout_fields import columns_of, columns_of_side, parts_of
-from samples.layouts import KTO, LISTS, PREFERENCE, Columns, base_of, side_of, system_fields
+from samples.layout_fields import columns_of, columns_of_side, parts_of, systems_of
+from samples.layouts import KTO, LISTS, PREFERENCE, Columns, base_of, side_of
+from samples.marks import is_mark_name, marks_next_to
 from samples.nested import transcript, unpack
-from samples.preferences import SIDES, is_of_side, is_ranked, label_of, lacks_side, other_of, several_message
+from samples.preferences import (
+    LABELS,
+    SIDES,
+    is_of_side,
+    is_ranked,
+    label_of,
+    lacks_side,
+    other_of,
+    several_message,
+)
 from samples.sample import DataError
 from samples.text_lists import are_several, is_texts, texts_in_turn, turns_by_texts
 from samples.thoughts import is_of_rater, thoughts_next_to
@@ -26,6 +36,9 @@ from samples.turns import Turn, turn_of, turns_in, value_turns
 
 _EMPTY_SIDE = "an empty {} side"
 """Why preference records are skipped that no trainer could use."""
+
+_SHORT = 12
+"""Characters of a request with which both sides may begin by chance."""
 
 
 def read_turns(record: Mapping[str, Any], layout: str) -> list[Turn]:
@@ -36,6 +49,10 @@ def read_turns(record: Mapping[str, Any], layout: str) -> list[Turn]:
     """
     turns = _turns(record, layout)
     known = parts_of(layout, record)
+    for n in set().union(*_marks(record, layout, turns).values()):
+        # Not under a name by which earlier versions knew marks on turns.
+        source = {**(turns[n].source or {"content": turns[n].text}), "train_on_turn": False}
+        turns[n] = replace(turns[n], fixed=True, source=source)
     if side_of(layout):
         known += (*filter(is_of_rater, record),)
     if around := thoughts_next_to(record, known):
@@ -44,6 +61,18 @@ def read_turns(record: Mapping[str, Any], layout: str) -> list[Turn]:
             thoughts = join_distinct((turns[last].thoughts, around))
             turns[last] = replace(turns[last], thoughts=thoughts)
     return turns
+
+
+def marking_fields(record: Mapping[str, Any], layout: str) -> list[str]:
+    """Return the fields that say of each turn of a record whether it is learned from."""
+    if not any(isinstance(record[name], list) for name in filter(is_mark_name, record)):
+        return []
+    return [name for name in _marks(record, layout, _turns(record, layout)) if isinstance(record[name], list)]
+
+
+def _marks(record: Mapping[str, Any], layout: str, turns: list[Turn]) -> dict[str, set[int]]:
+    known = {*parts_of(layout, record), *LABELS}
+    return marks_next_to(record, known, [turn.role for turn in turns])
 
 
 def own_reason(record: Mapping[str, Any], layout: str) -> str | None:
@@ -94,7 +123,7 @@ def _of_list(record: Mapping[str, Any], layout: str, field: str) -> list[Turn]:
         expected = names.get(layout, f"a record of the format {layout}")
         raise DataError(f'expected {expected} with "{field}", found {field_names(record)}')
     turns = turns_in(record[field], field)
-    return [*(turn for name in system_fields(layout) for turn in _system(record, name)), *turns]
+    return [*(turn for name in systems_of(layout, record) for turn in _system(record, name)), *turns]
 
 
 def _of_columns(record: Mapping[str, Any], layout: str, columns: Columns) -> list[Turn]:
@@ -148,17 +177,47 @@ def _response(record: Mapping[str, Any], columns: Columns, side: str, asked: lis
         turns: list[Turn] | None = texts_in_turn(value, field, side, _last_request(asked))
     else:
         turns = value_turns(value, field, side)
-    if turns is None and side and not columns.request and (unpacked := transcript(value)):
+    prompt = _repeated(record, columns, side, asked) if side and turns is None else ""
+    unpacked = transcript(value) if turns is None and side and not prompt else None
+    # Next to a request, a text that begins with an answer may be one.
+    if unpacked and (not columns.request or unpacked[0][0]["role"] == "human"):
         turns = [turn_of(each, (field, n), n) for n, each in enumerate(unpacked[0])]
     if turns is not None:
         last = max((n for n, turn in enumerate(turns) if turn.role == "user"), default=0)
         return [replace(turn, fixed=True) if n < last else turn for n, turn in enumerate(turns)]
-    if is_missing(value):
+    if is_missing(value) or value == []:
         return []
     if side and is_ranked(value):
         place = (field, SIDES.index(side))
         return [Turn("assistant", "assistant", value[place[1]], None, place)]
-    return [Turn("assistant", "assistant", response_text(record, field), None, (field,))]
+    text = response_text(record, field)[len(prompt) :]
+    return [Turn("assistant", "assistant", text, None, (field,))]
+
+
+def repeated_prompt(record: Mapping[str, Any], layout: str) -> str:
+    """Return the request, and the space behind it, with which one side of a preference record begins, if both
+    do; it is no part of the response. Empty where they do not."""
+    if not (side := side_of(layout)):
+        return ""
+    columns = columns_of_side(record, side)
+    return _repeated(record, columns, side, _request(record, columns, side))
+
+
+def _repeated(record: Mapping[str, Any], columns: Columns, side: str, asked: list[Turn]) -> str:
+    other = columns_of_side(record, other_of(side)).response
+    if len(asked) != 1 or other == columns.response:
+        return ""
+    request, found = asked[0].whole.strip(), []
+    for text in (record.get(columns.response), record.get(other)):
+        if len(request) < _SHORT or not isinstance(text, str):
+            return ""
+        end = len(text) - len(text.lstrip()) + len(request)
+        rest = text[end:]
+        is_apart = rest[:1].isspace() or not request[-1].isalnum()
+        if text[:end].strip() != request or not is_apart or not rest.strip() or transcript(rest):
+            return ""
+        found.append(text[: len(text) - len(rest.lstrip())])
+    return found[0]
 
 
 def _system(record: Mapping[str, Any], field: str) -> list[Turn]:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from samples.fields import is_missing
-from samples.nested import unpack
+from samples.nested import turns_in_texts, unpack
 from samples.preferences import Side, is_ranked, label_of, rejected_field, side_fields
 from samples.sample import DataError
 from samples.turn_names import names_of
 
-PREFERENCE, KTO, _COLUMNS = "preference", "kto", "columns"
+PREFERENCE, KTO, NAMED = "preference", "kto", "columns"
 """How the names of layouts begin that say more: which side, which label, which fields."""
 
 
@@ -49,11 +49,11 @@ LISTS: dict[str, str] = {
 }
 """The layouts of turns in one list, and its field."""
 
-_SYSTEM_FIELDS: dict[str, tuple[str, ...]] = {
-    "ultrachat": (),
-    "gemini": ("systemInstruction", "system_instruction", "system"),
-}
-"""Their fields for the system prompt, where these are not `system` alone."""
+_SYSTEM_FIELDS = {"gemini": ("systemInstruction", "system_instruction", "system")}
+"""Their fields for the system prompt, where these are not `system` and `OTHER_SYSTEM_FIELDS`."""
+
+OTHER_SYSTEM_FIELDS = ("system_prompt", "system_message")
+"""Names of a system prompt that count where `system` has none, and turns do not begin with one."""
 
 COLUMNS: dict[str, Columns] = {
     "alpaca": Columns("instruction", "output", "input", "system", "history"),
@@ -68,6 +68,7 @@ COLUMNS: dict[str, Columns] = {
     "query-response": Columns("query", "response", "", "system", "history"),
     "question-answer": Columns("question", "answer", "", "system", "history"),
     "question-completion": Columns("question", "completion", "", "system", "history"),
+    "question-solution": Columns("question", "solution", "", "system", "history"),
     "query-answer": Columns("query", "answer", "", "system", "history"),
     "problem-solution": Columns("problem", "solution"),
     "firefly": Columns("input", "target"),
@@ -85,7 +86,10 @@ _MEANT_BY = {
     "dolly": ("context", ("instruction-response",)),
     "alpaca-system-prompt": ("system_prompt", ("alpaca",)),
 }
-_LATER = ("instruction-completion", "question-completion", "query-answer", "src-tgt", "gemini")
+_LATER = (
+    *("instruction-completion", "question-completion", "question-solution", "query-answer", "src-tgt"),
+    "gemini",
+)
 """Layouts that are meant only where no other is: they became known after the others."""
 
 
@@ -93,14 +97,18 @@ def columns_layout(given: Mapping[str, str]) -> str:
     """Return the name of a layout with these fields: request, response, input, system, history, id.
 
     Raises:
-        DataError: an unknown part is named, or the request or the response is not.
+        DataError: an unknown part is named, the request or the response is not, or a field is named for two.
     """
     known = [field.name for field in fields(Columns)]
     if unknown := [name for name in given if name not in known]:
         raise DataError(f"unknown part {unknown[0]!r} in --columns; parts are {', '.join(known)}")
     if missing := [name for name in ("request", "response") if not given.get(name)]:
         raise DataError(f"--columns needs {missing[0]}=COLUMN")
-    return f"{_COLUMNS} {json.dumps({name: given[name] for name in known if given.get(name)})}"
+    parts: dict[str, str] = {}
+    for part, name in given.items():
+        if part != "id" and name and (other := parts.setdefault(name, part)) != part:
+            raise DataError(f"--columns has {name!r} for {other} and for {part}; name another field for one")
+    return f"{NAMED} {json.dumps({name: given[name] for name in known if given.get(name)})}"
 
 
 def preference_layout(record: Mapping[str, Any], side: Side, layout: str | None) -> str | None:
@@ -141,7 +149,7 @@ def describe(layout: str) -> str:
 def id_field(layout: str) -> str:
     """Return the name of the field with the record's id."""
     kind, _, rest = layout.partition(" ")
-    return str(json.loads(rest).get("id", "id")) if kind == _COLUMNS else "id"
+    return str(json.loads(rest).get("id", "id")) if kind == NAMED else "id"
 
 
 def base_of(layout: str) -> str:
@@ -157,7 +165,7 @@ def side_of(layout: str) -> str:
 
 def system_fields(layout: str) -> tuple[str, ...]:
     """Return the fields that may have the system prompt in a layout of turns in one list."""
-    return _SYSTEM_FIELDS.get(layout, ("system",))
+    return _SYSTEM_FIELDS.get(layout, ("system", *OTHER_SYSTEM_FIELDS))
 
 
 def candidates(record: Mapping[str, Any]) -> list[str]:
@@ -172,7 +180,7 @@ def candidates(record: Mapping[str, Any]) -> list[str]:
         "contents": _has_roles(record.get("contents")),
     }
     names = {name for name in record if is_turns.get(name, True)}
-    found = _fitting(names)
+    found = _fitting(_without_bare_answer(record, names)) or _fitting(names)
     if len(found) > 1:
         # In a table null is an empty text.
         found = (
@@ -183,14 +191,23 @@ def candidates(record: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def unnamed_turns(record: Mapping[str, Any]) -> str:
-    """Return the field that holds turns under a name of no layout; empty if none does."""
-    return next((name for name, value in record.items() if _has_roles(value)), "")
+def _without_bare_answer(record: Mapping[str, Any], names: set[str]) -> set[str]:
+    """Return the names of fields without `answer` where that is the result of a longer `solution`."""
+    solution, answer = record.get("solution"), record.get("answer")
+    if not isinstance(solution, str) or isinstance(answer, list | dict):
+        return names
+    return names - {"answer"} if len(solution) > len(str(answer)) else names
+
+
+def unnamed_turns(record: Mapping[str, Any]) -> list[str]:
+    """Return the fields that hold turns under a name of no layout."""
+    return [name for name, value in record.items() if _has_roles(value)]
 
 
 def _has_roles(value: Any) -> bool:
     """Return whether a value is a list of turns that say whose they are."""
     items = (unpack(value) or ([], None))[0]
+    items = turns_in_texts(items) or items
     return bool(items) and isinstance(items[0], dict) and names_of(items[0])[0] in items[0]
 
 
@@ -226,8 +243,8 @@ def names_taken(to: str, record: Mapping[str, Any]) -> set[str]:
     """
     lists = {field for name, field in LISTS.items() if name not in _LATER and _may_be_turns(record, field)}
     if to == "alpaca":
-        return {*COLUMNS["alpaca"].parts(), "system_prompt", *lists}
-    return {LISTS[to], "system", "instruction", *lists}
+        return {*COLUMNS["alpaca"].parts(), *OTHER_SYSTEM_FIELDS, *lists}
+    return {LISTS[to], "system", *OTHER_SYSTEM_FIELDS, "instruction", *lists}
 
 
 def _may_be_turns(record: Mapping[str, Any], field: str) -> bool:

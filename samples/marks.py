@@ -1,11 +1,13 @@
-"""Marks on turns that say whether a response is to be learned from, under the names that trainers give them.
+"""Marks, on turns or next to all of them, that say whether a response is to be learned from.
+
+They have the names that trainers give them.
 
 Sources: OpenAI, "Fine-tuning" (`weight`); LLaMA-Factory, `data/README.md` (`loss_weight`); ms-swift, "Custom
 dataset" (`loss`, `loss_scale`); Axolotl, "Chat template" (`train`, `train_detail`).
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -33,6 +35,35 @@ def is_marked(turn: Mapping[str, Any]) -> bool:
     return _has_mark(turn) or any(map(_has_mark, _text_parts(turn))) or _has_masked_detail(turn)
 
 
+def marks_next_to(
+    fields: Mapping[str, Any], known: Container[str], roles: Sequence[str | None]
+) -> dict[str, set[int]]:
+    """Return which responses the fields next to all turns mark as not to be learned from, by the field.
+
+    Responses are positions among turns of these roles. A field has one value for all, or a list with one for
+    each turn or each response; `known` fields are no marks.
+    """
+    found: dict[str, set[int]] = {}
+    for name, value in fields.items():
+        if name in known or not is_mark_name(name):
+            continue
+        responses = [n for n, role in enumerate(roles) if role == "assistant"]
+        if isinstance(value, list):
+            spoken = [n for n, role in enumerate(roles) if role != "system"]
+            places = next((at for at in (range(len(roles)), spoken, responses) if len(at) == len(value)), ())
+            marked = {n for n, each in zip(places, value, strict=False) if _has_mark({name: each})}
+            if places:
+                found[name] = marked.intersection(responses)
+        elif _has_mark({name: value}) and (name != "loss" or value is False):  # which else is a measure
+            found[name] = {*responses}
+    return found
+
+
+def is_mark_name(name: str) -> bool:
+    """Return whether a field of this name may say what is learned from."""
+    return name in _MARKS or (len(name) <= LONGEST_NAME and _kind_of_mark(name) is not None)
+
+
 def _has_mark(fields: Mapping[str, Any]) -> bool:
     return has_known_mark(fields) or any(_is_other_mark(name, value) for name, value in fields.items())
 
@@ -46,12 +77,12 @@ def _is_other_mark(name: str, value: Any) -> bool:
     if not isinstance(value, str | int | float):
         return False
     said = str(value).strip().lower()
-    if isinstance(value, str) and said not in ("true", "false", "0", "1"):
+    if isinstance(value, str) and said not in ("true", "false", "yes", "no", "0", "1"):
         return False
     kind = _kind_of_mark(name) if len(name) <= LONGEST_NAME else None
     if kind == "not":
-        return said == "true"  # a number may be anything
-    return kind == "train" and _is_zero(value)
+        return said in ("true", "yes")  # a number may be anything
+    return kind == "train" and (said == "no" or _is_zero(value))
 
 
 @lru_cache(1024)

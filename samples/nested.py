@@ -11,7 +11,7 @@ from typing import Any
 
 from samples.bounds import load_json
 from samples.fields import Place, json_type
-from samples.turn_names import names_of, role_of
+from samples.turn_names import names_of, pair_names, role_of
 
 _SPEAKER = re.compile(r"(?:\A\s*|\n\n)(Human|Assistant):")
 
@@ -30,7 +30,7 @@ def unpack(value: Any) -> tuple[list[Any], Callable[[list[Any]], Any]] | None:
                 inner = unpack(loaded)
             except (ValueError, RecursionError):
                 return None
-            if inner is None and _is_turn(loaded):
+            if inner is None and (_is_turn(loaded) or (isinstance(loaded, dict) and pair_names(loaded))):
                 inner = [loaded], lambda items: items[0]
             if inner is None:
                 return None
@@ -43,6 +43,28 @@ def unpack(value: Any) -> tuple[list[Any], Callable[[list[Any]], Any]] | None:
             return rows, _as_columns
         case _:
             return None
+
+
+def turns_in_texts(items: list[Any]) -> list[Any] | None:
+    """Return a list in which turns are texts of JSON with these turns in place of the texts; None if it is no
+    such list. At a turn's place in a record, `put` then finds it as the first item of its text."""
+    if not any(isinstance(item, str) for item in items):
+        return None
+    loaded = []
+    for item in items:
+        turn = item
+        if isinstance(item, str):
+            if item.lstrip()[:1] != "{":
+                return None
+            try:
+                turn = load_json(item)
+            except (ValueError, RecursionError):
+                return None
+        role = turn.get(names_of(turn)[0]) if isinstance(turn, dict) else None
+        if not isinstance(role, str) and not (isinstance(turn, dict) and pair_names(turn)):
+            return None
+        loaded.append(turn)
+    return loaded
 
 
 def is_one_turn(value: Any) -> bool:

@@ -66,6 +66,8 @@ def _is_blank(value: Any) -> bool:
     if isinstance(value, list | tuple) and value:
         value = value[-1]
     if isinstance(value, dict) and value:
+        if value.get("tool_calls") or value.get("function_call"):
+            return False
         value = next((value[name] for name in ("content", "value", "text") if name in value), value)
     return is_missing(value) or (isinstance(value, str) and not value.strip()) or value in ([], {})
 
@@ -100,6 +102,14 @@ def label_of(record: Mapping[str, Any]) -> bool | None:
     texts = [str(record[name]).strip().lower() for name in LABELS if name in record]
     found = (_TRUTH.get(text, _NUMBERS.get(text)) for text in texts)
     return next((label for label in found if label is not None), None)
+
+
+def other_label(record: Mapping[str, Any]) -> str:
+    """Say which label of a record is not true or false; empty if it has none."""
+    for name in LABELS:
+        if not is_missing(value := record.get(name)):
+            return f'found {brief(str(value))!r} in "{name}", which has to be true or false, or 1 or 0'
+    return ""
 
 
 def label_field(record: Mapping[str, Any], layout: str) -> str:

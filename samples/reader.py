@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from samples.bounds import MAX_RECORD_MB, MB, TOO_DEEP, TWICE
 from samples.common_types import CommonTypes
 from samples.detection import NO_FORMAT, find_format, question_about, records_inside
-from samples.fields import plural, why_unreadable
+from samples.fields import brief, field_names, plural, why_unreadable
 from samples.findings import Findings, kind_of
 from samples.formats import READ_FORMATS, check_record, make_sample, unreadable_sample
 from samples.ids import own_id
-from samples.layouts import columns_layout, describe, id_field
+from samples.layouts import NAMED, columns_layout, describe, id_field
 from samples.preferences import Side
 from samples.references import refuse_part
 from samples.sample import DataError, Sample
@@ -60,6 +61,8 @@ class DataSet:
     """How responses are read that have thoughts, see `samples.thoughts`."""
     reference: str | None = None
     """The field of answers known to be right, of the record or of a response's turn."""
+    named: Sequence[str] = ()
+    """The fields that a user named, of which each must be in a record."""
     ids: Sequence[str] = ()
     """The ids of its samples, where these are not those in the records: a part of another data set."""
     _found: Findings | None = field(default=None, repr=False, compare=False)
@@ -99,8 +102,12 @@ class DataSet:
 
     def resume(self, format: str | None) -> None:
         """Take the format that a run in progress has for these records; None if there is no such run."""
-        if format and (format == self.format_before or (self.is_detected and format in READ_FORMATS)):
-            self.format, self.question = format, ""  # what is detected may be more than it was then
+        if not format:
+            return
+        # What is detected may be more than it was then.
+        may_be = self.is_detected and (format in READ_FORMATS or format.startswith(NAMED))
+        if may_be or format in (self.format, self.format_before):
+            self.format, self.question, self.named = format, "", ()
 
     def check(self, known: Checked | None = None) -> Checked:
         """Read the data once: check every record, compare ids, and hash the file.
@@ -123,6 +130,11 @@ class DataSet:
                 raise DataError(
                     f'no record has a reference in "{self.reference}" (--reference); the first has '
                     f"{self._found.no_reference}"
+                )
+            if self._found.unseen:
+                raise DataError(
+                    f'no record has the field "{brief(self._found.unseen[0])}" (--columns); the first has '
+                    f"{field_names(next(self._records()))}"
                 )
             return Checked(self._found.count, sha256.result(), self._found.thinking)
 
@@ -175,7 +187,7 @@ class DataSet:
 
     def _look(self, *, check: bool = True) -> Findings:
         """Compare the ids of all records, and `check` the records."""
-        found, id_name = Findings(), self._id_field
+        found, id_name = Findings(unseen=[*self.named]), self._id_field
         if check and any(shard.layout.startswith("JSON") for shard in self.source.shards):
             found.types = CommonTypes(id_name)
         for position, record in enumerate(self._records()):
@@ -195,6 +207,8 @@ class DataSet:
             found.thinking += check_record(record, self.format)
         except DataError as error:
             return why_unreadable(record) or str(error)
+        if found.unseen:
+            found.unseen = [name for name in found.unseen if name not in record]
         if found.types is not None:
             found.types.look(position, record)
         if not found.is_worked_on:
@@ -254,6 +268,7 @@ def open_data(
     if columns:
         format = columns_layout(columns)
     reason, count, position = "", 0, 0
+    behind: list[dict[str, Any]] = []
     for position, record in enumerate(islice(beginning, _LOOKED_AT)):
         first = record
         found = find_format(record, format, improve, reference)
@@ -268,16 +283,29 @@ def open_data(
                 asked_at, why = next((each for each in asked if each[1]), (position, ""))
             question = f"{source.locate(asked_at)}: {why}" if why else ""
             return DataSet(
-                source, found.format, skip_bad, is_detected, question, found.before, reference=reference
+                source,
+                found.format,
+                skip_bad,
+                is_detected,
+                question,
+                found.before,
+                reference=reference,
+                named=[*(columns or {}).values()],
             )
         unreadable = why_unreadable(record)
         count += unreadable is not None
         reason = reason or f"{source.locate(position)}: {unreadable or found.why}"
         if not skip_bad and unreadable is None and not (improve and position < _ASKED_ABOUT):
+            with suppress(DataError):  # the first one matters more
+                behind.extend(islice(beginning, _ASKED_ABOUT))
+            formats = (find_format(other, format, improve, reference).format for other in behind)
+            if known := next(filter(None, formats), None):
+                raise DataError(f"{reason}; {describe(known)} follow: {SKIP_BAD}")
             break  # others may tell the format where this one is broken; `check` objects to it
     if first is None:
         raise DataError(f"{path} contains no records")
-    if source.layout.startswith("JSON") and NO_FORMAT in reason and next(beginning, None) is None:
+    is_last = not behind and next(beginning, None) is None
+    if source.layout.startswith("JSON") and NO_FORMAT in reason and is_last:
         reason += records_inside(first)
     if count > 1:
         reason += f"; of the first {plural(position + 1, 'record')}, {count:,} cannot be read"

@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 from samples.marks import is_marked
+from samples.nested import turns_in_texts
 from samples.preferences import SIDES, is_ranked, several_message
 from samples.sample import DataError
 from samples.turns import Turn, turns_in
 
 
 def is_texts(value: Any) -> TypeGuard[list[str]]:
-    """Return whether a value is a list of texts, with one at least."""
-    return isinstance(value, list) and bool(value) and all(isinstance(each, str) for each in value)
+    """Return whether a value is a list of texts, with one at least, that are not turns as JSON."""
+    are_texts = isinstance(value, list) and bool(value) and all(isinstance(each, str) for each in value)
+    return are_texts and turns_in_texts(value) is None
 
 
 def turns_by_texts(record: Mapping[str, Any], request: str, response: str, marks: str = "") -> list[Turn]:

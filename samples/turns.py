@@ -9,7 +9,7 @@ from samples.fields import Place, brief, field_names, is_missing, join_distinct,
 from samples.layouts import LISTS
 from samples.marks import is_marked, weight_of
 from samples.message_parts import text_in
-from samples.nested import is_one_turn, unpack
+from samples.nested import is_one_turn, turns_in_texts, unpack
 from samples.sample import DataError
 from samples.thoughts import thought_part, thoughts_next_to
 from samples.turn_names import names_of, pair_names, role_of
@@ -89,24 +89,25 @@ def turns_in(value: Any, field: str) -> list[Turn]:
             )
         raise DataError(f'expected a list of turns in "{field}", found {found}')
     turns: list[Turn] = []
-    of_texts = all(isinstance(item, str) for item in unpacked[0])
-    for index, item in enumerate(unpacked[0]):
+    items = turns_in_texts(unpacked[0]) or unpacked[0]
+    of_texts = all(isinstance(item, str) for item in items)
+    for index, (item, written) in enumerate(zip(items, unpacked[0], strict=True)):
+        place = (field, index, 0) if isinstance(written, str) and item is not written else (field, index)
         if isinstance(item, dict) and (names := pair_names(item)):
-            turns += _of_pair(item, names, (field, index), turns)
+            turns += _of_pair(item, names, place, turns)
         elif isinstance(item, str) and (of_texts or field == "data"):
             role = ("user", "assistant")[index % 2]
-            turns.append(Turn(role, role, item, None, (field, index)))
+            turns.append(Turn(role, role, item, None, place))
         else:
-            turns.append(turn_of(item, (field, index), index))
+            turns.append(turn_of(item, place, index))
     return turns
 
 
-def _of_pair(
-    item: dict[str, Any], names: tuple[str, str], path: tuple[str, int], before: Sequence[Turn]
-) -> list[Turn]:
+def _of_pair(item: dict[str, Any], names: tuple[str, str], path: Place, before: Sequence[Turn]) -> list[Turn]:
     """Return the turns of an object with a request and its response, and maybe the system prompt."""
     request, response = names
-    asked, answered = (_content(item[name], name, path[1]) for name in names)
+    index = path[1] if isinstance(path[1], int) else 0
+    asked, answered = (_content(item[name], name, index) for name in names)
     turns = [Turn("user", request, *asked, (*path, request))]
     system = item.get("system")
     if isinstance(system, str) and system.strip() and not any(turn.text == system for turn in before):
@@ -165,7 +166,8 @@ def value_turns(value: Any, field: str, side: str = "") -> list[Turn] | None:
     unpacked = unpack(value)
     if unpacked is None or not unpacked[0] or (not side and is_one_turn(value)):
         return None
-    names = [item.get(names_of(item)[0]) if isinstance(item, dict) else None for item in unpacked[0]]
+    items = turns_in_texts(unpacked[0]) or unpacked[0]
+    names = [item.get(names_of(item)[0]) if isinstance(item, dict) else None for item in items]
     if side and field in LISTS.values() and None in names:
         return turns_in(value, field)
     # A text may be JSON; it stands for turns only if all of them have known roles.

@@ -155,6 +155,44 @@ def test_any_other_layout_is_named_by_its_columns(tmp_path: Path) -> None:
             open_data(data.path, columns=wrong)
 
 
+def test_every_field_that_is_named_must_be_in_a_record(tmp_path: Path) -> None:
+    records = [{"ask": "q", "reply": "a"}, {"ask": "q", "reply": "a", "more": "i"}]
+    named = {"request": "ask", "response": "reply"}
+    assert opened(tmp_path, records, columns={**named, "input": "more"}).check().count == 2
+    for part in ("input", "system", "history", "id"):
+        with pytest.raises(
+            DataError, match=r'no record has the field "mroe" \(--columns\); the first has .* ask'
+        ):
+            opened(tmp_path, records, columns={**named, part: "mroe"})
+    # A run of an earlier version, which took such a name, goes on.
+    data = open_data(tmp_path / "data.jsonl", columns={**named, "input": "mroe"})
+    data.resume(data.format)
+    assert data.check().count == 2
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"request": "ask", "response": "ask"},
+        {"request": "ask", "response": "reply", "input": "ask"},
+        {"request": "ask", "response": "reply", "input": "more", "system": "more"},
+    ],
+)
+def test_a_field_is_named_for_one_part(tmp_path: Path, columns: dict[str, str]) -> None:
+    with pytest.raises(DataError, match=r"--columns has '\w+' for \w+ and for \w+; name another field"):
+        opened(tmp_path, [{"ask": "q", "reply": "a", "more": "i"}], columns=columns)
+
+
+def test_named_fields_do_not_go_unheeded_in_preference_records(tmp_path: Path) -> None:
+    record = {"ask": "x", "prompt": "q", "chosen": "a", "rejected": "b"}
+    columns = {"request": "ask", "response": "chosen"}
+    with pytest.raises(DataError, match="--columns has no say in preference records"):
+        opened(tmp_path, [record], columns=columns, improve="chosen")
+    data = open_data(tmp_path / "data.jsonl", columns=columns, improve="chosen")
+    data.resume("preference chosen")  # as a run of an earlier version has it
+    assert data.check().count == 1
+
+
 OWN = {
     **{"instruction": "own i", "input": "own in", "output": "own out", "system": "own s", "id": "x"},
     **{"history": "own h", "system_prompt": "own p", "messages": "own m", "original_input": "first"},
@@ -177,7 +215,7 @@ def test_fields_of_a_name_that_is_taken_are_kept_under_another(
 ) -> None:
     own = {name: value for name, value in OWN.items() if name not in record}
     if format in ("sharegpt", "messages"):
-        del own["system"]  # which is the conversation's
+        del own["system"], own["system_prompt"]  # which are the conversation's
     (sample,) = opened(tmp_path, [own | record], format=format).samples()
     assert parse_record(sample.record, sample.format).exchanges == ONE  # nothing of it confuses the graphs
     counted = Neighbors()
@@ -315,6 +353,14 @@ def test_a_record_of_any_layout_is_read_written_and_read_again(
             pair = Pair(len(new) - 1, "final", 1, new[-1], "old", None, None)
             (turned,) = again([pair_record(sample, new, pair, dpo)], improve="chosen")
             assert (turned.exchanges[-1].instruction, turned.exchanges[-1].response) == (whole[-1], new[-1])
+
+
+def test_two_conversations_of_one_record_are_named_with_what_would_do(tmp_path: Path) -> None:
+    record = {"conversation_a": [USER, ANSWER], "conversation_b": [USER, ANSWER], "winner": "model_a"}
+    with pytest.raises(
+        DataError, match=r'"conversation_a" and "conversation_b" have turns: rename the better'
+    ):
+        opened(tmp_path, [record])
 
 
 def test_turns_under_another_name_and_sides_without_a_request_are_refused_with_what_would_do(

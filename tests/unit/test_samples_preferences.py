@@ -283,3 +283,72 @@ def test_the_rationale_of_a_rater_is_no_thought() -> None:
     }
     plain = {"instruction": "q", "output": "a", "rationale": "It is right."}
     assert make_sample(0, "0", plain, "alpaca", "skip").skip
+
+
+ASKED = "What is up with cats?"
+TALKED = f"\n\nHuman: {ASKED}\n\nAssistant:"
+
+
+@pytest.mark.parametrize(
+    ("request_", "before"),
+    [
+        ({"prompt": ASKED}, f"{ASKED} "),
+        ({"prompt": f"{ASKED}\n"}, f" {ASKED}\n\n"),
+        ({"prompt": [{"role": "user", "content": ASKED}]}, f"{ASKED} "),
+        ({"instruction": "Say what is up:", "input": "cats"}, "Say what is up:\ncats\n"),
+        ({"prompt": TALKED}, f"{TALKED} "),
+        ({"prompt": ASKED}, f"{TALKED} "),
+        ({"prompt": TALKED.removesuffix("\n\nAssistant:")}, f"{TALKED} "),
+    ],
+)
+def test_sides_that_repeat_their_request_keep_it(request_: dict[str, Any], before: str) -> None:
+    record = {**request_, "chosen": f"{before}They sleep.", "rejected": f"{before}No.", "score_chosen": 1}
+    for side, old in (("chosen", "They sleep."), ("rejected", "No.")):
+        sample = sample_of(record, side)
+        (exchange,) = sample.exchanges
+        assert (exchange.response, sample.skip) == (old, None)
+        assert with_responses(sample, [old]) == record
+        assert with_responses(sample, ["New."])[side] == f"{before}New."
+        other = {"chosen": "No.", "rejected": "They sleep."}[side]
+        assert same_as_other_side(sample, [other])
+    both = {name: f"{before}<think>\nHm.\n</think>\n{name}" for name in ("chosen", "rejected")}
+    if before.startswith(ASKED):
+        sample = make_sample(0, "0", request_ | both, "preference chosen", "drop")
+        new = with_responses(sample, ["New."])
+        assert new == request_ | {"chosen": f"{before}New.", "rejected": f"{before}rejected"}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "chosen", "rejected"),
+    [
+        ("Hi there", "Hi there! I am it.", "Hi there! No."),
+        (ASKED, f"{ASKED} They sleep.", "No."),
+        ("The capital of France", "The capital of Frances is", "The capital of France's is"),
+    ],
+)
+def test_what_begins_like_a_request_is_a_response(prompt: str, chosen: str, rejected: str) -> None:
+    sample = sample_of({"prompt": prompt, "chosen": chosen, "rejected": rejected}, "chosen")
+    assert sample.exchanges == (Exchange(prompt, "", chosen),)
+    assert with_responses(sample, ["New."])["chosen"] == "New."
+
+
+def test_a_result_of_an_earlier_version_that_has_the_request_gets_no_second_one() -> None:
+    record = {"prompt": ASKED, "chosen": f"{ASKED} They sleep.", "rejected": f"{ASKED} No."}
+    assert with_responses(sample_of(record, "chosen"), [f"{ASKED} Well."])["chosen"] == f"{ASKED} Well."
+
+
+@pytest.mark.parametrize("call", [{"tool_calls": [{"id": "1"}]}, {"function_call": {"name": "f"}}])
+def test_a_call_is_no_empty_side(call: dict[str, Any]) -> None:
+    record = {"prompt": [USER], "chosen": [{**ANSWER, "content": None, **call}], "rejected": [ANSWER]}
+    assert sample_of(record, "chosen").skip == "a tool call"
+    sample = sample_of(record, "rejected")
+    assert (sample.skip, sample.exchanges) == (None, (Exchange("q", "", "a"),))
+
+
+@pytest.mark.parametrize("label", ["desirable", -1, "good " * 20])
+def test_a_label_that_is_neither_true_nor_false_is_named(tmp_path: Path, label: Any) -> None:
+    shown = str(label)[:39]
+    with pytest.raises(
+        DataError, match=rf"found '{shown}…?' in \"label\", which has to be true or false, or 1 or 0$"
+    ):
+        opened(tmp_path, [{"prompt": "q", "completion": "a", "label": label}], improve="chosen")

@@ -64,6 +64,75 @@ def test_turns_apart_from_their_response_are_asked_about(tmp_path: Path, name: s
 
 
 @pytest.mark.parametrize(
+    "several", [{"answers": ["x", "y"]}, {"choices": [{"text": "x"}]}, {"outputs": [{"model": "m"}]}]
+)
+def test_lists_next_to_answered_turns_are_no_responses(tmp_path: Path, several: dict[str, Any]) -> None:
+    (sample,) = opened(tmp_path, [{"messages": TURNS} | several]).samples()
+    assert sample.exchanges == (Exchange("q", "", "a"),)
+    with pytest.raises(
+        DataError, match=r"several responses .*; or read the turns alone with --format messages"
+    ):
+        opened(tmp_path, [{"messages": TURNS[:1]} | several])
+
+
+def test_a_list_of_references_is_no_list_of_responses(tmp_path: Path) -> None:
+    records = [{"messages": TURNS[:1], "answer": ["x", "y"]}, {"messages": TURNS, "answer": ["x", "y"]}]
+    (_, sample) = opened(tmp_path, records, reference="answer").samples()
+    assert sample.exchanges[0].references == ("x", "y")
+
+
+SYSTEM = {"role": "system", "content": "s"}
+CALLS = [
+    {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]},
+    {"role": "tool", "content": "1"},
+    ANSWER,
+]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"messages": TURNS},
+        {"messages": [SYSTEM, *TURNS, USER, *CALLS]},
+        {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]},
+        {"conversation": [{"input": "q", "output": "a"}]},
+        {
+            "contents": [
+                {"role": "user", "parts": [{"text": "q"}]},
+                {"role": "model", "parts": [{"text": "a"}]},
+            ]
+        },
+        {"prompt": [USER], "completion": [ANSWER]},
+    ],
+)
+def test_turns_that_are_texts_of_json_are_turns(tmp_path: Path, record: dict[str, Any]) -> None:
+    as_texts = {field: [json.dumps(turn) for turn in turns] for field, turns in record.items()}
+    (sample,), (same,) = ([*opened(tmp_path, [each]).samples()] for each in (as_texts, record))
+    assert (sample.system, sample.exchanges, sample.skip) == (same.system, same.exchanges, None)
+    texts = [each.response if each.fixed else "new" for each in sample.exchanges]
+    new = with_responses(sample, texts)
+    assert {field: [json.loads(turn) for turn in turns] for field, turns in new.items()} == with_responses(
+        same, texts
+    )
+    mixed = {field: [turns[0], *as_texts[field][1:]] for field, turns in record.items()}
+    assert sample_of(mixed).exchanges == same.exchanges
+
+
+def test_sides_whose_turns_are_texts_of_json_are_turns() -> None:
+    turns = [json.dumps(turn) for turn in TURNS]
+    for record in ({"chosen": turns}, {"prompt": "q", "chosen": turns[1:]}, {"prompt": "q", "chosen": turns}):
+        sample = sample_of(record | {"rejected": turns}, "chosen")
+        assert sample.exchanges == (Exchange("q", "", "a"),)
+        assert json.loads(with_responses(sample, ["new"])["chosen"][-1]) == ANSWER | {"content": "new"}
+
+
+@pytest.mark.parametrize("texts", [['{"a": 1}', '{"b": 2}'], ["{q", "a"], [json.dumps(USER), "a"]])
+def test_other_texts_of_json_are_texts(texts: list[str]) -> None:
+    (exchange,) = sample_of({"messages": texts}).exchanges
+    assert (exchange.instruction, exchange.response) == tuple(texts)
+
+
+@pytest.mark.parametrize(
     ("lines", "message"),
     [
         ([TURNS, TURNS], "found one turn of a conversation: write each list of turns as an object, as jq"),

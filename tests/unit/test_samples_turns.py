@@ -151,6 +151,7 @@ def test_trainers_get_turns_of_tools(to: SftTrainer) -> None:
         *(({"masked": True}, True), ({"train_on_turn": False}, True), ({"is_masked": "true"}, True)),
         *(({"loss_mask": 0}, True), ({"ignore": True}, True), ({"no_loss": True}, True)),
         *(({"should_train": "false"}, True), ({"exclude_from_training": True}, True)),
+        *(({"trainable": "no"}, True), ({"masked": "yes"}, True), ({"trainable": "yes"}, False)),
         *(({"masked": False}, False), ({"train_on_turn": True}, False), ({"loss_mask": 1}, False)),
         *(({"mask": "a"}, False), ({"message": 0}, False), ({"turn": 0}, False), ({"is_safe": False}, False)),
     ],
@@ -250,3 +251,54 @@ def test_other_records_have_no_tools(tools: Any) -> None:
     assert "tools" not in sft_record(sample, ["new"], "trl-sft")
     assert sft_record(sample, ["new"], "trl-sft", tools=True)["tools"] is None
     assert sft_record(sample, ["new"], "llamafactory", tools=True)["tools"] == ""
+
+
+@pytest.mark.parametrize(
+    ("mark", "fixed"),
+    [
+        *(({"train": False}, [True, True]), ({"weight": 0}, [True, True]), ({"masked": True}, [True, True])),
+        *(({"loss_mask": [0, 0, 0, 1]}, [True, False]), ({"train_on_turn": [True, False]}, [False, True])),
+        *(({"masked": [True, False]}, [True, False]), ({"weight": 1}, [False, False])),
+        *(({"loss_mask": [0] * 9}, [False, False]), ({"loss": 0.0}, [False, False])),
+    ],
+)
+def test_marks_next_to_all_turns_are_heeded(mark: dict[str, Any], fixed: list[bool]) -> None:
+    for turns in ({"messages": TURNS * 2}, {"system": "s", "conversations": [HUMAN, GPT] * 2}):
+        record = turns | mark
+        sample = sample_of(record)
+        assert [each.fixed for each in sample.exchanges] == fixed
+        assert (sample.skip == "all responses are marked as not to be learned from") == all(fixed)
+        if not all(fixed):  # and so the graphs have them
+            taken = {name: value for name, value in sample.record.items() if name in (*turns, "messages")}
+            assert [each.fixed for each in parse_record(taken, sample.format).exchanges] == fixed
+        texts = ["a" if stays else "new" for stays in fixed]
+        new = with_responses(sample, texts)
+        if any(fixed):
+            assert {name: new[name] for name in mark} == mark
+            marked = sft_record(sample, texts, "openai", marks=True)["messages"]
+            assert [turn["weight"] == 0 for turn in marked if turn["role"] == "assistant"] == fixed
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"instruction": "q", "input": "", "output": "a", "train": False},
+        {"instruction": "q", "output": "a", "history": [["p", "b"]], "weight": 0},
+        {"prompt": "q", "completion": "a", "trainable": "no"},
+    ],
+)
+def test_a_record_that_is_marked_is_skipped_with_the_exchanges_of_earlier_results(
+    record: dict[str, Any],
+) -> None:
+    sample = sample_of(record)
+    assert sample.skip == "all responses are marked as not to be learned from"
+    assert sample.exchanges[-1].response == "a"
+    assert "new" in with_responses(sample, ["b", "new"][-len(sample.exchanges) :]).values()
+
+
+@pytest.mark.parametrize("completion", [None, []])
+def test_earlier_exchanges_without_a_mark_are_not_called_marked(completion: Any) -> None:
+    sample = sample_of({"prompt": [*TURNS, USER], "completion": completion})
+    assert sample.skip == "no answered request"
+    sides = {"chosen": [*TURNS, USER], "rejected": [*TURNS, USER]}
+    assert sample_of(sides, "chosen").skip == "no answered request"
