@@ -131,12 +131,18 @@ def has_ranking(record: Mapping[str, Any], layout: str) -> bool:
     )
 
 
+_SHOWN = ("request", "input", "response")
+
+
 def describe(layout: str) -> str:
     """Describe the records of a layout for display, such as "dolly records"."""
     kind, _, rest = layout.partition(" ")
     match kind:
         case "columns":
-            return f"records of {', '.join(f'{part}={name}' for part, name in json.loads(rest).items())}"
+            parts = json.loads(rest).items()
+            # What is read by its own name may not be there.
+            named = [f"{part}={name}" for part, name in parts if part != name or part in _SHOWN]
+            return f"records of {', '.join(named)}"
         case "preference":
             return f"preference records (the {rest} side)"
         case "kto":
