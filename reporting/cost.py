@@ -16,7 +16,7 @@ MAYBE_BILLED = frozenset(
     kind.key
     for kind in (
         *(kinds.TIMEOUT, kinds.CONNECTION_LOST, kinds.BAD_REPLY, kinds.CUT_SHORT),
-        *(kinds.EMPTY, kinds.TRUNCATED, kinds.ABANDONED),
+        *(kinds.EMPTY, kinds.CONTROL_TOKENS, kinds.TRUNCATED, kinds.ABANDONED),
     )
 )
 """Failures of calls that a provider may have worked on, and may bill."""
@@ -56,8 +56,8 @@ def spent(ledger: Ledger, settings: ModelSettings) -> Amount:
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    total = Amount()
-    for line in counted(ledger):
+    total, lines = Amount(), counted(ledger)
+    for line in lines:
         total = total.plus(amount(line, settings))
     for call in uncounted(ledger):
         if not _may_be_billed(call):
@@ -65,8 +65,9 @@ def spent(ledger: Ledger, settings: ModelSettings) -> Amount:
         prompt = prompt_tokens([Message(role="user", content=content) for content in call.messages])
         role = STEPS[call.step].role
         role = next((judge for judge, model in settings.panel.items() if model == call.model), role)
-        most, tier = longest_reply(settings, role), settings.tier(role)
-        worst = worst_case(settings.endpoint(role), prompt, most, tier)
+        served = {line.tier for line in lines if line.model == call.model}
+        tiers = settings.tier(role), *sorted(filter(None, served))
+        worst = worst_case(settings.endpoint(role), prompt, longest_reply(settings, role), *tiers)
         # If the last attempt failed this way, the earlier ones probably did too.
         total = total.plus(worst, call.attempts if call.failure_kind else 1)
     return total

@@ -135,7 +135,7 @@ class Hired(list[ThreadWorker]):
 
     @asynccontextmanager
     async def __call__(
-        self, workers: int | None, address: str | None, concurrency: int
+        self, workers: int | None, address: str | None, concurrency: int, notify: Callable[[str], None]
     ) -> AsyncIterator[RayWorkers]:
         """Take the place of `ray_workers`."""
 
