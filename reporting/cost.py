@@ -21,6 +21,17 @@ MAYBE_BILLED = frozenset(
 )
 """Failures of calls that a provider may have worked on, and may bill."""
 
+NEVER_BILLED = frozenset(
+    kind.key
+    for kind in (
+        *(kinds.UNREACHABLE, kinds.UNSENDABLE, kinds.NO_PROMPT, kinds.TOO_MANY_FILES),
+        *(kinds.KEY_REFUSED, kinds.NOT_ALLOWED, kinds.NO_BALANCE, kinds.QUOTA_USED_UP, kinds.MODEL_UNKNOWN),
+        *(kinds.NO_TIER, kinds.PARAMETER_REFUSED, kinds.THROTTLED, kinds.OVERLOADED, kinds.NO_ROOM),
+    )
+)
+"""Failures of calls that never left, or that no model saw. Of others without token counts, such as those that
+a content filter refused, it is not known what they cost."""
+
 
 def cost(endpoints: Mapping[Role, Endpoint], line: Counted) -> float | None:
     """Return the price of some calls in US dollars, at the prices of their time; None if it is unknown.

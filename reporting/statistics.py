@@ -14,10 +14,11 @@ from sqlalchemy import Connection, func, select, text
 from ledger.decisions import DECIDED_BY_JUDGE, KINDS
 from ledger.ledger import Ledger
 from ledger.tables import GROWTH, NOT_DONE, decided
-from ledger.usage import Counted
+from ledger.usage import Counted, free_calls
 from models.settings import ROLES, Role
 from nodes.decision import GUARDS, judges_disagree, points_by_judge
 from prompts.method import STEPS
+from reporting.cost import NEVER_BILLED
 from reporting.reviewing import Reviewing, reviewing
 
 
@@ -166,7 +167,7 @@ class CallTotals:
     """The part of `input_tokens` that came from a prefix cache."""
     output_tokens: int = 0
     without_usage: int = 0
-    """Calls without token counts."""
+    """Calls without token counts that may have cost something."""
     shortened: int = 0
     """Calls in whose prompts the debate was shortened to fit."""
     latency_sum: float = 0.0
@@ -451,7 +452,11 @@ def _add_calls(connection: Connection, found: Statistics) -> None:
     by_role: defaultdict[Role, CallTotals] = defaultdict(CallTotals)
     by_model: defaultdict[str, CallTotals] = defaultdict(CallTotals)
     for mode, step, model, *counts in connection.execute(text(_CALLS)):
-        some = found.lines[mode, step, model] = CallTotals(*counts)
+        found.lines[mode, step, model] = CallTotals(*counts)
+    if any(some.failed and some.without_usage for some in found.lines.values()):
+        for line, number in free_calls(connection, NEVER_BILLED).items():
+            found.lines[line].without_usage -= number
+    for (_, step, model), some in found.lines.items():
         for sums in (found.calls, by_role[STEPS[step].role], by_model[model]):
             sums += some
     for mode, *row in connection.execute(text(_BILLED)):

@@ -17,7 +17,7 @@ from ledger.ledger import Ledger, LedgerError, Result
 from ledger.usage import used
 from models.limits.budget import NOTHING, Amount, Usage, priced
 from models.settings import ModelSettings, split_model
-from reporting.cost import amount, spent, unpriced
+from reporting.cost import NEVER_BILLED, amount, spent, unpriced
 from reporting.manifest import RunError
 from reporting.run import LEDGER
 from reporting.trial_decisions import Decision, digest_of
@@ -50,7 +50,7 @@ class TrialCost(NamedTuple):
     """In the unit of the trial's costs."""
     per_sample: float
     uncounted: int
-    """Calls without token counts, which are left out."""
+    """Calls that took something unknown, and are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,8 +344,8 @@ def compared_responses(
 
 
 def cost_by_round(ledger: Ledger, settings: ModelSettings, unit: Unit) -> tuple[dict[int, float], int]:
-    """Return what each round of a run's results took, and how many calls have no token counts."""
-    rounds, uncounted = used(ledger)
+    """Return what each round of a run's results took, and how many calls took something unknown."""
+    rounds, uncounted = used(ledger, NEVER_BILLED)
     found = {}
     for number, lines in rounds.items():
         total = NOTHING

@@ -553,7 +553,9 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest
         assert said.splitlines()[-1].startswith(f"coevol: --ray {address}: {why}")
     said = look("evolve", data, "-o", "run", "--workers", 65, cwd=tmp_path, status=2).stderr
     assert "--workers 65 needs as many calls in flight, and --concurrency is 64" in said
+    assert "Ray" not in said
     monkeypatch.setitem(sys.modules, "ray", None)
     said = look("evolve", data, "-o", "run", "--workers", 2, cwd=tmp_path, status=2).stderr
     assert said.splitlines()[-1].startswith("coevol: --workers needs ray, which is not installed: run `pip")
+    assert "starting" not in said
     assert not Path("run").exists()

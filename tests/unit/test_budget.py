@@ -116,6 +116,19 @@ async def test_what_a_provider_counts_beyond_the_worst_case_is_learned() -> None
         await budget.reserve(MINI, messages, 100)
 
 
+@pytest.mark.parametrize("first", [1, 20])
+async def test_replies_in_a_dearer_tier_than_asked_for_keep_to_the_budget(first: int) -> None:
+    limit, settings = 0.02, {"model": "openai:gpt-5.4-mini"}
+    with StandIn(f"tier:nth={first}-,code=priority", latency=0.01) as server:
+        budget, price = Budget(dollars=limit), {"openai:gpt-5.4-mini": (0.75, 0.075, 4.5)}
+        async with gateway_to(server, budget=budget, max_tokens=60, price=price, **settings) as client:  # type: ignore[arg-type]
+            replies = await client.ask(*map(call, range(200)))
+    assert any(isinstance(reply, RunStopped) for reply in replies)
+    worst = worst_case(MINI, prompt_tokens(call().messages), 60).dollars
+    # What is in flight when the first such reply comes may take twice its worst case.
+    assert limit - 4 * worst < budget.spent.dollars <= limit + (0 if first == 1 else 64 * worst)
+
+
 async def test_a_server_that_ignores_the_limit_on_replies_gets_a_few_calls_too_many_at_most() -> None:
     limit, notices = 20_000, list[str]()
     with StandIn("unlimited", latency=0.01) as server:
