@@ -76,8 +76,7 @@ def used(ledger: Ledger, free: Collection[str]) -> tuple[dict[int, list[Counted]
     What was asked again, after a failure or because an earlier exchange came out differently, is left out.
     """
     found: dict[int, list[Counted]] = {}
-    kinds = bindparam("free", list(free), expanding=True)
-    rows = ledger.rows(text(_USED).bindparams(kinds))
+    rows = ledger.rows(text(_USED).bindparams(bindparam("free", list(free), expanding=True)))
     for number, *line, _ in rows:
         if line[2]:
             found.setdefault(number, []).append(Counted(*line))
