@@ -358,7 +358,8 @@ class Fleet:
             return f": what becomes of {calls} in flight there is not known"
         return (
             f": its {plural(len(worker.leases), 'sample')} go to others with the calls on record, and calls "
-            f"in flight there or not yet reported are made again ({worker.said.in_flight:,} at its last report)"
+            f"in flight there or not yet reported ({worker.said.in_flight:,} when it last reported) are made "
+            "again"
         )
 
     # Samples
