@@ -454,8 +454,8 @@ def _add_calls(connection: Connection, found: Statistics) -> None:
     for mode, step, model, *counts in connection.execute(text(_CALLS)):
         found.lines[mode, step, model] = CallTotals(*counts)
     if any(some.failed and some.without_usage for some in found.lines.values()):
-        for group, number in free_calls(connection, NEVER_BILLED).items():
-            found.lines[group].without_usage -= number
+        for which, number in free_calls(connection, NEVER_BILLED).items():
+            found.lines[which].without_usage -= number
     for (_, step, model), some in found.lines.items():
         for sums in (found.calls, by_role[STEPS[step].role], by_model[model]):
             sums += some
