@@ -3,7 +3,18 @@
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, exists, func, literal_column, select, text, true
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    select,
+    text,
+    true,
+)
 
 from ledger.ledger import Ledger
 from ledger.tables import UNCOUNTED, calls, results, samples
@@ -30,6 +41,8 @@ class CallsOfSample(NamedTuple):
     counted: Counted
     without_usage: int
     """Calls without token counts, which are not in `counted`."""
+    of_unknown_cost: int
+    """Those of them that may have cost something."""
 
 
 class Uncounted(NamedTuple):
@@ -55,14 +68,15 @@ _TOTALS = """
 """
 
 
-def used(ledger: Ledger) -> tuple[dict[int, list[Counted]], int]:
+def used(ledger: Ledger, free: Collection[str]) -> tuple[dict[int, list[Counted]], int]:
     """Return the calls that its results were made from, by round, step and model: of calls at the same place
-    the last one. The second is how many of them have no token counts, and are not in the first.
+    the last one. The second is how many have no token counts and are not in the first, without failures of
+    the kinds in `free`, which cost nothing.
 
     What was asked again, after a failure or because an earlier exchange came out differently, is left out.
     """
     found: dict[int, list[Counted]] = {}
-    rows = ledger.rows(text(_USED))
+    rows = ledger.rows(text(_USED).bindparams(bindparam("free", list(free), expanding=True)))
     for number, *line, _ in rows:
         if line[2]:
             found.setdefault(number, []).append(Counted(*line))
@@ -72,7 +86,7 @@ def used(ledger: Ledger) -> tuple[dict[int, list[Counted]], int]:
 _USED = """
     SELECT round, step, model, sum(counted), sum(counted * input_tokens),
         sum(counted * coalesce(cached_tokens, 0)), sum(counted * output_tokens), avg(started),
-        sum(NOT counted)
+        sum(NOT counted AND coalesce(failure_kind, '') NOT IN :free)
     FROM (
         SELECT *, input_tokens IS NOT NULL AND output_tokens IS NOT NULL AS counted FROM calls
         WHERE number IN (
@@ -94,12 +108,25 @@ def uncounted(ledger: Ledger) -> Iterator[Uncounted]:
             yield Uncounted(step, model, attempts, failure_kind, messages)
 
 
-def by_sample(ledger: Ledger, sample_ids: Collection[str], mode: str) -> dict[str, list[CallsOfSample]]:
-    """Return the calls of some samples in a mode, by sample."""
+def free_calls(connection: Connection, free: Collection[str]) -> dict[tuple[str, str, str], int]:
+    """Return how many calls without token counts cost nothing, since they are failures of the kinds in
+    `free`, by mode, step and model."""
+    groups = calls.c.mode, calls.c.step, calls.c.model
+    failed = calls.c.failure_kind.in_(free)
+    query = select(*groups, func.count()).where(literal_column(f"({UNCOUNTED})"), failed).group_by(*groups)
+    return {(mode, step, model): number for mode, step, model, number in connection.execute(query)}
+
+
+def by_sample(
+    ledger: Ledger, sample_ids: Collection[str], mode: str, free: Collection[str]
+) -> dict[str, list[CallsOfSample]]:
+    """Return the calls of some samples in a mode, by sample; failures of the kinds in `free` cost nothing."""
     has_usage = calls.c.input_tokens.is_not(None) & calls.c.output_tokens.is_not(None)
     number = func.count().filter(has_usage)
+    is_free = func.coalesce(calls.c.failure_kind, "").in_(free)
     columns = [
-        *(calls.c.sample, func.count() - number, calls.c.step, calls.c.model, number),
+        *(calls.c.sample, func.count() - number, func.count().filter(~has_usage, ~is_free)),
+        *(calls.c.step, calls.c.model, number),
         *(
             func.coalesce(func.sum(column).filter(has_usage), 0)
             for column in (calls.c.input_tokens, calls.c.cached_tokens, calls.c.output_tokens)
@@ -109,8 +136,8 @@ def by_sample(ledger: Ledger, sample_ids: Collection[str], mode: str) -> dict[st
     query = select(*columns).where(calls.c.sample.in_(sample_ids), calls.c.mode == mode)
     found: dict[str, list[CallsOfSample]] = {}
     groups = calls.c.sample, calls.c.step, calls.c.model, calls.c.service_tier
-    for sample, without, *row in ledger.rows(query.group_by(*groups)):
-        found.setdefault(sample, []).append(CallsOfSample(Counted(*row), without))
+    for sample, without, unknown, *row in ledger.rows(query.group_by(*groups)):
+        found.setdefault(sample, []).append(CallsOfSample(Counted(*row), without, unknown))
     return found
 
 

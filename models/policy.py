@@ -33,6 +33,7 @@ class GatewayPolicy:
     """Time until a server that did not report its context length is asked again: it may have been
     starting."""
     lease_seconds: float = 30.0
-    """How long a worker of a run with several may be silent before its samples go to others. It makes no call
-    after four fifths of that. Reading a large prompt takes less than a second."""
+    """How long a worker of a run with several may be silent before its samples go to others, without time for
+    which the run itself stands still. A worker that does not hear from its run for a tenth of that (or three
+    quarters of a shorter one) starts no call. Reading a large prompt takes less than a second."""
     rate: RatePolicy = field(default_factory=RatePolicy)

@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from ledger.usage import Counted
+from ledger.usage import Counted, free_calls
 from models.settings import ROLES, Role
 from prompts.method import STEPS
+from reporting.cost import NEVER_BILLED
 
 
 @dataclass(slots=True)
@@ -26,7 +27,7 @@ class CallTotals:
     """The part of `input_tokens` that came from a prefix cache."""
     output_tokens: int = 0
     without_usage: int = 0
-    """Calls without token counts."""
+    """Calls without token counts that may have cost something."""
     shortened: int = 0
     """Calls in whose prompts the debate was shortened to fit."""
     latency_sum: float = 0.0
@@ -77,7 +78,11 @@ def call_statistics(connection: Connection) -> CallStatistics:
     by_role: defaultdict[Role, CallTotals] = defaultdict(CallTotals)
     by_model: defaultdict[str, CallTotals] = defaultdict(CallTotals)
     for mode, step, model, *counts in connection.execute(text(_CALLS)):
-        some = found.lines[mode, step, model] = CallTotals(*counts)
+        found.lines[mode, step, model] = CallTotals(*counts)
+    if any(some.failed and some.without_usage for some in found.lines.values()):
+        for which, number in free_calls(connection, NEVER_BILLED).items():
+            found.lines[which].without_usage -= number
+    for (_, step, model), some in found.lines.items():
         for sums in (found.total, by_role[STEPS[step].role], by_model[model]):
             sums += some
     for mode, *row in connection.execute(text(_BILLED)):

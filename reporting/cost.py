@@ -16,10 +16,21 @@ MAYBE_BILLED = frozenset(
     kind.key
     for kind in (
         *(kinds.TIMEOUT, kinds.CONNECTION_LOST, kinds.BAD_REPLY, kinds.CUT_SHORT),
-        *(kinds.EMPTY, kinds.TRUNCATED, kinds.ABANDONED),
+        *(kinds.EMPTY, kinds.CONTROL_TOKENS, kinds.TRUNCATED, kinds.ABANDONED),
     )
 )
 """Failures of calls that a provider may have worked on, and may bill."""
+
+NEVER_BILLED = frozenset(
+    kind.key
+    for kind in (
+        *(kinds.UNREACHABLE, kinds.UNSENDABLE, kinds.NO_PROMPT, kinds.TOO_MANY_FILES),
+        *(kinds.KEY_REFUSED, kinds.NOT_ALLOWED, kinds.NO_BALANCE, kinds.QUOTA_USED_UP, kinds.MODEL_UNKNOWN),
+        *(kinds.NO_TIER, kinds.PARAMETER_REFUSED, kinds.THROTTLED, kinds.OVERLOADED, kinds.NO_ROOM),
+    )
+)
+"""Failures of calls that never left, or that no model saw. Of others without token counts, such as those that
+a content filter refused, it is not known what they cost."""
 
 
 def cost(endpoints: Mapping[Role, Endpoint], line: Counted) -> float | None:
@@ -56,8 +67,8 @@ def spent(ledger: Ledger, settings: ModelSettings) -> Amount:
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    total = Amount()
-    for line in counted(ledger):
+    total, lines = Amount(), counted(ledger)
+    for line in lines:
         total = total.plus(amount(line, settings))
     for call in uncounted(ledger):
         if not _may_be_billed(call):
@@ -65,8 +76,9 @@ def spent(ledger: Ledger, settings: ModelSettings) -> Amount:
         prompt = prompt_tokens([Message(role="user", content=content) for content in call.messages])
         role = STEPS[call.step].role
         role = next((judge for judge, model in settings.panel.items() if model == call.model), role)
-        most, tier = longest_reply(settings, role), settings.tier(role)
-        worst = worst_case(settings.endpoint(role), prompt, most, tier)
+        served = {line.tier for line in lines if line.model == call.model}
+        tiers = settings.tier(role), *sorted(filter(None, served))
+        worst = worst_case(settings.endpoint(role), prompt, longest_reply(settings, role), *tiers)
         # If the last attempt failed this way, the earlier ones probably did too.
         total = total.plus(worst, call.attempts if call.failure_kind else 1)
     return total

@@ -105,7 +105,9 @@ class _Bill:
         wanted = {line for line in self._prices if is_wanted(*line)}
         prices = [price for line in wanted for _, price in self._prices[line]]
         whole = None not in prices and not wanted & self._without_usage
-        return {"cost_usd": _sum(prices), "cost_complete": whole}
+        # Calls that never reached a model cost nothing.
+        is_free = whole and bool(wanted) and not prices
+        return {"cost_usd": 0.0 if is_free else _sum(prices), "cost_complete": whole}
 
     def by_tier(self) -> dict[str, dict[str, Any]]:
         """Return the calls that were served in other tiers than the default one."""

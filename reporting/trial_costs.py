@@ -22,7 +22,7 @@ class TrialCost(NamedTuple):
     """In the unit of the trial's costs."""
     per_sample: float
     uncounted: int
-    """Calls without token counts, which are left out."""
+    """Calls that took something unknown, and are left out."""
 
 
 def unit_of(settings: ModelSettings) -> Unit:
@@ -56,8 +56,8 @@ def costs(trial: "TrialRecord") -> dict[str, TrialCost]:
 
 
 def cost_by_round(ledger: Ledger, settings: ModelSettings, unit: Unit) -> tuple[dict[int, float], int]:
-    """Return what each round of a run's results took, and how many calls have no token counts."""
-    rounds, uncounted = used(ledger)
+    """Return what each round of a run's results took, and how many calls took something unknown."""
+    rounds, uncounted = used(ledger, cost.NEVER_BILLED)
     found = {}
     for number, lines in rounds.items():
         total = NOTHING

@@ -266,7 +266,6 @@ async def _elsewhere(
     from runners.fleet import Fleet
     from runners.ray_workers import ray_workers
 
-    notify("starting Ray on this machine" if ray is None else f"joining the Ray cluster ({ray})")
     main, interrupted = asyncio.current_task(), False
 
     def interrupt() -> None:
@@ -278,7 +277,8 @@ async def _elsewhere(
 
     _handle(signals, interrupt)
     try:
-        found = await stack.enter_async_context(ray_workers(workers, ray, plan.limits.concurrency))
+        given = workers, ray, plan.limits.concurrency, notify
+        found = await stack.enter_async_context(ray_workers(*given))
     except asyncio.CancelledError:
         if interrupted:
             raise RunStopped("interrupted; the same command resumes the run") from None

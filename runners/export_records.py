@@ -9,6 +9,7 @@ from typing import Any
 from ledger.decisions import DecisionKind, Decisions
 from ledger.ledger import BATCH, SKIPPED, Ledger, Result, SampleResults
 from ledger.usage import CallsOfSample, by_sample
+from reporting.cost import NEVER_BILLED
 from runners.contamination import Screen
 from runners.data_card import Contents, Form
 from runners.export_summary import describe
@@ -137,7 +138,7 @@ class Export:
         remaining = iter(self.ledger.samples() if self.samples is None else self.samples)
         while some := list(islice(remaining, BATCH)):
             ids = [sample.id for sample, _ in some]
-            calls = by_sample(self.ledger, ids, self.mode) if self.provenance else {}
+            calls = by_sample(self.ledger, ids, self.mode, NEVER_BILLED) if self.provenance else {}
             for sample, results in some:
                 yield sample, results, calls.get(sample.id, [])
 

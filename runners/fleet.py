@@ -3,7 +3,8 @@
 The run alone owns the ledger. A worker leases samples and sends each finished call; when the call is on disk,
 that is acknowledged, and the worker uses the reply. A worker that dies, or is silent for the time of a lease,
 is ignored from then on: its samples go to others with the calls on record for them, and another worker takes
-its place. So only calls that were in flight there are made again.
+its place. So only calls that were in flight there, or not yet reported, are made again. While this process
+stands still no lease runs out: its workers wait, and what they finished counts.
 
 What workers are, and where, is not known here: whatever creates a `Fleet` hires them.
 """
@@ -55,6 +56,9 @@ RETRY = 2.0
 
 TELL = 2.0
 """Seconds between two notes for the viewer."""
+
+LOOKS = 8
+"""Times in a lease that it is looked at. A longer standstill of this process counts as one of them."""
 
 ABANDONING = 10.0
 """Seconds for which workers may say what they abandoned, when they are to end at once."""
@@ -296,11 +300,7 @@ class Fleet:
         """Talk to a worker until it has ended."""
         seconds = self._job.policy.lease_seconds
         while True:
-            try:
-                async with asyncio.timeout(seconds):
-                    report = reports.decode(await worker.handle.exchange(encode(self._saying_to(worker))))
-            except TimeoutError:
-                raise WorkerLost(f"has been silent for {seconds:g} seconds") from None
+            report = await self._exchange(worker)
             cut_off = self._cut_off(worker, report)
             self._take(worker, report)
             if cut_off:
@@ -313,6 +313,19 @@ class Fleet:
             if worker.writing:
                 # A slow disk must not make a lease run out.
                 await asyncio.wait(worker.writing, timeout=seconds / 4)
+
+    async def _exchange(self, worker: WorkerState) -> Report:
+        """Say what there is to say, and return what the worker says in the time of a lease."""
+        seconds = self._job.policy.lease_seconds
+        said = asyncio.ensure_future(worker.handle.exchange(encode(self._saying_to(worker))))
+        try:
+            for _ in range(LOOKS):
+                await asyncio.wait([said], timeout=seconds / LOOKS)
+                if said.done():
+                    return reports.decode(said.result())
+        finally:
+            said.cancel()
+        raise WorkerLost(f"has been silent for {seconds:g} seconds")
 
     def _cut_off(self, worker: WorkerState, report: Report) -> str | None:
         if self._stopped:
@@ -344,8 +357,9 @@ class Fleet:
         if self._stopped:
             return f": what becomes of {calls} in flight there is not known"
         return (
-            f": its {plural(len(worker.leases), 'sample')} go to others with the calls on record, and "
-            f"{calls} in flight there are made again"
+            f": its {plural(len(worker.leases), 'sample')} go to others with the calls on record, and calls "
+            f"in flight there or not yet reported ({worker.said.in_flight:,} when it last reported) are made "
+            "again"
         )
 
     # Samples

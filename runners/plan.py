@@ -14,7 +14,7 @@ from models.providers.langchain_community import require_libraries
 from models.providers.parameters import notices, unlimited
 from models.providers.proxies import check_proxies
 from models.providers.rehearsal import NOTICE
-from models.settings import AUTO, ESTIMATE, Limits, located
+from models.settings import AUTO, ESTIMATE, Limits, ModelSettings, located
 from models.token_counter import estimate_notice, load_tokenizer
 from nodes.checks import require_check
 from prompts.method import MODES
@@ -98,12 +98,15 @@ class Plan:
             )
 
     def resuming(self, folder: Path) -> Self:
-        """Return the plan with the settings as the run in a folder began with them, if there is one."""
-        try:
-            made = read_manifest(folder)
-        except RunError:
-            return self
-        settings = settings_to_resume(self.settings, made)
+        """Return the plan with the settings as the run in a folder began with them, if there is one.
+
+        Raises:
+            UsageError: a budget cannot be kept, since a price is missing.
+        """
+        settings = self.settings
+        with suppress(RunError):
+            settings = settings_to_resume(settings, read_manifest(folder))
+        require_prices(settings, self.limits)
         self.data.thoughts = settings.thoughts
         return replace(self, settings=settings)
 
@@ -187,7 +190,7 @@ def make_plan(
     stop: int | None = None,
     retry_failed: bool = False,
 ) -> Plan:
-    """Return a plan for a data set.
+    """Return a plan for a data set. Whether it has all prices that a budget needs shows in `resuming`.
 
     Raises:
         UsageError: an argument cannot be used, a mode is unknown, or a budget cannot be kept.
@@ -217,15 +220,10 @@ def make_plan(
     if not modes or (unknown := [mode for mode in modes if mode not in MODES]):
         what = f"unknown mode {unknown[0]!r}" if modes else "no mode given"
         raise UsageError(f"{what}; modes are {', '.join(MODES)}")
-    if limits.budget is not None:
-        if all(settings.endpoint(role).provider == "rehearsal" for role in settings.roles):
-            raise UsageError("rehearsal costs nothing: leave out the budget (--budget)")
-        for endpoint in unpriced(settings):
-            reason = NO_PRICE.format(model=endpoint.model, address=located(endpoint).shown_url)
-            raise UsageError(
-                f"a budget in dollars (--budget) needs the price of every model, and {reason}: "
-                "or use one in tokens (--budget-tokens)"
-            )
+    if limits.budget is not None and all(
+        settings.endpoint(role).provider == "rehearsal" for role in settings.roles
+    ):
+        raise UsageError("rehearsal costs nothing: leave out the budget (--budget)")
     if (limits.budget or limits.budget_tokens) and (roles := unlimited(settings)):
         raise UsageError(
             f"a budget needs a limit on replies, and --extra-body removes it for {', '.join(roles)}"
@@ -250,6 +248,22 @@ def make_plan(
     opened = open_data(data, format, max_record_size=max_record_size, **how)
     opened.thoughts = settings.thoughts
     return Plan(opened, chosen, settings, limits, start, stop, retry_failed)
+
+
+def require_prices(settings: ModelSettings, limits: Limits) -> None:
+    """Make sure that a budget in dollars can be kept.
+
+    Raises:
+        UsageError: the price of a model is unknown.
+    """
+    if limits.budget is None:
+        return
+    for endpoint in unpriced(settings):
+        reason = NO_PRICE.format(model=endpoint.model, address=located(endpoint).shown_url)
+        raise UsageError(
+            f"a budget in dollars (--budget) needs the price of every model, and {reason}: "
+            "or use one in tokens (--budget-tokens)"
+        )
 
 
 def require_to_run(settings: Settings, connections: int) -> None:

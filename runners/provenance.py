@@ -107,7 +107,7 @@ class Provenance:
             "input_tokens": sum(line.counted.input_tokens for line in lines),
             "output_tokens": sum(line.counted.output_tokens for line in lines),
             "cost_usd": float(sum(price or 0.0 for price in prices)),
-            "cost_complete": None not in prices and not any(line.without_usage for line in lines),
+            "cost_complete": None not in prices and not any(line.of_unknown_cost for line in lines),
             "original_responses": earlier_originals(sample.read)
             or [exchange.response for exchange in sample.exchanges],
         }

@@ -58,15 +58,22 @@ class RayWorkers(NamedTuple):
 
 @asynccontextmanager
 async def ray_workers(
-    workers: int | None, address: str | None, concurrency: int
+    workers: int | None, address: str | None, concurrency: int, notify: Callable[[str], None]
 ) -> AsyncIterator[RayWorkers]:
     """Provide so many workers, or as many as fit: on this machine, or on the cluster at an address.
+    `notify` receives what is waited for.
 
     Raises:
         MissingExtra: Ray is not installed.
         UsageError: there is no such cluster, or it cannot be used.
     """
+    if workers is not None and workers > concurrency:
+        raise UsageError(
+            f"--workers {workers} needs as many calls in flight, and --concurrency is {concurrency}: "
+            "give fewer workers, or more calls"
+        )
     if address is not None:
+        _check_form(address)
         # Where a cluster refuses a token, Ray would try for 20 seconds.
         os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "3")
         # Ray would end this process when its head has been gone for a minute.
@@ -77,11 +84,7 @@ async def ray_workers(
         import ray
     except ImportError:
         raise MissingExtra("--workers" if workers else "--ray", "ray", "ray") from None
-    if workers is not None and workers > concurrency:
-        raise UsageError(
-            f"--workers {workers} needs as many calls in flight, and --concurrency is {concurrency}: "
-            "give fewer workers, or more calls"
-        )
+    notify("starting Ray on this machine" if address is None else f"joining the Ray cluster ({address})")
     is_ours = not ray.is_initialized()
     with ExitStack() as stack:
         try:
@@ -192,13 +195,17 @@ def _folder() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _check_form(address: str) -> None:
+    _, colon, port = address.rpartition(":")
+    if address != AUTO and ("://" in address or not colon or not port.isdigit()):
+        raise UsageError(f"--ray {address}: give HOST:PORT as `ray start` printed it, or auto")
+
+
 def _require_cluster(address: str) -> None:
     """Make sure that something listens there: Ray itself would try for minutes."""
     if address == AUTO:
         return
-    host, colon, port = address.rpartition(":")
-    if "://" in address or not colon or not port.isdigit():
-        raise UsageError(f"--ray {address}: give HOST:PORT as `ray start` printed it, or auto")
+    host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT).close()
     except (OSError, OverflowError) as error:

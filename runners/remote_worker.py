@@ -4,8 +4,10 @@ It begins with nothing: settings, keys and prompts come with its orders, samples
 them. What it does goes to the run, in batches of what gathered in a moment, and a reply is used when the run
 has said that the call is on disk. It writes no file.
 
-A worker that has not heard from its run for a while ends itself (`GatewayPolicy.lease_seconds`): its samples
-are another's by then, and it is not listened to any more. Nothing here knows what carries the messages.
+A worker that does not hear from its run starts no further call. The run may only stand still, so calls in
+flight go on, and what is not acknowledged is kept; with nothing to lose the worker ends itself after a while
+(`GatewayPolicy.lease_seconds`). Where its samples are another's by then, it is not listened to any more.
+Nothing here knows what carries the messages; whatever does ends a worker whose run is gone.
 """
 
 import asyncio
@@ -70,9 +72,6 @@ UNHEARD = 3
 """Times `STATUS` without a word from the run, after which a worker starts no further call: the run may be
 gone, and make it again."""
 
-LEAST_OF_LEASE = 0.8
-"""The part of a lease that counts here: the run counts from when it asked, a worker from when it heard."""
-
 
 class _Abandoned(Exception):
     pass
@@ -98,6 +97,7 @@ class RemoteWorker:
         self._worker: Worker | None = None
         self._budget: _Budget | None = None
         self._heard_at = 0.0
+        self._was_silent = False
 
     async def identity(self) -> Identity:
         """Return who this is."""
@@ -122,8 +122,13 @@ class RemoteWorker:
     async def exchange(self, delivery: bytes) -> bytes:
         """Take what the run says, and return what has gathered here."""
         self._heard()
-        self._take(deliveries.decode(delivery))
-        if self._said_at is None:
+        said, was_silent, self._was_silent = deliveries.decode(delivery), self._was_silent, False
+        if was_silent:
+            # It may have been sent before the silence, which was one of this process, and the samples be
+            # another's now. The next one is an answer.
+            said.places = 0
+        self._take(said)
+        if self._said_at is None and not was_silent:
             try:
                 async with asyncio.timeout(self._status):
                     await self._news.wait()
@@ -315,13 +320,16 @@ class RemoteWorker:
         self._heard_at = asyncio.get_running_loop().time()
 
     def _watch(self) -> None:
-        """Leave if the run has not been heard of, and before that start no further call. After a standstill
-        this comes before anything else."""
+        """Start no further call if the run has not been heard of, and leave if there is nothing to keep for
+        it. After a standstill this comes before anything else."""
         loop = asyncio.get_running_loop()
-        if loop.time() > self._heard_at + LEAST_OF_LEASE * self._lease_seconds:
+        silence, worker = loop.time() - self._heard_at, self._worker
+        is_needed = bool(self._unacknowledged) or (worker is not None and worker.in_flight > 0)
+        if silence > self._lease_seconds and not is_needed:
             self._leave()
-        if self._worker and loop.time() > self._heard_at + UNHEARD * self._status:
-            self._worker.gateway.resize(0)  # until it is told its places again
+        if worker and silence > UNHEARD * self._status:
+            self._was_silent = True
+            worker.gateway.resize(0)  # until it is told its places again
         loop.call_later(self._status / 2, self._watch)
 
 

@@ -264,7 +264,7 @@ def _bill(calls: Mapping[str, Any]) -> Table:
 def _is_unpriced(some: Mapping[str, Any]) -> bool:
     """Whether calls of a model have no price, rather than no token counts."""
     if some["without_usage"]:
-        return some["cost_usd"] is None and some["calls"] > some["without_usage"]
+        return some["cost_usd"] is None and some["input_tokens"] > 0
     return not some["cost_complete"]
 
 

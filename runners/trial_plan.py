@@ -1,6 +1,7 @@
 """What a trial is to do: its samples, arms and referees, checked before the first call."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from heapq import nsmallest
@@ -9,14 +10,12 @@ from typing import Any, NamedTuple, Self
 
 from graph.settings import RefereeSettings, Settings
 from models.providers.parameters import notices
-from models.settings import REFEREES, Limits, located, split_model
+from models.settings import REFEREES, Limits, split_model
 from prompts.method import MODES
-from reporting.cost import unpriced
-from reporting.labels import NO_PRICE
 from reporting.manifest import RunError, prices_to_resume, settings_to_resume
 from reporting.trial import DATA
 from reporting.trial_manifest import ARMS, ORIGINAL, RefereeFacts, read_trial_manifest
-from runners.plan import Plan, UsageError, make_plan
+from runners.plan import Plan, UsageError, make_plan, require_prices
 from samples.bounds import MAX_RECORD_MB
 from samples.fields import plural
 from samples.reader import DataSet
@@ -67,18 +66,20 @@ class TrialPlan:
         return self.run.settings.seed or 0
 
     def resuming(self, folder: Path) -> Self:
-        """Return the plan with the settings as the trial in a folder began with them, if there is one."""
-        try:
+        """Return the plan with the settings as the trial in a folder began with them, if there is one.
+
+        Raises:
+            UsageError: a budget cannot be kept, since a price is missing.
+        """
+        settings, referees = self.run.settings, self.referees
+        with suppress(RunError):
             made = read_trial_manifest(folder)
-        except RunError:
-            return self
-        settings = settings_to_resume(self.run.settings, made["run"])
-        prices = prices_to_resume(self.referees, made["referee_settings"])
-        return replace(
-            self,
-            run=replace(self.run, settings=settings),
-            referees=self.referees.model_copy(update={"price": prices}),
-        )
+            settings = settings_to_resume(settings, made["run"])
+            prices = prices_to_resume(referees, made["referee_settings"])
+            referees = referees.model_copy(update={"price": prices})
+        for each in (settings, referees):
+            require_prices(each, self.run.limits)
+        return replace(self, run=replace(self.run, settings=settings), referees=referees)
 
     def facts_of_referees(self) -> list[RefereeFacts]:
         """Return the referees, and which models of the trial are related to them."""
@@ -191,13 +192,6 @@ def make_trial_plan(
     modes = [arm for arm in chosen if arm != ORIGINAL]
     given = {name: reading[name] for name, usual in READING.items() if reading.get(name, usual) != usual}
     plan = TrialPlan(make_plan(data, own, limits, modes=modes, **reading), referees, samples, pairs, given)
-    if limits.budget is not None:
-        for endpoint in unpriced(referees):
-            reason = NO_PRICE.format(model=endpoint.model, address=located(endpoint).shown_url)
-            raise UsageError(
-                f"a budget in dollars (--budget) needs the price of every model, and {reason}: "
-                "use one in tokens (--budget-tokens)"
-            )
     for referee in plan.facts_of_referees():
         if referee["related"] and not allow_related:
             own_families = families(split_model(referee["model"])[1])

@@ -100,7 +100,7 @@ class ThreadWorker:
         return await self._result(self._worker.exchange(delivery))
 
     def nudge(self) -> None:
-        if not self._gone.done():
+        if not self._gone.done() and not self.left:
             asyncio.run_coroutine_threadsafe(self._worker.nudge(), self._loop)
 
     def dismiss(self) -> None:
@@ -135,7 +135,7 @@ class Hired(list[ThreadWorker]):
 
     @asynccontextmanager
     async def __call__(
-        self, workers: int | None, address: str | None, concurrency: int
+        self, workers: int | None, address: str | None, concurrency: int, notify: Callable[[str], None]
     ) -> AsyncIterator[RayWorkers]:
         """Take the place of `ray_workers`."""
 

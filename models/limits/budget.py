@@ -5,9 +5,9 @@ model's list price (`models.providers.prices`), without cache discounts. When th
 provider counted replaces it. Near the limit calls wait for those in flight, which mostly take less than their
 worst case; the run stops when a call does not fit and none is in flight.
 
-What a provider counts beyond a worst case is learned: a server may ignore the limit on replies. So until an
-endpoint has shown by a reply how it counts, few calls to it are in flight; only what these take beyond their
-worst case can exceed a budget.
+What a provider counts beyond a worst case is learned: a server may ignore the limit on replies, or serve
+calls in a dearer tier. So until an endpoint has shown by a reply how it counts, few calls to it are in
+flight; only what calls take that are in flight when something is learned can exceed a budget.
 
 An attempt that a provider refused counts as free. One whose end was not seen (a timeout, a lost connection),
 or without token counts, counts at its worst case.
@@ -21,6 +21,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from math import ceil
 from typing import NamedTuple, Protocol
 
@@ -41,6 +42,10 @@ more than this, that is learned."""
 
 MAX_UNPROVEN_CALLS = 4
 """The most calls in flight to an endpoint that has not replied yet."""
+
+UNPROVEN_TIER = "priority"
+"""The tier that a call which asks for none is expected to be served in until a reply names one: it is that of
+the account's project (https://developers.openai.com/api/docs/guides/priority-processing)."""
 
 
 class Usage(NamedTuple):
@@ -83,16 +88,18 @@ def priced(endpoint: Endpoint, usage: Usage) -> Amount:
     return Amount(usage.input + usage.output, dollars or 0.0)
 
 
-def dearest(tier: str | None) -> str | None:
-    """Return the most expensive tier in which a call may be served that asks for this one: a server may
-    serve any call in its default tier."""
-    return None if tier == "flex" else tier
+@lru_cache
+def dearest(endpoint: Endpoint, *tiers: str | None) -> str | None:
+    """Return the most expensive of some service tiers and the default one, in which a server may serve any
+    call."""
+    now = datetime.now(UTC)
+    return max((None, *tiers), key=lambda tier: cost(endpoint, 1, 1000, 0, 1000, now, tier) or 0.0)
 
 
-def worst_case(endpoint: Endpoint, prompt: int, most: int, tier: str | None = None) -> Amount:
+def worst_case(endpoint: Endpoint, prompt: int, most: int, *tiers: str | None) -> Amount:
     """Return the most that a call can cost with a prompt of about `prompt` tokens and a reply of at most
-    `most`, if it asks for this service tier."""
-    return priced(endpoint, Usage(ceil(prompt * PROMPT_MARGIN), 0, most, dearest(tier)))
+    `most`, if it is served in one of these tiers or the default one."""
+    return priced(endpoint, Usage(ceil(prompt * PROMPT_MARGIN), 0, most, dearest(endpoint, *tiers)))
 
 
 @dataclass(slots=True)
@@ -154,6 +161,8 @@ class Budget:
         self._queue: deque[tuple[asyncio.Future[None], Reservation]] = deque()
         self._margins: dict[Endpoint, float] = {}
         self._longest: dict[Endpoint, int] = {}
+        self._tiers: dict[tuple[Endpoint, str | None], str | None] = {}
+        """The dearest tier in which calls were served, by the one they asked for."""
         self._stopped: RunStopped | None = None
 
     async def reserve(
@@ -184,6 +193,7 @@ class Budget:
         if usage is None:
             # A server that counts nothing will not do so later either.
             self._longest.setdefault(reservation.endpoint, 0)
+            self._tiers.setdefault((reservation.endpoint, reservation.tier), None)
             self.spent = self.spent.plus(reservation.worst)
         else:
             self._learn(reservation, usage)
@@ -221,7 +231,13 @@ class Budget:
         endpoint = reservation.endpoint
         most = max(reservation.most, self._longest.get(endpoint, 0))
         prompt = ceil(reservation.prompt * self._margins.get(endpoint, PROMPT_MARGIN))
-        return self._price(endpoint, Usage(prompt, 0, most, dearest(reservation.tier)))
+        return self._price(endpoint, Usage(prompt, 0, most, self._tier(endpoint, reservation.tier)))
+
+    def _tier(self, endpoint: Endpoint, asked: str | None) -> str | None:
+        if self._dollars is None:
+            return None
+        unproven = UNPROVEN_TIER if asked in (None, "auto") else None
+        return dearest(endpoint, asked, self._tiers.get((endpoint, asked), unproven))
 
     def _price(self, endpoint: Endpoint, usage: Usage) -> Amount:
         # Looking a price up takes a tenth of a millisecond.
@@ -234,6 +250,9 @@ class Budget:
         margin = usage.input / max(reservation.prompt, 1)
         self._margins[endpoint] = max(self._margins.get(endpoint, PROMPT_MARGIN), margin)
         self._longest[endpoint] = max(self._longest.get(endpoint, 0), usage.output)
+        if self._dollars is not None:
+            asked = endpoint, reservation.tier
+            self._tiers[asked] = dearest(endpoint, self._tiers.get(asked), usage.tier)
 
     def _fits(self, worst: Amount) -> bool:
         total = self.spent.plus(self._reserved).plus(worst)

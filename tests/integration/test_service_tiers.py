@@ -77,6 +77,38 @@ def test_a_run_goes_on_in_another_tier_and_at_other_prices(tmp_path: Path) -> No
     assert json.loads((tmp_path / "run" / "run.json").read_text())["settings"]["price"]
 
 
+def test_a_budget_counts_with_the_prices_of_the_run(tmp_path: Path) -> None:
+    with StandIn() as server:
+        words = ("evolve", EXAMPLES / "alpaca_en.json", "-o", "run", "--mode", "edit", *at(server))
+        look(*words, "--stop", 2, *PRICE, cwd=tmp_path, env=KEY)
+        shown = look(*words, "--budget", 0.0001, cwd=tmp_path, env=KEY, status=3).stderr
+        assert "the budget (--budget 0.0001) allows no further call" in " ".join(shown.split())
+        look(*words, "--budget", 5, cwd=tmp_path, env=KEY)
+    total = json.loads(look("stats", "run", "--json", cwd=tmp_path).stdout)["calls"]["total"]
+    assert total["cost_complete"]
+
+
+def test_a_call_that_never_left_cost_nothing(tmp_path: Path) -> None:
+    words = (*RUN, "--model", "openai:gpt-5.4-mini", *PRICE)
+    look(*words, "--base-url", "http://127.0.0.1:9/v1", "--stop", 1, cwd=tmp_path, env=KEY, status=3)
+    unreached = len(calls(tmp_path))
+    assert unreached
+    total = json.loads(look("stats", "run", "--json", cwd=tmp_path).stdout)["calls"]["total"]
+    assert (total["calls"], total["cost_usd"], total["cost_complete"]) == (unreached, 0.0, True)
+    with StandIn("no_usage:nth=2") as server:
+        look(*words, "--base-url", server.base_url("openai"), "--stop", 1, cwd=tmp_path, env=KEY)
+        counted = json.loads(look("stats", "run", "--json", cwd=tmp_path).stdout)["calls"]["total"]
+        assert counted["calls"] > unreached and counted["cost_complete"] and counted["cost_usd"] > 0
+        assert "without token counts" not in look("stats", "run", cwd=tmp_path).stdout
+        look("export", "run", "-o", "out.json", "--with-provenance", cwd=tmp_path)
+        (row,) = json.loads((tmp_path / "out.json").read_text())[:1]
+        assert row["coevol_cost_complete"] and row["coevol_calls"] > 1
+        # What was answered without token counts may cost something.
+        look(*words, "--base-url", server.base_url("openai"), "--stop", 2, cwd=tmp_path, env=KEY)
+    counted = json.loads(look("stats", "run", "--json", cwd=tmp_path).stdout)["calls"]["total"]
+    assert counted["without_usage"] == 1 and not counted["cost_complete"]
+
+
 def test_a_lack_of_room_holds_up_one_call_and_slows_down_none(tmp_path: Path) -> None:
     no_room = Fault("429", nth="1/3", times=2, code="resource_unavailable", message="Resource unavailable.")
     with StandIn(no_room) as server:

@@ -54,7 +54,8 @@ def test_arms_are_matched_in_dollars_within_one_budget(server: StandIn, tmp_path
 
     # Prices that were given are kept, for the arms and in their runs.
     asked = len(server.chats())
-    assert look(*command, cwd=tmp_path).stdout == done.stdout and len(server.chats()) == asked
+    for more in ((), ("--budget", 5)):
+        assert look(*command, *more, cwd=tmp_path).stdout == done.stdout and len(server.chats()) == asked
     arm = json.loads(look("stats", trial.arm_folder("refine"), "--json", cwd=tmp_path).stdout)
     assert arm["modes"]["refine"]["cost_usd"] == pytest.approx(costs["refine"])
     for mode, option in (("refine", "--max-rounds"), ("best-of-n", "--drafts")):

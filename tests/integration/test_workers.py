@@ -9,6 +9,7 @@ import random
 import signal
 import sqlite3
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
@@ -257,7 +258,7 @@ async def test_workers_that_die_lose_only_calls_in_flight(
 
 
 async def test_a_worker_that_comes_back_late_is_not_listened_to(
-    hired: Hired, server: StandIn, tmp_path: Path
+    hired: Hired, server: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = write(tmp_path / "data.json", records(12))
     settings, notices = settings_for(server, max_rounds=2), list[str]()
@@ -266,14 +267,16 @@ async def test_a_worker_that_comes_back_late_is_not_listened_to(
     task = asyncio.create_task(run)
     await until(lambda: len(server.chats()) > 20 and len(hired.at_work) == 2)
     late = hired.at_work[0]
+    monkeypatch.setattr(late, "dismiss", lambda: None)  # nothing reaches it
     late.stop()
-    await until(lambda: late.is_gone)
-    asked = len(server.chats())
+    await until(lambda: any("has been silent for 3 seconds" in notice for notice in notices))
+    asked, exchanges = len(server.chats()), late.exchanges
     late.go_on()
     found = await task
-    assert late.left
-    assert any("has been silent for 3 seconds" in notice for notice in notices)
+    assert late.exchanges == exchanges
+    late.kill()
     assert len(hired) > 2 and asked < len(server.chats())
+    assert paid_twice(server) <= 6  # what may have been in flight there: it started no other
     assert alike(found, await coevol.arun(data, "alone", settings, SIX))
     assert recorded(Path("run")) == recorded(Path("alone"))
 
@@ -298,6 +301,45 @@ async def test_a_worker_that_does_not_hear_from_its_run_starts_no_call(
     await task
     assert len(hired) == 1
     assert {row["status"] for row in coevol.load_run("run").samples()} == {"done"}
+
+
+@pytest.mark.parametrize("all_of_it", [False, True])
+async def test_a_run_that_stands_still_loses_nothing(
+    hired: Hired, server: StandIn, tmp_path: Path, *, all_of_it: bool
+) -> None:
+    data, notices = write(tmp_path / "data.json", records(12)), list[str]()
+    settings, policy = settings_for(server, max_rounds=2), replace(QUICK, lease_seconds=2.0)
+    run = coevol.arun(data, "run", settings, SIX, workers=2, notify=notices.append, policy=policy)
+    task = asyncio.create_task(run)
+    await until(lambda: len(server.chats()) > 20 and len(hired.at_work) == 2)
+    if all_of_it:
+        for worker in hired:
+            worker.stop()
+    time.sleep(2.2)  # noqa: ASYNC251 - as SIGSTOP would have it
+    asked = len(server.chats())
+    time.sleep(1.0)  # noqa: ASYNC251
+    assert len(server.chats()) == asked
+    for worker in hired:
+        worker.go_on()
+    found = await task
+    assert len(hired) == 2 and not any(worker.left for worker in hired) and not notices
+    assert paid_twice(server) == 0 and len(list(found.calls())) == len(server.chats())
+
+
+async def test_a_worker_without_calls_ends_itself_when_its_run_is_silent(
+    hired: Hired, server: StandIn, tmp_path: Path
+) -> None:
+    data, policy = write(tmp_path / "data.json", records(1)), replace(QUICK, lease_seconds=2.0)
+    server.order("hang")
+    run = coevol.arun(data, "run", settings_for(server), SIX, workers=2, policy=policy)
+    task = asyncio.create_task(run)
+    await until(lambda: server.chats() and len(hired.at_work) == 2)
+    for worker in hired:
+        worker.hearing.clear()
+    await until(lambda: any(worker.left for worker in hired))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_where_ray_ends_the_run_stops(hired: Hired, server: StandIn, tmp_path: Path) -> None:
@@ -519,7 +561,7 @@ async def test_a_budget_is_that_of_all_workers(hired: Hired, server: StandIn, tm
 
 def test_ray_that_starts_can_be_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     @asynccontextmanager
-    async def slow(workers: int | None, address: str | None, concurrency: int) -> AsyncIterator[None]:
+    async def slow(*given: object) -> AsyncIterator[None]:
         os.kill(os.getpid(), signal.SIGINT)
         await asyncio.sleep(60)
         yield
@@ -553,7 +595,9 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest
         assert said.splitlines()[-1].startswith(f"coevol: --ray {address}: {why}")
     said = look("evolve", data, "-o", "run", "--workers", 65, cwd=tmp_path, status=2).stderr
     assert "--workers 65 needs as many calls in flight, and --concurrency is 64" in said
+    assert "Ray" not in said
     monkeypatch.setitem(sys.modules, "ray", None)
     said = look("evolve", data, "-o", "run", "--workers", 2, cwd=tmp_path, status=2).stderr
     assert said.splitlines()[-1].startswith("coevol: --workers needs ray, which is not installed: run `pip")
+    assert "starting" not in said
     assert not Path("run").exists()

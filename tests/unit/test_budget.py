@@ -116,6 +116,32 @@ async def test_what_a_provider_counts_beyond_the_worst_case_is_learned() -> None
         await budget.reserve(MINI, messages, 100)
 
 
+@pytest.mark.parametrize("asked", [None, "auto", "flex"])
+async def test_calls_in_a_dearer_tier_than_asked_for_keep_to_the_budget(asked: str | None) -> None:
+    limit, most, messages = 0.10, 1000, call().messages
+    budget, used = Budget(dollars=limit), Usage(prompt_tokens(messages), 0, most, "priority")
+    made = 0
+
+    async def worker() -> None:
+        nonlocal made
+        with pytest.raises(RunStopped):
+            while True:
+                reservation = await budget.reserve(MINI, messages, most, asked)
+                made += 1
+                await asyncio.sleep(0)
+                budget.settle(reservation, used)
+
+    await asyncio.gather(*(worker() for _ in range(64)))
+    worst = worst_case(MINI, prompt_tokens(messages), most, "priority").dollars
+    assert budget.spent.dollars == pytest.approx(
+        made * (cost(MINI, 1, *used[:3], datetime.now(UTC), "priority") or 0)
+    )
+    # No project serves calls that ask for flex in priority; where one does, the first few exceed it.
+    assert (
+        limit - worst < budget.spent.dollars <= limit + (MAX_UNPROVEN_CALLS * worst if asked == "flex" else 0)
+    )
+
+
 async def test_a_server_that_ignores_the_limit_on_replies_gets_a_few_calls_too_many_at_most() -> None:
     limit, notices = 20_000, list[str]()
     with StandIn("unlimited", latency=0.01) as server:
