@@ -97,12 +97,14 @@ def p_value(p: float) -> str:
 
 
 def _noise(figure: Estimate, found: WinRate | _Ahead, p_adjusted: float | None) -> str:
-    """Say "within noise", and by what where interval, as it is shown, and sign test differ."""
+    """Say "within noise", and by what where the interval, as it is shown, and the sign test differ."""
     middle = 50 if isinstance(found, WinRate) else 0
     is_out = not round(100 * figure.low) <= middle <= round(100 * figure.high)
-    if p_adjusted is None or (not is_out and p_adjusted >= SIGNIFICANT):
-        return "within noise"
     counts = f"{found.wins:,} samples for it, {found.losses:,} against"
+    if p_adjusted is None or (not is_out and p_adjusted >= SIGNIFICANT):
+        ahead = round(100 * figure.value) - middle
+        is_contrary = ahead != 0 and ahead * (found.wins - found.losses) <= 0
+        return f"within noise ({counts})" if is_contrary else "within noise"
     test = f"the sign test, adjusted for the number of arms ({counts}: {p_value(p_adjusted)})"
     if not is_out:
         return f"within noise by the interval, though not by {test}"

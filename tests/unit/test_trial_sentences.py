@@ -45,10 +45,12 @@ def ahead(
     needed: int | None = 550,
     cost: float | None = None,
     p: float = 0.5,
-    counts: tuple[int, int] = (70, 50),
+    counts: tuple[int, int] | None = None,
 ) -> LeadResult:
-    found = difference if isinstance(difference, Refused) else Lead(difference, 200, 0.5, needed, *counts)
-    return LeadResult(other, found, p, real, cost)
+    if isinstance(difference, Refused):
+        return LeadResult(other, difference, p, real, cost)
+    wins, losses = counts or ((70, 50) if difference.value > 0 else (50, 70))
+    return LeadResult(other, Lead(difference, 200, 0.5, needed, wins, losses), p, real, cost)
 
 
 def said(of: ArmResult, *leads: LeadResult) -> list[str]:
@@ -107,6 +109,9 @@ def test_an_arm_as_good_and_one_within_noise() -> None:
          "evolve's lead over edit, 9 points [+2, +17] in 200 samples, is within noise by the sign test, "
          "adjusted for the number of arms (40 samples for it, 80 against: p = 0.001), which says the "
          "opposite, though the interval leaves out 0: 20,000 samples would not settle it."),
+        (ahead("edit", Estimate(-0.09, -0.17, 0.02), needed=None, counts=(60, 60)),
+         "edit's lead over evolve, 9 points [−2, +17] in 200 samples, is within noise (60 samples for it, 60 "
+         "against): 20,000 samples would not settle it."),
         (ahead("edit", Estimate(0.05, -0.02, 0.12), needed=350, counts=(80, 40), p=0.001),
          "evolve's lead over edit, 5 points [−2, +12] in 200 samples, is within noise by the interval, "
          "though not by the sign test, adjusted for the number of arms (80 samples for it, 40 against: "
