@@ -126,9 +126,7 @@ def room(
         for count, total in zip(counts, sums, strict=True)
     )
     above, below = (count / samples for count in counts)
-    # Clopper-Pearson; there is no number at either end.
-    low = [np.nan_to_num(beta.ppf(TAIL, count, samples - count + 1), nan=0.0) for count in counts]
-    high = [np.nan_to_num(beta.ppf(1 - TAIL, count + 1, samples - count), nan=1.0) for count in counts]
+    low, high = zip(*(_limits(count, samples) for count in counts), strict=True)
     rest = (1 - above) * (1 - below)
     correlation = -np.sqrt(np.divide(above * below, rest, out=np.ones(len(rest)), where=rest > 0))
 
@@ -139,6 +137,15 @@ def room(
         distance(up * (above - low[0]), down * (high[1] - below)),
         distance(up * (high[0] - above), down * (below - low[1])),
     )
+
+
+def _limits(counts: IntArray, samples: int) -> tuple[FloatArray, FloatArray]:
+    """Return the exact (Clopper-Pearson) interval of the shares of so many samples that counts are."""
+    found, which = np.unique(counts, return_inverse=True)
+    # There is no quantile at either end.
+    low = np.nan_to_num(beta.ppf(TAIL, found, samples - found + 1), nan=0.0)
+    high = np.nan_to_num(beta.ppf(1 - TAIL, found + 1, samples - found), nan=1.0)
+    return low[which], high[which]
 
 
 def share(found: Estimate, of_samples: FloatArray, bootstrap: Bootstrap) -> Estimate:

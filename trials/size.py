@@ -50,17 +50,26 @@ def power(values: FloatArray, shares: FloatArray, samples: int, limit: float, te
         limit: how large a difference can be, on either side.
         tests: how many comparisons the p value is adjusted for.
     """
-    drawn = np.random.default_rng(0).multinomial(samples, shares, size=_TRIALS)
-    parts = [(values > 0, 1), (values < 0, -1)]
-    counts = [drawn[:, part].sum(axis=1) for part, _ in parts]
-    mean = drawn @ values / samples
-    variance = np.maximum(drawn @ values**2 / samples - mean**2, 0) / (samples - 1)
+    random = np.random.default_rng(0)
+    parts = [values > 0, values < 0]
+    of_parts = [float(shares[part].sum()) for part in parts]
+    drawn = random.multinomial(samples, [*of_parts, max(0.0, 1 - sum(of_parts))], size=_TRIALS)
+    counts, sums, squares = [drawn[:, 0], drawn[:, 1]], [], np.zeros(_TRIALS)
+    for part, share, count in zip(parts, of_parts, counts, strict=True):
+        # The sum over samples that are alike in sign is normal, nearly, and exact if all are alike.
+        far = np.abs(values[part])
+        mean_far, mean_square = (float(moment @ shares[part]) / (share or 1) for moment in (far, far**2))
+        spread = np.sqrt(count * max(0.0, mean_square - mean_far**2))
+        total = count * mean_far + spread * random.standard_normal(_TRIALS)
+        sums.append(np.clip(total, 0, count * limit))
+        squares += count * mean_square
+    mean = (sums[0] - sums[1]) / samples
+    variance = np.maximum(squares / samples - mean**2, 0) / (samples - 1)
     # To which the expanded percentiles of resamples come.
     half = t.ppf(1 - TAIL, samples - 1) * np.sqrt(variance)
     low, high = mean - half, mean + half
     if (few := np.minimum(*counts) < FEW).any():
-        sums = [drawn[few][:, part] @ values[part] * sign for part, sign in parts]
-        lower, higher = room([count[few] for count in counts], sums, samples, limit)
+        lower, higher = room([each[few] for each in counts], [each[few] for each in sums], samples, limit)
         low[few] = np.minimum(low[few], mean[few] - lower)
         high[few] = np.maximum(high[few], mean[few] + higher)
     p = np.minimum(1, 2 * binom.cdf(np.minimum(*counts), counts[0] + counts[1], 0.5))
