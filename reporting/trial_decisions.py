@@ -80,8 +80,8 @@ def read_decisions(file: Path, arms: tuple[str, ...]) -> list[Decision]:
     """Return the decisions in a file, of each person on a pair the last one; none where it is taken back."""
     found: dict[Any, Decision] = {}
     with suppress(FileNotFoundError):
-        for line in file.read_text(encoding="utf-8").splitlines():
-            with suppress(ValueError, TypeError, AttributeError):  # a line that was cut off
+        for line in file.read_bytes().split(b"\n"):
+            with suppress(ValueError, TypeError, AttributeError):  # a line that was cut off or damaged
                 decision = Decision(**json.loads(line))
                 if decision.is_valid(arms):
                     found[decision.key] = decision
@@ -89,10 +89,17 @@ def read_decisions(file: Path, arms: tuple[str, ...]) -> list[Decision]:
 
 
 def write_decision(file: Path, decision: Decision) -> None:
-    """Add a decision to a file, which may be new; it is on disk when this returns."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, file_mode(file.parent))
-    with open(descriptor, "a", encoding="utf-8") as added:  # noqa: PTH123
-        added.write(json.dumps(decision.as_dict()) + "\n")
+    """Add a decision to a file, which may be new; it is on disk when this returns.
+
+    It begins a line of its own, also after one that was cut off.
+    """
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, file_mode(file.parent))
+    with open(descriptor, "a+b") as added:  # noqa: PTH123
+        last = b"\n"
+        if added.tell():
+            added.seek(-1, os.SEEK_END)
+            last = added.read(1)
+        added.write(b"\n" * (last != b"\n") + json.dumps(decision.as_dict()).encode() + b"\n")
         added.flush()
         os.fsync(added.fileno())
 

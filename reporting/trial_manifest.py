@@ -96,6 +96,11 @@ def write_trial_manifest(folder: Path, made: TrialManifest) -> None:
     write_text(folder / FILE, json.dumps(made, indent=2, ensure_ascii=False) + "\n")
 
 
+def shown(model: str) -> str:
+    """Return a referee's model as a text names it: `rehearsal:` needs no colon where it has no name."""
+    return model.removesuffix(":")
+
+
 def is_trial(folder: Path) -> bool:
     """Whether a folder holds a trial."""
     return (folder / FILE).is_file()

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from reporting.trial_costs import shares_of_target
-from reporting.trial_manifest import TARGET
+from reporting.trial_manifest import TARGET, shown
 from samples.fields import percent, plural
-from trials.size import detectable_difference
 
 if TYPE_CHECKING:
     from reporting.recorded_trial import RecordedTrial
@@ -22,19 +21,27 @@ def notes(trial: "RecordedTrial", report: "Report") -> Iterator[str]:
     (reference,) = (each for each in report.arms if each.arm == report.reference)
     rate: Any = reference.win_rate
     if hasattr(rate, "rate"):
-        least = detectable_difference(rate.samples, min(rate.ties / rate.samples, 0.9))
-        yield (
-            f"{plural(rate.samples, 'sample')} can show a win rate of {percent(0.5 + least)} or more, "
-            f"or {percent(0.5 - least)} or less; what is nearer to 50 % they cannot tell from chance."
-        )
+        from trials.size import detectable_difference  # with libraries that take a while to load
+
+        compared = sum(hasattr(each.win_rate, "rate") for each in report.arms)
+        least = detectable_difference(rate.samples, min(rate.ties / rate.samples, 0.9), compared)
+        yield f"{plural(rate.samples, 'sample')} {shows(least)}."
     yield from _without_verdict(trial, report)
     yield from _costs(trial)
     yield from _families(trial)
-    yield from _preferences(report)
+    yield from _preferences(trial, report)
     failed = ", ".join(f"{number} of {arm}" for arm, number in trial.failed().items() if number)
     if failed:
         yield f"Samples that failed kept their responses, which counts as a tie: {failed}."
     yield from _unreadable(report)
+
+
+def shows(least: float | None) -> str:
+    """Return what samples show, of which this is the smallest difference of a win rate from 50 %."""
+    if least is None:
+        return "are too few to show any win rate"
+    rates = f"a win rate of {percent(0.5 + least)} or more, or {percent(0.5 - least)} or less"
+    return f"can show {rates}, in 4 of 5 trials; what is nearer to 50 % they mostly cannot tell from chance"
 
 
 def _without_verdict(trial: "RecordedTrial", report: "Report") -> Iterator[str]:
@@ -66,35 +73,39 @@ def _families(trial: "RecordedTrial") -> Iterator[str]:
     for referee in trial.manifest["referees"]:
         if referee["related"]:
             yield (
-                f"{referee['model']} is of the family of {', '.join(referee['related'])}, which took "
+                f"{shown(referee['model'])} is of the family of {', '.join(referee['related'])}, which took "
                 "part here: referees favor their own family."
             )
         elif referee["unknown"]:
-            yield f"Whether {referee['model']} is of the family of a model that took part is unknown."
+            yield f"Whether {shown(referee['model'])} is of the family of a model that took part is unknown."
 
 
-def _preferences(report: "Report") -> Iterator[str]:
+def _preferences(trial: "RecordedTrial", report: "Report") -> Iterator[str]:
     for referee in report.referees:
         first = getattr(referee.orders, "first_preferred", None)
         if first and not first.low <= 0.5 <= first.high:
             where = "first" if first.value > 0.5 else "second"
             share = max(first.value, 1 - first.value)
             yield (
-                f"{referee.referee} preferred what it was shown {where} in {percent(share)} of "
+                f"{shown(referee.referee)} preferred what it was shown {where} in {percent(share)} of "
                 "its verdicts. A comparison counts only if both orders could be read, so that makes ties "
                 "and no wins."
             )
     if isinstance(report.agreement, float) and report.agreement < LITTLE_AGREEMENT:
-        yield f"The referees agree little with each other (alpha {report.agreement:.2f}; 1 is full)."
+        models = sum(each.referee in trial.referees for each in report.referees)
+        those = ["the referee" if models == 1 else "the referees"] * bool(models)
+        those += ["people"] * (models < len(report.referees))
+        alpha = f"(alpha {report.agreement:.2f}; 1 is full)"
+        yield f"{' and '.join(those).capitalize()} agree little with each other {alpha}."
 
 
 def _unreadable(report: "Report") -> Iterator[str]:
     for referee in report.referees:
         if unread := referee.unreadable:
             asked = plural(referee.readable + unread, "judgment")
-            yield f"{unread:,} of {asked} of {referee.referee} could not be read, or the call failed."
+            yield f"{unread:,} of {asked} of {shown(referee.referee)} could not be read, or the call failed."
         if referee.left_out:
             yield (
-                f"{plural(referee.left_out, 'comparison')} of {referee.referee} could be read in one order "
-                "alone, which says as much about the order as about the responses: left out."
+                f"{plural(referee.left_out, 'comparison')} of {shown(referee.referee)} could be read in one "
+                "order alone, which says as much about the order as about the responses: left out."
             )

@@ -22,7 +22,7 @@ from reporting.html_report import (
     request,
 )
 from reporting.trial import TrialSample
-from reporting.trial_manifest import TARGET
+from reporting.trial_manifest import TARGET, shown
 from reporting.trial_snapshot import DISAGREEING, DISAGREEMENTS, JudgedSample, TrialSnapshot
 from reporting.trial_verdicts import Verdict, compared
 
@@ -120,7 +120,7 @@ def _marked(responses: Mapping[str, str], baseline: str, arm: str) -> str:
 
 
 def _words(verdict: Verdict) -> tuple[str, str]:
-    return f"{verdict.referee}, {verdict.first} shown first", rendered(verdict.words, MAX_CALL_CHARS)
+    return f"{shown(verdict.referee)}, {verdict.first} shown first", rendered(verdict.words, MAX_CALL_CHARS)
 
 
 _TEMPLATE = Environment(

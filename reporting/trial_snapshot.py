@@ -14,7 +14,7 @@ from reporting.run import LEDGER
 from reporting.trial import ARM_RUNS, PEOPLE, REFEREES
 from reporting.trial_costs import TrialCost
 from reporting.trial_decisions import digest_of
-from reporting.trial_manifest import FILE
+from reporting.trial_manifest import FILE, shown
 from trials.blind import Comparison
 from trials.judgments import UNCHANGED, Judgment, score_of
 
@@ -246,4 +246,4 @@ def rehearsed(trial: "RecordedTrial") -> Iterator[str]:
     """Yield what should be known of referees that are no models."""
     for model in trial.referees:
         if model.startswith("rehearsal:"):
-            yield f"{model} draws its verdicts by a rule: they prove nothing."
+            yield f"{shown(model)} draws its verdicts by a rule: they prove nothing."

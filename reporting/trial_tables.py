@@ -9,7 +9,7 @@ from reporting import html_tables
 from reporting.summary import what_made
 from reporting.trial_charts import in_percent
 from reporting.trial_costs import shares_of_target
-from reporting.trial_manifest import TARGET
+from reporting.trial_manifest import TARGET, shown
 from reporting.trial_snapshot import DISAGREEMENTS, JudgedSample, TrialSnapshot
 from reporting.trial_verdicts import Verdict
 from samples.fields import percent, plural
@@ -122,7 +122,7 @@ def referees(report: "Report") -> str:
             in_percent(orders.first_preferred) if known else "–",
             f"{orders.contradictions:,} of {orders.both:,}" if known else "–",
         ]
-        rows.append(_row(f"<th scope=row class=words>{escape(each.referee)}</th>", cells))
+        rows.append(_row(f"<th scope=row class=words>{escape(shown(each.referee))}</th>", cells))
     names = ("Verdicts", "Unreadable", "Both orders agree", "Prefers the first shown", "Orders contradict")
     return _table(["Referee", *names], rows)
 
@@ -167,8 +167,8 @@ def samples(found: Sequence[JudgedSample], arms: Sequence[str], link: Callable[[
 def verdicts(found: Sequence[Verdict]) -> str:
     """Return what referees and people said of a pair."""
     rows = [
-        f"<tr><th scope=row class=words>{escape(each.referee)}</th><td>{escape(each.first or '–')}</td>"
-        f"<td>{escape(each.said)}</td></tr>"
+        f"<tr><th scope=row class=words>{escape(shown(each.referee))}</th>"
+        f"<td>{escape(each.first or '–')}</td><td>{escape(each.said)}</td></tr>"
         for each in found
     ]
     return _table(["Referee", "Shown first", "Verdict"], rows, texts=3)
@@ -210,7 +210,7 @@ def data_name(snapshot: TrialSnapshot) -> str:
 
 def _referee(facts: Mapping[str, Any]) -> str:
     related = f" (of the family of {', '.join(facts['related'])})" if facts["related"] else ""
-    return f"{facts['model']}{related}"
+    return f"{shown(facts['model'])}{related}"
 
 
 def _depth(depth: Mapping[str, Any]) -> str:

@@ -165,7 +165,7 @@ def lines(found: Forecast, plan: Plan) -> Iterator[str]:
     yield f"Tokens   {_range(found, 'input_tokens')} of prompts"
     yield f"         {_range(found, 'output_tokens')} of replies"
     yield f"Dollars  {_dollars(found)}"
-    yield f"Likely   {_likely(found)}"
+    yield f"Likely   {likely_text(found)}"
     if found.spent.tokens:
         yield f"Spent    {found.spent.tokens:,} tokens{_spent_dollars(found)}, not included above"
     if found.recorded.calls:
@@ -233,11 +233,12 @@ def _range(found: Forecast, name: str) -> str:
     return least if least == most else f"{least} to {most}"
 
 
-def _likely(found: Forecast) -> str:
-    likely = found.likely
-    dollars = f", {money(likely.dollars)}" if likely.dollars else ""
-    tokens = f"{likely.input_tokens:,.0f} + {likely.output_tokens:,.0f} tokens"
-    return f"{likely.calls:,.0f} calls, {tokens}{dollars}"
+def likely_text(found: Forecast) -> str:
+    """Describe what is likely: calls, tokens of prompts and of replies, dollars."""
+    share = found.likely
+    dollars = f", {money(share.dollars)}" if share.dollars else ""
+    tokens = f"{share.input_tokens:,.0f} + {share.output_tokens:,.0f} tokens"
+    return f"{share.calls:,.0f} calls, {tokens}{dollars}"
 
 
 def _dollars(found: Forecast) -> str:

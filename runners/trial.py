@@ -214,7 +214,10 @@ def show(done: "RecordedTrial") -> None:
         )
     output.table(table)
     what = "US dollars" if unit == "dollars" else "tokens"
-    output.text(f"Won: against {found.baseline}, ties as halves. Cost: {what} a sample.")
+    output.text(
+        f"Won: against {found.baseline}, ties as halves; won in one order and tied in the other counts three "
+        f"quarters, and is a W. Cost: {what} a sample; per win: over the share of W."
+    )
     output.text("")
     for line in (*done.sentences(), *done.notes()):
         output.text(line)

@@ -13,13 +13,21 @@ from reporting.cost import unpriced
 from reporting.labels import NO_PRICE
 from reporting.trial import TrialRecord
 from reporting.trial_manifest import MATCHED, TARGET, TrialManifest, is_trial
-from runners.forecast import SHORT_REPLY, SIMULATED, Forecast, Share, budgets, forecast
+from runners.forecast import (
+    LIKELY_REPLY,
+    SHORT_REPLY,
+    SIMULATED,
+    Forecast,
+    Share,
+    budgets,
+    forecast,
+    likely_text,
+)
 from runners.referees import ORDERS, judged_view, referee_roles, scored_messages
 from runners.trial_plan import TrialPlan
 from samples.fields import percent, plural
 from samples.sample import Sample
 from trials.pairs import pairs_of
-from trials.size import detectable_difference
 
 TIES = 0.3
 """The share of samples that end in a tie, as is common, for what a trial can show."""
@@ -27,10 +35,10 @@ TIES = 0.3
 
 @dataclass(slots=True)
 class TrialForecast:
-    """What a trial takes in all, least and most."""
+    """What a trial takes in all."""
 
-    arms: dict[str, tuple[Share, Share]] = field(default_factory=dict)
-    referees: tuple[Share, Share] = (Share(), Share())
+    arms: dict[str, Forecast] = field(default_factory=dict)
+    referees: Forecast = field(default_factory=Forecast)
     comparisons: int = 0
     """Of one referee, in both orders together."""
     spent: Amount = NOTHING
@@ -38,12 +46,14 @@ class TrialForecast:
     """Models without a known price."""
 
     @property
-    def total(self) -> tuple[Share, Share]:
+    def total(self) -> Forecast:
         """All of it."""
-        least, most = self.referees
-        for low, high in self.arms.values():
-            least, most = least.plus(low), most.plus(high)
-        return least, most
+        total = Forecast()
+        for each in (*self.arms.values(), self.referees):
+            total.least = total.least.plus(each.least)
+            total.likely = total.likely.plus(each.likely)
+            total.most = total.most.plus(each.most)
+        return total
 
 
 async def forecast_trial(plan: TrialPlan, made: TrialManifest, folder: Path) -> TrialForecast:
@@ -69,8 +79,7 @@ async def forecast_trial(plan: TrialPlan, made: TrialManifest, folder: Path) -> 
         if arm in matched:
             found.arms[arm] = found.arms[TARGET]
         else:
-            expected = await forecast(replace(drawn, modes=[arm]), None)
-            found.arms[arm] = expected.least, expected.most
+            found.arms[arm] = await forecast(replace(drawn, modes=[arm]), None)
     await _add_referees(found, plan, samples)
     return found
 
@@ -92,7 +101,7 @@ async def _add_referees(found: TrialForecast, plan: TrialPlan, samples: list[Sam
     per_sample = sum(len(pairs_of(plan.arms, plan.pairs, at)) for at in range(len(samples))) / len(samples)
     found.comparisons = round(per_sample * len(samples))
     some = samples[:SIMULATED]
-    least, most = Share(), Share()
+    theirs, whole = found.referees, len(samples) / len(some)
     for sample in some:
         for number, exchange in enumerate(sample.exchanges):
             if exchange.fixed:
@@ -111,19 +120,23 @@ async def _add_referees(found: TrialForecast, plan: TrialPlan, samples: list[Sam
                 asked = 2 * (settings.judge_retries + 1)
                 # Both responses may be as long as replies can be.
                 long = prompts[0] + 2 * plan.run.settings.max_tokens
-                short = Usage(prompts[0], 0, min(SHORT_REPLY, longest))
-                for times, usage, each in ((2, short, "least"), (asked, Usage(long, 0, longest), "most")):
-                    share = Share(1, usage.input, usage.output, priced(endpoint, usage).dollars)
-                    if each == "least":
-                        least = least.plus(share, times * per_sample)
-                    else:
-                        most = most.plus(share, times * per_sample)
+                least, likely, most = (
+                    Share(1, prompt, reply, priced(endpoint, Usage(prompt, 0, reply)).dollars)
+                    for prompt, reply in (
+                        (prompts[0], min(SHORT_REPLY, longest)),
+                        (prompts[0], min(LIKELY_REPLY, longest)),
+                        (long, longest),
+                    )
+                )
+                theirs.least = theirs.least.plus(least, 2 * per_sample * whole)
+                theirs.likely = theirs.likely.plus(likely, 2 * per_sample * whole)
+                theirs.most = theirs.most.plus(most, asked * per_sample * whole)
             for _ in reward:
                 tokens = prompt_tokens(scored_messages(sample, number, exchange.response))
-                least = least.plus(Share(1, tokens, 0), len(plan.arms))
-                most = most.plus(Share(1, tokens + plan.run.settings.max_tokens, 0), len(plan.arms))
-    whole = len(samples) / len(some)
-    found.referees = Share().plus(least, whole), Share().plus(most, whole)
+                times = len(plan.arms) * whole
+                theirs.least = theirs.least.plus(Share(1, tokens, 0), times)
+                theirs.likely = theirs.likely.plus(Share(1, tokens, 0), times)
+                theirs.most = theirs.most.plus(Share(1, tokens + plan.run.settings.max_tokens, 0), times)
 
 
 def trial_lines(found: TrialForecast, plan: TrialPlan, made: TrialManifest) -> Iterator[str]:
@@ -131,10 +144,13 @@ def trial_lines(found: TrialForecast, plan: TrialPlan, made: TrialManifest) -> I
     number = len(made["positions"])
     drawn = f" (of {plan.asked:,} asked for; the data has no more)" if number < plan.asked else ""
     yield f"Samples  {number:,}{drawn}, drawn with seed {plan.seed}"
-    least, total = detectable_difference(number, TIES), found.total
+    from trials.size import detectable_difference  # with libraries that take a while to load
+
+    least = detectable_difference(number, TIES, len(plan.arms) - 1) or 0.5
     rates = f"a win rate of {percent(0.5 + least)} or more, or {percent(0.5 - least)} or less"
     ties = f"{percent(TIES)} ties assumed"
     yield f"Shows    {rates}, in 4 of 5 trials; nearer to 50 % mostly nothing ({ties})"
+    total = found.total
     for arm, shares in found.arms.items():
         matched = f", matched to the cost of {TARGET}" if arm in MATCHED and TARGET in found.arms else ""
         yield f"{arm:<10} {_range(shares, 'calls')} calls{matched}"
@@ -147,21 +163,22 @@ def trial_lines(found: TrialForecast, plan: TrialPlan, made: TrialManifest) -> I
     yield f"Tokens   {_range(total, 'input_tokens')} of prompts"
     yield f"         {_range(total, 'output_tokens')} of replies"
     yield f"Dollars  {_dollars(found)}"
-    whole = Forecast(least=total[0], most=total[1])
-    yield from (f"{option}: {verdict}" for option, verdict in budgets(whole, plan.run.limits))
+    yield f"Likely   {likely_text(total)}"
+    yield from (f"{option}: {verdict}" for option, verdict in budgets(total, plan.run.limits))
     if found.spent.tokens:
         dollars = f", {money(found.spent.dollars)}" if found.spent.dollars else ""
         yield f"Spent    {found.spent.tokens:,} tokens{dollars}, of what is above"
 
 
-def _range(shares: tuple[Share, Share], name: str) -> str:
-    least, most = (f"{getattr(share, name):,.0f}" for share in shares)
+def _range(found: Forecast, name: str) -> str:
+    least, most = (f"{getattr(share, name):,.0f}" for share in (found.least, found.most))
     return least if least == most else f"{least} to {most}"
 
 
 def _dollars(found: TrialForecast) -> str:
-    least, most = (money(share.dollars) for share in found.total)
+    total = found.total
+    some = f"{money(total.least.dollars)} to {money(total.most.dollars)}"
     if not found.unpriced:
-        return f"{least} to {most}" if found.total[1].dollars else "none"
+        return some if total.most.dollars else "none"
     without = NO_PRICE.format(model=", ".join(found.unpriced), address="this address")
-    return f"at least {least} to {most}: {without}" if found.total[1].dollars else f"unknown: {without}"
+    return f"at least {some}: {without}" if total.most.dollars else f"unknown: {without}"

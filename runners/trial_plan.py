@@ -14,7 +14,7 @@ from models.settings import REFEREES, Limits, split_model
 from prompts.method import MODES
 from reporting.manifest import RunError, prices_to_resume, settings_to_resume
 from reporting.trial import DATA
-from reporting.trial_manifest import ARMS, ORIGINAL, RefereeFacts, read_trial_manifest
+from reporting.trial_manifest import ARMS, ORIGINAL, RefereeFacts, read_trial_manifest, shown
 from runners.plan import Plan, UsageError, make_plan, require_prices
 from samples.bounds import MAX_RECORD_MB
 from samples.fields import plural
@@ -74,9 +74,13 @@ class TrialPlan:
         settings, referees = self.run.settings, self.referees
         with suppress(RunError):
             made = read_trial_manifest(folder)
+            theirs = made["referee_settings"]
             settings = settings_to_resume(settings, made["run"])
-            prices = prices_to_resume(referees, made["referee_settings"])
-            referees = referees.model_copy(update={"price": prices})
+            referees = referees.model_copy(update={"price": prices_to_resume(referees, theirs)})
+            if self.seed == made["seed"]:
+                # It may have been given by one command alone, for 0 is that of none. Models get what they got.
+                settings = settings.model_copy(update={"seed": made["run"]["settings"].get("seed")})
+                referees = referees.model_copy(update={"seed": theirs.get("seed")})
         for each in (settings, referees):
             require_prices(each, self.run.limits)
         return replace(self, run=replace(self.run, settings=settings), referees=referees)
@@ -226,7 +230,7 @@ def _apart(settings: Settings) -> tuple[Settings, RefereeSettings]:
         )
     for model in models:
         if models.count(model) > 1:
-            raise UsageError(f"{model} is named twice as a referee: referees differ")
+            raise UsageError(f"{shown(model)} is named twice as a referee: referees differ")
     for name in ("model", "base_url", "extra_body", "check"):  # which are those of the arms
         theirs.pop(name, None)
     return Settings(**part(referees=False)), RefereeSettings(**theirs)

@@ -29,6 +29,7 @@ from reporting.trial_manifest import (
     is_trial,
     read_trial_manifest,
     settings_of,
+    shown,
     write_trial_manifest,
 )
 from runners.api import execute, in_own_loop
@@ -352,7 +353,7 @@ class TrialRun:
         plan = replace(plan, data=data, again=again)
         if not again and self._is_done(plan, folder):
             return
-        names = ", ".join(referee["model"] for referee in self._made["referees"])
+        names = ", ".join(shown(referee["model"]) for referee in self._made["referees"])
         self._notify(f"referees: {names}")
         checked = plan.data.check()
         # The judge's templates, which every mode with a judge has.

@@ -10,16 +10,17 @@ G. Zou, A. Donner: Construction of Confidence Limits about Effect Measures, Stat
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest, norm, t
+from scipy.stats import beta, norm, t
 
 from trials.judgments import TrialError
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 RESAMPLES = 10_000
 
@@ -99,22 +100,52 @@ def widened(found: Estimate, values: FloatArray, lowest: float, highest: float) 
     parts = [values[values > middle] - middle, middle - values[values < middle]]
     if min(map(len, parts)) >= FEW:
         return found
-    up, down = (float(part.mean()) if len(part) else highest - middle for part in parts)
-    above, below = (len(part) / samples for part in parts)
-    limits = [binomtest(len(part), samples).proportion_ci(method="exact") for part in parts]
-    rest = (1 - above) * (1 - below)
-    correlation = -math.sqrt(above * below / rest) if rest else -1.0
-
-    def distance(one: float, other: float) -> float:
-        return math.sqrt(one**2 + other**2 - 2 * correlation * one * other)
-
-    lower = distance(up * (above - limits[0].low), down * (limits[1].high - below))
-    higher = distance(up * (limits[0].high - above), down * (below - limits[1].low))
+    counts = [np.array([len(part)]) for part in parts]
+    sums = [np.array([part.sum()]) for part in parts]
+    lower, higher = (float(each[0]) for each in room(counts, sums, samples, highest - middle))
     return Estimate(
         found.value,
         max(lowest, min(found.low, found.value - lower)),
         min(highest, max(found.high, found.value + higher)),
     )
+
+
+def room(
+    counts: Sequence[IntArray], sums: Sequence[FloatArray], samples: int, limit: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return how far the limits of `widened` are below and above means, one of each group of so many samples.
+
+    Args:
+        counts: in each group, how many samples are above the middle, and how many below.
+        sums: how far those above are from it in all, and those below.
+        samples: of a group.
+        limit: how far a sample can be.
+    """
+    up, down = (
+        np.divide(total, count, out=np.full(len(count), limit, float), where=count > 0)
+        for count, total in zip(counts, sums, strict=True)
+    )
+    above, below = (count / samples for count in counts)
+    low, high = zip(*(_limits(count, samples) for count in counts), strict=True)
+    rest = (1 - above) * (1 - below)
+    correlation = -np.sqrt(np.divide(above * below, rest, out=np.ones(len(rest)), where=rest > 0))
+
+    def distance(one: FloatArray, other: FloatArray) -> FloatArray:
+        return np.sqrt(one**2 + other**2 - 2 * correlation * one * other)
+
+    return (
+        distance(up * (above - low[0]), down * (high[1] - below)),
+        distance(up * (high[0] - above), down * (below - low[1])),
+    )
+
+
+def _limits(counts: IntArray, samples: int) -> tuple[FloatArray, FloatArray]:
+    """Return the exact (Clopper-Pearson) interval of the shares of so many samples that counts are."""
+    found, which = np.unique(counts, return_inverse=True)
+    # There is no quantile at either end.
+    low = np.nan_to_num(beta.ppf(TAIL, found, samples - found + 1), nan=0.0)
+    high = np.nan_to_num(beta.ppf(1 - TAIL, found + 1, samples - found), nan=1.0)
+    return low[which], high[which]
 
 
 def share(found: Estimate, of_samples: FloatArray, bootstrap: Bootstrap) -> Estimate:

@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
-from numpy.typing import NDArray
 
-from trials.bootstrap import FloatArray
+from trials.bootstrap import FloatArray, IntArray
 from trials.judgments import FEATURES, Trial, TrialError, referee_scores
-
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ class PairedShares:
     p: float
     """Of the exact sign test on the samples in which it is true of one run only, two-sided."""
     samples_needed: int | None
-    """Samples that would show such a difference; None if there is none."""
+    """Samples that would show a difference, if they are as these are (`trials.size.samples_to_settle`)."""
     different: int
     """Samples in which it is true of one run only."""
 
@@ -50,13 +50,13 @@ def paired_shares(both: int, only_a: int, only_b: int, neither: int, bootstrap: 
         found = estimate(value, (drawn[:, 1] - drawn[:, 0]) / samples, samples)
         if min(only_a, only_b) < FEW:
             found = widened(found, np.repeat([-1.0, 0.0, 1.0], [only_a, both + neither, only_b]), -1, 1)
-    variance = (only_a + only_b) / samples - value**2
+    times = np.array([only_a, both + neither, only_b])
     return PairedShares(
         samples,
         (both + only_a) / samples,
         (both + only_b) / samples,
         found,
         sign_test(only_b, only_a),
-        samples_to_settle(value, variance) if value and variance else None,
+        samples_to_settle(np.array([-1.0, 0.0, 1.0]), times, 1),
         only_a + only_b,
     )

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal, NamedTuple, ParamSpec, TypeVar
+from typing import Concatenate, Literal, NamedTuple, ParamSpec, TypeVar
 
 from trials.bootstrap import Bootstrap, Estimate
 from trials.bradley_terry import strengths
@@ -183,7 +183,8 @@ def analyze(
 def _arm_results(
     against: Mapping[str, Comparisons | Refused], costs: Costs | None, bootstrap: Bootstrap
 ) -> list[ArmResult]:
-    rates = {arm: _given(found, win_rate, bootstrap) for arm, found in against.items()}
+    tests = sum(not isinstance(found, Refused) for found in against.values())
+    rates = {arm: _given(found, win_rate, bootstrap, tests) for arm, found in against.items()}
     adjusted = _adjusted({arm: rate.p for arm, rate in rates.items() if not isinstance(rate, Refused)})
     results = []
     for arm, rate in rates.items():
@@ -191,7 +192,7 @@ def _arm_results(
         verdict: Verdict = "noise"
         cost_per_win = None
         if not isinstance(rate, Refused):
-            if is_beyond_noise(rate.rate, 0.5, adjusted[arm]):
+            if is_beyond_noise(rate, adjusted[arm]):
                 verdict = "better" if rate.rate.value > 0.5 else "worse"
             if cost is not None and rate.wins:
                 cost_per_win = cost * rate.samples / rate.wins
@@ -213,26 +214,28 @@ def _arm_results(
 def _lead_results(
     reference: str, against: Mapping[str, Comparisons | Refused], costs: Costs | None, bootstrap: Bootstrap
 ) -> tuple[LeadResult, ...]:
-    leads = {
-        arm: _lead(against[reference], found, bootstrap) for arm, found in against.items() if arm != reference
-    }
+    others = {arm: found for arm, found in against.items() if arm != reference}
+    tests = sum(not isinstance(found, Refused) for found in others.values())
+    leads = {arm: _lead(against[reference], found, bootstrap, tests) for arm, found in others.items()}
     adjusted = _adjusted({arm: found.p for arm, found in leads.items() if not isinstance(found, Refused)})
     return tuple(
         LeadResult(
             arm,
             found,
             adjusted.get(arm),
-            not isinstance(found, Refused) and is_beyond_noise(found.difference, 0, adjusted[arm]),
+            not isinstance(found, Refused) and is_beyond_noise(found, adjusted[arm]),
             _cost_share(costs, arm, reference),
         )
         for arm, found in leads.items()
     )
 
 
-def _lead(one: Comparisons | Refused, other: Comparisons | Refused, bootstrap: Bootstrap) -> Lead | Refused:
+def _lead(
+    one: Comparisons | Refused, other: Comparisons | Refused, bootstrap: Bootstrap, tests: int
+) -> Lead | Refused:
     if isinstance(one, Refused):
         return one
-    return other if isinstance(other, Refused) else _or_refused(lead, one, other, bootstrap)
+    return other if isinstance(other, Refused) else _or_refused(lead, one, other, bootstrap, tests)
 
 
 def _direct(panel: Trial, bootstrap: Bootstrap) -> tuple[DirectResult, ...]:
@@ -259,9 +262,12 @@ def _rate(result: ArmResult) -> float:
 
 
 def _given(
-    found: Comparisons | Refused, figure: Callable[[Comparisons, Bootstrap], T], bootstrap: Bootstrap
+    found: Comparisons | Refused,
+    figure: Callable[Concatenate[Comparisons, P], T],
+    *args: P.args,
+    **kwargs: P.kwargs,
 ) -> T | Refused:
-    return found if isinstance(found, Refused) else _or_refused(figure, found, bootstrap)
+    return found if isinstance(found, Refused) else _or_refused(figure, found, *args, **kwargs)
 
 
 def _or_refused(figure: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Refused:

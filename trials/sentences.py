@@ -1,18 +1,16 @@
 """What a trial found, in plain words. All its sentences are made here, from the numbers of the report."""
 
-import math
+from math import ceil, isclose
 from typing import NamedTuple
 
 from samples.fields import percent, plural, signed_points
 from trials.bootstrap import Estimate
 from trials.report import ArmResult, LeadResult, Refused, Report
-from trials.win_rates import Lead
+from trials.size import MANY_SAMPLES, SIGNIFICANT
+from trials.win_rates import Lead, WinRate
 
 AS_OFTEN = 0.1
 """Two arms win equally often if the interval of their difference is within ± 10 points."""
-
-MANY_SAMPLES = 20_000
-"""A larger number of samples is not named."""
 
 MANY_MEETINGS = 10
 """Samples in which two arms met, of which fewer are not worth a sentence unless they are beyond noise."""
@@ -24,6 +22,9 @@ class _Ahead(NamedTuple):
     arm: str
     other: str
     by: Estimate
+    wins: int
+    """Samples in which it has the higher score."""
+    losses: int
     found: Lead
 
 
@@ -83,7 +84,7 @@ def signed_interval(figure: Estimate) -> str:
 def settled_by(needed: int | None, samples: int, drawn: int = 0) -> str:
     """Say how many samples would show a difference that so many do not, if as large a share of them has a
     verdict as of those that were drawn."""
-    in_all = None if needed is None else math.ceil(needed * max(drawn, samples) / samples)
+    in_all = None if needed is None else ceil(needed * max(drawn, samples) / samples)
     if in_all is None or in_all > MANY_SAMPLES:
         return f"{MANY_SAMPLES:,} samples would not settle it"
     number = f"{in_all:,}" if in_all > max(drawn, samples) else "more"
@@ -95,14 +96,21 @@ def p_value(p: float) -> str:
     return f"p = {p:.3f}" if p < 0.9995 else "p = 1"
 
 
-def _noise(low: float, high: float, middle: float, p_adjusted: float | None) -> str:
-    """Say "within noise", and by what where the interval alone, as it is shown, says something else."""
-    low, high = round(100 * low), round(100 * high)
-    if p_adjusted is None or low <= 100 * middle <= high:
-        return "within noise"
+def _noise(figure: Estimate, found: WinRate | _Ahead, p_adjusted: float | None) -> str:
+    """Say "within noise", and by what where the interval, as it is shown, and the sign test differ."""
+    middle = 50 if isinstance(found, WinRate) else 0
+    is_out = not round(100 * figure.low) <= middle <= round(100 * figure.high)
+    counts = f"{found.wins:,} samples for it, {found.losses:,} against"
+    if p_adjusted is None or (not is_out and p_adjusted >= SIGNIFICANT):
+        ahead = round(100 * figure.value) - middle
+        is_contrary = ahead != 0 and ahead * (found.wins - found.losses) <= 0
+        return f"within noise ({counts})" if is_contrary else "within noise"
+    test = f"the sign test, adjusted for the number of arms ({counts}: {p_value(p_adjusted)})"
+    if not is_out:
+        return f"within noise by the interval, though not by {test}"
+    opposite = ", which says the opposite" if p_adjusted < SIGNIFICANT else ""
     left_out = "50 %" if middle else "0"
-    test = f"the sign test, adjusted for the number of arms ({p_value(p_adjusted)})"
-    return f"within noise by {test}, though the interval leaves out {left_out}"
+    return f"within noise by {test}{opposite}, though the interval leaves out {left_out}"
 
 
 def _against_baseline(report: Report, result: ArmResult, drawn: int) -> str:
@@ -113,9 +121,13 @@ def _against_baseline(report: Report, result: ArmResult, drawn: int) -> str:
         f"{result.arm} won {percent(found.rate.value)} {interval(found.rate)} of {found.samples:,} samples "
         f"against {report.baseline}, ties counted as halves"
     )
+    if not isclose(found.rate.value, (found.wins + found.ties / 2) / found.samples):
+        won += ", a win with a tie as three quarters"
     if result.verdict == "noise":
-        noise = _noise(found.rate.low, found.rate.high, 0.5, result.p_adjusted)
-        return f"{won}, which is {noise}: {settled_by(found.samples_needed, found.samples, drawn)}."
+        noise = _noise(found.rate, found, result.p_adjusted)
+        is_even = round(100 * found.rate.value) == 50
+        settled = settled_by(found.samples_needed, found.samples, drawn)
+        return f"{won}, which is {noise}: {'no difference to be settled' if is_even else settled}."
     if not is_confirmed(report, result):
         return f"{won}, which is {result.verdict} by the referees alone."
     return f"{won}, so it is {result.verdict} on this data."
@@ -195,9 +207,12 @@ def _clear(result: LeadResult, lead: _Ahead) -> str:
 
 
 def _unsettled(result: LeadResult, lead: _Ahead, drawn: int) -> str:
+    if not round(100 * lead.by.value):
+        apart = f"{signed_interval(lead.by)} points in {_in_samples(lead.found)}"
+        return f"{lead.arm} and {lead.other} won equally often, but either may be ahead: {apart}"
     settled = settled_by(lead.found.samples_needed, lead.found.samples, drawn)
     by = f"{points(lead.by.value)} {signed_interval(lead.by)} in {_in_samples(lead.found)}"
-    noise = _noise(lead.by.low, lead.by.high, 0, result.p_adjusted)
+    noise = _noise(lead.by, lead, result.p_adjusted)
     return f"{lead.arm}'s lead over {lead.other}, {by}, is {noise}: {settled}"
 
 
@@ -219,8 +234,9 @@ def _doubts(report: Report, reference: ArmResult) -> list[str]:
 
 def _ahead(report: Report, result: LeadResult, found: Lead) -> _Ahead:
     if found.difference.value < 0:
-        return _Ahead(result.arm, report.reference, _turned(found.difference), found)
-    return _Ahead(report.reference, result.arm, found.difference, found)
+        turned = _turned(found.difference)
+        return _Ahead(result.arm, report.reference, turned, found.losses, found.wins, found)
+    return _Ahead(report.reference, result.arm, found.difference, found.wins, found.losses, found)
 
 
 def _turned(figure: Estimate) -> Estimate:

@@ -11,9 +11,7 @@ from statsmodels.stats.multitest import multipletests
 from trials.bootstrap import Bootstrap, Estimate, FloatArray
 from trials.comparisons import Comparisons
 from trials.judgments import TrialError
-from trials.size import samples_to_settle
-
-SIGNIFICANT = 0.05
+from trials.size import are_beyond_noise, samples_to_settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,8 @@ class WinRate:
     p: float
     """Of the exact sign test on wins and losses, two-sided."""
     samples_needed: int | None
-    """Samples that would show that the rate is not 50 %, if it is the true one; None if it is 50 %."""
+    """Samples that would show that the rate is not 50 %, if samples are as these are
+    (`trials.size.samples_to_settle`)."""
 
     @property
     def samples(self) -> int:
@@ -47,11 +46,20 @@ class Lead:
     p: float
     """Of the exact sign test on the samples' differences, two-sided."""
     samples_needed: int | None
-    """Samples that would show such a difference, if it is the true one; None if there is none."""
+    """Samples that would show a difference, if they are as these are (`trials.size.samples_to_settle`)."""
+    wins: int
+    """Samples in which the arm has the higher score."""
+    losses: int
+    """Samples in which the other arm has it."""
 
 
-def win_rate(comparisons: Comparisons, bootstrap: Bootstrap) -> WinRate:
+def win_rate(comparisons: Comparisons, bootstrap: Bootstrap, tests: int = 1) -> WinRate:
     """Return how often an arm wins against its rival.
+
+    Args:
+        comparisons: of the two.
+        bootstrap: the seed, and how many resamples.
+        tests: how many arms are compared in this way, for which p values are adjusted.
 
     Raises:
         TrialError: fewer than two samples were compared.
@@ -64,21 +72,33 @@ def win_rate(comparisons: Comparisons, bootstrap: Bootstrap) -> WinRate:
         ties=len(scores) - wins - losses,
         losses=losses,
         p=sign_test(wins, losses),
-        samples_needed=_needed(scores - 0.5),
+        samples_needed=_needed(scores - 0.5, 0.5, tests),
     )
 
 
-def lead(one: Comparisons, other: Comparisons, bootstrap: Bootstrap) -> Lead:
+def lead(one: Comparisons, other: Comparisons, bootstrap: Bootstrap, tests: int = 1) -> Lead:
     """Return how far an arm is ahead of another, from the samples in which both met the baseline.
+
+    Args:
+        one: the arm's comparisons with the baseline.
+        other: those of the other arm.
+        bootstrap: the seed, and how many resamples.
+        tests: how many arms are compared in this way, for which p values are adjusted.
 
     Raises:
         TrialError: they have fewer than two samples in common.
     """
     shared = sorted(set(one.names) & set(other.names))
     difference = _at(one, shared) - _at(other, shared)
-    found = bootstrap.mean(difference, -1, 1)
-    p = sign_test(int((difference > 0).sum()), int((difference < 0).sum()))
-    return Lead(found, len(shared), p, _needed(difference))
+    wins, losses = int((difference > 0).sum()), int((difference < 0).sum())
+    return Lead(
+        difference=bootstrap.mean(difference, -1, 1),
+        samples=len(shared),
+        p=sign_test(wins, losses),
+        samples_needed=_needed(difference, 1, tests),
+        wins=wins,
+        losses=losses,
+    )
 
 
 def sign_test(wins: int, losses: int) -> float:
@@ -96,14 +116,15 @@ def holm(p: Sequence[float]) -> list[float]:
         gc.unfreeze()
 
 
-def is_beyond_noise(figure: Estimate, equal: float, p: float) -> bool:
-    """Whether a figure differs from `equal` by its interval and by its adjusted p value."""
-    return p < SIGNIFICANT and not figure.low <= equal <= figure.high
+def is_beyond_noise(found: WinRate | Lead, p: float) -> bool:
+    """Whether one arm is better by its interval and by its adjusted p value."""
+    figure, equal = (found.rate, 0.5) if isinstance(found, WinRate) else (found.difference, 0)
+    more = found.wins - found.losses
+    return bool(are_beyond_noise(figure.low - equal, figure.high - equal, more, p))
 
 
-def _needed(differences: FloatArray) -> int | None:
-    mean = round(float(differences.mean()), 12)
-    return samples_to_settle(mean, float(differences.var(ddof=1))) if mean else None
+def _needed(differences: FloatArray, limit: float, tests: int) -> int | None:
+    return samples_to_settle(*np.unique(differences, return_counts=True), limit, tests)
 
 
 def _at(comparisons: Comparisons, names: list[str]) -> FloatArray:

@@ -44,9 +44,9 @@ def test_a_preference_for_the_first_shown_makes_no_arm_better() -> None:
     assert false_better(10, RESAMPLES, 10, FIRST_ALONE) == 0
 
 
-def test_rows_and_sizes_load_no_library() -> None:
+def test_rows_and_the_command_load_no_library() -> None:
     script = (
-        "import sys, trials.judgments, trials.libraries, trials.size\n"
+        "import sys, trials.judgments, trials.libraries, runners.trial, reporting.trial_notes\n"
         "trials.libraries.require_libraries()\n"
         "print(*{'choix', 'numpy', 'scipy', 'sklearn', 'statsmodels'} & {*sys.modules})"
     )

@@ -24,12 +24,17 @@ def arm(
     verdict: Verdict = "better",
     *,
     needed: int | None = 61,
-    p: float = 0.01,
+    p: float = 0.3,
+    counts: tuple[int, int, int] | None = None,
     length: Controlled | Refused = FINE,
     style: Controlled | Refused = FINE,
 ) -> ArmResult:
-    found = rate if isinstance(rate, Refused) else WinRate(rate, 120, 20, 60, 0.01, needed)
-    return ArmResult(name, found, p, verdict, length, style, None, None)
+    if isinstance(rate, Refused):
+        return ArmResult(name, rate, p, verdict, length, style, None, None)
+    if counts is None:
+        wins = round(200 * rate.value) - 10
+        counts = wins, 20, 180 - wins
+    return ArmResult(name, WinRate(rate, *counts, 0.01, needed), p, verdict, length, style, None, None)
 
 
 def ahead(
@@ -39,9 +44,13 @@ def ahead(
     real: bool = False,
     needed: int | None = 550,
     cost: float | None = None,
+    p: float = 0.5,
+    counts: tuple[int, int] | None = None,
 ) -> LeadResult:
-    found = difference if isinstance(difference, Refused) else Lead(difference, 200, 0.5, needed)
-    return LeadResult(other, found, 0.5, real, cost)
+    if isinstance(difference, Refused):
+        return LeadResult(other, difference, p, real, cost)
+    wins, losses = counts or ((70, 50) if difference.value > 0 else (50, 70))
+    return LeadResult(other, Lead(difference, 200, 0.5, needed, wins, losses), p, real, cost)
 
 
 def said(of: ArmResult, *leads: LeadResult) -> list[str]:
@@ -80,21 +89,33 @@ def test_an_arm_as_good_and_one_within_noise() -> None:
         (ahead("edit", Estimate(-0.012, -0.13, 0.1)),
          "edit's lead over evolve, 1 point [−10, +13] in 200 samples"
          ", is within noise: 550 samples would settle it."),
-        (ahead("edit", Estimate(0.004, -0.13, 0.14), needed=21_000),
-         "evolve's lead over edit, 0 points [−13, +14] in 200 samples, is within noise: "
+        (ahead("edit", Estimate(0.006, -0.13, 0.14), needed=None),
+         "evolve's lead over edit, 1 point [−13, +14] in 200 samples, is within noise: "
           "20,000 samples would not settle it."),
+        (ahead("edit", Estimate(0.004, -0.13, 0.14), needed=None),
+         "evolve and edit won equally often, but either may be ahead: [−13, +14] points in 200 samples."),
         (ahead("edit", Estimate(0, -0.13, 0.13), needed=None),
-         "evolve's lead over edit, 0 points [−13, +13] in 200 samples, is within noise: "
-          "20,000 samples would not settle it."),
+         "evolve and edit won equally often, but either may be ahead: [−13, +13] points in 200 samples."),
         (ahead("edit", Estimate(0.09, 0.002, 0.17), needed=150),
          "evolve's lead over edit, 9 points [0, +17] in 200 samples"
          ", is within noise: more samples would settle it."),
         (ahead("edit", Refused("no readable verdict compares edit with original")),
          "edit cannot be compared with evolve: no readable verdict compares edit with original."),
-        (ahead("edit", Estimate(-0.09, -0.17, -0.02), needed=150),
+        (ahead("edit", Estimate(-0.09, -0.17, -0.02), needed=250, counts=(50, 70)),
          "edit's lead over evolve, 9 points [+2, +17] in 200 samples, is within noise by the sign test, "
-         "adjusted for the number of arms (p = 0.500), though the interval leaves out 0: more "
-         "samples would settle it."),
+         "adjusted for the number of arms (70 samples for it, 50 against: p = 0.500), though the interval "
+         "leaves out 0: 250 samples would settle it."),
+        (ahead("edit", Estimate(0.09, 0.02, 0.17), needed=None, counts=(40, 80), p=0.001),
+         "evolve's lead over edit, 9 points [+2, +17] in 200 samples, is within noise by the sign test, "
+         "adjusted for the number of arms (40 samples for it, 80 against: p = 0.001), which says the "
+         "opposite, though the interval leaves out 0: 20,000 samples would not settle it."),
+        (ahead("edit", Estimate(-0.09, -0.17, 0.02), needed=None, counts=(60, 60)),
+         "edit's lead over evolve, 9 points [−2, +17] in 200 samples, is within noise (60 samples for it, 60 "
+         "against): 20,000 samples would not settle it."),
+        (ahead("edit", Estimate(0.05, -0.02, 0.12), needed=350, counts=(80, 40), p=0.001),
+         "evolve's lead over edit, 5 points [−2, +12] in 200 samples, is within noise by the interval, "
+         "though not by the sign test, adjusted for the number of arms (80 samples for it, 40 against: "
+         "p = 0.001): 350 samples would settle it."),
     ],
 )  # fmt: skip
 def test_leads(lead: LeadResult, sentence: str) -> None:
@@ -117,8 +138,14 @@ def test_arms_that_did_alike_share_a_sentence() -> None:
           "which is within noise: 1,090 samples would settle it."]),
         (arm("evolve", Estimate(0.71, 0.54, 0.88), "noise", needed=300, p=0.0704),
          ["evolve won 71 % [54, 88] of 200 samples against original, ties counted as halves, "
-          "which is within noise by the sign test, adjusted for the number of arms (p = 0.070), "
-          "though the interval leaves out 50 %: 300 samples would settle it."]),
+          "which is within noise by the sign test, adjusted for the number of arms (132 samples for it, "
+          "48 against: p = 0.070), though the interval leaves out 50 %: 300 samples would settle it."]),
+        (arm("evolve", Estimate(0.5, 0.4, 0.6), "noise", needed=None, p=1),
+         ["evolve won 50 % [40, 60] of 200 samples against original, ties counted as halves, "
+          "which is within noise: no difference to be settled."]),
+        (arm("evolve", Estimate(0.55, 0.48, 0.62), "noise", needed=700, counts=(100, 40, 60)),
+         ["evolve won 55 % [48, 62] of 200 samples against original, ties counted as halves, a win with a "
+          "tie as three quarters, which is within noise: 700 samples would settle it."]),
         (arm("evolve", Estimate(0.4, 0.34, 0.46), "worse"),
          ["evolve won 40 % [34, 46] of 200 samples against original, ties counted as halves, "
           "so it is worse on this data."]),
