@@ -99,6 +99,8 @@ _BLOCK = re.compile(
     r"|\\begin(?P<environment>\{(?:equation|(?:fl)?align|alignat|gather|multline|eqnarray)\*?\})|\\.|\$+"
 )
 """What begins a formula of its own lines; and what only looks like it, in code or with a backslash."""
+_REFUSED = "ends of refused formulas"
+"""Where the parser keeps the places of `$$` that open no formula, since they end what was refused as one."""
 _REST = re.compile(r"[\s.,;:!?。，；：！？]*")
 """What may follow a formula on its last line."""
 
@@ -142,7 +144,12 @@ def inline(state: StateInline, silent: bool) -> bool:
     latex = source[begin + len(opening) : end - len(opening)]
     if not latex.strip() or "`" in latex:
         return False
+    refused = state.env.setdefault(_REFUSED, set())
+    if (source, begin) in refused:
+        return False
     if opening[0] == "$" and not _is_formula(latex, opening, source[end : end + 1]):
+        if opening == "$$":
+            refused.add((source, end - 2))
         return False
     if not silent:
         token = state.push("formula", "", 0)
@@ -202,8 +209,7 @@ def _block(state: StateBlock, begin: int, end: int, silent: bool, *, within: boo
     opened = _opened(text)
     if not opened or (opened.start() > 0) != within:
         return False
-    # A formula that was refused has a `$$` at its end, too: it opens no other one.
-    refused = state.env.setdefault("refused_formulas", set())
+    refused = state.env.setdefault(_REFUSED, set())
     if first + opened.start() in refused:
         return False
     # A line that is lazily part of a list has less than the indent of the list.
