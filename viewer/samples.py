@@ -21,6 +21,7 @@ from reporting.labels import DECISION_FILTERS, ENDINGS, JUDGING, failure_label
 from reporting.run import Run
 from reporting.snapshot import state
 from samples.fields import plural
+from viewer.drafts import result_of
 from viewer.frame import choice, frame
 from viewer.paging import SIZE, page_begin, page_links
 from viewer.results_table import COLUMNS, decision_tags
@@ -256,7 +257,7 @@ def _page(view: SamplesQuery, page: browse.ResultsPage, decided: Decisions, left
 def _table(view: SamplesQuery, found: Sequence[ResultRow], decided: Decisions) -> str:
     positions = [row.sample.position for row in found]
     drafts = view.run.drafts.of(this_reviewer(), positions)
-    tags = {place[1:3]: draft.tag for place, draft in drafts.items()}
+    tags = {result_of(place): draft.tag for place, draft in drafts.items()}
     return results_table(
         view.columns,
         view.sorted_by,

@@ -100,6 +100,42 @@ def test_what_is_typed_is_kept_until_it_is_saved(browser: Browser, run: Path, pa
     assert decided(run) == {3}
 
 
+def test_a_draft_of_two_windows_becomes_two(browser: Browser, pages: str) -> None:
+    def text() -> str:
+        return str(browser.one(".editing textarea").get_attribute("value"))
+
+    first = browser.driver.current_window_handle
+    browser.open(f"{pages}/sample/math")
+    browser.press("e")
+    browser.type(".editing textarea", "First. ")
+    browser.driver.switch_to.new_window("tab")
+    try:
+        browser.open(f"{pages}/sample/math")
+        browser.press("e")
+        browser.until(lambda: "First. " in text())
+        browser.type(".editing textarea", "Second. ")
+        browser.until(lambda: "Kept as a draft" in browser.one(".kept").text)
+        browser.driver.close()
+    finally:
+        browser.driver.switch_to.window(first)
+    browser.type(".editing textarea", "Third. ")
+    browser.until(lambda: "Another window changed the draft" in browser.one(".kept").text)
+    browser.open(f"{pages}/sample/math")
+    browser.until(lambda: "Third. " in browser.one(".other-draft").text)
+    assert "Second. " not in browser.one(".other-draft").text
+    # Neither loses its text when the other one is saved.
+    browser.press("e")
+    browser.until(lambda: "Second. " in text() and "Third. " not in text())
+    browser.type(".editing textarea", Keys.CONTROL, Keys.ENTER)
+    browser.until(lambda: "edited" in browser.one(".decision-bar").text)
+    browser.click(".go-on-with")
+    browser.until(lambda: "Third. " in text())
+    browser.click(".discard")
+    browser.until(lambda: not browser.all(".editing, .other-draft"))
+    browser.press("z")
+    browser.until(lambda: "none yet" in browser.one(".decision-bar").text)
+
+
 def test_drafts_outlive_the_command(browser: Browser, tmp_path: Path) -> None:
     look("evolve", ENGLISH, "-o", "run", "--stop", 3, "--rehearsal-wins", 1, cwd=tmp_path)
     run = tmp_path / "run"
