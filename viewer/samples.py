@@ -53,6 +53,9 @@ def add(run: RunPages, records: Records) -> None:
         )
         people += [name for name in (reviewer_in(request.cookies),) if name and name not in people]
         with frame(run, "/samples"):
+            if ignored := view.ignored(request.query_params):
+                asked = labels.shorten(", ".join(ignored), 200)
+                ui.label(f"No such filter, left out here: {asked}").classes("ignored").props("dir=auto")
             filters = ui.row().classes("items-center w-full filters")
             page = ResultsPart(view)
             with filters:

@@ -17,6 +17,7 @@ from tests.chromium import Browser, entered, viewing
 from tests.conftest import look
 
 EULER = "Euler: \\(e^{i\\pi}+1=0\\), so $x_1$ \\\\ and $5 and $6."
+TABLE = "So $$x$$\nand $$\ny\n$$\n\n|a|b|c|d|\n|:-|:-:|-:|-|\n|1|2|3|4|"
 IDS = (
     "a/b c",
     "100%",
@@ -37,7 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     records = [{"id": id, "instruction": f"Say {n}.", "output": "Well."} for n, id in enumerate(IDS)]
     long = "\n\n".join(f"Paragraph {n} of many words." for n in range(200))
     records.append({"id": "long", "instruction": long, "output": long})
-    records.append({"id": "math", "instruction": "Say it.", "output": EULER})
+    records.append({"id": "math", "instruction": TABLE, "output": EULER})
     (folder / "data.json").write_text(json.dumps(records), encoding="utf-8")
     look("evolve", "data.json", "-o", "run", "--rehearsal-wins", 1, "--max-rounds", 1, cwd=folder)
     return folder / "run"
@@ -66,6 +67,31 @@ def test_formulas_are_typeset_and_texts_can_be_read_as_they_are(browser: Browser
     browser.click(".how button", 2)
     browser.until(lambda: browser.texts(".old .text") == [EULER])
     assert not browser.console()
+
+
+def test_columns_are_aligned_and_formulas_below_each_other(browser: Browser, pages: str) -> None:
+    browser.open(f"{pages}/sample/math")
+    browser.one(".request td")
+    for cells in ("th", "td"):
+        aligned = browser.script(
+            f"return [...document.querySelectorAll('.request {cells}')]"
+            ".map(each => getComputedStyle(each).textAlign)"
+        )
+        assert aligned == ["left", "center", "right", "start"]
+    middles = browser.script(
+        "return [...document.querySelectorAll('.request .eq math > *')].map(e => {"
+        " const box = e.getBoundingClientRect(); return Math.round((box.left + box.right) / 2); })"
+    )
+    assert len(middles) == 2
+    assert middles[0] == middles[1]
+
+
+def test_the_buttons_of_a_speech_are_in_its_heading(browser: Browser, pages: str) -> None:
+    browser.open(f"{pages}/sample/math")
+    for name in ("messages", "raw", "copy"):
+        assert browser.one(f".bubble .open-messages ~ .{name}, .bubble .open-{name}")
+    browser.click(".bubble .raw")
+    browser.until(lambda: browser.all(".bubble .text.plain"))
 
 
 def test_what_is_typed_is_kept_until_it_is_saved(browser: Browser, run: Path, pages: str) -> None:
