@@ -131,7 +131,7 @@ KEYS = {
     "r": "reject it: keep the original",
     "e": "edit it, or go on with a draft",
     "d": "show differences, rendered or raw, here and from now on",
-    "z": "take the decision on this sample back; your browser's Back leads to the last one",
+    "z": "take the decision on this sample back; where g has led on, go back in the browser first",
     "g": "after a decision, go on to the next undecided result, or no longer",
     "Ctrl+Enter": "save what is edited",
     "Esc": "close what is edited; it is kept as a draft",
