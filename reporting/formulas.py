@@ -7,6 +7,7 @@ without them, and a reader sees what the text says.
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -23,15 +24,20 @@ MAX_CHARS = 2_000
 TAGS = {
     *("math", "mrow", "mi", "mo", "mn", "mtext", "mspace", "mfrac", "msqrt", "mroot", "msub", "msup"),
     *("msubsup", "munder", "mover", "munderover", "mmultiscripts", "mprescripts", "mtable", "mtr", "mtd"),
-    *("mphantom", "mpadded", "menclose", "mstyle"),
+    *("mpadded", "menclose", "mstyle", "b", "i", "u"),
 }
-ATTRIBUTES = {
-    *("display", "displaystyle", "scriptlevel", "mathvariant", "notation", "linethickness", "class"),
-    *("stretchy", "symmetric", "largeop", "movablelimits", "form", "fence", "separator", "accent"),
-    *("accentunder", "lspace", "rspace", "minsize", "maxsize", "width", "height", "depth"),
-    "voffset",
-}
-"""The elements and attributes that formulas need, for the sanitizer."""
+_SIZES = {"lspace", "rspace", "minsize", "maxsize", "width", "linethickness"}
+_SIZE = re.compile(r"[0-3](\.\d+)?(em|rem|ex)?")
+"""Sizes that move nothing out of sight or onto something else: small ones, and none below zero."""
+ATTRIBUTES = dict.fromkeys(
+    TAGS,
+    _SIZES
+    | {"display", "displaystyle", "scriptlevel", "mathvariant", "notation", "class"}
+    | {"stretchy", "symmetric", "largeop", "movablelimits", "form", "fence", "separator", "accent"}
+    | {"accentunder"},
+) | {"mpadded": {"class"}}
+"""The elements that formulas need, and the attributes of each, for the sanitizer. Nothing moves, hides or
+squeezes what it holds."""
 
 _STYLED = re.compile(r'(<m\w+ (?:[^<>"]|"[^"]*")*?(?<= ))style="([^"]*)"')
 _CLASSES = {
@@ -56,6 +62,7 @@ _CONVERTER = LatexToMathML(
         "substack": r"\begin{matrix}#1\end{matrix}",
         "mbox": r"\text{#1}",
         "hbox": r"\text{#1}",
+        "mathstrut": "",
     },
 )
 _ENVIRONMENT = re.compile(
@@ -71,7 +78,7 @@ _NAMES = {
 _PART = re.compile(
     r"\\(?P<environment>begin|end)(?![A-Za-z])"
     r"|(?P<line>\\\\\*?(?:\s*\[\s*-?[\d.]+\s*[a-z]{2}\s*\])?|\\newline(?![A-Za-z]))"
-    r"|\\label\s*\{[^{}]*\}|\\[A-Za-z]+|\\.|[%{}]",
+    r"|\\label\s*\{[\w:.*/+-]{1,50}\}|\\[A-Za-z]+|\\.|[%{}]",
     re.DOTALL,
 )
 """What is not left to the converter: comments, which would hide text that was hardly meant as one, line
@@ -88,28 +95,43 @@ _DELIMITER = re.compile(r"\\.|\$+", re.DOTALL)
 """A delimiter, or an escaped character that is none."""
 
 _BLOCK = re.compile(
-    r"\\\[|\$\$(?!\$)|(\\begin)(\{(?:equation|(?:fl)?align|alignat|gather|multline|eqnarray)\*?\})"
+    r"(?<!`)(?P<code>`+)(?!`).*?(?<!`)(?P=code)(?!`)|\\\[|\$\$(?!\$)"
+    r"|\\begin(?P<environment>\{(?:equation|(?:fl)?align|alignat|gather|multline|eqnarray)\*?\})|\\.|\$+"
 )
+"""What begins a formula of its own lines; and what only looks like it, in code or with a backslash."""
+_REFUSED = "ends of refused formulas"
+"""Where the parser keeps the places of `$$` that open no formula, since they end what was refused as one."""
 _REST = re.compile(r"[\s.,;:!?。，；：！？]*")
 """What may follow a formula on its last line."""
 
 _PROSE = re.compile(r"\d[\d.,]*\S?\s+[^\W\d_]{2}|[^\W\d_]{2,}\s+[^\W\d_]{2}")
 """A price with a word after it, or two words: between dollars and without any sign of a formula."""
+_SENTENCE = re.compile(r"(?<![^\W\d_])[^\W\d_]{2,}(?:\s+[^\W\d_]{2,}){2}")
+"""Three words outside `\\text{}` and the like, which no formula has, whatever its signs."""
+_COMMAND = re.compile(r"\\[A-Za-z]+\*?\s*(?:\{[^{}]*\})?")
 _SIGN = re.compile(r"[\\^_={}<>+]")
 _SURE_SIGN = re.compile(r"\\[A-Za-z]|\^")
 
 
 def add_formulas(markdown: MarkdownIt) -> None:
     """Have a Markdown parser recognize formulas, and keep all backslashes."""
-    markdown.inline.ruler.before("escape", "formula", _inline)
+    markdown.inline.ruler.before("escape", "formula", inline)
     markdown.inline.ruler.at("escape", _backslash)
-    alt = ["paragraph", "reference", "blockquote", "list"]
+    alt = ["paragraph", "blockquote", "list"]
     markdown.block.ruler.before("fence", "formula", _block, {"alt": alt})
+    within = partial(_block, within=True)
+    markdown.block.ruler.before("lheading", "formula_within", within, {"alt": ["paragraph"]})
     markdown.add_render_rule("formula", _render)
     markdown.add_render_rule("formula_block", _render)
 
 
-def _inline(state: StateInline, silent: bool) -> bool:
+def allowed(name: str, value: str) -> str | None:
+    """Return the value that an attribute of a formula may have; None for none."""
+    return value if name not in _SIZES or _SIZE.fullmatch(value) else None
+
+
+def inline(state: StateInline, silent: bool) -> bool:
+    """Parse a formula in a line of text."""
     source, begin = state.src, state.pos
     found = _OPENING.match(source, begin)
     # Of three dollars and more none begins a formula.
@@ -122,7 +144,12 @@ def _inline(state: StateInline, silent: bool) -> bool:
     latex = source[begin + len(opening) : end - len(opening)]
     if not latex.strip() or "`" in latex:
         return False
+    refused = state.env.setdefault(_REFUSED, set())
+    if (source, begin) in refused:
+        return False
     if opening[0] == "$" and not _is_formula(latex, opening, source[end : end + 1]):
+        if opening == "$$":
+            refused.add((source, end - 2))
         return False
     if not silent:
         token = state.push("formula", "", 0)
@@ -144,6 +171,8 @@ def _end(source: str, begin: int, opening: str) -> int | None:
 def _is_formula(latex: str, opening: str, after: str) -> bool:
     """Whether a text between dollars is a formula and not prices, names of variables or the like."""
     if not _SIGN.search(latex) and _PROSE.search(latex):
+        return False
+    if _SENTENCE.search(_COMMAND.sub(" . ", latex)):
         return False
     if opening == "$$":
         return True
@@ -168,29 +197,32 @@ def _backslash(state: StateInline, silent: bool) -> bool:
     return True
 
 
-def _block(state: StateBlock, begin: int, end: int, silent: bool) -> bool:
+def _block(state: StateBlock, begin: int, end: int, silent: bool, *, within: bool = False) -> bool:
+    """Parse a formula that begins a line, or `within` a line and ends in a later one.
+
+    What is before it is a paragraph, and what follows it on its last line is parsed as a line of its own.
+    """
     if state.is_code_block(begin):
         return False
     first = state.bMarks[begin] + state.tShift[begin]
-    opened = _BLOCK.match(state.src, first, state.eMarks[begin])
-    if not opened:
+    text = state.src[first : state.eMarks[begin]]
+    opened = _opened(text)
+    if not opened or (opened.start() > 0) != within:
         return False
-    environment = opened[1] is not None
+    refused = state.env.setdefault(_REFUSED, set())
+    if first + opened.start() in refused:
+        return False
+    # A line that is lazily part of a list has less than the indent of the list.
+    indent = min(state.blkIndent, state.sCount[begin])
     lines: list[str] = []
     size = 0
     for line in range(begin, end):
-        if line > begin and state.sCount[line] < state.blkIndent and not state.isEmpty(line):
-            return False
-        text = state.src[first : state.eMarks[begin]] if line == begin else ""
-        text = text or state.getLines(line, line + 1, state.blkIndent, False)
-        skipped = len(opened.group()) if line == begin else 0
-        if environment:
-            close = f"\\end{opened[2]}"
-            found = text.find(close, skipped)
-            stop = found + len(close) if found >= 0 else None
-        else:
-            stop = _end_in_line(text, skipped, opened.group())
-        lines.append(text if stop is None else text[:stop])
+        if line > begin:
+            if state.sCount[line] < indent and not state.isEmpty(line):
+                return False
+            text = state.getLines(line, line + 1, indent, False)
+        stop = _end_in_line(text, opened.end() if line == begin else 0, opened)
+        lines.append(text[opened.start() if line == begin else 0 : stop])
         size += len(lines[-1])
         if size > MAX_CHARS or (stop is not None and stop < 0):
             return False
@@ -198,28 +230,58 @@ def _block(state: StateBlock, begin: int, end: int, silent: bool) -> bool:
             break
     else:
         return False
-    rest = text[stop:]
     whole = "\n".join(lines)
-    latex = whole if environment else whole[2:-2]
-    if not _REST.fullmatch(rest) or not latex.strip():
-        return False
-    if opened.group() == "$$" and not _is_formula(latex, "$$", ""):
+    latex = whole if opened["environment"] else whole[2:-2]
+    if not latex.strip() or (opened.group() == "$$" and not _is_formula(latex, "$$", "")):
+        refused.add(state.eMarks[line] - len(text[stop:]) - 2)
         return False
     if silent:
         return True
-    state.line = line + 1
+    if before := state.src[first : first + opened.start()].strip():
+        state.push("paragraph_open", "p", 1).map = [begin, begin + 1]
+        paragraph = state.push("inline", "", 0)
+        paragraph.content, paragraph.map, paragraph.children = before, [begin, begin + 1], []
+        state.push("paragraph_close", "p", -1)
     token = state.push("formula_block", "", 0)
-    token.content, token.info, token.map = latex, rest.strip(), [begin, state.line]
-    token.markup = "" if environment else opened.group()
+    token.content, token.map = latex, [begin, line + 1]
+    token.markup = "" if opened["environment"] else opened.group()
+    rest = text[stop:]
+    if _REST.fullmatch(rest):
+        token.info = rest.strip()
+        state.line = line + 1
+    else:
+        state.bMarks[line] = state.eMarks[line] - len(rest)
+        state.tShift[line] = len(rest) - len(rest.lstrip())
+        state.sCount[line] = state.blkIndent
+        state.line = line
     return True
 
 
-def _end_in_line(text: str, begin: int, opening: str) -> int | None:
+def _opened(text: str) -> re.Match[str] | None:
+    """Return what opens the first formula that is all of a line or does not end in it."""
+    position = 0
+    while opened := _BLOCK.search(text, position):
+        position = opened.end()
+        if opened.group() not in ("$$", r"\[") and not opened["environment"]:
+            continue
+        stop = _end_in_line(text, position, opened)
+        if stop is None or (opened.start() == 0 and stop > 0 and _REST.fullmatch(text, stop)):
+            return opened
+        position = max(stop, position)
+    return None
+
+
+def _end_in_line(text: str, begin: int, opened: re.Match[str]) -> int | None:
     """Return where a formula ends in a line; None if it continues, -1 if it cannot be one."""
-    for found in _DELIMITER.finditer(text, begin):
-        if found.group() == _CLOSING[opening]:
-            return found.end()
-        if found.group() == opening:
+    if opened["environment"]:
+        close = f"\\end{opened['environment']}"
+        found = text.find(close, begin)
+        return found + len(close) if found >= 0 else None
+    opening = opened.group()
+    for delimiter in _DELIMITER.finditer(text, begin):
+        if delimiter.group() == _CLOSING[opening]:
+            return delimiter.end()
+        if delimiter.group() == opening:
             return -1
     return None
 

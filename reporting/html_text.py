@@ -2,16 +2,18 @@
 
 Markdown is rendered with HTML switched off, so that tags appear as text, and the output passes a sanitizer
 with a short list of tags. Pictures become links, since showing one would fetch it. Formulas become MathML.
+Nothing of a text is hidden: what Markdown keeps to itself, such as the titles of links, is shown.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Any
 
 import nh3
 from markdown_it import MarkdownIt
-from markdown_it.renderer import RendererHTML
+from markdown_it.rules_block import StateBlock
+from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
@@ -19,6 +21,7 @@ from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
 from reporting import formulas
+from reporting.markdown_tables import add_tables
 from samples.differences import differences
 from samples.fields import as_text
 
@@ -31,8 +34,11 @@ _TAGS = {
     *("ul", "ol", "li", "code", "pre", "span", "table", "thead", "tbody", "tr", "th", "td"),
     *formulas.TAGS,
 }
-_ATTRIBUTES = {"a": {"href", "title"}, "span": {"class"}, "ol": {"start"}}
-_ATTRIBUTES |= dict.fromkeys(formulas.TAGS, formulas.ATTRIBUTES)
+_SCHEMES = {"http", "https", "mailto"}
+_ATTRIBUTES = {"a": {"href"}, "li": {"value"}, "span": {"class"}, "th": {"class"}, "td": {"class"}}
+_ATTRIBUTES |= formulas.ATTRIBUTES
+_MAX_LEVEL = 16
+"""Levels of blocks within blocks; the parser drops what is below level 20."""
 _CODE: HtmlFormatter[str] = HtmlFormatter(nowrap=True)
 
 
@@ -46,7 +52,7 @@ def rendered(text: str) -> str:
         attribute_filter=_allowed,
         set_tag_attribute_values={"a": {"target": "_blank"}}
         | {tag: {"dir": "auto"} for tag in ("p", "li", "h1", "h2", "h3", "h4", "blockquote", "td", "th")},
-        url_schemes={"http", "https", "mailto"},
+        url_schemes=_SCHEMES,
         link_rel="noopener noreferrer nofollow",
     )
 
@@ -125,24 +131,91 @@ def code_styles(style: str, selector: str) -> str:
     return str(formatter.get_style_defs(selector))
 
 
-def _highlighted(code: str, language: str, _: str) -> str:
+def _highlighted(code: str, language: str, more: str) -> str:
+    info = f'<span class="inf">{escape(f"{language} {more}".strip())}</span>' if language else ""
     try:
-        return highlight(code, get_lexer_by_name(language), _CODE) if language else escape(code)
+        return info + (highlight(code, get_lexer_by_name(language), _CODE) if language else escape(code))
     except ClassNotFound:
-        return escape(code)
+        return info + escape(code)
 
 
-def _picture(self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, environment: Any) -> str:
-    token = tokens[index]
-    source = escape(str(token.attrs.get("src", "")))
-    return f'<a href="{source}">[picture: {escape(token.content) or source}]</a>'
+def _too_deep(state: StateBlock, begin: int, end: int, _: bool) -> bool:
+    if state.level < _MAX_LEVEL:
+        return False
+    state.push("paragraph_open", "p", 1)
+    text = state.push("inline", "", 0)
+    text.content, text.children = state.getLines(begin, end, state.blkIndent, False).strip(), []
+    state.push("paragraph_close", "p", -1)
+    state.line = end
+    return True
+
+
+def _show_all(state: StateCore) -> None:
+    """Show the numbers of items as they are written, and what links and pictures hide."""
+    for token in state.tokens:
+        if token.type == "list_item_open" and token.info:
+            token.attrs["value"] = int(token.info)
+        elif token.children:
+            token.children = [*_with_addresses(token.children)]
+
+
+def _with_addresses(tokens: Iterable[Token]) -> Iterator[Token]:
+    link: Token | None = None
+    seen = ""
+    for token in tokens:
+        if token.type == "image":
+            yield from _picture(token, within=link)
+            seen = "picture"
+            continue
+        seen += token.content
+        if token.type == "link_open":
+            link, seen = token, ""
+        elif token.type == "link_close" and link:
+            if not any(each.isprintable() and not each.isspace() for each in seen):
+                yield _text(_address(link, "href"))
+            yield token
+            yield _title(link)
+            link = None
+            continue
+        yield token
+
+
+def _picture(picture: Token, within: Token | None) -> Iterator[Token]:
+    """Yield a link to a picture; its address alone where it is within a link, which can hold no other one."""
+    address = _address(picture, "src")
+    if within:
+        yield _text(f"[picture: {picture.content} {address}]".replace(":  ", ": "))
+    else:
+        yield Token("link_open", "a", 1, attrs={"href": picture.attrs["src"]})
+        yield _text(f"[picture: {picture.content or address}]")
+        yield Token("link_close", "a", -1)
+    yield _title(picture)
+
+
+def _address(token: Token, name: str) -> str:
+    return _MARKDOWN.normalizeLinkText(str(token.attrs[name]))
+
+
+def _title(token: Token) -> Token:
+    title = token.attrs.get("title")
+    return _text(f" ({title})" if title else "")
+
+
+def _text(content: str) -> Token:
+    return Token("text", "", 0, content=content)
 
 
 def _allowed(tag: str, name: str, value: str) -> str | None:
-    return value if name != "class" or re.fullmatch(r"[a-z0-9]{1,3}( [a-z0-9]{1,3})*", value) else None
+    if name == "class":
+        return value if re.fullmatch(r"[a-z0-9]{1,3}( [a-z0-9]{1,3})*", value) else None
+    return value if tag in ("a", "li") else formulas.allowed(name, value)
 
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True, "highlight": _highlighted})
-_MARKDOWN.enable(["table", "strikethrough"])
-_MARKDOWN.add_render_rule("image", _picture)
+_MARKDOWN.enable("strikethrough").disable("reference")
+# What is no link is shown as it is written.
+_MARKDOWN.validateLink = lambda url: url.partition(":")[0].lower() in _SCHEMES  # type: ignore[method-assign]
+_MARKDOWN.block.ruler.before("code", "too_deep", _too_deep)
+_MARKDOWN.core.ruler.push("show_all", _show_all)
 formulas.add_formulas(_MARKDOWN)
+add_tables(_MARKDOWN)

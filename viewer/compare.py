@@ -30,7 +30,7 @@ WAIT = 10.0
 def add(sides: Sides) -> None:
     """Add the pages, including the table of pairs."""
 
-    @ui.page(sides.base + COMPARE, title="Compare · coevol", response_timeout=30)
+    @ui.page(sides.base + COMPARE, response_timeout=30)
     async def compare(request: Request) -> None:
         view = ComparisonQuery.read(sides, request.query_params)
         a, b = view.a, view.b
@@ -48,6 +48,7 @@ def add(sides: Sides) -> None:
                 _overview(view, compared, numbers)
 
         with frame(a.run, COMPARE):
+            ui.page_title(f"Compare {view.names}")
             _choose(sides, view)
             panel = ui.column().classes("w-full gap-4 overview")
             with panel:
@@ -55,11 +56,12 @@ def add(sides: Sides) -> None:
         await refresh()
         ui.timer(REFRESH, refresh)
 
-    @ui.page(f"{sides.base}{COMPARE}/samples", title="Samples compared · coevol", response_timeout=30)
+    @ui.page(f"{sides.base}{COMPARE}/samples", response_timeout=30)
     async def table(request: Request) -> None:
         view = ComparisonQuery.read(sides, request.query_params)
         compared = await sides.compared(view.a, view.b).latest(WAIT)
         with frame(view.a.run, COMPARE):
+            ui.page_title(f"Samples · {view.names}")
             _legend(view)
             if compared is None:
                 ui.label("Comparing … Reload the page in a moment.").classes("faint")

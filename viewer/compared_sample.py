@@ -28,7 +28,7 @@ def add(sides: Sides) -> None:
 
     path = f"{sides.base}{COMPARE}/sample/{{sample_id:path}}"
 
-    @ui.page(path, title="Sample compared · coevol", response_timeout=30)
+    @ui.page(path, response_timeout=30)
     async def pair(request: Request, sample_id: str) -> Response | None:
         view = ComparisonQuery.read(sides, request.query_params)
         compared = await sides.compared(view.a, view.b).latest(WAIT)
@@ -38,7 +38,7 @@ def add(sides: Sides) -> None:
             return missing_sample(request, view.a.run, COMPARE, sample_id, view.link(), "on both sides")
         position = named[0].position
         with frame(view.a.run, COMPARE):
-            ui.page_title(f"{labels.shorten(named[0].id, 60)} compared · coevol")
+            ui.page_title(f"{labels.shorten(named[0].id, 60)} · {view.names}")
             if view.text:
                 mark_in_texts(view.text)
             show_neighbors = await _neighbors(view, compared, position)

@@ -116,6 +116,11 @@ class ComparisonQuery:
             text=query.get("text", "").strip()[:MAX_TEXT],
         )
 
+    @property
+    def names(self) -> str:
+        """What it compares, for the titles of pages."""
+        return f"{self.a.name} and {self.b.name}"
+
     def link(self, page: str = "/samples", /, **changes: object) -> str:
         """Return the address of a page with changed values, from the table's first row."""
         values = {

@@ -113,7 +113,7 @@ def _bubble(call: CallRow, current: str, outcome: Mapping[str, Any] | None = Non
             if call["failure"]:
                 ui.html('<span class="tag bad">failed</span>', sanitize=False)
             ui.space()
-            with ui.row().classes("items-center gap-2 no-wrap"):
+            with ui.row().classes("items-center gap-x-2 gap-y-0") as tools:
                 ui.label(labels.call_summary(call)).classes("faint small")
                 if STEPS[step].purpose == "draft" and call["reply"]:
                     _on_demand("differences", lambda: _draft(current, call["reply"]))
@@ -124,7 +124,7 @@ def _bubble(call: CallRow, current: str, outcome: Mapping[str, Any] | None = Non
             title = labels.thoughts(call)
             expansion(title[0].upper() + title[1:], lambda: plain_text(call["thoughts"]), "thoughts small")
         if call["reply"]:
-            text(call["reply"])
+            text(call["reply"], tools)
 
 
 def _on_demand(name: str, content: Callable[[], None]) -> None:

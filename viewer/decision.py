@@ -14,8 +14,8 @@ from reporting import html_tags
 from reporting.labels import DECISIONS, REVIEWERS_DISAGREE
 from samples.fields import as_text
 from viewer.diff_view import Column, differences
-from viewer.drafts import MAX_CHARS, Draft
-from viewer.frame import keys
+from viewer.drafts import MAX_CHARS, Draft, Place, another
+from viewer.frame import keys, plain_text
 from viewer.history import history
 from viewer.reviewer import ask_name
 from viewer.run import RunPages
@@ -30,6 +30,7 @@ _IN_SIGHT = """setTimeout(() => {
 }, 50)"""
 """Shows the beginning of the text that is edited, below the bar: it may have been opened from far below."""
 
+_FURTHER = "Another window changed the draft meanwhile. It is kept; what you type here is a draft of its own."
 _NOT_WRITTEN = "Kept as a draft until `coevol view` ends: it cannot be written to the run's folder."
 
 
@@ -69,6 +70,8 @@ class Panel:
         self._next_undecided = next_undecided
         self._place = (position, result.mode, int(done["exchange"]))
         self._area: ui.textarea | None = None
+        self._seen: Draft | None = None
+        self._further: Place | None = None
         self._writing = asyncio.Lock()
         self._panel = ui.element("div").classes("decision")
         actions: dict[str, Callable[[], Awaitable[None] | None]] = {
@@ -107,14 +110,15 @@ class Panel:
         return next((each for each in self._reviews if each.reviewer == (self._reviewer or "")), None)
 
     @property
-    def _key(self) -> tuple[str, int, str, int]:
-        return self._reviewer or "", *self._place
+    def _key(self) -> Place:
+        return self._further or (self._reviewer or "", *self._place)
 
     def _ask_name(self, then: Callable[[], Awaitable[None] | None] | None = None) -> None:
         async def given(name: str) -> None:
             draft = self._run.drafts.drop(self._key) if self._reviewer is None else None
-            self._reviewer = name
+            self._reviewer, self._further = name, None
             if draft:
+                self._further = another(self._key) if self._draft() else None
                 self._run.drafts.keep(self._key, draft)
             with self._panel:
                 if then is None:
@@ -136,7 +140,7 @@ class Panel:
         if self._reviewer is None:
             self._ask_name(self.edit)
             return
-        draft = self._draft()
+        draft = self._seen = self._draft()
         text = self._text() if draft is None or draft.text is None else draft.text
         if len(text) > MAX_CHARS:
             self._notify(f"A response of more than {MAX_CHARS:,} characters cannot be edited here")
@@ -158,7 +162,7 @@ class Panel:
                 area.on("keydown.ctrl.enter", self._save).on("keydown.meta.enter", self._save)
                 area.on("keydown.esc", self._close)
                 ui.run_javascript(_IN_SIGHT)
-                self._kept = ui.label(_KEPT).classes("faint small kept")
+                self._kept = ui.label(_FURTHER if self._further else _KEPT).classes("faint small kept")
 
     async def _save(self) -> None:
         text = str(self._area.value or "") if self._area else ""
@@ -174,14 +178,22 @@ class Panel:
         self._show()
 
     def _discard(self) -> None:
+        self._leave_to_others()
         self._run.drafts.drop(self._key)
         self._show()
 
     def _draft(self) -> Draft | None:
         return self._run.drafts.get(self._key)
 
+    def _leave_to_others(self) -> None:
+        """Write another draft from now on, if this one was changed in another window."""
+        if (draft := self._draft()) and draft != self._seen:
+            self._further = another(self._key)
+            self._notify(_FURTHER, type="warning", multi_line=True)
+
     def _keep(self) -> None:
         """Keep what is typed and not saved."""
+        self._leave_to_others()
         draft = self._draft()
         text = draft.text if draft else None
         if self._area:
@@ -190,10 +202,13 @@ class Panel:
         note = str(self._note.value or "")
         if text is None and note == (self._decision.note if self._decision else ""):
             self._run.drafts.drop(self._key)
+            self._seen = None
         else:
-            is_written = self._run.drafts.keep(self._key, Draft(text, note))
+            self._seen = Draft(text, note)
+            is_written = self._run.drafts.keep(self._key, self._seen)
             if self._area:
-                self._kept.set_text(_KEPT if is_written else _NOT_WRITTEN)
+                kept = _FURTHER if self._further else _KEPT
+                self._kept.set_text(kept if is_written else _NOT_WRITTEN)
 
     def _text(self) -> str:
         """Return the text that editing begins with."""
@@ -256,10 +271,12 @@ class Panel:
             )
             return False
         # A text that is still being written stays, whatever is decided meanwhile.
+        self._leave_to_others()
         draft = self._run.drafts.drop(self._key)
+        self._seen = None
         if draft and draft.text is not None and not self._area:
-            note = self._decision.note if self._decision else ""
-            self._run.drafts.keep(self._key, Draft(draft.text, note))
+            self._seen = Draft(draft.text, self._decision.note if self._decision else "")
+            self._run.drafts.keep(self._key, self._seen)
         return True
 
     def _load(self) -> None:
@@ -270,8 +287,10 @@ class Panel:
         self._changes = load_history(self._run.ledger, self._place)
 
     def _show(self) -> None:
+        if self._further and not self._draft():
+            self._further = None
         decision, draft = self._decision, self._draft()
-        self._area = None
+        self._area, self._seen = None, draft
         self._panel.clear()
         with self._panel:
             with ui.row().classes("decision-bar items-center gap-2"):
@@ -299,8 +318,26 @@ class Panel:
                 wanted = Column("The response you want", decision.response, "wanted")
                 with ui.column().classes("panel"):
                     differences(result, wanted)
+            for place, other in self._run.drafts.others(self._key).items():
+                self._show_other(place, other)
             if self._changes:
                 history(self._changes, self._done["response"], self.choose)
+
+    def _show_other(self, place: Place, draft: Draft) -> None:
+        def go_on() -> None:
+            self._further = place
+            self.edit()
+
+        def discard() -> None:
+            self._run.drafts.drop(place)
+            self._show()
+
+        with ui.column().classes("panel other-draft"):
+            with ui.row().classes("items-center gap-2"):
+                ui.label("Another draft of yours, from another window").classes("faint small")
+                _button("Go on with it", go_on, "go-on-with")
+                _button("Discard", discard, "discard-other")
+            plain_text(draft.note if draft.text is None else draft.text)
 
     def _tags(self) -> str:
         tags = '<span class="tag">none yet</span>'

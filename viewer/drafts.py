@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 
 from reporting.run import DRAFTS
 from samples.files import file_mode
@@ -32,7 +33,18 @@ _KEEP = "INSERT INTO drafts VALUES (?, ?, ?, ?, ?, ?)"
 _DROP = "DELETE FROM drafts WHERE reviewer = ? AND position = ? AND mode = ? AND exchange = ?"
 
 Place = tuple[str, int, str, int]
-"""Reviewer, position, mode and exchange."""
+"""Reviewer, position, mode and exchange. A further draft of a result has its own name after the mode."""
+
+
+def another(place: Place) -> Place:
+    """Return the place of a further draft of the same result, for one that is written in two windows."""
+    position, mode = result_of(place)
+    return place[0], position, f"{mode}+{token_hex(4)}", place[3]
+
+
+def result_of(place: Place) -> tuple[int, str]:
+    """Return the position and the mode of the result that a draft is about."""
+    return place[1], place[2].partition("+")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +75,19 @@ class Drafts:
 
     def of(self, reviewer: str, positions: Iterable[int]) -> dict[Place, Draft]:
         """Return a reviewer's drafts at some positions."""
-        unwritten = {place: each for place, each in self.unwritten.items() if place[0] == reviewer}
-        return self._read(_OF, (reviewer, json.dumps([*positions]))) | unwritten
+        wanted = [*positions]
+        unwritten = {
+            place: each
+            for place, each in self.unwritten.items()
+            if place[0] == reviewer and place[1] in wanted
+        }
+        return self._read(_OF, (reviewer, json.dumps(wanted))) | unwritten
+
+    def others(self, place: Place) -> dict[Place, Draft]:
+        """Return the other drafts of the same reviewer about the same result of an exchange."""
+        found = self.of(place[0], [place[1]])
+        about = result_of(place), place[3]
+        return {at: found[at] for at in found if at != place and (result_of(at), at[3]) == about}
 
     def keep(self, place: Place, draft: Draft) -> bool:
         """Keep a draft; return whether it outlives `coevol view`: not if it is too long, or the file is full

@@ -97,13 +97,19 @@ _MISSING = (
 )
 
 
-def missing_page(request: Request, runs: Sequence[RunPages], why: str = "There is no such page.") -> Response:
+def missing_page(
+    request: Request,
+    runs: Sequence[RunPages],
+    why: str = "There is no such page.",
+    *,
+    title: str = "Not found",
+) -> Response:
     """Answer an address that no page has; without runs, of a list of runs."""
     run = next((run for run in reversed(runs) if request.url.path.startswith(f"{run.prefix}/")), None)
     run = run or next(iter(runs), None)
     with Client(ui.page(""), request=request) as client:
         with frame(run, ""):
-            ui.page_title(f"Not found · {run.name if run else 'coevol'}")
+            ui.page_title(f"{title} · {run.name if run else 'coevol'}")
             ui.label(why).classes("text-lg")
             with ui.row().classes("gap-4"):
                 addresses = (
@@ -125,7 +131,7 @@ KEYS = {
     "r": "reject it: keep the original",
     "e": "edit it, or go on with a draft",
     "d": "show differences, rendered or raw, here and from now on",
-    "z": "take the decision back",
+    "z": "take the decision on this sample back; where g has led on, go back in the browser first",
     "g": "after a decision, go on to the next undecided result, or no longer",
     "Ctrl+Enter": "save what is edited",
     "Esc": "close what is edited; it is kept as a draft",
@@ -143,8 +149,11 @@ def _show_keys(meanings: Mapping[str, str]) -> None:
     dialog.on("hide", dialog.delete)
 
 
-def text(content: str) -> None:
-    """Show a text of the data or a model as Markdown, or as it is; all of a long one is shown as it is."""
+def text(content: str, tools: ui.element | None = None) -> None:
+    """Show a text of the data or a model as Markdown, or as it is; all of a long one is shown as it is.
+
+    Its buttons are in `tools`, if given, and else above it.
+    """
     content = as_text(content)
 
     def toggle() -> None:
@@ -155,7 +164,7 @@ def text(content: str) -> None:
             more.set_visibility(True)
 
     with ui.element("div").classes("text-box"):
-        with ui.row().classes("tools"):
+        with tools or ui.row().classes("tools"):
             raw = ui.button("Raw", on_click=toggle).props("flat dense no-caps aria-pressed=false")
             raw.classes("raw").tooltip("the exact characters")
             copy_button(content)

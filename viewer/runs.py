@@ -53,7 +53,7 @@ class OpenedRuns:
                     self._opened[base] = run_pages(runs, base)
                     self._add_pages(self._opened[base])
         except (RunError, LedgerError) as error:
-            return missing_page(request, [], str(error))
+            return missing_page(request, [], str(error), title="Cannot be shown")
         query = f"?{request.url.query}" if request.url.query else ""
         return RedirectResponse(f"{path}{'' if path != base else '/'}{query}", 307)
 
@@ -112,7 +112,9 @@ class RunsPart:
         wanted = [name for name in names if self._name.strip().casefold() in name.casefold()]
         self._begin = page_begin(self._begin, len(wanted))
         if self._first:
-            self._first_name = next((name for name in names if slug(name) == self._first), self._first)
+            found = next((name for name in names if slug(name) == self._first), None)
+            self._first_name = found or self._first
+            self._first = self._first if found else ""
         shown = wanted[self._begin : self._begin + SIZE]
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(asyncio.to_thread(self._look, shown))
@@ -148,12 +150,14 @@ class RunsPart:
         )
         with ui.row().classes("gap-3 faint small"):
             ui.label(where + (f"; only {MOST:,} folders are looked at" if more else "")).classes("where")
+            if self._first_name and not self._first:
+                ui.label(f"There is no run {self._first_name} here.").classes("first")
             if self._first:
                 first = ui.label(f"Compare {_shown(self._first_name)} with another one:")
                 first.classes("first").props("dir=auto")
                 ui.link("leave it", self._link(**{"with": ""}))
         if shown:
-            head = ("Run", "Models", "Modes", "Begun (UTC)", "Results", "Changed", "Cost", "")
+            head = ("Run", "Results", "Changed", "Cost", "Models", "Modes", "Begun (UTC)", "")
             numbers = ("Results", "Changed", "Cost")
             cells = "".join(
                 f"<th scope=col{' class=number' * (each in numbers)}>{each}</th>" for each in head
@@ -186,9 +190,9 @@ class RunsPart:
             link = f'<a href="{escape(self._link(**{"with": slug(name)}))}">compare …</a>'
         return (
             f'<tr><td class=id dir=auto><a href="{OPENED}{slug(name)}/">{shown}</a></td>'
-            f"<td class=words>{escape(_shown(found.models))}</td><td>{escape(found.modes)}</td>"
-            f"<td>{escape(found.created)}</td><td class=number>{state}</td>"
-            f"<td class=number>{escape(found.changed)}</td><td class=number>{escape(found.cost)}</td>"
+            f"<td class=number>{state}</td><td class=number>{escape(found.changed)}</td>"
+            f"<td class=number>{escape(found.cost)}</td><td class=words>{escape(_shown(found.models))}</td>"
+            f"<td>{escape(found.modes)}</td><td>{escape(found.created)}</td>"
             f"<td>{link}</td></tr>"
         )
 

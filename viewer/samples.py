@@ -21,6 +21,7 @@ from reporting.labels import DECISION_FILTERS, ENDINGS, JUDGING, failure_label
 from reporting.run import Run
 from reporting.snapshot import state
 from samples.fields import plural
+from viewer.drafts import result_of
 from viewer.frame import choice, frame
 from viewer.paging import SIZE, page_begin, page_links
 from viewer.results_table import COLUMNS, decision_tags
@@ -52,6 +53,9 @@ def add(run: RunPages, records: Records) -> None:
         )
         people += [name for name in (reviewer_in(request.cookies),) if name and name not in people]
         with frame(run, "/samples"):
+            if ignored := view.ignored(request.query_params):
+                asked = labels.shorten(", ".join(ignored), 200)
+                ui.label(f"No such filter, left out here: {asked}").classes("ignored").props("dir=auto")
             filters = ui.row().classes("items-center w-full filters")
             page = ResultsPart(view)
             with filters:
@@ -256,7 +260,7 @@ def _page(view: SamplesQuery, page: browse.ResultsPage, decided: Decisions, left
 def _table(view: SamplesQuery, found: Sequence[ResultRow], decided: Decisions) -> str:
     positions = [row.sample.position for row in found]
     drafts = view.run.drafts.of(this_reviewer(), positions)
-    tags = {place[1:3]: draft.tag for place, draft in drafts.items()}
+    tags = {result_of(place): draft.tag for place, draft in drafts.items()}
     return results_table(
         view.columns,
         view.sorted_by,

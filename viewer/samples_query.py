@@ -1,7 +1,7 @@
 """What an address of the table of samples asks for: filters, order, columns and the first row."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -57,6 +57,14 @@ class SamplesQuery:
             begin=number_in(query.get("begin", "")) or 0,
             columns=tuple(filter(COLUMNS.get, query.get("columns", ",".join(shown_columns(run))).split(","))),
         )
+
+    def ignored(self, query: Mapping[str, str]) -> list[str]:
+        """Return what its address asks for in vain: no filter has that name, or cannot have that value."""
+        values = {**self.values(), "order": self.order}
+        chosen = ("accepted", "decided", "ending", "orders", "old_length", "new_length")
+        without = [name for name in chosen if query.get(name) and values[name] in ("", None)]
+        without += ["order"] if query.get("order", self.order) != self.order else []
+        return [f"{name}={value}" for name, value in query.items() if name in without or name not in values]
 
     def values(self) -> dict[str, object]:
         """Return the values of the address."""

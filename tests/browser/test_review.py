@@ -17,6 +17,7 @@ from tests.chromium import Browser, entered, viewing
 from tests.conftest import look
 
 EULER = "Euler: \\(e^{i\\pi}+1=0\\), so $x_1$ \\\\ and $5 and $6."
+TABLE = "So $$x$$\nand $$\ny\n$$\n\n|a|b|c|d|\n|:-|:-:|-:|-|\n|1|2|3|4|"
 IDS = (
     "a/b c",
     "100%",
@@ -37,7 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     records = [{"id": id, "instruction": f"Say {n}.", "output": "Well."} for n, id in enumerate(IDS)]
     long = "\n\n".join(f"Paragraph {n} of many words." for n in range(200))
     records.append({"id": "long", "instruction": long, "output": long})
-    records.append({"id": "math", "instruction": "Say it.", "output": EULER})
+    records.append({"id": "math", "instruction": TABLE, "output": EULER})
     (folder / "data.json").write_text(json.dumps(records), encoding="utf-8")
     look("evolve", "data.json", "-o", "run", "--rehearsal-wins", 1, "--max-rounds", 1, cwd=folder)
     return folder / "run"
@@ -66,6 +67,31 @@ def test_formulas_are_typeset_and_texts_can_be_read_as_they_are(browser: Browser
     browser.click(".how button", 2)
     browser.until(lambda: browser.texts(".old .text") == [EULER])
     assert not browser.console()
+
+
+def test_columns_are_aligned_and_formulas_below_each_other(browser: Browser, pages: str) -> None:
+    browser.open(f"{pages}/sample/math")
+    browser.one(".request td")
+    for cells in ("th", "td"):
+        aligned = browser.script(
+            f"return [...document.querySelectorAll('.request {cells}')]"
+            ".map(each => getComputedStyle(each).textAlign)"
+        )
+        assert aligned == ["left", "center", "right", "start"]
+    middles = browser.script(
+        "return [...document.querySelectorAll('.request .eq math > *')].map(e => {"
+        " const box = e.getBoundingClientRect(); return Math.round((box.left + box.right) / 2); })"
+    )
+    assert len(middles) == 2
+    assert middles[0] == middles[1]
+
+
+def test_the_buttons_of_a_speech_are_in_its_heading(browser: Browser, pages: str) -> None:
+    browser.open(f"{pages}/sample/math")
+    for name in ("messages", "raw", "copy"):
+        assert browser.one(f".bubble .open-messages ~ .{name}, .bubble .open-{name}")
+    browser.click(".bubble .raw")
+    browser.until(lambda: browser.all(".bubble .text.plain"))
 
 
 def test_what_is_typed_is_kept_until_it_is_saved(browser: Browser, run: Path, pages: str) -> None:
@@ -98,6 +124,42 @@ def test_what_is_typed_is_kept_until_it_is_saved(browser: Browser, run: Path, pa
     browser.click(".discard")
     browser.until(lambda: "draft" not in browser.one(".decision-bar").text)
     assert decided(run) == {3}
+
+
+def test_a_draft_of_two_windows_becomes_two(browser: Browser, pages: str) -> None:
+    def text() -> str:
+        return str(browser.one(".editing textarea").get_attribute("value"))
+
+    first = browser.driver.current_window_handle
+    browser.open(f"{pages}/sample/math")
+    browser.press("e")
+    browser.type(".editing textarea", "First. ")
+    browser.driver.switch_to.new_window("tab")
+    try:
+        browser.open(f"{pages}/sample/math")
+        browser.press("e")
+        browser.until(lambda: "First. " in text())
+        browser.type(".editing textarea", "Second. ")
+        browser.until(lambda: "Kept as a draft" in browser.one(".kept").text)
+        browser.driver.close()
+    finally:
+        browser.driver.switch_to.window(first)
+    browser.type(".editing textarea", "Third. ")
+    browser.until(lambda: "Another window changed the draft" in browser.one(".kept").text)
+    browser.open(f"{pages}/sample/math")
+    browser.until(lambda: "Third. " in browser.one(".other-draft").text)
+    assert "Second. " not in browser.one(".other-draft").text
+    # Neither loses its text when the other one is saved.
+    browser.press("e")
+    browser.until(lambda: "Second. " in text() and "Third. " not in text())
+    browser.type(".editing textarea", Keys.CONTROL, Keys.ENTER)
+    browser.until(lambda: "edited" in browser.one(".decision-bar").text)
+    browser.click(".go-on-with")
+    browser.until(lambda: "Third. " in text())
+    browser.click(".discard")
+    browser.until(lambda: not browser.all(".editing, .other-draft"))
+    browser.press("z")
+    browser.until(lambda: "none yet" in browser.one(".decision-bar").text)
 
 
 def test_drafts_outlive_the_command(browser: Browser, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_all_runs_are_listed_and_what_is_none_says_why(browser: Browser, folder:
     browser.open(pages + "/")
     listed = rows(browser)
     assert set(listed) == {"alpaca", HOSTILE_NAME, "lost", "damaged", "exports {x}", "old"}
-    models, modes, _, results, changed, cost, _ = listed["alpaca"]
+    results, changed, cost, models, modes, _, _ = listed["alpaca"]
     assert (models, modes, results, cost) == ("rehearsal", "edit, advise, evolve", "120 of 120", "unknown")
     evolve = stats["modes"]["evolve"]
     assert f"evolve {percent(evolve['changed_exchanges'] / evolve['exchanges'])}" in changed
@@ -88,6 +88,8 @@ def test_one_run_or_two_are_opened(browser: Browser, pages: str) -> None:
     browser.open(f"{pages}/?with={slug(HOSTILE_NAME)}&begin=900")
     browser.until(lambda: browser.texts(".first") == [f"Compare {HOSTILE_NAME} with another one:"])
     assert set(rows(browser)) > {"alpaca"}  # of a page past the end the last one is shown
+    browser.open(f"{pages}/?with=nope")
+    browser.until(lambda: browser.texts(".first") == ["There is no run nope here."])
     browser.open(pages + "/")
 
     # Two are compared by choosing one after the other.
@@ -101,6 +103,7 @@ def test_one_run_or_two_are_opened(browser: Browser, pages: str) -> None:
     browser.driver.find_element("link text", "with this one").click()
     browser.until(lambda: browser.all(".numbers"))
     assert browser.tiles()["samples in both"] == "30"
+    assert browser.driver.title == f"Compare alpaca · evolve and {HOSTILE_NAME} · evolve"
     browser.one(".plain-link").click()
     browser.until(lambda: "/compare/samples" in browser.driver.current_url and browser.all(".data td"))
     assert_harmless(browser, pages)
@@ -110,6 +113,7 @@ def test_one_run_or_two_are_opened(browser: Browser, pages: str) -> None:
     assert len(browser.ids()) == 50
     browser.open(pages + "/run/lost/")
     assert "run.json cannot be read" in browser.one(".page").text
+    assert browser.driver.title == "Cannot be shown · coevol"
     browser.open(pages + "/run/nothing+alpaca/")
     assert browser.one(".page").text.startswith("There is no run nothing here.")
     browser.open(pages + "/run/alpaca/nothing")

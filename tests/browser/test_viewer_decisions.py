@@ -192,6 +192,11 @@ def test_the_table_and_the_overview_follow(browser: Browser, copy: Path, pages: 
     assert browser.texts(".data .user") == ["✓ edited"]
     browser.open(f"{url}/samples?decided=nonsense")
     assert browser.texts(".where") == ["1 to 41 of 41"]
+    assert browser.texts(".ignored") == ["No such filter, left out here: decided=nonsense"]
+    browser.open(f"{url}/samples?accepted=zzz&decision=edited&order=id&down=1&accepted=0")
+    assert browser.texts(".ignored") == ["No such filter, left out here: decision=edited, order=id"]
+    browser.open(f"{url}/samples?accepted=0&order=length&reviewer=a&mode=evolve&begin=0&columns=new")
+    assert not browser.all(".ignored")
 
     browser.open(url + "/")
     tiles = browser.until(browser.tiles)

@@ -35,6 +35,30 @@ def test_formulas_become_mathml(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        (
+            "It is $$\nE = x\n$$\nHere x = 3 is the speed of light. So: $$\np\n$$\nor",
+            "It is F Here x = 3 is the speed of light. So: F or",
+        ),
+        (
+            "one\nIt is $$\n- x\n= y\n\n$$ or\n- item = 1: $$\n  x\n  $$\nSo \\[\n+ x\n\\].",
+            "one It is F or item = 1:F So F.",
+        ),
+        ("> so $$\n> - x\n> $$\n> or", "so F or"),
+        ("$$x$$ or \\[\nx\n\\]", "F or F"),
+        ("- item\n\\begin{align*}\nx&=y\n\\end{align*}\nor", "item F or"),
+        ("so \\begin{align}\nx&=y\n\\end{align}\nor", "so F or"),
+        ("$$ or\nso much for it\n$$\nwhere x < y.\n$$", "$$ or so much for it $$ where x < y. $$"),
+        ("`$$` is\n- so\n- $$", "$$ is so $$"),
+    ],
+)
+def test_formulas_may_begin_within_a_line(text: str, seen: str) -> None:
+    shown = re.sub("<math.*?</math>", "F", rendered(text))
+    assert html.unescape(re.sub("<[^>]*>", "", shown)).split() == seen.split()
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "it costs $5 and $6",
@@ -52,6 +76,8 @@ def test_formulas_become_mathml(text: str) -> None:
         "```\n$x^2$\n\\[x\\]\n```",
         "    $x^2$",
         "echo $A `b$` c",
+        "$$\nHere c = 3 is the speed of light\n$$",
+        "in $HOME = a and so on < b$ or",
     ],
 )
 def test_prices_variables_and_code_are_no_formulas(text: str) -> None:
@@ -115,6 +141,35 @@ def test_nothing_of_a_formula_is_hidden_or_made_up(latex: str, seen: str) -> Non
 def test_line_breaks_and_colors_hide_nothing() -> None:
     assert rendered(r"\[a=b \\ c=d\]").count("<mtr") == 2
     assert "color" not in rendered(r"\(\color{white} x \textcolor{white}{y}\)")
+
+
+@pytest.mark.parametrize(
+    "latex",
+    [
+        r"\raisebox{-100em}{a}",
+        r"\text{\raisebox{5em}{a}}",
+        r"a\hspace{200em}b",
+        r"a\hspace{-20em}b",
+        r"a\mkern-500mu b \kern99cm c",
+        r"\genfrac{}{}{90em}{}{a}{b}",
+        r"\text{\tiny a} \mathstrut",
+        r"\textcolor{white}{a} \color{white} b",
+        r"\mathrel{\hspace{-3em} a}",
+    ],
+)
+def test_nothing_moves_hides_or_resizes_what_a_formula_says(latex: str) -> None:
+    shown = rendered(rf"\({latex}\)")
+    assert "<math" in shown
+    assert not re.search(r"<mphantom|style=|voffset|height|depth|color|size=|=\"-|\d\d(em|ex|cm|rem)", shown)
+    assert not re.search(r"<mpadded [^>]*width", shown)
+
+
+def test_a_label_is_a_name() -> None:
+    assert r"\label{not a good answer}" in rendered(r"\(x \label{not a good answer}\)")
+
+
+def test_bold_and_italic_texts_are() -> None:
+    assert re.findall("<[bi]>a", rendered(r"\(\textbf{a} \text{\textit{a}}\)")) == ["<b>a", "<i>a"]
 
 
 @pytest.mark.parametrize(
