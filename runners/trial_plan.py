@@ -78,7 +78,7 @@ class TrialPlan:
             settings = settings_to_resume(settings, made["run"])
             referees = referees.model_copy(update={"price": prices_to_resume(referees, theirs)})
             if self.seed == made["seed"]:
-                # It may have been given by one command alone, for 0 is that of none. Models get what they got.
+                # 0 is that of none: it may have been given by one command alone. Models get what they got.
                 settings = settings.model_copy(update={"seed": made["run"]["settings"].get("seed")})
                 referees = referees.model_copy(update={"seed": theirs.get("seed")})
         for each in (settings, referees):

@@ -12,7 +12,7 @@ from reporting.recorded_trial import RecordedTrial
 from reporting.trial_manifest import TrialManifest, write_trial_manifest
 from reporting.trial_notes import notes
 from reporting.trial_snapshot import rehearsed
-from runners.options import settings_from
+from runners.command_settings import settings_from
 from runners.trial import trial
 from runners.trial_forecast import forecast_trial, trial_lines
 from runners.trial_plan import TrialPlan, make_trial_plan
