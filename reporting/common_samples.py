@@ -86,6 +86,11 @@ def paired_sentence(shares: Mapping[str, Any]) -> str:
     if not shares["different"]:
         return f"Of the {both} in both, A and B have a new response in {a}, and no sample differs in this."
     value, low, high = (signed_points(by[name], 1) for name in ("value", "low", "high"))
+    if a == b:
+        return (
+            f"Of the {both} in both, A and B have a new response in {a}, though not in the same ones "
+            f"[95 % interval of the difference: {low} to {high} points]."
+        )
     noise = ""
     if shares["p"] >= 0.05 or by["low"] <= 0 <= by["high"]:
         test = "" if by["low"] <= 0 <= by["high"] else f" by the sign test ({p_value(shares['p'])})"

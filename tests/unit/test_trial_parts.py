@@ -166,8 +166,8 @@ def test_shares_of_two_runs_are_compared_on_the_samples_of_both() -> None:
         ),
         (
             (0, 3, 3, 14),
-            r".*: 0.0 points \[95 % interval: −\d+.\d to \+\d+.\d\], within noise: "
-            r"20,000 samples would not .*",
+            r"A and B have a new response in 15.0 %, though not in the same ones "
+            r"\[95 % interval of the difference: −\d+.\d to \+\d+.\d points\]\.",
         ),
         ((0, 0, 5, 0), r".*: \+100.0 points .*, within noise.*: .*"),
     ],
