@@ -125,13 +125,18 @@ OF_ITS_OWN = re.compile(
     r"^\W*(?:dear|hi|hello|hey|good|尊敬|亲爱|[您你]好|主题)|version|draft|revis|版本|草稿|修改|修订", re.I
 )
 
+# A block of what may be code stays a block.
+LIKE_CODE = re.compile(
+    r"^(?:def|class|import|from|function|const|let|var|public|SELECT|CREATE|INSERT|#include|#!)", re.MULTILINE
+)
+
 
 @settings(max_examples=500)
 @given(st.sampled_from(WRAPPINGS), plain)
 def test_any_answer_comes_back_from_any_wrapping(wrapping: str, answer: str) -> None:
     assume(answer.strip() and answer == clean_draft(answer, REQUEST, RESPONSE))
     assume(not any(line[:1].isspace() for line in answer.split("\n")))
-    assume(not OF_ITS_OWN.search(answer))
+    assume(not OF_ITS_OWN.search(answer) and not LIKE_CODE.search(answer))
     assume(not wrapping.startswith("Sure") or not answer[0].islower())  # could be its sentence going on
     assert clean_draft(wrapping.format(answer), REQUEST, RESPONSE) == answer
 
