@@ -167,7 +167,7 @@ class Gateway:
 
     def suspects(self) -> set[str]:
         """Return the samples that were refused where this need not be their own doing: no call that was sent
-        later has had a reply so far."""
+        after the refusal has had a reply so far."""
         return self._router.suspects()
 
     def refused(self) -> RunStopped | None:

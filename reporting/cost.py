@@ -55,6 +55,12 @@ def unpriced(settings: ModelSettings) -> list[Endpoint]:
     return [endpoint for endpoint in models if prices.cost(endpoint, 1, 1000, 0, 1000, now) is None]
 
 
+def role_of(made: Counted | Uncounted, settings: ModelSettings) -> Role:
+    """Return the role that was asked: of a panel, the judge with that model."""
+    role = STEPS[made.step].role
+    return next((judge for judge, model in settings.panel.items() if model == made.model), role)
+
+
 def amount(line: Counted, settings: ModelSettings) -> Amount:
     """Return what these calls took; 0 dollars if no price is known."""
     dollars = cost({role: settings.endpoint(role) for role in settings.roles}, line)
@@ -74,8 +80,7 @@ def spent(ledger: Ledger, settings: ModelSettings) -> Amount:
         if not _may_be_billed(call):
             continue
         prompt = prompt_tokens([Message(role="user", content=content) for content in call.messages])
-        role = STEPS[call.step].role
-        role = next((judge for judge, model in settings.panel.items() if model == call.model), role)
+        role = role_of(call, settings)
         served = {line.tier for line in lines if line.model == call.model}
         tiers = settings.tier(role), *sorted(filter(None, served))
         worst = worst_case(settings.endpoint(role), prompt, longest_reply(settings, role), *tiers)

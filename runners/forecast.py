@@ -22,8 +22,8 @@ from models.errors.exceptions import RunStopped
 from models.limits.budget import NOTHING, Amount, Usage, longest_reply, money, priced, prompt_tokens
 from models.providers.parameters import unlimited
 from models.settings import Endpoint, Limits
-from prompts.method import MODES, STEPS
-from reporting.cost import amount, spent, unpriced
+from prompts.method import MODES
+from reporting.cost import amount, role_of, spent, unpriced
 from reporting.labels import NO_PRICE, is_best_of
 from runners.plan import Plan
 from runners.worker import evolve_sample
@@ -146,9 +146,7 @@ async def forecast(plan: Plan, ledger: Ledger | None) -> Forecast:
 
 def _share(line: Counted, settings: Settings) -> Share:
     """Return what recorded calls would take now: in the tier that is asked for now, if any is."""
-    role = STEPS[line.step].role
-    role = next((judge for judge, model in settings.panel.items() if model == line.model), role)
-    line = line._replace(tier=settings.tier(role) or line.tier)
+    line = line._replace(tier=settings.tier(role_of(line, settings)) or line.tier)
     return Share(line.calls, line.input_tokens, line.output_tokens, amount(line, settings).dollars)
 
 

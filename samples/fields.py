@@ -58,6 +58,11 @@ def is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
+def is_empty(value: object) -> bool:
+    """Return whether a field has nothing in it: none, white space, or a list or object without items."""
+    return is_missing(value) or (isinstance(value, str) and not value.strip()) or value in ([], {}, ())
+
+
 def plural(number: int, noun: str) -> str:
     """Format a count with its noun."""
     if number == 1:

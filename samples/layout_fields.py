@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from samples.fields import is_missing
+from samples.fields import is_empty, is_missing
 from samples.layouts import (
     COLUMNS,
     KTO,
@@ -23,7 +23,7 @@ from samples.nested import transcript, unpack
 from samples.preferences import LABELS, REJECTED, SIDES, is_of_side, other_of, rejected_field, side_fields
 from samples.turn_names import names_of, role_of
 from samples.turns import value_turns
-from samples.unread_parts import is_empty, with_unread_parts
+from samples.unread_parts import with_unread_parts
 
 _OF_REQUEST = ("generationConfig", "generation_config")
 """Fields of Gemini's records that set what is asked for."""

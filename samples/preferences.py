@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
-from samples.fields import brief, is_missing, words_of
+from samples.fields import brief, is_empty, is_missing, words_of
 
 Side = Literal["chosen", "rejected"]
 """The response of a preference record that is worked on."""
@@ -69,7 +69,7 @@ def _is_blank(value: Any) -> bool:
         if value.get("tool_calls") or value.get("function_call"):
             return False
         value = next((value[name] for name in ("content", "value", "text") if name in value), value)
-    return is_missing(value) or (isinstance(value, str) and not value.strip()) or value in ([], {})
+    return is_empty(value)
 
 
 def names_sides(record: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from samples.fields import LONGEST_NAME, brief, is_missing, words, words_of
+from samples.fields import LONGEST_NAME, brief, is_empty, is_missing, words, words_of
 from samples.layouts import OTHER_SYSTEM_FIELDS, Columns, system_fields
 from samples.nested import unpack
 
@@ -134,11 +134,6 @@ def named_columns(columns: Columns, record: Mapping[str, Any]) -> str:
         if getattr(columns, part) in record:
             parts[part] = getattr(columns, part)
     return ",".join(f"{part}={brief(name)}" for part, name in parts.items())
-
-
-def is_empty(value: Any) -> bool:
-    """Return whether a field has nothing in it."""
-    return is_missing(value) or (isinstance(value, str) and not value.strip()) or value in ([], {}, ())
 
 
 def _second(columns: Columns) -> frozenset[str]:
