@@ -27,6 +27,9 @@ Value = TypeVar("Value")
 PATIENCE = 30.0
 """Seconds after which a condition fails; a busy machine takes a few."""
 
+STILL = 0.05
+"""Seconds for which an element has to stand still before it is clicked, some frames of an animation."""
+
 _OPTIONS = (
     "--headless",
     "--no-sandbox",
@@ -123,17 +126,29 @@ class Browser:
             self.one("body").send_keys(key)
 
     def click(self, selector: str, number: int = 0) -> None:
-        """Click an element once the page is connected, moving it away from under the bar."""
+        """Click an element once the page is connected, moving it away from under the bar.
+
+        A button that moves while it is clicked, since what is above it grows or folds, is not clicked:
+        it is pressed in one place and released in another. So it is clicked once it stands still.
+        """
         self.wait_connected()
 
         def click() -> bool:
             found = self.all(selector)[number : number + 1]
             for element in found:
                 self.script("arguments[0].scrollIntoView({block: 'center'})", element)
+                place = self._place(element)
+                time.sleep(STILL)
+                if self._place(element) != place:
+                    return False
                 element.click()
             return bool(found)
 
         self.until(click)
+
+    def _place(self, element: WebElement) -> object:
+        """Return where an element is on the screen, and how large."""
+        return self.script("return arguments[0].getBoundingClientRect().toJSON()", element)
 
     def type(self, selector: str, *keys: str) -> None:
         """Type into a field, once it is there and accepts input."""
@@ -156,7 +171,9 @@ class Browser:
                 value = None
             if value:
                 return value
-            assert time.monotonic() < end, f"still false after {PATIENCE:g} s: {self.driver.current_url}"
+            if time.monotonic() > end:
+                shown = self.script("return document.body.innerText")
+                pytest.fail(f"still false after {PATIENCE:g} s: {self.driver.current_url}\n{shown[:5_000]}")
             time.sleep(0.05)
 
     def console(self) -> list[str]:

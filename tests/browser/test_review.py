@@ -197,6 +197,9 @@ def test_drafts_outlive_the_command(browser: Browser, tmp_path: Path) -> None:
 
 
 def test_a_decision_goes_on_to_the_next_undecided_sample(browser: Browser, run: Path, pages: str) -> None:
+    browser.open(f"{pages}/sample/7")
+    browser.press("a")
+    browser.until(lambda: 3 in decided(run))
     before = decided(run)
     browser.open(f"{pages}/samples")
     left = f"{len(IDS) + 2 - len(before)} left undecided"
@@ -208,7 +211,7 @@ def test_a_decision_goes_on_to_the_next_undecided_sample(browser: Browser, run: 
     browser.press("a")
     browser.until(lambda: browser.texts(".sample-id") == [".."])
     browser.press("a")
-    # That of position 3 is decided.
+    # Position 3 is decided.
     browser.until(lambda: browser.texts(".sample-id") == ["数 1"])
     browser.press("g")
     browser.until(lambda: browser.all(".goes-on[aria-checked=false]"))
