@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from reporting.charts_svg import brief, label, scale
 from reporting.theme import BLUE, GRAY, GREEN, ORANGE, RED
 from reporting.trial_snapshot import TrialSnapshot
-from samples.fields import percent
 
 if TYPE_CHECKING:
     from trials.bootstrap import Estimate
@@ -75,11 +74,6 @@ def _share(strength: "Estimate | None") -> "Estimate | None":
     return type(strength)(value, low, high)
 
 
-def in_percent(figure: "Estimate") -> str:
-    """Return a share with its interval as in "57 % [51, 64]"."""
-    return f"{percent(figure.value)} [{100 * figure.low:.0f}, {100 * figure.high:.0f}]"
-
-
 def forest(snapshot: TrialSnapshot) -> str:
     """Draw each arm against the baseline, with intervals; empty if there is nothing to draw."""
     found = {arm: figures for arm, figures in rates(snapshot).items() if figures}
@@ -103,7 +97,7 @@ def forest(snapshot: TrialSnapshot) -> str:
                 yield _interval(
                     FIGURES[name], figure, (x(figure.low), y), (x(figure.high), y), x(figure.value), y
                 )
-                yield label(right + 10, y + 4, in_percent(figure), "start")
+                yield label(right + 10, y + 4, figure.in_percent, "start")
             y += 8
             yield f'<line x1="0" x2="{WIDTH}" y1="{y + 6:g}" y2="{y + 6:g}"/>' if arm != [*found][-1] else ""
 
@@ -115,7 +109,7 @@ def forest(snapshot: TrialSnapshot) -> str:
     title = f"Win rate against {baseline}, in %, with 95 % intervals"
     axis.append(label((left + right) / 2, bottom + 38, title))
     alt = "; ".join(
-        f"{arm}: {', '.join(f'{FIGURES[name].name} {in_percent(each)}' for name, each in figures.items())}"
+        f"{arm}: {', '.join(f'{FIGURES[name].name} {each.in_percent}' for name, each in figures.items())}"
         for arm, figures in found.items()
     )
     used = {name for figures in found.values() for name in figures}
@@ -176,7 +170,7 @@ def _scatter(snapshot: TrialSnapshot, at: Mapping[str, float], of: str, form: Ca
         f'<circle class="baseline" cx="{points[baseline][0]:.1f}" cy="{points[baseline][1]:.1f}" r="4.5"/>'
     )
     parts += _names(points, right)
-    alt = "; ".join(f"{arm}: {form(at[arm])}, {in_percent(figure)}" for arm, figure in won.items())
+    alt = "; ".join(f"{arm}: {form(at[arm])}, {figure.in_percent}" for arm, figure in won.items())
     title = f"Win rate against {baseline} by {of}"
     return _svg(parts, bottom + 46, f"{title}. {baseline}: {form(at[baseline])}, 50 %; {alt}.")
 
@@ -214,7 +208,7 @@ def _interval(
 ) -> str:
     line = f"M{low[0]:.1f},{low[1]:.1f}L{high[0]:.1f},{high[1]:.1f}"
     return (
-        f'<g fill="{shown.color}"><title>{escape(shown.name)}: {in_percent(figure)}</title>'
+        f'<g fill="{shown.color}"><title>{escape(shown.name)}: {figure.in_percent}</title>'
         f'<path class="interval" stroke="{shown.color}" d="{line}"/>'
         f'<path d="{shown.mark}" transform="translate({x:.1f} {y:.1f})"/></g>'
     )

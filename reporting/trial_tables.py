@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from reporting import html_tables
 from reporting.summary import what_made
-from reporting.trial_charts import in_percent
 from reporting.trial_costs import shares_of_target
 from reporting.trial_manifest import TARGET, shown
 from reporting.trial_snapshot import DISAGREEMENTS, JudgedSample, TrialSnapshot
@@ -50,7 +49,7 @@ def arms(snapshot: TrialSnapshot, link: ArmLink | None = None) -> str:
         said = verdict(report, each)
         cells = [
             percent(rate.rate.value) if known else "–",
-            f"[{100 * rate.rate.low:.0f}, {100 * rate.rate.high:.0f}]" if known else "–",
+            rate.rate.interval if known else "–",
             " / ".join(_linked(f"{number:,}", link and link(each.arm, name)) for name, number in counts)
             or "–",
             "–" if each.p_adjusted is None else _p(each.p_adjusted),
@@ -100,7 +99,7 @@ def direct(report: "Report") -> str:
         _row(
             f"<th scope=row class=arm>{escape(each.arm)}</th><td class=arm>{escape(each.rival)}</td>",
             [
-                in_percent(each.win_rate.rate),
+                each.win_rate.rate.in_percent,
                 f"{each.win_rate.wins:,} / {each.win_rate.ties:,} / {each.win_rate.losses:,}",
             ],
         )
@@ -118,8 +117,8 @@ def referees(report: "Report") -> str:
         cells = [
             f"{each.readable:,}",
             f"{each.unreadable:,}",
-            in_percent(orders.agreement) if known else "–",
-            in_percent(orders.first_preferred) if known else "–",
+            orders.agreement.in_percent if known else "–",
+            orders.first_preferred.in_percent if known else "–",
             f"{orders.contradictions:,} of {orders.both:,}" if known else "–",
         ]
         rows.append(_row(f"<th scope=row class=words>{escape(shown(each.referee))}</th>", cells))
@@ -136,11 +135,11 @@ def trust(report: "Report") -> list[str]:
         lines.append(f"Agreement of all cannot be computed: {report.agreement.reason}.")
     corrected: Any = report.corrected
     if hasattr(corrected, "rates"):
-        by_arm = ", ".join(f"{arm} {in_percent(rate)}" for arm, rate in corrected.rates.items())
+        by_arm = ", ".join(f"{arm} {rate.in_percent}" for arm, rate in corrected.rates.items())
         lines.append(
             f"Corrected by {corrected.decisions:,} decisions of people, win rates are: {by_arm} "
-            f"(sensitivity {in_percent(corrected.sensitivity)}, specificity "
-            f"{in_percent(corrected.specificity)})."
+            f"(sensitivity {corrected.sensitivity.in_percent}, specificity "
+            f"{corrected.specificity.in_percent})."
         )
     else:
         lines.append(f"Not corrected by people: {corrected.reason}.")
@@ -219,7 +218,7 @@ def _depth(depth: Mapping[str, Any]) -> str:
 
 
 def _rate(figure: Any) -> str:
-    return in_percent(figure.rate) if hasattr(figure, "rate") else "–"
+    return figure.rate.in_percent if hasattr(figure, "rate") else "–"
 
 
 def _p(value: float) -> str:

@@ -175,7 +175,6 @@ def _failures(done: "RecordedTrial") -> Iterator[str]:
 def show(done: "RecordedTrial") -> None:
     """Print the table of a trial, what it says in words, and the commands to go on with."""
     from reporting.trial_tables import verdict
-    from trials.sentences import interval
 
     output = Output()
     found, unit = done.report(), done.unit
@@ -198,13 +197,13 @@ def show(done: "RecordedTrial") -> None:
         rate: Any = arm.win_rate
         known = each["win_rate"] is not None
         controlled = [
-            f"{percent(figure.rate.value)} {interval(figure.rate)}" if hasattr(figure, "rate") else "–"
+            figure.rate.in_percent if hasattr(figure, "rate") else "–"
             for figure in (arm.length_controlled, arm.style_controlled)
         ]
         table.add_row(
             Text(printable(each["arm"])),
             percent(rate.rate.value) if known else "–",
-            interval(rate.rate) if known else "–",
+            rate.rate.interval if known else "–",
             f"{rate.wins}/{rate.ties}/{rate.losses}" if known else "–",
             verdict(found, arm) if known else "–",
             *controlled,

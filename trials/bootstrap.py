@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta, norm, t
 
+from samples.fields import percent, signed_points
 from trials.judgments import TrialError
 
 FloatArray = NDArray[np.float64]
@@ -41,6 +42,21 @@ class Estimate:
     value: float
     low: float
     high: float
+
+    @property
+    def in_percent(self) -> str:
+        """A share with its interval, as in "57 % [51, 64]"."""
+        return f"{percent(self.value)} {self.interval}"
+
+    @property
+    def interval(self) -> str:
+        """The interval of a share in percent, as in "[51, 64]"."""
+        return f"[{100 * self.low:.0f}, {100 * self.high:.0f}]"
+
+    @property
+    def signed_interval(self) -> str:
+        """The interval of a difference in points, as in "[−3, +13]"."""
+        return f"[{signed_points(self.low)}, {signed_points(self.high)}]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from math import ceil, isclose
 from typing import NamedTuple
 
-from samples.fields import percent, plural, signed_points
+from samples.fields import percent, plural
 from trials.bootstrap import Estimate
 from trials.report import ArmResult, LeadResult, Refused, Report
 from trials.size import MANY_SAMPLES, SIGNIFICANT
@@ -65,20 +65,10 @@ def none_better(report: Report) -> str:
     return f"No arm is better than the {report.baseline} responses beyond noise{people}."
 
 
-def interval(figure: Estimate) -> str:
-    """Return the interval of a share as in "[51, 64]", in percent."""
-    return f"[{100 * figure.low:.0f}, {100 * figure.high:.0f}]"
-
-
 def points(difference: float) -> str:
     """Return the size of a difference as in "1 point" or "12 points"."""
     size = f"{abs(100 * difference):.0f}"
     return f"{size} point{'' if size == '1' else 's'}"
-
-
-def signed_interval(figure: Estimate) -> str:
-    """Return the interval of a difference as in "[−3, +13]", in points."""
-    return f"[{signed_points(figure.low)}, {signed_points(figure.high)}]"
 
 
 def settled_by(needed: int | None, samples: int, drawn: int = 0) -> str:
@@ -118,7 +108,7 @@ def _against_baseline(report: Report, result: ArmResult, drawn: int) -> str:
     if isinstance(found, Refused):
         return f"{result.arm} cannot be compared with {report.baseline}: {found.reason}."
     won = (
-        f"{result.arm} won {percent(found.rate.value)} {interval(found.rate)} of {found.samples:,} samples "
+        f"{result.arm} won {found.rate.in_percent} of {found.samples:,} samples "
         f"against {report.baseline}, ties counted as halves"
     )
     if not isclose(found.rate.value, (found.wins + found.ties / 2) / found.samples):
@@ -143,7 +133,7 @@ def _by_people(report: Report) -> list[str]:
         if rate and (result.arm == report.reference or result.verdict != "noise"):
             is_noise = rate.low <= 0.5 <= rate.high
             what = "within noise" if is_noise else "better" if rate.value > 0.5 else "worse"
-            clauses.append(f"{result.arm} won {percent(rate.value)} {interval(rate)}, which is {what}")
+            clauses.append(f"{result.arm} won {rate.in_percent}, which is {what}")
     by = f"Corrected by {report.corrected.decisions:,} decisions of people"
     return [f"{by}, {'; '.join(clauses)}."] if clauses else []
 
@@ -168,7 +158,7 @@ def _directly(report: Report) -> list[str]:
         if is_opposite and (is_of_use or not is_noise):
             chance = ", which may be chance" if is_noise else ""
             clauses.append(
-                f"{met.arm} won {percent(value)} {interval(found.rate)} of {found.samples:,} samples against "
+                f"{met.arm} won {percent(value)} {found.rate.interval} of {found.samples:,} samples against "
                 f"{met.rival}{chance}"
             )
     if not clauses:
@@ -190,7 +180,7 @@ def _others(report: Report, drawn: int) -> list[str]:
         elif max(-result.lead.difference.low, result.lead.difference.high) <= AS_OFTEN:
             as_often.append(
                 f"{result.arm} won as often as {report.reference}, within "
-                f"{signed_interval(_turned(result.lead.difference))} points in "
+                f"{_turned(result.lead.difference).signed_interval} points in "
                 f"{_in_samples(result.lead)}{_at_cost(result)}"
             )
         else:
@@ -199,7 +189,7 @@ def _others(report: Report, drawn: int) -> list[str]:
 
 
 def _clear(result: LeadResult, lead: _Ahead) -> str:
-    by = f"{points(lead.by.value)} {signed_interval(lead.by)} in {_in_samples(lead.found)}"
+    by = f"{points(lead.by.value)} {lead.by.signed_interval} in {_in_samples(lead.found)}"
     if lead.arm == result.arm:
         return f"{lead.arm} won more often than {lead.other}, by {by}{_at_cost(result)}"
     cost = "" if result.cost_share is None else f", which costs {percent(result.cost_share)} as much"
@@ -208,10 +198,10 @@ def _clear(result: LeadResult, lead: _Ahead) -> str:
 
 def _unsettled(result: LeadResult, lead: _Ahead, drawn: int) -> str:
     if not round(100 * lead.by.value):
-        apart = f"{signed_interval(lead.by)} points in {_in_samples(lead.found)}"
+        apart = f"{lead.by.signed_interval} points in {_in_samples(lead.found)}"
         return f"{lead.arm} and {lead.other} won equally often, but either may be ahead: {apart}"
     settled = settled_by(lead.found.samples_needed, lead.found.samples, drawn)
-    by = f"{points(lead.by.value)} {signed_interval(lead.by)} in {_in_samples(lead.found)}"
+    by = f"{points(lead.by.value)} {lead.by.signed_interval} in {_in_samples(lead.found)}"
     noise = _noise(lead.by, lead, result.p_adjusted)
     return f"{lead.arm}'s lead over {lead.other}, {by}, is {noise}: {settled}"
 
@@ -227,7 +217,7 @@ def _doubts(report: Report, reference: ArmResult) -> list[str]:
         if isinstance(found, Refused):
             return [f"Whether that is more than {what} cannot be determined: {found.reason}."]
         if found.rate.low <= 0.5:
-            won = f"{percent(found.rate.value)} {interval(found.rate)}"
+            won = found.rate.in_percent
             return [f"At {equal} {reference.arm} won {won}, so its lead may come from {what} alone."]
     return []
 

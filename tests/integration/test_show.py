@@ -1,10 +1,6 @@
 """The story of one sample: it is complete, and no text in it controls the terminal."""
 
-import os
-import pty
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,24 +11,7 @@ from prompts.method import MODES, STEPS
 from samples.differences import differences
 from tests.conftest import FAILING, look
 from tests.program import EXAMPLES
-
-
-def on_a_terminal(*words: object) -> str:
-    """Return what the command prints on a terminal."""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-c", "from runners.cli import main; main()", *map(str, words)]
-    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "80", "PYTHONPATH": str(EXAMPLES.parent)}
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
-    os.close(theirs)
-    shown = b""
-    try:
-        while chunk := os.read(ours, 65536):
-            shown += chunk
-    except OSError:  # how Linux says that the other side is closed
-        pass
-    os.close(ours)
-    assert process.wait(timeout=60) == 0
-    return shown.decode()
+from tests.terminal import on_a_terminal
 
 
 def test_the_story_is_complete(modes_run: Path) -> None:
@@ -108,14 +87,13 @@ def test_an_internal_error_has_its_story(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_no_text_controls_the_terminal(failing_run: Path) -> None:
     strange = str(FAILING[2]["id"])
+    words = ("show", failing_run, strange, "--calls")
+    (written,) = on_a_terminal(words, cwd=failing_run)
+    assert written.endswith("\nended 0")
     for shown in (
-        look("show", failing_run, strange, "--calls", cwd=failing_run).stdout,
-        # What remains after the colours, which are ours, must be plain.
-        re.sub(
-            r"\x1b\[[0-9;]*m",
-            "",
-            on_a_terminal("show", failing_run, strange, "--calls").replace("\r\n", "\n"),
-        ),
+        look(*words, cwd=failing_run).stdout,
+        # What remains after the colors, which are ours, must be plain.
+        re.sub(r"\x1b\[[0-9;]*m", "", written.replace("\r\n", "\n")),
     ):
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", shown)
         assert "\\x1b[31mred\\x1b[0m" in shown
