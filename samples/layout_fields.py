@@ -122,6 +122,8 @@ def columns_of_side(record: Mapping[str, Any], side: str) -> Columns:
     if not request and not transcript(record.get(response)):
         named = (name for name in ("context_messages", "context") if name in present)
         request = next((name for name in named if _is_request(record[name], name)), "")
+        if not request and (base := _base(record)) in COLUMNS:
+            request = COLUMNS[base].request
     second = "input" if request == "instruction" and not is_empty(record.get("input")) else ""
     return with_unread_parts(Columns(request, response, second, system, "history"), record)
 

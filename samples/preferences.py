@@ -16,7 +16,10 @@ Side = Literal["chosen", "rejected"]
 """The response of a preference record that is worked on."""
 SIDES: tuple[Side, ...] = get_args(Side)
 
-REJECTED = ("rejected_response", "rejected_messages")
+REJECTED = (
+    *("rejected_response", "rejected_messages"),
+    *("rejected", "rejected_completion", "rejected_output", "rejected_answer"),
+)
 """Fields for a worse response than that of the conversation next to it, or for the conversation with it."""
 
 _CHOSEN = (
@@ -32,6 +35,8 @@ _SIDES: tuple[dict[str, str], ...] = (
 LABELS = ("label", "kto_tag")
 _TRUTH = {"true": True, "false": False}
 _NUMBERS = {"1": True, "0": False, "1.0": True, "0.0": False}
+_FLAGS = {*_TRUTH, *_NUMBERS, "yes", "no", "none"}
+"""Texts that say whether something was rejected, and are no response."""
 
 _SEVERAL = ("completions", "generations", "responses", "outputs", "candidates", "answers", "choices")
 _LIKE_RESPONSE = frozenset({"response", "answer", "output", "completion", "generation", "reply", "ref"})
@@ -79,7 +84,14 @@ def names_sides(record: Mapping[str, Any]) -> bool:
 
 def rejected_field(record: Mapping[str, Any]) -> str:
     """Return the field with a worse response than the record's own; empty if it has none."""
-    return next((name for name in REJECTED if not is_missing(record.get(name))), "")
+    return next((name for name in REJECTED if _is_response(record.get(name))), "")
+
+
+def _is_response(value: Any) -> bool:
+    """Return whether a value may be a response, and not only say whether one was rejected."""
+    if isinstance(value, str):
+        return value.strip().lower() not in _FLAGS
+    return isinstance(value, list | dict)
 
 
 def is_ranked(value: Any) -> bool:

@@ -55,6 +55,10 @@ BETTER, WORSE = [USER, ANSWER], [USER, ANSWER | {"content": "b"}]
         ({"messages": BETTER, "rejected_messages": WORSE}, ("messages", "rejected_messages")),
         ({"messages": BETTER, "rejected_messages": WORSE[1:]}, ("messages", "rejected_messages")),
         ({"query": "q", "response": "a", "rejected_response": "b"}, ("response", "rejected_response")),
+        ({"prompt": "q", "response": "a", "rejected": "b"}, ("response", "rejected")),
+        ({"instruction": "q", "output": "a", "rejected_output": "b"}, ("output", "rejected_output")),
+        ({"problem": "q", "solution": "a", "rejected": "b"}, ("solution", "rejected")),
+        ({"messages": BETTER, "rejected": WORSE[1:]}, ("messages", "rejected")),
         ({"conversation": [{"input": "q", "output": "a"}], "rejected_response": "b"},
          ("conversation", "rejected_response")),
         ({"chosen_messages": BETTER, "rejected_messages": WORSE}, ("chosen_messages", "rejected_messages")),
@@ -132,6 +136,12 @@ def test_what_is_more_than_a_conversation_is_asked_about(
     data = open_data(tmp_path / "data.jsonl")
     data.resume(format)  # as a run of an earlier version has it
     assert data.check().count == 1
+
+
+@pytest.mark.parametrize("rejected", [False, 0, "no", "False", None])
+def test_a_flag_of_what_was_rejected_is_no_response(tmp_path: Path, rejected: Any) -> None:
+    record = {"prompt": "q", "response": "a", "rejected": rejected}
+    assert opened(tmp_path, [record]).format == "prompt-response"
 
 
 @pytest.mark.parametrize("label", ["math", 3, None, 1])
