@@ -61,15 +61,20 @@ def right_answer(reference: str) -> str:
 def final_answers(text: str) -> Iterator[Answer]:
     r"""Yield what may be the final answer of a text, the surest first.
 
-    That is: the content of the last `\boxed{}`, what follows `####` on the last line, what follows the last
-    "answer:", "answer is", "correct option is" or "答案" on its line, a quantity or a letter alone after an
-    earlier `####`, and the last line.
+    That is: the content of the last `\boxed{}`, that of the last `<answer>` where it is one line, what
+    follows `####` on the last line, what follows the last "answer:", "answer is", "correct option is" or
+    "答案" on its line, a quantity or a letter alone after an earlier `####`, and the last line. Of several
+    lines in `<answer>`, these are the text.
     """
     text = text[-_END:]
     if (boxed := _boxed(text)) is not None:
         yield Answer(boxed, True)
-    last = text.rstrip()
-    last = last[last.rfind("\n") + 1 :].strip()
+    if tagged := _tagged(text):
+        if "\n" not in tagged:
+            yield Answer(tagged, True)
+        text = tagged
+    last = text.rstrip(_RULES)
+    last = text[last.rfind("\n") + 1 :].strip().partition("\n")[0].rstrip()
     if "####" in last:
         yield Answer(last[last.rfind("####") + 4 :].strip(), True)
     if said := _said(text):
@@ -79,15 +84,30 @@ def final_answers(text: str) -> Iterator[Answer]:
         quantity = quantity_in(line)  # others are headings
         if (quantity and quantity.unit[:1] not in (".", ")", ":")) or _LETTER.fullmatch(line):
             yield Answer(line, True)
-    if last.strip("`*_-=#~$ "):
+    if last.strip(_RULES):
         yield Answer(last, False)
+
+
+_RULES = "`*_-=#~$ \t\r\n"
+"""Lines of nothing else end a block, and say nothing."""
+
+
+def _tagged(text: str) -> str:
+    """Return the content of the last `<answer>`; empty if there is none."""
+    if not (found := [*_TAG.finditer(text)]) or not found[-1][1]:
+        return ""
+    opening = next((tag for tag in reversed(found[:-1]) if not tag[1]), None)
+    return text[opening.end() : found[-1].start()].strip() if opening else ""
+
+
+_TAG = re.compile(r"<(/)?(?:final_)?answer>", re.IGNORECASE)
 
 
 def plain(text: str) -> str:
     """Return a text with full-width characters as ASCII's, and without what only formats it."""
     text = (text if text.isascii() else text.translate(_WIDE)).replace("{,}", ",")
     text = (
-        _FRACTION.sub(r"\1\2/\3\4", _FORMAT.sub("", text))
+        _FRACTION.sub(r"\1\2/\3\4", _DEGREES.sub("°", _FORMAT.sub("", text)))
         .replace(r"\%", "%")
         .replace(r"\$", "$")
         .strip(" \t\r\n*_`\"'“”‘’")
@@ -96,12 +116,14 @@ def plain(text: str) -> str:
         inner = text[len(opening) : -len(closing)]
         if text.startswith(opening) and text.endswith(closing) and inner and closing[-1] not in inner:
             text = inner.strip()
-    text = text.rstrip(" .!,;:").strip(" *_`\"'“”‘’")
+    text = _NOON.sub(r"\1m", text.rstrip(" .!,;:").strip(" *_`\"'“”‘’"))
     return text.replace(" ", "") if _SPACED.fullmatch(text) else text
 
 
 _FORMAT = re.compile(r"\\(?:,|!|;|\s|text\b|mathrm\b|mathbf\b|textbf\b|left\b|right\b)|\*\*")
-_FRACTION = re.compile(r"(?<!\d)\\[dt]?frac\s?(?:\{(\d{1,20})\}|(\d))\s?(?:\{(\d{1,20})\}|(\d))")
+_FRACTION = re.compile(r"(?<!\d)\\[dt]?frac\s?(?:\{(-?\d{1,20})\}|(\d))\s?(?:\{(\d{1,20})\}|(\d))")
+_DEGREES = re.compile(r"(?<=\d)\s?(?:\^\s?(?:\{\\circ\}|\\circ\b)|(?i:degrees?\b))")
+_NOON = re.compile(r"(?<=[\d ])([ap])\.\s?m\b\.?", re.IGNORECASE)
 _SPACED = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
 _AROUND = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("{", "}"))
 
@@ -123,9 +145,9 @@ def _boxed(text: str) -> str | None:
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
 
 _SAYS = re.compile(
-    r"answers?[\s*_]{0,5}(?:\([^()\n]{0,20}\)[\s*_]{0,5})?(?:is|are|was|=|[:：])"
+    r"answers?[\s*_\"']{0,5}(?:\([^()\n]{0,20}\)[\s*_]{0,5})?(?:is|are|was|=|[:：])"
     r"|(?:(?<=correct )|(?<=right )|(?<=best ))(?:option|choice)[\s*_]{0,5}(?:is|would be|=|[:：])"
-    r"|答案[\s*_]{0,5}(?:[应應][该該]?)?(?:[是为為选選]|[:：=])|故(?:应|應|正确|正確)?[选選]"
+    r"|答案[】\]]|答案[\s*_]{0,5}(?:[应應][该該]?)?(?:[是为為选選]|[:：=])|故(?:应|應|正确|正確)?[选選]"
     r"|[选選](?:[择擇项項])?(?=\s?[(（]?[a-z](?![a-z]))"
 )
 _SAYINGS = ("answer", "option", "choice", "答案", "故", "选", "選")
@@ -144,9 +166,10 @@ def _said(text: str) -> str:
         if end < 0:
             return ""
         if found := _SAYS.match(lower, end):
-            after = text[found.end() :].lstrip(" \t\r\n*_:：")
+            after = text[found.end() :].lstrip(" \t\r\n*_`:：")
             if line := after[: after.find("\n") if "\n" in after else None].strip():
-                return line
+                # As JSON has it.
+                return line.split('"')[1] if line[0] == '"' and line.count('"') > 1 else line
     return ""
 
 
@@ -177,7 +200,7 @@ def _agrees(draft: str, found: Sequence[Answer], reference: str) -> bool:
             return True
         if option and option[2] and _same(folded, option[2]):
             return True
-        if not option and _has(folded, text):
+        if not option and (_has(folded, text) or (text in _HELD and folded.endswith(f" is {text}"))):
             return True
     return False
 
@@ -188,7 +211,8 @@ _LETTER = re.compile(r"[(\[]?[A-Za-z][)\]]?")
 _CHOSEN = re.compile(
     r"(?:the )?(?:(?:correct|right|best|final) )?(?:option|choice|answer|选项|選項)(?: is| ?[:是为為])? ?"
     r"[(\[]?([a-z])(?![\w'])"
-    r"|[(\[]?([a-z])(?:[)\]]|$|[,.;:(]| is (?:the )?(?:correct|right|best|answer))"
+    r"|[(\[]?([a-z])(?:[)\]]|$|[,.;:(]| is (?:the )?(?:correct|right|best|answer)"
+    r"|\s?(?:正[确確]|[选選]?[项項]))"
 )
 _ONE = r"[(\[]?[a-h][)\]]?"
 _SEVERAL = re.compile(
@@ -214,7 +238,8 @@ def _letters(answer: str) -> frozenset[str]:
 
 
 _WORDS = re.compile(r"\w[\w '.:/-]*")
-_DECIDED = {"yes", "no", "true", "false"}
+_HELD = {"true", "false"}
+_DECIDED = {"yes", "no", *_HELD}
 """Answers that others have as words too."""
 _MENTIONS = 20
 
@@ -273,6 +298,14 @@ def _folded(text: str) -> str:
 
 def _is_quantity(answer: str, wanted: Quantity, *, marked: bool) -> bool | None:
     """Return whether an answer is a quantity; None if it has no number."""
+    about = _ABOUT.search(answer)
+    if about and NUMBER.search(answer[: about.start()]):  # it says the same twice
+        said = (answer[: about.start()], answer[about.end() :])
+        return any(_is_written(each, wanted, marked=marked) for each in said)
+    return _is_written(answer, wanted, marked=marked)
+
+
+def _is_written(answer: str, wanted: Quantity, *, marked: bool) -> bool | None:
     before, equals, after = answer.rpartition("=")
     given = NUMBER.search(before) if marked else None
     # The answer is 5, because 10 / 2 = 5
@@ -307,6 +340,10 @@ def _is_quantity(answer: str, wanted: Quantity, *, marked: bool) -> bool | None:
     return after.startswith(wanted.unit) and not _GOES_ON.match(beyond)
 
 
+_ABOUT = re.compile(
+    r"≈|\\approx\b|[(（]\s?(?:(?:about|approx(?:imately|\.)?|roughly|or|i\.e\.|≈|~)(?![a-z])|[大约約即])",
+    re.IGNORECASE,
+)
 _REASON = re.compile(
     r"\b(?:because|since|as|so|for|where|given|from|by|if|when)\b|[,;.:(，。；：（因由](?!\d)"
 )
