@@ -25,7 +25,14 @@ from samples.nested import put
 from samples.references import with_references
 from samples.reply import without_marks
 from samples.sample import DataError, Exchange, Format, Sample
-from samples.thoughts import Thoughts, rewritten, thoughts_next_to, with_thoughts, without_thoughts
+from samples.thoughts import (
+    Thoughts,
+    rewritten,
+    thought_part,
+    thoughts_next_to,
+    with_thoughts,
+    without_thoughts,
+)
 from samples.turn_names import names_of, pair_names
 from samples.turns import Turn
 
@@ -265,7 +272,19 @@ def _behind_prompt(
 
 def _renewed_turn(neighbors: Neighbors, old: Exchange, turn: dict[str, Any]) -> dict[str, Any]:
     known = pair_names(turn) or names_of(turn)
-    return neighbors.of_turn(turn, known, old.response, old.thoughts)
+    renewed = neighbors.of_turn(turn, known, old.response, old.thoughts)
+    content = renewed.get(known[1])
+    if isinstance(content, list):  # citations and the like are next to the text in a part
+        renewed[known[1]] = [
+            neighbors.of_turn(part, _OF_PART, old.response, old.thoughts)
+            if isinstance(part, dict) and not thought_part(part)
+            else part
+            for part in content
+        ]
+    return renewed
+
+
+_OF_PART = ("type", "text", "value")
 
 
 def _turns(record: dict[str, Any], format: str) -> list[Turn]:

@@ -193,6 +193,8 @@ def _content(content: Any, field: str, index: int) -> tuple[str | None, str | No
                 texts.append(text)
             case {"text": str(text)} if is_missing(part.get("type")):  # as Bedrock and Gemini have them
                 texts.append(text)
+            case {"type": "input_text" | "output_text", "text": str(text)}:  # OpenAI's Responses
+                texts.append(text)
             case dict() if is_missing(part.get("type")) and (known := _name_of_part(part)):
                 return None, f"a non-text part ({brief(known)})"
             case {"type": str(other)} if other != "text":
