@@ -7,8 +7,8 @@ from itertools import islice
 from samples.control_tokens import CODE
 
 _WORD = (
-    r"(?:\w{1,20}[:_-])?"
-    r"(?:think(?:ing)?|thoughts?|reasoning|reflection|scratchpad|analysis|inner_monologue|monologue|思考)"
+    r"(?:\w{1,20}[:_-]|ant(?=thinking))?"
+    r"(?:think(?:ing)?|thoughts?|reasoning|reflection|scratchpad|analysis|inner_monologue|monologue|cot|思考)"
     r"(?:[_-]\w{1,20})?"
 )
 _STARTS = r"(?:start|begin)"
@@ -71,7 +71,7 @@ OLLAMA = re.compile(r"\s*Thinking\.\.\.[ \t]*\n(.*?)\n[ \t]*\.\.\.done thinking\
 IS_ABOUT = re.compile(r" [a-z]{1,20}[ ,.:]")
 WORDS_OF_THOUGHT = (
     *("hink", "HINK", "hought", "HOUGHT", "easoning", "EASONING", "eflection", "cratchpad", "nalysis"),
-    *("onologue", "unused94", "inner_prefix"),
+    *("onologue", "unused94", "inner_prefix", "cot>", "CoT>", "COT>", "思考>"),
 )
 """Each thought has one of these, as few other texts do."""
 LONGEST_MARK = 64

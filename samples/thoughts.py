@@ -38,7 +38,7 @@ _AROUND = words("""
     inner complex long model raw full generated response answer output completion generation assistant
     solution reply deepseek qwen qwq claude gemini glm kimi llama mistral o r v gpt
 """)
-_CLOSING = re.compile(r"<\|end_of_(\w{1,30})\|>")
+_CLOSING = re.compile(r"<\|(?:(end_of)|END)_(\w{1,30})\|>")
 _SETTINGS = words("""
     on off auto low medium high none true false yes no enabled disabled null n/a
 """)
@@ -135,7 +135,12 @@ def rewritten(content: Any, response: str, parts: Sequence[str], thoughts: Thoug
         else:
             after = old[len(without_end_marks(old, parts)) :]
             # A mark that closes what one before the response opened goes with that, and the space before it.
-            rest = _CLOSING.sub(lambda mark: "" if f"<|begin_of_{mark[1]}|>" in before else mark[0], after)
+            rest = _CLOSING.sub(
+                lambda mark: (
+                    "" if f"<|{'begin_of' if mark[1] else 'START'}_{mark[2]}|>" in before else mark[0]
+                ),
+                after,
+            )
             response += after if rest == after else rest.strip()
     if not isinstance(content, list):
         return response

@@ -26,6 +26,9 @@ WITH_THOUGHTS = [
     f"<thinking>{THOUGHT}</thinking>\n<output>\n{ANSWER}",  # cut off before its end
     f"<longcat_think>{THOUGHT}</longcat_think>{ANSWER}",
     f"<seed:think>{THOUGHT}</seed:think>{ANSWER}",
+    f"<antThinking>{THOUGHT}</antThinking>\n{ANSWER}",
+    f"<CoT>\n{THOUGHT}\n</CoT>\n{ANSWER}",
+    f"<思考>\n{THOUGHT}\n</思考>\n{ANSWER}",
     f"[THINK]{THOUGHT}[/THINK]{ANSWER}",
     f"[REASONING]\n{THOUGHT}\n[/REASONING]\n{ANSWER}",
     f"◁think▷{THOUGHT}◁/think▷{ANSWER}<|im_end|>",

@@ -592,6 +592,14 @@ def test_a_mark_that_closes_the_solution_leaves_no_space() -> None:
     assert kept == text.replace("\n\na\n\n", "\n\nb\n\n")
 
 
+def test_the_marks_of_a_response_go_together() -> None:
+    old = "<|START_THINKING|>hm<|END_THINKING|><|START_RESPONSE|>a<|END_RESPONSE|>"
+    sample = make_sample(0, "0", {"instruction": "q", "output": old}, "alpaca", "drop")
+    assert with_responses(sample, ["b"])["output"] == "b"
+    kept = with_responses(sample, ["b"], neighbors=Neighbors("keep"))["output"]
+    assert kept == old.replace(">a<", ">b<")
+
+
 @pytest.mark.parametrize("thoughts", ["drop", "keep"])
 def test_what_holds_the_dropped_thoughts_goes_with_them(thoughts: Any) -> None:
     record = {"instruction": "q", "output": "<think>\nlet us see\n</think>\n\na", "analysis": "let us see"}
