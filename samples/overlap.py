@@ -1,9 +1,9 @@
 """Find texts that share long runs of words with benchmarks, which must not be trained on.
 
 A run is 8 words; of scripts that put no spaces between words it is 16 characters (Chinese, Japanese) or 32
-(Thai, Lao, Khmer, Burmese), and mixed text counts in proportion. Case, punctuation, and width do not matter
-(Unicode NFKC, case folded). Texts are compared by 64-bit hashes of their runs: 12 bytes for each run of the
-benchmarks, and nothing for each record that is compared.
+(Thai, Lao, Khmer, Burmese), and mixed text counts in proportion. Case, punctuation, width and invisible
+characters do not matter (Unicode NFKC, case folded). Texts are compared by 64-bit hashes of their runs: 12
+bytes for each run of the benchmarks, and nothing for each record that is compared.
 
 Some runs only show that benchmarks repeat themselves, such as "which of the following is the best answer". A
 run does not count if it is in more than `COMMON_TEXTS` different texts of the benchmarks, or in at least
@@ -43,6 +43,8 @@ _OTHERS = r"\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _ASCII_WORDS = re.compile("[a-z0-9]+")
 _WORDS = regex.compile(rf"[{_HAN}{_OTHERS}]|[\w--[_{_HAN}{_OTHERS}]]+", regex.V1)
 _IS_HAN, _IS_OTHER = regex.compile(f"[{_HAN}]"), regex.compile(f"[{_OTHERS}]")
+_INVISIBLE = dict.fromkeys((0xAD, 0x034F, 0x180E, *range(0x200B, 0x2010), *range(0x2060, 0x2065), 0xFEFF))
+"""Characters within words that are not seen: soft hyphens, joiners, marks of direction."""
 _TEXT_ENDING = re.compile(r"\.(txt|text|md)(\.(gz|zst|bz2))?$", re.IGNORECASE)
 
 _FACTOR = 0x9E3779B97F4A7C15
@@ -224,7 +226,7 @@ def _words(text: str) -> list[str]:
     """Return the words of a text, normalized; of scripts without spaces, the characters."""
     if text.isascii():
         return _ASCII_WORDS.findall(text.lower())
-    words: list[str] = _WORDS.findall(normalize("NFKC", text).casefold())
+    words: list[str] = _WORDS.findall(normalize("NFKC", text.translate(_INVISIBLE)).casefold())
     return words
 
 

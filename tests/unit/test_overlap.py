@@ -39,6 +39,13 @@ def test_case_punctuation_and_width_do_not_matter(tmp_path: Path) -> None:
     assert runs(known.hits([other])) == [QUESTION.lower().rstrip("?")]
 
 
+def test_characters_that_are_not_seen_do_not_matter(tmp_path: Path) -> None:
+    known = benchmark(tmp_path, {"question": QUESTION})
+    for unseen in ("\u00ad", "\u200b", "\u2060", "\ufeff"):
+        (hit,) = known.hits([QUESTION.replace("o", f"o{unseen}")])
+        assert hit.run == QUESTION.lower().rstrip("?")
+
+
 @pytest.mark.parametrize(
     ("text", "length"),
     [
