@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from samples.fields import brief
+from samples.file_names import is_data
 from samples.sample import DataError
 
 PREFIX = "hf://"
@@ -41,6 +42,9 @@ def hub_files(name: str) -> HubFiles:
     found = _NAME.fullmatch(name)
     if found is None:
         raise DataError(f"{name}: expected hf://datasets/OWNER/NAME[@REVISION][/SPLIT]")
+    if found["split"] and is_data(Path(found["split"])):
+        data_set = f"{PREFIX}datasets/{found['repo']}"
+        raise DataError(f"{name} is a file: name its split, such as {data_set}/train, or download it")
     try:
         import datasets
         import huggingface_hub

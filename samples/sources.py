@@ -1,6 +1,7 @@
 """Where a data set lies: a file, the shards in a folder, a saved data set, the Hub, standard input."""
 
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -122,6 +123,8 @@ def find_source(name: str | Path) -> Source:
         found = hub_files(str(name))
         refuse_unread_on_hub(str(name), found)
         return _source(str(name), found.files)
+    if "://" in str(name):
+        raise DataError(_no_file(str(name)))
     path = Path(name)
     try:
         if path.is_fifo():
@@ -138,9 +141,26 @@ def find_source(name: str | Path) -> Source:
                 return _source(str(path), files, by_card=True)
             if files := _of_split(path):
                 return _source(str(path), files)
+            if _HUB_NAME.fullmatch(str(name)) and not path.parent.exists():
+                raise DataError(f"{path} does not exist; on the Hub it would be {PREFIX}datasets/{name}")
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     return Source(str(path), (Shard(path, find_layout(path), stamp_of(path)),))
+
+
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_PAGE = re.compile(r"https?://(?:huggingface\.co|hf\.co|hf-mirror\.com)/datasets/([^/?#]+/[^/?#]+).*")
+
+
+def _no_file(address: str) -> str:
+    """Say what to name in place of an address."""
+    # What is in it besides may be a key.
+    shown = re.sub("//[^/@]*@", "//", address.partition("?")[0])
+    if page := _HUB_PAGE.fullmatch(address):
+        return f"{shown} is a page: name the data set {PREFIX}datasets/{page[1]}"
+    if address.startswith("file://"):
+        return f"{shown} is an address: name the file {shown.removeprefix('file://')}"
+    return f"{shown} is an address, which is not read: download it, and name the file"
 
 
 def stamp_of(path: Path) -> Stamp:

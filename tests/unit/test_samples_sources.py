@@ -566,3 +566,25 @@ def test_other_programs_have_files_of_these_names_too(tmp_path: Path, name: str,
     (tmp_path / name).write_text(content)
     (tmp_path / "a.jsonl").write_bytes(LINES)
     assert read(open_data(tmp_path)) == RECORDS
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "https://u:key@example.com/a.jsonl?sig=key",
+            "https://example.com/a.jsonl is an address, .*download",
+        ),
+        ("s3://bucket/a.jsonl", "s3://bucket/a.jsonl is an address, .*download"),
+        ("file:///tmp/a.jsonl", "name the file /tmp/a.jsonl$"),
+        ("https://huggingface.co/datasets/o/n/viewer?p=1", "name the data set hf://datasets/o/n$"),
+        ("owner/some-data", "does not exist; on the Hub it would be hf://datasets/owner/some-data$"),
+        (
+            "hf://datasets/o/n/data/train-00000-of-00001.parquet",
+            "a file: name its split, such as hf://.*/train",
+        ),
+    ],
+)
+def test_an_address_or_a_name_on_the_hub_is_told_what_to_name(name: str, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        open_data(name)
