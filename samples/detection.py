@@ -255,7 +255,8 @@ def _whole(record: dict[str, Any], layout: str, reference: str | None) -> str:
 
 def _part_question(record: dict[str, Any], layout: str, reference: str | None) -> str:
     """Say what would do where a field may be a part of the request, or the response; empty if none may."""
-    if (columns := columns_of(layout, record)) is None:
+    columns = columns_of(layout, record)
+    if columns is None or columns.request not in record:  # then it cannot be read at all
         return ""
     leave = f"--format {layout}" if layout in COLUMNS else f"--columns {named_columns(columns, record)}"
     return part_question(record, columns, leave, reference) or response_question(

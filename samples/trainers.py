@@ -297,6 +297,10 @@ def _sharegpt_turn(turn: Turn) -> tuple[str, str]:
     if calls := message.get("tool_calls"):
         if turn.name == "function_call":
             return turn.name, turn.text or ""
+        if message["content"].strip():
+            raise DataError(
+                "it has a text or thoughts next to a tool call, for which this format has no place"
+            )
         try:
             functions = [call["function"] for call in calls]
             found = [{"name": each["name"], "arguments": load_json(each["arguments"])} for each in functions]

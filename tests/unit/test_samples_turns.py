@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from samples.formats import make_sample, parse_record, with_responses
-from samples.sample import Exchange
+from samples.sample import DataError, Exchange
 from samples.trainers import SFT_TRAINERS, MarksFound, Pair, SftTrainer, ToolsFound, pair_record, sft_record
 from tests.samples_opened import sample_of
 
@@ -138,11 +138,19 @@ def test_trainers_get_turns_of_tools(to: SftTrainer) -> None:
         {"role": "tool", "content": "1"},
     ]
     messages = make_sample(0, "0", record, "messages")
-    assert sft_record(messages, ["new", "a"], "llamafactory")["conversations"] == [
+    responses = [exchange.response for exchange in messages.exchanges]
+    assert sft_record(messages, responses, "llamafactory")["conversations"] == [
         HUMAN,
         GPT | {"value": "new"},
         *turns[2:],
     ]
+    for said in ({"content": "I will look."}, {"reasoning_content": "hm"}):
+        record["messages"][3] |= said
+        messages = make_sample(0, "0", record, "messages")
+        responses = [exchange.response for exchange in messages.exchanges]
+        assert sft_record(messages, responses, to)["messages"][3]["content"].endswith("I will look.")
+        with pytest.raises(DataError, match="a text or thoughts next to a tool call"):
+            sft_record(messages, responses, "llamafactory")
 
 
 @pytest.mark.parametrize(

@@ -193,6 +193,12 @@ def test_a_second_part_of_a_request_with_two_responses_is_read(record: dict[str,
     assert with_responses(sample, ["new"]) == whole | {side: "new"}
 
 
+def test_a_record_of_another_layout_is_not_asked_about(tmp_path: Path) -> None:
+    others = [{"instruction": "q", "output": "a"}, {"prompt": "q", "response": "a"}]
+    with pytest.raises(DataError, match='"instruction" and "output", found the fields prompt, response'):
+        opened(tmp_path, others)
+
+
 def test_labels_and_worse_responses_do_not_hide_a_second_part(tmp_path: Path) -> None:
     record = {"question": "q", "context": "c", "answer": "a", "label": True}
     data = opened(tmp_path, [record], improve="chosen")
