@@ -118,6 +118,10 @@ class Selection:
                 raise NothingToWrite(
                     f"nothing to write to {target}: {describe(work, made['data']['records'])}"
                 )
+            if self.only_readable and types:
+                from samples.parquet_types import known_to_datasets
+
+                types = known_to_datasets(types)
             if work.provenance and layout == "Parquet":
                 types = with_types(types)
             work.as_text = write_records(target, chain([first], stream), types, made["data"].get("dialect"))

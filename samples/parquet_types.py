@@ -46,6 +46,22 @@ def read_schema(text: str) -> Any:
         return None
 
 
+def known_to_datasets(types: str) -> str | None:
+    """Return a recorded schema without the columns whose types `datasets` has not, such as maps.
+
+    It could not read a file with one. Their values are then written as any others without a type.
+    """
+    from datasets import Features
+
+    schema = read_schema(types)
+    for field in schema or ():
+        try:
+            Features.from_arrow_schema(pa.schema([field]))
+        except (ValueError, TypeError, NotImplementedError):
+            schema = schema.remove(schema.get_field_index(field.name))
+    return None if schema is None else b64encode(schema.serialize()).decode()
+
+
 def _arrow_schema(path: Path) -> Any:
     with pa.memory_map(str(path)) as file:
         is_file = file.read(6) == b"ARROW1"

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pyarrow.parquet
 import pytest
 from huggingface_hub import DatasetCard
@@ -272,6 +273,21 @@ def test_a_field_without_a_type_in_common_is_published_as_text(tmp_path: Path) -
     (file,) = (tmp_path / "out/data").iterdir()
     assert pyarrow.parquet.read_table(file)["extra"].to_pylist() == ["text", '{"a": 1}']
     assert "have no type in common: extra" in (tmp_path / "out/README.md").read_text("utf-8")
+
+
+def test_a_type_that_datasets_does_not_have_is_published_as_text(tmp_path: Path) -> None:
+    map_ = pyarrow.map_(pyarrow.string(), pyarrow.int32())
+    table = pyarrow.Table.from_pylist(RECORDS).append_column("m", pyarrow.array([[("a", 1)]] * 4, map_))
+    pyarrow.parquet.write_table(
+        table.append_column("n", pyarrow.array([1] * 4, "int8")), tmp_path / "d.parquet"
+    )
+    look("evolve", "d.parquet", "-o", "run", "--mode", "edit", cwd=tmp_path)
+    words = ("publish", "run", "owner/name", "--license", "mit", "--dry-run", "out")
+    assert "as text, since their values have no type in common: m" in look(*words, cwd=tmp_path).stderr
+    (file,) = (tmp_path / "out/data").iterdir()
+    written = pyarrow.parquet.read_table(file)
+    assert written["m"].to_pylist() == ['[["a", 1]]'] * 4
+    assert str(written.schema.field("n").type) == "int8"
 
 
 @pytest.mark.parametrize(
