@@ -237,10 +237,10 @@ def _shape_message(record: dict[str, Any], layout: str | None) -> str:
     columns = COLUMNS.get(layout or "")
     answers = record.get(columns.response) if columns else None
     if columns and isinstance(answers, list) and answers and all(isinstance(each, list) for each in answers):
-        inner = f"{columns.request}, {columns.response}: .{columns.response}[0][0]"
         return (
             f'expected a text in "{columns.response}", found lists of several: write each list of exchanges '
-            f"as an object with a text each, as jq -c '{{conversation: map({{{inner}}})}}' does"
+            "as an object with a text each, as jq -c "
+            f"'{{conversation: map(.{columns.response} |= .[0][0])}}' does"
         )
     return ""
 

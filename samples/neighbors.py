@@ -36,14 +36,14 @@ _METRICS = words("""
     helpfulness complexity honesty truthfulness harmlessness correctness coherence verbosity fluency
     toxicity toxic faithfulness groundedness relevance hallucination hallucinated correct incorrect
     verified passed refusal refused flagged moderation rationales labelling labeling
-    approved approval accuracy ifd thumbs metric metrics nll
+    approved approval accuracy ifd thumbs metric metrics nll bertscore bertscores meteor chrf elo
 """)
 _REMARKS = words("review reviews comment comments remark remarks")
 """Words at the end of a name that mean a judgment where the value is a text."""
 _LOSSES = {"loss", "losses"}
 """Words at the end of a name that mean a measure, unless the value may be a trainer's mark."""
 _COUNTS = words("tokens length lengths len chars characters words wordcount tokencount tok toks")
-_COUNTED = {"token", "word", "char", "character"}
+_COUNTED = {"token", "word", "char", "character", "sentence"}
 """Words that mean a count together with one of `_COUNT`."""
 _COUNT = words("count counts cnt cnts")
 _RATED = words("win pass success acceptance solve")
@@ -78,6 +78,7 @@ _NAMES = words("""
     instruction_following is_safe is_valid is_preferred is_accepted is_good is_bad is_best is_better
     is_helpful likes dislikes final_answer tests_execution_status execution_status execution_result
     execution_results test_result test_results test_status pred preds predicted predicted_label pred_label
+    truncated is_truncated num_sentences n_sentences gpt_eval llm_eval auto_eval
 """)
 _CHINESE = ("评分", "分数", "得分", "打分", "质量", "评价", "评语", "奖励")
 """Words for judgments in names that have no spaces."""
@@ -93,7 +94,7 @@ _ASKED = words("""
     config format formats
 """)
 """Words for an object whose fields are what is asked, or what it is asked with."""
-_LABELS = {"label", "labels"}
+_LABELS = {"label", "labels", "safety", "safety_label"}
 _VERDICTS = words("safe unsafe harmful harmless helpful unhelpful honest biased offensive")
 """Names of labels that say what they judge."""
 _JUDGMENTS = words("""

@@ -139,7 +139,7 @@ def test_other_texts_of_json_are_texts(texts: list[str]) -> None:
         ([[TURNS, TURNS]], 'found a list of turns: write each as an object with the list in "messages"'),
         (
             [[{"prompt": "q", "response": [["a"]]}]] * 2,
-            r"as jq -c '\{conversation: map\(\{prompt, response: .response\[0\]\[0\]\}\)\}' does",
+            r"as jq -c '\{conversation: map\(\.response \|= \.\[0\]\[0\]\)\}' does",
         ),
         (['{"a": 1}', TURNS], "cannot detect the format"),
     ],

@@ -310,6 +310,8 @@ STALE: dict[str, Any] = {
     **{"predicted_answer": "4", "extracted_answer": "4", "gpt4_answer": "4", "pred": "4", "nll": 0.5},
     **{"loss": 0.25, "eval_loss": "0.25", "review": "Good.", "reviewer_comment": "Good.", "safe": True},
     **{"harmful": 0, "is_harmful": "no", "is_response_safe": True, "metrics": {"bleu": 3}, "helpful": "4"},
+    **{"bertscore_f1": 0.5, "elo": 1200, "truncated": False, "sentence_count": 2, "num_sentences": 2},
+    **{"safety_label": "safe", "safety": "unsafe", "gpt4_eval": "A good one."},
     **{"num_tok": 9, "token_cnt": 9, "response_tok": 9, "评分": 5, "回复分数": 5, "质量": "高"},
 }
 OTHERS: dict[str, Any] = {
