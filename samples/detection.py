@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import asdict
+from itertools import combinations
 from typing import Any, NamedTuple
 
 from samples.fields import brief, field_names, number_text
@@ -50,6 +51,8 @@ _LOOKED_AT = 5000
 
 _RESPONSES = {"reply", *(columns.response for columns in COLUMNS.values())}
 """Fields that may have the response to turns in another field."""
+
+_PLAIN_NAME = re.compile(r"[A-Za-z_]\w{0,40}", re.ASCII).fullmatch
 
 NO_FORMAT = "cannot detect the format"
 _CHOOSE = "choose {what} with --improve chosen or --improve rejected"
@@ -138,7 +141,7 @@ def find_format(record: dict[str, Any], given: str, improve: Side | None, refere
 
 def _unknown_message(record: dict[str, Any], turns: list[str]) -> str:
     """Say what would do for a record of no format; `turns` are its fields of turns."""
-    first = _template_hint(record)
+    first = _inside_hint(record) or _template_hint(record)
     if len(turns) == 1:
         first = f'rename "{brief(turns[0])}", which has turns, to messages; or '
     elif turns:
@@ -274,6 +277,24 @@ def _side_question(record: dict[str, Any], side: Side) -> str:
         f'{named} may be a part of what is asked: write it into "{brief(columns.request)}" as text, or give '
         "it another name to leave it out"
     )
+
+
+def _inside_hint(record: dict[str, Any]) -> str:
+    """Say which objects have the request and the response in them; empty if none have."""
+    objects = {name: each for name, each in record.items() if isinstance(each, dict) and _PLAIN_NAME(name)}
+    first = [*objects][:8]
+    for names in (*combinations(first, 1), *combinations(first, 2)):
+        whole = dict(record)
+        for name in names:
+            whole |= objects[name]
+        if candidates(whole):
+            at = ", ".join(f".{name}" for name in names)
+            inside = " and ".join(f'"{brief(name)}"' for name in names)
+            return (
+                f"what is asked and answered seems to be inside {inside}: write it next to the other fields, "
+                f"as jq -c '. + {at.replace(', ', ' + ')} | del({at})' does; or "
+            )
+    return ""
 
 
 def _template_hint(record: dict[str, Any]) -> str:

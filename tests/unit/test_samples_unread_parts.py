@@ -1,5 +1,6 @@
 """Parts of a request, or responses, under names that a layout does not have: read, or asked about."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,25 @@ def test_a_second_part_of_a_request_with_two_responses_is_read(record: dict[str,
     sample = sample_of(whole, side)
     assert sample.exchanges == (Exchange("q", "c", "a"),)
     assert with_responses(sample, ["new"]) == whole | {side: "new"}
+
+
+@pytest.mark.parametrize(
+    ("record", "command"),
+    [
+        (
+            {"meta": {"x": 1}, "inputs": {"question": "q"}, "outputs": {"answer": "a"}},
+            ". + .inputs + .outputs | del(.inputs, .outputs)",
+        ),
+        ({"id": 1, "url": {}, "body": {"model": "m", "messages": TURNS}}, ". + .body | del(.body)"),
+    ],
+)
+def test_parts_inside_objects_are_told_how_to_be_read(
+    tmp_path: Path, record: dict[str, Any], command: str
+) -> None:
+    with pytest.raises(DataError, match=re.escape(f"as jq -c '{command}' does; or name the fields")):
+        opened(tmp_path, [record])
+    with pytest.raises(DataError, match="found the fields a, b: name the fields"):
+        opened(tmp_path, [{"a": {"question": "q"}, "b": {"c": 1}}])
 
 
 def test_a_record_of_another_layout_is_not_asked_about(tmp_path: Path) -> None:
