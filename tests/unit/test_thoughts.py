@@ -396,19 +396,20 @@ def test_fields_of_a_turn_are_treated_with_its_response() -> None:
     assert written["original_score"] == [None, 5]
 
 
-def test_fields_of_a_part_are_treated_with_its_text() -> None:
+@pytest.mark.parametrize("thoughts", ["drop", "keep"])
+def test_fields_of_a_part_are_treated_with_its_text(thoughts: Thoughts) -> None:
     said = {"type": "output_text", "text": ANSWER}
     thought = {"type": "thinking", "thinking": "hm", "usage": {"tokens": 3}}
     asked = {"role": "user", "content": [{"type": "input_text", "text": REQUEST, "citations": ["x"]}]}
-    for thoughts, kept in (("drop", []), ("keep", [thought])):
-        parts = [thought, said | {"citations": ["x"], "logprobs": [], "train": True}]
-        record = {"messages": [asked, {"role": "assistant", "content": parts}]}
-        sample = make_sample(0, "0", record, "messages", thoughts)
-        assert [exchange.response for exchange in sample.exchanges] == [ANSWER]
-        new = said | {"text": "4", "original_citations": ["x"], "logprobs": [], "train": True}
-        turns_ = with_responses(sample, ["4"], neighbors=Neighbors(thoughts))["messages"]
-        assert turns_ == [asked, {"role": "assistant", "content": [*kept, new]}]
-        assert with_responses(sample, [ANSWER]) == record
+    parts = [thought, said | {"citations": ["x"], "logprobs": [], "train": True}]
+    record = {"messages": [asked, {"role": "assistant", "content": parts}]}
+    sample = make_sample(0, "0", record, "messages", thoughts)
+    assert [exchange.response for exchange in sample.exchanges] == [ANSWER]
+    new = said | {"text": "4", "original_citations": ["x"], "logprobs": [], "train": True}
+    kept = [thought, new] if thoughts == "keep" else [new]
+    turns_ = with_responses(sample, ["4"], neighbors=Neighbors(thoughts))["messages"]
+    assert turns_ == [asked, {"role": "assistant", "content": kept}]
+    assert with_responses(sample, [ANSWER]) == record
 
 
 def test_a_label_of_values_speaks_of_the_response_of_its_turn() -> None:
