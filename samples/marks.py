@@ -19,9 +19,12 @@ from samples.turn_names import names_of
 _MARKS = ("weight", "loss_weight", "loss_scale", "loss", "train", "training", "trainable")
 """Fields that say whether a turn is learned from: OpenAI's, LLaMA-Factory's, ms-swift's, Axolotl's."""
 
-_SAYS_TRAIN = words("train training trainable trained loss weight learn learnable learned supervised")
-_SAYS_NOT = words("mask masked ignore ignored exclude excluded skip no not without")
-_AROUND = words("on turn message is should do for compute calculate use in scale this to be from mask of")
+_SAYS_TRAIN = words("train training trainable trained loss weight weights learn learnable learned supervised")
+_MASK = words("mask masks")
+_SAYS_NOT = _MASK | words("masked ignore ignored exclude excluded skip no not without")
+_AROUND = words(
+    "on turn message is should do for compute calculate use in scale this to be from mask masks of"
+)
 _AROUND_LOSS = words("with output response answer assistant")
 """Words of other names of such fields, as in `train_on_turn` and `is_masked`; and next to "loss" or "train",
 as in `output_with_loss`."""
@@ -93,7 +96,7 @@ def _kind_of_mark(name: str) -> str | None:
     if not named or not named <= _SAYS_TRAIN | _SAYS_NOT | around:
         return None
     trains, denies = bool(named & _SAYS_TRAIN), bool(named & _SAYS_NOT)
-    if trains and named & _SAYS_NOT <= {"mask"}:  # a mask of the loss is 0 where nothing is learned
+    if trains and named & _SAYS_NOT <= _MASK:  # a mask of the loss is 0 where nothing is learned
         return "train"
     return "not" if denies else None
 

@@ -267,6 +267,8 @@ def test_other_records_have_no_tools(tools: Any) -> None:
         *(({"train": False}, [True, True]), ({"weight": 0}, [True, True]), ({"masked": True}, [True, True])),
         *(({"loss_mask": [0, 0, 0, 1]}, [True, False]), ({"train_on_turn": [True, False]}, [False, True])),
         *(({"masked": [True, False]}, [True, False]), ({"weight": 1}, [False, False])),
+        *(({"weights": [0, 1]}, [True, False]), ({"loss_masks": [0, 1, 0, 0]}, [False, True])),
+        *(({"loss_weights": [1.0, 0.0]}, [False, True]), ({"masks": [1, 0]}, [False, False])),
         *(({"loss_mask": [0] * 9}, [False, False]), ({"loss": 0.0}, [False, False])),
     ],
 )
