@@ -30,6 +30,7 @@ _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {
     # White space within numbers.
     **dict.fromkeys((0x00A0, 0x202F, 0x2009), " "),
     **dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2013, 0xFE63), "-"),
+    **{0x2080 + digit: str(digit) for digit in range(10)},
 }
 """Full-width forms and others of ASCII's characters."""
 
@@ -105,7 +106,9 @@ _TAG = re.compile(r"<(/)?(?:final_)?answer>", re.IGNORECASE)
 
 def plain(text: str) -> str:
     """Return a text with full-width characters as ASCII's, and without what only formats it."""
-    text = (text if text.isascii() else text.translate(_WIDE)).replace("{,}", ",")
+    if not text.isascii():
+        text = _RAISED.sub(lambda raised: f"^{raised[0].translate(_FLAT)}", text).translate(_WIDE)
+    text = _FUNCTIONS.sub(r" \1", _WORD.sub(r"\1", text.replace("{,}", ",")))
     text = (
         _FRACTION.sub(r"\1\2/\3\4", _DEGREES.sub("°", _FORMAT.sub("", text)))
         .replace(r"\%", "%")
@@ -120,6 +123,10 @@ def plain(text: str) -> str:
     return text.replace(" ", "") if _SPACED.fullmatch(text) else text
 
 
+_RAISED = re.compile("[⁰¹²³⁴-⁹⁻]+")
+_FLAT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_WORD = re.compile(r"\\(?:text|mathrm|mathbf|textbf)\s?\{([^{}]{0,60})\}")
+_FUNCTIONS = re.compile(r"\\(log|ln|lg|exp|sin|cos|tan|max|min)\b")
 _FORMAT = re.compile(r"\\(?:,|!|;|\s|text\b|mathrm\b|mathbf\b|textbf\b|left\b|right\b)|\*\*")
 _FRACTION = re.compile(r"(?<!\d)\\[dt]?frac\s?(?:\{(-?\d{1,20})\}|(\d))\s?(?:\{(\d{1,20})\}|(\d))")
 _DEGREES = re.compile(r"(?<=\d)\s?(?:\^\s?(?:\{\\circ\}|\\circ\b)|(?i:degrees?\b))")
@@ -148,7 +155,7 @@ _SAYS = re.compile(
     r"answers?[\s*_\"']{0,5}(?:\([^()\n]{0,20}\)[\s*_]{0,5})?(?:is|are|was|=|[:：])"
     r"|(?:(?<=correct )|(?<=right )|(?<=best ))(?:option|choice)[\s*_]{0,5}(?:is|would be|=|[:：])"
     r"|答案[】\]]|答案[\s*_]{0,5}(?:[应應][该該]?)?(?:[是为為选選]|[:：=])|故(?:应|應|正确|正確)?[选選]"
-    r"|[选選](?:[择擇项項])?(?=\s?[(（]?[a-z](?![a-z]))"
+    r"|[选選](?:[择擇项項])?[是为為:：]?(?=\s?[(（]?(?:[a-z]|[a-h]{2,8})(?![a-z]))"
 )
 _SAYINGS = ("answer", "option", "choice", "答案", "故", "选", "選")
 _TRIES = 20
@@ -176,6 +183,8 @@ def _said(text: str) -> str:
 def _agrees(draft: str, found: Sequence[Answer], reference: str) -> bool:
     right = right_answer(reference)
     wanted = in_figures(plain(right))
+    if (named := _EQUATION.fullmatch(wanted)) and quantity_in(named[1]):
+        wanted = named[1]
     text = " ".join(wanted.casefold().split())
     if not text:
         return False
@@ -205,6 +214,7 @@ def _agrees(draft: str, found: Sequence[Answer], reference: str) -> bool:
     return False
 
 
+_EQUATION = re.compile(r"[A-Za-z]\s?=\s?(.+)")
 _OPTION = re.compile(r"[(\[]?([a-z])(?:[)\]]|$|(?=[.:]))[.:]?(?: (.+))?")
 """A letter, or one with the text of that choice."""
 _LETTER = re.compile(r"[(\[]?[A-Za-z][)\]]?")
@@ -212,7 +222,7 @@ _CHOSEN = re.compile(
     r"(?:the )?(?:(?:correct|right|best|final) )?(?:option|choice|answer|选项|選項)(?: is| ?[:是为為])? ?"
     r"[(\[]?([a-z])(?![\w'])"
     r"|[(\[]?([a-z])(?:[)\]]|$|[,.;:(]| is (?:the )?(?:correct|right|best|answer)"
-    r"|\s?(?:正[确確]|[选選]?[项項]))"
+    r"|\s?(?:正[确確]|[选選]?[项項])|\s[-—]\s)"
 )
 _ONE = r"[(\[]?[a-h][)\]]?"
 _SEVERAL = re.compile(
