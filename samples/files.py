@@ -15,6 +15,7 @@ from uuid import uuid4
 from samples.bounds import MAX_RECORD_BYTES
 from samples.compressed import codec_of, compressing, open_binary
 from samples.fields import plural
+from samples.file_names import what_to_do
 from samples.json_arrays import LONGEST_WRAPPER, WRAPPER, read_array, write_array
 from samples.json_arrays_fast import array_records
 from samples.json_lines import read_lines, write_lines
@@ -71,10 +72,12 @@ def find_layout(path: Path) -> Layout:
     expected = "expected a JSON array of records, JSON lines, Parquet, or a table (CSV or TSV)"
     if beginning.startswith(b"version https://git-lfs"):
         raise DataError(f"{path} only says where Git LFS has the data; get it with git lfs pull")
-    if beginning.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in beginning[:4]:
-        raise DataError(f"{path}: expected UTF-8, found UTF-16 without its mark, or UTF-32: save it as UTF-8")
     if other := next((what for first, what in _NOT_READ.items() if beginning.startswith(first)), None):
         raise DataError(f"{path} is {other}; {expected}")
+    if beginning and beginning[:1] not in b"[{" and (todo := what_to_do(path)):
+        raise DataError(f"{path} is a file that is not read: {todo}; {expected}")
+    if beginning.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in beginning[:4]:
+        raise DataError(f"{path}: expected UTF-8, found UTF-16 without its mark, or UTF-32: save it as UTF-8")
     text = beginning.removeprefix(_UTF8_BOM).lstrip()
     by_ending = next((_BY_ENDING[suffix] for suffix in path.suffixes[-2:] if suffix in _BY_ENDING), None)
     if by_ending and text:

@@ -2,8 +2,10 @@
 
 import base64
 import datetime
+import gzip
 import json
 import math
+import re
 import tempfile
 import tracemalloc
 from collections.abc import Iterator
@@ -476,3 +478,20 @@ def test_a_record_with_a_list_of_objects_is_one_record(tmp_path: Path, name: str
     assert read(tmp_path / name) == [record]
     (tmp_path / name).write_text(json.dumps({"version": "1", "instances": [record]}))
     assert read(tmp_path / name) == [record]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "todo"),
+    [
+        ("a.pkl", b"\x80\x04\x95\x00", "write its records as JSON lines"),
+        ("a.tfrecord", b"\x10\0\0\0\0\0\0\0", "write its records as JSON lines"),
+        ("a.tar.gz", gzip.compress(b"a.jsonl" + bytes(512)), "unpack it"),
+        ("a.7z", b"7z\xbc\xaf\x27\x1c", "unpack it"),
+    ],
+)
+def test_a_file_that_is_not_read_is_told_what_would_do(
+    tmp_path: Path, name: str, content: bytes, todo: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=rf"{re.escape(name)} is a file that is not read: {todo}; expected"):
+        find_layout(tmp_path / name)
