@@ -149,7 +149,7 @@ def find_source(name: str | Path) -> Source:
 
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-_HUB_PAGE = re.compile(r"https?://(?:huggingface\.co|hf\.co|hf-mirror\.com)/datasets/([^/?#]+/[^/?#]+).*")
+_HUB_PAGE = re.compile(r"https?://(?:huggingface\.co|hf\.co)/datasets/([^/?#]+/[^/?#]+).*")
 
 
 def _no_file(address: str) -> str:
