@@ -109,7 +109,7 @@ def trial_snapshot(trial: "RecordedTrial") -> TrialSnapshot:
         none_better = trial.none_better()
         notes = [*trial.notes(), *notes]
     except RunError as error:
-        missing = str(error)
+        missing = str(error).removeprefix(f"{trial.folder}: ")
     return TrialSnapshot(
         trial=trial,
         samples=samples,

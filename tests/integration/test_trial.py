@@ -6,9 +6,11 @@ import math
 import os
 import shutil
 import signal
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +19,7 @@ import pytest
 import coevol
 from ledger.ledger import Ledger
 from models.settings import Limits
+from reporting.manifest import RunError
 from reporting.recorded_trial import RecordedTrial
 from reporting.trial_manifest import is_trial
 from reporting.trial_verdicts import compared
@@ -214,6 +217,35 @@ def test_figures_name_the_samples_that_they_are_of(tmp_path: Path) -> None:
     assert any(line.endswith(f": {in_all:,} samples would settle it.") for line in lines)
     row = next(line for line in lines if line.startswith("edit "))
     assert "within noise" in row
+
+
+def test_figures_are_of_samples_that_the_referees_are_done_with(small: Finished, tmp_path: Path) -> None:
+    folder = shutil.copytree(small.folder, tmp_path / "trial")
+
+    def stopped_at(position: int) -> RecordedTrial:
+        with closing(sqlite3.connect(folder / "referees" / "ledger.sqlite")) as ledger, ledger:
+            ledger.execute("DELETE FROM results WHERE position >= ?", (position,))
+            # Of a sample in flight, what takes no call is there at once.
+            for each in ("edit:original", "best-of-n:original"):
+                ledger.execute("DELETE FROM results WHERE position = ? AND mode = ?", (position - 1, each))
+        return RecordedTrial(folder)
+
+    whole = RecordedTrial(folder).judgments()
+    assert any(row.referee == "unchanged" for row in whole)
+    found = stopped_at(8)
+    ids = {*found.manifest["ids"][:7]}
+    assert found.judgments() == [row for row in whole if row.sample in ids]
+    assert {arm.win_rate.samples for arm in found.report().arms if isinstance(arm.win_rate, WinRate)} == {7}
+    notes = " ".join(found.notes())
+    assert "3 of 10 samples are not judged yet: the same command goes on with them." in notes
+    assert "Samples without a readable verdict" not in notes
+    begun = stopped_at(1)
+    assert not begun.judgments()
+    with pytest.raises(RunError, match="the referees have judged nothing yet"):
+        begun.report()
+    look("report", folder, "-o", "report.html", cwd=tmp_path)
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "No figures yet: the referees have judged nothing yet" in report and str(tmp_path) not in report
 
 
 def test_what_was_said_of_other_texts_counts_no_more(tmp_path: Path) -> None:
