@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import pytest
@@ -22,6 +23,7 @@ from models.settings import Limits
 from reporting.manifest import RunError
 from reporting.recorded_trial import RecordedTrial
 from reporting.trial_manifest import is_trial
+from reporting.trial_snapshot import judged_samples
 from reporting.trial_verdicts import compared
 from runners.command_settings import settings_from
 from runners.trial_plan import make_trial_plan
@@ -334,6 +336,22 @@ def test_exchanges_of_a_conversation_are_judged_in_their_original_context(
     later = [chat for chat in prompts(server, "glm") if "Ask 1 of" in chat]
     assert later and all("Old answer 0 of" in chat for chat in later)
     assert trial.report().samples == 12
+    look("report", "trial", "-o", "report.html", cwd=tmp_path)
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    others = 0
+    for sample in judged_samples(trial):
+        for exchange in range(2):
+            said = [
+                row["outcome"]
+                for row in trial.comparisons()
+                if (row["sample"], row["exchange"]) == (sample.id, exchange) and row["rival"] == "original"
+            ]
+            rate = None if None in said else fmean(said)
+            here = "" if rate is None else "won" if rate > 0.5 else "lost" if rate < 0.5 else "tie"
+            whole = sample.outcome("edit")
+            assert sample.outcome("edit", exchange) == here
+            others += bool(whole) and whole != here
+    assert others and report.count(" in all</span>") == others
 
 
 # --- samples
