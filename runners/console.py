@@ -53,6 +53,11 @@ class Output:
         """Print a table."""
         self._console.print(table)
 
+    def fits(self, table: Table) -> bool:
+        """Whether a table has room for all of its texts."""
+        anywhere = self._console.options.update_width(_ANY_WIDTH)
+        return self._console.measure(table, options=anywhere).maximum <= self._console.width
+
     def text(self, text: str | Text, style: str = "", indent: int = 0) -> None:
         """Print a text. A `str` may hold anything; a `Text` should be `printable`."""
         shown = text if isinstance(text, Text) else Text(printable(text), style)

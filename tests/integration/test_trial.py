@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -33,6 +34,7 @@ from standin import StandIn
 from tests.conftest import look
 from tests.gateways import QUICK
 from tests.program import DATA, ROOT, records, start, write
+from tests.terminal import on_a_terminal
 from trials.win_rates import WinRate
 
 ALPACA = DATA / "alpaca_en_40.json"
@@ -128,7 +130,8 @@ def test_arms_are_runs_over_samples_that_keep_their_ids(finished: Finished) -> N
     )
 
 
-SMALL = ("--samples", 10, "--arms", "edit,best-of-n,evolve", "--concurrency", 4)
+ARMS_OF_SMALL = ("edit", "best-of-n", "evolve")
+SMALL = ("--samples", 10, "--arms", ",".join(ARMS_OF_SMALL), "--concurrency", 4)
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +165,18 @@ def test_a_killed_trial_repeats_no_finished_call(phase: str, small: Finished, tm
         )
         assert "pairs: balanced there, baseline here" in other.stderr
     assert table(tmp_path / "trial") == table(small.folder)
+
+
+def test_its_figures_are_read_at_any_width(small: Finished) -> None:
+    command = words(small.server, *SMALL)
+    environment = {**small.server.environment(), "COLUMNS": "60"}
+    (written,) = on_a_terminal(command, cwd=small.folder.parent, env=environment)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written)
+    table, _, _ = plain[plain.index("Arm ") :].partition("Won: against")
+    assert all(len(line) <= 60 for line in table.splitlines()) and "…" not in table
+    found = {arm: " ".join(re.findall(rf"^{arm} +(.+?) *$", table, re.MULTILINE)) for arm in ARMS_OF_SMALL}
+    rows = {line.split()[0]: line.split()[1:] for line in small.done.stdout.splitlines()[1:4]}
+    assert {arm: line.split() for arm, line in found.items()} == rows
 
 
 def test_a_trial_shares_one_budget(server: StandIn, tmp_path: Path) -> None:
