@@ -1,7 +1,7 @@
 """`coevol trial DATA -o TRIAL`: says whether debate beats simpler ways on this data at equal cost."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -178,8 +178,20 @@ def show(done: "RecordedTrial") -> None:
 
     output = Output()
     found, unit = done.report(), done.unit
-    names = ("Arm", "Won", "95 %", "W/T/L", "Verdict", "Equal length", "Equal style", "Cost")
-    rows = []
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in (
+        "Arm",
+        "Won",
+        "95 %",
+        "W/T/L",
+        "Verdict",
+        "Equal length",
+        "Equal style",
+        "Cost",
+        f"Of {TARGET}",
+        "Per win",
+    ):
+        table.add_column(name, justify="left" if name == "Arm" else "right")
     for each in done.results():
         arm = next(result for result in found.arms if result.arm == each["arm"])
         rate: Any = arm.win_rate
@@ -188,21 +200,18 @@ def show(done: "RecordedTrial") -> None:
             figure.rate.in_percent if hasattr(figure, "rate") else "–"
             for figure in (arm.length_controlled, arm.style_controlled)
         ]
-        rows.append(
-            [
-                printable(each["arm"]),
-                percent(rate.rate.value) if known else "–",
-                rate.rate.interval if known else "–",
-                f"{rate.wins}/{rate.ties}/{rate.losses}" if known else "–",
-                verdict(found, arm) if known else "–",
-                *controlled,
-                _cost(each["cost_per_sample"], unit),
-                "–" if each["cost_share"] is None else percent(each["cost_share"]),
-                _cost(each["cost_per_win"], unit),
-            ]
+        table.add_row(
+            Text(printable(each["arm"])),
+            percent(rate.rate.value) if known else "–",
+            rate.rate.interval if known else "–",
+            f"{rate.wins}/{rate.ties}/{rate.losses}" if known else "–",
+            verdict(found, arm) if known else "–",
+            *controlled,
+            _cost(each["cost_per_sample"], unit),
+            "–" if each["cost_share"] is None else percent(each["cost_share"]),
+            _cost(each["cost_per_win"], unit),
         )
-    for table in _tables(output, [*names, f"Of {TARGET}", "Per win"], rows):
-        output.table(table)
+    output.figures(table)
     what = "US dollars" if unit == "dollars" else "tokens"
     output.text(
         f"Won: against {found.baseline}, ties as halves; won in one order and tied in the other counts three "
@@ -222,26 +231,6 @@ def show(done: "RecordedTrial") -> None:
     else:
         output.text(done.none_better())
     output.text(f"To see it, and to judge yourself, blind: coevol view {done.folder}")
-
-
-def _tables(output: Output, names: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[Table]:
-    """Yield a table in as many parts as have room for all of their texts, each with the first column."""
-
-    def part(begin: int, end: int) -> Table:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for number, name in enumerate((names[0], *names[begin:end])):
-            table.add_column(name, justify="right" if number else "left", no_wrap=True)
-        for row in rows:
-            table.add_row(*map(Text, (row[0], *row[begin:end])))
-        return table
-
-    begin = 1
-    while begin < len(names):
-        end = len(names)
-        while end > begin + 1 and not output.fits(part(begin, end)):
-            end -= 1
-        yield part(begin, end)
-        begin = end
 
 
 def _cost(value: float | None, unit: str) -> str:

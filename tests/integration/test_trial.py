@@ -170,8 +170,10 @@ def test_a_killed_trial_repeats_no_finished_call(phase: str, small: Finished, tm
 def test_its_figures_are_read_at_any_width(small: Finished) -> None:
     command = words(small.server, *SMALL)
     environment = {**small.server.environment(), "COLUMNS": "60"}
-    (written,) = on_a_terminal(command, cwd=small.folder.parent, env=environment)
-    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written)
+    stats = ("stats", small.folder / "arms" / "evolve")
+    shown = on_a_terminal(command, stats, cwd=small.folder.parent, env=environment)
+    plain, bill = (re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written) for written in shown)
+    assert "…" not in bill[bill.index("Calls") :] and bill.count("judge ") == bill.count("total ") > 1
     table, _, _ = plain[plain.index("Arm ") :].partition("Won: against")
     assert all(len(line) <= 60 for line in table.splitlines()) and "…" not in table
     found = {arm: " ".join(re.findall(rf"^{arm} +(.+?) *$", table, re.MULTILINE)) for arm in ARMS_OF_SMALL}
