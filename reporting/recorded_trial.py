@@ -13,7 +13,7 @@ from reporting.trial_command import command_of
 from reporting.trial_costs import shares_of_target
 from reporting.trial_manifest import TARGET
 from reporting.trial_snapshot import trial_state
-from trials.judgments import TrialError
+from trials.judgments import UNCHANGED, TrialError
 from trials.libraries import require_libraries
 
 if TYPE_CHECKING:
@@ -46,8 +46,11 @@ class RecordedTrial(TrialRecord):
             from trials.report import Costs, analyze
 
             costs = {arm: cost.per_sample for arm, cost in self.costs().items()}
+            rows, waiting = self.judgments(), len(self.manifest["positions"]) - len(self.refereed())
+            if waiting and all(row.referee == UNCHANGED for row in rows):
+                raise TrialError("the referees have judged nothing yet")
             found = analyze(
-                self.judgments(),
+                rows,
                 self.arms,
                 reference=TARGET if TARGET in self.arms else None,
                 costs=Costs(self.unit, costs) if any(costs.values()) else None,
@@ -63,7 +66,7 @@ class RecordedTrial(TrialRecord):
         found = self.report()
         from trials.sentences import sentences
 
-        return sentences(found, len(self.manifest["positions"]))
+        return sentences(found, len(self.refereed()))
 
     def none_better(self) -> str:
         """Say that no arm is better than the original; empty if one is. Raises RunError as `report`."""

@@ -111,6 +111,10 @@ class TrialRecord:
         judgment since it is unchanged."""
         return trial_judgments.judgments(self)
 
+    def refereed(self) -> set[int]:
+        """Return the positions of the samples that the referees are done with, which are those that count."""
+        return trial_judgments.refereed(self)
+
     def decisions(self) -> list[Decision]:
         """Return people's decisions, of each person on a pair the last one."""
         return read_decisions(self.folder / PEOPLE, self.arms)

@@ -8,7 +8,8 @@ from ledger.usage import used
 from models.limits.budget import NOTHING, Amount, Usage, priced
 from models.settings import ModelSettings, split_model
 from reporting import cost
-from reporting.trial_manifest import MATCHED, TARGET, WITHIN, referee_settings_of, settings_of
+from reporting.trial_manifest import COUNTED, MATCHED, TARGET, WITHIN, referee_settings_of, settings_of
+from samples.fields import plural
 from trials.judgments import Unit
 
 if TYPE_CHECKING:
@@ -90,10 +91,14 @@ def _why_unmatched(trial: "TrialRecord", arm: str, share: float) -> str:
     if arm not in MATCHED or depth is None:
         return "a single pass"
     if depth.get("is_spent"):
-        return "its drafts stop winning before it costs as much"
+        ledger = trial.ledger_of(arm)
+        has_failed = bool(ledger and any(ledger.failures()))
+        if arm != "refine":  # whose samples all go on, unless they fail
+            return "its samples failed"
+        return f"its drafts stop winning{', or its samples fail,' * has_failed} before it costs as much"
     if share > 1:
         return "its last round cost more than expected" if depth["rounds"] > 1 else "one round costs more"
-    return f"it ends at {depth['rounds']} rounds or drafts"
+    return f"it ends at {plural(depth['rounds'], COUNTED[arm])}"
 
 
 def spent(trial: "TrialRecord") -> Amount:

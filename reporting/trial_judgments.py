@@ -14,10 +14,12 @@ def judgments(trial: "TrialRecord") -> list[Judgment]:
     """Return what referees and people said, and what needed no judgment since it is unchanged.
 
     Of each exchange that some arm worked on, those pairs are compared that the trial has for its sample.
-    What was said of other texts than the arms have by now does not count: samples that failed or got more
-    rounds since have other responses.
+    Models' verdicts, and ties of what is unchanged, count of samples that the referees are done with: else
+    ties, which take no time, would be too many while they work. What was said of other texts than the arms
+    have by now does not count: samples that failed or got more rounds since have other responses.
     """
     judged, scores = _refereed(trial)
+    done = refereed(trial)
     found: list[Judgment] = []
     places: dict[tuple[str, int], tuple[Mapping[str, str], Mapping[str, Features]]] = {}
     for each in trial.samples():
@@ -25,7 +27,7 @@ def judgments(trial: "TrialRecord") -> list[Judgment]:
         for exchange, responses in each.responses.items():
             features = {arm: features_of(text) for arm, text in responses.items()}
             places[name, exchange] = responses, features
-            for arm, rival in trial.pairs(each.position):
+            for arm, rival in trial.pairs(each.position) if each.position in done else ():
                 at: Any = {
                     "exchange": exchange,
                     "features_a": features[arm],
@@ -46,6 +48,21 @@ def judgments(trial: "TrialRecord") -> list[Judgment]:
         if decision.is_on(given):
             found.append(decision.judgment(known))
     return found
+
+
+def refereed(trial: "TrialRecord") -> set[int]:
+    """Return the positions of the samples whose comparisons with the original the referees are done with."""
+    ledger = trial.referee_ledger()
+    if ledger is None:
+        return set()
+    finished, (baseline, *arms) = ledger.finished(), trial.arms
+    # Chat models have a result for each pair, reward models one for each arm.
+    modes = [f"{arm}:{baseline}" for arm in arms], trial.arms
+    return {
+        at
+        for at in range(len(trial.manifest["positions"]))
+        if any(all((at, mode) in finished for mode in each) for each in modes)
+    }
 
 
 def _refereed(trial: "TrialRecord") -> tuple[dict[Any, list[Any]], dict[Any, dict[str, float | None]]]:

@@ -23,6 +23,9 @@ ARMS = ("edit", "advise", "refine", "best-of-n", "evolve")
 MATCHED = {"refine": "max_rounds", "best-of-n": "drafts"}
 """The arms whose cost is matched to that of `TARGET`, and the setting that does it."""
 
+COUNTED = {"refine": "round", "best-of-n": "draft"}
+"""What the depths of these arms are counted in."""
+
 TARGET = "evolve"
 
 WITHIN = 0.1

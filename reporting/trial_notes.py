@@ -1,6 +1,6 @@
 """What should be known of how a trial came to its figures."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import TYPE_CHECKING, Any
 
 from reporting.trial_costs import shares_of_target
@@ -16,8 +16,9 @@ LITTLE_AGREEMENT = 0.4
 
 
 def notes(trial: "RecordedTrial", report: "Report") -> Iterator[str]:
-    """Yield a sentence on each: the smallest difference that shows, what is left out, costs that are not
-    matched, and how far the referees can be trusted."""
+    """Yield a sentence on each: the smallest difference that shows, what is not judged yet or left out, costs
+    that are not matched, and how far the referees can be trusted."""
+    drawn, done = len(trial.manifest["positions"]), trial.refereed()
     (reference,) = (each for each in report.arms if each.arm == report.reference)
     rate: Any = reference.win_rate
     if hasattr(rate, "rate"):
@@ -26,7 +27,10 @@ def notes(trial: "RecordedTrial", report: "Report") -> Iterator[str]:
         compared = sum(hasattr(each.win_rate, "rate") for each in report.arms)
         least = detectable_difference(rate.samples, min(rate.ties / rate.samples, 0.9), compared)
         yield f"{plural(rate.samples, 'sample')} {shows(least)}."
-    yield from _without_verdict(trial, report)
+    if waiting := drawn - len(done):
+        unjudged = f"{waiting:,} of {plural(drawn, 'sample')} are not judged yet"
+        yield f"{unjudged}: the same command goes on with them."
+    yield from _without_verdict(trial, report, done)
     yield from _costs(trial)
     yield from _families(trial)
     yield from _preferences(trial, report)
@@ -44,8 +48,8 @@ def shows(least: float | None) -> str:
     return f"can show {rates}, in 4 of 5 trials; what is nearer to 50 % they mostly cannot tell from chance"
 
 
-def _without_verdict(trial: "RecordedTrial", report: "Report") -> Iterator[str]:
-    finished = sum(bool(each.responses) for each in trial.samples())
+def _without_verdict(trial: "RecordedTrial", report: "Report", done: Container[int]) -> Iterator[str]:
+    finished = sum(bool(each.responses) and each.position in done for each in trial.samples())
     each = [
         f"{left:,} of {finished:,} of {arm.arm}"
         for arm in report.arms

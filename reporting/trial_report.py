@@ -95,9 +95,13 @@ def _exchange(
         "request": request(exchanges[number]),
         "original": plain(responses[baseline], MAX_CHARS),
         "arms": [
-            (arm, trial_tables.tag(outcome, outcome) if outcome else "", _marked(responses, baseline, arm))
+            (
+                arm,
+                " ".join(trial_tables.tag(said, said) for said in outcomes),
+                _marked(responses, baseline, arm),
+            )
             for arm in arms
-            for outcome in [judged.outcome(arm)]
+            for outcomes in [judged.outcomes(arm, number)]
         ],
         "pairs": [
             {

@@ -53,13 +53,20 @@ class JudgedSample:
     """The beginning of its first request."""
     scores: Mapping[str, float]
     """By arm, against the baseline, from 0 to 1; those that were judged or are unchanged."""
+    exchange_scores: Mapping[tuple[int, str], float]
+    """The same of each exchange, by its number and by arm. A sample's score is the mean of these."""
     disagreements: frozenset[str]
     """Those of `DISAGREEMENTS`."""
 
-    def outcome(self, arm: str) -> str:
-        """Return one of `OUTCOMES`; empty if the arm was not judged here."""
-        score = self.scores.get(arm)
+    def outcome(self, arm: str, exchange: int | None = None) -> str:
+        """Return one of `OUTCOMES`, of the sample or of an exchange; empty if the arm was not judged."""
+        score = self.scores.get(arm) if exchange is None else self.exchange_scores.get((exchange, arm))
         return "" if score is None else "won" if score > 0.5 else "lost" if score < 0.5 else "tie"
+
+    def outcomes(self, arm: str, exchange: int) -> list[str]:
+        """Return the outcome of an exchange, and that of the whole sample in words where it is another."""
+        here, whole = self.outcome(arm, exchange), self.outcome(arm)
+        return [each for each in (here, f"{whole} in all" if whole not in ("", here) else "") if each]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +116,7 @@ def trial_snapshot(trial: "RecordedTrial") -> TrialSnapshot:
         none_better = trial.none_better()
         notes = [*trial.notes(), *notes]
     except RunError as error:
-        missing = str(error)
+        missing = str(error).removeprefix(f"{trial.folder}: ")
     return TrialSnapshot(
         trial=trial,
         samples=samples,
@@ -177,13 +184,18 @@ def _read(trial: "RecordedTrial") -> tuple[list[JudgedSample], dict[str, float]]
         first = each.sample.exchanges[0] if each.sample.exchanges else None
         request = f"{first.instruction[:1000]} {first.input[:1000]}" if first else ""
         judged = said[each.sample.id]
-        scores = _scores(judged, trial.arms[0], people=not with_models)
+        of_exchanges = _scores(judged, trial.arms[0], people=not with_models)
+        by_arm: dict[str, list[float]] = defaultdict(list)
+        for (_, arm), score in of_exchanges.items():
+            by_arm[arm].append(score)
+        scores = {arm: round(fmean(each), 12) for arm, each in by_arm.items()}
         samples.append(
             JudgedSample(
                 each.position,
                 each.sample.id,
                 shorten(" ".join(request.split())),
                 scores,
+                of_exchanges,
                 frozenset(_disagreements(judged, scores)),
             )
         )
@@ -219,14 +231,15 @@ def _scores_of(votes: Iterable[_Said], *, person: bool | None = None) -> list[fl
     return [score for score in scores if score is not None]
 
 
-def _scores(judgments: Iterable[Judgment], baseline: str, *, people: bool) -> dict[str, float]:
-    by_arm: dict[str, list[float]] = defaultdict(list)
-    for (_, arm, rival), votes in _votes(judgments).items():
+def _scores(judgments: Iterable[Judgment], baseline: str, *, people: bool) -> dict[tuple[int, str], float]:
+    """Return the scores against the baseline by exchange and arm."""
+    found = {}
+    for (exchange, arm, rival), votes in _votes(judgments).items():
         panel = _scores_of(votes, person=None if people else False)
         if rival == baseline and panel:
-            by_arm[arm].append(fmean(panel))
-    # Sums of thirds must meet one half exactly.
-    return {arm: round(fmean(each), 12) for arm, each in by_arm.items()}
+            # Sums of thirds must meet one half exactly.
+            found[exchange, arm] = round(fmean(panel), 12)
+    return found
 
 
 def _disagreements(judgments: Iterable[Judgment], scores: Mapping[str, float]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from reporting import html_tables
 from reporting.summary import what_made
 from reporting.trial_costs import shares_of_target
-from reporting.trial_manifest import TARGET, shown
+from reporting.trial_manifest import COUNTED, TARGET, shown
 from reporting.trial_snapshot import DISAGREEMENTS, JudgedSample, TrialSnapshot
 from reporting.trial_verdicts import Verdict
 from samples.fields import percent, plural
@@ -191,7 +191,7 @@ def what_made_trial(snapshot: TrialSnapshot, *, for_others: bool = False) -> str
         "samples": f"{plural(snapshot.drawn, 'sample')}, drawn with seed {made['seed']}",
         "pairs": made["pairs"],
         "referees": "; ".join(_referee(each) for each in made["referees"]),
-        **{f"depth of {arm}": _depth(depth) for arm, depth in made["depths"].items()},
+        **{f"depth of {arm}": _depth(arm, depth) for arm, depth in made["depths"].items()},
         "spent in all": f"{spent.tokens:,} tokens{dollars}",
     }
     rows = "".join(
@@ -212,9 +212,9 @@ def _referee(facts: Mapping[str, Any]) -> str:
     return f"{shown(facts['model'])}{related}"
 
 
-def _depth(depth: Mapping[str, Any]) -> str:
+def _depth(arm: str, depth: Mapping[str, Any]) -> str:
     more = f", one more in {plural(depth['more'], 'sample')}" if depth["more"] else ""
-    return f"{depth['rounds']} rounds or drafts{more}"
+    return f"{plural(depth['rounds'], COUNTED[arm])}{more}"
 
 
 def _rate(figure: Any) -> str:

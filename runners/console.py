@@ -2,12 +2,12 @@
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.padding import Padding
 from rich.segment import Segment
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from runners.terminal import Guarded, is_terminal
@@ -38,6 +38,18 @@ def _escaped(found: re.Match[str]) -> str:
 _ANY_WIDTH = 1_000_000
 
 
+def _part(table: Table, columns: Sequence[Column]) -> Table:
+    """Return a table of some columns of another."""
+    part = Table(
+        box=table.box, padding=table.padding, pad_edge=table.pad_edge, header_style=table.header_style
+    )
+    for column in columns:
+        part.add_column(column.header, justify=column.justify, no_wrap=column.no_wrap)
+    for row in zip(*(column.cells for column in columns), strict=True):
+        part.add_row(*row)
+    return part
+
+
 class Output:
     """Standard output for texts: wrapped on a terminal, as they are in a file."""
 
@@ -52,6 +64,21 @@ class Output:
     def table(self, table: Table) -> None:
         """Print a table."""
         self._console.print(table)
+
+    def figures(self, table: Table) -> None:
+        """Print a table of figures, of which none may be cut: where there is no room for all columns, in
+        parts, each with the first column."""
+        first, *others = table.columns
+        while others:
+            number = len(others)
+            while number > 1 and not self._fits(_part(table, [first, *others[:number]])):
+                number -= 1
+            self.table(_part(table, [first, *others[:number]]))
+            others = others[number:]
+
+    def _fits(self, table: Table) -> bool:
+        anywhere = self._console.options.update_width(_ANY_WIDTH)
+        return self._console.measure(table, options=anywhere).maximum <= self._console.width
 
     def text(self, text: str | Text, style: str = "", indent: int = 0) -> None:
         """Print a text. A `str` may hold anything; a `Text` should be `printable`."""

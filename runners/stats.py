@@ -74,7 +74,7 @@ def _print_comparison(a: Path, b: Path, compared: Mapping[str, Any]) -> None:
         both = compared["common"][mode]
         for row in rows(both["a"], both["b"]):
             table.add_row(*row)
-        output.table(table)
+        output.figures(table)
         counts = ", ".join(f"{kinds[kind]:,} {name}" for kind, name in PAIR_LABELS.items() if kind != "all")
         output.text(f"\n{plural(kinds['all'], 'sample')} in both: {counts}")
         if shares := compared["paired"][mode]:
@@ -92,9 +92,9 @@ def _print_summary(run: Path, report: Mapping[str, Any]) -> None:
     output.text(f"Run {run}", "bold")
     output.table(_manifest(report))
     output.heading("Results")
-    output.table(_results(report["modes"]))
+    output.figures(_results(report["modes"]))
     output.heading("Calls")
-    output.table(_bill(report["calls"]))
+    output.figures(_bill(report["calls"]))
     total = report["calls"]["total"]
     if total["without_usage"]:
         calls = plural(total["without_usage"], "call")

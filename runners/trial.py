@@ -211,7 +211,7 @@ def show(done: "RecordedTrial") -> None:
             "–" if each["cost_share"] is None else percent(each["cost_share"]),
             _cost(each["cost_per_win"], unit),
         )
-    output.table(table)
+    output.figures(table)
     what = "US dollars" if unit == "dollars" else "tokens"
     output.text(
         f"Won: against {found.baseline}, ties as halves; won in one order and tied in the other counts three "

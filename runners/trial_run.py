@@ -21,6 +21,7 @@ from reporting.trial import ARM_RUNS, DATA, PEOPLE, REFEREES, TrialRecord
 from reporting.trial_costs import cost_by_round
 from reporting.trial_judgments import is_of
 from reporting.trial_manifest import (
+    COUNTED,
     FILE,
     MATCHED,
     TARGET,
@@ -268,7 +269,7 @@ class TrialRun:
         if not again and self._is_done(plan, folder):
             return
         number = plural(len(again) or len(self._made["positions"]), "sample")
-        up_to = f", up to {plural(depth.most, 'draft' if arm == 'best-of-n' else 'round')}" if depth else ""
+        up_to = f", up to {plural(depth.most, COUNTED[arm])}" if depth else ""
         self._notify(f"arm {arm}: {number}{up_to}")
         manifest = plan.check_data(folder)
 

@@ -40,7 +40,7 @@ def sentences(report: Report, drawn: int = 0) -> list[str]:
         found += _by_people(report)
         found += _others(report, drawn)
         found += _directly(report)
-        found += _doubts(report, reference)
+        found += _doubts(report)
     return found
 
 
@@ -206,20 +206,32 @@ def _unsettled(result: LeadResult, lead: _Ahead, drawn: int) -> str:
     return f"{lead.arm}'s lead over {lead.other}, {by}, is {noise}: {settled}"
 
 
-def _doubts(report: Report, reference: ArmResult) -> list[str]:
-    """Return a sentence if a better win rate may be one of length or style alone."""
-    if reference.verdict != "better":
-        return []
-    for equal, what, found in (
-        ("equal length", "length", reference.length_controlled),
-        ("equal length and style", "style", reference.style_controlled),
-    ):
-        if isinstance(found, Refused):
-            return [f"Whether that is more than {what} cannot be determined: {found.reason}."]
-        if found.rate.low <= 0.5:
-            won = found.rate.in_percent
-            return [f"At {equal} {reference.arm} won {won}, so its lead may come from {what} alone."]
-    return []
+def _doubts(report: Report) -> list[str]:
+    """Return sentences on arms that may be better or worse by length or style alone, the reference first. The
+    others count too: one of them may be the arm to go on with."""
+    doubts: list[str] = []
+    unknown: dict[str, list[str]] = {}
+    for result in sorted(report.arms, key=lambda result: result.arm != report.reference):
+        for equal, what, found in (
+            ("equal length", "length", result.length_controlled),
+            ("equal length and style", "style", result.style_controlled),
+        ):
+            if result.verdict == "noise":
+                break
+            if isinstance(found, Refused):
+                why = f"{result.verdict} by more than {what} cannot be determined: {found.reason}."
+                unknown.setdefault(why, []).append(result.arm)
+                break
+            is_ahead = result.verdict == "better"
+            if found.rate.low <= 0.5 if is_ahead else found.rate.high >= 0.5:
+                won = f"{result.arm} won {found.rate.in_percent}"
+                lead = "its lead" if is_ahead else "that it lost"
+                doubts.append(f"At {equal} {won}, so {lead} may come from {what} alone.")
+                break
+    for why, (*arms, last) in unknown.items():
+        names = f"{', '.join(arms)} and {last} are" if arms else f"{last} is"
+        doubts.append(f"Whether {names} {why}")
+    return doubts
 
 
 def _ahead(report: Report, result: LeadResult, found: Lead) -> _Ahead:

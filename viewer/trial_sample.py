@@ -106,7 +106,7 @@ async def _exchange(pages: TrialPages, found: TrialSample, number: int, here: Ju
     baseline, *arms = pages.trial.arms
     columns = [Column(baseline, responses[baseline], baseline)]
     for arm in arms:
-        said = [here.outcome(arm)] if here and here.outcome(arm) else []
+        said = here.outcomes(arm, number) if here else []
         said += ["failed"] if found.results[arm].status == "failed" else []
         said += ["unchanged"] if responses[arm] == responses[baseline] else []
         columns.append(Column(", ".join([arm, *said]), responses[arm], "b"))

@@ -39,8 +39,9 @@ class RewardModel(BaseChatModel):
     further: dict[str, Any]
     """Further fields of each request."""
     timeout: Any
-    _scores_pairs: bool = PrivateAttr(default=False)
-    """Whether the server is asked at `/score`, since it refuses `/classify`."""
+    _path: str = PrivateAttr(default="")
+    """Where it is asked: `/classify`, or `/score` if that was refused; empty until one did. It stays,
+    since the two have scales of their own: a proxy may know no route while its server starts again."""
 
     @property
     def _llm_type(self) -> str:
@@ -62,12 +63,14 @@ class RewardModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        if not self._scores_pairs:
+        if self._path != "/score":
             chat = [_convert_message_to_dict(message) for message in messages]
             answer = await self._post("/classify", {"messages": chat, "use_activation": False})
-            if answer.is_success or not _may_score_pairs(answer):
+            if answer.is_success:
+                self._path = "/classify"
+            if self._path == "/classify" or not _may_score_pairs(answer):
                 return _result(answer, "probs")
-            self._scores_pairs = True
+            self._path = "/score"
         request = "\n".join(message.text for message in messages[:-1] if message.type != "system")
         pair = {"text_1": request, "text_2": messages[-1].text, "use_activation": False}
         return _result(await self._post("/score", pair), "score")

@@ -4,12 +4,16 @@ import asyncio
 import json
 import math
 import os
+import re
 import shutil
 import signal
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import pytest
@@ -17,8 +21,10 @@ import pytest
 import coevol
 from ledger.ledger import Ledger
 from models.settings import Limits
+from reporting.manifest import RunError
 from reporting.recorded_trial import RecordedTrial
 from reporting.trial_manifest import is_trial
+from reporting.trial_snapshot import judged_samples
 from reporting.trial_verdicts import compared
 from runners.command_settings import settings_from
 from runners.trial_plan import make_trial_plan
@@ -28,6 +34,7 @@ from standin import StandIn
 from tests.conftest import look
 from tests.gateways import QUICK
 from tests.program import DATA, ROOT, records, start, write
+from tests.terminal import on_a_terminal
 from trials.win_rates import WinRate
 
 ALPACA = DATA / "alpaca_en_40.json"
@@ -123,7 +130,8 @@ def test_arms_are_runs_over_samples_that_keep_their_ids(finished: Finished) -> N
     )
 
 
-SMALL = ("--samples", 10, "--arms", "edit,best-of-n,evolve", "--concurrency", 4)
+ARMS_OF_SMALL = ("edit", "best-of-n", "evolve")
+SMALL = ("--samples", 10, "--arms", ",".join(ARMS_OF_SMALL), "--concurrency", 4)
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +165,20 @@ def test_a_killed_trial_repeats_no_finished_call(phase: str, small: Finished, tm
         )
         assert "pairs: balanced there, baseline here" in other.stderr
     assert table(tmp_path / "trial") == table(small.folder)
+
+
+def test_its_figures_are_read_at_any_width(small: Finished) -> None:
+    command = words(small.server, *SMALL)
+    environment = {**small.server.environment(), "COLUMNS": "60"}
+    stats = ("stats", small.folder / "arms" / "evolve")
+    shown = on_a_terminal(command, stats, cwd=small.folder.parent, env=environment)
+    plain, bill = (re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written) for written in shown)
+    assert "…" not in bill[bill.index("Calls") :] and bill.count("judge ") == bill.count("total ") > 1
+    table, _, _ = plain[plain.index("Arm ") :].partition("Won: against")
+    assert all(len(line) <= 60 for line in table.splitlines()) and "…" not in table
+    found = {arm: " ".join(re.findall(rf"^{arm} +(.+?) *$", table, re.MULTILINE)) for arm in ARMS_OF_SMALL}
+    rows = {line.split()[0]: line.split()[1:] for line in small.done.stdout.splitlines()[1:4]}
+    assert {arm: line.split() for arm, line in found.items()} == rows
 
 
 def test_a_trial_shares_one_budget(server: StandIn, tmp_path: Path) -> None:
@@ -214,6 +236,35 @@ def test_figures_name_the_samples_that_they_are_of(tmp_path: Path) -> None:
     assert any(line.endswith(f": {in_all:,} samples would settle it.") for line in lines)
     row = next(line for line in lines if line.startswith("edit "))
     assert "within noise" in row
+
+
+def test_figures_are_of_samples_that_the_referees_are_done_with(small: Finished, tmp_path: Path) -> None:
+    folder = shutil.copytree(small.folder, tmp_path / "trial")
+
+    def stopped_at(position: int) -> RecordedTrial:
+        with closing(sqlite3.connect(folder / "referees" / "ledger.sqlite")) as ledger, ledger:
+            ledger.execute("DELETE FROM results WHERE position >= ?", (position,))
+            # Of a sample in flight, what takes no call is there at once.
+            for each in ("edit:original", "best-of-n:original"):
+                ledger.execute("DELETE FROM results WHERE position = ? AND mode = ?", (position - 1, each))
+        return RecordedTrial(folder)
+
+    whole = RecordedTrial(folder).judgments()
+    assert any(row.referee == "unchanged" for row in whole)
+    found = stopped_at(8)
+    ids = {*found.manifest["ids"][:7]}
+    assert found.judgments() == [row for row in whole if row.sample in ids]
+    assert {arm.win_rate.samples for arm in found.report().arms if isinstance(arm.win_rate, WinRate)} == {7}
+    notes = " ".join(found.notes())
+    assert "3 of 10 samples are not judged yet: the same command goes on with them." in notes
+    assert "Samples without a readable verdict" not in notes
+    begun = stopped_at(1)
+    assert not begun.judgments()
+    with pytest.raises(RunError, match="the referees have judged nothing yet"):
+        begun.report()
+    look("report", folder, "-o", "report.html", cwd=tmp_path)
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "No figures yet: the referees have judged nothing yet" in report and str(tmp_path) not in report
 
 
 def test_what_was_said_of_other_texts_counts_no_more(tmp_path: Path) -> None:
@@ -302,6 +353,22 @@ def test_exchanges_of_a_conversation_are_judged_in_their_original_context(
     later = [chat for chat in prompts(server, "glm") if "Ask 1 of" in chat]
     assert later and all("Old answer 0 of" in chat for chat in later)
     assert trial.report().samples == 12
+    look("report", "trial", "-o", "report.html", cwd=tmp_path)
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    others = 0
+    for sample in judged_samples(trial):
+        for exchange in range(2):
+            said = [
+                row["outcome"]
+                for row in trial.comparisons()
+                if (row["sample"], row["exchange"]) == (sample.id, exchange) and row["rival"] == "original"
+            ]
+            rate = None if None in said else fmean(said)
+            here = "" if rate is None else "won" if rate > 0.5 else "lost" if rate < 0.5 else "tie"
+            whole = sample.outcome("edit")
+            assert sample.outcome("edit", exchange) == here
+            others += bool(whole) and whole != here
+    assert others and report.count(" in all</span>") == others
 
 
 # --- samples

@@ -73,3 +73,18 @@ def test_arms_that_cost_no_dollars_are_matched_in_tokens(server: StandIn, tmp_pa
     assert trial.unit == "tokens" and "Cost: tokens a sample" in done.stdout
     assert not trial.unmatched() and "Not matched" not in done.stdout
     assert trial.stats()["costs"]["spent"]["dollars"] > 0  # on the referee
+
+
+def test_an_arm_that_cannot_go_on_since_its_samples_failed_says_so(tmp_path: Path) -> None:
+    with StandIn("content_filter:provider=openai,rate=0.3,seed=3") as server:
+        own = ("--model", "openai:gpt-4o-mini", "--base-url", server.base_url("openai"), "--max-failures", 1)
+        referee = ("--referee", "glm:glm-4.6", "--base-url", f"referee={server.base_url('glm')}")
+        command = ("trial", DATA / "alpaca_en_40.json", "-o", "t", "--samples", 10)
+        arms = ("--arms", "refine,best-of-n,evolve")
+        look(*command, *arms, *own, *referee, cwd=tmp_path, env=server.environment(), status=2)
+    trial = RecordedTrial(tmp_path / "t")
+    assert trial.failed()["best-of-n"] == 10 and trial.failed()["refine"]
+    assert trial.unmatched() == {
+        "refine": "its drafts stop winning, or its samples fail, before it costs as much",
+        "best-of-n": "its samples failed",
+    }

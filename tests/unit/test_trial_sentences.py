@@ -15,6 +15,7 @@ from trials.sentences import is_better, none_better, sentences
 from trials.win_rates import Lead, WinRate
 
 FINE = Controlled(Estimate(0.6, 0.55, 0.66), {})
+LOST = Controlled(Estimate(0.4, 0.34, 0.45), {})
 BETTER = Estimate(0.63, 0.571, 0.688)
 
 
@@ -146,7 +147,7 @@ def test_arms_that_did_alike_share_a_sentence() -> None:
         (arm("evolve", Estimate(0.55, 0.48, 0.62), "noise", needed=700, counts=(100, 40, 60)),
          ["evolve won 55 % [48, 62] of 200 samples against original, ties counted as halves, a win with a "
           "tie as three quarters, which is within noise: 700 samples would settle it."]),
-        (arm("evolve", Estimate(0.4, 0.34, 0.46), "worse"),
+        (arm("evolve", Estimate(0.4, 0.34, 0.46), "worse", length=LOST, style=LOST),
          ["evolve won 40 % [34, 46] of 200 samples against original, ties counted as halves, "
           "so it is worse on this data."]),
         (arm("evolve", Refused("no verdict"), "noise"),
@@ -165,11 +166,28 @@ def test_against_the_baseline(result: ArmResult, expected: Sequence[str]) -> Non
         (arm("evolve", style=Controlled(Estimate(0.55, 0.48, 0.61), {})),
          "At equal length and style evolve won 55 % [48, 61], so its lead may come from style alone."),
         (arm("evolve", length=Refused("all but 3 are longer")),
-         "Whether that is more than length cannot be determined: all but 3 are longer."),
+         "Whether evolve is better by more than length cannot be determined: all but 3 are longer."),
+        (arm("evolve", Estimate(0.4, 0.34, 0.46), "worse", length=Controlled(Estimate(0.49, 0.42, 0.55), {})),
+         "At equal length evolve won 49 % [42, 55], so that it lost may come from length alone."),
     ],
 )  # fmt: skip
 def test_a_lead_that_may_be_length_or_style(result: ArmResult, doubt: str) -> None:
     assert said(result)[1:] == [doubt]
+
+
+def test_each_arm_that_is_called_better_is_doubted() -> None:
+    longer = Refused("all are longer")
+    others = [
+        arm("edit", Estimate(0.52, 0.45, 0.59), "noise", length=longer),
+        arm("refine", length=longer),
+        arm("advise", length=longer),
+        arm("best-of-n", length=Controlled(Estimate(0.51, 0.36, 0.63), {})),
+    ]
+    of = arm("evolve", Estimate(0.51, 0.45, 0.58), "noise", length=longer)
+    assert sentences(report(of, others=others))[1:] == [
+        "At equal length best-of-n won 51 % [36, 63], so its lead may come from length alone.",
+        "Whether refine and advise are better by more than length cannot be determined: all are longer.",
+    ]
 
 
 def test_a_trial_is_put_into_words() -> None:
@@ -178,8 +196,8 @@ def test_a_trial_is_put_into_words() -> None:
     assert sentences(found) == [
         "evolve won 75 % [67, 82] of 120 samples against original, ties counted as halves, "
         "so it is better on this data.",
-        "Whether that is more than length cannot be determined: length and style of some responses are not "
-        "known.",
+        "Whether evolve is better by more than length cannot be determined: length and style of some "
+        "responses are not known.",
     ]
 
 
