@@ -40,6 +40,14 @@ def test_a_price_that_is_given_takes_the_place_of_the_list() -> None:
     assert price(endpoint._replace(provider="vllm"), "flex") == price(endpoint)
 
 
+@pytest.mark.parametrize("given", [None, (2.0, 0.5, 8.0)])
+def test_more_cached_tokens_than_a_prompt_has_make_no_call_cheaper(
+    given: tuple[float, float, float] | None,
+) -> None:
+    endpoint = Endpoint("openai", "gpt-5.4-mini", None, given)
+    assert cost(endpoint, 1, 100, 5000, 20, AT) == cost(endpoint, 1, 100, 100, 20, AT)
+
+
 def test_the_worst_case_of_flex_is_the_default_tier() -> None:
     endpoint = Endpoint("openai", "gpt-5.4-mini", None)
     assert worst_case(endpoint, 1000, 500, "flex") == worst_case(endpoint, 1000, 500)
