@@ -139,6 +139,26 @@ def test_a_price_is_given_once_and_by_model(tmp_path: Path) -> None:
     assert "price: expected a table by model, not 3" in shown
 
 
+@pytest.mark.parametrize("prices", ["1,4", "1,0.1,4,2", "1"])
+def test_a_price_has_three_parts(prices: str, tmp_path: Path) -> None:
+    given = ("--model", "vllm:x", "--dry-run", "--price", f"vllm:x={prices}")
+    assert "[INPUT, CACHED, OUTPUT]" in look(*RUN, *given, cwd=tmp_path, status=2).stderr
+    for line in (f"[{prices}]", f'"{prices}"'):
+        (tmp_path / "mine.toml").write_text(f'model = "vllm:x"\nprice = {{ "vllm:x" = {line} }}\n')
+        shown = look(*RUN, "--settings", "mine.toml", cwd=tmp_path, status=2).stderr
+        assert "price.vllm:x: expected three prices, [INPUT, CACHED, OUTPUT]" in shown
+
+
+def test_prices_in_another_order_are_refused(tmp_path: Path) -> None:
+    run = (*RUN, "--model", "vllm:x", "--dry-run")
+    shown = look(*run, "--price", "vllm:x=1,4,0.1", cwd=tmp_path, status=2).stderr
+    assert "the order is INPUT,CACHED,OUTPUT" in shown
+    (tmp_path / "mine.toml").write_text('[price]\n"vllm:x" = [1, 4, 0.1]\n')
+    shown = look(*run, "--settings", "mine.toml", cwd=tmp_path, status=2).stderr
+    assert "the order is INPUT,CACHED,OUTPUT" in shown
+    look(*run, "--price", "vllm:x=1,1,0", cwd=tmp_path)
+
+
 def test_a_budget_in_dollars_needs_a_price_that_may_be_given(tmp_path: Path) -> None:
     with StandIn() as server:
         model = ("--model", "vllm:standin", "--base-url", server.base_url("vllm"), "--budget", 1)
