@@ -60,6 +60,24 @@ def test_the_manifest_for_kubernetes_is_whole() -> None:
     assert head["volumes"][0]["persistentVolumeClaim"]["claimName"] == volume["metadata"]["name"]
     assert given["run"].is_relative_to(head["containers"][0]["volumeMounts"][0]["mountPath"])
     assert cluster["authOptions"] == {"mode": "token"}
+    assert servers["spec"]["template"]["spec"]["containers"][0]["command"][2] == given["models"][0][5:]
+    # Ray's images run as a user who may not write to a new volume, unless it has the user's group.
+    assert head["securityContext"]["fsGroup"]
+
+
+def test_on_kubernetes_the_command_waits_for_all_servers(tmp_path: Path) -> None:
+    *_, job = yaml.safe_load_all((CLUSTERS / "kuberay.yaml").read_text(encoding="utf-8"))
+    (waits,) = job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["initContainers"]
+    # Each server is there when it is asked for the second time.
+    wget = f'echo "$4" >> {tmp_path}/asked; [ $(grep -c "$4" {tmp_path}/asked) = 2 ]'
+    for name, script in {"wget": wget, "sleep": "exit 0"}.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(waits["command"], env=path, check=True, timeout=60)
+    urls = options(shlex.split(job["spec"]["entrypoint"]))["base_urls"]
+    health = [url.removesuffix("/v1") + "/health" for url in urls]
+    assert (tmp_path / "asked").read_text().split() == [url for url in health for _ in range(2)]
 
 
 def test_the_script_for_slurm_runs_the_command_on_all_nodes(tmp_path: Path) -> None:
