@@ -156,9 +156,7 @@ def test_without_metrics_the_time_per_token_is_the_sign(batch: int) -> None:
     simulate(work())
 
 
-@pytest.mark.parametrize(
-    "page", ["vllm:num_requests_running many", "vllm:num_requests_waiting NaN", "<p>"]
-)
+@pytest.mark.parametrize("page", ["vllm:num_requests_running many", "vllm:num_requests_waiting NaN", "<p>"])
 def test_metrics_that_cannot_be_read_are_none(page: str) -> None:
     async def work() -> None:
         limiter = ConcurrencyPool(4).limiter()
