@@ -63,8 +63,8 @@ def test_addresses_are_a_string_or_a_list(tmp_path: Path) -> None:
         twice = ("--model", "openai:m", "--base-url", one, "--base-url", other)
         assert "given twice" in look("check", *twice, cwd=tmp_path, status=2).stderr
     for between in (",", ", ", ";"):
-        one = ("--model", "openai:m", "--base-url", f"http://a/v1{between}http://b/v1")
-        assert "address" in look("check", *one, cwd=tmp_path, status=2).stderr
+        both = ("--model", "openai:m", "--base-url", f"http://a/v1{between}http://b/v1")
+        assert "address" in look("check", *both, cwd=tmp_path, status=2).stderr
     assert ModelSettings(base_url="https://proxy/https://host/v1").base_url
     assert "judge" in look("check", "--base-url", "judge=http://a/v1", cwd=tmp_path, status=2).stderr
 
