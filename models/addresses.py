@@ -1,7 +1,7 @@
 """The addresses of servers: what users may give, what goes below them, and what of them is shown."""
 
 from ipaddress import ip_address
-from re import fullmatch
+from re import fullmatch, search
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -92,6 +92,11 @@ def _http_address(url: str) -> str:
         raise ValueError(f"{shown_address(url)!r} is not an address: write http://HOST:PORT/PATH")
     url = address(url, "")
     base, sign, query = url.partition("?")
+    if search("[,;|]https?://", base):
+        raise ValueError(
+            f"{shown_address(url)} are several addresses: give each by itself (--base-url for each, or a "
+            "list in a settings file)"
+        )
     if base.endswith(CALLS_PATH):
         right = base.removesuffix(CALLS_PATH) + sign + query
         raise ValueError(
@@ -107,10 +112,17 @@ def _addresses(given: object) -> tuple[str, ...]:
     if not isinstance(urls, list | tuple) or not all(isinstance(url, str) for url in urls):
         raise ValueError(f"{without_secrets(repr(given))} is neither an address nor a list of addresses")
     addresses = tuple(map(_http_address, urls))
-    for url in addresses:
-        if addresses.count(url) > 1:
+    places = list(map(_place, addresses))
+    for url, place in zip(addresses, places, strict=True):
+        if places.count(place) > 1:
             raise ValueError(f"{shown_address(url)} is given twice: each is a server of its own")
     return addresses
+
+
+def _place(url: str) -> tuple[object, ...]:
+    """Return what is equal for all ways to write an address."""
+    at = urlsplit(url)
+    return at.scheme, at.hostname, at.port or {"http": 80, "https": 443}[at.scheme], at.path, at.query
 
 
 def _written(urls: tuple[str, ...]) -> str | list[str] | None:

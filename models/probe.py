@@ -18,7 +18,7 @@ from models.limits.rate_limiter import ConcurrencyPool
 from models.policy import GatewayPolicy
 from models.providers.chat_models import chat_model
 from models.providers.http_client import http_client
-from models.providers.openai_chat import THOUGHTS
+from models.providers.openai_chat import SERVICE_TIER, THOUGHTS
 from models.providers.parameters import OLD
 from models.providers.proxies import through_proxy
 from models.providers.reply_forms import form_fields, holds_form
@@ -128,6 +128,7 @@ async def _call(client: RoleClient, role: Role, settings: ModelSettings, keys: K
             if found is None:
                 shown = " ".join(keys.redact_reply(reply.text).split())[:60]
                 notes = _taken_off(reply, keys) + _unknown_end(message)
+                notes += _tier(message, settings.tier(role))
                 return Finding("call", True, f"answered in {seconds:.2f} s: “{shown}”{notes}")
             return Finding("call", False, _unusable(found, reply, keys))
         return Finding("call", False, f"{failure.kind.key}: {failure.describe(keys.redact)}")
@@ -159,6 +160,17 @@ def _unknown_end(message: AIMessage) -> str:
     if reason is None or finish_key(reason) in WHOLE | AT_LIMIT:
         return ""
     return f"\nIt ended the reply with {reason}: a draft that ends so counts as cut off"
+
+
+def _tier(message: AIMessage, asked: str | None) -> str:
+    """Return in which service tier a call was served; empty where it asked for none."""
+    if asked is None:
+        return ""
+    served = message.additional_kwargs.get(SERVICE_TIER)
+    if served == asked:
+        return f"\nServed in the tier {served}"
+    names = f"{served}, whose price counts" if served else "none, so the default price counts"
+    return f"\nIt asked for the tier {asked}, and the reply names {names}"
 
 
 async def _verdict(

@@ -8,6 +8,7 @@ from urllib.parse import unquote, unquote_plus, urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     field_validator,
@@ -169,6 +170,15 @@ Fields = Annotated[dict[str, Any], AfterValidator(_free)]
 Dollars = Annotated[float, Field(ge=0, le=1_000_000)]
 
 
+def _three(given: object) -> object:
+    if not isinstance(given, list | tuple) or len(given) != len(("input", "cached", "output")):
+        raise ValueError("expected three prices, [INPUT, CACHED, OUTPUT]")
+    return given
+
+
+Prices = Annotated[tuple[Dollars, Dollars, Dollars], BeforeValidator(_three)]
+
+
 class ModelSettings(BaseModel):
     """The settings that say which models are called, and with which parameters."""
 
@@ -241,7 +251,7 @@ class ModelSettings(BaseModel):
         description="The service tier to ask OpenAI and Azure for: `flex` takes half the price and longer, "
         "`priority` costs more.",
     )
-    price: dict[Model, tuple[Dollars, Dollars, Dollars]] = Field(
+    price: dict[Model, Prices] = Field(
         default_factory=dict,
         description="Prices of models in the default service tier, used instead of the price list: US "
         "dollars a million tokens of prompts, of their cached part, and of replies.",

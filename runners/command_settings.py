@@ -50,16 +50,16 @@ def settings_from(given: Mapping[str, Any], referees: Sequence[str] = ()) -> tup
     models = _once_by_role("--model", [*_panel(given["models"]), *of_referees], known)
     texts = _once_by_role("--extra-body", given["extra_bodies"], known)
     bodies = {role: _json_object("--extra-body", text) for role, text in texts.items()}
-    # An address in the file belongs to the file's model.
-    if "" in models:
+    # An address in the file belongs to the file's model, if it names one.
+    if "" in models and "model" in values:
         values.pop("base_url", None)
+    own = _table(values, "role_models").keys()
+    replaced = own & models.keys()
     if "judge" in models:  # it takes the place of the file's panel
-        for name in ("role_models", "role_base_urls"):
-            if table := _table(values, name):
-                values[name] = {role: table[role] for role in table if role not in PANEL}
-    if any(models):
-        urls = _table(values, "role_base_urls")
-        values["role_base_urls"] = {role: urls[role] for role in urls if role not in models}
+        replaced |= own & set(PANEL)
+    for name in ("role_models", "role_base_urls"):
+        if table := _table(values, name):
+            values[name] = {role: table[role] for role in table if role not in replaced}
     by_role: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("model", "role_models", models),
         ("base_url", "role_base_urls", _by_role("--base-url", given["base_urls"], known)),
@@ -77,6 +77,12 @@ def settings_from(given: Mapping[str, Any], referees: Sequence[str] = ()) -> tup
     values |= {name: given[name] for name in fields if given.get(name) is not None}
     limits = {name: values.pop(name) for name in Limits.model_fields if name in values}
     settings = _validated(Settings, values, given)
+    if settings.base_url and split_model(settings.model)[0] == "rehearsal":
+        of_role = next((f", or --base-url {role}=URL for its own" for role in settings.role_models), "")
+        raise SettingsError(
+            f"{shown_address(settings.base_url[0])} is the address of no model: name the one that is served "
+            f"there, such as --model openai:NAME{of_role}. Without it the roles are played by rehearsal"
+        )
     roles = (*settings.roles, *(role for role in REFEREES if role in settings.role_models))
     played = dict.fromkeys(settings.endpoint(role).model for role in roles)
     if unused := sorted(prices.keys() - played.keys()):
@@ -159,8 +165,6 @@ def _price(given: str) -> tuple[str, list[float]]:
         found = ":".join(split_model(model)), [float(price) for price in prices.split(",")]
     except ValueError as error:
         raise SettingsError(f"--price {given}: expected MODEL=INPUT,CACHED,OUTPUT ({error})") from None
-    if len(found[1]) != len(("input", "cached", "output")):
-        raise SettingsError(f"--price {given}: expected three prices, INPUT,CACHED,OUTPUT")
     return found
 
 

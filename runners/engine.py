@@ -160,7 +160,7 @@ class Engine:
         work = self._work()
         async with self.writer:
             async with self._workplace, asyncio.TaskGroup() as workers:
-                for _ in range(self._plan.limits.concurrency):
+                for _ in range(min(self._plan.limits.concurrency, max(1, self.tally.samples))):
                     workers.create_task(self._worker(work))
             if self._held and (reason := self._workplace.refused()):
                 self.stop(reason)

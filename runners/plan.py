@@ -251,11 +251,17 @@ def make_plan(
 
 
 def require_prices(settings: ModelSettings, limits: Limits) -> None:
-    """Make sure that a budget in dollars can be kept.
+    """Make sure that prices make sense, and that a budget in dollars can be kept.
 
     Raises:
-        UsageError: the price of a model is unknown.
+        UsageError: prices are in another order, or one that a budget needs is unknown.
     """
+    for model, (fresh, cached, _) in settings.price.items():
+        if cached > fresh:
+            raise UsageError(
+                f"the price of {model} (--price) is ${cached:g} for cached tokens and ${fresh:g} for others: "
+                "a cache makes none dearer, and the order is INPUT,CACHED,OUTPUT"
+            )
     if limits.budget is None:
         return
     for endpoint in unpriced(settings):

@@ -18,14 +18,18 @@ workers_a_node=${WORKERS_A_NODE:-2}
 nodes=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
 first=$(head -n 1 <<<"$nodes")
 
-# One server a node, with a replica on each of its GPUs.
-srun --overlap --ntasks-per-node=1 \
-  vllm serve "$model" --data-parallel-size "$SLURM_GPUS_ON_NODE" --port 8000 &
-servers=$!
+# One server a node, with a replica on each of its GPUs. A step each, so that one that ends while it loads ends
+# the job, and one that ends later is replaced by the others.
+servers=()
+for node in $nodes; do
+  srun --overlap --nodes=1 --ntasks=1 --nodelist="$node" \
+    vllm serve "$model" --data-parallel-size "$SLURM_GPUS_ON_NODE" --port 8000 &
+  servers+=("$!")
+done
 urls=()
 for node in $nodes; do
   until curl --silent --fail "http://$node:8000/health" >/dev/null; do
-    kill -0 "$servers"  # they have not ended
+    kill -0 "${servers[${#urls[@]} / 2]}"  # it has not ended
     sleep 5
   done
   urls+=(--base-url "http://$node:8000/v1")

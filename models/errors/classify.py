@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from errno import EMFILE, ENFILE
 from math import isnan
+from ssl import SSLCertVerificationError
 from typing import Any
 from urllib.parse import urljoin
 
@@ -293,11 +294,20 @@ def _from_connection(error: Exception, where: str, endpoint: Endpoint) -> Failur
         aiohttp.InvalidURL,
         ConnectionRefusedError,
     )
+    if any(isinstance(cause, SSLCertVerificationError) for cause in causes):
+        untrusted = _failure(UNREACHABLE, f"the certificate of {where} is not trusted here ({why})", endpoint)
+        return replace(untrusted, advice=_CERTIFICATE)
     if any(isinstance(cause, unreachable) for cause in causes):
         return _failure(UNREACHABLE, f"nothing answers for {where} ({why})", endpoint)
     if any(isinstance(cause, TimeoutError) for cause in causes):
         return _failure(TIMEOUT, f"{where} did not answer in time", endpoint)
     return _failure(CONNECTION_LOST, f"the connection to {where} broke off ({why})", endpoint)
+
+
+_CERTIFICATE = (
+    "Where an authority of your own signed it, put the certificates of all authorities to trust into a file, "
+    "and its name into the variable SSL_CERT_FILE."
+)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -353,6 +353,7 @@ STATUSES: dict[int, FailureKind] = {
     423: SERVER_ERROR,
     425: SERVER_ERROR,
     429: THROTTLED,
+    499: SERVER_ERROR,  # Gemini, where it cancelled the request itself
     501: MODEL_UNKNOWN,
     503: OVERLOADED,
     529: OVERLOADED,

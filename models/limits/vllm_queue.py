@@ -130,10 +130,13 @@ class VllmQueueControl:
         found = _GAUGE.findall(page.text) if page.is_success else []
         if not found:
             return None
-        running, waiting = (
-            sum(float(number) for name, number in found if name == wanted)
-            for wanted in ("running", "waiting")
-        )
+        try:
+            running, waiting = (
+                sum(float(number) for name, number in found if name == wanted)
+                for wanted in ("running", "waiting")
+            )
+        except ValueError:
+            return None
         return (running, waiting) if isfinite(running + waiting) else None
 
     def _adjust(self, running: float, waiting: float) -> None:

@@ -40,6 +40,15 @@ class ResponseTooLarge(httpx2.DecodingError):
 class _BoundedResponse(httpx2.Response):
     max_bytes = LEAST_BYTES
 
+    @property
+    def text(self) -> str:
+        """The body as text. JSON is UTF-8 (RFC 8259), and servers send it so under names of other charsets,
+        in which it would be read as other letters."""
+        try:
+            return self.content.decode()
+        except UnicodeDecodeError:
+            return super().text
+
     async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncGenerator[bytes, None]:
         read = 0
         async with aclosing(super().aiter_bytes(chunk_size)) as parts:

@@ -172,8 +172,8 @@ def read_response(
 
 
 def usage(body: Any) -> UsageMetadata | None:
-    """Return the tokens that a chat completion reports; None where it does not give the counts of both
-    prompt and reply."""
+    """Return the tokens that a chat completion reports, all that are billed; None where it does not give the
+    counts of both prompt and reply. A prompt of no tokens was not counted."""
     reported = body.get("usage") if isinstance(body, dict) else None
     if not isinstance(reported, dict):
         return None
@@ -183,14 +183,30 @@ def usage(body: Any) -> UsageMetadata | None:
         made = total - given  # Gemini, where all of it was thought
     if given is None or made is None:
         return None
+    cached = _cached(reported)
     # Anthropic counts cached tokens apart; of the proxies in front of it, some do and some do not.
     apart = sum(_count(reported.get(f"cache_{kind}_input_tokens")) or 0 for kind in ("read", "creation"))
-    given += apart if apart > given else 0
+    apart = max(apart, cached or 0)
+    if apart > given or total == given + made + apart:
+        given += apart
+    # xAI and Gemini count thoughts in the total alone, and bill them as parts of the reply.
+    made = max(made, (total or 0) - given)
+    if not given:
+        return None
     used = UsageMetadata(input_tokens=given, output_tokens=made, total_tokens=given + made)
-    details = reported.get("prompt_tokens_details")
-    if isinstance(details, dict) and (cached := _count(details.get("cached_tokens"))) is not None:
+    if cached is not None:
         used["input_token_details"] = InputTokenDetails(cache_read=cached)
     return used
+
+
+def _cached(reported: dict[str, Any]) -> int | None:
+    """Return the tokens of a prompt that came from a cache, where they are reported."""
+    details = reported.get("prompt_tokens_details")
+    found = [details.get("cached_tokens")] if isinstance(details, dict) else []
+    # Moonshot, DeepSeek, Anthropic
+    names = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens")
+    found += [reported.get(name) for name in names]
+    return next((count for count in map(_count, found) if count is not None), None)
 
 
 def service_tier(body: Any) -> str | None:

@@ -32,6 +32,7 @@ def cost(
     `tier` the service tier that they were served in. Where long requests have a higher price, it applies if
     the average call is one.
     """
+    cached_tokens = min(cached_tokens, input_tokens)  # earlier versions recorded counts as they came
     factor = TIER_FACTORS.get(tier or "", 1.0) if endpoint.provider == "openai" else 1.0
     if endpoint.price:
         fresh, cached, output = endpoint.price

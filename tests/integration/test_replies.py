@@ -318,6 +318,32 @@ async def test_a_server_that_counts_what_it_was_sent_is_not_reported() -> None:
             assert not notices, (text[:20], usage)
 
 
+@pytest.mark.parametrize("charset", ["utf-8", "ISO-8859-1", "us-ascii", "gbk", "utf-16", "no-such"])
+async def test_json_is_utf_8_whatever_its_header_says(charset: str) -> None:
+    text = "A naïve café costs 5 €. 柠檬是黄色的。 🍋"
+    choice = {"message": {"content": text}, "finish_reason": "stop"}
+    body = json.dumps({"choices": [choice]}, ensure_ascii=False).encode()
+    media = f"application/json; charset={charset}"
+    async with fixed_response(200, body, media) as url, gateway_to(StandIn(), base_url=url) as client:
+        assert await client.ask(call()) == [text]
+
+
+async def test_json_in_another_charset_is_read_by_its_header() -> None:
+    choice = {"message": {"content": "柠檬是黄色的。"}, "finish_reason": "stop"}
+    body = json.dumps({"choices": [choice]}, ensure_ascii=False).encode("gbk")
+    media = "application/json; charset=GBK"
+    async with fixed_response(200, body, media) as url, gateway_to(StandIn(), base_url=url) as client:
+        assert await client.ask(call()) == ["柠檬是黄色的。"]
+
+
+async def test_a_refusal_in_utf_8_is_shown_as_it_is() -> None:
+    body = json.dumps({"error": {"message": "内容太长"}}, ensure_ascii=False).encode()
+    media = "application/json; charset=ISO-8859-1"
+    async with fixed_response(400, body, media) as url, gateway_to(StandIn(), base_url=url) as client:
+        (error,) = await client.ask(call())
+    assert "内容太长" in str(error)
+
+
 async def test_a_long_reply_is_read_in_linear_time() -> None:
     text = "<think>" + "</s>" * 100_000 + "</think> " * 100_000
     body = {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}

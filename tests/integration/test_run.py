@@ -341,6 +341,11 @@ def test_an_unusable_limit_in_the_settings_file_is_named(line: str, says: str, t
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_takes_no_more_than_its_samples_need_whatever_its_limit_is(tmp_path: Path) -> None:
+    write(tmp_path / "data.json", records(3))
+    look("evolve", "data.json", "-o", "run", "--concurrency", 10**12, cwd=tmp_path)
+
+
 def test_help_shows_units_and_bounds(tmp_path: Path) -> None:
     shown = " ".join(look("evolve", "--help", cwd=tmp_path).stdout.split())
     assert "--budget DOLLARS" in shown and "--max-failures SHARE" in shown and "--seed NUMBER" in shown

@@ -158,3 +158,15 @@ def test_a_tier_is_said_of_the_models_that_are_asked_for_it(tmp_path: Path) -> N
     assert "- Prices are list prices, without" in shown.stdout
     shown = look(*RUN, *words, "--model", "editor=openai:gpt-5.4-mini", cwd=tmp_path)
     assert "- Prices are list prices of the tier flex for openai:gpt-5.4-mini, without" in shown.stdout
+
+
+def test_a_check_says_in_which_tier_it_was_served(tmp_path: Path) -> None:
+    with StandIn() as server:
+        assert "Served in the tier flex" in look("check", *at(server), *FLEX, cwd=tmp_path, env=KEY).stdout
+        assert " tier" not in look("check", *at(server), cwd=tmp_path, env=KEY).stdout
+    with StandIn(Fault("tier", code="default")) as server:
+        shown = look("check", *at(server), *FLEX, cwd=tmp_path, env=KEY).stdout
+    assert "It asked for the tier flex, and the reply names default, whose price counts" in shown
+    with StandIn(Fault("tier", code="on_demand")) as server:
+        shown = look("check", *at(server), *FLEX, cwd=tmp_path, env=KEY).stdout
+    assert "names none, so the default price counts" in shown

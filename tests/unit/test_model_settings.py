@@ -59,9 +59,34 @@ def test_addresses_are_a_string_or_a_list(tmp_path: Path) -> None:
     toml.write_text('model = "vllm:standin"\nbase_url = ["http://127.0.0.1:9/v1", 7]\n', encoding="utf-8")
     refused = look("check", "--settings", toml, cwd=tmp_path, status=2).stderr
     assert "base_url: ['http://127.0.0.1:9/v1', 7] is neither an address nor a list of addresses" in refused
-    twice = ("--base-url", "http://127.0.0.1:9/v1", "--base-url", "http://127.0.0.1:9/v1/")
-    assert "given twice" in look("check", *twice, cwd=tmp_path, status=2).stderr
+    for one, other in (("http://h:9/v1", "http://h:9/v1/"), ("http://h/v1", "http://H:80/v1")):
+        twice = ("--model", "openai:m", "--base-url", one, "--base-url", other)
+        assert "given twice" in look("check", *twice, cwd=tmp_path, status=2).stderr
+    for between in (",", ", ", ";"):
+        both = ("--model", "openai:m", "--base-url", f"http://a/v1{between}http://b/v1")
+        assert "address" in look("check", *both, cwd=tmp_path, status=2).stderr
+    assert ModelSettings(base_url="https://proxy/https://host/v1").base_url
     assert "judge" in look("check", "--base-url", "judge=http://a/v1", cwd=tmp_path, status=2).stderr
+
+
+def test_an_address_belongs_to_a_model(tmp_path: Path) -> None:
+    url = ("--base-url", "http://127.0.0.1:9/v1")
+    shown = look("check", *url, cwd=tmp_path, status=2).stderr
+    assert "address of no model" in shown and "--model openai:NAME" in shown
+    shown = look("check", *url, "--model", "judge=openai:j", cwd=tmp_path, status=2).stderr
+    assert "--base-url judge=URL" in shown
+
+
+def test_an_address_in_the_file_is_that_of_the_model_given_next_to_it(tmp_path: Path) -> None:
+    toml = tmp_path / "mine.toml"
+    lines = 'base_url = "http://127.0.0.1:9/v1"', "[role_base_urls]", 'judge = "http://127.0.0.1:7/v1"'
+    toml.write_text("\n".join(lines), encoding="utf-8")
+    words = ("--settings", toml, "--model", "openai:m", "--model", "judge=openai:j")
+    shown = look("check", *words, cwd=tmp_path, status=2).stdout
+    assert "openai:m at http://127.0.0.1:9/v1" in shown and "openai:j at http://127.0.0.1:7/v1" in shown
+    # Of a model that the option takes the place of, the address is of no use.
+    toml.write_text(f'model = "openai:other"\n{lines[0]}', encoding="utf-8")
+    assert "127.0.0.1:9" not in look("check", *words[:4], cwd=tmp_path, status=2).stdout
 
 
 def test_sampling_may_be_left_to_the_server(tmp_path: Path) -> None:

@@ -40,6 +40,14 @@ def test_a_price_that_is_given_takes_the_place_of_the_list() -> None:
     assert price(endpoint._replace(provider="vllm"), "flex") == price(endpoint)
 
 
+@pytest.mark.parametrize("given", [None, (2.0, 0.5, 8.0)])
+def test_more_cached_tokens_than_a_prompt_has_make_no_call_cheaper(
+    given: tuple[float, float, float] | None,
+) -> None:
+    endpoint = Endpoint("openai", "gpt-5.4-mini", None, given)
+    assert cost(endpoint, 1, 100, 5000, 20, AT) == cost(endpoint, 1, 100, 100, 20, AT)
+
+
 def test_the_worst_case_of_flex_is_the_default_tier() -> None:
     endpoint = Endpoint("openai", "gpt-5.4-mini", None)
     assert worst_case(endpoint, 1000, 500, "flex") == worst_case(endpoint, 1000, 500)
@@ -129,6 +137,26 @@ def test_a_price_is_given_once_and_by_model(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("price = 3\n")
     shown = look(*RUN, "--settings", "mine.toml", cwd=tmp_path, status=2).stderr
     assert "price: expected a table by model, not 3" in shown
+
+
+@pytest.mark.parametrize("prices", ["1,4", "1,0.1,4,2", "1"])
+def test_a_price_has_three_parts(prices: str, tmp_path: Path) -> None:
+    given = ("--model", "vllm:x", "--dry-run", "--price", f"vllm:x={prices}")
+    assert "[INPUT, CACHED, OUTPUT]" in look(*RUN, *given, cwd=tmp_path, status=2).stderr
+    for line in (f"[{prices}]", f'"{prices}"'):
+        (tmp_path / "mine.toml").write_text(f'model = "vllm:x"\nprice = {{ "vllm:x" = {line} }}\n')
+        shown = look(*RUN, "--settings", "mine.toml", cwd=tmp_path, status=2).stderr
+        assert "price.vllm:x: expected three prices, [INPUT, CACHED, OUTPUT]" in shown
+
+
+def test_prices_in_another_order_are_refused(tmp_path: Path) -> None:
+    run = (*RUN, "--model", "vllm:x", "--dry-run")
+    shown = look(*run, "--price", "vllm:x=1,4,0.1", cwd=tmp_path, status=2).stderr
+    assert "the order is INPUT,CACHED,OUTPUT" in shown
+    (tmp_path / "mine.toml").write_text('[price]\n"vllm:x" = [1, 4, 0.1]\n')
+    shown = look(*run, "--settings", "mine.toml", cwd=tmp_path, status=2).stderr
+    assert "the order is INPUT,CACHED,OUTPUT" in shown
+    look(*run, "--price", "vllm:x=1,1,0", cwd=tmp_path)
 
 
 def test_a_budget_in_dollars_needs_a_price_that_may_be_given(tmp_path: Path) -> None:

@@ -154,3 +154,19 @@ def test_without_metrics_the_time_per_token_is_the_sign(batch: int) -> None:
         assert mean(server.queue[200:]) <= 2 * batch
 
     simulate(work())
+
+
+@pytest.mark.parametrize("page", ["vllm:num_requests_running many", "vllm:num_requests_waiting NaN", "<p>"])
+def test_metrics_that_cannot_be_read_are_none(page: str) -> None:
+    async def work() -> None:
+        limiter = ConcurrencyPool(4).limiter()
+        transport = httpx2.MockTransport(lambda request: httpx2.Response(200, text=page))
+        async with httpx2.AsyncClient(transport=transport) as client:
+            control = VllmQueueControl(ENDPOINT, "none", client, limiter, poll_interval=1)
+            await limiter.acquire(0)
+            control.start_polling()
+            await asyncio.sleep(2)
+            assert control.sign.startswith("a token takes")
+            await control.close()
+
+    simulate(work())
