@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import Request, Response
 from nicegui import Client, ui
-from nicegui.events import KeyEventArguments
+from nicegui.events import KeyboardKey, KeyEventArguments
 
 from reporting import html_text
 from reporting.labels import shorten
@@ -274,12 +274,19 @@ def keys(actions: Mapping[str, Callable[[], Awaitable[None] | None]]) -> None:
         modified = event.modifiers.ctrl or event.modifiers.alt or event.modifiers.meta
         if not event.action.keydown or modified or _has_dialog(event.client):
             return
-        name = str(event.key.name)
+        name = _latin(event.key)
         action = actions.get(arrows.get(name, name))
         if action and (waiting := action()):
             await waiting
 
     ui.keyboard(on_key=pressed, repeating=False, ignore=["input", "select", "textarea"])
+
+
+def _latin(key: KeyboardKey) -> str:
+    """Return the name of a key, of a letter the one on a Latin keyboard without Caps Lock."""
+    is_latin = len(key.name) == 1 and key.name.isascii()
+    letter = key.name if is_latin or not key.code.startswith("Key") else key.code.removeprefix("Key")
+    return letter.lower() if len(letter) == 1 else letter
 
 
 def _has_dialog(client: Client) -> bool:
