@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.segment import Segment
 from rich.table import Table
@@ -37,6 +38,14 @@ def _escaped(found: re.Match[str]) -> str:
 
 _ANY_WIDTH = 1_000_000
 
+_WRAPPED = 16
+"""Characters that are left of the lines of a column that is wrapped."""
+
+
+def _natural_width(table: Table) -> int:
+    wide = SafeConsole(width=_ANY_WIDTH)
+    return Measurement.get(wide, wide.options, table).maximum
+
 
 class Output:
     """Standard output for texts: wrapped on a terminal, as they are in a file."""
@@ -50,8 +59,17 @@ class Output:
         self.text(text, style)
 
     def table(self, table: Table) -> None:
-        """Print a table."""
-        self._console.print(table)
+        """Print a table. On a narrow terminal, columns that may be wrapped are; others are never cut, and
+        lines longer than the terminal if need be."""
+        width = self._console.width
+        if _natural_width(table) > width:
+            table.padding = (0, 1, 0, 0)
+            for column in table.columns:
+                column.max_width = None if column.no_wrap else _WRAPPED
+            width = max(width, _natural_width(table))
+            for column in table.columns:
+                column.max_width = None
+        SafeConsole(width=width).print(table)
 
     def text(self, text: str | Text, style: str = "", indent: int = 0) -> None:
         """Print a text. A `str` may hold anything; a `Text` should be `printable`."""

@@ -281,9 +281,10 @@ def _add_calls(table: Table, name: str, some: Mapping[str, Any]) -> None:
 
 def _table(first: str, *others: str, justify: Literal["left", "right"] = "right") -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_header=any(others))
-    table.add_column(first, no_wrap=bool(any(others)))
+    table.add_column(first, overflow="fold")
     for name in others:
-        table.add_column(_text(name), justify=justify if any(others) else "left", no_wrap=bool(name))
+        is_number = bool(name) and justify == "right"
+        table.add_column(_text(name), justify=justify if name else "left", overflow="fold", no_wrap=is_number)
     return table
 
 
