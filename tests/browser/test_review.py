@@ -353,7 +353,11 @@ def test_long_texts_are_folded(browser: Browser, pages: str) -> None:
     assert 0 <= browser.script(bounds)[0] <= 60
 
 
-@pytest.mark.parametrize("path", ["/", "/samples", "/sample/math", "/sample/long", "/graph", "/nothing"])
+PAGES = ("/", "/samples", "/sample/math", "/sample/long", "/graph", "/nothing")
+LONG_NAMES = (f"/sample/{'x' * 200}", f"/samples?{'x' * 200}=1", "/graph?sample=7")
+
+
+@pytest.mark.parametrize("path", [*PAGES, *LONG_NAMES])
 def test_no_page_is_wider_than_a_phone(browser: Browser, pages: str, path: str) -> None:
     size = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
