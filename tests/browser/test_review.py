@@ -288,11 +288,13 @@ def test_keys_work_after_a_button_and_the_chosen_form_stays(browser: Browser, pa
 def test_keys_work_in_other_layouts(browser: Browser, pages: str) -> None:
     browser.open(f"{pages}/sample/7")
     driver: Any = browser.driver
-    for key, code, reached in (("о", "KeyJ", "数 1"), ("K", "KeyK", "7"), ("j", "KeyC", "数 1")):
+    reached = ["7"]
+    for key, code, name in (("о", "KeyJ", "数 1"), ("K", "KeyK", "7"), ("j", "KeyC", "数 1")):
         pressed = {"key": key, "code": code, "text": key}
         driver.execute_cdp_cmd("Input.dispatchKeyEvent", {"type": "keyDown", **pressed})
         driver.execute_cdp_cmd("Input.dispatchKeyEvent", {"type": "keyUp", **pressed})
-        browser.until(lambda reached=reached: browser.texts(".sample-id") == [reached])
+        reached[:] = [name]
+        browser.until(lambda: browser.texts(".sample-id") == reached)
         browser.wait_connected()
 
 

@@ -10,7 +10,7 @@ from benchmarks.records import write_lines
 from reporting import html_text
 from reporting.labels import AGREEMENT
 from samples.fields import percent
-from tests.browser.conftest import assert_harmless, ledger
+from tests.browser.conftest import assert_harmless, evolve, ledger
 from tests.chromium import Browser, viewing
 from tests.conftest import FAILING, look
 
@@ -325,6 +325,18 @@ def test_failed_and_skipped_samples_say_why(browser: Browser, failing_pages: str
     browser.one(".data td a").click()
     browser.until(lambda: "a turn of function_call" in browser.one(".page").text)
     assert json.loads(browser.texts(".page .text")[-1]) == FAILING[1]
+
+
+def test_a_run_without_results_says_why_its_calls_failed(browser: Browser, tmp_path: Path) -> None:
+    records = [{"instruction": f"Say {n}.", "output": "Well."} for n in range(20)]
+    (tmp_path / "data.json").write_text(json.dumps(records), encoding="utf-8")
+    run = evolve(tmp_path, "content_filter:rate=1", status=3)
+    why = "content filter: openai:gpt-4o-mini at "
+    assert f"Why the last call failed: {why}" in look("stats", run, cwd=tmp_path).stdout
+    with viewing(run) as url:
+        browser.open(url + "/")
+        browser.until(lambda: browser.texts(".progress") == ["0 of 20 results"])
+        assert browser.one(".last-failure .text").text.startswith(why)
 
 
 def test_code_is_marked_as_code_among_differences() -> None:
