@@ -103,8 +103,9 @@ def missing_page(
     why: str = "There is no such page.",
     *,
     title: str = "Not found",
+    status: int = 404,
 ) -> Response:
-    """Answer an address that no page has; without runs, of a list of runs."""
+    """Answer an address that no page has, or whose page cannot be shown; without runs, of a list of runs."""
     run = next((run for run in reversed(runs) if request.url.path.startswith(f"{run.prefix}/")), None)
     run = run or next(iter(runs), None)
     with Client(ui.page(""), request=request) as client:
@@ -117,7 +118,7 @@ def missing_page(
                 )
                 for name, address in addresses.items():
                     ui.link(name, address)
-        return client.build_response(request, 404)
+        return client.build_response(request, status)
 
 
 KEYS = {

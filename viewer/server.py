@@ -23,6 +23,8 @@ from nicegui import ui
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ledger.ledger import LedgerError
+from reporting.run import RunError
 from viewer import compare, graph, overview, runs, sample, samples, trial_pages
 from viewer import compared_sample as pair
 from viewer.access import Access, opener, refusal
@@ -121,6 +123,14 @@ def _application(shown: Sequence[RunPages] | RunsFolder | TrialPages, records: s
     else:
         _add_pages(shown, records)
         pages.exception_handler(404)(lambda request, _: missing_page(request, shown))
+    own = shown if isinstance(shown, Sequence) else ()
+
+    # A run may be moved or deleted while it is shown.
+    @pages.exception_handler(LedgerError)
+    @pages.exception_handler(RunError)
+    async def unreadable(request: Request, error: Exception) -> Response:
+        return missing_page(request, own, str(error), title="Cannot be shown", status=503)
+
     pages.add_static_file(local_file=_MATH_FONT, url_path=MATH_FONT)
     app = FastAPI(openapi_url=None)
     ui.run_with(

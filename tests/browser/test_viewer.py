@@ -1,7 +1,11 @@
 """The pages of `coevol view` in a real browser, over real runs."""
 
+import html
+import http.client
 import json
+import shutil
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from selenium.webdriver.common.keys import Keys
 
@@ -11,7 +15,7 @@ from reporting import html_text
 from reporting.labels import AGREEMENT
 from samples.fields import percent
 from tests.browser.conftest import assert_harmless, evolve, ledger
-from tests.chromium import Browser, viewing
+from tests.chromium import Browser, entered, viewing
 from tests.conftest import FAILING, look
 
 
@@ -337,6 +341,21 @@ def test_a_run_without_results_says_why_its_calls_failed(browser: Browser, tmp_p
         browser.open(url + "/")
         browser.until(lambda: browser.texts(".progress") == ["0 of 20 results"])
         assert browser.one(".last-failure .text").text.startswith(why)
+
+
+def test_a_run_that_is_deleted_meanwhile_is_missed_in_one_line(alpaca: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(alpaca, tmp_path / "run")
+    with viewing(run) as url:
+        headers = entered(url)
+        shutil.rmtree(run)
+        for path in ("/samples", "/sample/0", "/graph", "/selection.jsonl"):
+            connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            page = answer.read().decode()
+            connection.close()
+            assert answer.status == 503
+            assert f"{run / 'ledger.sqlite'} cannot be used" in html.unescape(page)
 
 
 def test_code_is_marked_as_code_among_differences() -> None:
