@@ -8,6 +8,7 @@ refused by `viewer.access`. Pages cannot load anything from elsewhere, and run n
 with them.
 """
 
+import logging
 import secrets
 import threading
 import webbrowser
@@ -24,7 +25,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ledger.ledger import LedgerError
-from reporting.run import RunError
+from reporting.manifest import RunError
 from viewer import compare, graph, overview, runs, sample, samples, trial_pages
 from viewer import compared_sample as pair
 from viewer.access import Access, opener, refusal
@@ -100,6 +101,26 @@ def serve(
         application = _Guard(_application(shown, records), host, access)
         config = uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[listening])
+
+
+class _Unreadable(logging.Filter):
+    """Says once, in a line, that a run cannot be read: pages that are open find that again and again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Leave out the traceback of such an error, and all of one that was the last already."""
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, LedgerError | RunError):
+            return True
+        is_new, self._said = str(error) != self._said, str(error)
+        record.msg, record.args, record.exc_info = self._said, (), None
+        return is_new
+
+
+logging.getLogger("nicegui").addFilter(_Unreadable())
 
 
 def _name(shown: Sequence[RunPages] | RunsFolder | TrialPages) -> str:

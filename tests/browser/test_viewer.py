@@ -4,6 +4,7 @@ import html
 import http.client
 import json
 import shutil
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from samples.fields import percent
 from tests.browser.conftest import assert_harmless, evolve, ledger
 from tests.chromium import Browser, entered, viewing
 from tests.conftest import FAILING, look
+from viewer.samples import REFRESH
 
 
 def test_overview_shows_the_numbers_of_stats(browser: Browser, alpaca: Path, pages: str) -> None:
@@ -343,11 +345,15 @@ def test_a_run_without_results_says_why_its_calls_failed(browser: Browser, tmp_p
         assert browser.one(".last-failure .text").text.startswith(why)
 
 
-def test_a_run_that_is_deleted_meanwhile_is_missed_in_one_line(alpaca: Path, tmp_path: Path) -> None:
+def test_a_run_that_is_deleted_meanwhile_is_missed_in_one_line(
+    browser: Browser, alpaca: Path, tmp_path: Path
+) -> None:
     run = shutil.copytree(alpaca, tmp_path / "run")
-    with viewing(run) as url:
+    with viewing(run) as url:  # no traceback is printed
         headers = entered(url)
+        browser.open(f"{url}/samples")
         shutil.rmtree(run)
+        time.sleep(REFRESH + 1)  # the table looks for new results
         for path in ("/samples", "/sample/0", "/graph", "/selection.jsonl"):
             connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
             connection.request("GET", path, headers=headers)
