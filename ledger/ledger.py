@@ -350,6 +350,15 @@ class Ledger:
         )
         return self.rows(query)
 
+    def last_failed_call(self) -> tuple[str | None, str] | None:
+        """Return the kind and the message of the last call that failed; None if none did.
+
+        All calls after it are read.
+        """
+        query = select(calls.c.failure_kind, calls.c.failure).where(calls.c.failure.is_not(None))
+        found = self.rows(query.order_by(calls.c.number.desc()).limit(1))
+        return (found[0][0], found[0][1]) if found else None
+
     def failures(self) -> Iterator[tuple[str | None, str]]:
         """Yield the kind and the message of each failed result."""
         query = text(f"SELECT failure_kind, reason FROM results WHERE {NOT_DONE} AND status = 'failed'")  # noqa: S608

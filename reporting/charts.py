@@ -128,7 +128,9 @@ def echarts(chart: Chart) -> dict[str, Any]:
     several = len(chart.series) > 1
     labeled = len(chart.series) * len(chart.categories) <= MAX_LABELED
     rotated = is_rotated(chart)
-    below = {"nameLocation": "middle", "nameGap": 52 if rotated else 26}
+    # Rotated names reach as far down as the longest is long.
+    gap = 22 + 4 * max(map(len, chart.categories)) if rotated else 26
+    below = {"nameLocation": "middle", "nameGap": gap}
     # Above the number of a bar of full height.
     above = {"nameLocation": "end", "nameGap": 22, "nameTextStyle": {"color": GRAY, "align": "left"}}
     names = _axis(type="category", data=list(chart.categories), name=chart.of, **below)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.segment import Segment
 from rich.table import Column, Table
@@ -37,6 +38,14 @@ def _escaped(found: re.Match[str]) -> str:
 
 _ANY_WIDTH = 1_000_000
 
+_WRAPPED = 16
+"""Characters that are left of the lines of a column that is wrapped."""
+
+
+def _natural_width(table: Table) -> int:
+    wide = SafeConsole(width=_ANY_WIDTH)
+    return Measurement.get(wide, wide.options, table).maximum
+
 
 def _part(table: Table, columns: Sequence[Column]) -> Table:
     """Return a table of some columns of another."""
@@ -62,8 +71,17 @@ class Output:
         self.text(text, style)
 
     def table(self, table: Table) -> None:
-        """Print a table."""
-        self._console.print(table)
+        """Print a table. On a narrow terminal, columns that may be wrapped are; others are never cut, and
+        lines longer than the terminal if need be."""
+        width = self._console.width
+        if _natural_width(table) > width:
+            table.padding = (0, 1, 0, 0)
+            for column in table.columns:
+                column.max_width = None if column.no_wrap else _WRAPPED
+            width = max(width, _natural_width(table))
+            for column in table.columns:
+                column.max_width = None
+        SafeConsole(width=width).print(table)
 
     def figures(self, table: Table) -> None:
         """Print a table of figures, of which none may be cut: where there is no room for all columns, in

@@ -26,7 +26,10 @@ from reporting.labels import (
     is_best_of,
     is_judged,
 )
-from reporting.run import open_run
+from reporting.labels import (
+    reason as why_failed,
+)
+from reporting.run import Run, open_run
 from reporting.summary import summary
 from runners.console import Output
 from runners.options import PATH
@@ -47,11 +50,15 @@ def stats(run: Path, other_run: Path | None, as_json: bool) -> None:
     took. Also for a run in progress. With OTHER_RUN, compare A and B: what they were made with, the numbers
     of the modes that both have, and how their responses differ.
     """
-    found = summary(open_run(run)) if other_run is None else compare(*open_both(run, other_run))
+    if other_run is None:
+        opened = open_run(run)
+        found = summary(opened)
+    else:
+        found = compare(*open_both(run, other_run))
     if as_json:
         say_json(found)
     elif other_run is None:
-        _print_summary(run, found)
+        _print_summary(opened, found)
     else:
         _print_comparison(run, other_run, found)
 
@@ -87,9 +94,9 @@ def _print_comparison(a: Path, b: Path, compared: Mapping[str, Any]) -> None:
         output.text("\nThey have no mode in common: run `coevol stats` on each, or `coevol view` on both.")
 
 
-def _print_summary(run: Path, report: Mapping[str, Any]) -> None:
+def _print_summary(run: Run, report: Mapping[str, Any]) -> None:
     output = Output()
-    output.text(f"Run {run}", "bold")
+    output.text(f"Run {run.folder}", "bold")
     output.table(_manifest(report))
     output.heading("Results")
     output.figures(_results(report["modes"]))
@@ -99,6 +106,8 @@ def _print_summary(run: Path, report: Mapping[str, Any]) -> None:
     if total["without_usage"]:
         calls = plural(total["without_usage"], "call")
         output.text(f"{calls} came back without token counts: what that cost is unknown and in no sum.")
+    if not report["samples"]["finished"] and (failed := run.ledger.last_failed_call()):
+        output.text(f"Why the last call failed: {why_failed(*failed)}")
     if total["shortened"]:
         output.text(f"The debate was shortened to fit in {plural(total['shortened'], 'prompt')}.")
     for tier, some in report["calls"].get("by_tier", {}).items():
@@ -281,9 +290,10 @@ def _add_calls(table: Table, name: str, some: Mapping[str, Any]) -> None:
 
 def _table(first: str, *others: str, justify: Literal["left", "right"] = "right") -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_header=any(others))
-    table.add_column(first, no_wrap=bool(any(others)))
+    table.add_column(first, overflow="fold")
     for name in others:
-        table.add_column(_text(name), justify=justify if any(others) else "left", no_wrap=bool(name))
+        is_number = bool(name) and justify == "right"
+        table.add_column(_text(name), justify=justify if name else "left", overflow="fold", no_wrap=is_number)
     return table
 
 

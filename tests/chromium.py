@@ -64,7 +64,7 @@ class Browser:
         driver: Any = self.driver
         driver.execute_cdp_cmd("Network.deleteCookies", cookie)
         if name is not None:
-            kept = {**cookie, "value": quote(name, safe=""), "sameSite": "Strict"}
+            kept = {**cookie, "value": quote(name, safe=""), "sameSite": "Lax"}
             driver.execute_cdp_cmd("Network.setCookie", kept)
 
     def forget_form(self) -> None:

@@ -48,17 +48,21 @@ class Access:
         given = QueryParams(scope["query_string"]).get(_PARAMETER)
         if given is None or not self._is_token(given):
             return None
-        url = str(URL(scope=scope).remove_query_params(_PARAMETER))
-        answer: Response = RedirectResponse(url, 303)
-        if _header(scope, b"sec-fetch-site") == "cross-site":
-            # From a link elsewhere, or `opener`: a strict cookie goes only to what our own page asks for.
-            answer = HTMLResponse(_page(_onward(url)))
-        answer.set_cookie(self._cookie, self._token, path="/", httponly=True, samesite="strict")
+        url = URL(scope={**scope, "path": asked_path(scope)}).remove_query_params(_PARAMETER)
+        answer = RedirectResponse(url, 303)
+        # Lax: a link in a chat or an issue opens a page of ours, and nothing else of another site gets in.
+        answer.set_cookie(self._cookie, self._token, path="/", httponly=True, samesite="lax")
         answer.headers["cache-control"] = "no-store"
         return answer
 
     def _is_token(self, given: str) -> bool:
         return secrets.compare_digest(given.encode("utf-8", "surrogateescape"), self._token.encode())
+
+
+def asked_path(scope: Scope) -> str:
+    """Return the path that was asked for with its escapes: unescaped, a `?` in an id would end it."""
+    raw: bytes = scope["raw_path"]
+    return raw.decode("latin-1")
 
 
 def refusal() -> Response:

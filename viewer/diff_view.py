@@ -50,7 +50,7 @@ def diff_view(columns: Sequence[Column], markings: Mapping[str, Marking]) -> Non
 
     async def chosen() -> None:
         form = how.value if how.value in (RENDERED, RAW) else ""
-        ui.run_javascript(f"document.cookie = '{_COOKIE}={form}; path=/; samesite=strict'")
+        ui.run_javascript(f"document.cookie = '{_COOKIE}={form}; path=/; samesite=lax'")
         await show()
 
     async def show() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import Request, Response
 from nicegui import Client, ui
-from nicegui.events import KeyEventArguments
+from nicegui.events import KeyboardKey, KeyEventArguments
 
 from reporting import html_text
 from reporting.labels import shorten
@@ -103,8 +103,9 @@ def missing_page(
     why: str = "There is no such page.",
     *,
     title: str = "Not found",
+    status: int = 404,
 ) -> Response:
-    """Answer an address that no page has; without runs, of a list of runs."""
+    """Answer an address that no page has, or whose page cannot be shown; without runs, of a list of runs."""
     run = next((run for run in reversed(runs) if request.url.path.startswith(f"{run.prefix}/")), None)
     run = run or next(iter(runs), None)
     with Client(ui.page(""), request=request) as client:
@@ -117,7 +118,7 @@ def missing_page(
                 )
                 for name, address in addresses.items():
                     ui.link(name, address)
-        return client.build_response(request, 404)
+        return client.build_response(request, status)
 
 
 KEYS = {
@@ -274,12 +275,19 @@ def keys(actions: Mapping[str, Callable[[], Awaitable[None] | None]]) -> None:
         modified = event.modifiers.ctrl or event.modifiers.alt or event.modifiers.meta
         if not event.action.keydown or modified or _has_dialog(event.client):
             return
-        name = str(event.key.name)
+        name = _latin(event.key)
         action = actions.get(arrows.get(name, name))
         if action and (waiting := action()):
             await waiting
 
     ui.keyboard(on_key=pressed, repeating=False, ignore=["input", "select", "textarea"])
+
+
+def _latin(key: KeyboardKey) -> str:
+    """Return the name of a key, of a letter the one on a Latin keyboard without Caps Lock."""
+    is_latin = len(key.name) == 1 and key.name.isascii()
+    letter = key.name if is_latin or not key.code.startswith("Key") else key.code.removeprefix("Key")
+    return letter.lower() if len(letter) == 1 else letter
 
 
 def _has_dialog(client: Client) -> bool:

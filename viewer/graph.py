@@ -34,7 +34,7 @@ def add(run: RunPages) -> None:
                     ui.link(name, link).classes("tag here" if name == mode else "tag")
                 if sample_id is not None:
                     ui.label("The path of sample").classes("faint")
-                    ui.link(sample_id, sample_link)
+                    ui.link(sample_id, sample_link).classes("sample-id").props("dir=auto")
                     ui.link("all samples", run.address("/graph", {"mode": mode})).classes("faint")
             with ui.column().classes("w-full items-center drawing"):
                 ui.html(graph_svg(counts, f"The graph of mode {mode}"), sanitize=False)

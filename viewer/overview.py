@@ -14,7 +14,7 @@ from reporting.run import is_at_work, seconds_left
 from reporting.snapshot import Snapshot
 from reporting.statistics import ModeStatistics
 from viewer.background_refresh import BackgroundRefresh
-from viewer.frame import frame, tile
+from viewer.frame import frame, plain_text, tile
 from viewer.run import RunPages
 
 REFRESH = 2.0
@@ -37,6 +37,7 @@ def add(run: RunPages, snapshots: BackgroundRefresh[Snapshot]) -> None:
                 await follow.show(snapshot)
             if snapshot is None or snapshot in shown:
                 return
+            failure = await asyncio.to_thread(_why_nothing_finished, run, snapshot)
             if not shown:
                 # Built once: it never changes, and stays open if it was opened.
                 with made, ui.expansion("What made this run").classes("w-full panel"):
@@ -45,7 +46,7 @@ def add(run: RunPages, snapshots: BackgroundRefresh[Snapshot]) -> None:
             shown[:] = [snapshot]
             panel.clear()
             with panel:
-                _overview(run, snapshot)
+                _overview(run, snapshot, failure)
 
         with frame(run, "/"):
             follow = AtWork(run)
@@ -76,8 +77,18 @@ class AtWork:
         return "A command is at work on it" + (f": {labels.duration(seconds)} left." if seconds else ".")
 
 
-def _overview(run: RunPages, snapshot: Snapshot) -> None:
+def _why_nothing_finished(run: RunPages, snapshot: Snapshot) -> str:
+    """Return why the last call failed if there is no result that says what failed; empty otherwise."""
+    failed = None if snapshot.finished else run.ledger.last_failed_call()
+    return labels.reason(*failed) if failed else ""
+
+
+def _overview(run: RunPages, snapshot: Snapshot, failure: str) -> None:
     _progress(run, snapshot)
+    if failure:
+        with ui.column().classes("panel last-failure"):
+            ui.label("Why the last call failed").classes("faint small")
+            plain_text(failure)
     for mode, found in snapshot.statistics.modes.items():
         _mode(run, mode, found, snapshot)
     ui.html("<h2>Calls</h2>", sanitize=False)

@@ -34,7 +34,7 @@ def ask_name(name: str, given: Callable[[str], Awaitable[None]]) -> None:
     async def keep() -> None:
         chosen = reviewer_name(str(field.value or ""))
         dialog.close()
-        kept = f"{_COOKIE}={quote(chosen, safe='')}; path=/; max-age={_YEAR}; samesite=strict"
+        kept = f"{_COOKIE}={quote(chosen, safe='')}; path=/; max-age={_YEAR}; samesite=lax"
         ui.run_javascript(f"document.cookie = '{kept}'")
         await given(chosen)
 

@@ -14,6 +14,7 @@ from ledger.ledger import LedgerError
 from reporting.comparison_table import open_both
 from reporting.manifest import RunError
 from reporting.run import is_at_work, is_run, open_run
+from viewer.access import asked_path
 from viewer.frame import RUNS, frame, missing_page
 from viewer.paging import SIZE, page_begin, page_links
 from viewer.run import RunPages, address, number_in, run_pages
@@ -55,7 +56,7 @@ class OpenedRuns:
         except (RunError, LedgerError) as error:
             return missing_page(request, [], str(error), title="Cannot be shown")
         query = f"?{request.url.query}" if request.url.query else ""
-        return RedirectResponse(f"{path}{'' if path != base else '/'}{query}", 307)
+        return RedirectResponse(f"{asked_path(request.scope)}{'' if path != base else '/'}{query}", 307)
 
     def _open(self, slugs: Sequence[str]) -> Sequence[Any]:
         by_slug = {slug(name): self._folder.path / name for name in self._folder.names(now=True)}

@@ -31,10 +31,19 @@ SEARCH = 5.0
 """Seconds that a search for the next undecided sample may take."""
 
 
+RECONNECT = 60.0
+"""Seconds without a connection after which a page is built again, without what was typed meanwhile."""
+
+
 def add(run: RunPages) -> None:
     """Add the page."""
 
-    @ui.page(run.address("/sample/{sample_id:path}"), title=f"Sample · {run.name}", response_timeout=30)
+    @ui.page(
+        run.address("/sample/{sample_id:path}"),
+        title=f"Sample · {run.name}",
+        response_timeout=30,
+        reconnect_timeout=RECONNECT,
+    )
     async def sample(request: Request, sample_id: str) -> Response | None:
         view = SamplesQuery.read(run, request.query_params)
         found = await asyncio.to_thread(run.sample_at, sample_id, request.query_params)

@@ -108,6 +108,8 @@ def _continue(
 
     async def find() -> None:
         nonlocal left
+        if not timer.client.has_socket_connection:  # the page was left, or may come back
+            return
         hits = await asyncio.to_thread(search.find, left)
         if early and left == limit and not hits and not search.ended:
             early(await asyncio.to_thread(search.early, limit))

@@ -8,6 +8,7 @@ refused by `viewer.access`. Pages cannot load anything from elsewhere, and run n
 with them.
 """
 
+import logging
 import secrets
 import threading
 import webbrowser
@@ -23,6 +24,8 @@ from nicegui import ui
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ledger.ledger import LedgerError
+from reporting.manifest import RunError
 from viewer import compare, graph, overview, runs, sample, samples, trial_pages
 from viewer import compared_sample as pair
 from viewer.access import Access, opener, refusal
@@ -100,6 +103,26 @@ def serve(
         uvicorn.Server(config).run(sockets=[listening])
 
 
+class _Unreadable(logging.Filter):
+    """Says once, in a line, that a run cannot be read: pages that are open find that again and again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Leave out the traceback of such an error, and all of one that was the last already."""
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, LedgerError | RunError):
+            return True
+        is_new, self._said = str(error) != self._said, str(error)
+        record.msg, record.args, record.exc_info = self._said, (), None
+        return is_new
+
+
+logging.getLogger("nicegui").addFilter(_Unreadable())
+
+
 def _name(shown: Sequence[RunPages] | RunsFolder | TrialPages) -> str:
     if isinstance(shown, RunsFolder):
         return str(shown.path)
@@ -121,6 +144,14 @@ def _application(shown: Sequence[RunPages] | RunsFolder | TrialPages, records: s
     else:
         _add_pages(shown, records)
         pages.exception_handler(404)(lambda request, _: missing_page(request, shown))
+    own = shown if isinstance(shown, Sequence) else ()
+
+    # A run may be moved or deleted while it is shown.
+    @pages.exception_handler(LedgerError)
+    @pages.exception_handler(RunError)
+    async def unreadable(request: Request, error: Exception) -> Response:
+        return missing_page(request, own, str(error), title="Cannot be shown", status=503)
+
     pages.add_static_file(local_file=_MATH_FONT, url_path=MATH_FONT)
     app = FastAPI(openapi_url=None)
     ui.run_with(

@@ -4,8 +4,10 @@ import html
 import http.client
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from selenium.webdriver.common.keys import Keys
@@ -124,6 +126,31 @@ def test_what_is_typed_is_kept_until_it_is_saved(browser: Browser, run: Path, pa
     browser.click(".discard")
     browser.until(lambda: "draft" not in browser.one(".decision-bar").text)
     assert decided(run) == {3}
+
+
+def test_what_is_typed_without_a_connection_is_kept(browser: Browser, pages: str) -> None:
+    browser.open(f"{pages}/sample/7")
+    browser.press("e")
+    browser.type(".editing textarea", "Before. ")
+    driver: Any = browser.driver
+    online = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    driver.execute_cdp_cmd("Network.emulateNetworkConditions", {**online, "offline": True})
+    try:
+        browser.script("window.socket.io.engine.close()")
+        browser.until(lambda: browser.script("return !window.socket.connected"))
+        browser.type(".editing textarea", "Meanwhile. ")
+        time.sleep(4)  # after 3 s the page library forgets a page by itself
+    finally:
+        driver.execute_cdp_cmd("Network.emulateNetworkConditions", online)
+    browser.wait_connected()
+    browser.press()
+    browser.type(".editing textarea", "After.", Keys.ESCAPE)
+    browser.press("e")
+    text = browser.one(".editing textarea").get_attribute("value")
+    assert text is not None
+    assert text.endswith("Before. Meanwhile. After.")
+    browser.click(".discard")
+    browser.console()  # of requests that failed
 
 
 def test_a_draft_of_two_windows_becomes_two(browser: Browser, pages: str) -> None:
@@ -258,6 +285,19 @@ def test_keys_work_after_a_button_and_the_chosen_form_stays(browser: Browser, pa
     browser.until(lambda: browser.texts(pressed)[0] == "Differences")
 
 
+def test_keys_work_in_other_layouts(browser: Browser, pages: str) -> None:
+    browser.open(f"{pages}/sample/7")
+    driver: Any = browser.driver
+    reached = ["7"]
+    for key, code, name in (("о", "KeyJ", "数 1"), ("K", "KeyK", "7"), ("j", "KeyC", "数 1")):
+        pressed = {"key": key, "code": code, "text": key}
+        driver.execute_cdp_cmd("Input.dispatchKeyEvent", {"type": "keyDown", **pressed})
+        driver.execute_cdp_cmd("Input.dispatchKeyEvent", {"type": "keyUp", **pressed})
+        reached[:] = [name]
+        browser.until(lambda: browser.texts(".sample-id") == reached)
+        browser.wait_connected()
+
+
 def test_what_is_edited_is_in_sight(browser: Browser, pages: str) -> None:
     browser.open(f"{pages}/sample/long")
     browser.until(lambda: browser.all(".round"))
@@ -315,7 +355,11 @@ def test_long_texts_are_folded(browser: Browser, pages: str) -> None:
     assert 0 <= browser.script(bounds)[0] <= 60
 
 
-@pytest.mark.parametrize("path", ["/", "/samples", "/sample/math", "/sample/long", "/graph", "/nothing"])
+PAGES = ("/", "/samples", "/sample/math", "/sample/long", "/graph", "/nothing")
+LONG_NAMES = (f"/sample/{'x' * 200}", f"/samples?{'x' * 200}=1", "/graph?sample=7")
+
+
+@pytest.mark.parametrize("path", [*PAGES, *LONG_NAMES])
 def test_no_page_is_wider_than_a_phone(browser: Browser, pages: str, path: str) -> None:
     size = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)

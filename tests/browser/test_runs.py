@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -111,6 +112,8 @@ def test_one_run_or_two_are_opened(browser: Browser, pages: str) -> None:
     # An address that was kept opens its run again, and one without a run says so.
     browser.open(address)
     assert len(browser.ids()) == 50
+    browser.open(f"{pages}/run/{slug(HOSTILE_NAME)}+alpaca/sample/a%3Fb%2520c")
+    assert urlsplit(browser.driver.current_url).path.endswith("/sample/a%3Fb%2520c")
     browser.open(pages + "/run/lost/")
     assert "run.json cannot be read" in browser.one(".page").text
     assert browser.driver.title == "Cannot be shown · coevol"

@@ -1,7 +1,12 @@
 """The pages of `coevol view` in a real browser, over real runs."""
 
+import html
+import http.client
 import json
+import shutil
+import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from selenium.webdriver.common.keys import Keys
 
@@ -10,9 +15,10 @@ from benchmarks.records import write_lines
 from reporting import html_text
 from reporting.labels import AGREEMENT
 from samples.fields import percent
-from tests.browser.conftest import assert_harmless, ledger
-from tests.chromium import Browser, viewing
+from tests.browser.conftest import assert_harmless, evolve, ledger
+from tests.chromium import Browser, entered, viewing
 from tests.conftest import FAILING, look
+from viewer.samples import REFRESH
 
 
 def test_overview_shows_the_numbers_of_stats(browser: Browser, alpaca: Path, pages: str) -> None:
@@ -325,6 +331,37 @@ def test_failed_and_skipped_samples_say_why(browser: Browser, failing_pages: str
     browser.one(".data td a").click()
     browser.until(lambda: "a turn of function_call" in browser.one(".page").text)
     assert json.loads(browser.texts(".page .text")[-1]) == FAILING[1]
+
+
+def test_a_run_without_results_says_why_its_calls_failed(browser: Browser, tmp_path: Path) -> None:
+    records = [{"instruction": f"Say {n}.", "output": "Well."} for n in range(20)]
+    (tmp_path / "data.json").write_text(json.dumps(records), encoding="utf-8")
+    run = evolve(tmp_path, "content_filter:rate=1", status=3)
+    why = "content filter: openai:gpt-4o-mini at "
+    assert f"Why the last call failed: {why}" in look("stats", run, cwd=tmp_path).stdout
+    with viewing(run) as url:
+        browser.open(url + "/")
+        browser.until(lambda: browser.texts(".progress") == ["0 of 20 results"])
+        assert browser.one(".last-failure .text").text.startswith(why)
+
+
+def test_a_run_that_is_deleted_meanwhile_is_missed_in_one_line(
+    browser: Browser, alpaca: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(alpaca, tmp_path / "run")
+    with viewing(run) as url:  # no traceback is printed
+        headers = entered(url)
+        browser.open(f"{url}/samples")
+        shutil.rmtree(run)
+        time.sleep(REFRESH + 1)  # the table looks for new results
+        for path in ("/samples", "/sample/0", "/graph", "/selection.jsonl"):
+            connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            page = answer.read().decode()
+            connection.close()
+            assert answer.status == 503
+            assert f"{run / 'ledger.sqlite'} cannot be used" in html.unescape(page)
 
 
 def test_code_is_marked_as_code_among_differences() -> None:

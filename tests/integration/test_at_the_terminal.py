@@ -193,3 +193,19 @@ def test_what_a_run_waits_for_is_seen_at_any_width(width: int) -> None:
     assert set(shown.split(" · ")) <= set(parts)
     assert (shown == needed) == (width < 100)
     assert fitting(parts, 2, 500) == " · ".join(parts)
+
+
+def test_a_narrow_terminal_cuts_no_number(tmp_path: Path) -> None:
+    look("evolve", DATA, "-o", "run", cwd=tmp_path)
+    numbers = numbers_of(look("stats", "run", cwd=tmp_path).stdout)
+    assert {"204", "78,068", "1.37×"} <= set(numbers)
+    for width in (30, 80):
+        (written,) = on_a_terminal(["stats", "run"], cwd=tmp_path, env={"COLUMNS": str(width)})
+        assert "…" not in written
+        plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.partition("\nended")[0])
+        assert numbers_of(plain) == numbers
+    assert max(map(len, plain.splitlines())) <= 80
+
+
+def numbers_of(stats: str) -> list[str]:
+    return sorted(re.findall(r"(?<!\S)[\d,.]+×?(?!\S)", stats.partition("Results")[2]))
