@@ -53,7 +53,9 @@ def _part(table: Table, columns: Sequence[Column]) -> Table:
         box=table.box, padding=table.padding, pad_edge=table.pad_edge, header_style=table.header_style
     )
     for column in columns:
-        part.add_column(column.header, justify=column.justify, no_wrap=column.no_wrap)
+        part.add_column(
+            column.header, justify=column.justify, no_wrap=column.no_wrap, overflow=column.overflow
+        )
     for row in zip(*(column.cells for column in columns), strict=True):
         part.add_row(*row)
     return part
@@ -89,14 +91,12 @@ class Output:
         first, *others = table.columns
         while others:
             number = len(others)
-            while number > 1 and not self._fits(_part(table, [first, *others[:number]])):
+            while (
+                number > 1 and _natural_width(_part(table, [first, *others[:number]])) > self._console.width
+            ):
                 number -= 1
             self.table(_part(table, [first, *others[:number]]))
             others = others[number:]
-
-    def _fits(self, table: Table) -> bool:
-        anywhere = self._console.options.update_width(_ANY_WIDTH)
-        return self._console.measure(table, options=anywhere).maximum <= self._console.width
 
     def text(self, text: str | Text, style: str = "", indent: int = 0) -> None:
         """Print a text. A `str` may hold anything; a `Text` should be `printable`."""
