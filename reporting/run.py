@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from ledger.ledger import Ledger, Result
 from prompts.method import MODES
+from reporting.labels import reason
 from reporting.manifest import FILE, Manifest, RunError, read_manifest
 from reporting.trial_manifest import FILE as TRIAL
 from samples.sample import Sample
@@ -74,6 +75,12 @@ class Run:
         raise RunError(
             f"{self.folder} has no finished sample {sample_id}; it has, for instance, {', '.join(close)}"
         )
+
+    def why_nothing_finished(self, finished: int) -> str:
+        """Return why the last call failed if there is no result that says what failed; empty otherwise.
+        `finished` is how many samples are."""
+        failed = None if finished else self.ledger.last_failed_call()
+        return reason(*failed) if failed else ""
 
 
 def open_run(folder: Path, *, upgrades: bool = True) -> Run:

@@ -90,12 +90,11 @@ class Output:
         parts, each with the first column."""
         first, *others = table.columns
         while others:
-            number = len(others)
-            while (
-                number > 1 and _natural_width(_part(table, [first, *others[:number]])) > self._console.width
-            ):
-                number -= 1
-            self.table(_part(table, [first, *others[:number]]))
+            for number in range(len(others), 0, -1):
+                part = _part(table, [first, *others[:number]])
+                if _natural_width(part) <= self._console.width:
+                    break
+            self.table(part)
             others = others[number:]
 
     def text(self, text: str | Text, style: str = "", indent: int = 0) -> None:

@@ -26,9 +26,6 @@ from reporting.labels import (
     is_best_of,
     is_judged,
 )
-from reporting.labels import (
-    reason as why_failed,
-)
 from reporting.run import Run, open_run
 from reporting.summary import summary
 from runners.console import Output
@@ -106,8 +103,8 @@ def _print_summary(run: Run, report: Mapping[str, Any]) -> None:
     if total["without_usage"]:
         calls = plural(total["without_usage"], "call")
         output.text(f"{calls} came back without token counts: what that cost is unknown and in no sum.")
-    if not report["samples"]["finished"] and (failed := run.ledger.last_failed_call()):
-        output.text(f"Why the last call failed: {why_failed(*failed)}")
+    if why := run.why_nothing_finished(report["samples"]["finished"]):
+        output.text(f"Why the last call failed: {why}")
     if total["shortened"]:
         output.text(f"The debate was shortened to fit in {plural(total['shortened'], 'prompt')}.")
     for tier, some in report["calls"].get("by_tier", {}).items():

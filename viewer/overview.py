@@ -37,7 +37,7 @@ def add(run: RunPages, snapshots: BackgroundRefresh[Snapshot]) -> None:
                 await follow.show(snapshot)
             if snapshot is None or snapshot in shown:
                 return
-            failure = await asyncio.to_thread(_why_nothing_finished, run, snapshot)
+            failure = await asyncio.to_thread(run.why_nothing_finished, snapshot.finished)
             if not shown:
                 # Built once: it never changes, and stays open if it was opened.
                 with made, ui.expansion("What made this run").classes("w-full panel"):
@@ -75,12 +75,6 @@ class AtWork:
             return "No command is at work on it." if left > 0 else ""
         seconds = seconds_left(self._run, left)
         return "A command is at work on it" + (f": {labels.duration(seconds)} left." if seconds else ".")
-
-
-def _why_nothing_finished(run: RunPages, snapshot: Snapshot) -> str:
-    """Return why the last call failed if there is no result that says what failed; empty otherwise."""
-    failed = None if snapshot.finished else run.ledger.last_failed_call()
-    return labels.reason(*failed) if failed else ""
 
 
 def _overview(run: RunPages, snapshot: Snapshot, failure: str) -> None:
