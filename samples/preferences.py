@@ -84,11 +84,14 @@ def names_sides(record: Mapping[str, Any]) -> bool:
 
 def rejected_field(record: Mapping[str, Any]) -> str:
     """Return the field with a worse response than the record's own; empty if it has none."""
-    return next((name for name in REJECTED if _is_response(record.get(name))), "")
+    return next((name for name in REJECTED if _is_response(name, record.get(name))), "")
 
 
-def _is_response(value: Any) -> bool:
-    """Return whether a value may be a response, and not only say whether one was rejected."""
+def _is_response(name: str, value: Any) -> bool:
+    """Return whether a field's value may be a response. That of `rejected` may say whether one was rejected;
+    other names leave no doubt, and "0" or "no" is a response too."""
+    if name != "rejected":
+        return not is_missing(value)
     if isinstance(value, str):
         return value.strip().lower() not in _FLAGS
     return isinstance(value, list | dict)

@@ -138,6 +138,13 @@ def test_what_is_more_than_a_conversation_is_asked_about(
     assert data.check().count == 1
 
 
+@pytest.mark.parametrize("rejected", ["0", "no", "True"])
+def test_a_short_worse_response_is_one(tmp_path: Path, rejected: str) -> None:
+    record = {"prompt": "q", "response": "a", "rejected_response": rejected}
+    (sample,) = opened(tmp_path, [record], improve="rejected").samples()
+    assert sample.exchanges[0].response == rejected
+
+
 @pytest.mark.parametrize("rejected", [False, 0, "no", "False", None])
 def test_a_flag_of_what_was_rejected_is_no_response(tmp_path: Path, rejected: Any) -> None:
     record = {"prompt": "q", "response": "a", "rejected": rejected}
